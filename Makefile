@@ -1,0 +1,52 @@
+# Every target sets itself up: .venv is made once and reused; pip installs under constraints.txt.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
+WORKERS ?= 2
+
+.PHONY: demo test lint types bench docs nightly clean setup setup-dev
+
+$(VENV)/.core: pyproject.toml constraints.txt
+	@echo "setup: creating $(VENV) and installing initlab (first time: a few minutes)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PIP) -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.core
+	@echo "setup: installing the development tools into $(VENV)"
+	@$(PIP) -e '.[dev]'
+	@touch $@
+
+setup: $(VENV)/.core
+
+setup-dev: $(VENV)/.dev
+
+demo: $(VENV)/.core
+	@$(BIN)/initlab demo --report initlab-demo.html
+
+lint: $(VENV)/.dev
+	@echo "lint: ruff, import directions"
+	@$(BIN)/ruff check src tests benchmarks
+	@$(BIN)/ruff format --check src tests benchmarks
+	@$(BIN)/lint-imports
+
+types: $(VENV)/.dev
+	@echo "types: mypy --strict"
+	@$(BIN)/mypy
+
+test: lint types
+	@echo "test: pytest"
+	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m "not nightly"
+
+nightly: $(VENV)/.dev
+	@$(BIN)/python -m pytest -q -n $(WORKERS) -m nightly
+
+bench: $(VENV)/.dev
+	@$(BIN)/python -m benchmarks
+
+docs: $(VENV)/.dev
+	@$(BIN)/python -m docs.build
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache

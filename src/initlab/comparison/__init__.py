@@ -1,0 +1,1 @@
+"""WHICH WINS: many runs trained side by side, studies that survive, statistics."""

@@ -1,0 +1,1 @@
+"""DATA: the embedded digits, MNIST, the user's own arrays or Dataset."""

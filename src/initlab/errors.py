@@ -1,0 +1,88 @@
+"""The errors initlab raises: one typed error, one line that names the thing, the value and what would be right."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterable, Sequence
+
+
+class InitlabError(Exception):
+    """Base of every error that initlab raises on purpose."""
+
+
+class InputError(InitlabError, ValueError):
+    """A bad argument, file, model or name. The message is one line: what was given and what would be right."""
+
+
+class UntrainableError(InitlabError, AssertionError):
+    """`Inspection.assert_healthy()` found that the model will not train. The message lists the findings."""
+
+
+class InterruptedInitError(InitlabError):
+    """An `init_` was interrupted between two writes.
+
+    Attributes:
+        written: parameter names that hold their new values.
+        unwritten: parameter names that hold their old values.
+    """
+
+    def __init__(self, message: str, written: Sequence[str], unwritten: Sequence[str]) -> None:
+        super().__init__(message)
+        self.written = tuple(written)
+        self.unwritten = tuple(unwritten)
+
+
+def unknown(kind: str, name: object, choices: Iterable[str], hint: str = "") -> InputError:
+    """An `InputError` for a name that does not exist, with the nearest names that do.
+
+    >>> str(unknown("scheme", "he_norml", ["he_normal", "zeros"]))
+    "unknown scheme 'he_norml'; did you mean 'he_normal'?"
+    """
+    known = sorted(set(choices))
+    close = difflib.get_close_matches(str(name), known, n=3, cutoff=0.6)
+    if close:
+        tail = "did you mean " + " or ".join(repr(c) for c in close) + "?"
+    else:
+        shown = ", ".join(known[:12]) + (", …" if len(known) > 12 else "")
+        tail = f"known: {shown}"
+    shown_name = str(name) if len(str(name)) <= 80 else str(name)[:77] + "…"
+    return InputError(f"unknown {kind} {shown_name!r}; {tail}" + (f" ({hint})" if hint else ""))
+
+
+def finite_number(argument: str, value: object, *, low: float | None = None, high: float | None = None) -> float:
+    """`value` as a float if it is a finite real number within [low, high]; else an `InputError` that names it.
+
+    >>> finite_number("std", 0.02, low=0)
+    0.02
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        try:
+            if isinstance(value, str | bytes | bool):
+                raise TypeError
+            value = float(value)  # type: ignore[arg-type]
+        except (TypeError, ValueError, RuntimeError):
+            raise InputError(f"{argument} must be a finite number; got {value!r}") from None
+    number = float(value)
+    if not math.isfinite(number):
+        raise InputError(f"{argument} must be a finite number; got {number!r}")
+    if low is not None and number < low:
+        raise InputError(f"{argument} must be at least {low:g}; got {number:g}")
+    if high is not None and number > high:
+        raise InputError(f"{argument} must be at most {high:g}; got {number:g}")
+    return number
+
+
+def seed_number(value: object, argument: str = "seed") -> int:
+    """`value` as an int in [0, 2^64); else an `InputError`. Bools, floats and strings are refused.
+
+    >>> seed_number(7)
+    7
+    """
+    index = getattr(value, "__index__", None)
+    if isinstance(value, bool) or index is None:
+        raise InputError(f"{argument} must be an integer in [0, 2^64); got {value!r}")
+    number = int(index())
+    if not 0 <= number < 2**64:
+        raise InputError(f"{argument} must be an integer in [0, 2^64); got {number}")
+    return number

@@ -1,0 +1,1 @@
+"""THE LITERATURE: one file per published experiment, each with the claims it tests."""

@@ -1,0 +1,1 @@
+"""WEIGHTS FROM DATA: LSUV, RBM, deep belief network and other data-dependent starts."""

@@ -1,0 +1,1 @@
+"""HOW SIGNALS FLOW: a forward pass recorded as a SignalGraph; fans from layer geometry; rules per operation."""

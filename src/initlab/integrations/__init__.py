@@ -1,0 +1,1 @@
+"""Keras and JAX: the same schemes and streams behind those frameworks' own interfaces."""

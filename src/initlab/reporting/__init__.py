@@ -1,0 +1,1 @@
+"""SHOWING IT: the page, the table, the figure and the histogram grid. Knows no result, computes nothing."""

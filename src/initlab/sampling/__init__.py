@@ -1,0 +1,1 @@
+"""DRAWING values: named counter-based streams, float transforms, kernels. No framework is imported here."""
