@@ -1,0 +1,131 @@
+"""Running experiments: one or all of them, resumable, each ending in an `Outcome` of judged claims."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from initlab.errors import seed_number
+from initlab.experiments.claims import Claim, Judgement
+from initlab.experiments.lab import Lab
+from initlab.experiments.registry import Experiment, get_experiment, list_experiments
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One experiment, run: its measured results and what they say of each claim.
+
+    Attributes:
+        experiment: the `Experiment` that ran.
+        small: whether it was the small form.
+        seed: the root seed.
+        seconds: time that this call took (parts that were already stored cost nothing).
+        results: what was measured, as JSON holds it.
+        judged: (claim, judgement) pairs in the experiment's order.
+    """
+
+    experiment: Experiment
+    small: bool
+    seed: int
+    seconds: float
+    results: Mapping[str, Any]
+    judged: tuple[tuple[Claim, Judgement], ...]
+
+    def count(self, verdict: str) -> int:
+        """How many claims got this verdict."""
+        return sum(judgement.verdict == verdict for _, judgement in self.judged)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The outcome as JSON holds it; the results' own numbers included."""
+        claims = [
+            {"text": c.text, "source": c.source, "verdict": j.verdict, "numbers": j.numbers, "rule": j.rule}
+            for c, j in self.judged
+        ]
+        return {
+            "name": self.experiment.name,
+            "title": self.experiment.title,
+            "source": self.experiment.source,
+            "small": self.small,
+            "seed": self.seed,
+            "seconds": round(self.seconds, 2),
+            "errata": list(self.experiment.errata),
+            "claims": claims,
+            "results": dict(self.results),
+        }
+
+    def figure(self) -> Any:
+        """The first figure of the report, as plotly holds it; None where the experiment shows none."""
+        from initlab.experiments.view import first_figure
+
+        return first_figure(self)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the report (.html) or the numbers (.json)."""
+        from initlab.experiments.view import save
+
+        return save(self, path)
+
+    def __repr__(self) -> str:
+        from initlab.experiments.view import text
+
+        return text(self)
+
+    def _repr_html_(self) -> str:
+        from initlab.experiments.view import html
+
+        return html(self)
+
+
+def run(
+    name: str,
+    *,
+    small: bool = False,
+    seed: int = 0,
+    folder: str | Path | None = None,
+    note: Callable[[str], None] = lambda line: None,
+) -> Outcome:
+    """Run one published experiment and judge its claims.
+
+    Args:
+        name: one of `list_experiments()`.
+        small: the form on the embedded digits that takes seconds.
+        seed: root seed in [0, 2^64); every run inside derives its own from it.
+        folder: keep finished parts here, so that a stopped run goes on from them; None keeps nothing.
+        note: called with one line as each part starts.
+
+    Returns:
+        An `Outcome`.
+
+    Raises:
+        InputError: unknown name, bad seed, or data that cannot be had.
+    """
+    experiment = get_experiment(name)
+    kept = None if folder is None else Path(folder) / name
+    lab = Lab(small=small, seed=seed_number(seed), folder=kept, note=note)
+    start = time.perf_counter()
+    results = experiment.measure(lab)
+    seconds = time.perf_counter() - start
+    return Outcome(experiment, small, seed, seconds, results, tuple(experiment.judge(results)))
+
+
+def run_all(
+    names: Sequence[str] | None = None,
+    *,
+    small: bool = False,
+    seed: int = 0,
+    folder: str | Path | None = None,
+    note: Callable[[str], None] = lambda line: None,
+) -> Iterator[Outcome]:
+    """Run `names` (all by default), one after another; yields each `Outcome` as it is done. As `run` otherwise."""
+    for name in names or list_experiments():
+        experiment = get_experiment(name)
+        minutes = experiment.minutes[0 if small else 1]
+        note(f"{name}: {experiment.title} (about {_duration(minutes)} on two cores)")
+        yield run(name, small=small, seed=seed, folder=folder, note=note)
+
+
+def _duration(minutes: float) -> str:
+    return f"{60 * minutes:.0f} s" if minutes < 2 else f"{minutes:.0f} min"

@@ -1,0 +1,153 @@
+"""What of an `Outcome` to show: the claims first, then the figures, then the source's errors; and the index of all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from initlab.errors import InputError
+from initlab.experiments.claims import Verdict
+from initlab.experiments.runner import Outcome
+from initlab.reporting import (
+    BarFigure,
+    Callout,
+    Column,
+    HeatmapFigure,
+    LineFigure,
+    Page,
+    ScatterFigure,
+    Section,
+    Table,
+    Text,
+    save_page,
+    table_html,
+    table_text,
+    to_plotly,
+    write_json,
+)
+
+VERDICTS: tuple[Verdict, ...] = ("confirmed", "refuted", "inconclusive")
+
+
+def claims_table(outcome: Outcome) -> Table:
+    """The claims with their verdicts and numbers, as a table."""
+    columns = (
+        Column("claim", keep=9),
+        Column("verdict", kind="status", keep=10),
+        Column("numbers", keep=6),
+        Column("test", keep=1),
+        Column("source", keep=2),
+    )
+    rows = [(c.text, j.verdict, j.numbers, j.rule, c.source) for c, j in outcome.judged]
+    return Table(f"{outcome.experiment.name}: {tally(outcome)}", columns, rows)
+
+
+def tally(outcome: Outcome) -> str:
+    """'7 confirmed, 1 refuted, 0 inconclusive'."""
+    return ", ".join(f"{outcome.count(v)} {v}" for v in VERDICTS)
+
+
+def text(outcome: Outcome, width: int = 80) -> str:
+    """The claims for a terminal: one paragraph each, so that sentences stay whole at any width."""
+    import textwrap
+
+    experiment = outcome.experiment
+    lines = [f"{experiment.name}: {experiment.title}", ""]
+    for claim, judgement in outcome.judged:
+        mark = {"confirmed": "✓", "refuted": "✗", "inconclusive": "?"}[judgement.verdict]
+        lines += textwrap.wrap(f"{mark} {judgement.verdict}: {claim.text}", width, subsequent_indent="  ")
+        lines += textwrap.wrap(judgement.numbers, width, initial_indent="    ", subsequent_indent="    ")
+    for erratum in experiment.errata:
+        lines += ["", *textwrap.wrap(f"In the source: {erratum}", width)]
+    lines += [
+        "",
+        f"{tally(outcome)} ({'small form, ' if outcome.small else ''}seed {outcome.seed}, {outcome.seconds:.0f} s)",
+    ]
+    return "\n".join(lines)
+
+
+def html(outcome: Outcome) -> str:
+    """The claims table, for a notebook."""
+    return table_html(claims_table(outcome))
+
+
+def page(outcome: Outcome) -> Page:
+    """The whole report of one experiment."""
+    experiment = outcome.experiment
+    sections = [Section("Claims", [claims_table(outcome)])]
+    if experiment.errata:
+        sections.append(Section("Errors in the source", [Callout("warning", line) for line in experiment.errata]))
+    sections.append(Section("What was measured", list(experiment.show(outcome.results))))
+    facts = (
+        ("experiment", experiment.name),
+        ("form", "small, on the embedded digits" if outcome.small else "full"),
+        ("root seed", str(outcome.seed)),
+        ("source", experiment.source),
+    )
+    return Page(experiment.title, f"{experiment.asks} {tally(outcome).capitalize()}.", sections, facts)
+
+
+def first_figure(outcome: Outcome) -> Any:
+    """The first block that plotly can draw, drawn; None where there is none."""
+    for block in outcome.experiment.show(outcome.results):
+        if isinstance(block, LineFigure | ScatterFigure | BarFigure | HeatmapFigure):
+            return to_plotly(block)
+    return None
+
+
+def save(outcome: Outcome, path: str | Path) -> Path:
+    """Write .html or .json, by the path's ending.
+
+    Raises:
+        InputError: another ending, or a path that cannot be written.
+    """
+    target = Path(path)
+    if target.suffix == ".html":
+        return Path(save_page(page(outcome), target))
+    if target.suffix == ".json":
+        return Path(write_json(outcome.to_dict(), target))
+    raise InputError(f"path must end in .html or .json; got {str(target)!r}")
+
+
+def index_table(outcomes: Iterable[Outcome]) -> Table:
+    """One row an experiment: how many claims got each verdict."""
+    columns = (
+        Column("experiment", kind="code", keep=10),
+        Column("title", keep=3),
+        *(Column(v, align="right", kind="number", keep=8) for v in VERDICTS),
+        Column("seconds", align="right", kind="number", keep=2),
+    )
+    rows = [
+        (o.experiment.name, o.experiment.title, *(o.count(v) for v in VERDICTS), round(o.seconds, 1)) for o in outcomes
+    ]
+    return Table("The literature, claim by claim", columns, rows)
+
+
+def index_page(outcomes: Sequence[Outcome]) -> Page:
+    """One page over all experiments: the table first, then every experiment's claims."""
+    total = {v: sum(o.count(v) for o in outcomes) for v in VERDICTS}
+    lead = f"{len(outcomes)} experiments, {sum(total.values())} claims: " + ", ".join(
+        f"{n} {v}" for v, n in total.items()
+    )
+    sections = [Section("Overview", [index_table(outcomes)])]
+    for outcome in outcomes:
+        blocks: list[Any] = [Text(outcome.experiment.asks), claims_table(outcome)]
+        blocks += [Callout("warning", "In the source", line) for line in outcome.experiment.errata]
+        sections.append(Section(outcome.experiment.title, blocks))
+    return Page("The literature, reproduced", lead + ".", sections)
+
+
+def index_text(outcomes: Sequence[Outcome], width: int = 80) -> str:
+    """The overview for a terminal."""
+    return table_text(index_table(outcomes), width=width)
+
+
+def save_all(outcomes: Sequence[Outcome], folder: str | Path) -> Path:
+    """Write each experiment's report and numbers and one index page into `folder`; returns the index's path."""
+    root = Path(folder)
+    root.mkdir(parents=True, exist_ok=True)
+    for outcome in outcomes:
+        save(outcome, root / f"{outcome.experiment.name}.html")
+        save(outcome, root / f"{outcome.experiment.name}.json")
+    return Path(save_page(index_page(outcomes), root / "index.html"))
