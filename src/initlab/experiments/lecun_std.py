@@ -20,7 +20,7 @@ LECUN = "LeCun, Bottou, Orr & Müller 1998, eq. 16"
 GLOROT = "Glorot & Bengio 2010, eq. 12"
 DEPTH, WIDTH = 10, 100
 
-# label -> std of a square layer of n units. A misprint that gives √(2/(n_in+n_out)) as the variance has std of its root.
+# label -> std of a square layer of n units; √(2/(n_in+n_out)) printed as the variance makes the std its root.
 STDS = {
     "LeCun as meant: std √(1/n)": math.sqrt(1 / WIDTH),
     "LeCun misprint: std 1/n": 1 / WIDTH,

@@ -1,4 +1,4 @@
-"""`docs/literature.md` from the outcomes of the runs: every claim, its verdict, its numbers, and the sources' errors."""
+"""`docs/literature.md` from the outcomes of the runs: claims, verdicts, numbers, and the sources' errors."""
 
 from __future__ import annotations
 
