@@ -1,1 +1,58 @@
 """SHOWING IT: the page, the table, the figure and the histogram grid. Knows no result, computes nothing."""
+
+from initlab.reporting.blocks import (
+    BarFigure,
+    Block,
+    Callout,
+    Column,
+    Figure,
+    HeatmapFigure,
+    HistogramGrid,
+    ImageGrid,
+    LineFigure,
+    Page,
+    Panel,
+    ScatterFigure,
+    Section,
+    Series,
+    Table,
+    Text,
+)
+from initlab.reporting.figures import to_plotly
+from initlab.reporting.files import atomic_write, check_output, json_text, write_json
+from initlab.reporting.html import block_html, save_page, table_html, to_html
+from initlab.reporting.terminal import print_page, table_text
+from initlab.reporting.words import clean, file_name, format_number
+
+__all__ = [
+    "BarFigure",
+    "Block",
+    "Callout",
+    "Column",
+    "Figure",
+    "HeatmapFigure",
+    "HistogramGrid",
+    "ImageGrid",
+    "LineFigure",
+    "Page",
+    "Panel",
+    "ScatterFigure",
+    "Section",
+    "Series",
+    "Table",
+    "Text",
+    "atomic_write",
+    "block_html",
+    "check_output",
+    "clean",
+    "file_name",
+    "format_number",
+    "json_text",
+    "print_page",
+    "save_page",
+    "table_html",
+    "table_text",
+    "to_html",
+    "to_plotly",
+    "write_json",
+]
