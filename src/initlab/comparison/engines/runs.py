@@ -1,0 +1,159 @@
+"""One run's model, loss, random numbers and measurement: what every engine must do alike."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from initlab.comparison.engines.base import Score
+from initlab.comparison.engines.batches import Source
+from initlab.comparison.task import Loss, Pair, RunSpec, Task
+from initlab.errors import InputError
+from initlab.sampling import derive_seed
+
+
+def data_named(task: Task, which: str) -> Pair | Source:
+    """The task's data called "test" or "valid"."""
+    if which not in ("test", "valid"):
+        raise InputError(f"which must be 'test' or 'valid'; got {which!r}")
+    data = task.test if which == "test" else task.valid
+    if data is None:
+        raise InputError("the task has no validation data: give valid=(X, Y)")
+    return data
+
+
+def unique_keys(specs: Sequence[RunSpec], taken: Sequence[str] = ()) -> None:
+    """Refuse two runs with one key."""
+    seen = set(taken)
+    for spec in specs:
+        if spec.key in seen:
+            raise InputError(f"every run needs a key of its own; got {spec.key!r} twice")
+        seen.add(spec.key)
+
+
+@contextlib.contextmanager
+def forked_rng(seed: int, device: str = "cpu") -> Iterator[None]:
+    """Torch's global generator seeded inside, and as it was afterwards."""
+    with torch.random.fork_rng(devices=[device] if device != "cpu" else [], device_type=device.split(":")[0]):
+        torch.default_generator.manual_seed(seed)
+        if device != "cpu":
+            torch.cuda.manual_seed(seed)
+        yield
+
+
+RngState = tuple[torch.Tensor, ...]
+
+
+def rng_state(device: str) -> RngState:
+    """The state of torch's global generators that a forward pass on `device` draws from."""
+    states = (torch.get_rng_state(),)
+    return states if device == "cpu" else (*states, torch.cuda.get_rng_state(device))
+
+
+def set_rng_state(state: RngState, device: str) -> None:
+    """Put a `rng_state` back."""
+    torch.set_rng_state(state[0])
+    if device != "cpu":
+        torch.cuda.set_rng_state(state[1], device)
+
+
+def first_rng_state(task: Task, spec: RunSpec) -> RngState:
+    """The state from which a run's forward passes begin to draw."""
+    with forked_rng(forward_seed(task, spec), task.device):
+        return rng_state(task.device)
+
+
+def forward_seed(task: Task, spec: RunSpec) -> int:
+    """The seed of a run's dropout and of any other random number that its forward pass draws."""
+    return derive_seed(task.root_seed, "forward", spec.key)
+
+
+def make_model(task: Task, spec: RunSpec) -> nn.Module:
+    """The run's model at step 0: built under a seeded RNG, then initialized by its policy.
+
+    Both derive from (root_seed, seed of the run), so that schemes are paired over seeds.
+    """
+    from initlab.planning import init_
+
+    with forked_rng(derive_seed(task.root_seed, "build", spec.seed)):
+        model = task.build()
+    if not isinstance(model, nn.Module):
+        raise InputError(f"build must return an nn.Module; got {type(model).__name__}")
+    model = model.to(dtype=task.dtype, device=task.device)
+    if spec.policy is not None:
+        init_(model, spec.policy, seed=derive_seed(task.root_seed, "weights", spec.seed))
+    return model.train()
+
+
+def loss_of(task: Task, targets: torch.Tensor) -> Loss:
+    """The loss that `task.loss` means for these targets."""
+    if callable(task.loss):
+        return task.loss
+    return _mse if targets.is_floating_point() else F.cross_entropy
+
+
+def _mse(output: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    if output.shape != targets.shape and output.numel() == targets.numel():
+        targets = targets.reshape(output.shape)
+    return F.mse_loss(output, targets)
+
+
+def scalar(loss: Any) -> torch.Tensor:
+    """`loss`, if it is a scalar tensor; else an error that says what it is."""
+    if isinstance(loss, torch.Tensor) and loss.numel() == 1:
+        return loss.reshape(())
+    shown = tuple(loss.shape) if isinstance(loss, torch.Tensor) else type(loss).__name__
+    raise InputError(f"loss must return a scalar tensor; got {shown}")
+
+
+def make_optimizer(task: Task, spec: RunSpec, parameters: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
+    """The torch.optim optimizer of one run."""
+    kinds: dict[str, Callable[..., torch.optim.Optimizer]] = {
+        "sgd": torch.optim.SGD,
+        "adam": torch.optim.Adam,
+        "adamw": torch.optim.AdamW,
+    }
+    return kinds[task.optimizer](parameters, lr=spec.lr, weight_decay=spec.weight_decay, **task.options)
+
+
+Measured = tuple[torch.Tensor, torch.Tensor | None]
+
+
+def batch_score(task: Task, output: Any, targets: torch.Tensor) -> Measured:
+    """(loss of the batch, number of right classes or None), as tensors."""
+    loss = loss_of(task, targets)(output, targets)
+    classes = not targets.is_floating_point() and isinstance(output, torch.Tensor) and output.ndim == targets.ndim + 1
+    if not classes:
+        return loss, None
+    return loss, (output.argmax(1) == targets).sum()
+
+
+def slices(source: Source, batch: int, device: str) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """The samples of `source` in order, in batches."""
+    for start in range(0, len(source), batch):
+        yield source.gather(torch.arange(start, min(start + batch, len(source)), device=device))
+
+
+def evaluate_model(task: Task, model: nn.Module, source: Source) -> Score:
+    """(mean loss, accuracy or None) of a model over `source`, in evaluation mode; the mode is put back."""
+    was = [(module, module.training) for module in model.modules()]
+    model.eval()
+    total, right, seen, positions = 0.0, 0.0, 0, 0
+    counted = False
+    try:
+        with torch.no_grad():
+            for x, y in slices(source, task.eval_batch, task.device):
+                loss, hits = batch_score(task, model(x), y)
+                total += float(loss) * len(x)
+                seen += len(x)
+                if hits is not None:
+                    counted, right, positions = True, right + float(hits), positions + y.numel()
+    finally:
+        for module, mode in was:
+            module.training = mode
+    return total / seen, right / positions if counted else None
