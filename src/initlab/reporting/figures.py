@@ -125,7 +125,9 @@ def _bars(figure: BarFigure) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     x_axis = _axis(figure.x_label, False, [])
     x_axis["type"] = "category"
     layout = _layout(x_axis, _axis(figure.y_label, figure.log_y, _all(figure.series, "y")), len(figure.series))
-    return data, layout | {"barmode": "group", "bargap": 0.35, "bargroupgap": 0.08, "hovermode": "closest"}
+    groups = max([len(s.x) for s in figure.series] + [1])
+    gap = max(0.35, 0.9 - 0.1 * groups * len(figure.series))
+    return data, layout | {"barmode": "group", "bargap": gap, "bargroupgap": 0.08, "hovermode": "closest"}
 
 
 def _heatmap(figure: HeatmapFigure) -> tuple[list[dict[str, Any]], dict[str, Any]]:
@@ -183,11 +185,20 @@ def _layout(x_axis: dict[str, Any], y_axis: dict[str, Any], legend_entries: int)
         "hovermode": "x unified" if legend_entries > 1 else "closest",
         "hoverlabel": {"namelength": -1, "font": {"family": FONT, "size": 12}},
         "showlegend": legend_entries > 1,
-        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "xanchor": "left"},
+        "legend": {
+            "orientation": "h",
+            "y": 1.02,
+            "yanchor": "bottom",
+            "x": 0,
+            "xanchor": "left",
+            "traceorder": "normal",
+        },
+        "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": MUTED[0], "activecolor": INK[0]},
     }
 
 
 def _axis(label: str, log: bool, values: Sequence[Any]) -> dict[str, Any]:
+    font = {"color": MUTED[0], "size": 11}
     axis: dict[str, Any] = {
         "title": {"text": words(label), "font": {"color": MUTED[0], "size": 12}, "standoff": 10},
         "type": "log" if log else "-",
@@ -195,13 +206,15 @@ def _axis(label: str, log: bool, values: Sequence[Any]) -> dict[str, Any]:
         "linecolor": GRID[0],
         "zeroline": False,
         "automargin": True,
-        "tickfont": {"color": MUTED[0], "size": 11},
+        "tickfont": font,
     }
     if log:
         known = [v for v in (_value(v, True) for v in values) if v is not None]
         decades = math.log10(max(known) / min(known)) if known else 1.0
         # Powers of ten only when several decades show; within few decades plotly's own 2 and 5 help.
-        axis |= {"exponentformat": "power", "dtick": max(1, round(decades / 6))} if decades > 2 else {"nticks": 6}
+        # plotly sets labels with powers a quarter larger than asked.
+        powers = {"exponentformat": "power", "dtick": max(1, round(decades / 6)), "tickfont": font | {"size": 9}}
+        axis |= powers if decades > 2 else {"nticks": 6}
     return axis
 
 

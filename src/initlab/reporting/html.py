@@ -144,7 +144,9 @@ def _cell(column: Column, value: Any) -> dict[str, str]:
         return {"text": text, "class": f"status {tone_of(text)}"}
     if numeric(column):
         return {"text": text, "class": "num"}
-    return {"text": text, "class": "code" if column.kind == "code" else ""}
+    kinds = ["code"] if column.kind == "code" else []
+    whole = ["whole"] if len(text) <= (32 if kinds else 24) else []
+    return {"text": text, "class": " ".join(kinds + whole)}
 
 
 def _pick_rows(table: Table) -> tuple[Sequence[Sequence[Any]], int]:

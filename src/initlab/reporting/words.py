@@ -41,10 +41,10 @@ def clean_lines(text: object, limit: int = 20_000) -> str:
 
 
 def shorten(text: str, width: int) -> str:
-    """`text` in at most `width` terminal cells, cut in its middle.
+    """`text` in at most `width` terminal cells, cut in its middle; two thirds go to its end, where names differ.
 
-    >>> shorten("encoder.layers.11.weight", 13)
-    'encode…weight'
+    >>> shorten("encoder.layers.11.weight", 16)
+    'encod….11.weight'
     """
     from rich.cells import cell_len
 
@@ -52,7 +52,7 @@ def shorten(text: str, width: int) -> str:
         return text
     if width < 3:
         return _head(text, width)
-    tail = _head(text[::-1], (width - 1) // 2)[::-1]
+    tail = _head(text[::-1], 2 * (width - 1) // 3)[::-1]
     return _head(text, width - 1 - cell_len(tail)) + "…" + tail
 
 

@@ -34,7 +34,7 @@
       bordercolor: style.getPropertyValue("--rule").trim()
     });
     layout.hoverlabel.font = Object.assign({}, layout.hoverlabel.font, { color: style.getPropertyValue("--ink").trim() });
-    return Plotly.react(plot.box, spec.data, layout, { responsive: true, displaylogo: false, displayModeBar: "hover",
+    return Plotly.react(plot.box, spec.data, layout, { responsive: true, displaylogo: false, displayModeBar: window.matchMedia("(hover: hover)").matches ? "hover" : false,
       modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] });
   }
 
