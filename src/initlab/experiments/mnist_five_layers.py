@@ -89,6 +89,7 @@ def _show(results: Mapping[str, Any]) -> list[Any]:
             f"{np.mean(until(runs, 1.5)):.0f}",
         )
         for label, runs in results.items()
+        if label != "settings"
     ]
     note = "A run that never gets there counts as its last step."
     return [

@@ -1,0 +1,139 @@
+"""Training the runs of an experiment through the comparison's engines, and reading numbers off them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from torch import Tensor, nn
+
+from initlab.comparison.engines import get_engine
+from initlab.comparison.task import RunSpec, Task
+from initlab.data import Split
+from initlab.experiments.lab import Lab
+from initlab.reporting import LineFigure, Series
+from initlab.sampling import derive_seed
+
+DIVERGED_LOSS = 23.03  # ten times ln 10: what a run that diverged counts as
+
+
+def train(
+    lab: Lab,
+    part: str,
+    *,
+    build: Callable[[], nn.Module],
+    data: Split,
+    starts: Mapping[str, Any],
+    seeds: int,
+    optimizer: str,
+    lr: float,
+    batch_size: int,
+    steps: int,
+    every: int | None = None,
+    weight_decay: float = 0.0,
+    options: Mapping[str, Any] | None = None,
+    also: Mapping[str, tuple[Tensor, Tensor]] | None = None,
+) -> dict[str, Any]:
+    """Train every start with every seed; the part is stored, so that a stopped experiment goes on.
+
+    Args:
+        part: names the runs; with `lab.small` and the seed it must determine everything else here.
+        starts: label -> policy.
+        every: steps between two points of the curves; steps // 25 by default. A point's loss is the mean over the
+            steps since the last one.
+        also: at most one more test set, by name, on which the final accuracy is taken.
+
+    Returns:
+        label -> one dict a seed: `loss` and `accuracy` as [step, value] points, `diverged`, and each name in `also`.
+        Beside them, "settings".
+    """
+    extra = dict(also or {})
+    task = Task(
+        build=build,
+        train=data.train,
+        test=data.test,
+        valid=next(iter(extra.values()), None),
+        optimizer=optimizer,
+        options=options or {},
+        batch_size=batch_size,
+        steps=steps,
+        root_seed=derive_seed(lab.seed, "training"),
+    )
+    specs = {
+        label: [RunSpec(f"{label}|{seed}", label, policy, seed, lr, weight_decay) for seed in range(seeds)]
+        for label, policy in starts.items()
+    }
+    key = f"{part} {sorted(starts)} {seeds} {optimizer} {lr} {batch_size} {steps} {weight_decay} {dict(options or {})}"
+    settings = {"small": lab.small, "steps": steps, "lr": lr, "optimizer": optimizer, "batch_size": batch_size}
+    points = every or max(1, steps // 25)
+    return lab.part(key, lambda: _run(task, specs, points, extra)) | {"settings": settings}
+
+
+def _run(task: Task, specs: Mapping[str, Sequence[RunSpec]], points: int, extra: Mapping[str, Any]) -> dict[str, Any]:
+    every_spec = [spec for group in specs.values() for spec in group]
+    runs: dict[str, dict[str, Any]] = {s.key: {"loss": [], "accuracy": [], "diverged": False} for s in every_spec}
+    session = get_engine("auto").open(task, every_spec)
+    try:
+        done = 0
+        while done < task.steps:
+            chunk = min(points, task.steps - done)
+            done += chunk
+            for key, progress in session.advance(chunk).items():
+                _note(runs[key], progress, done)
+            for key, (_, accuracy) in session.evaluate("test").items():
+                runs[key]["accuracy"].append([done, accuracy])
+        for name in extra:
+            for key, (_, accuracy) in session.evaluate("valid").items():
+                runs[key][name] = accuracy
+    finally:
+        session.close()
+    return {label: [runs[spec.key] for spec in group] for label, group in specs.items()}
+
+
+def _note(run: dict[str, Any], progress: Any, done: int) -> None:
+    if progress.diverged:
+        run["diverged"] = True
+    finite = progress.losses[np.isfinite(progress.losses)]
+    if len(finite):
+        run["loss"].append([done, float(finite.mean())])
+
+
+def finals(runs: Sequence[Mapping[str, Any]], what: str) -> list[float]:
+    """The last `loss` or `accuracy` of every run, or the number stored under `what`.
+
+    A run that diverged has loss `DIVERGED_LOSS` and the accuracy that its last weights have, 0 where they have none.
+    """
+    return [_final(run, what) for run in runs]
+
+
+def _final(run: Mapping[str, Any], what: str) -> float:
+    if what == "loss" and run["diverged"]:
+        return DIVERGED_LOSS
+    value = run.get(what)
+    if isinstance(value, list):
+        value = value[-1][1] if value else None
+    return float(value) if value is not None and math.isfinite(value) else 0.0
+
+
+def until(runs: Sequence[Mapping[str, Any]], loss: float) -> list[float]:
+    """Steps until the smoothed training loss is at most `loss`; a run that never is counts as its last step."""
+    return [next((s for s, value in run["loss"] if value <= loss), run["loss"][-1][0]) for run in runs]
+
+
+def curves(results: Mapping[str, Any], title: str, what: str = "loss") -> LineFigure:
+    """Mean over seeds of the training loss or the test accuracy against the step, with the range as a band."""
+    series = []
+    for label, runs in results.items():
+        if label == "settings":
+            continue
+        full = [run[what] for run in runs if not run["diverged"]]
+        if not full:
+            continue
+        steps = [step for step, _ in full[0]]
+        rows = np.asarray([[value for _, value in points] for points in full], dtype=float)
+        series.append(Series(label, steps, rows.mean(0), low=rows.min(0), high=rows.max(0)))
+    note = "Mean over seeds; band: their range. Diverged runs are left out."
+    label = "training loss" if what == "loss" else "test accuracy"
+    return LineFigure(title, "step", label, tuple(series), note=note)
