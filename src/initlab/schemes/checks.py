@@ -1,0 +1,59 @@
+"""Checks of a scheme's arguments: each takes (name, value) and returns the value to keep, or refuses it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from initlab.errors import InputError, finite_number, unknown
+from initlab.schemes.geometry import FAN_MODES
+
+DISTRIBUTIONS = ("normal", "truncated_normal", "uniform")
+
+
+def number(name: str, value: Any) -> float:
+    """Any finite number."""
+    return finite_number(name, value)
+
+
+def at_least_zero(name: str, value: Any) -> float:
+    """A finite number, at least 0."""
+    return finite_number(name, value, low=0)
+
+
+def above_zero(name: str, value: Any) -> float:
+    """A finite number greater than 0."""
+    checked = finite_number(name, value)
+    if checked <= 0:
+        raise InputError(f"{name} must be greater than 0; got {checked:g}")
+    return checked
+
+
+def share(name: str, value: Any) -> float:
+    """A finite number in [0, 1]."""
+    return finite_number(name, value, low=0, high=1)
+
+
+def optional(check: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
+    """None, or what `check` allows."""
+
+    def checked(name: str, value: Any) -> Any:
+        return None if value is None else check(name, value)
+
+    return checked
+
+
+def fan_mode(name: str, value: Any) -> str:
+    """One of the four fan modes."""
+    if value not in FAN_MODES:
+        raise unknown(name, value, FAN_MODES)
+    return str(value)
+
+
+def distribution(name: str, value: Any) -> str:
+    """One of the distributions that variance scaling draws from; Keras' "untruncated_normal" means "normal"."""
+    if value == "untruncated_normal":
+        return "normal"
+    if value not in DISTRIBUTIONS:
+        raise unknown(name, value, DISTRIBUTIONS)
+    return str(value)

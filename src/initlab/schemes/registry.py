@@ -1,0 +1,58 @@
+"""The catalogue put together: every scheme by name, the other names they are known by, and how to get one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from initlab.errors import InputError, unknown
+from initlab.schemes.catalogue.defaults import DEFAULTS
+from initlab.schemes.catalogue.fixed import FIXED
+from initlab.schemes.catalogue.matrix import MATRIX
+from initlab.schemes.catalogue.variance import VARIANCE
+from initlab.schemes.scheme import Scheme
+
+ENTRIES: dict[str, Scheme] = {entry.name: entry for entry in (*FIXED, *VARIANCE, *MATRIX, *DEFAULTS)}
+
+ALIASES: dict[str, str] = {
+    "const": "constant",
+    "dcgan_normal": "gan_normal",
+    "dirac": "identity",
+    "eye": "identity",
+    "gaussian": "normal",
+    "glorot_normal": "xavier_normal",
+    "glorot_uniform": "xavier_uniform",
+    "kaiming_normal": "he_normal",
+    "kaiming_uniform": "he_uniform",
+    "trunc_normal": "truncated_normal",
+}
+
+
+def list_schemes() -> list[str]:
+    """The names in the catalogue, in its order (aliases such as glorot_normal are accepted but not listed).
+
+    >>> "he_normal" in list_schemes()
+    True
+    """
+    return list(ENTRIES)
+
+
+def get_scheme(name: str, **arguments: Any) -> Scheme:
+    """A scheme from the catalogue, with its arguments set.
+
+    Args:
+        name: a catalogue name or an alias (glorot_*, kaiming_*, dirac, gaussian, ...).
+        **arguments: the scheme's own arguments, such as std=0.02 or mode="fan_out".
+
+    Raises:
+        InputError: an unknown name (with the nearest names), an argument that the scheme does not take (with those it
+            takes), or a value that it refuses.
+
+    >>> get_scheme("kaiming_normal", negative_slope=0.2)
+    Scheme he_normal(mode='fan_in', negative_slope=0.2): W ~ N(0, 2 / ((1 + negative_slope²) · fan))
+    """
+    if not isinstance(name, str):
+        raise InputError(f"scheme name must be a string; got {name!r}")
+    known = ALIASES.get(name, name)
+    if known not in ENTRIES:
+        raise unknown("scheme", name, [*ENTRIES, *ALIASES], "initlab schemes lists all")
+    return ENTRIES[known].with_(**arguments)
