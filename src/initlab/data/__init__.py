@@ -1,1 +1,10 @@
-"""DATA: the embedded digits, MNIST, the user's own arrays or Dataset."""
+"""DATA: the embedded digits, MNIST, the user's own arrays or Dataset, and files that nobody vouches for."""
+
+from initlab.data.arrays import load_arrays
+from initlab.data.digits import digits
+from initlab.data.mnist import mnist
+from initlab.data.split import Split
+from initlab.data.tensors import as_tensors, remarks
+from initlab.data.weights import load_weights
+
+__all__ = ["Split", "as_tensors", "digits", "load_arrays", "load_weights", "mnist", "remarks"]

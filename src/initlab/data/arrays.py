@@ -1,0 +1,103 @@
+"""`.npy` and `.npz` files that nobody vouches for: numbers only, and no more of them than the file can hold."""
+
+from __future__ import annotations
+
+import math
+import os
+import zipfile
+import zlib
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from initlab.data.untrusted import gigabytes, memory_limit, open_ordinary, short
+from initlab.errors import InputError
+
+_BROKEN = (ValueError, EOFError, OSError, KeyError, zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError)
+
+
+def load_arrays(path: str | os.PathLike[str], *, most_bytes: int | None = None) -> dict[str, np.ndarray]:
+    """The arrays in a `.npz` file by name, or the one in a `.npy` file under the name "array".
+
+    Nothing is unpickled. The declared shape is held against the bytes that are there, and a `.npz` against
+    `most_bytes`, before memory is taken.
+
+    Args:
+        path: the file.
+        most_bytes: the most that its arrays may take together; default half of the free memory.
+
+    Returns:
+        name -> array of numbers.
+
+    Raises:
+        InputError: an object array, a shape that disagrees with the file, a zip bomb, a member with a path in its
+            name, a cut or broken file.
+    """
+    limit = memory_limit() if most_bytes is None else most_bytes
+    shown = short(path)
+    stream, size = open_ordinary(path, "array file")
+    with stream:
+        start = stream.read(6)
+        stream.seek(0)
+        try:
+            if start.startswith(b"PK"):
+                return _read_zip(stream, shown, limit)
+            if start == b"\x93NUMPY":
+                return {"array": _read_array(stream, size, shown, limit)}
+        except InputError:
+            raise
+        except _BROKEN as error:
+            raise InputError(f"array file {shown!r} is cut or broken: {str(error).splitlines()[:1]}") from None
+    raise InputError(f"{shown!r} is neither a .npy nor a .npz file; save arrays with numpy.savez(path, X=..., Y=...)")
+
+
+def pair_from(path: str | os.PathLike[str], names: tuple[tuple[str, str], ...]) -> tuple[Any, Any] | None:
+    """The first pair of `names` that the file at `path` holds both of, or None."""
+    arrays = load_arrays(path)
+    lowered = {name.lower(): array for name, array in arrays.items()}
+    return next(((lowered[x], lowered[y]) for x, y in names if x in lowered and y in lowered), None)
+
+
+def _read_zip(stream: BinaryIO, shown: str, limit: int) -> dict[str, np.ndarray]:
+    with zipfile.ZipFile(stream) as archive:
+        members = archive.infolist()
+        for member in members:
+            if "/" in member.filename or "\\" in member.filename or ".." in member.filename:
+                raise InputError(
+                    f"array file {shown!r} has a member named {member.filename[:80]!r}; plain names are right"
+                )
+        if len({member.filename for member in members}) < len(members):
+            raise InputError(f"array file {shown!r} holds two members of one name")
+        total = sum(member.file_size for member in members)
+        if total > limit:
+            raise InputError(f"array file {shown!r} unpacks to {gigabytes(total)}; {gigabytes(limit)} are to be had")
+        found = {}
+        for member in members:
+            with archive.open(member) as part:
+                name = member.filename.removesuffix(".npy")
+                found[name] = _read_array(part, member.file_size, f"{shown}:{name}", limit)  # type: ignore[arg-type]  # a ZipExtFile reads as a BinaryIO
+        return found
+
+
+def _read_array(stream: BinaryIO, size: int, shown: str, limit: int) -> np.ndarray:
+    version = np.lib.format.read_magic(stream)
+    read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}.get(
+        version
+    )
+    if read_header is None:
+        raise InputError(f"array file {shown!r} has format version {version}; 1.0 and 2.0 are right")
+    shape, fortran, dtype = read_header(stream, max_header_size=10_000)
+    if dtype.kind not in "biufc":
+        raise InputError(
+            f"array file {shown!r} holds {dtype} values; numbers are right (objects would need unpickling)"
+        )
+    needed = math.prod(shape) * dtype.itemsize
+    if needed > min(size, limit):
+        raise InputError(
+            f"array file {shown!r} declares the shape {shape} of {gigabytes(needed)} in a file of {gigabytes(size)}"
+        )
+    body = stream.read(needed + 1)
+    if len(body) != needed:
+        raise InputError(f"array file {shown!r} has {len(body):,} bytes of values; its shape {shape} needs {needed:,}")
+    array = np.frombuffer(bytearray(body), dtype=dtype)
+    return array.reshape(shape[::-1]).T if fortran else array.reshape(shape)

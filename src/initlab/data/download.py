@@ -1,0 +1,178 @@
+"""Downloading a few files with known checksums: into the cache whole and right, or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import http.client
+import os
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from initlab.data.untrusted import short
+from initlab.errors import InputError
+
+TIMEOUT = 20.0
+_PIECE = 2**16
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A gzipped file to download: size in bytes and SHA-256 (hexadecimal) of its unzipped content."""
+
+    size: int
+    sha256: str
+
+
+def fetch(
+    files: Mapping[str, Remote],
+    folder: Path,
+    mirrors: Sequence[str],
+    *,
+    progress: bool = True,
+    timeout: float = TIMEOUT,
+    patience: float = 600.0,
+) -> None:
+    """Download those of `files` that `folder` lacks; each mirror is tried in turn for each file.
+
+    Args:
+        files: name -> size and checksum.
+        folder: made if it does not exist.
+        mirrors: http or https addresses of folders.
+        progress: a progress bar on stderr, if that is a terminal.
+        timeout: seconds that a mirror may be silent.
+        patience: seconds that one file may take from one mirror.
+
+    Raises:
+        InputError: a file came from no mirror; the message says why from each, and how to place the files by hand.
+            `folder` holds only whole files with the right checksum.
+    """
+    missing = {name: remote for name, remote in files.items() if not (folder / name).exists()}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"folder {short(folder)!r} for downloads cannot be made: {error.strerror}") from None
+    with _bar(sum(remote.size for remote in missing.values()), progress) as advance:
+        for name, remote in missing.items():
+            reasons = []
+            for mirror in mirrors:
+                reason = _try(mirror.rstrip("/") + "/" + name, folder / name, remote, timeout, patience, advance)
+                if reason is None:
+                    break
+                reasons.append(f"{short(mirror)}: {reason}")
+            else:
+                raise InputError(_advice(name, files, folder, reasons))
+
+
+def _try(
+    address: str, target: Path, remote: Remote, timeout: float, patience: float, advance: Callable[[int], None]
+) -> str | None:
+    """None when `target` is there with the right checksum, else the reason why it is not."""
+    if not address.startswith(("http://", "https://")):
+        return "no http or https address"
+    handle, temporary = tempfile.mkstemp(prefix=".initlab-", suffix=".part", dir=target.parent)
+    try:
+        with os.fdopen(handle, "wb") as out:
+            problem = _receive(address, out, remote, timeout, patience, advance)
+        if problem is None:
+            os.replace(temporary, target)
+        return problem
+    except (OSError, http.client.HTTPException, zlib.error, ValueError) as error:
+        return _reason(error)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+
+
+def _receive(
+    address: str, out: BinaryIO, remote: Remote, timeout: float, patience: float, advance: Callable[[int], None]
+) -> str | None:
+    """Write what `address` serves to `out` and say what is wrong with it; at most the declared size is unzipped."""
+    content, deadline = _Content(remote.size), time.monotonic() + patience
+    request = urllib.request.Request(address, headers={"User-Agent": "initlab"})
+    with urllib.request.urlopen(request, timeout=timeout) as response:
+        promised = response.headers.get("Content-Length")
+        received = 0
+        while piece := response.read1(_PIECE):
+            received += len(piece)
+            if time.monotonic() > deadline:
+                return f"too slow: {received:,} bytes in {patience:g} s"
+            out.write(piece)
+            advance(content.add(piece))
+            if content.size > remote.size:
+                return f"more than the {remote.size:,} bytes that are right"
+    if promised and promised.isdigit() and received < int(promised):
+        return f"cut after {received:,} of {int(promised):,} bytes"
+    if not content.whole or content.size < remote.size:
+        return f"cut after {content.size:,} of {remote.size:,} unzipped bytes"
+    return None if content.sha256 == remote.sha256 else "wrong checksum"
+
+
+class _Content:
+    """The unzipped content of one gzip stream, piece by piece: its size and SHA-256, never more than `limit` + 1."""
+
+    def __init__(self, limit: int) -> None:
+        self._unzip = zlib.decompressobj(wbits=31)
+        self._digest = hashlib.sha256()
+        self._limit = limit
+        self.size = 0
+
+    def add(self, piece: bytes) -> int:
+        """Take in `piece`; how many bytes it unzipped to."""
+        before = self.size
+        while piece and self.size <= self._limit:
+            part = self._unzip.decompress(piece, _PIECE)
+            self._digest.update(part)
+            self.size += len(part)
+            if self._unzip.eof and self._unzip.unused_data:
+                self.size = self._limit + 1
+            piece = self._unzip.unconsumed_tail
+        return self.size - before
+
+    @property
+    def whole(self) -> bool:
+        return self._unzip.eof
+
+    @property
+    def sha256(self) -> str:
+        return self._digest.hexdigest()
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, urllib.error.HTTPError):
+        return f"HTTP {error.code}"
+    if isinstance(error, TimeoutError):
+        return "timed out"
+    inner = getattr(error, "reason", None)
+    cause = inner if isinstance(inner, Exception) else error
+    return "timed out" if isinstance(cause, TimeoutError) else str(getattr(cause, "strerror", None) or cause)
+
+
+def _advice(name: str, files: Mapping[str, Remote], folder: Path, reasons: Sequence[str]) -> str:
+    tried = "; ".join(reasons) or "no mirror given"
+    return (
+        f"{name} could not be downloaded ({tried}). To place it by hand: put {', '.join(files)} "
+        f"in {folder}, or in a folder mnist under $INITLAB_DATA"
+    )
+
+
+@contextlib.contextmanager
+def _bar(total: int, wanted: bool) -> Iterator[Callable[[int], None]]:
+    if not (wanted and total and sys.stderr.isatty()):
+        yield lambda count: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+    columns = (TextColumn("downloading"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("download", total=total)
+        yield lambda count: bar.advance(task, count)

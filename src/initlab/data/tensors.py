@@ -1,0 +1,252 @@
+"""The user's data as one pair of tensors: arrays, tensors, a Dataset or a DataLoader, checked before any training."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from initlab.data.untrusted import gigabytes, memory_limit
+from initlab.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+_EXPECTED = "(X, Y) arrays or tensors, a Dataset, or a DataLoader"
+
+
+def as_tensors(data: Any, name: str = "data", *, most_bytes: int | None = None) -> tuple[Tensor, Tensor]:
+    """`data` as a pair (X, Y) of tensors in memory.
+
+    Floating X becomes float32; whole numbers wider than a byte stay whole (int64: token ids); bytes and booleans, which
+    are pixels or flags, become float32 without scaling. Whole-number Y becomes int64 (classes), other Y float32. A
+    Dataset or DataLoader is read once, in order, under a random state of its own: the caller's is not moved.
+
+    Args:
+        data: (X, Y) arrays, tensors, lists or data frames; a `Split`'s part; a Dataset of (x, y) samples; a DataLoader.
+        name: what messages call it.
+        most_bytes: the most memory that it may take; default half of what is free.
+
+    Returns:
+        X of shape (n, ...), Y of shape (n,) or (n, ...).
+
+    Raises:
+        InputError: no pair, no rows, lengths that differ, NaN or infinite features, no numbers, more than fits.
+
+    >>> X, Y = as_tensors(([[0.0, 1.0], [1.0, 0.0]], [0, 1]))
+    >>> X.shape, Y.dtype
+    (torch.Size([2, 2]), torch.int64)
+    """
+    limit = memory_limit() if most_bytes is None else most_bytes
+    if isinstance(data, tuple | list) and len(data) == 2:
+        x, y = data
+    elif (
+        _is_loader(data)
+        or (hasattr(data, "__getitem__") and hasattr(data, "__len__") and not _is_array(data))
+        or (isinstance(data, Iterable) and not _is_array(data) and not isinstance(data, str | bytes | dict))
+    ):
+        x, y = _read(data, name, limit)
+    else:
+        raise InputError(f"{name} must be {_EXPECTED}; got {_kind(data)}")
+    features, targets = _features(x, f"{name} X"), _targets(y, f"{name} Y")
+    if features.ndim == 0 or targets.ndim == 0:
+        raise InputError(
+            f"{name}: X and Y need a first axis of samples; got shapes {_shape(features)} and {_shape(targets)}"
+        )
+    if len(features) != len(targets):
+        raise InputError(f"{name}: X has {len(features):,} rows and Y {len(targets):,}; they must agree")
+    if not features.numel() or not targets.numel():
+        raise InputError(f"{name} has no rows (X {_shape(features)}, Y {_shape(targets)}); at least one is needed")
+    return features, targets
+
+
+def remarks(x: Tensor, y: Tensor, name: str = "data") -> list[str]:
+    """What is allowed and yet worth saying about (X, Y): one class, constant features, a single sample.
+
+    >>> import torch
+    >>> remarks(torch.zeros(4, 2), torch.zeros(4, dtype=torch.int64))
+    ['data: all 2 features are constant', 'data: all 4 targets are the same, 0']
+    """
+    import torch
+
+    found = [f"{name}: a single sample; nothing that compares samples can be judged"] if len(x) == 1 else []
+    flat = x.reshape(len(x), -1)
+    constant = int((flat == flat[:1]).all(dim=0).sum()) if len(x) > 1 else 0
+    if constant == flat.shape[1]:
+        found.append(f"{name}: all {constant:,} features are constant")
+    elif constant:
+        found.append(f"{name}: {constant:,} of {flat.shape[1]:,} features are constant")
+    if len(y) > 1 and torch.equal(y, y[:1].expand_as(y)):
+        value = f", {y.flatten()[0].item():g}" if y[0].numel() == 1 else ""
+        found.append(f"{name}: all {len(y):,} targets are the same{value}")
+    if x.is_floating_point() and float(x.abs().amax()) > 100:
+        found.append(
+            f"{name}: features reach {float(x.abs().amax()):,.0f}; schemes expect inputs near mean 0 and std 1"
+        )
+    return found
+
+
+def _features(value: Any, name: str) -> Tensor:
+    import torch
+
+    x = _tensor(value, name)
+    if x.dtype in (torch.uint8, torch.int8, torch.bool) or x.is_floating_point():
+        x = x.to(torch.float32)
+    elif not x.is_complex():
+        return x.to(torch.int64)
+    else:
+        raise InputError(f"{name} must be real numbers; got {x.dtype}")
+    _finite(x, name)
+    return x
+
+
+def _targets(value: Any, name: str) -> Tensor:
+    import torch
+
+    y = _tensor(value, name)
+    if y.is_complex():
+        raise InputError(f"{name} must be real numbers; got {y.dtype}")
+    if y.is_floating_point():
+        y = y.to(torch.float32)
+        _finite(y, name)
+        return y
+    y = y.to(torch.int64)
+    return y.squeeze(1) if y.ndim == 2 and y.shape[1] == 1 else y
+
+
+def _finite(values: Tensor, name: str) -> None:
+    bad = ~values.isfinite()
+    count = int(bad.sum())
+    if count:
+        first = int(bad.reshape(len(values), -1).any(dim=1).to(int).argmax()) if values.ndim else 0  # type: ignore[arg-type]  # torch takes Python's int
+        raise InputError(f"{name} has {count:,} NaN or infinite values, the first in row {first}; give finite numbers")
+
+
+def _tensor(value: Any, name: str) -> Tensor:
+    import torch
+
+    if isinstance(value, torch.Tensor):
+        if value.is_sparse or value.layout != torch.strided:
+            raise InputError(f"{name} must be dense; got a tensor of layout {value.layout}")
+        return value.detach()
+    if hasattr(value, "to_numpy"):
+        value = value.to_numpy()
+    try:
+        if isinstance(value, list | tuple) and value and isinstance(value[0], torch.Tensor):
+            return torch.stack([item.detach() for item in value])
+        array = np.asarray(value)
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise InputError(f"{name} must be numbers of one shape: {_line(error)}") from None
+    if array.dtype.kind not in "biufc":
+        raise InputError(f"{name} must be numbers; got {_kind(value)} of dtype {array.dtype}")
+    if array.dtype.kind == "u" and array.dtype.itemsize > 1:
+        array = array.astype(np.int64)
+    if array.dtype.kind == "f":
+        array = array.astype(np.float32, copy=False)
+    native = array.astype(array.dtype.newbyteorder("="), copy=False)
+    return torch.from_numpy(
+        np.ascontiguousarray(native).copy() if not native.flags.writeable else np.ascontiguousarray(native)
+    )
+
+
+def _read(data: Any, name: str, limit: int) -> tuple[Tensor, Tensor]:
+    """Every sample of a Dataset, or every batch of a DataLoader, joined."""
+    import torch
+
+    xs: list[Tensor] = []
+    ys: list[Tensor] = []
+    used, rows = 0, _rows(data)
+    with _own_random_state():
+        for index, (x, y) in enumerate(_pairs(data, name)):
+            xs.append(x)
+            ys.append(y)
+            used += x.numel() * x.element_size() + y.numel() * y.element_size()
+            expected = used * rows // (index + 1) if rows else used
+            if max(used, expected) > limit:
+                raise InputError(
+                    f"{name} takes about {gigabytes(max(used, expected))} in memory and {gigabytes(limit)} are to be had; "
+                    "pass a part of it, such as torch.utils.data.Subset(data, range(10_000))"
+                )
+    if not xs:
+        raise InputError(f"{name} has no rows; at least one is needed")
+    join = torch.cat if _is_loader(data) else torch.stack
+    try:
+        return join(xs), join(ys)
+    except RuntimeError as error:
+        raise InputError(f"{name}: samples differ in shape: {_line(error)}") from None
+
+
+def _pairs(data: Any, name: str) -> Iterator[tuple[Tensor, Tensor]]:
+    import torch
+
+    for index, item in enumerate(_items(data)):
+        if not isinstance(item, tuple | list) or len(item) != 2:
+            raise InputError(f"{name}: item {index} must be (x, y); got {_kind(item)}")
+        x, y = (part if isinstance(part, torch.Tensor) else _tensor(part, f"{name} item {index}") for part in item)
+        yield x.detach(), y.detach()
+
+
+def _items(data: Any) -> Iterator[Any]:
+    """Samples by index where there is one, batches in order for a loader over such a Dataset, else as they come."""
+    if _is_loader(data):
+        dataset = data.dataset
+        if not hasattr(dataset, "__getitem__") or data.batch_size is None:
+            yield from data
+            return
+        for start in range(0, len(dataset), data.batch_size):
+            yield data.collate_fn([dataset[i] for i in range(start, min(start + data.batch_size, len(dataset)))])
+    elif hasattr(data, "__getitem__") and hasattr(data, "__len__"):
+        for index in range(len(data)):
+            yield data[index]
+    else:
+        yield from data
+
+
+def _rows(data: Any) -> int:
+    """How many items `_items` will give, or 0 when that is not known."""
+    try:
+        return len(data)
+    except TypeError:
+        return 0
+
+
+@contextlib.contextmanager
+def _own_random_state() -> Iterator[None]:
+    """Whatever a Dataset draws, it draws from seed 0; afterwards torch, numpy and python stand where they stood."""
+    import torch
+
+    kept = torch.get_rng_state(), np.random.get_state(), random.getstate()
+    torch.default_generator.manual_seed(0)
+    np.random.seed(0)
+    random.seed(0)
+    try:
+        yield
+    finally:
+        torch.set_rng_state(kept[0])
+        np.random.set_state(kept[1])
+        random.setstate(kept[2])
+
+
+def _is_loader(data: Any) -> bool:
+    return hasattr(data, "dataset") and hasattr(data, "batch_size") and hasattr(data, "collate_fn")
+
+
+def _is_array(data: Any) -> bool:
+    return hasattr(data, "dtype") or hasattr(data, "to_numpy")
+
+
+def _kind(value: Any) -> str:
+    size = f" of {len(value)}" if isinstance(value, Sequence) and not isinstance(value, str | bytes) else ""
+    return f"{type(value).__name__}{size}"
+
+
+def _shape(value: torch.Tensor) -> tuple[int, ...]:
+    return tuple(value.shape)
+
+
+def _line(error: Exception) -> str:
+    return str(error).split("\n")[0][:200]

@@ -1,0 +1,72 @@
+"""Opening a file that nobody vouches for: an ordinary file of a sane size, or an `InputError`."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO
+
+from initlab.errors import InputError
+
+_GIB = 2**30
+
+
+def open_ordinary(path: str | os.PathLike[str], what: str) -> tuple[BinaryIO, int]:
+    """`path` opened for reading and its size in bytes.
+
+    It is opened without waiting, so that a FIFO cannot hold the program up, and looked at only after it is open, so
+    that it cannot be changed for another file in between.
+
+    Args:
+        path: the file.
+        what: what it should be, for the message: "IDX file".
+
+    Raises:
+        InputError: missing, unreadable, a directory, a FIFO, a device, or empty.
+    """
+    shown = short(path)
+    try:
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
+    except (OSError, ValueError, TypeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{what} {shown!r} cannot be opened: {reason}") from None
+    info = os.fstat(handle)
+    problem = "is a directory" if stat.S_ISDIR(info.st_mode) else "is no ordinary file"
+    if stat.S_ISREG(info.st_mode):
+        if info.st_size:
+            return os.fdopen(handle, "rb"), info.st_size
+        problem = "is empty"
+    os.close(handle)
+    raise InputError(f"{what} {shown!r} {problem}; give an ordinary file")
+
+
+def short(path: object) -> str:
+    """A path for a message: printable, and its last 120 characters if it is longer."""
+    try:
+        text = os.fspath(path) if isinstance(path, str | os.PathLike) else str(path)
+    except TypeError:
+        text = str(path)
+    shown = "".join(c if c.isprintable() else "?" for c in str(text))
+    return shown if len(shown) <= 120 else "…" + shown[-119:]
+
+
+def memory_limit() -> int:
+    """The most bytes that data may take: half of the free memory, or 2 GiB where that is unknown."""
+    try:
+        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        return 2 * _GIB
+    for limits in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        text = Path(limits).read_text().strip() if Path(limits).is_file() else ""
+        free = min(free, int(text)) if text.isdigit() else free
+    return max(free // 2, _GIB // 4)
+
+
+def gigabytes(size: float) -> str:
+    """A size for a message.
+
+    >>> gigabytes(3 * 2**30)
+    '3.0 GiB'
+    """
+    return f"{size / _GIB:,.1f} GiB" if size >= _GIB / 10 else f"{size / 2**20:,.1f} MiB"
