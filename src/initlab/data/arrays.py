@@ -81,12 +81,10 @@ def _read_zip(stream: BinaryIO, shown: str, limit: int) -> dict[str, np.ndarray]
 
 def _read_array(stream: BinaryIO, size: int, shown: str, limit: int) -> np.ndarray:
     version = np.lib.format.read_magic(stream)
-    read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}.get(
-        version
-    )
-    if read_header is None:
+    headers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    if version not in headers:
         raise InputError(f"array file {shown!r} has format version {version}; 1.0 and 2.0 are right")
-    shape, fortran, dtype = read_header(stream, max_header_size=10_000)
+    shape, fortran, dtype = headers[version](stream, max_header_size=10_000)
     if dtype.kind not in "biufc":
         raise InputError(
             f"array file {shown!r} holds {dtype} values; numbers are right (objects would need unpickling)"

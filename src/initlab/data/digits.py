@@ -32,6 +32,7 @@ def digits(*, normalize: bool = True, flat: bool = True) -> Split:
     held_out = np.zeros(len(bunch.target), dtype=bool)
     for label in range(10):
         held_out[np.flatnonzero(bunch.target == label)[4::5]] = True
-    train = bunch.images[~held_out], bunch.target[~held_out]
-    test = bunch.images[held_out], bunch.target[held_out]
-    return image_split("digits", train, test, top=16.0, normalize=normalize, flat=flat)
+    images = bunch.images.astype(np.uint8)
+    train = images[~held_out], bunch.target[~held_out]
+    test = images[held_out], bunch.target[held_out]
+    return image_split("digits", train, test, top=16, normalize=normalize, flat=flat)

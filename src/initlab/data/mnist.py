@@ -23,9 +23,9 @@ FILES = {
     "train-images-idx3-ubyte.gz": Remote(
         47_040_016, "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db"
     ),
-    "train-labels-idx1-ubyte.gz": Remote(60_008, "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5"),
-    "t10k-images-idx3-ubyte.gz": Remote(7_840_016, "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7"),
-    "t10k-labels-idx1-ubyte.gz": Remote(10_008, "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"),
+    "train-labels-idx1-ubyte.gz": Remote(60008, "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5"),
+    "t10k-images-idx3-ubyte.gz": Remote(7840016, "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7"),
+    "t10k-labels-idx1-ubyte.gz": Remote(10008, "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"),
 }
 _PARTS = (
     ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"),
@@ -73,7 +73,7 @@ def mnist(
     if train_x.shape[1:] != test_x.shape[1:]:
         shapes = f"{train_x.shape[1:]} and {test_x.shape[1:]}"
         raise InputError(f"MNIST in {short(folder)!r}: train and test images have the shapes {shapes}; one is right")
-    return image_split("mnist", (train_x, train_y), (test_x, test_y), top=255.0, normalize=normalize, flat=flat)
+    return image_split("mnist", (train_x, train_y), (test_x, test_y), top=255, normalize=normalize, flat=flat)
 
 
 def locate(root: str | os.PathLike[str] | None = None) -> Path:

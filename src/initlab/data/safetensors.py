@@ -24,8 +24,8 @@ def read_safetensors(stream: BinaryIO, size: int, shown: str) -> dict[str, Tenso
         shown: the file's name for messages.
 
     Raises:
-        InputError: a header length beyond the file, duplicate names, offsets that overlap, leave a hole or end elsewhere
-            than the file, a size that disagrees with shape and dtype.
+        InputError: a header length beyond the file, duplicate names, offsets that overlap, leave a hole or end
+            elsewhere than the file, a size that disagrees with shape and dtype.
 
     Source:
         The safetensors format, https://github.com/huggingface/safetensors (2022).

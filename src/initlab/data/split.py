@@ -36,11 +36,11 @@ def image_split(
     train: tuple[np.ndarray, np.ndarray],
     test: tuple[np.ndarray, np.ndarray],
     *,
-    top: float,
+    top: int,
     normalize: bool,
     flat: bool,
 ) -> Split:
-    """A `Split` from integer images (n, height, width) in [0, top] and labels (n,).
+    """A `Split` from whole-number images (n, height, width) in [0, top] and labels (n,).
 
     With `normalize` every pixel is (x − mean) / std, with one mean and std over all pixels of the training images, so
     that the second moment of the input is 1; else pixels lie in [0, 1].
@@ -48,11 +48,15 @@ def image_split(
     import numpy as np
     import torch
 
-    scaled = train[0] / top
-    mean, std = (float(scaled.mean()), float(scaled.std()) or 1.0) if normalize else (0.0, 1.0)
+    levels = np.arange(top + 1) / top
+    if normalize:
+        share = np.bincount(train[0].reshape(-1), minlength=top + 1) / train[0].size
+        mean = float(levels @ share)
+        levels = (levels - mean) / (float(((levels - mean) ** 2) @ share) ** 0.5 or 1.0)
+    values = levels.astype(np.float32)
 
     def tensors(images: np.ndarray, labels: np.ndarray) -> tuple[Tensor, Tensor]:
-        pixels = ((images / top - mean) / std).astype(np.float32)
+        pixels = values[images]
         shaped = pixels.reshape(len(pixels), -1) if flat else pixels[:, None]
         return torch.from_numpy(shaped), torch.from_numpy(labels.astype(np.int64))
 

@@ -44,11 +44,7 @@ def as_tensors(data: Any, name: str = "data", *, most_bytes: int | None = None) 
     limit = memory_limit() if most_bytes is None else most_bytes
     if isinstance(data, tuple | list) and len(data) == 2:
         x, y = data
-    elif (
-        _is_loader(data)
-        or (hasattr(data, "__getitem__") and hasattr(data, "__len__") and not _is_array(data))
-        or (isinstance(data, Iterable) and not _is_array(data) and not isinstance(data, str | bytes | dict))
-    ):
+    elif _can_be_read(data):
         x, y = _read(data, name, limit)
     else:
         raise InputError(f"{name} must be {_EXPECTED}; got {_kind(data)}")
@@ -83,10 +79,9 @@ def remarks(x: Tensor, y: Tensor, name: str = "data") -> list[str]:
     if len(y) > 1 and torch.equal(y, y[:1].expand_as(y)):
         value = f", {y.flatten()[0].item():g}" if y[0].numel() == 1 else ""
         found.append(f"{name}: all {len(y):,} targets are the same{value}")
-    if x.is_floating_point() and float(x.abs().amax()) > 100:
-        found.append(
-            f"{name}: features reach {float(x.abs().amax()):,.0f}; schemes expect inputs near mean 0 and std 1"
-        )
+    reach = float(x.abs().amax()) if x.is_floating_point() else 0.0
+    if reach > 100:
+        found.append(f"{name}: features reach {reach:,.0f}; schemes expect inputs near mean 0 and std 1")
     return found
 
 
@@ -122,7 +117,7 @@ def _finite(values: Tensor, name: str) -> None:
     bad = ~values.isfinite()
     count = int(bad.sum())
     if count:
-        first = int(bad.reshape(len(values), -1).any(dim=1).to(int).argmax()) if values.ndim else 0  # type: ignore[arg-type]  # torch takes Python's int
+        first = int(bad.reshape(len(values), -1).any(dim=1).nonzero()[0, 0]) if values.ndim else 0
         raise InputError(f"{name} has {count:,} NaN or infinite values, the first in row {first}; give finite numbers")
 
 
@@ -147,10 +142,8 @@ def _tensor(value: Any, name: str) -> Tensor:
         array = array.astype(np.int64)
     if array.dtype.kind == "f":
         array = array.astype(np.float32, copy=False)
-    native = array.astype(array.dtype.newbyteorder("="), copy=False)
-    return torch.from_numpy(
-        np.ascontiguousarray(native).copy() if not native.flags.writeable else np.ascontiguousarray(native)
-    )
+    native = np.ascontiguousarray(array.astype(array.dtype.newbyteorder("="), copy=False))
+    return torch.from_numpy(native if native.flags.writeable else native.copy())
 
 
 def _read(data: Any, name: str, limit: int) -> tuple[Tensor, Tensor]:
@@ -167,8 +160,9 @@ def _read(data: Any, name: str, limit: int) -> tuple[Tensor, Tensor]:
             used += x.numel() * x.element_size() + y.numel() * y.element_size()
             expected = used * rows // (index + 1) if rows else used
             if max(used, expected) > limit:
+                size = gigabytes(max(used, expected))
                 raise InputError(
-                    f"{name} takes about {gigabytes(max(used, expected))} in memory and {gigabytes(limit)} are to be had; "
+                    f"{name} takes about {size} in memory and {gigabytes(limit)} are to be had; "
                     "pass a part of it, such as torch.utils.data.Subset(data, range(10_000))"
                 )
     if not xs:
@@ -229,6 +223,13 @@ def _own_random_state() -> Iterator[None]:
         torch.set_rng_state(kept[0])
         np.random.set_state(kept[1])
         random.setstate(kept[2])
+
+
+def _can_be_read(data: Any) -> bool:
+    """Whether `data` is a Dataset, a DataLoader or another run of (x, y) items, rather than an array, text or mapping."""
+    if _is_array(data) or isinstance(data, str | bytes | dict):
+        return False
+    return _is_loader(data) or isinstance(data, Iterable) or (hasattr(data, "__getitem__") and hasattr(data, "__len__"))
 
 
 def _is_loader(data: Any) -> bool:
