@@ -8,14 +8,16 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
-from initlab.errors import InputError, finite_number, unknown
+from initlab.errors import InputError, finite_number
 from initlab.sampling import laws
 from initlab.schemes.geometry import Fans, Geometry, as_fans, as_geometry
+from initlab.schemes.spread import law_std
 
 Rule = Callable[[Geometry, Mapping[str, Any], float | None], "laws.Law"]
 Check = Callable[[str, Any], Any]
 
 _NO_FANS = frozenset({"bias", "recurrent_bias", "attention_bias", "norm_weight", "norm_bias", "prelu", "other"})
+_NOWHERE = Geometry((1,), 1.0, 1.0, kind="other")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -70,7 +72,10 @@ class Scheme:
         >>> get_scheme("he_normal").with_(mode="fan_out").label
         "he_normal(mode='fan_out')"
         """
-        return replace(self, arguments={**self.arguments, **self._checked(arguments)})
+        changed = replace(self, arguments={**self.arguments, **self._checked(arguments)})
+        if changed.uses == "values":
+            changed.rule(_NOWHERE, changed.arguments, None)  # bounds that contradict one another are refused here
+        return changed
 
     def law(self, geometry: Geometry, gain: float | None = None) -> laws.Law:
         """The law for a weight of this geometry.
@@ -99,7 +104,7 @@ class Scheme:
         return law
 
     def std(self, fans: Fans | Geometry | Sequence[float]) -> float:
-        """The standard deviation of a weight with these fans (of one block when packed).
+        """The standard deviation of a weight's elements, over all blocks when packed.
 
         Args:
             fans: `Fans`, a `Geometry`, or (fan_in, fan_out), which is read as a dense layer's.
@@ -233,11 +238,6 @@ class Scheme:
         return Geometry.from_shape(shape)
 
 
-def law_std(law: laws.Law, shape: Sequence[int]) -> float:
-    """The std of the elements of a tensor of this shape under a law."""
-    return law.std
-
-
 def _call(arguments: Mapping[str, Any]) -> str:
     return ", ".join(f"{key}={value!r}" for key, value in arguments.items())
 
@@ -262,6 +262,3 @@ def scheme_like(value: Any) -> Scheme:
     if isinstance(value, str):
         return get_scheme(value)
     raise InputError(f"a scheme must be a name or a Scheme; got {value!r}")
-
-
-__all__ = ["Scheme", "law_std", "scheme_like", "unknown"]

@@ -16,12 +16,11 @@ ScalarFunction = Callable[..., Any]
 
 
 def _sigmoid(x: Array) -> Array:
-    return 0.5 * (1.0 + np.tanh(0.5 * x))
+    return np.asarray(0.5 * (1.0 + np.tanh(0.5 * x)), dtype=np.float64)
 
 
 def _softplus(x: Array, beta: float = 1.0) -> Array:
-    values: Array = np.logaddexp(0.0, beta * x) / beta
-    return values
+    return np.asarray(np.logaddexp(0.0, beta * x) / beta, dtype=np.float64)
 
 
 def _erf(x: Array) -> Array:

@@ -68,10 +68,8 @@ def find_breaks(fn: Function, limit: float) -> Array | None:
 def _coarse_edges(limit: float) -> Array:
     width = max(0.5, limit / 1000)
     count = int(np.ceil(2 * limit / width)) + 1
-    edges: Array = (
-        -limit - 0.3718 * width + width * np.arange(count + 1)
-    )  # off the whole numbers, where kinks usually lie
-    return edges
+    # Off the whole numbers, where kinks usually lie.
+    return np.asarray(-limit - 0.3718 * width + width * np.arange(count + 1), dtype=np.float64)
 
 
 def _tail(fn: Function, low: Array, high: Array) -> tuple[Array, Array]:

@@ -91,7 +91,7 @@ def criticality(fn: Any, q_star: float = 1.0) -> Criticality:
     Raises:
         InputError: a bad function, or q_star that is not positive.
 
-    Source: Poole et al. 2016; Schoenholz et al. 2017, sections 2 and 3; Hayou et al. 2019, for which functions have one.
+    Source: Poole et al. 2016; Schoenholz et al. 2017, sections 2 and 3; Hayou et al. 2019.
 
     >>> criticality("relu")
     Criticality(relu: sigma_w=1.41421, sigma_b=0, q_star=1, chi=1, depth_scale_q=inf, depth_scale_c=inf)

@@ -79,6 +79,8 @@ def _resolve_callable(fn: Callable[..., Any], name: str) -> Function:
         try:
             with np.errstate(all="ignore"):
                 values, precision = call(_PROBE)
+        except InputError:
+            raise
         except Exception as error:  # whatever a user's function raises on arguments of the wrong kind
             failures.append(f"{type(error).__name__}: {' '.join(str(error).split())[:120]}")
             continue
@@ -119,7 +121,7 @@ def _with_tensors(fn: Callable[..., Any], dtype: str) -> Callable[[Array], tuple
     def call(x: Array) -> tuple[Array, float]:
         with torch.no_grad():
             result = fn(torch.as_tensor(x.copy(), dtype=getattr(torch, dtype)))
-            if isinstance(result, torch.Tensor):
+            if isinstance(result, torch.Tensor) and not result.is_complex():
                 rounding = torch.finfo(result.dtype).eps if result.dtype.is_floating_point else 1e-15
                 return np.asarray(result.detach().cpu().double().numpy(), dtype=np.float64), float(rounding)
         return _as_array(result, _name_of(fn))

@@ -221,7 +221,7 @@ def _inner_means(
 
 def _pair_mean_on_lattice(fn: Function, c: float, root: float) -> float:
     """A lattice sum for functions with very many breaks (quantised ones): right to about 1e-4."""
-    z: Array = (np.arange(2400) - 1199.5) / 150.0
+    z = np.asarray((np.arange(2400) - 1199.5) / 150.0, dtype=np.float64)
     weight = _density(z) / 150.0
     alpha, beta = math.sqrt((1 + c) / 2), math.sqrt((1 - c) / 2)
     s, t = root * alpha * z[None, :], root * beta * z[:, None]
