@@ -31,11 +31,12 @@ class Lab:
     folder: Path | None = None
     note: Callable[[str], None] = lambda line: None
 
-    def data(self) -> Split:
-        """MNIST, or the embedded digits in the small form; inputs in [0, 1], images flattened."""
+    def data(self, *, normalize: bool = False, flat: bool = True) -> Split:
+        """MNIST, or the embedded digits in the small form; inputs in [0, 1] unless normalised."""
         from initlab import data
 
-        return data.digits(normalize=False) if self.small else data.mnist(normalize=False)
+        load = data.digits if self.small else data.mnist
+        return load(normalize=normalize, flat=flat)
 
     def part(self, key: str, compute: Callable[[], Any]) -> Any:
         """`compute()`, or what an earlier run of the same part stored. The value is what JSON holds.

@@ -1,0 +1,68 @@
+"""Experiments run in their small form, resume from stored parts, and write reports."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import initlab
+from initlab.experiments import get_experiment, list_experiments, run, run_all
+from initlab.experiments.literature import from_folder
+from initlab.experiments.view import save_all
+
+QUICK = ("why-two-why-six", "lecun-std", "gaussian-depth")
+
+
+def test_every_listed_experiment_loads_and_agrees_with_its_name() -> None:
+    for name in list_experiments():
+        experiment = get_experiment(name)
+        assert experiment.name == name
+        assert experiment.claims, name
+        assert all(claim.text.endswith((".", ")")) and claim.source for claim in experiment.claims), name
+
+
+def test_an_unknown_name_is_refused_with_the_nearest() -> None:
+    with pytest.raises(initlab.InputError, match="did you mean 'lecun-std'"):
+        run("lecun-stdd")
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_a_small_run_judges_every_claim(name: str, tmp_path: Path) -> None:
+    outcome = run(name, small=True, seed=0)
+    assert len(outcome.judged) == len(outcome.experiment.claims)
+    assert all(len(line) <= 80 for line in repr(outcome).splitlines())
+    outcome.save(tmp_path / "report.html")
+    saved = json.loads(outcome.save(tmp_path / "report.json").read_text())
+    assert [c["verdict"] for c in saved["claims"]] == [j.verdict for _, j in outcome.judged]
+
+
+def test_the_same_seed_gives_the_same_numbers_and_another_seed_others() -> None:
+    first, again, other = (run("lecun-std", small=True, seed=seed) for seed in (0, 0, 1))
+    assert first.results == again.results
+    assert first.results != other.results
+
+
+def test_stored_parts_are_not_run_again(tmp_path: Path) -> None:
+    notes: list[str] = []
+    first = run("zero-constant-symmetry", small=True, folder=tmp_path, note=notes.append)
+    assert len(notes) == len(first.results)
+    again = run("zero-constant-symmetry", small=True, folder=tmp_path, note=notes.append)
+    assert len(notes) == len(first.results)
+    assert again.results == first.results
+    stored = next((tmp_path / "zero-constant-symmetry").glob("*.json"))
+    stored.write_text("{")
+    with pytest.raises(initlab.InputError, match="delete it"):
+        run("zero-constant-symmetry", small=True, folder=tmp_path)
+
+
+def test_the_index_and_the_literature_page_hold_every_claim(tmp_path: Path) -> None:
+    outcomes = list(run_all(["why-two-why-six", "lecun-std"], small=True))
+    index = save_all(outcomes, tmp_path).read_text()
+    page = from_folder(tmp_path)
+    for outcome in outcomes:
+        assert outcome.experiment.title in index.replace("&#39;", "'")
+        for claim, judgement in outcome.judged:
+            assert claim.text.replace("|", "\\|") in page
+            assert f"**{judgement.verdict}**" in page
