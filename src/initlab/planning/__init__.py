@@ -1,1 +1,8 @@
 """WHICH LAW, AND WHY: selectors and policies make a Plan; a Plan is written into a model."""
+
+from initlab.planning.plan import BufferEntry, Plan, PlanEntry
+from initlab.planning.planner import plan
+from initlab.planning.policies import Policy, get_policy, list_policies
+from initlab.planning.writer import init_
+
+__all__ = ["BufferEntry", "Plan", "PlanEntry", "Policy", "get_policy", "init_", "list_policies", "plan"]

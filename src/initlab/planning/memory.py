@@ -1,0 +1,185 @@
+"""A tensor's own memory: what can be written, as numpy sees it, and block by block onto other devices."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from initlab.errors import InputError
+
+Block = tuple[slice, ...]
+
+DTYPES = {
+    torch.float32: "float32",
+    torch.float64: "float64",
+    torch.float16: "float16",
+    torch.bfloat16: "bfloat16",
+}
+
+# What one copy to another device may hold in pinned memory at a time.
+STAGE_BYTES = 64 * 2**20
+
+
+def dtype_name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def host_array(tensor: torch.Tensor) -> np.ndarray[Any, Any]:
+    """The memory of a CPU tensor as numpy sees it, strides and all; bfloat16 as its uint16 bits. No copy."""
+    plain = tensor.detach()
+    if plain.dtype == torch.bfloat16:
+        plain = plain.view(torch.uint16)
+    array: np.ndarray[Any, Any] = plain.numpy()
+    return array
+
+
+def check_writable(name: str, tensor: torch.Tensor) -> None:
+    """Refuse what cannot be written in place, before anything is.
+
+    Raises:
+        InputError: meta, inference, sparse, quantized or subclassed tensors; expanded or overlapping or read-only memory.
+    """
+    if tensor.is_meta or _is_fake(tensor):
+        raise InputError(f"{name!r} is on the meta device and has no memory: call model.to_empty(device=...) first")
+    if tensor.is_inference():
+        raise InputError(f"{name!r} is an inference tensor, which cannot be written: build it outside inference_mode")
+    if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_neg():
+        raise InputError(f"{name!r} has layout {tensor.layout}: only plain strided tensors can be written")
+    if type(tensor) not in _PLAIN and getattr(type(tensor), "__torch_dispatch__", None) is not _NO_DISPATCH:
+        raise InputError(
+            f"{name!r} is a {type(tensor).__name__}, whose memory is its own affair: "
+            "initlab writes plain tensors and DTensors; pass keep={name!r} to leave it alone"
+        )
+    if overlaps_itself(tensor):
+        raise InputError(
+            f"{name!r} is expanded or overlaps itself (shape {tuple(tensor.shape)}, strides {tensor.stride()}): "
+            "several elements share one memory cell; make it contiguous first"
+        )
+    if tensor.device.type == "cpu" and not tensor.untyped_storage().resizable():
+        _probe(name, tensor)
+
+
+_PLAIN = (torch.Tensor, torch.nn.Parameter, torch.nn.Buffer)
+_NO_DISPATCH = torch.Tensor.__torch_dispatch__
+
+
+def _is_fake(tensor: torch.Tensor) -> bool:
+    return type(tensor).__name__ in ("FakeTensor", "FunctionalTensor")
+
+
+def overlaps_itself(tensor: torch.Tensor) -> bool:
+    """Whether two indices can reach one memory cell. Sorted by stride, each axis must step over the ones before it."""
+    if tensor.numel() < 2:
+        return False
+    reach = 0
+    for stride, size in sorted(zip(tensor.stride(), tensor.shape, strict=True)):
+        if size == 1:
+            continue
+        if stride <= reach:
+            return True
+        reach += stride * (size - 1)
+    return False
+
+
+def _probe(name: str, tensor: torch.Tensor) -> None:
+    """Have the kernel write a tensor's first and last byte with what they hold: read-only memory is then an error code.
+
+    Storage that torch did not allocate may be a read-only file mapping, and a plain write to that ends the process.
+    """
+    if tensor.numel() == 0:
+        return
+    array = host_array(tensor)
+    for index in (0, -1):
+        at = tuple(slice(index, None if index else 1) for _ in array.shape)
+        cell = array[at].reshape(-1).view(np.uint8)
+        source, sink = os.pipe()
+        try:
+            os.write(sink, cell[:1].tobytes())
+            os.readv(source, [memoryview(cell[:1])])
+        except (OSError, ValueError, BufferError, TypeError):
+            raise InputError(f"{name!r} lies in read-only memory (a mapped file?): clone it before init_") from None
+        finally:
+            os.close(source)
+            os.close(sink)
+
+
+def check_apart(named: Sequence[tuple[str, torch.Tensor]]) -> None:
+    """Refuse two parameters that share some memory cells without being the same tensor.
+
+    Raises:
+        InputError: naming both.
+    """
+    by_storage: dict[int, list[tuple[str, torch.Tensor]]] = {}
+    for name, tensor in named:
+        if tensor.numel():
+            by_storage.setdefault(tensor.untyped_storage().data_ptr(), []).append((name, tensor))
+    for group in by_storage.values():
+        ordered = sorted(group, key=lambda item: item[1].data_ptr())
+        for index, (name, tensor) in enumerate(ordered):
+            for other_name, other in itertools.islice(ordered, index + 1, None):
+                if other.data_ptr() >= _end(tensor):
+                    break
+                if _share_cells(tensor, other):
+                    raise InputError(
+                        f"{name!r} and {other_name!r} overlap in memory without being one tied tensor: "
+                        "clone one of them, or keep one"
+                    )
+
+
+def _end(tensor: torch.Tensor) -> int:
+    last = sum(stride * (size - 1) for stride, size in zip(tensor.stride(), tensor.shape, strict=True))
+    return tensor.data_ptr() + (last + 1) * tensor.element_size()
+
+
+def _share_cells(one: torch.Tensor, other: torch.Tensor) -> bool:
+    try:
+        return bool(np.shares_memory(_addresses(one), _addresses(other), max_work=1_000_000))
+    except np.exceptions.TooHardError:
+        return True
+
+
+class _Cells:
+    """An address range as numpy's array interface, for tensors of any device: never read, only compared."""
+
+    def __init__(self, tensor: torch.Tensor) -> None:
+        size = tensor.element_size()
+        self.__array_interface__ = {
+            "version": 3,
+            "data": (tensor.data_ptr(), False),
+            "shape": tuple(tensor.shape),
+            "strides": tuple(stride * size for stride in tensor.stride()),
+            "typestr": f"|V{size}",
+        }
+
+
+def _addresses(tensor: torch.Tensor) -> np.ndarray[Any, Any]:
+    return np.asarray(_Cells(tensor))
+
+
+def row_blocks(shape: Sequence[int], itemsize: int, limit: int = STAGE_BYTES) -> Iterator[Block]:
+    """Rectangular blocks that cover `shape`, each of at most `limit` bytes, cut along the leading axes.
+
+    >>> [b[0] for b in row_blocks((5, 2), itemsize=4, limit=16)]
+    [slice(0, 2, None), slice(2, 4, None), slice(4, 5, None)]
+    """
+    if math.prod(shape) == 0:
+        return
+    if not shape or math.prod(shape) * itemsize <= limit:
+        yield tuple(slice(0, size) for size in shape)
+        return
+    row_bytes = math.prod(shape[1:]) * itemsize
+    if row_bytes > limit:
+        for index in range(shape[0]):
+            for inner in row_blocks(shape[1:], itemsize, limit):
+                yield (slice(index, index + 1), *inner)
+        return
+    step = max(1, limit // row_bytes)
+    for start in range(0, shape[0], step):
+        stop = min(start + step, shape[0])
+        yield (slice(start, stop), *(slice(0, size) for size in shape[1:]))

@@ -1,0 +1,189 @@
+"""Rules: one small function for each kind of parameter, from what is known of it to the scheme it gets and why."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from torch import nn
+
+from initlab.errors import InputError, finite_number
+from initlab.planning.scene import Subject
+from initlab.sampling import laws
+from initlab.schemes import Geometry, Scheme, get_scheme
+from initlab.schemes.scheme import Rule
+
+
+@dataclass(frozen=True)
+class Options:
+    """The numbers that a policy lets the user set.
+
+    Args:
+        forget_bias: the total bias of an LSTM's forget gate at the start (b_ih gets it, b_hh gets zero).
+        embedding_std: the std of embeddings that are not tied to an output layer.
+        position_std: the std of learned positions, class tokens and the like.
+    """
+
+    forget_bias: float = 1.0
+    embedding_std: float = 1.0
+    position_std: float = 0.02
+
+    def with_(self, **changes: Any) -> Options:
+        """The options with some changed; an unknown name or a bad number is an `InputError`."""
+        for name, value in changes.items():
+            if name not in self.__dataclass_fields__:
+                raise InputError(f"unknown policy option {name!r}; known: {', '.join(self.__dataclass_fields__)}")
+            finite_number(name, value, low=None if name == "forget_bias" else 0)
+        return replace(self, **{name: float(value) for name, value in changes.items()})
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a rule decides for one parameter; `scheme` is None when it is kept or refused."""
+
+    scheme: Scheme | None
+    reason: str
+    gain: float | None = None
+    action: Literal["write", "keep", "refuse"] = "write"
+
+
+def keep(reason: str) -> Choice:
+    return Choice(None, reason, action="keep")
+
+
+# -- weights --
+
+
+def fed_weight(subject: Subject, options: Options) -> Choice:
+    """Var(W) = 1 / (fan_in · E[φ(x)²]), φ being what feeds the layer."""
+    if subject.kind == "recurrent" and subject.leaf.startswith("weight_hh"):
+        return Choice(get_scheme("orthogonal"), "hidden to hidden: each gate orthogonal, so that the state keeps its size")
+    fed = subject.fed()
+    return Choice(get_scheme("lecun_normal"), fed.words, gain=fed.gain)
+
+
+# -- what is not a weight --
+
+
+def zero(subject: Subject, options: Options) -> Choice:
+    return Choice(get_scheme("zeros"), "bias: zero" if subject.role == "bias" else f"{subject.role}: zero")
+
+
+def one(subject: Subject, options: Options) -> Choice:
+    return Choice(get_scheme("ones"), "norm weight: one passes the normalised signal on as it is")
+
+
+def recurrent_bias(subject: Subject, options: Options) -> Choice:
+    """Zero, but for the LSTM's forget gate: PyTorch adds two biases, so one of them carries it."""
+    packing = None if subject.geometry is None else subject.geometry.packing
+    gates = () if packing is None else packing.labels
+    if "forget" not in gates:
+        return Choice(get_scheme("zeros"), "recurrent bias: zero")
+    if not subject.leaf.startswith("bias_ih"):
+        return Choice(get_scheme("zeros"), "recurrent bias: zero (b_ih holds the forget gate's)")
+    return Choice(
+        _forget_scheme(options.forget_bias), f"forget gate {options.forget_bias:g}, other gates 0 (option forget_bias)"
+    )
+
+
+def _forget_law(geometry: Geometry, arguments: Mapping[str, Any], gain: float | None) -> laws.Law:
+    packing = geometry.packing
+    if packing is None or "forget" not in packing.labels:
+        raise InputError(f"forget_gate needs packed LSTM gates; got a tensor of shape {geometry.shape}")
+    values = [arguments["forget"] if label == "forget" else 0.0 for label in packing.labels]
+    return laws.Stacked(packing.axis, packing.sizes, tuple(laws.Constant(value) for value in values), packing.labels)
+
+
+def _forget_scheme(forget: float) -> Scheme:
+    return Scheme(
+        name="forget_gate",
+        formula="b = forget for the forget gate, 0 for the other gates",
+        latex=r"b_f = c, \quad b_i = b_g = b_o = 0",
+        keeps="The cell state: σ(1) = 0.73 of it passes at the first step, where σ(0) would halve it.",
+        why="The state after t steps is Π σ(b_f) of what went in: 0.5^t with a zero bias, 0.73^t with one.",
+        source="Gers, Schmidhuber & Cummins, Learning to forget; Jozefowicz, Zaremba & Sutskever (2015), section 2",
+        year=2000,
+        suits=(),
+        misuse="A large value keeps everything: the cell cannot forget until the bias has been unlearned.",
+        arguments={"forget": forget},
+        rule=_forget_law,
+        checks={"forget": finite_number},
+        uses="values",
+    )
+
+
+def embedding(subject: Subject, options: Options) -> Choice:
+    """Normal; 1/√dim when the same matrix reads out; the padding row zero, as torch has it."""
+    if subject.tied_to_output():
+        std = 1 / math.sqrt(subject.shape[-1])
+        return embedding_choice(subject, std, f"embedding that is also an output layer: std 1/√{subject.shape[-1]}")
+    return embedding_choice(subject, options.embedding_std, f"embedding: normal, std {options.embedding_std:g}")
+
+
+def embedding_choice(subject: Subject, std: float, reason: str) -> Choice:
+    scheme, note = padded(subject, get_scheme("normal", std=std))
+    return Choice(scheme, reason + note)
+
+
+@dataclass(frozen=True)
+class PaddedRule:
+    """Another rule's law with one row of the table left at zero."""
+
+    inner: Rule
+    row: int
+
+    def __call__(self, geometry: Geometry, arguments: Mapping[str, Any], gain: float | None) -> laws.Law:
+        law, below = self.inner(geometry, arguments, gain), geometry.shape[0] - self.row - 1
+        parts = [(size, part) for size, part in ((self.row, law), (1, laws.Constant(0.0)), (below, law)) if size]
+        return laws.Stacked(0, tuple(size for size, _ in parts), tuple(part for _, part in parts))
+
+
+def padded(subject: Subject, scheme: Scheme) -> tuple[Scheme, str]:
+    """The scheme with the embedding's padding row left at zero, where it has one."""
+    row = getattr(subject.module, "padding_idx", None)
+    if row is None or not isinstance(subject.module, nn.Embedding | nn.EmbeddingBag):
+        return scheme, ""
+
+    return replace(scheme, rule=PaddedRule(scheme.rule, row)), f"; padding row {row} zero"
+
+
+_ADDED = re.compile(r"pos|token|tok_emb|query_emb|latent|prompt|time_emb", re.IGNORECASE)
+
+
+def other(subject: Subject, options: Options) -> Choice:
+    """Parameters that no layer type explains: positions and tokens are drawn small, slopes get torch's, the rest is kept."""
+    if subject.kind == "prelu":
+        return Choice(get_scheme("constant", value=0.25), "PReLU slope: 0.25")
+    if subject.kind == "attention_bias":
+        return Choice(get_scheme("zeros"), "attention bias: zero")
+    wide = len(subject.shape) >= 2 and max(subject.shape) > 1
+    if wide and (_is_added(subject) or _ADDED.search(subject.leaf)):
+        std = options.position_std
+        return Choice(get_scheme("normal", std=std), f"added to the signal (positions, tokens): normal, std {std:g}")
+    if math.prod(subject.shape) == 0:
+        return keep("kept: it has no elements")
+    return keep(f"kept as the model made it: the role of a {len(subject.shape)}-d parameter of {_layer(subject)} is not known")
+
+
+def _is_added(subject: Subject) -> bool:
+    graph = subject.scene.graph
+    if graph is None:
+        return False
+    return any(use.operation.kind in ("add", "cat", "concat") for use in graph.uses(subject.name))
+
+
+def _layer(subject: Subject) -> str:
+    return type(subject.module).__name__
+
+
+DEFAULTS = {
+    "bias": zero,
+    "norm_weight": one,
+    "norm_bias": zero,
+    "recurrent_bias": recurrent_bias,
+    "embedding": embedding,
+    "other": other,
+}

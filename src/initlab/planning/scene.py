@@ -1,0 +1,204 @@
+"""What is known of each parameter when its law is chosen: its layer, its role, and what feeds it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+
+from initlab.graph import ParameterInfo, SignalGraph
+from initlab.planning.walk import Slot, Walk
+from initlab.schemes import Geometry
+from initlab.theory import gain as gain_of
+
+
+@dataclass(frozen=True)
+class Fed:
+    """What arrives at a weight: the gain that undoes it, and where that was read."""
+
+    gain: float
+    words: str
+    known: bool = True
+
+
+@dataclass
+class Scene:
+    """A model as a policy sees it."""
+
+    model: nn.Module
+    found: Walk
+    infos: dict[str, ParameterInfo]
+    graph: SignalGraph | None
+    chains: dict[int, list[nn.Module]] = field(default_factory=dict)
+    notes: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _chain_up(self.model, self.chains)
+
+    def subjects(self) -> Iterator[Subject]:
+        for slot in self.found.parameters:
+            yield Subject(slot, self.infos.get(slot.name), self)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One parameter, with all that a rule may ask about it."""
+
+    slot: Slot
+    info: ParameterInfo | None
+    scene: Scene
+
+    @property
+    def name(self) -> str:
+        return self.slot.name
+
+    @property
+    def role(self) -> str:
+        return "other" if self.info is None else self.info.role
+
+    @property
+    def geometry(self) -> Geometry | None:
+        return None if self.info is None else self.info.geometry
+
+    @property
+    def kind(self) -> str:
+        return "other" if self.geometry is None else self.geometry.kind
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(int(size) for size in self.slot.tensor.shape)
+
+    @property
+    def module(self) -> nn.Module:
+        return self.slot.owner.module
+
+    @property
+    def leaf(self) -> str:
+        return self.slot.owner.leaf
+
+    def tied_to_output(self) -> bool:
+        """Whether an embedding is also the matrix of a layer that is not one."""
+        owners = self.slot.owners
+        return any(not isinstance(owner.module, nn.Embedding | nn.EmbeddingBag) for owner in owners[1:])
+
+    def fed(self) -> Fed:
+        """What feeds this weight: as recorded, else as the order of a Sequential says, else unknown."""
+        if self.scene.graph is not None:
+            return self._fed_as_recorded(self.scene.graph)
+        return _fed_in_chain(self.module, self.scene)
+
+    def _fed_as_recorded(self, graph: SignalGraph) -> Fed:
+        for name in (self.name, *self.slot.ties):
+            feeds = [use.feeds for use in graph.uses(name) if use.feeds is not None]
+            if feeds:
+                return _from_feeds(feeds)
+        return Fed(1.0, "not used in the recorded forward pass: gain 1", known=False)
+
+
+def _from_feeds(feeds: list[Any]) -> Fed:
+    feed = feeds[0]
+    moments = [moment for moment in (_moment(item) for item in feeds) if moment is not None]
+    where = f" at {feed.where}" if feed.where else ""
+    if not moments:
+        return Fed(1.0, f"fed by {feed.activation or 'an unknown signal'}{where}, whose size is not known: gain 1", known=False)
+    gain = 1 / math.sqrt(sum(moments) / len(moments))
+    shared = f" and {len(feeds) - 1} more" if len(feeds) > 1 else ""
+    return Fed(gain, f"fed by {feed.activation or 'data'}{where}{shared}: gain {gain:.4g}")
+
+
+def _moment(feed: Any) -> float | None:
+    """E[φ(z)²] of what arrives, as recorded or from the function itself."""
+    if feed.second_moment is not None:
+        return float(feed.second_moment) if feed.second_moment > 0 and math.isfinite(feed.second_moment) else None
+    if feed.function is not None:
+        return _function_moment(feed.function)
+    return None
+
+
+def _function_moment(function: Callable[..., Any]) -> float | None:
+    try:
+        gain = gain_of(function)
+    except (ValueError, TypeError, RuntimeError):
+        return None
+    return 1 / gain**2 if gain > 0 and math.isfinite(gain) else None
+
+
+# -- without a recording: the order of a plain Sequential is certain --
+
+_NEUTRAL = ("Dropout", "Identity", "Flatten", "Unflatten", "Pool", "Pad", "Upsample", "PixelShuffle", "PixelUnshuffle")
+
+
+def _chain_up(model: nn.Module, chains: dict[int, list[nn.Module]]) -> None:
+    """For each layer inside plain Sequentials, the layers in order of the outermost one: chains[id(layer)]."""
+    for module in model.modules():
+        if not _plain_sequential(module) or id(module) in chains:
+            continue
+        chain = list(_flat(module))
+        if module is model:
+            chain = [_Data(), *chain]
+        for layer in chain:
+            chains.setdefault(id(layer), chain)
+        for inner in module.modules():
+            if _plain_sequential(inner):
+                chains.setdefault(id(inner), chain)
+
+
+class _Data(nn.Module):
+    """Marks the head of a chain that begins with the model's own input."""
+
+
+def _plain_sequential(module: nn.Module) -> bool:
+    return isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward
+
+
+def _flat(module: nn.Module) -> Iterator[nn.Module]:
+    for child in module.children():
+        if _plain_sequential(child):
+            yield from _flat(child)
+        else:
+            yield child
+
+
+def _fed_in_chain(layer: nn.Module, scene: Scene) -> Fed:
+    unknown = Fed(1.0, "what feeds it is not known without example_inputs: gain 1", known=False)
+    chain = scene.chains.get(id(layer))
+    if chain is None:
+        return unknown
+    position = next(i for i, item in enumerate(chain) if item is layer)
+    passed = ""
+    for before in reversed(chain[:position]):
+        kind = type(before).__name__
+        if isinstance(before, _Data):
+            return Fed(1.0, f"fed by the data{passed}: gain 1")
+        if any(word in kind for word in _NEUTRAL):
+            passed = f", through {kind}" if "Pool" in kind else passed
+            continue
+        if "Norm" in kind:
+            return Fed(1.0, f"fed by {kind}{passed}: gain 1")
+        if next(before.parameters(), None) is not None:
+            return Fed(1.0, f"fed by {kind}{passed}, with no activation between: gain 1")
+        moment = _scalar_moment(before)
+        if moment is None:
+            return unknown
+        gain = 1 / math.sqrt(moment)
+        return Fed(gain, f"fed by {kind}{passed} (order of the Sequential): gain {gain:.4g}")
+    return unknown
+
+
+def _scalar_moment(module: nn.Module) -> float | None:
+    """E[φ(z)²] if the module acts on each number on its own, as its behaviour on a few numbers shows; else None."""
+    probe = torch.tensor([[-2.0, -0.7, 0.0], [0.4, 1.1, 2.5]])
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            whole, turned, part = module(probe.clone()), module(probe.flip(0, 1)), module(probe[:, 1:2].clone())
+            scalar = torch.equal(whole.flip(0, 1), turned) and torch.equal(whole[:, 1:2], part)
+    except Exception:  # a module of the user's: whatever it raises, it is not known to be a scalar function
+        return None
+    if not scalar or whole.shape != probe.shape:
+        return None
+    with torch.random.fork_rng(devices=[]):
+        return _function_moment(module)

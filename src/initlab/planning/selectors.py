@@ -1,0 +1,163 @@
+"""Selectors: globs on parameter names and layer types, and which parameters each of them claims."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from torch import nn
+
+from initlab.errors import InputError
+from initlab.planning.walk import Slot, Walk
+
+_WILD = re.compile(r"[*?\[]")
+
+
+@dataclass(frozen=True)
+class Selector:
+    """A pattern over a model's parameters.
+
+    `conv*.weight`        a glob on the whole name; `*` and `?` stop at a dot, `**` crosses dots
+    `features.**`         everything below `features`
+    `@Linear`             the parameters of every layer whose type, or a base of it, has this name
+    `@Linear.bias`        of those, the one called `bias`
+    `@EncoderLayer.**`    everything below such a layer
+    """
+
+    text: str
+
+    @property
+    def by_type(self) -> bool:
+        return self.text.startswith("@")
+
+    @property
+    def exact(self) -> bool:
+        """Whether it is one parameter's full name."""
+        return not self.by_type and not _WILD.search(self.text)
+
+    @property
+    def broad(self) -> bool:
+        """Whether its last part says nothing about which parameter of a layer is meant."""
+        if self.by_type and "." not in self.text:
+            return True
+        return not re.sub(r"[*?]", "", self.text.rpartition(".")[2])
+
+    def matches(self, slot: Slot) -> bool:
+        """Whether any name of the tensor, or any layer that holds it, is what the pattern describes."""
+        if not self.by_type:
+            pattern = glob_pattern(self.text)
+            names = [owner.name for owner in slot.owners]
+            return any(pattern.fullmatch(name) for name in (*names, slot.plain_name))
+        kind, _, inner = self.text[1:].partition(".")
+        tail = glob_pattern(inner or "*")
+        return any(
+            type_matches(kind, owner.module) and (tail.fullmatch(owner.leaf) or tail.fullmatch(_plain_leaf(slot)))
+            for owner in slot.owners
+        )
+
+
+def _plain_leaf(slot: Slot) -> str:
+    return slot.plain_name.rpartition(".")[2]
+
+
+@lru_cache(maxsize=4096)
+def glob_pattern(glob: str) -> re.Pattern[str]:
+    """A glob as a regular expression: `*` and `?` stay within one dotted part, `**` does not.
+
+    >>> bool(glob_pattern("conv*.weight").fullmatch("conv1.weight"))
+    True
+    >>> bool(glob_pattern("conv*.weight").fullmatch("conv.0.weight"))
+    False
+    >>> bool(glob_pattern("**.weight").fullmatch("weight"))
+    True
+    """
+    out: list[str] = []
+    position = 0
+    while position < len(glob):
+        rest = glob[position:]
+        if rest.startswith("**."):
+            out.append(r"(?:.*\.)?")
+            position += 3
+        elif rest.startswith("**"):
+            out.append(".*")
+            position += 2
+        elif rest[0] in "*?":
+            out.append("[^.]*" if rest[0] == "*" else "[^.]")
+            position += 1
+        elif (group := re.match(r"\[!?[^\[\]]+\]", rest)) is not None:
+            body = group.group()[1:-1].replace("\\", "\\\\").replace("^", "\\^")
+            out.append(f"[{'^' + body[1:] if body.startswith('!') else body}]")
+            position += group.end()
+        else:
+            out.append(re.escape(rest[0]))
+            position += 1
+    return re.compile("".join(out), re.DOTALL)
+
+
+def type_names(module: nn.Module) -> tuple[str, ...]:
+    """The names by which a layer's type can be selected: its class and its bases, down to `Module` itself."""
+    return tuple(kind.__name__ for kind in type(module).__mro__ if issubclass(kind, nn.Module))
+
+
+def type_matches(kind: str, module: nn.Module) -> bool:
+    pattern = glob_pattern(kind)
+    return any(pattern.fullmatch(name) for name in type_names(module))
+
+
+def matched(text: str, found: Walk, argument: str = "selector") -> list[Slot]:
+    """The parameters that `text` describes.
+
+    Raises:
+        InputError: it describes none; the message has the nearest names.
+    """
+    selector = Selector(text)
+    slots = _below_types(text, found) if _is_deep(text) else [s for s in found.parameters if selector.matches(s)]
+    if not slots:
+        raise _no_match(text, found, argument)
+    return slots
+
+
+def _is_deep(text: str) -> bool:
+    return text.startswith("@") and ("**" in text or text.partition(".")[2].count(".") > 0)
+
+
+def _below_types(text: str, found: Walk) -> list[Slot]:
+    kind, _, inner = text[1:].partition(".")
+    heads = [name for name, module in found.modules.items() if type_matches(kind, module)]
+    tail = glob_pattern(inner or "*")
+    return [slot for slot in found.parameters if _is_below(slot, set(heads), tail)]
+
+
+def _is_below(slot: Slot, heads: set[str], tail: re.Pattern[str]) -> bool:
+    for name in (*(owner.name for owner in slot.owners), slot.plain_name):
+        parts = name.split(".")
+        for cut in range(len(parts)):
+            if ".".join(parts[:cut]) in heads and tail.fullmatch(".".join(parts[cut:])):
+                return True
+    return False
+
+
+def _no_match(text: str, found: Walk, argument: str) -> InputError:
+    if text.startswith("@"):
+        kind = text[1:].partition(".")[0]
+        kinds = {n for module in found.modules.values() for n in type_names(module)} - {"Module"}
+        if kind in kinds and "." not in text:
+            return InputError(
+                f"{argument} {text!r} matches no parameter: {kind} holds none itself; '@{kind}.**' is all below it"
+            )
+        return InputError(f"{argument} {text!r} matches no parameter; {_nearest(kind, kinds, '@')}")
+    names = [slot.name for slot in found.parameters]
+    return InputError(f"{argument} {text!r} matches no parameter; {_nearest(text, names)}")
+
+
+def _nearest(text: str, names: Iterable[str], mark: str = "") -> str:
+    known: Sequence[str] = sorted(set(names))
+    # A wildcard stands for nothing in particular: the words around it say what was meant.
+    close = difflib.get_close_matches(re.sub(r"[*?\[\]]+", "", text), known, n=3, cutoff=0.4)
+    shown = close or list(known[:6])
+    words = "did you mean " if close else "the model has "
+    more = ", …" if not close and len(known) > 6 else ""
+    return words + (" or " if close else ", ").join(repr(mark + name) for name in shown) + more + ("?" if close else "")

@@ -1,0 +1,120 @@
+"""Which part of a parameter's global tensor this process holds: plain tensors, and DTensors however they are sharded."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from initlab.errors import InputError
+from initlab.planning.memory import Block
+
+# (start in the local tensor, start in the global tensor, length) along one axis.
+Run = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Part:
+    """What this process holds of a tensor.
+
+    Args:
+        tensor: the plain local tensor.
+        shape: the global shape.
+        blocks: pairs (slices of the local tensor, slices of the global tensor) that cover the local tensor.
+    """
+
+    tensor: torch.Tensor
+    shape: tuple[int, ...]
+    blocks: tuple[tuple[Block, Block], ...]
+
+    @property
+    def whole(self) -> bool:
+        return len(self.blocks) == 1 and tuple(self.tensor.shape) == self.shape
+
+
+def is_sharded_type(tensor: torch.Tensor) -> bool:
+    """Whether the tensor is a DTensor; found by its own attributes, so that torch.distributed is not imported unasked."""
+    return hasattr(tensor, "_local_tensor") and hasattr(tensor, "placements") and hasattr(tensor, "device_mesh")
+
+
+def is_split(tensor: torch.Tensor) -> bool:
+    """Whether this process holds less than the whole tensor."""
+    return is_sharded_type(tensor) and tuple(local_tensor(tensor).shape) != tuple(tensor.shape)
+
+
+def local_tensor(tensor: torch.Tensor) -> torch.Tensor:
+    """The plain tensor whose memory this process owns."""
+    local: torch.Tensor = tensor._local_tensor if is_sharded_type(tensor) else tensor  # type: ignore[attr-defined]  # DTensor
+    return local
+
+
+def part_of(name: str, tensor: torch.Tensor) -> Part:
+    """What this process holds of `tensor`, from its own placements and without communication.
+
+    Raises:
+        InputError: a placement that is neither a shard nor a replica (a partial sum has no values of its own).
+    """
+    shape = tuple(int(size) for size in tensor.shape)
+    local = local_tensor(tensor)
+    if local is tensor or tuple(local.shape) == shape:
+        everything = tuple(slice(0, size) for size in shape)
+        if local is not tensor:
+            _check_placements(name, tensor)
+        return Part(local, shape, ((everything, everything),))
+    runs = _axis_runs(name, tensor)
+    held = tuple(sum(length for _, _, length in axis) for axis in runs)
+    if held != tuple(local.shape):
+        raise InputError(
+            f"{name!r}: the local shard has shape {tuple(local.shape)} where its placements "
+            f"{tensor.placements} of {shape} give {held}"  # type: ignore[attr-defined]  # DTensor
+        )
+    blocks = tuple(
+        (
+            tuple(slice(at, at + length) for at, _, length in corner),
+            tuple(slice(start, start + length) for _, start, length in corner),
+        )
+        for corner in itertools.product(*runs)
+    )
+    return Part(local, shape, blocks)
+
+
+def _check_placements(name: str, tensor: Any) -> None:
+    for placement in tensor.placements:
+        if placement.is_partial():
+            raise InputError(f"{name!r} is a DTensor with placement {placement}: a partial sum cannot be initialized")
+
+
+def _axis_runs(name: str, tensor: Any) -> list[list[Run]]:
+    """For each axis, which global indices the local tensor holds, as runs of consecutive ones.
+
+    Axes are sharded on their own, so it is enough to push each axis's index through the placements' own split rule,
+    mesh axis by mesh axis; uneven, repeated and strided shards then come out as torch itself lays them out.
+    """
+    _check_placements(name, tensor)
+    mesh = tensor.device_mesh
+    coordinate = mesh.get_coordinate()
+    indices: dict[int, torch.Tensor] = {}
+    for mesh_axis, placement in enumerate(tensor.placements):
+        axis = getattr(placement, "dim", None)
+        if axis is None:
+            continue
+        if coordinate is None:
+            indices[axis] = torch.empty(0, dtype=torch.int64)
+            continue
+        index = indices.get(axis)
+        if index is None:
+            index = torch.arange(tensor.shape[axis])
+        index = index.view((1,) * axis + (-1,))
+        pieces, _ = placement._split_tensor(index, mesh.size(mesh_axis), with_padding=False, contiguous=False)
+        indices[axis] = pieces[coordinate[mesh_axis]].reshape(-1)
+    return [_runs(indices[a]) if a in indices else [(0, 0, size)] for a, size in enumerate(tensor.shape)]
+
+
+def _runs(index: torch.Tensor) -> list[Run]:
+    if index.numel() == 0:
+        return []
+    breaks = (torch.nonzero(index[1:] - index[:-1] != 1).reshape(-1) + 1).tolist()
+    edges = [0, *breaks, index.numel()]
+    return [(a, int(index[a]), b - a) for a, b in itertools.pairwise(edges)]

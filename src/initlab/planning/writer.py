@@ -1,0 +1,298 @@
+"""Writes a plan into a model: everything that can fail first, then each parameter in place, in its own memory."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from initlab.errors import InitlabError, InputError, InterruptedInitError, seed_number
+from initlab.planning.ledger import Held, check_account, check_kept, equal_warnings, non_finite
+from initlab.planning.memory import DTYPES, STAGE_BYTES, check_apart, check_writable, host_array, row_blocks
+from initlab.planning.plan import Plan, PlanEntry
+from initlab.planning.planner import make_plan
+from initlab.planning.selectors import matched
+from initlab.planning.shards import Part, local_tensor, part_of
+from initlab.planning.walk import Slot, Walk, walk
+from initlab.sampling import fill
+from initlab.sampling.laws import Law
+
+# No draw of any law lies farther from its mean than this many standard deviations, save those with bounds of their own.
+_FARTHEST_SIGMAS = 12.0
+
+
+@dataclass(frozen=True)
+class Job:
+    """One parameter to be written."""
+
+    name: str
+    tensor: torch.Tensor
+    part: Part
+    law: Law
+
+
+def init_(
+    model: nn.Module,
+    policy_or_plan: Any = "auto",
+    *,
+    example_inputs: Any = None,
+    seed: int = 0,
+    rollback: bool = False,
+    keep: str | Sequence[str] = (),
+) -> Plan:
+    """Write a start into `model`, in place, and return the plan that was written.
+
+    A parameter's values depend on (stream version, seed, canonical name, global shape, law) alone: not on the other
+    layers, the device, the number of threads or of processes. No global random state is read or moved. Everything that
+    can fail happens before the first write, so a refused call leaves the model as it was.
+
+    Args:
+        model: any module with materialised parameters; DTensor parameters (FSDP2, tensor parallel) are filled shard by
+            shard, without communication.
+        policy_or_plan: a `Plan`, or what `initlab.plan` takes as policy: a name, a Scheme, or {selector: scheme}.
+        example_inputs: inputs for one forward pass, from which `auto` reads what feeds each layer; a tensor, a tuple of
+            positional arguments, or a dict of keyword arguments. Not used with a `Plan`.
+        seed: an integer in [0, 2^64).
+        rollback: hold one copy of what is overwritten, and put it back if the writing is interrupted.
+        keep: selectors of parameters to leave as they are, such as loaded ones.
+
+    Returns:
+        The `Plan` that was written, with warnings about parameters that start out equal.
+
+    Raises:
+        InputError: a bad argument, or a parameter that cannot be written; nothing has been written.
+        InterruptedInitError: interrupted between two writes; it lists what was written and what was not.
+
+    >>> import torch, initlab
+    >>> net = torch.nn.Sequential(torch.nn.Linear(8, 4), torch.nn.ReLU(), torch.nn.Linear(4, 2))
+    >>> plan = initlab.init_(net, "he_normal", seed=1)
+    >>> plan.counts
+    {'write': 4, 'keep': 0, 'refuse': 0}
+    """
+    number = seed_number(seed)
+    if not isinstance(rollback, bool):
+        raise InputError(f"rollback must be True or False; got {rollback!r}")
+    found = walk(model)
+    plan = policy_or_plan if isinstance(policy_or_plan, Plan) else make_plan(model, found, example_inputs, policy_or_plan)
+    plan, named = keep_also(plan, found, keep)
+    check_account(plan, found)
+    jobs = prepare(plan, found, named)
+    plan = plan.with_warnings(_kept_warnings(found, named))
+    write(jobs, number, rollback)
+    warnings = equal_warnings(_held(found, {job.name: job.law for job in jobs}))
+    return plan.with_warnings(tuple(warning for warning in warnings if warning not in plan.warnings))
+
+
+def keep_also(plan: Plan, found: Walk, keep: str | Sequence[str]) -> tuple[Plan, frozenset[str]]:
+    """The plan with what `keep` selects kept, and the names that it selects."""
+    texts = (keep,) if isinstance(keep, str) else tuple(keep)
+    chosen: dict[str, str] = {}
+    for text in texts:
+        if not isinstance(text, str):
+            raise InputError(f"keep must be selectors such as 'encoder.**'; got {text!r}")
+        chosen.update({slot.name: text for slot in matched(text, found, "keep")})
+    if not chosen:
+        return plan, frozenset()
+    entries = tuple(_kept(e, f"kept as asked: keep={chosen[e.name]!r}") if e.name in chosen else e for e in plan.entries)
+    return replace(plan, entries=entries), frozenset(chosen)
+
+
+def _kept(entry: PlanEntry, reason: str) -> PlanEntry:
+    return replace(entry, law=None, std=None, scheme="keep", reason=reason, action="keep", recipe=None, gain=None)
+
+
+def prepare(plan: Plan, found: Walk, named: frozenset[str] = frozenset()) -> list[Job]:
+    """Every check there is, in order, and the jobs that passed them.
+
+    Raises:
+        InputError: what cannot be written, by name.
+    """
+    refused = [entry for entry in plan.entries if entry.action == "refuse"]
+    if refused:
+        more = f" (and {len(refused) - 1} more)" if len(refused) > 1 else ""
+        raise InputError(f"{refused[0].name!r}{more}: {refused[0].reason}")
+    slots = {slot.name: slot for slot in found.parameters}
+    jobs = [_job(entry, slots[entry.name]) for entry in plan.entries if entry.action == "write"]
+    check_apart([(s.name, local_tensor(s.tensor)) for s in found.parameters if not s.tensor.is_meta])
+    asked = named | {entry.name for entry in plan.entries if entry.asked}
+    check_kept(slots[e.name] for e in plan.entries if e.action == "keep" and e.name not in asked)
+    return jobs
+
+
+def _job(entry: PlanEntry, slot: Slot) -> Job:
+    name, tensor = slot.name, slot.tensor
+    law = entry.law
+    if law is None:
+        raise InputError(f"{name!r} is to be written, but its plan entry has no law")
+    if tensor.dtype not in DTYPES:
+        raise InputError(f"{name!r} is {tensor.dtype}: only {', '.join(DTYPES.values())} can be drawn; keep it")
+    check_writable(name, local_tensor(tensor))
+    try:
+        law.check(entry.shape)
+    except InputError as error:
+        raise InputError(f"{name!r}: {error}") from None
+    limit = torch.finfo(tensor.dtype).max
+    if farthest(law) > limit:
+        raise InputError(f"{name!r}: {law.describe()} goes beyond {limit:g}, the largest {DTYPES[tensor.dtype]}")
+    return Job(name, tensor, part_of(name, tensor), law)
+
+
+def farthest(law: Law) -> float:
+    """A bound on the absolute value of what a law can give."""
+    parts = getattr(law, "laws", None)
+    if parts is not None:
+        return max((farthest(part) for part in parts), default=0.0)
+    low, high = getattr(law, "low", None), getattr(law, "high", None)
+    if low is not None and high is not None:
+        return max(abs(low), abs(high))
+    if law.family == "constant":
+        return abs(law.mean)
+    spread = getattr(law, "gain", None)
+    if spread is None:
+        spread = _FARTHEST_SIGMAS * getattr(law, "std_nonzero", law.std)
+    centre = law.mean if math.isfinite(law.mean) else 0.0
+    return abs(centre) + abs(spread)
+
+
+def write(jobs: Sequence[Job], seed: int, rollback: bool = False) -> None:
+    """Write every job in order.
+
+    A parameter is either wholly new or wholly old afterwards: values are a function of the name alone, so the one that
+    an interrupt broke off is simply written again before the error is raised.
+
+    Raises:
+        InterruptedInitError: with the names that were written and those that were not.
+    """
+    saved = [job.part.tensor.detach().clone() for job in jobs] if rollback else None
+    done = 0
+    try:
+        for job in jobs:
+            write_one(job, seed)
+            done += 1
+    except BaseException as error:
+        names = [job.name for job in jobs]
+        if saved is not None:
+            _restore(jobs[: done + 1], saved)
+            raise InterruptedInitError(
+                f"init_ was interrupted by {_why(error)} and rolled back: all {len(names)} parameters hold their old values",
+                (),
+                names,
+            ) from error
+        done, torn = _finish(jobs, done, seed)
+        broken = f"; {names[done]!r} may be partly written" if torn else ""
+        raise InterruptedInitError(
+            f"init_ was interrupted by {_why(error)}: {done} of {len(names)} parameters were written{broken}; "
+            "calling it again with the same seed gives what an uninterrupted call gives",
+            names[:done],
+            names[done:],
+        ) from error
+
+
+def _finish(jobs: Sequence[Job], done: int, seed: int) -> tuple[int, bool]:
+    if done == len(jobs):
+        return done, False
+    try:
+        write_one(jobs[done], seed)
+    except BaseException:
+        return done, True
+    return done + 1, False
+
+
+def _restore(jobs: Sequence[Job], saved: Sequence[torch.Tensor]) -> None:
+    for job, old in zip(jobs, saved, strict=False):
+        with torch.no_grad():
+            job.part.tensor.detach().copy_(old)
+
+
+def _why(error: BaseException) -> str:
+    if isinstance(error, InitlabError):
+        return f"an error ({error})"
+    return type(error).__name__ + (f" ({error})" if str(error) else "")
+
+
+def write_one(job: Job, seed: int) -> None:
+    """Draw one parameter's values into its own memory."""
+    part = job.part
+    if part.tensor.numel() == 0:
+        return
+    if part.tensor.device.type == "cpu":
+        _draw(host_array(part.tensor), job, seed)
+    else:
+        stage(part.tensor, job, seed, pin=part.tensor.device.type == "cuda")
+    torch.autograd.graph.increment_version(job.tensor)
+    if part.tensor is not job.tensor:
+        torch.autograd.graph.increment_version(part.tensor)
+
+
+def _draw(out: np.ndarray[Any, Any], job: Job, seed: int) -> None:
+    part, dtype = job.part, DTYPES[job.part.tensor.dtype]
+    if part.whole:
+        fill(out, job.law, seed=seed, name=job.name, dtype=dtype)
+        return
+    if job.law.needs_whole:
+        whole = _whole(job, seed)
+        for local, block in part.blocks:
+            out[local] = whole[block]
+        return
+    for local, block in part.blocks:
+        fill(out[local], job.law, seed=seed, name=job.name, dtype=dtype, shape=part.shape, block=block)
+
+
+def _whole(job: Job, seed: int) -> np.ndarray[Any, Any]:
+    """A tensor whose law cannot be drawn block by block, made whole; it lives only while this one parameter is written."""
+    whole = host_array(torch.empty(job.part.shape, dtype=job.part.tensor.dtype))
+    fill(whole, job.law, seed=seed, name=job.name, dtype=DTYPES[job.part.tensor.dtype])
+    return whole
+
+
+def stage(target: torch.Tensor, job: Job, seed: int, *, pin: bool, limit: int = STAGE_BYTES) -> None:
+    """Draw on the CPU and copy to another device, at most `limit` bytes at a time through two (pinned) buffers."""
+    whole = _whole(job, seed) if job.law.needs_whole else None
+    item = target.element_size()
+    room = max(1, limit // 2 // item)
+    buffers = [torch.empty(min(room, target.numel()), dtype=target.dtype, pin_memory=pin) for _ in range(2)]
+    events: list[Any] = [None, None]
+    turn = 0
+    for local, block in job.part.blocks:
+        extent = [cut.stop - cut.start for cut in local]
+        for inner in row_blocks(extent, item, room * item):
+            sizes = [cut.stop - cut.start for cut in inner]
+            if events[turn] is not None:
+                events[turn].synchronize()
+            piece = buffers[turn][: int(np.prod(sizes, dtype=np.int64))].view(sizes)
+            place = _shift(block, inner)
+            out = host_array(piece)
+            if whole is not None:
+                out[...] = whole[place]
+            else:
+                fill(out, job.law, seed=seed, name=job.name, dtype=DTYPES[target.dtype], shape=job.part.shape, block=place)
+            target.detach()[_shift(local, inner)].copy_(piece, non_blocking=pin)
+            events[turn] = _event(target) if pin else None
+            turn = 1 - turn
+    for event in events:
+        if event is not None:
+            event.synchronize()
+
+
+def _event(target: torch.Tensor) -> Any:
+    event = torch.cuda.Event()
+    event.record(torch.cuda.current_stream(target.device))
+    return event
+
+
+def _shift(outer: tuple[slice, ...], inner: tuple[slice, ...]) -> tuple[slice, ...]:
+    return tuple(slice(o.start + i.start, o.start + i.stop) for o, i in zip(outer, inner, strict=True))
+
+
+def _held(found: Walk, written: dict[str, Law]) -> list[Held]:
+    return [Held(slot.name, local_tensor(slot.tensor), written.get(slot.name)) for slot in found.parameters]
+
+
+def _kept_warnings(found: Walk, named: frozenset[str]) -> tuple[str, ...]:
+    bad = non_finite(slot for slot in found.parameters if slot.name in named)
+    return (f"kept as asked, though they hold nan or inf: {', '.join(bad)}",) if bad else ()

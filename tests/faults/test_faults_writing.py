@@ -1,0 +1,237 @@
+"""Promise 12: a fault at every step before the first write, and an interrupt between every two writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+import initlab
+from initlab.errors import InputError, InterruptedInitError
+from initlab.planning import planner, writer
+
+
+class Model(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 8, 3)
+        self.norm = nn.BatchNorm2d(8)
+        self.lstm = nn.LSTM(8, 8)
+        self.head = nn.Linear(8, 4, dtype=torch.bfloat16)
+
+
+def bits(model: nn.Module) -> dict[str, bytes]:
+    tensors = [*model.named_parameters(), *model.named_buffers()]
+    return {n: t.detach().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes() for n, t in tensors}
+
+
+NAMES = [name for name, _ in Model().named_parameters()]
+
+# Every function that stands between the call and the first write, by where it is looked up.
+STEPS = [
+    (writer, "seed_number"),
+    (writer, "walk"),
+    (writer, "make_plan"),
+    (planner, "geometry_of"),
+    (planner, "_read_policy"),
+    (planner, "_claims"),
+    (planner, "_entry"),
+    (planner, "equal_warnings"),
+    (writer, "keep_also"),
+    (writer, "matched"),
+    (writer, "check_account"),
+    (writer, "prepare"),
+    (writer, "check_writable"),
+    (writer, "farthest"),
+    (writer, "part_of"),
+    (writer, "check_apart"),
+    (writer, "check_kept"),
+    (writer, "_kept_warnings"),
+]
+
+
+def failing(original: Callable[..., Any], at: int, error: BaseException) -> Callable[..., Any]:
+    calls = 0
+
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == at:
+            raise error
+        return original(*args, **kwargs)
+
+    return wrapped
+
+
+@pytest.mark.parametrize(("module", "step"), STEPS, ids=[step for _, step in STEPS])
+@pytest.mark.parametrize("error", [RuntimeError("planted"), KeyboardInterrupt(), MemoryError()], ids=["error", "ctrl-c", "memory"])
+def test_promise_12_a_fault_before_the_first_write_changes_nothing(
+    module: Any, step: str, error: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = Model()
+    before = bits(model)
+    monkeypatch.setattr(module, step, failing(getattr(module, step), 1, error))
+    with pytest.raises(type(error)):
+        initlab.init_(model, {"conv.weight": "he_normal"}, keep="head.bias")
+    assert bits(model) == before
+
+
+BAD_LAST = [
+    ("integer", lambda m: m.register_parameter("zz", nn.Parameter(torch.zeros(2, 2, dtype=torch.int8), requires_grad=False))),
+    ("expanded", lambda m: m.register_parameter("zz", nn.Parameter(torch.zeros(2, 1).expand(2, 2)))),
+    ("meta", lambda m: m.add_module("zz", nn.Linear(2, 2, device="meta"))),
+    ("lazy", lambda m: m.add_module("zz", nn.LazyLinear(2))),
+    ("overlap", lambda m: m.register_parameter("zz", nn.Parameter(m.conv.weight.data.view(-1)[:4].view(2, 2)))),
+    ("cyclic", lambda m: m.head.add_module("zz", m)),
+    ("poisoned", lambda m: m.register_parameter("zz", nn.Parameter(torch.full((2, 2), torch.nan), requires_grad=False))),
+]
+
+
+@pytest.mark.parametrize("damage", [case[1] for case in BAD_LAST], ids=[case[0] for case in BAD_LAST])
+def test_promise_12_a_bad_last_parameter_stops_the_first_write(damage: Callable[[nn.Module], None]) -> None:
+    model = Model()
+    damage(model)
+    watched = [p for n, p in Model().named_parameters()]
+    held = {n: p.detach().clone() for n, p in model._modules["conv"].named_parameters()}  # type: ignore[union-attr]
+    policy: Any = "normal" if not hasattr(model, "zz") or not isinstance(model.zz, nn.Parameter) else {"**": "normal", "zz": "normal"}
+    if hasattr(model, "zz") and isinstance(model.zz, nn.Parameter) and model.zz.isnan().any():
+        policy = "normal"
+    with pytest.raises(InputError):
+        initlab.init_(model, policy)
+    assert watched
+    for name, parameter in model._modules["conv"].named_parameters():  # type: ignore[union-attr]
+        assert torch.equal(parameter, held[name])
+
+
+@pytest.mark.parametrize("at", range(1, len(NAMES) + 1))
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_promise_12_an_interrupt_between_two_writes_lists_both_sides(
+    at: int, when: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, target = Model(), Model()
+    initlab.init_(target, seed=3)
+    before, new = bits(model), bits(target)
+    original, calls = writer.write_one, 0
+
+    def interrupted(job: writer.Job, seed: int) -> None:
+        nonlocal calls
+        calls += 1
+        if when == "after":
+            original(job, seed)
+        if calls == at:
+            raise KeyboardInterrupt
+        if when == "before":
+            original(job, seed)
+
+    monkeypatch.setattr(writer, "write_one", interrupted)
+    with pytest.raises(InterruptedInitError, match="KeyboardInterrupt") as caught:
+        initlab.init_(model, seed=3)
+    error, after = caught.value, bits(model)
+    assert [*error.written, *error.unwritten] == NAMES and len(error.written) == at
+    assert all(after[name] == new[name] for name in error.written)
+    assert all(after[name] == before[name] for name in error.unwritten)
+    assert isinstance(error.__cause__, KeyboardInterrupt)
+
+
+@pytest.mark.parametrize("at", range(1, len(NAMES) + 1))
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), MemoryError("planted")], ids=["ctrl-c", "memory"])
+def test_promise_12_rollback_brings_every_bit_back(at: int, error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Model()
+    before = bits(model)
+    half = failing_after_half(writer.write_one, at, error)
+    monkeypatch.setattr(writer, "write_one", half)
+    with pytest.raises(InterruptedInitError, match="rolled back") as caught:
+        initlab.init_(model, seed=3, rollback=True)
+    assert bits(model) == before
+    assert caught.value.written == () and list(caught.value.unwritten) == NAMES
+
+
+def failing_after_half(original: Callable[..., None], at: int, error: BaseException) -> Callable[..., None]:
+    """Write half of one parameter, then fail."""
+    calls = 0
+
+    def wrapped(job: writer.Job, seed: int) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == at:
+            with torch.no_grad():
+                job.part.tensor.detach()[: max(1, job.part.tensor.shape[0] // 2)] = 7
+            raise error
+        original(job, seed)
+
+    return wrapped
+
+
+def test_promise_12_a_parameter_broken_off_is_written_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, target = Model(), Model()
+    initlab.init_(target, seed=3)
+    monkeypatch.setattr(writer, "write_one", failing_after_half(writer.write_one, 2, KeyboardInterrupt()))
+    with pytest.raises(InterruptedInitError) as caught:
+        initlab.init_(model, seed=3)
+    assert list(caught.value.written) == NAMES[:2]
+    assert all(bits(model)[name] == bits(target)[name] for name in NAMES[:2])
+
+
+def test_promise_12_what_cannot_be_finished_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    original = writer.write_one
+
+    def broken(job: writer.Job, seed: int) -> None:
+        if job.name == NAMES[2]:
+            raise MemoryError
+        original(job, seed)
+
+    monkeypatch.setattr(writer, "write_one", broken)
+    with pytest.raises(InterruptedInitError, match=f"'{NAMES[2]}' may be partly written") as caught:
+        initlab.init_(Model(), seed=3)
+    assert list(caught.value.written) == NAMES[:2] and caught.value.unwritten[0] == NAMES[2]
+
+
+def test_promise_12_after_an_interrupt_the_same_call_completes(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, target = Model(), Model()
+    initlab.init_(target, seed=3)
+    with monkeypatch.context() as patch:
+        patch.setattr(writer, "write_one", failing(writer.write_one, 4, KeyboardInterrupt()))
+        with pytest.raises(InterruptedInitError):
+            initlab.init_(model, seed=3)
+    initlab.init_(model, seed=3)
+    assert bits(model) == bits(target)
+
+
+def test_promise_12_a_refused_call_makes_no_copy() -> None:
+    model = nn.Sequential(nn.Linear(512, 512), nn.Linear(4, 4, dtype=torch.complex64))
+    import tracemalloc
+
+    initlab.plan(model)
+    tracemalloc.start()
+    with pytest.raises(InputError, match="complex64"):
+        initlab.init_(model)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 512 * 512 * 4
+
+
+# -- planted faults that the ledger must reject --
+
+
+def test_layers_drawn_from_one_stream_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    original = writer.fill
+    monkeypatch.setattr(writer, "fill", lambda out, law, **kw: original(out, law, **{**kw, "name": "same"}))
+    model = nn.Sequential(*(nn.Linear(8, 8) for _ in range(3)))
+    plan = initlab.init_(model, "he_normal")
+    assert any("start out equal: 0.weight, 1.weight, 2.weight" in warning for warning in plan.warnings)
+
+
+def test_equal_samples_are_not_taken_for_equal_tensors() -> None:
+    """Two tensors that agree in the sampled elements and differ elsewhere are different."""
+    model = nn.ModuleDict({"a": nn.Linear(40, 40, bias=False), "b": nn.Linear(40, 40, bias=False)})
+    with torch.no_grad():
+        model["b"].weight.copy_(model["a"].weight)
+        model["b"].weight[0, 1] += 1
+    plan = initlab.init_(model, keep="**")
+    assert not plan.warnings
+    with torch.no_grad():
+        model["b"].weight[0, 1] = model["a"].weight[0, 1]
+    assert any("start out equal" in warning for warning in initlab.init_(model, keep="**").warnings)

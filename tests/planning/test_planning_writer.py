@@ -1,0 +1,275 @@
+"""Writing: what can be written in place, what is refused before the first write, and how the bits arrive."""
+
+from __future__ import annotations
+
+import mmap
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import initlab
+from initlab.errors import InputError
+from initlab.planning import memory
+from initlab.planning.shards import Part
+from initlab.planning.writer import Job, farthest, stage
+from initlab.sampling import laws
+
+
+def snapshot(model: nn.Module) -> dict[str, bytes]:
+    return {n: p.detach().contiguous().view(torch.uint8).numpy().tobytes() for n, p in model.named_parameters() if p.numel()}
+
+
+def net() -> nn.Sequential:
+    return nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 4))
+
+
+def test_init_returns_the_plan_it_wrote() -> None:
+    model = net()
+    plan = initlab.init_(model, "he_normal", seed=1)
+    assert isinstance(plan, initlab.Plan) and plan.counts == {"write": 4, "keep": 0, "refuse": 0}
+    assert model[0].bias.abs().max() == 0 and model[0].weight.std() > 0
+
+
+def test_a_plan_serves_another_model_of_the_same_names_and_shapes() -> None:
+    one, other = net(), net()
+    plan = initlab.plan(one, policy="xavier_uniform")
+    assert initlab.init_(one, plan, seed=2) == initlab.init_(other, plan, seed=2) == plan
+    assert snapshot(one) == snapshot(other)
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        (nn.Sequential(nn.Linear(6, 5)), r"planned but not in the model: 2\.weight, 2\.bias"),
+        (nn.Sequential(*net(), nn.Linear(4, 4)), r"in the model but not planned: 3\.weight"),
+        (nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 3)), r"other shapes: 2\.weight \(3, 5\) where .*\(4, 5\)"),
+    ],
+)
+def test_a_plan_for_another_model_is_refused(other: nn.Module, message: str) -> None:
+    plan = initlab.plan(net())
+    before = snapshot(other)
+    with pytest.raises(InputError, match=message):
+        initlab.init_(other, plan)
+    assert snapshot(other) == before
+
+
+@pytest.mark.parametrize("seed", [-1, 2**64, 1.5, "7", True, None])
+def test_bad_seeds(seed: object) -> None:
+    model = net()
+    before = snapshot(model)
+    with pytest.raises(InputError, match="seed must be an integer"):
+        initlab.init_(model, seed=seed)
+    assert snapshot(model) == before
+
+
+@pytest.mark.parametrize("seed", [0, 2**64 - 1, np.int64(7)])
+def test_good_seeds(seed: int) -> None:
+    initlab.init_(net(), seed=seed)
+
+
+def single(weight: torch.Tensor, *, grad: bool = False) -> nn.Module:
+    module = nn.Module()
+    module.weight = nn.Parameter(weight, requires_grad=grad)
+    return module
+
+
+UNWRITABLE = [
+    ("int", lambda: single(torch.zeros(4, 4, dtype=torch.int32)), "'weight': int32 cannot be drawn"),
+    ("bool", lambda: single(torch.zeros(4, 4, dtype=torch.bool)), "'weight': bool cannot be drawn"),
+    ("complex", lambda: single(torch.zeros(4, 4, dtype=torch.complex64)), "'weight': complex64 cannot be drawn"),
+    ("float8", lambda: single(torch.zeros(4, 4).to(torch.float8_e4m3fn)), "'weight': float8_e4m3fn cannot be drawn"),
+    ("expanded", lambda: single(torch.zeros(4, 1).expand(4, 4)), "'weight' is expanded or overlaps itself"),
+    ("as_strided", lambda: single(torch.zeros(16).as_strided((4, 4), (1, 2))), "'weight' is expanded or overlaps itself"),
+    ("meta", lambda: nn.Linear(4, 4, device="meta"), r"'weight' is on the meta device .* call model\.to_empty"),
+    ("sparse", lambda: single(torch.eye(4).to_sparse()), "'weight' has layout torch.sparse_coo"),
+    ("lazy", lambda: nn.Sequential(nn.LazyLinear(4)), "'0.weight' is lazy .* run one batch"),
+    ("empty", lambda: nn.Sequential(nn.ReLU()), "Sequential has no parameters"),
+    ("no module", lambda: torch.zeros(3), "model must be a torch.nn.Module; got Tensor"),
+]
+
+
+@pytest.mark.parametrize(("build", "message"), [case[1:] for case in UNWRITABLE], ids=[case[0] for case in UNWRITABLE])
+def test_what_cannot_be_written_is_refused_by_name(build: object, message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        initlab.init_(build(), {"**": "normal"})  # type: ignore[operator]
+    assert "\n" not in str(caught.value)
+
+
+def test_an_inference_tensor_is_refused() -> None:
+    with torch.inference_mode():
+        model = nn.Linear(4, 4)
+    with pytest.raises(InputError, match="'weight' is an inference tensor"):
+        initlab.init_(model)
+
+
+def test_a_cyclic_module_is_refused() -> None:
+    model = nn.Sequential(nn.Linear(3, 3))
+    model.append(nn.Sequential())
+    model[1].append(model)
+    with pytest.raises(InputError, match="cyclic: '1.0' is 'the model' again"):
+        initlab.init_(model)
+
+
+def test_overlapping_parameters_are_refused() -> None:
+    flat = torch.zeros(20)
+    model = nn.Module()
+    model.one, model.two = nn.Parameter(flat[:12].view(3, 4)), nn.Parameter(flat[8:].view(3, 4))
+    with pytest.raises(InputError, match="'one' and 'two' overlap in memory"):
+        initlab.init_(model, "normal")
+
+
+def test_interleaved_views_that_share_no_cell_are_written() -> None:
+    flat = torch.zeros(4, 6)
+    model = nn.Module()
+    model.one, model.two = nn.Parameter(flat[:, :3]), nn.Parameter(flat[:, 3:])
+    initlab.init_(model, "normal")
+    assert (flat != 0).all() and not torch.equal(flat[:, :3], flat[:, 3:])
+
+
+def test_parameters_that_are_one_memory_count_as_tied() -> None:
+    model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
+    model[1].weight = nn.Parameter(model[0].weight.data)
+    plan = initlab.init_(model)
+    assert plan["0.weight"].tied_to == ("1.weight",) and len(plan) == 3
+
+
+def test_read_only_memory_is_refused_not_a_crash(tmp_path: Path) -> None:
+    path = tmp_path / "weights"
+    path.write_bytes(bytes(64))
+    with path.open("rb") as file:
+        mapped = mmap.mmap(file.fileno(), 64, access=mmap.ACCESS_READ)
+        with pytest.warns(UserWarning, match="not writable"):
+            weight = torch.from_numpy(np.frombuffer(mapped, dtype=np.float32).reshape(4, 4))
+        with pytest.raises(InputError, match="'weight' lies in read-only memory"):
+            initlab.init_(single(weight, grad=True), "normal")
+
+
+def test_memory_that_torch_did_not_allocate_is_written_if_it_can_be() -> None:
+    array = np.zeros((4, 4), dtype=np.float32)
+    initlab.init_(single(torch.from_numpy(array), grad=True), "normal")
+    assert (array != 0).all()
+
+
+def test_in_grad_mode_autograd_notices() -> None:
+    model = nn.Linear(4, 4)
+    loss = (model.weight**2).sum()
+    version = model.weight._version
+    initlab.init_(model)
+    assert model.weight._version > version and model.weight.grad_fn is None and model.weight.requires_grad
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16, torch.bfloat16], ids=str)
+def test_strides_do_not_change_values(dtype: torch.dtype) -> None:
+    plain, turned, stepped = torch.zeros(6, 7, dtype=dtype), torch.zeros(7, 6, dtype=dtype).T, torch.zeros(12, 14, dtype=dtype)
+    for weight in (plain, turned, stepped[::2, ::2]):
+        initlab.init_(single(weight, grad=True), "normal", seed=5)
+    assert torch.equal(plain, turned) and torch.equal(plain, stepped[::2, ::2])
+    assert stepped[1::2].abs().max() == 0 and stepped[:, 1::2].abs().max() == 0
+
+
+def test_a_law_beyond_the_dtype_is_refused() -> None:
+    model = nn.Linear(4, 4, dtype=torch.float16)
+    with pytest.raises(InputError, match=r"'weight': .*largest float16"):
+        initlab.init_(model, initlab.get_scheme("normal", std=1e5))
+    with pytest.raises(InputError, match=r"largest float16"):
+        initlab.init_(model, {"bias": initlab.get_scheme("constant", value=1e6)})
+
+
+@pytest.mark.parametrize(
+    ("law", "bound"),
+    [
+        (laws.Constant(-3.0), 3.0),
+        (laws.Uniform(-2.0, 1.0), 2.0),
+        (laws.Normal(1.0, 2.0), 25.0),
+        (laws.Stacked(0, (1, 1), (laws.Constant(0.0), laws.Constant(9.0))), 9.0),
+    ],
+)
+def test_farthest(law: laws.Law, bound: float) -> None:
+    assert farthest(law) == bound
+
+
+# -- keep --
+
+
+def test_keep_leaves_parameters_alone() -> None:
+    model = net()
+    before = snapshot(model)
+    plan = initlab.init_(model, "he_normal", keep=["0.*"])
+    after = snapshot(model)
+    assert before["0.weight"] == after["0.weight"] and before["2.weight"] != after["2.weight"]
+    assert plan["0.weight"].action == "keep" and "keep='0.*'" in plan["0.weight"].reason
+
+
+def test_keep_must_match() -> None:
+    with pytest.raises(InputError, match=r"keep '3\.weight' matches no parameter; did you mean"):
+        initlab.init_(net(), keep="3.weight")
+    with pytest.raises(InputError, match="keep must be selectors"):
+        initlab.init_(net(), keep=[3])
+
+
+def test_frozen_parameters_are_kept_unless_named() -> None:
+    model = net()
+    model[0].requires_grad_(False)
+    before = snapshot(model)
+    plan = initlab.init_(model, "he_normal")
+    assert snapshot(model)["0.weight"] == before["0.weight"]
+    assert any("2 frozen parameters are kept" in warning for warning in plan.warnings)
+    initlab.init_(model, {"0.weight": "he_normal"})
+    assert snapshot(model)["0.weight"] != before["0.weight"]
+
+
+def test_a_kept_parameter_that_is_not_finite_is_an_error_unless_it_was_named() -> None:
+    model = net()
+    model[0].requires_grad_(False)
+    model[0].weight.data.fill_(float("nan"))
+    before = snapshot(model)
+    with pytest.raises(InputError, match=r"kept parameters hold nan or inf: 0\.weight"):
+        initlab.init_(model)
+    assert snapshot(model) == before
+    plan = initlab.init_(model, keep="0.weight")
+    assert any("nan or inf: 0.weight" in warning for warning in plan.warnings)
+
+
+def test_integer_parameters_can_be_kept() -> None:
+    model = single(torch.arange(4, dtype=torch.int32))
+    model.inner = nn.Linear(3, 3)
+    initlab.init_(model, keep="weight")
+    initlab.init_(model, {"weight": "keep"})
+
+
+# -- other devices: the staged path, with the CPU standing in for the device --
+
+
+@pytest.mark.parametrize("shape", [(), (7,), (10, 3), (4, 5, 6), (1, 40)], ids=str)
+@pytest.mark.parametrize("limit", [8, 64, 10_000])
+def test_staged_copies_give_the_same_bits(shape: tuple[int, ...], limit: int) -> None:
+    everything = tuple(slice(0, size) for size in shape)
+    for dtype in (torch.float32, torch.bfloat16):
+        whole, staged = torch.zeros(shape, dtype=dtype), torch.zeros(shape, dtype=dtype)
+        for target, way in ((whole, 10**9), (staged, limit)):
+            part = Part(target, shape, ((everything, everything),))
+            stage(target, Job("w", target, part, laws.Normal(0.0, 1.0)), 3, pin=False, limit=way)
+        assert torch.equal(whole, staged) and (whole != 0).all()
+
+
+def test_staged_copies_of_a_law_that_is_made_whole() -> None:
+    everything = (slice(0, 6), slice(0, 4))
+    target = torch.zeros(6, 4)
+    job = Job("w", target, Part(target, (6, 4), ((everything, everything),)), laws.Orthogonal(1.0))
+    stage(target, job, 3, pin=False, limit=32)
+    assert torch.allclose(target.T @ target, torch.eye(4), atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(), (3,), (5, 7), (2, 3, 4), (0, 3), (3, 0)], ids=str)
+@pytest.mark.parametrize("limit", [1, 16, 100, 10_000])
+def test_row_blocks_cover_each_element_once(shape: tuple[int, ...], limit: int) -> None:
+    seen = np.zeros(shape, dtype=int)
+    for block in memory.row_blocks(shape, 4, limit):
+        seen[block] += 1
+        assert seen[block].size * 4 <= max(limit, 4)
+    assert (seen == 1).all()
