@@ -56,9 +56,9 @@ def finite_number(argument: str, value: object, *, low: float | None = None, hig
     >>> finite_number("std", 0.02, low=0)
     0.02
     """
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool | complex) or not isinstance(value, int | float):
         try:
-            if isinstance(value, str | bytes | bool):
+            if isinstance(value, str | bytes | bool | complex):
                 raise TypeError
             value = float(value)  # type: ignore[arg-type]
         except (TypeError, ValueError, RuntimeError):

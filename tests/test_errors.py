@@ -1,0 +1,54 @@
+"""Errors name the argument, the value and what would be right."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from initlab import errors
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, "1", b"1", True, None, [1.0], 1j])
+def test_a_number_must_be_finite_and_real(value: object) -> None:
+    with pytest.raises(errors.InputError, match="std must be a finite number"):
+        errors.finite_number("std", value)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"), [(-1, "std must be at least 0; got -1"), (9, "std must be at most 5; got 9")]
+)
+def test_a_number_must_lie_within_its_range(value: float, message: str) -> None:
+    with pytest.raises(errors.InputError, match=message):
+        errors.finite_number("std", value, low=0, high=5)
+
+
+@pytest.mark.parametrize("value", [1, 1.0, np.float32(1), np.int64(1)])
+def test_numbers_of_any_kind_are_taken(value: object) -> None:
+    assert errors.finite_number("std", value) == 1.0
+
+
+@pytest.mark.parametrize("seed", [-1, 2**64, 1.5, "7", True, None, math.nan])
+def test_a_seed_is_an_integer_of_64_bits(seed: object) -> None:
+    with pytest.raises(errors.InputError, match=r"seed must be an integer in \[0, 2\^64\)"):
+        errors.seed_number(seed)
+
+
+@pytest.mark.parametrize("seed", [0, 2**64 - 1, np.int64(7), np.uint64(2**64 - 1)])
+def test_whole_seeds_are_taken(seed: int) -> None:
+    assert errors.seed_number(seed) == int(seed)
+
+
+def test_an_unknown_name_lists_the_nearest_or_all() -> None:
+    assert "did you mean 'he_normal'" in str(errors.unknown("scheme", "he_norml", ["he_normal", "zeros"]))
+    assert str(errors.unknown("scheme", "q", ["a", "b"])) == "unknown scheme 'q'; known: a, b"
+    assert len(str(errors.unknown("scheme", "x" * 10_000, ["a"]))) < 200
+
+
+def test_kinds_of_error_can_be_caught_as_what_they_are() -> None:
+    assert issubclass(errors.InputError, ValueError)
+    assert issubclass(errors.UntrainableError, AssertionError)
+    raised = errors.InterruptedInitError("stopped", ["a"], ["b", "c"])
+    assert raised.written == ("a",)
+    assert raised.unwritten == ("b", "c")

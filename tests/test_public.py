@@ -1,0 +1,67 @@
+"""The public surface: what DESIGN's contract names is there, light to import, and says itself well."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import initlab
+
+HEAVY = ("torch", "numba", "scipy", "sklearn", "optuna", "plotly", "pandas", "jinja2", "rich", "typer")
+CONTRACT = (
+    "plan",
+    "init_",
+    "get_scheme",
+    "list_schemes",
+    "inspect",
+    "compare",
+    "search",
+    "fit.lsuv_",
+    "fit.pretrain_dbn_",
+    "theory.gain",
+    "theory.criticality",
+    "theory.propagate",
+    "InputError",
+    "UntrainableError",
+    "data.digits",
+    "data.mnist",
+)
+
+
+@pytest.mark.parametrize("name", CONTRACT)
+def test_the_contract_is_there(name: str) -> None:
+    value = initlab
+    for part in name.split("."):
+        value = getattr(value, part)
+    assert callable(value)
+    assert value.__doc__
+
+
+def test_every_public_name_loads() -> None:
+    for name in initlab.__all__:
+        assert getattr(initlab, name) is not None
+        assert name in dir(initlab)
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'innit'"):
+        _ = initlab.innit
+
+
+def test_import_loads_nothing_heavy() -> None:
+    code = f"import sys, initlab; print([m for m in {HEAVY!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_python_dash_m_is_the_command() -> None:
+    done = subprocess.run([sys.executable, "-m", "initlab", "--help"], capture_output=True, text=True, check=True)
+    for verb in ("demo", "schemes", "plan", "inspect", "compare", "search", "reproduce"):
+        assert verb in done.stdout
+
+
+def test_the_package_says_that_it_is_typed() -> None:
+    assert (Path(initlab.__file__).parent / "py.typed").exists()
