@@ -1,1 +1,7 @@
 """HOW SIGNALS FLOW: a forward pass recorded as a SignalGraph; fans from layer geometry; rules per operation."""
+
+from initlab.graph.geometry import ParameterInfo, geometry_of
+from initlab.graph.record import record
+from initlab.graph.signal_graph import Feed, LayerCall, Operation, SignalGraph, Use, Value
+
+__all__ = ["Feed", "LayerCall", "Operation", "ParameterInfo", "SignalGraph", "Use", "Value", "geometry_of", "record"]

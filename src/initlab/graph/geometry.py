@@ -1,0 +1,194 @@
+"""`geometry_of`: what each parameter of a model is, and its true fans: by use, then by layer type, then by shape."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from torch import nn
+from torch.nn.parameter import is_lazy
+
+from initlab.errors import InputError
+from initlab.graph.layers import Part, Shape, by_layer_type, vector
+from initlab.graph.signal_graph import SignalGraph, Use
+from initlab.graph.tracer import modules_of
+from initlab.schemes.geometry import Geometry
+
+WEIGHT_ROLES = ("weight", "embedding")
+
+
+@dataclass(frozen=True)
+class ParameterInfo:
+    """What one parameter is.
+
+    Args:
+        name: its first name in the model.
+        role: "weight", "bias", "norm_weight", "norm_bias", "embedding", "recurrent_bias" or "other".
+        geometry: its fans and axes; None where it has none.
+        module_type: class name of the module that holds it.
+        module_name: path of that module.
+        tied_to: its other names.
+        source: what said so: "use" (the recording), "layer type" or "shape".
+    """
+
+    name: str
+    role: str
+    geometry: Geometry | None
+    module_type: str
+    module_name: str
+    tied_to: tuple[str, ...] = ()
+    source: str = "shape"
+
+
+@dataclass
+class _Place:
+    path: str
+    leaf: str
+    module: nn.Module
+    shape: Shape
+    names: list[str]
+
+
+def geometry_of(model: nn.Module, graph: SignalGraph | None = None) -> dict[str, ParameterInfo]:
+    """The role and the geometry of every parameter, in the order of the model's modules.
+
+    Fans are counted on the layer's linear map: fan_in is the number of inputs that one output unit sums over, fan_out
+    the number of outputs that one input unit reaches, both averages where a stride makes them vary, both per block of a
+    packed tensor. Tied parameters come once, under their first name.
+
+    Args:
+        model: any module.
+        graph: a recording of its forward pass; with it, parameters are read by their use, so that raw parameters in
+            functional code get their fans too.
+
+    Raises:
+        InputError: no module, or lazy parameters.
+
+    >>> info = geometry_of(nn.Sequential(nn.ConvTranspose2d(8, 4, 2, stride=2)))["0.weight"]
+    >>> info.geometry.fan_in, info.geometry.fan_out, info.source
+    (8.0, 16.0, 'layer type')
+    """
+    if not isinstance(model, nn.Module):
+        raise InputError(f"model must be a torch.nn.Module; got {type(model).__name__}")
+    return {place.names[0]: _info(place, graph) for place in _places(model)}
+
+
+def _places(model: nn.Module) -> Iterator[_Place]:
+    found: dict[int, _Place] = {}
+    for path, module in modules_of(model).values():
+        for leaf, parameter in module._parameters.items():
+            if parameter is None:
+                continue
+            name = f"{path}.{leaf}" if path else leaf
+            if is_lazy(parameter):
+                raise InputError(f"{name!r} is lazy and has no shape yet: run one batch through the model first")
+            if id(parameter) in found:
+                found[id(parameter)].names.append(name)
+                continue
+            owner_path, owner, owner_leaf = _owner(model, path, module, leaf)
+            shape = tuple(int(size) for size in parameter.shape)
+            found[id(parameter)] = _Place(owner_path, owner_leaf, owner, shape, [name])
+    return iter(found.values())
+
+
+def _owner(model: nn.Module, path: str, module: nn.Module, leaf: str) -> tuple[str, nn.Module, str]:
+    """The layer that a parametrization belongs to: `fc.parametrizations.weight.original1` is `fc`'s weight."""
+    head, found, tail = path.rpartition("parametrizations.")
+    if not found:
+        return path, module, leaf
+    owner = head.rstrip(".")
+    try:
+        return owner, model.get_submodule(owner), f"{tail}:{leaf}"
+    except AttributeError:
+        return path, module, leaf
+
+
+def _info(place: _Place, graph: SignalGraph | None) -> ParameterInfo:
+    part, source = _part(place, graph)
+    return ParameterInfo(
+        place.names[0], part.role, part.geometry, type(place.module).__name__, place.path, tuple(place.names[1:]), source
+    )
+
+
+def _part(place: _Place, graph: SignalGraph | None) -> tuple[Part, str]:
+    typed = _by_type(place)
+    used = None if graph is None else _by_use(place, graph, typed)
+    if used is not None:
+        return used, "use"
+    if typed is not None:
+        return typed, "layer type"
+    return _by_shape(place), "shape"
+
+
+def _by_type(place: _Place) -> Part | None:
+    leaf, _, original = place.leaf.partition(":")
+    if not original:
+        return by_layer_type(place.module, leaf, place.shape)
+    part = _plain_part(place, leaf)
+    if part is None or part.geometry is None or part.geometry.shape == place.shape:
+        return part
+    return Part("other", vector(place.shape, "other"))
+
+
+def _plain_part(place: _Place, leaf: str) -> Part | None:
+    """What the layer says of the tensor that its parametrization makes."""
+    if place.leaf.endswith("original0") and len(place.shape) and place.shape != _shape_of(place.module, leaf):
+        return Part("other", vector(place.shape, "other"))
+    return by_layer_type(place.module, leaf, place.shape)
+
+
+def _shape_of(module: nn.Module, leaf: str) -> Shape | None:
+    parametrization = getattr(module, "parametrizations", {})
+    if leaf not in parametrization:
+        return None
+    originals = [tensor for _, tensor in parametrization[leaf].named_parameters(recurse=False)]
+    return max((tuple(tensor.shape) for tensor in originals), key=lambda shape: (len(shape), shape), default=None)
+
+
+def _by_use(place: _Place, graph: SignalGraph, typed: Part | None) -> Part | None:
+    uses = [use for name in place.names for use in graph.uses(name)]
+    if not uses:
+        return None
+    role = typed.role if typed is not None and any(use.role == typed.role for use in uses) else uses[0].role
+    chosen = [use for use in uses if use.role == role]
+    geometry = _agreed(chosen)
+    if geometry is None or (typed is not None and typed.role == role and _same_map(geometry, typed)):
+        return None if typed is None and geometry is None and role == "other" else _merged(role, geometry, typed)
+    return Part(role, geometry)
+
+
+def _agreed(uses: list[Use]) -> Geometry | None:
+    return next((use.geometry for use in uses if use.geometry is not None), None)
+
+
+def _same_map(geometry: Geometry, typed: Part) -> bool:
+    """Whether use and layer type tell of one map, so that the type's finer words (gates, kinds) may stand."""
+    other = typed.geometry
+    return other is not None and (
+        (geometry.fan_in, geometry.fan_out) == (other.fan_in, other.fan_out) or other.packing is not None
+    )
+
+
+def _merged(role: str, geometry: Geometry | None, typed: Part | None) -> Part:
+    if typed is not None and typed.role == role and typed.geometry is not None:
+        if geometry is None or geometry.packing is None or typed.geometry.packing is not None:
+            return Part(role, typed.geometry)
+    return Part(role, geometry)
+
+
+_BIASES = ("bias", "beta", "shift")
+_SCALES = ("weight", "gamma", "scale", "g")
+
+
+def _by_shape(place: _Place) -> Part:
+    """The last resort: 2 or more axes and called a weight is a weight; one axis in something called a norm is its scale."""
+    leaf = place.leaf.partition(":")[0].lower()
+    shape, kind = place.shape, type(place.module).__name__.lower()
+    if leaf.endswith(_BIASES) and len(shape) <= 1:
+        role = "norm_bias" if "norm" in kind else "bias"
+        return Part(role, vector(shape, role))
+    if len(shape) == 1 and "norm" in kind and leaf.endswith(_SCALES):
+        return Part("norm_weight", vector(shape, "norm_weight"))
+    if len(shape) >= 2 and 0 not in shape and ("weight" in leaf or leaf in ("w", "kernel")):
+        return Part("weight", Geometry.from_shape(shape))
+    return Part("other", vector(shape, "other") if len(shape) < 2 else None)

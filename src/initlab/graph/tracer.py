@@ -1,0 +1,209 @@
+"""Listens to one forward pass: every torch function that makes a tensor, with the identity of what it read and wrote."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+from initlab.graph.kinds import in_place, kind_of
+from initlab.graph.signal_graph import Operation, Ref, Value, refs
+
+_HELD = 65_536  # elements of a constant that are kept, so that what was computed with it can be computed again
+_SAMPLED = 4_096
+
+
+class Tracer(TorchFunctionMode):
+    """Records while it is entered. `values` and `operations` are the recording."""
+
+    def __init__(self, parameters: dict[int, str], modules: dict[int, str], read_constants: bool = True) -> None:
+        super().__init__()
+        self.parameters = parameters
+        self.modules = modules
+        self.read_constants = read_constants
+        self.values: dict[int, Value] = {}
+        self.operations: list[Operation] = []
+        self.stack: list[tuple[str, str]] = []
+        self._live: dict[int, tuple[weakref.ref[torch.Tensor], int, int]] = {}
+        self._written: dict[int, tuple[weakref.ref[torch.Tensor], int, int]] = {}
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        kind = kind_of(func)
+        if not kind or kind in _READS_ONLY:
+            return func(*args, **kwargs)
+        given = _replaced((args, kwargs), self._ref)
+        result = func(*args, **kwargs)
+        made = list(tensors_in(result))
+        writes = in_place(func) or any(tensor is other for tensor in made for other in tensors_in(args))
+        if not made and writes:
+            made = list(tensors_in(args[:1]))
+        if made:
+            self._record(func, kind, given, made, writes)
+        return result
+
+    def add_input(self, tensor: torch.Tensor) -> int:
+        """Registers one of the example inputs; returns its value."""
+        return self._name(tensor, self._new(tensor, "input"))
+
+    def value_of(self, tensor: torch.Tensor) -> int:
+        """The value that a tensor holds now."""
+        return self._lookup(tensor)
+
+    def _record(
+        self, func: Callable[..., Any], kind: str, given: tuple[Any, Any], made: list[torch.Tensor], writes: bool
+    ) -> None:
+        args, kwargs = given
+        inputs = tuple(refs((args, kwargs)))
+        index = len(self.operations)
+        sources = [self.values[value].source for value in inputs]
+        constant = all(source == "constant" for source in sources)
+        outputs = []
+        for tensor in made:
+            value = self._new(tensor, "constant" if constant else "operation", producer=None if constant else index)
+            outputs.append(self._name(tensor, value, written=writes))
+        if constant:
+            return
+        module, module_type = self.stack[-1] if self.stack else ("", "")
+        names = dict.fromkeys(self.values[value].name for value in inputs if self.values[value].source == "parameter")
+        self.operations.append(
+            Operation(
+                index, kind, str(getattr(func, "__name__", kind)), module, inputs, tuple(outputs), tuple(names),
+                _attributes(args, kwargs), module_type, func, args, kwargs,
+            )
+        )  # fmt: skip
+
+    # -- which value a tensor holds --
+
+    def _ref(self, tensor: torch.Tensor) -> Ref:
+        return Ref(self._lookup(tensor))
+
+    def _lookup(self, tensor: torch.Tensor) -> int:
+        found = self._live.get(id(tensor))
+        if found is None or found[0]() is not tensor:
+            return self._name(tensor, self._first_seen(tensor))
+        _, value, version = found
+        now = _version(tensor)
+        return value if now == version else self._after_alias_write(tensor, value, now)
+
+    def _first_seen(self, tensor: torch.Tensor) -> int:
+        name = self.parameters.get(id(tensor))
+        return self._new(tensor, "constant") if name is None else self._new(tensor, "parameter", name)
+
+    def _after_alias_write(self, tensor: torch.Tensor, old: int, version: int) -> int:
+        """Something that shares this tensor's memory was written since: its value now mixes the old one and the write."""
+        written = self._written.get(_storage(tensor))
+        if written is None or written[1] == old or self.values[old].source in ("parameter", "constant"):
+            return old
+        index = len(self.operations)
+        value = self._new(tensor, "operation", producer=index)
+        module, module_type = self.stack[-1] if self.stack else ("", "")
+        args = (Ref(old), Ref(written[1]))
+        self.operations.append(
+            Operation(index, "alias", "alias", module, (old, written[1]), (value,), (), {}, module_type, None, args)
+        )
+        return self._name(tensor, value)
+
+    def _name(self, tensor: torch.Tensor, value: int, written: bool = False) -> int:
+        version = _version(tensor)
+        self._live[id(tensor)] = (weakref.ref(tensor), value, version)
+        if written:
+            self._written[_storage(tensor)] = (weakref.ref(tensor), value, version)
+        return value
+
+    def _new(self, tensor: torch.Tensor, source: str, name: str = "", producer: int | None = None) -> int:
+        index = len(self.values)
+        moments, held = (None, None)
+        if source == "constant" and self.read_constants:
+            moments, held = _constant(tensor)
+        self.values[index] = Value(index, source, name, producer, tuple(tensor.shape), tensor.dtype, moments, held)
+        return index
+
+
+_READS_ONLY = frozenset(
+    {
+        "size", "dim", "ndimension", "stride", "numel", "nelement", "len", "item", "tolist", "is_contiguous", "is_complex",
+        "is_floating_point", "element_size", "storage_offset", "data_ptr", "get_device", "set_grad_enabled", "is_tensor",
+        "requires_grad", "equal", "allclose", "bool", "float", "int", "index", "format", "repr", "hash", "is_same_size",
+    }
+)  # fmt: skip
+
+
+def tensors_in(item: Any) -> Iterator[torch.Tensor]:
+    """The tensors in nested tuples, lists, dicts and slices."""
+    if isinstance(item, torch.Tensor):
+        yield item
+    elif isinstance(item, tuple | list):
+        for part in item:
+            yield from tensors_in(part)
+    elif isinstance(item, dict):
+        for part in item.values():
+            yield from tensors_in(part)
+    elif isinstance(item, slice):
+        yield from tensors_in((item.start, item.stop, item.step))
+
+
+def _replaced(item: Any, ref: Callable[[torch.Tensor], Ref]) -> Any:
+    if isinstance(item, torch.Tensor):
+        return ref(item)
+    if isinstance(item, tuple):
+        parts = [_replaced(part, ref) for part in item]
+        return tuple(parts)
+    if isinstance(item, list):
+        return [_replaced(part, ref) for part in item]
+    if isinstance(item, dict):
+        return {key: _replaced(part, ref) for key, part in item.items()}
+    if isinstance(item, slice):
+        return slice(_replaced(item.start, ref), _replaced(item.stop, ref), _replaced(item.step, ref))
+    return item
+
+
+def _attributes(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    named = {**{str(i): arg for i, arg in enumerate(args)}, **kwargs}
+    return {key: value for key, value in named.items() if not any(True for _ in refs(value))}
+
+
+def _version(tensor: torch.Tensor) -> int:
+    return -1 if tensor.is_inference() else tensor._version
+
+
+def _storage(tensor: torch.Tensor) -> int:
+    base = tensor._base if tensor._is_view() else None
+    return id(tensor if base is None else base)
+
+
+def _constant(tensor: torch.Tensor) -> tuple[tuple[float, float] | None, torch.Tensor | None]:
+    """(mean, second moment) and, when small, the values of a constant tensor."""
+    if tensor.is_meta or tensor.layout != torch.strided or type(tensor) is not torch.Tensor or tensor.numel() == 0:
+        return None, None
+    held = tensor.detach() if tensor.numel() <= _HELD else None
+    if tensor.is_complex():
+        return None, held
+    flat = tensor.detach().reshape(-1) if tensor.is_contiguous() else tensor.detach().flatten()
+    if flat.numel() > _SAMPLED:
+        flat = flat[:: flat.numel() // _SAMPLED]
+    numbers = flat.double()
+    numbers = numbers[numbers.isfinite()]
+    if numbers.numel() == 0:
+        return None, held
+    return (float(numbers.mean()), float(numbers.square().mean())), held
+
+
+def modules_of(model: nn.Module) -> dict[int, tuple[str, nn.Module]]:
+    """id -> (path, module), each module once, without recursion, so that depth has no limit."""
+    found: dict[int, tuple[str, nn.Module]] = {}
+    stack: list[tuple[str, nn.Module]] = [("", model)]
+    while stack:
+        path, module = stack.pop()
+        if id(module) in found:
+            continue
+        found[id(module)] = (path, module)
+        children = [(name, child) for name, child in module._modules.items() if child is not None]
+        stack.extend((f"{path}.{name}" if path else name, child) for name, child in reversed(children))
+    return found
