@@ -1,0 +1,94 @@
+"""Promise 15: a report is one file that opens with no network, and any name in a model is shown as text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import headless
+import pytest
+from pages import HOSTILE, page_with
+
+from initlab.reporting import Column, HistogramGrid, LineFigure, Page, Panel, Section, Series, Table, clean, save_page
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1400, False), (600, True)])
+def test_opens_with_no_request_no_dialog_no_error(
+    browser: headless.Browser, tmp_path: Path, width: int, dark: bool
+) -> None:
+    tab = browser.open(save_page(page_with(HOSTILE), tmp_path / "report.html"), width=width, dark=dark)
+    assert tab.run("document.querySelectorAll('.plot .main-svg').length") >= 5
+    assert tab.requests() == []
+    assert tab.seen("Page.javascriptDialogOpening") == []
+    assert tab.trouble() == []
+    assert (
+        tab.run(
+            "document.querySelectorAll('img[src=x], section script:not([type]), svg[onload], a[href^=http]').length"
+        )
+        == 0
+    )
+    assert tab.run("document.documentElement.scrollWidth") <= width
+    tab.close()
+
+
+def test_every_name_is_readable_as_text(browser: headless.Browser, tmp_path: Path) -> None:
+    tab = browser.open(save_page(page_with(HOSTILE), tmp_path / "report.html"))
+    cells = tab.run("[...document.querySelectorAll('td.code')].map(cell => cell.textContent)")
+    assert cells == [clean(name, 2000) for name in HOSTILE]
+    legend = tab.run("[...document.querySelectorAll('.plot')][0].querySelectorAll('.legendtext').length")
+    assert legend == len(HOSTILE)
+    first = tab.run("document.querySelector('.plot .legendtext').textContent")
+    assert first == HOSTILE[0]
+    tab.close()
+
+
+def test_a_planted_script_is_caught(browser: headless.Browser, tmp_path: Path) -> None:
+    """The checks above can fail: the same page with one unescaped name raises a dialog and asks for a file."""
+    page = tmp_path / "bad.html"
+    page.write_text("<body><script>alert(1)</script><img src='http://127.0.0.1:9/x.png'></body>", encoding="utf-8")
+    tab = browser.open(page)
+    assert tab.seen("Page.javascriptDialogOpening")
+    assert tab.requests() == ["http://127.0.0.1:9/x.png"]
+    tab.close()
+
+
+def test_policy_stops_a_script_that_got_in(browser: headless.Browser, tmp_path: Path) -> None:
+    """Were a name ever unescaped, the page's own policy would still refuse to run it or to ask for anything."""
+    html = save_page(page_with(), tmp_path / "report.html").read_text(encoding="utf-8")
+    broken = tmp_path / "broken.html"
+    attack = "<script>alert(1)</script><img src='http://127.0.0.1:9/x.png' onerror='alert(2)'>"
+    broken.write_text(html.replace("<main>", f"<main>{attack}", 1), encoding="utf-8")
+    tab = browser.open(broken)
+    assert tab.seen("Page.javascriptDialogOpening") == []
+    assert any("Content Security Policy" in line for line in tab.trouble())
+    tab.close()
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_figures_follow_the_theme(browser: headless.Browser, tmp_path: Path, dark: bool) -> None:
+    tab = browser.open(save_page(page_with(), tmp_path / "report.html"), dark=dark)
+    ground = tab.run("getComputedStyle(document.body).backgroundColor")
+    line = tab.run("getComputedStyle(document.querySelector('.plot .scatterlayer .js-line')).stroke")
+    assert (ground, line) == (
+        ("rgb(18, 22, 29)", "rgb(90, 159, 238)") if dark else ("rgb(255, 255, 255)", "rgb(42, 120, 214)")
+    )
+    tab.close()
+
+
+def test_ten_thousand_layers(browser: headless.Browser, tmp_path: Path) -> None:
+    names = [f"blocks.{i}.mlp.fc{i % 7}.weight" for i in range(10_000)]
+    table = Table("Layers", (Column("layer", kind="code"), Column("std", "right", "number")), [(n, 0.1) for n in names])
+    line = LineFigure(
+        "Signal", "layer", "rms", [Series("rms", range(10_000), [1.0] * 10_000, labels=names)], log_y=True
+    )
+    grid = HistogramGrid(
+        "Outputs", [Panel(n, range(41), range(40), tone="error" if n == names[777] else "neutral") for n in names]
+    )
+    path = save_page(Page("Deep", "", [Section("All", [line, grid, table])]), tmp_path / "deep.html")
+    assert path.stat().st_size < 20e6
+    tab = browser.open(path)
+    text = tab.run("document.body.innerText")
+    assert "of 10,000 rows are left out here" in text
+    assert "of 10,000 panels are left out here" in text
+    assert tab.run("document.querySelectorAll('.panel.error').length") == 1
+    assert tab.run("document.querySelectorAll('*').length") < 20_000
+    tab.close()
