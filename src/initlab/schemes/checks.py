@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from initlab.errors import InputError, finite_number, unknown
@@ -34,13 +33,9 @@ def share(name: str, value: Any) -> float:
     return finite_number(name, value, low=0, high=1)
 
 
-def optional(check: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
-    """None, or what `check` allows."""
-
-    def checked(name: str, value: Any) -> Any:
-        return None if value is None else check(name, value)
-
-    return checked
+def number_or_none(name: str, value: Any) -> float | None:
+    """None, or any finite number."""
+    return None if value is None else finite_number(name, value)
 
 
 def fan_mode(name: str, value: Any) -> str:

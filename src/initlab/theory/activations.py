@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -32,11 +33,11 @@ def _erf(x: Array) -> Array:
 def _gelu(x: Array) -> Array:
     from scipy.special import ndtr
 
-    return x * np.asarray(ndtr(x), dtype=np.float64)
+    return np.asarray(x * ndtr(x), dtype=np.float64)
 
 
 def _gelu_tanh(x: Array) -> Array:
-    return 0.5 * x * (1.0 + np.tanh(np.sqrt(2.0 / np.pi) * (x + 0.044715 * x**3)))
+    return 0.5 * x * (1.0 + np.tanh(math.sqrt(2.0 / math.pi) * (x + 0.044715 * x**3)))
 
 
 def _elu(x: Array, alpha: float = 1.0) -> Array:
