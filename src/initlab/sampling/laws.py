@@ -2,7 +2,7 @@
 
 A law knows its numbers (`mean`, `std`) and how to say itself; it does not draw. `sampling.fill` draws it.
 `family` is what the stream key holds, so that two laws of one family on one parameter share their uniform
-numbers: normal(std=0.1) is twice normal(std=0.05) up to rounding. Studies of schemes are paired by that.
+numbers: normal(std=0.1) is exactly twice normal(std=0.05) up to rounding. Studies of schemes are paired by that.
 """
 
 from __future__ import annotations
@@ -10,46 +10,61 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 from initlab.errors import InputError, finite_number
+from initlab.sampling.truncation import cut_moments, find_parent
 
-Shape = Sequence[int]
-MOST_SIGMAS = 8.0
+Shape = tuple[int, ...]
 
 
-class Law(Protocol):
-    """What every law answers."""
+class Law:
+    """What every law has.
+
+    Attributes:
+        family: the name that enters the stream key.
+        needs_whole: True when a block of the tensor cannot be drawn without drawing it all.
+        mean, std: of one element; nan where they depend on the shape or the place (see `std_of`).
+    """
 
     family: ClassVar[str]
-    needs_whole: ClassVar[bool]
+    needs_whole: ClassVar[bool] = False
 
     @property
-    def mean(self) -> float:
-        """Expected value of an element."""
+    def first_moment(self) -> float:
+        """The mean of one element."""
+        return float(getattr(self, "mean", 0.0))
 
-    @property
-    def std(self) -> float:
-        """Standard deviation of an element; nan where it depends on the shape (matrix laws)."""
+    def std_of(self, shape: Sequence[int]) -> float:
+        """The root mean square deviation of the elements of a tensor of this shape."""
+        return float(getattr(self, "std", 0.0))
+
+    def check(self, shape: Sequence[int]) -> None:
+        """Raise `InputError` when a tensor of this shape cannot have this law."""
 
     def describe(self) -> str:
-        """The law in the field's notation."""
+        """The law in one short formula."""
+        raise NotImplementedError
 
-    def check(self, shape: Shape) -> None:
-        """Raise `InputError` if a tensor of this global shape cannot hold the law."""
+
+def _set(law: object, **values: float) -> None:
+    for name, value in values.items():
+        object.__setattr__(law, name, value)
 
 
 @dataclass(frozen=True)
-class Constant:
-    """Every element is `value`."""
+class Constant(Law):
+    """Every element is `value`.
+
+    >>> Constant(0.5).describe()
+    '0.5'
+    """
 
     value: float
     family: ClassVar[str] = "constant"
-    needs_whole: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "value", finite_number("value", self.value))
+        _set(self, value=finite_number("value", self.value))
 
     @property
     def mean(self) -> float:
@@ -60,172 +75,153 @@ class Constant:
         return 0.0
 
     def describe(self) -> str:
-        return f"{self.value:g}"
-
-    def check(self, shape: Shape) -> None:
-        """Any shape holds a constant."""
+        return f"{self.value:.4g}"
 
 
 @dataclass(frozen=True)
-class Uniform:
-    """U(low, high)."""
+class Uniform(Law):
+    """U(low, high): std = (high - low) / √12.
+
+    Raises:
+        InputError: non-finite bounds, or low not below high.
+
+    >>> Uniform(-0.5, 0.5).describe()
+    'U(-0.5, 0.5)'
+    """
 
     low: float
     high: float
     family: ClassVar[str] = "uniform"
-    needs_whole: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "low", finite_number("low", self.low))
-        object.__setattr__(self, "high", finite_number("high", self.high))
-        if self.low > self.high:
-            raise InputError(f"low must not exceed high; got low={self.low:g}, high={self.high:g}")
-        finite_number("high - low", self.high - self.low)
+        low, high = finite_number("low", self.low), finite_number("high", self.high)
+        if not low < high:
+            raise InputError(f"low must be less than high; got low={low:g}, high={high:g} (Constant draws one value)")
+        if not math.isfinite(high - low):
+            raise InputError(f"high - low must be finite; got low={low:g}, high={high:g}")
+        _set(self, low=low, high=high)
 
     @property
     def mean(self) -> float:
-        return (self.low + self.high) / 2
+        return self.low + (self.high - self.low) / 2
 
     @property
     def std(self) -> float:
-        return (self.high - self.low) / math.sqrt(12)
+        return (self.high - self.low) / math.sqrt(12.0)
 
     def describe(self) -> str:
         return f"U({self.low:.4g}, {self.high:.4g})"
 
-    def check(self, shape: Shape) -> None:
-        """Any shape holds independent elements."""
-
 
 @dataclass(frozen=True)
-class Normal:
-    """N(mean, std²)."""
+class Normal(Law):
+    """N(mean, std²).
+
+    Raises:
+        InputError: a non-finite mean or std, or a negative std.
+
+    >>> Normal(0.0, 0.02).describe()
+    'N(0, 0.02²)'
+    """
 
     mean: float = 0.0
     std: float = 1.0
     family: ClassVar[str] = "normal"
-    needs_whole: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "mean", finite_number("mean", self.mean))
-        object.__setattr__(self, "std", finite_number("std", self.std, low=0))
+        _set(self, mean=finite_number("mean", self.mean), std=finite_number("std", self.std, low=0))
 
     def describe(self) -> str:
         return f"N({self.mean:.4g}, {self.std:.4g}²)"
 
-    def check(self, shape: Shape) -> None:
-        """Any shape holds independent elements."""
-
 
 @dataclass(frozen=True)
-class TruncatedNormal:
-    """A normal law about `location`, cut at `low` and `high`, whose standard deviation AFTER the cut is `std`.
+class TruncatedNormal(Law):
+    """A normal cut to [low, high], whose mean and std AFTER the cut are `mean` and `std`.
 
-    The parent's standard deviation is solved for, since the cut takes spread away: a cut at ±2 of the parent's
-    leaves 0.8796 of it.
+    The parent N(mu, sigma²) is found so that the cut law has the stated moments; `low` or `high` may be infinite.
 
     Raises:
-        InputError: bounds reversed, or so near that no normal law has `std` between them (a uniform law has the most,
-            (high − low)/√12), or so far from `location` that nothing of the law lies between them.
+        InputError: reversed or far cut points, a mean outside them, or a std that no normal reaches between them.
+
+    Source: Burkardt, The truncated normal distribution, 2014.
+
+    >>> law = TruncatedNormal.from_sigmas(1.0)
+    >>> round(law.high, 4), law.std
+    (2.2737, 1.0)
     """
 
-    location: float
+    mean: float
     std: float
     low: float
     high: float
     family: ClassVar[str] = "truncated_normal"
-    needs_whole: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        for name in ("location", "low", "high"):
-            object.__setattr__(self, name, finite_number(name, getattr(self, name)))
-        object.__setattr__(self, "std", finite_number("std", self.std, low=0))
-        if self.low > self.high or (self.low == self.high and self.std > 0):
-            raise InputError(f"low must be below high; got low={self.low:g}, high={self.high:g}")
-        if self.std > 0:
-            _parent(self.location, self.std, self.low, self.high)
-        elif not self.low <= self.location <= self.high:
-            raise InputError(f"std 0 needs its mean within [low, high]; got mean={self.location:g}")
+        mean, std = finite_number("mean", self.mean), finite_number("std", self.std, low=0)
+        low, high = _cut("low", self.low), _cut("high", self.high)
+        if low > high or (low == high and std > 0):
+            raise InputError(f"low must be less than high; got low={low:g}, high={high:g}")
+        if low == math.inf or high == -math.inf:
+            raise InputError(f"low and high must leave room between them; got low={low:g}, high={high:g}")
+        inside = low <= mean <= high if std == 0 else low < mean < high
+        if not inside:
+            raise InputError(f"mean must lie between low and high; got mean={mean:g} with low={low:g}, high={high:g}")
+        _set(self, mean=mean, std=std, low=low, high=high)
+        find_parent(mean, std, low, high)
 
     @classmethod
     def from_sigmas(cls, std: float, sigmas: float = 2.0, mean: float = 0.0) -> TruncatedNormal:
-        """The law cut at ±`sigmas` standard deviations of its parent, with `std` after the cut."""
-        finite_number("std", std, low=0)
-        finite_number("sigmas", sigmas, low=0.01, high=MOST_SIGMAS)
-        reach = sigmas * std / _moments(-sigmas, sigmas)[1]
-        return cls(mean, std, mean - reach, mean + reach)
+        """N(mean, s²) cut at mean ± sigmas · s, with s such that the std after the cut is `std`.
 
-    @property
-    def parent_std(self) -> float:
-        """Standard deviation of the normal law before the cut."""
-        return _parent(self.location, self.std, self.low, self.high) if self.std > 0 else 0.0
-
-    @property
-    def mean(self) -> float:
-        """Mean after the cut."""
-        scale = self.parent_std
-        if scale == 0:
-            return self.location
-        alpha, beta = (self.low - self.location) / scale, (self.high - self.location) / scale
-        return self.location + scale * _moments(alpha, beta)[0]
+        Raises:
+            InputError: a negative or non-finite std, or sigmas not above 0.01 (use Uniform for a flat law).
+        """
+        std, k = finite_number("std", std, low=0), finite_number("sigmas", sigmas)
+        mean = finite_number("mean", mean)
+        if k < 0.05:
+            raise InputError(f"sigmas must be at least 0.05; got {k:g} (use Uniform for a flat law)")
+        half = k * std / math.sqrt(cut_moments(-k, k)[1]) if k < 40 else k * std
+        return cls(mean, std, mean - half, mean + half)
 
     def describe(self) -> str:
-        return f"truncated N({self.mean:.4g}, {self.std:.4g}²) in [{self.low:.4g}, {self.high:.4g}]"
-
-    def check(self, shape: Shape) -> None:
-        """Any shape holds independent elements."""
+        return f"N({self.mean:.4g}, {self.std:.4g}²) cut to [{self.low:.4g}, {self.high:.4g}]"
 
 
-def _moments(alpha: float, beta: float) -> tuple[float, float]:
-    """(mean, std) of a standard normal law cut at alpha and beta; (nan, nan) where nothing lies between them."""
-    mass = _ndtr(-alpha) - _ndtr(-beta) if alpha > 0 else _ndtr(beta) - _ndtr(alpha)
-    if mass < 1e-15:
-        return math.nan, math.nan
-    at_alpha, at_beta = _density(alpha), _density(beta)
-    mean = (at_alpha - at_beta) / mass
-    variance = 1 + (alpha * at_alpha - beta * at_beta) / mass - mean * mean
-    return mean, math.sqrt(max(variance, 0.0))
+def _cut(name: str, value: float) -> float:
+    if isinstance(value, float) and math.isinf(value):
+        return value
+    return finite_number(name, value)
 
 
-def _ndtr(x: float) -> float:
-    return 0.5 * math.erfc(-x / math.sqrt(2))
-
-
-def _density(x: float) -> float:
-    return math.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
-
-
-@lru_cache(maxsize=1024)
-def _parent(location: float, std: float, low: float, high: float) -> float:
-    """The parent's std for which the cut law has `std`: bisection, since the cut law's std grows with the parent's."""
-    most = (high - low) / math.sqrt(12)
-    if std >= most * (1 - 1e-4):
+def _matrix_axes(law: Orthogonal | DeltaOrthogonal | Identity | Sparse, shape: Sequence[int]) -> tuple[int, int]:
+    """(rows, columns' channel count) of a shape under a law of matrices, or an `InputError`."""
+    rank = len(shape)
+    if rank < 2:
         raise InputError(
-            f"std must be below {most:.4g}, the std of a uniform law on [{low:.4g}, {high:.4g}]; got {std:g}"
+            f"a law of matrices ({law.family}) needs a tensor of at least 2 axes; got shape {tuple(shape)}"
         )
-    smallest, largest = std * 0.5, (high - low) * 100
-    if location < low or location > high:
-        smallest = max(smallest, min(abs(low - location), abs(high - location)) / 7.5)
-    for _ in range(200):
-        middle = math.sqrt(smallest * largest)
-        reached = _moments((low - location) / middle, (high - location) / middle)[1] * middle
-        if math.isnan(reached) or reached < std:
-            smallest = middle
-        else:
-            largest = middle
-    reached = _moments((low - location) / largest, (high - location) / largest)[1] * largest
-    if not abs(reached / std - 1) < 1e-6:
-        raise InputError(
-            f"mean must lie near [low, high]: no normal law about {location:g} has std {std:g} between {low:g} and {high:g}"
-        )
-    return largest
+    for name in ("out_axis", "in_axis"):
+        axis = getattr(law, name)
+        if isinstance(axis, bool) or not isinstance(axis, int) or not -rank <= axis < rank:
+            raise InputError(f"{name} must be an axis of the shape {tuple(shape)}; got {axis!r}")
+    if law.out_axis % rank == law.in_axis % rank:
+        raise InputError(f"out_axis and in_axis must differ; got {law.out_axis} and {law.in_axis}")
+    if 0 in shape:
+        raise InputError(f"the law {law.family} needs a tensor with elements; got shape {tuple(shape)}")
+    return shape[law.out_axis], shape[law.in_axis]
 
 
 @dataclass(frozen=True)
-class Orthogonal:
-    """`gain` times a matrix with orthonormal rows or columns (whichever are fewer), Haar-distributed.
+class Orthogonal(Law):
+    """gain · Q with orthonormal rows or columns (the fewer), Haar-distributed: QR of a normal matrix, signs corrected.
 
-    The matrix has the `out_axis` as rows and every other axis, flattened, as columns.
+    The matrix's rows are `out_axis`; its columns are every other axis.
+
+    Source: Saxe, McClelland & Ganguli 2014; Mezzadri, How to generate random matrices, 2007, section 5.
+
+    >>> Orthogonal(1.0).std_of((4, 16))
+    0.25
     """
 
     gain: float = 1.0
@@ -233,30 +229,32 @@ class Orthogonal:
     in_axis: int = 1
     family: ClassVar[str] = "orthogonal"
     needs_whole: ClassVar[bool] = True
+    mean: ClassVar[float] = 0.0
+    std: ClassVar[float] = math.nan
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "gain", finite_number("gain", self.gain))
+        _set(self, gain=finite_number("gain", self.gain))
 
-    @property
-    def mean(self) -> float:
-        return 0.0
+    def check(self, shape: Sequence[int]) -> None:
+        _matrix_axes(self, shape)
 
-    @property
-    def std(self) -> float:
-        return math.nan
+    def std_of(self, shape: Sequence[int]) -> float:
+        self.check(shape)
+        rows = shape[self.out_axis]
+        return abs(self.gain) / math.sqrt(max(rows, math.prod(shape) // rows))
 
     def describe(self) -> str:
-        return "orthogonal" if self.gain == 1 else f"orthogonal × {self.gain:.4g}"
-
-    def check(self, shape: Shape) -> None:
-        _check_matrix(self, shape)
+        return f"{self.gain:.4g} · orthogonal"
 
 
 @dataclass(frozen=True)
-class DeltaOrthogonal:
-    """Zero but for the kernel's centre, which is `gain` times a matrix with orthonormal rows or columns.
+class DeltaOrthogonal(Law):
+    """Zero but for the kernel's centre, which is gain · Q, Q Haar-distributed over (out_axis, in_axis).
 
-    Source: Xiao et al. 2018, algorithm 1.
+    Source: Xiao et al., Dynamical isometry and a mean field theory of CNNs, 2018, algorithm 1.
+
+    >>> DeltaOrthogonal(1.0).std_of((4, 4, 3, 3)) == (4 / (16 * 9)) ** 0.5
+    True
     """
 
     gain: float = 1.0
@@ -264,89 +262,100 @@ class DeltaOrthogonal:
     in_axis: int = 1
     family: ClassVar[str] = "delta_orthogonal"
     needs_whole: ClassVar[bool] = True
+    mean: ClassVar[float] = 0.0
+    std: ClassVar[float] = math.nan
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "gain", finite_number("gain", self.gain))
+        _set(self, gain=finite_number("gain", self.gain))
 
-    @property
-    def mean(self) -> float:
-        return 0.0
+    def check(self, shape: Sequence[int]) -> None:
+        _matrix_axes(self, shape)
 
-    @property
-    def std(self) -> float:
-        return math.nan
+    def std_of(self, shape: Sequence[int]) -> float:
+        rows, columns = _matrix_axes(self, shape)
+        return abs(self.gain) * math.sqrt(min(rows, columns) / math.prod(shape))
 
     def describe(self) -> str:
-        return "delta-orthogonal" if self.gain == 1 else f"delta-orthogonal × {self.gain:.4g}"
-
-    def check(self, shape: Shape) -> None:
-        _check_matrix(self, shape)
+        return f"{self.gain:.4g} · orthogonal at the kernel's centre, else 0"
 
 
 @dataclass(frozen=True)
-class Identity:
-    """`gain` on the diagonal of (out, in), at the kernel's centre for convolutions; zero elsewhere."""
+class Identity(Law):
+    """gain · I over (out_axis, in_axis), at the kernel's centre where there is a kernel; zero elsewhere.
+
+    >>> Identity(1.0).describe()
+    '1 · identity'
+    """
 
     gain: float = 1.0
     out_axis: int = 0
     in_axis: int = 1
     family: ClassVar[str] = "identity"
-    needs_whole: ClassVar[bool] = False
+    mean: ClassVar[float] = math.nan
+    std: ClassVar[float] = math.nan
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "gain", finite_number("gain", self.gain))
+        _set(self, gain=finite_number("gain", self.gain))
 
-    @property
-    def mean(self) -> float:
-        return math.nan
+    def check(self, shape: Sequence[int]) -> None:
+        _matrix_axes(self, shape)
 
-    @property
-    def std(self) -> float:
-        return math.nan
+    def std_of(self, shape: Sequence[int]) -> float:
+        rows, columns = _matrix_axes(self, shape)
+        share = min(rows, columns) / math.prod(shape)
+        return abs(self.gain) * math.sqrt(share * (1 - share))
 
     def describe(self) -> str:
-        return "identity" if self.gain == 1 else f"identity × {self.gain:.4g}"
-
-    def check(self, shape: Shape) -> None:
-        _check_matrix(self, shape)
+        return f"{self.gain:.4g} · identity"
 
 
 @dataclass(frozen=True)
-class Sparse:
-    """N(0, std²) with exactly ⌈sparsity · rows⌉ zeros in each column. Source: Martens 2010, §5."""
+class Sparse(Law):
+    """In each column exactly ⌈sparsity · rows⌉ elements are 0; the others are N(0, std_nonzero²). Rows are `out_axis`.
+
+    Source: Martens, Deep learning via Hessian-free optimization, 2010, section 5; the count is that of torch's sparse_.
+
+    >>> Sparse(0.01, 0.9).zeros((25, 4))
+    23
+    """
 
     std_nonzero: float
     sparsity: float
     out_axis: int = 0
     in_axis: int = 1
     family: ClassVar[str] = "sparse"
-    needs_whole: ClassVar[bool] = False
+    mean: ClassVar[float] = 0.0
+    std: ClassVar[float] = math.nan
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "std_nonzero", finite_number("std", self.std_nonzero, low=0))
-        object.__setattr__(self, "sparsity", finite_number("sparsity", self.sparsity, low=0, high=1))
+        _set(self, std_nonzero=finite_number("std", self.std_nonzero, low=0))
+        _set(self, sparsity=finite_number("sparsity", self.sparsity, low=0, high=1))
 
-    @property
-    def mean(self) -> float:
-        return 0.0
+    def check(self, shape: Sequence[int]) -> None:
+        _matrix_axes(self, shape)
 
-    @property
-    def std(self) -> float:
-        return math.nan
+    def zeros(self, shape: Sequence[int]) -> int:
+        """How many elements of each column are zero."""
+        return min(math.ceil(self.sparsity * _matrix_axes(self, shape)[0]), shape[self.out_axis])
+
+    def std_of(self, shape: Sequence[int]) -> float:
+        return self.std_nonzero * math.sqrt(1 - self.zeros(shape) / shape[self.out_axis])
 
     def describe(self) -> str:
-        return f"N(0, {self.std_nonzero:.4g}²), {self.sparsity:.0%} zeros a column"
-
-    def check(self, shape: Shape) -> None:
-        _check_matrix(self, shape)
+        return f"N(0, {self.std_nonzero:.4g}²), {self.sparsity:.4g} of each column 0"
 
 
 @dataclass(frozen=True)
-class Stacked:
-    """Blocks along `axis`, each with a law of its own: packed gates, groups, q/k/v.
+class Stacked(Law):
+    """Blocks along one axis, each with its own law: packed gates, groups, q/k/v.
+
+    Blocks draw by the element's index in the whole tensor, so that equal normals stacked are one normal.
 
     Raises:
-        InputError: sizes and laws of different counts, or a size below 1.
+        InputError: no blocks, sizes that are not positive, or numbers of sizes, laws and labels that differ.
+
+    >>> Stacked(0, (2, 2), (Constant(0.0), Constant(1.0))).mean
+    0.5
     """
 
     axis: int
@@ -356,54 +365,72 @@ class Stacked:
     family: ClassVar[str] = "stacked"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "sizes", tuple(int(size) for size in self.sizes))
-        object.__setattr__(self, "laws", tuple(self.laws))
-        if not self.laws or len(self.sizes) != len(self.laws):
-            raise InputError(f"sizes must name one size a law; got {len(self.sizes)} sizes and {len(self.laws)} laws")
-        if min(self.sizes) < 1:
-            raise InputError(f"sizes must be at least 1; got {self.sizes}")
+        for name in ("sizes", "laws", "labels"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        if isinstance(self.axis, bool) or not isinstance(self.axis, int):
+            raise InputError(f"axis must be an integer; got {self.axis!r}")
+        if not self.sizes or any(isinstance(s, bool) or not isinstance(s, int) or s < 1 for s in self.sizes):
+            raise InputError(f"sizes must be positive integers; got {self.sizes!r}")
+        if len(self.laws) != len(self.sizes):
+            raise InputError(f"laws must be one for each of the {len(self.sizes)} sizes; got {len(self.laws)}")
+        if self.labels and len(self.labels) != len(self.sizes):
+            raise InputError(f"labels must be one for each of the {len(self.sizes)} sizes; got {len(self.labels)}")
+        if wrong := [law for law in self.laws if not isinstance(law, Law)]:
+            raise InputError(f"laws must be laws; got {wrong[0]!r}")
 
     @property
-    def needs_whole(self) -> bool:  # type: ignore[override]
+    def needs_whole(self) -> bool:  # type: ignore[override]  # a constant for every other law, a question to its blocks here
         return any(law.needs_whole for law in self.laws)
 
     @property
     def mean(self) -> float:
-        return self.parts_mean()
-
-    def parts_mean(self) -> float:
-        """The blocks' means, weighted by their sizes."""
         total = sum(self.sizes)
-        return sum(size * law.mean for size, law in zip(self.sizes, self.laws, strict=True)) / total
+        return sum(size * law.first_moment for size, law in zip(self.sizes, self.laws, strict=True)) / total
 
     @property
     def std(self) -> float:
-        """Standard deviation over all blocks together; nan where one of them depends on its shape."""
-        total, mean = sum(self.sizes), self.mean
-        second = sum(s * (w.std**2 + w.mean**2) for s, w in zip(self.sizes, self.laws, strict=True)) / total
-        return math.sqrt(max(second - mean * mean, 0.0)) if not math.isnan(second) else math.nan
+        return self._pooled([float(getattr(law, "std", math.nan)) for law in self.laws])
+
+    def std_of(self, shape: Sequence[int]) -> float:
+        self.check(shape)
+        blocks = (self.block_shape(shape, size) for size in self.sizes)
+        return self._pooled([law.std_of(block) for law, block in zip(self.laws, blocks, strict=True)])
+
+    def block_shape(self, shape: Sequence[int], size: int) -> Shape:
+        """The shape of a block of this length."""
+        axis = self.axis % len(shape)
+        return tuple(size if i == axis else n for i, n in enumerate(shape))
+
+    def check(self, shape: Sequence[int]) -> None:
+        rank = len(shape)
+        if not -rank <= self.axis < rank or shape[self.axis] != sum(self.sizes):
+            raise InputError(f"blocks of sizes {self.sizes} do not fill axis {self.axis} of shape {tuple(shape)}")
+        for size, law in zip(self.sizes, self.laws, strict=True):
+            law.check(self.block_shape(shape, size))
 
     def describe(self) -> str:
-        if len(set(self.laws)) == 1:
-            return f"{len(self.laws)} blocks of {self.laws[0].describe()}"
-        names = self.labels or tuple(str(number) for number in range(len(self.laws)))
-        return ", ".join(f"{name}: {law.describe()}" for name, law in zip(names, self.laws, strict=True))
+        labels = self.labels or tuple(str(i) for i in range(len(self.laws)))
+        texts = [law.describe() for law in self.laws]
+        if len(set(texts)) == 1:
+            return f"{len(texts)} × {texts[0]}"
+        return "; ".join(f"{label}: {text}" for label, text in zip(labels, texts, strict=True))
 
-    def check(self, shape: Shape) -> None:
-        if not -len(shape) <= self.axis < len(shape) or shape[self.axis] != sum(self.sizes):
-            raise InputError(f"blocks of sizes {self.sizes} along axis {self.axis} do not fill shape {tuple(shape)}")
-        for size, law in zip(self.sizes, self.laws, strict=True):
-            block = list(shape)
-            block[self.axis] = size
-            law.check(block)
+    def _pooled(self, stds: list[float]) -> float:
+        """√ of the mean square of each block's std and of its mean's distance from the whole's."""
+        mean, total = self.mean, sum(self.sizes)
+        parts = zip(self.sizes, stds, self.laws, strict=True)
+        return math.sqrt(sum(n * (std**2 + (law.first_moment - mean) ** 2) for n, std, law in parts) / total)
 
 
-def _check_matrix(law: Orthogonal | DeltaOrthogonal | Identity | Sparse, shape: Shape) -> None:
-    name = law.family.replace("_", "-")
-    if len(shape) < 2:
-        raise InputError(f"law {name} needs at least two axes; got shape {tuple(shape)}")
-    axes = {axis % len(shape) for axis in (law.out_axis, law.in_axis) if -len(shape) <= axis < len(shape)}
-    if len(axes) != 2:
-        raise InputError(f"law {name} needs two different axes of {tuple(shape)}; got {law.out_axis} and {law.in_axis}")
-    if 0 in shape:
-        raise InputError(f"law {name} needs at least one element; got shape {tuple(shape)}")
+__all__ = [
+    "Constant",
+    "DeltaOrthogonal",
+    "Identity",
+    "Law",
+    "Normal",
+    "Orthogonal",
+    "Sparse",
+    "Stacked",
+    "TruncatedNormal",
+    "Uniform",
+]
