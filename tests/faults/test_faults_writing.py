@@ -67,7 +67,9 @@ def failing(original: Callable[..., Any], at: int, error: BaseException) -> Call
 
 
 @pytest.mark.parametrize(("module", "step"), STEPS, ids=[step for _, step in STEPS])
-@pytest.mark.parametrize("error", [RuntimeError("planted"), KeyboardInterrupt(), MemoryError()], ids=["error", "ctrl-c", "memory"])
+@pytest.mark.parametrize(
+    "error", [RuntimeError("planted"), KeyboardInterrupt(), MemoryError()], ids=["error", "ctrl-c", "memory"]
+)
 def test_promise_12_a_fault_before_the_first_write_changes_nothing(
     module: Any, step: str, error: BaseException, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -80,13 +82,19 @@ def test_promise_12_a_fault_before_the_first_write_changes_nothing(
 
 
 BAD_LAST = [
-    ("integer", lambda m: m.register_parameter("zz", nn.Parameter(torch.zeros(2, 2, dtype=torch.int8), requires_grad=False))),
+    (
+        "integer",
+        lambda m: m.register_parameter("zz", nn.Parameter(torch.zeros(2, 2, dtype=torch.int8), requires_grad=False)),
+    ),
     ("expanded", lambda m: m.register_parameter("zz", nn.Parameter(torch.zeros(2, 1).expand(2, 2)))),
     ("meta", lambda m: m.add_module("zz", nn.Linear(2, 2, device="meta"))),
     ("lazy", lambda m: m.add_module("zz", nn.LazyLinear(2))),
     ("overlap", lambda m: m.register_parameter("zz", nn.Parameter(m.conv.weight.data.view(-1)[:4].view(2, 2)))),
     ("cyclic", lambda m: m.head.add_module("zz", m)),
-    ("poisoned", lambda m: m.register_parameter("zz", nn.Parameter(torch.full((2, 2), torch.nan), requires_grad=False))),
+    (
+        "poisoned",
+        lambda m: m.register_parameter("zz", nn.Parameter(torch.full((2, 2), torch.nan), requires_grad=False)),
+    ),
 ]
 
 
@@ -96,7 +104,11 @@ def test_promise_12_a_bad_last_parameter_stops_the_first_write(damage: Callable[
     damage(model)
     watched = [p for n, p in Model().named_parameters()]
     held = {n: p.detach().clone() for n, p in model._modules["conv"].named_parameters()}  # type: ignore[union-attr]
-    policy: Any = "normal" if not hasattr(model, "zz") or not isinstance(model.zz, nn.Parameter) else {"**": "normal", "zz": "normal"}
+    policy: Any = (
+        "normal"
+        if not hasattr(model, "zz") or not isinstance(model.zz, nn.Parameter)
+        else {"**": "normal", "zz": "normal"}
+    )
     if hasattr(model, "zz") and isinstance(model.zz, nn.Parameter) and model.zz.isnan().any():
         policy = "normal"
     with pytest.raises(InputError):
@@ -138,7 +150,9 @@ def test_promise_12_an_interrupt_between_two_writes_lists_both_sides(
 
 @pytest.mark.parametrize("at", range(1, len(NAMES) + 1))
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), MemoryError("planted")], ids=["ctrl-c", "memory"])
-def test_promise_12_rollback_brings_every_bit_back(at: int, error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_promise_12_rollback_brings_every_bit_back(
+    at: int, error: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
     model = Model()
     before = bits(model)
     half = failing_after_half(writer.write_one, at, error)

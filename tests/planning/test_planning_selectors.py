@@ -53,7 +53,10 @@ class Net(nn.Module):
     ("selector", "expected"),
     [
         ("head.*", {"head.weight", "head.bias"}),
-        ("@Linear.bias", {"head.bias", "encoder.linear1.bias", "encoder.linear2.bias", "encoder.self_attn.out_proj.bias"}),
+        (
+            "@Linear.bias",
+            {"head.bias", "encoder.linear1.bias", "encoder.linear2.bias", "encoder.self_attn.out_proj.bias"},
+        ),
         ("@Conv2d", {"features.0.weight", "features.0.bias", "features.3.weight", "features.3.bias"}),
         ("@_ConvNd.weight", {"features.0.weight", "features.3.weight"}),
         ("@Conv?d.weight", {"features.0.weight", "features.3.weight"}),
@@ -71,7 +74,10 @@ def test_what_a_selector_matches(selector: str, expected: set[str]) -> None:
     ("selector", "claimed"),
     [
         # broad: the weights; where there are none, what is no bias; else the biases
-        ("@Linear", {"head.weight", "encoder.linear1.weight", "encoder.linear2.weight", "encoder.self_attn.out_proj.weight"}),
+        (
+            "@Linear",
+            {"head.weight", "encoder.linear1.weight", "encoder.linear2.weight", "encoder.self_attn.out_proj.weight"},
+        ),
         ("features.**", {"features.0.weight", "features.3.weight"}),
         ("@BatchNorm2d", {"features.1.weight"}),
         ("@Embedding", {"embed.weight"}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,7 +15,7 @@ from initlab.planning.ledger import Held, equal_warnings
 from initlab.planning.memory import DTYPES, dtype_name
 from initlab.planning.plan import BufferEntry, Plan, PlanEntry
 from initlab.planning.policies import POLICIES, POLICY_ALIASES, Policy, as_policy
-from initlab.planning.rules import Choice, padded
+from initlab.planning.rules import Choice
 from initlab.planning.scene import Scene, Subject
 from initlab.planning.selectors import Selector, matched
 from initlab.planning.shards import is_split, local_tensor
@@ -240,12 +241,13 @@ def _with_law(entry: PlanEntry, choice: Choice, subject: Subject) -> PlanEntry:
     note = ""
     if law.needs_whole and is_split(subject.slot.tensor):
         note = "; sharded: made whole on each process, one tensor at a time, since this law cannot be drawn in parts"
-    if law_std(law, entry.shape) == 0 and entry.role == "weight" and scheme.name not in ("zeros", "ones", "constant"):
+    std = law.std if math.isfinite(law.std) else law_std(law, entry.shape)
+    if std == 0 and entry.role == "weight" and scheme.name not in ("zeros", "ones", "constant"):
         note += "; std 0: every value is the mean"
     return replace(
         entry,
         law=law,
-        std=law_std(law, entry.shape),
+        std=std,
         scheme=scheme.label,
         reason=choice.reason + note,
         action="write",
@@ -279,7 +281,9 @@ def _warnings(entries: tuple[PlanEntry, ...], found: Walk) -> list[str]:
     kept = {entry.name for entry in entries if entry.action == "keep"}
     frozen = [entry.name for entry in entries if entry.action == "keep" and "frozen" in entry.reason]
     if frozen:
-        notes.append(f"{len(frozen)} frozen parameters are kept, {frozen[0]} first; name them in the policy to draw them")
+        notes.append(
+            f"{len(frozen)} frozen parameters are kept, {frozen[0]} first; name them in the policy to draw them"
+        )
     held = [Held(slot.name, local_tensor(slot.tensor), None) for slot in found.parameters if slot.name in kept]
     notes.extend(equal_warnings(held))
     return notes

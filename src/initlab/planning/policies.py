@@ -9,7 +9,7 @@ from typing import Any
 
 from initlab.errors import InputError, unknown
 from initlab.planning import residual
-from initlab.planning.rules import DEFAULTS, Choice, Options, embedding_choice, fed_weight, keep, other, padded
+from initlab.planning.rules import DEFAULTS, Choice, Options, embedding_choice, fed_weight, other, padded
 from initlab.planning.scene import Scene, Subject
 from initlab.schemes import Scheme, get_scheme, list_schemes
 from initlab.schemes.registry import ALIASES
@@ -61,7 +61,8 @@ def scheme_policy(scheme: Scheme, reason: str | None = None) -> Policy:
 def _torch(subject: Subject, options: Options) -> Choice:
     scheme = get_scheme("torch_default")
     if subject.geometry is None or subject.geometry.kind == "other":
-        return keep("kept: not a parameter of torch's own layers, so torch has no rule for it")
+        choice = other(subject, options)
+        return replace(choice, reason=f"not a parameter of torch's own layers: {choice.reason}")
     if subject.role == "embedding":
         scheme, note = padded(subject, scheme)
         return Choice(scheme, "as torch's reset_parameters draws it" + note)
@@ -74,7 +75,8 @@ def _gpt2_weight(subject: Subject, options: Options) -> Choice:
         return Choice(get_scheme("normal", std=0.02), "gpt2: normal, std 0.02")
     std = 0.02 / ends.count**0.5
     return Choice(
-        get_scheme("normal", std=std), f"gpt2: ends a residual branch, one of {ends.count} ({ends.how}): 0.02/√{ends.count}"
+        get_scheme("normal", std=std),
+        f"gpt2: ends a residual branch, one of {ends.count} ({ends.how}): 0.02/√{ends.count}",
     )
 
 
@@ -192,4 +194,6 @@ def as_policy(value: Any) -> Policy:
         if re.search(r"[*@\[]", value):
             raise InputError(f"policy {value!r} looks like a selector; write {{{value!r}: scheme}}")
         return get_policy(value)
-    raise InputError(f"policy must be a name, a Scheme, or a mapping of selectors to schemes; got {type(value).__name__}")
+    raise InputError(
+        f"policy must be a name, a Scheme, or a mapping of selectors to schemes; got {type(value).__name__}"
+    )

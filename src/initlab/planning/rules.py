@@ -60,7 +60,9 @@ def keep(reason: str) -> Choice:
 def fed_weight(subject: Subject, options: Options) -> Choice:
     """Var(W) = 1 / (fan_in · E[φ(x)²]), φ being what feeds the layer."""
     if subject.kind == "recurrent" and subject.leaf.startswith("weight_hh"):
-        return Choice(get_scheme("orthogonal"), "hidden to hidden: each gate orthogonal, so that the state keeps its size")
+        return Choice(
+            get_scheme("orthogonal"), "hidden to hidden: each gate orthogonal, so that the state keeps its size"
+        )
     fed = subject.fed()
     return Choice(get_scheme("lecun_normal"), fed.words, gain=fed.gain)
 
@@ -159,13 +161,17 @@ def other(subject: Subject, options: Options) -> Choice:
         return Choice(get_scheme("constant", value=0.25), "PReLU slope: 0.25")
     if subject.kind == "attention_bias":
         return Choice(get_scheme("zeros"), "attention bias: zero")
+    if subject.kind == "attention_bias_kv":
+        return Choice(get_scheme("torch_default"), "key and value that attention adds: normal, as torch draws them")
     wide = len(subject.shape) >= 2 and max(subject.shape) > 1
     if wide and (_is_added(subject) or _ADDED.search(subject.leaf)):
         std = options.position_std
         return Choice(get_scheme("normal", std=std), f"added to the signal (positions, tokens): normal, std {std:g}")
     if math.prod(subject.shape) == 0:
         return keep("kept: it has no elements")
-    return keep(f"kept as the model made it: the role of a {len(subject.shape)}-d parameter of {_layer(subject)} is not known")
+    return keep(
+        f"kept as the model made it: the role of a {len(subject.shape)}-d parameter of {_layer(subject)} is not known"
+    )
 
 
 def _is_added(subject: Subject) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,7 +37,7 @@ class Scene:
     notes: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _chain_up(self.model, self.chains)
+        _chain_up(self.model, self.found.modules.values(), self.chains)
 
     def subjects(self) -> Iterator[Subject]:
         for slot in self.found.parameters:
@@ -104,7 +104,9 @@ def _from_feeds(feeds: list[Any]) -> Fed:
     moments = [moment for moment in (_moment(item) for item in feeds) if moment is not None]
     where = f" at {feed.where}" if feed.where else ""
     if not moments:
-        return Fed(1.0, f"fed by {feed.activation or 'an unknown signal'}{where}, whose size is not known: gain 1", known=False)
+        return Fed(
+            1.0, f"fed by {feed.activation or 'an unknown signal'}{where}, whose size is not known: gain 1", known=False
+        )
     gain = 1 / math.sqrt(sum(moments) / len(moments))
     shared = f" and {len(feeds) - 1} more" if len(feeds) > 1 else ""
     return Fed(gain, f"fed by {feed.activation or 'data'}{where}{shared}: gain {gain:.4g}")
@@ -132,9 +134,9 @@ def _function_moment(function: Callable[..., Any]) -> float | None:
 _NEUTRAL = ("Dropout", "Identity", "Flatten", "Unflatten", "Pool", "Pad", "Upsample", "PixelShuffle", "PixelUnshuffle")
 
 
-def _chain_up(model: nn.Module, chains: dict[int, list[nn.Module]]) -> None:
+def _chain_up(model: nn.Module, modules: Iterable[nn.Module], chains: dict[int, list[nn.Module]]) -> None:
     """For each layer inside plain Sequentials, the layers in order of the outermost one: chains[id(layer)]."""
-    for module in model.modules():
+    for module in modules:
         if not _plain_sequential(module) or id(module) in chains:
             continue
         chain = list(_flat(module))

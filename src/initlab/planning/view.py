@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 from initlab.planning.plan import Plan, PlanEntry
@@ -88,7 +89,13 @@ def plan_section(plan: Plan) -> Section:
 
 
 def plan_text(plan: Plan, width: int = 80) -> str:
-    lines = [table_text(plan_table(plan), width)]
+    """The table and the warnings, at most `width` cells wide where the names allow it."""
+    state = random.getstate()
+    try:
+        lines = [table_text(plan_table(plan), width)]
+    finally:
+        # rich draws link ids from Python's global generator when it is first imported.
+        random.setstate(state)
     lines.extend(f"warning: {clean(warning, 2000)}" for warning in plan.warnings)
     return "\n".join(lines)
 

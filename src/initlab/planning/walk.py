@@ -81,9 +81,7 @@ def walk(model: nn.Module) -> Walk:
     return found
 
 
-def _record(
-    seen: dict[object, Slot], order: list[Slot], tensor: torch.Tensor | None, owner: Owner, path: str
-) -> None:
+def _record(seen: dict[object, Slot], order: list[Slot], tensor: torch.Tensor | None, owner: Owner, path: str) -> None:
     if tensor is None:
         return
     raw = f"{path}.{owner.leaf}" if path else owner.leaf

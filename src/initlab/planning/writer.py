@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -21,9 +20,7 @@ from initlab.planning.shards import Part, local_tensor, part_of
 from initlab.planning.walk import Slot, Walk, walk
 from initlab.sampling import fill
 from initlab.sampling.laws import Law
-
-# No draw of any law lies farther from its mean than this many standard deviations, save those with bounds of their own.
-_FARTHEST_SIGMAS = 12.0
+from initlab.sampling.request import LARGEST, farthest
 
 
 @dataclass(frozen=True)
@@ -78,7 +75,9 @@ def init_(
     if not isinstance(rollback, bool):
         raise InputError(f"rollback must be True or False; got {rollback!r}")
     found = walk(model)
-    plan = policy_or_plan if isinstance(policy_or_plan, Plan) else make_plan(model, found, example_inputs, policy_or_plan)
+    plan = (
+        policy_or_plan if isinstance(policy_or_plan, Plan) else make_plan(model, found, example_inputs, policy_or_plan)
+    )
     plan, named = keep_also(plan, found, keep)
     check_account(plan, found)
     jobs = prepare(plan, found, named)
@@ -98,7 +97,9 @@ def keep_also(plan: Plan, found: Walk, keep: str | Sequence[str]) -> tuple[Plan,
         chosen.update({slot.name: text for slot in matched(text, found, "keep")})
     if not chosen:
         return plan, frozenset()
-    entries = tuple(_kept(e, f"kept as asked: keep={chosen[e.name]!r}") if e.name in chosen else e for e in plan.entries)
+    entries = tuple(
+        _kept(e, f"kept as asked: keep={chosen[e.name]!r}") if e.name in chosen else e for e in plan.entries
+    )
     return replace(plan, entries=entries), frozenset(chosen)
 
 
@@ -136,27 +137,10 @@ def _job(entry: PlanEntry, slot: Slot) -> Job:
         law.check(entry.shape)
     except InputError as error:
         raise InputError(f"{name!r}: {error}") from None
-    limit = torch.finfo(tensor.dtype).max
+    limit = LARGEST[DTYPES[tensor.dtype]]
     if farthest(law) > limit:
-        raise InputError(f"{name!r}: {law.describe()} goes beyond {limit:g}, the largest {DTYPES[tensor.dtype]}")
+        raise InputError(f"{name!r}: {law.describe()} reaches beyond {limit:g}, the largest {DTYPES[tensor.dtype]}")
     return Job(name, tensor, part_of(name, tensor), law)
-
-
-def farthest(law: Law) -> float:
-    """A bound on the absolute value of what a law can give."""
-    parts = getattr(law, "laws", None)
-    if parts is not None:
-        return max((farthest(part) for part in parts), default=0.0)
-    low, high = getattr(law, "low", None), getattr(law, "high", None)
-    if low is not None and high is not None:
-        return max(abs(low), abs(high))
-    if law.family == "constant":
-        return abs(law.mean)
-    spread = getattr(law, "gain", None)
-    if spread is None:
-        spread = _FARTHEST_SIGMAS * getattr(law, "std_nonzero", law.std)
-    centre = law.mean if math.isfinite(law.mean) else 0.0
-    return abs(centre) + abs(spread)
 
 
 def write(jobs: Sequence[Job], seed: int, rollback: bool = False) -> None:
@@ -234,7 +218,7 @@ def _draw(out: np.ndarray[Any, Any], job: Job, seed: int) -> None:
     if part.whole:
         fill(out, job.law, seed=seed, name=job.name, dtype=dtype)
         return
-    if job.law.needs_whole:
+    if job.law.needs_whole and len(part.blocks) > 1:
         whole = _whole(job, seed)
         for local, block in part.blocks:
             out[local] = whole[block]
@@ -270,7 +254,15 @@ def stage(target: torch.Tensor, job: Job, seed: int, *, pin: bool, limit: int = 
             if whole is not None:
                 out[...] = whole[place]
             else:
-                fill(out, job.law, seed=seed, name=job.name, dtype=DTYPES[target.dtype], shape=job.part.shape, block=place)
+                fill(
+                    out,
+                    job.law,
+                    seed=seed,
+                    name=job.name,
+                    dtype=DTYPES[target.dtype],
+                    shape=job.part.shape,
+                    block=place,
+                )
             target.detach()[_shift(local, inner)].copy_(piece, non_blocking=pin)
             events[turn] = _event(target) if pin else None
             turn = 1 - turn

@@ -1,0 +1,136 @@
+"""One process of a group: shards models in every way, fills the shards, and compares what they hold with the whole.
+
+Run as `python shard_worker.py RANK WORLD STORE`; prints one line a case on rank 0, "ok NAME" or "BAD NAME why".
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
+from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor import DTensor, Replicate, Shard, distribute_tensor
+from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
+
+import initlab
+
+Policy = Any
+
+
+class Model(nn.Module):
+    """Uneven sizes on purpose: 13, 11, 7 and 5 divide by neither 2 nor 4."""
+
+    def __init__(self, dtype: torch.dtype = torch.float32) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(13, 8, padding_idx=5, dtype=dtype)
+        self.up = nn.Linear(8, 24, dtype=dtype)
+        self.down = nn.Linear(24, 8, dtype=dtype)
+        self.odd = nn.Linear(7, 11, dtype=dtype)
+        self.conv = nn.Conv2d(6, 10, 3, groups=2, dtype=dtype)
+        self.lstm = nn.LSTM(5, 7, dtype=dtype)
+        self.norm = nn.LayerNorm(8, dtype=dtype)
+
+
+def whole(build: Callable[[], nn.Module], policy: Policy) -> dict[str, torch.Tensor]:
+    model = build()
+    initlab.init_(model, policy, seed=17)
+    return {name: p.detach() for name, p in model.named_parameters()}
+
+
+def place(model: nn.Module, mesh: DeviceMesh, placements: list[Any]) -> nn.Module:
+    """Every parameter as a DTensor; a placement along an axis that it lacks becomes a replica."""
+    for module in model.modules():
+        for name, parameter in list(module.named_parameters(recurse=False)):
+            ways = [p if not isinstance(p, Shard) or p.dim < parameter.ndim else Replicate() for p in placements]
+            module.register_parameter(name, nn.Parameter(distribute_tensor(parameter.detach(), mesh, ways)))
+    return model
+
+
+def tensor_parallel(model: nn.Module, mesh: DeviceMesh) -> nn.Module:
+    return parallelize_module(model, mesh, {"up": ColwiseParallel(), "down": RowwiseParallel()})
+
+
+def fsdp(mesh: DeviceMesh, *, inner: bool = False, meta: bool = False, dtype: torch.dtype = torch.float32) -> nn.Module:
+    with torch.device("meta" if meta else "cpu"):
+        model = Model(dtype)
+    if inner:
+        fully_shard(model.up, mesh=mesh)
+    fully_shard(model, mesh=mesh)
+    if meta:
+        model.to_empty(device="cpu")
+    return model
+
+
+def compare(model: nn.Module, expected: dict[str, torch.Tensor]) -> str:
+    for name, parameter in model.named_parameters():
+        full = parameter.full_tensor() if isinstance(parameter, DTensor) else parameter
+        if full.dtype != expected[name].dtype or not torch.equal(full.detach(), expected[name]):
+            return f"{name} differs"
+    return ""
+
+
+def cases(world: int) -> list[tuple[str, Callable[[], nn.Module], torch.dtype, Policy]]:
+    line = init_device_mesh("cpu", (world,))
+    found: list[tuple[str, Callable[[], nn.Module], torch.dtype, Policy]] = []
+
+    def add(
+        name: str, build: Callable[[], nn.Module], policy: Policy = "auto", dtype: torch.dtype = torch.float32
+    ) -> None:
+        found.append((name, build, dtype, policy))
+
+    for policy in ("he_normal", "xavier_uniform", "truncated_normal", "orthogonal", "sparse"):
+        add(f"Shard(0) {policy}", lambda: place(Model(), line, [Shard(0)]), policy)
+    add("Shard(1) orthogonal", lambda: place(Model(), line, [Shard(1)]), "orthogonal")
+    add("Shard(1) normal", lambda: place(Model(), line, [Shard(1)]), "he_normal")
+    add("Shard(2)", lambda: place(Model(), line, [Shard(2)]))
+    add("Replicate", lambda: place(Model(), line, [Replicate()]))
+    for dtype in (torch.bfloat16, torch.float16, torch.float64):
+        add(f"FSDP2 {dtype}", lambda dtype=dtype: fsdp(line, dtype=dtype), "auto", dtype)
+    add("FSDP2 nested", lambda: fsdp(line, inner=True))
+    add("FSDP2 from meta", lambda: fsdp(line, meta=True), "gpt2")
+    add("tensor parallel", lambda: tensor_parallel(Model(), line))
+    if world == 4:
+        square = init_device_mesh("cpu", (2, 2), mesh_dim_names=("dp", "tp"))
+        add("HSDP", lambda: fsdp(square))
+        add("HSDP from meta, orthogonal", lambda: fsdp(square, meta=True), "orthogonal")
+        for ways in ([Shard(0), Shard(0)], [Shard(0), Shard(1)], [Shard(1), Shard(0)], [Replicate(), Shard(1)]):
+            add(f"2-D {ways}", lambda ways=ways: place(Model(), square, ways), "he_normal")
+
+        def both() -> nn.Module:
+            model = tensor_parallel(Model(), square["tp"])
+            return fully_shard(model, mesh=square["dp"])
+
+        add("FSDP2 and tensor parallel (strided shards)", both)
+        add("FSDP2 and tensor parallel, orthogonal", both, "orthogonal")
+    return found
+
+
+def main(rank: int, world: int, store: str) -> None:
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", store=dist.FileStore(store, world), rank=rank, world_size=world)
+    for name, build, dtype, policy in cases(world):
+        model = build()
+        plan = initlab.init_(model, policy, seed=17)
+        trouble = compare(model, whole(lambda dtype=dtype: Model(dtype), policy))
+        split = [e for e in plan.entries if e.law is not None and e.law.needs_whole]
+        said = all("made whole" in e.reason for e in split if _is_split(model, e.name))
+        if not said:
+            trouble = trouble or "the plan does not say that a sharded tensor is made whole"
+        if rank == 0:
+            print(f"BAD {name}: {trouble}" if trouble else f"ok {name}", flush=True)
+    dist.barrier()
+    dist.destroy_process_group()
+
+
+def _is_split(model: nn.Module, name: str) -> bool:
+    parameter = dict(model.named_parameters())[name]
+    return isinstance(parameter, DTensor) and parameter.to_local().shape != parameter.shape
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3])
