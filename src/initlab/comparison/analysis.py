@@ -1,0 +1,248 @@
+"""What a comparison's runs add up to: one summary an arm, a paired test for each two, and what cannot be concluded."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from initlab.comparison.records import RunRecord
+from initlab.comparison.statistics import (
+    Interval,
+    PairedTest,
+    TimeTo,
+    detectable_difference,
+    first_at_most,
+    holm,
+    kaplan_meier_median,
+    odds_of_best,
+    paired_t,
+    sign_flip,
+    t_interval,
+)
+
+# Steps at which curves of runs are averaged over; curves of equal length share them.
+_DEAD = ("stopped", "refused")
+
+
+@dataclass(frozen=True)
+class ArmSummary:
+    """One arm's runs in numbers.
+
+    Args:
+        label: the arm.
+        scheme: its scheme's label.
+        lr: its learning rate.
+        counts: status -> number of runs.
+        score: final test accuracy (or test loss) over seeds, with a 95% interval; a diverged run counts as accuracy 0
+            (or the largest loss that any run of the comparison had).
+        train_loss: mean training loss over the last stretch, over seeds.
+        steps_to: steps to the target loss.
+        odds: probability of being best; nan for an arm that was not run out.
+        steps: optimizer steps of all its runs.
+    """
+
+    label: str
+    scheme: str
+    lr: float
+    counts: dict[str, int]
+    score: Interval
+    train_loss: float
+    steps_to: TimeTo
+    odds: float
+    steps: int
+
+    @property
+    def complete(self) -> bool:
+        """Whether none of its runs was stopped early or refused."""
+        return not any(self.counts.get(status, 0) for status in _DEAD) and sum(self.counts.values()) > 0
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """Everything that reports say about a comparison's runs.
+
+    Args:
+        metric: "accuracy" (higher is better) or "loss" (lower is better).
+        arms: best first.
+        tests: one for each two arms with runs on shared seeds, Holm-corrected together.
+        target_loss: the loss that `steps_to` is about.
+        warnings: what the reader should know before believing the table.
+    """
+
+    metric: str
+    arms: tuple[ArmSummary, ...]
+    tests: tuple[PairedTest, ...]
+    target_loss: float
+    warnings: tuple[str, ...]
+
+    def between(self, first: str, second: str) -> PairedTest | None:
+        """The paired test of two arms, as (first - second); None where they share fewer than two seeds."""
+        for test in self.tests:
+            if (test.first, test.second) == (first, second):
+                return test
+            if (test.first, test.second) == (second, first):
+                d = test.difference
+                return replace(test, first=first, second=second, difference=Interval(-d.mean, -d.high, -d.low))
+        return None
+
+
+def analyse(runs: Sequence[RunRecord], arms: Sequence[str], target_loss: float | None = None) -> Analysis:
+    """Summaries and tests over `runs`.
+
+    Args:
+        runs: in any order.
+        arms: the labels, in the order in which they were asked for.
+        target_loss: the training loss that steps are counted to; by default the median of the arms' final losses.
+    """
+    of_arm = {label: sorted((r for r in runs if r.arm == label), key=lambda r: r.seed) for label in arms}
+    metric = "accuracy" if any(math.isfinite(run.accuracy) for run in runs) else "loss"
+    if metric == "loss" and all(run.status != "finished" for run in runs) and _classes(runs):
+        metric = "accuracy"
+    worst = _worst(runs, metric)
+    scores = {label: {r.seed: _score(r, metric, worst) for r in own} for label, own in of_arm.items()}
+    finals = {label: _final_loss(own) for label, own in of_arm.items()}
+    target = target_loss if target_loss is not None else _default_target(list(finals.values()))
+    tests = _tests(scores)
+    odds = _odds(scores)
+    summaries = [
+        _summary(label, own, scores[label], finals[label], target, odds.get(label, math.nan))
+        for label, own in of_arm.items()
+        if own
+    ]
+    summaries.sort(key=lambda s: _rank(s, metric))
+    ordered = tuple(summaries)
+    return Analysis(metric, ordered, tests, target, tuple(_warnings(ordered, tests, metric)))
+
+
+def _classes(runs: Sequence[RunRecord]) -> bool:
+    return any(len(run.tests) and math.isfinite(float(run.tests[0, 2])) for run in runs)
+
+
+def _worst(runs: Sequence[RunRecord], metric: str) -> float:
+    """What a run that diverged scores."""
+    if metric == "accuracy":
+        return 0.0
+    losses = [run.loss for run in runs if math.isfinite(run.loss)]
+    losses += [float(run.curve[0, 1]) for run in runs if len(run.curve) and math.isfinite(float(run.curve[0, 1]))]
+    return max(losses, default=math.nan)
+
+
+def _score(run: RunRecord, metric: str, worst: float) -> float:
+    if run.status == "diverged":
+        return worst
+    value = run.accuracy if metric == "accuracy" else run.loss
+    return worst if run.status == "finished" and not math.isfinite(value) else value
+
+
+def _final_loss(own: Sequence[RunRecord]) -> float:
+    finals = [float(r.curve[-1, 1]) for r in own if r.status == "finished" and len(r.curve)]
+    return float(np.mean(finals)) if finals else math.nan
+
+
+def _default_target(finals: Sequence[float]) -> float:
+    known = sorted(value for value in finals if math.isfinite(value))
+    return known[(len(known) - 1) // 2 if len(known) % 2 else len(known) // 2] if known else math.nan
+
+
+def _tests(scores: dict[str, dict[int, float]]) -> tuple[PairedTest, ...]:
+    raw: list[tuple[PairedTest, np.ndarray]] = []
+    for first, second in itertools.combinations(scores, 2):
+        shared = [s for s in scores[first] if s in scores[second]]
+        d = np.array([scores[first][s] - scores[second][s] for s in shared])
+        d = d[np.isfinite(d)]
+        if len(d) >= 2:
+            raw.append((PairedTest(first, second, len(d), t_interval(d), paired_t(d), sign_flip(d)), d))
+    adjusted = holm([test.p for test, _ in raw])
+    return tuple(
+        replace(t, p_holm=p, detectable=detectable_difference(float(d.std(ddof=1)), len(d), len(raw)))
+        for (t, d), p in zip(raw, adjusted, strict=True)
+    )
+
+
+def _odds(scores: dict[str, dict[int, float]]) -> dict[str, float]:
+    whole = {label: {s: v for s, v in own.items() if math.isfinite(v)} for label, own in scores.items()}
+    most = max((len(own) for own in whole.values()), default=0)
+    # Arms stopped early have fewer seeds: they are out, and would otherwise leave nothing to resample.
+    entrants = [label for label, own in whole.items() if own and len(own) == most]
+    shared = [s for s in (whole[entrants[0]] if entrants else ()) if all(s in whole[label] for label in entrants)]
+    if not shared:
+        return {}
+    table = np.array([[whole[label][s] for s in shared] for label in entrants])
+    return dict(zip(entrants, odds_of_best(table).tolist(), strict=True))
+
+
+def _summary(
+    label: str, own: Sequence[RunRecord], scores: dict[int, float], final: float, target: float, odds: float
+) -> ArmSummary:
+    counts: dict[str, int] = {}
+    for run in own:
+        counts[run.status] = counts.get(run.status, 0) + 1
+    values = [v for v in scores.values() if math.isfinite(v)]
+    return ArmSummary(
+        label,
+        own[0].scheme,
+        own[0].lr,
+        counts,
+        t_interval(values),
+        final,
+        _time_to(own, target),
+        odds,
+        sum(run.steps for run in own),
+    )
+
+
+def _time_to(own: Sequence[RunRecord], target: float) -> TimeTo:
+    """Steps to the target loss. A run that diverged never comes to it: it is censored at the end of all time."""
+    begun = [run for run in own if run.status != "refused"]
+    reached = [first_at_most(run.curve, target) for run in begun]
+    times = [t if math.isfinite(t) else math.inf if r.status == "diverged" else float(r.steps)
+             for t, r in zip(reached, begun, strict=True)]  # fmt: skip
+    happened = [math.isfinite(t) for t in reached]
+    longest = max((float(run.steps) for run in begun), default=0.0)
+    return TimeTo(sum(happened), len(begun), kaplan_meier_median(times, happened), longest)
+
+
+def _rank(summary: ArmSummary, metric: str) -> tuple[bool, float]:
+    mean = summary.score.mean
+    unknown = not math.isfinite(mean) or not summary.complete
+    if not math.isfinite(mean):
+        return True, math.inf
+    return unknown, -mean if metric == "accuracy" else mean
+
+
+def shown_difference(value: float, metric: str) -> str:
+    """A difference of scores in words: accuracies in points of a percent."""
+    return f"{100 * value:.2g} points" if metric == "accuracy" else f"{value:.3g}"
+
+
+def _warnings(arms: Sequence[ArmSummary], tests: Sequence[PairedTest], metric: str) -> list[str]:
+    found = []
+    seeds = max((sum(a.counts.get(s, 0) for s in ("finished", "diverged")) for a in arms), default=0)
+    diverged = [a.label for a in arms if a.counts.get("diverged")]
+    if diverged:
+        rest = f" and {len(diverged) - 3} more" if len(diverged) > 3 else ""
+        found.append(f"diverged runs: {', '.join(diverged[:3])}{rest}; they count as the worst score")
+    if seeds == 1 and len(arms) > 1:
+        found.append("1 seed: no interval and no test can be given; use seeds=5 or more")
+    if len(arms) > 1 and arms[0].complete:
+        found.extend(_too_few(arms, tests, metric))
+    return found
+
+
+def _too_few(arms: Sequence[ArmSummary], tests: Sequence[PairedTest], metric: str) -> list[str]:
+    """Where the leader is not shown to be better than the next: what these seeds could have shown."""
+    pair = {arms[0].label, arms[1].label}
+    for test in tests:
+        if {test.first, test.second} != pair or test.significant:
+            continue
+        gap = shown_difference(abs(test.difference.mean), metric)
+        least = shown_difference(test.detectable, metric)
+        return [
+            f"{test.seeds} seeds cannot show a difference of {gap} between {arms[0].label} and {arms[1].label}: "
+            f"about {least} is the least they show in four of five studies"
+        ]
+    return []

@@ -1,0 +1,189 @@
+"""`compare`: the alternatives trained side by side with seeds, measured, tested, reported."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from initlab.comparison.arms import Arm, lr_lists, make_arms, make_plans, named_policies, seed_list
+from initlab.comparison.driver import Driven, drive
+from initlab.comparison.engines import get_engine
+from initlab.comparison.progress import watch_for
+from initlab.comparison.result import Comparison, StudyInterrupted
+from initlab.comparison.store import MemoryStore, Store
+from initlab.comparison.task import Loss, Task
+from initlab.errors import InputError, finite_number, seed_number
+
+EXAMPLES = 8  # samples that the model is recorded on when a plan is made
+
+
+def compare(
+    build: Callable[[], nn.Module],
+    train: Any,
+    test: Any,
+    schemes: Any,
+    seeds: int | Sequence[int] = 5,
+    optimizer: str = "adamw",
+    lr: float | Sequence[float] | Mapping[str, Any] | None = None,
+    batch_size: int = 128,
+    steps: int = 1000,
+    storage: Any = None,
+    engine: str = "auto",
+    *,
+    weight_decay: float | None = None,
+    options: Mapping[str, Any] | None = None,
+    loss: str | Loss = "auto",
+    target_loss: float | None = None,
+    evaluations: int | None = None,
+    seed: int = 0,
+    shared_order: bool = False,
+    dtype: torch.dtype = torch.float32,
+    device: str = "cpu",
+    at_once: int | None = None,
+    progress: bool | None = None,
+) -> Comparison:
+    """Train `build()` under each scheme with each seed, and say which differences are real.
+
+    Every scheme with one seed sees the same data in the same order and, where two schemes give a parameter the same
+    law, the same values: differences are paired over seeds. A run's random numbers are a function of `seed` and the
+    run's own key alone.
+
+    Args:
+        build: returns a new model; called once for each run.
+        train: (X, Y) tensors or arrays, a Dataset or a DataLoader; read into memory once.
+        test: as `train`; what the final scores are measured on.
+        schemes: names, Schemes, Policies, Plans or {selector: scheme} mappings; or {label: any of these}. None or
+            "as_built" leaves the weights as `build` makes them.
+        seeds: how many seeds (0, 1, …), or a list of them.
+        optimizer: "sgd", "adam" or "adamw".
+        lr: learning rate; a list compares every scheme at each; {label: rate or list} sets it per scheme. Default
+            1e-3, for SGD 1e-2.
+        batch_size: samples in a batch.
+        steps: optimizer steps of each run.
+        storage: None keeps runs in memory; a file name, `sqlite:///file.db` or another Optuna URL keeps them there:
+            the same call goes on from what is done, in as many processes and machines as call it.
+        engine: "auto", or how to train: "stacked", "processes", "sequential".
+        weight_decay: default torch's own: 0.01 for AdamW, else 0.
+        options: the optimizer's other options, such as {"momentum": 0.9}.
+        loss: "auto" (integer targets: cross-entropy; else mean squared error) or a callable (output, target) -> scalar.
+        target_loss: the training loss that steps are counted to; default the median of the arms' final losses.
+        evaluations: how often each run is measured on `test`; default as often as costs 2% of the training.
+        seed: root seed of the study, in [0, 2^64).
+        shared_order: one data order for all seeds.
+        dtype, device: what runs are trained in and on.
+        at_once: the most runs that are trained together.
+        progress: a live table on stderr; default where that is a terminal.
+
+    Returns:
+        A `Comparison`; print it for the table, `.save("compare.html")` for the report.
+
+    Raises:
+        InputError: an argument that cannot be meant; nothing has been trained.
+        StudyInterrupted: Ctrl-C; `.result` holds what was done.
+
+    >>> import torch, initlab
+    >>> x = torch.randn(64, 4, generator=torch.Generator().manual_seed(0))
+    >>> data = (x, (x[:, 0] > 0).long())
+    >>> build = lambda: torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 2))
+    >>> result = initlab.compare(build, data, data, ["zeros", "he_normal"], seeds=3, lr=0.01, steps=50, batch_size=16)
+    >>> result.best
+    'he_normal'
+    """
+    started = time.perf_counter()
+    root = seed_number(seed, "seed")
+    seed_numbers = seed_list(seeds)
+    policies = named_policies(schemes)
+    rates = lr_lists(lr, list(policies), optimizer)
+    decay = (0.01 if optimizer == "adamw" else 0.0) if weight_decay is None else weight_decay
+    decay = finite_number("weight_decay", decay, low=0)
+    maker = get_engine(engine)
+    for name, count in (("evaluations", evaluations), ("at_once", at_once)):
+        _count(name, count)
+    task, notes = make_task(
+        build, train, test, None, loss=loss, optimizer=optimizer, options=options or {}, batch_size=batch_size,
+        steps=steps, root_seed=root, shared_order=shared_order, dtype=dtype, device=device,
+    )  # fmt: skip
+    plans, plan_notes = make_plans(build, policies, _examples(task), root)
+    arms = make_arms(policies, rates, decay, plans)
+    store: Store = MemoryStore()
+    watch = watch_for(progress, len(arms) * len(seed_numbers) * steps, {a.label: len(seed_numbers) for a in arms})
+    driven: Driven | None = None
+    try:
+        driven = drive(task, maker, arms, seed_numbers, store, watch, evaluations=evaluations, at_once=at_once)
+    finally:
+        watch.close()
+    result = Comparison(
+        runs=driven.runs,
+        arms=tuple(arm.label for arm in arms),
+        plans=plans,
+        settings=settings_of(task, arms, seed_numbers),
+        engine=driven.choice,
+        missing=driven.missing,
+        notes=(*notes, *plan_notes, *driven.notes),
+        target_loss=target_loss,
+        run_steps=driven.run_steps,
+        seconds=time.perf_counter() - started,
+    )
+    if driven.interrupted:
+        raise StudyInterrupted(_how_to_go_on(result, storage), result)
+    return result
+
+
+def make_task(build: Any, train: Any, test: Any, valid: Any, **settings: Any) -> tuple[Task, list[str]]:
+    """The task, and remarks on its data.
+
+    Raises:
+        InputError: data or settings that cannot be meant.
+    """
+    from initlab.data import as_tensors, remarks
+
+    pair = as_tensors(train, "train")
+    test_pair = as_tensors(test, "test")
+    valid_pair = None if valid is None else as_tensors(valid, "valid")
+    for name, other in (("test", test_pair), ("valid", valid_pair)):
+        if other is not None and other[0].shape[1:] != pair[0].shape[1:]:
+            raise InputError(
+                f"{name} samples must have the shape of train's, {tuple(pair[0].shape[1:])}; "
+                f"got {tuple(other[0].shape[1:])}"
+            )
+    task = Task(build, pair, test_pair, valid_pair, **settings)
+    return task, remarks(*pair, "train")
+
+
+def _examples(task: Task) -> torch.Tensor:
+    assert isinstance(task.train, tuple)
+    return task.train[0][:EXAMPLES]
+
+
+def _count(name: str, value: Any) -> None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+        raise InputError(f"{name} must be a whole number of at least 1, or None; got {value!r}")
+
+
+def settings_of(task: Task, arms: Sequence[Arm], seeds: Sequence[int]) -> dict[str, Any]:
+    """What every run shared, for the reader."""
+    rates = sorted({arm.lr for arm in arms})
+    decays = sorted({arm.weight_decay for arm in arms})
+    settings: dict[str, Any] = {
+        "train samples": len(task.train[0]) if isinstance(task.train, tuple) else len(task.train),
+        "test samples": len(task.test[0]) if isinstance(task.test, tuple) else len(task.test),
+        "optimizer": task.optimizer,
+        "lr": ", ".join(f"{rate:g}" for rate in rates),
+        "weight decay": ", ".join(f"{decay:g}" for decay in decays),
+        "batch size": task.batch_size,
+        "steps": task.steps,
+        "seeds": len(seeds),
+        "root seed": task.root_seed,
+    }
+    return settings
+
+
+def _how_to_go_on(result: Comparison, storage: Any) -> str:
+    done, asked = len(result.runs), len(result.runs) + len(result.missing)
+    if storage is None:
+        return f"{done} of {asked} runs are done (in .result of this exception); storage='study.db' would let you go on"
+    return f"{done} of {asked} runs are done and kept; the same call with the same storage goes on from there"

@@ -1,0 +1,322 @@
+"""What of a `Comparison` to show, in the primitives of reporting: curves with bands, results, tests, plans, stops."""
+
+from __future__ import annotations
+
+import html as escaping
+import math
+import textwrap
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from initlab.comparison.analysis import ArmSummary, shown_difference
+from initlab.comparison.records import RunRecord
+from initlab.comparison.statistics import Interval, TimeTo
+from initlab.reporting import (
+    Block,
+    Callout,
+    Column,
+    LineFigure,
+    Page,
+    Section,
+    Series,
+    Table,
+    Text,
+    clean,
+    table_html,
+    table_text,
+)
+
+if TYPE_CHECKING:
+    from initlab.comparison.result import Comparison
+
+MOST_PLANS = 12
+
+
+def results_table(result: Comparison) -> Table:
+    """One row an arm, best first."""
+    analysis = result.analysis
+    metric = analysis.metric
+    name = "test accuracy" if metric == "accuracy" else "test loss"
+    columns = (
+        Column("scheme", kind="code", keep=10),
+        Column("runs", kind="text", keep=6),
+        Column(name, kind="number", keep=9),
+        Column("95% interval", kind="number", keep=8),
+        Column("against best", kind="text", keep=7),
+        Column("p best", align="right", kind="number", keep=4),
+        Column(f"steps to loss {_number(analysis.target_loss)}", kind="number", keep=3),
+    )
+    rows = [
+        (
+            arm.label,
+            counts_text(arm),
+            score_text(arm.score.mean, metric),
+            interval_text(arm.score, metric),
+            _against_best(result, arm),
+            None if math.isnan(arm.odds) else f"{arm.odds:.2f}",
+            time_text(arm.steps_to),
+        )
+        for arm in analysis.arms
+    ]
+    return Table(_title(result), columns, rows)
+
+
+def _title(result: Comparison) -> str:
+    seeds = len({run.seed for run in result.runs})
+    return f"{_count(len(result.arms), 'start')}, {_count(seeds, 'seed')}, {_count(len(result.runs), 'run')}"
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number:,} {word}{'' if number == 1 else 's'}"
+
+
+def counts_text(arm: ArmSummary) -> str:
+    """'5', or '3, 2 diverged'."""
+    parts = [str(arm.counts["finished"])] if arm.counts.get("finished") else []
+    parts += [f"{arm.counts[s]} {s}" for s in ("diverged", "stopped", "refused") if arm.counts.get(s)]
+    return ", ".join(parts)
+
+
+def score_text(value: float, metric: str) -> str:
+    """A score as tables show it: accuracies in percent."""
+    if not math.isfinite(value):
+        return "–"
+    return f"{100 * value:.2f}%" if metric == "accuracy" else f"{value:.4g}"
+
+
+def interval_text(interval: Interval, metric: str) -> str:
+    """The interval's two ends; accuracies stay within 0 and 100%."""
+    if not math.isfinite(interval.low):
+        return "–"
+    low, high = interval.low, interval.high
+    if metric == "accuracy":
+        return f"{100 * max(0.0, low):.2f} – {100 * min(1.0, high):.2f}"
+    return f"{low:.4g} – {high:.4g}"
+
+
+def time_text(time: TimeTo) -> str:
+    """The median step, or 'more than N' where half of the runs never came to the loss."""
+    if not time.runs:
+        return "–"
+    median = f"{time.median:,.0f}" if math.isfinite(time.median) else f"> {time.longest:,.0f}"
+    return median if time.reached == time.runs else f"{median} ({time.reached} of {time.runs})"
+
+
+def _against_best(result: Comparison, arm: ArmSummary) -> str:
+    analysis = result.analysis
+    best = analysis.arms[0]
+    if arm is best:
+        return "best"
+    test = analysis.between(arm.label, best.label)
+    if test is None or math.isnan(test.p_holm):
+        return "stopped" if arm.counts.get("stopped") else "refused" if arm.counts.get("refused") else "–"
+    gap = _gap(test.difference.mean, analysis.metric)
+    return f"{gap}, {_p(test.p_holm)}{' *' if test.significant else ''}"
+
+
+def _gap(value: float, metric: str) -> str:
+    shown = f"{100 * value:+.2f}" if metric == "accuracy" else f"{value:+.3g}"
+    return shown.replace("-", "−")
+
+
+def _p(value: float) -> str:
+    return "p < 0.001" if value < 0.001 else f"p {value:.3f}"
+
+
+def _number(value: float) -> str:
+    return f"{value:.3g}" if math.isfinite(value) else "–"
+
+
+def conclusion(result: Comparison) -> str:
+    """One sentence: who is best, and whether that is shown."""
+    analysis = result.analysis
+    if not analysis.arms or not math.isfinite(analysis.arms[0].score.mean):
+        return "No run was finished."
+    best = analysis.arms[0]
+    lead = f"{best.label} is best: {score_text(best.score.mean, analysis.metric)}"
+    if len(analysis.arms) == 1:
+        return f"{lead}."
+    tests = {arm.label: analysis.between(best.label, arm.label) for arm in analysis.arms[1:]}
+    out = [arm.label for arm in analysis.arms[1:] if not arm.complete]
+    shown = [label for label, t in tests.items() if label in out or (t is not None and t.significant)]
+    open_ones = [label for label in tests if label not in shown]
+    if not open_ones:
+        return f"{lead}; better than every other start beyond chance (paired over seeds, Holm-corrected)."
+    names = ", ".join(open_ones[:3]) + (f" and {len(open_ones) - 3} more" if len(open_ones) > 3 else "")
+    return f"{lead}; not shown to be better than {names} (paired over seeds, Holm-corrected)."
+
+
+def text(result: Comparison, width: int = 80) -> str:
+    """The result for a terminal."""
+    lines = [*textwrap.wrap(clean(conclusion(result), 1000), width), "", table_text(results_table(result), width)]
+    if any(t.significant for t in result.tests):
+        lines.append("* beyond chance at 0.05: paired over seeds, Holm-corrected over all pairs")
+    for line in result.warnings:
+        lines += textwrap.wrap(clean(line, 1000), width, initial_indent="! ", subsequent_indent="  ")
+    if result.engine:
+        lines += textwrap.wrap(clean(f"trained {result.engine}", 500), width)
+    return "\n".join(lines)
+
+
+def html(result: Comparison) -> str:
+    """The result for a notebook."""
+    warnings = "".join(f"<li>{escaping.escape(clean(line, 1000))}</li>" for line in result.warnings)
+    lead = escaping.escape(clean(conclusion(result), 1000))
+    return f"<p>{lead}</p>{table_html(results_table(result))}" + (f"<ul>{warnings}</ul>" if warnings else "")
+
+
+def loss_figure(result: Comparison) -> LineFigure:
+    """Training loss: mean over seeds, band from the lowest to the highest."""
+    return _curves(result, "Training loss", "training loss", lambda run: run.curve, log_y=True)
+
+
+def test_figure(result: Comparison) -> LineFigure | None:
+    """Test accuracy (or loss) at the steps where it was measured; None where only the end was."""
+    column = 2 if result.analysis.metric == "accuracy" else 1
+    if all(len(run.tests) < 2 for run in result.runs):
+        return None
+    name = "test accuracy" if column == 2 else "test loss"
+    return _curves(result, name.capitalize(), name, lambda run: run.tests[:, (0, column)], log_y=False)
+
+
+def _curves(
+    result: Comparison, title: str, label: str, of: Callable[[RunRecord], np.ndarray], *, log_y: bool
+) -> LineFigure:
+    series = []
+    for arm in (summary.label for summary in result.summaries):
+        curves = [c for run in result.of(arm) if len(c := of(run))]
+        if not curves:
+            continue
+        longest = max(curves, key=len)
+        rows = np.full((len(curves), len(longest)), np.nan)
+        for row, curve in zip(rows, curves, strict=True):
+            row[: len(curve)] = curve[:, 1]
+        known = ~np.isnan(rows).all(axis=0)
+        rows = rows[:, known]
+        series.append(
+            Series(arm, longest[known, 0], np.nanmean(rows, 0), low=np.nanmin(rows, 0), high=np.nanmax(rows, 0))
+        )
+    note = "Line: mean over seeds. Band: from the lowest to the highest seed."
+    return LineFigure(title, "step", label, tuple(series), log_y=log_y, note=note)
+
+
+def tests_table(result: Comparison) -> Table:
+    """Every two arms: difference, interval, p values."""
+    metric = result.analysis.metric
+    columns = (
+        Column("first", kind="code"),
+        Column("second", kind="code"),
+        Column("first − second", align="right", kind="number"),
+        Column("95% interval", kind="number"),
+        Column("p (paired t)", align="right", kind="number"),
+        Column("p (sign flip)", align="right", kind="number"),
+        Column("p (Holm)", align="right", kind="number"),
+        Column("could be shown", align="right"),
+    )
+    scale = 100 if metric == "accuracy" else 1
+    rows = [
+        (
+            t.first,
+            t.second,
+            _gap(t.difference.mean, metric),
+            f"{scale * t.difference.low:.3g} – {scale * t.difference.high:.3g}",
+            f"{t.p:.2g}",
+            f"{t.p_sign_flip:.2g}",
+            f"{t.p_holm:.2g}{' *' if t.significant else ''}",
+            shown_difference(t.detectable, metric),
+        )
+        for t in result.tests
+    ]
+    note = (
+        "Differences over shared seeds. * beyond chance at 0.05 after Holm's correction over all pairs. Last column: "
+        "the smallest true difference that these seeds show in four of five studies."
+    )
+    return Table("Differences between starts", columns, rows, note)
+
+
+def runs_table(result: Comparison) -> Table:
+    """One row a run."""
+    names = ("arm", "seed", "status", "steps", "test loss", "test accuracy", "reason")
+    kinds = {"arm": "code", "status": "status"}
+    columns = tuple(Column(n, kind=kinds.get(n, "text")) for n in names)  # type: ignore[arg-type]  # literals above
+    rows = [(r.arm, r.seed, r.status, r.steps, _or_none(r.loss), _or_none(r.accuracy), r.reason) for r in result.runs]
+    return Table("Runs", columns, rows)
+
+
+def _or_none(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def page(result: Comparison) -> Page:
+    """The whole report."""
+    figures: list[Block] = [loss_figure(result)]
+    measured = test_figure(result)
+    if measured is not None:
+        figures.append(measured)
+    first: list[Block] = [results_table(result)]
+    first += [Callout("warning", line) for line in result.warnings]
+    sections = [Section("Results", first), Section("Curves", figures)]
+    if result.tests:
+        sections.append(Section("Which differences are real", [tests_table(result)]))
+    stopped = [run for run in result.runs if run.status in ("stopped", "refused")]
+    if stopped:
+        sections.append(Section("Stopped and refused runs", [_stopped_table(stopped)]))
+    if result.plans:
+        sections.append(Section("Plans that were used", _plans(result)))
+    sections.append(Section("All runs", [runs_table(result)]))
+    facts = [(str(k), _shown(v)) for k, v in result.settings.items()]
+    if result.engine:
+        facts.append(("trained", result.engine))
+    return Page("Which start wins", conclusion(result), sections, facts)
+
+
+def _shown(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _stopped_table(runs: Sequence[RunRecord]) -> Table:
+    columns = (Column("arm", kind="code"), Column("seed"), Column("status", kind="status"), Column("at step"),
+               Column("why"))  # fmt: skip
+    return Table("", columns, [(r.arm, r.seed, r.status, r.steps, r.reason) for r in runs])
+
+
+def _plans(result: Comparison) -> list[Block]:
+    from initlab.planning.view import plan_table
+
+    used = [a.scheme for a in result.summaries]
+    blocks: list[Block] = []
+    for label in list(dict.fromkeys(used))[:MOST_PLANS]:
+        if label in result.plans:
+            blocks.append(replace(plan_table(result.plans[label]), title=f"{label}: {result.plans[label].model}"))
+    if len(result.plans) > MOST_PLANS:
+        blocks.append(Text(f"The plans of the {MOST_PLANS} best starts are shown; {len(result.plans)} were used."))
+    return blocks
+
+
+def run_row(run: RunRecord) -> dict[str, Any]:
+    """One run as a row of a data frame."""
+    names = ("arm", "scheme", "seed", "lr", "weight_decay", "status", "steps", "loss", "accuracy", "reason", "key")
+    return {name: getattr(run, name) for name in names}
+
+
+def to_dict(result: Comparison) -> dict[str, Any]:
+    """Everything for machines."""
+    analysis = result.analysis
+    return {
+        "best": analysis.arms[0].label if analysis.arms else None,
+        "conclusion": conclusion(result),
+        "metric": analysis.metric,
+        "target_loss": analysis.target_loss,
+        "arms": [arm.__dict__ for arm in analysis.arms],
+        "tests": [{**t.__dict__, "significant": t.significant} for t in analysis.tests],
+        "warnings": list(result.warnings),
+        "settings": dict(result.settings),
+        "engine": result.engine,
+        "missing": list(result.missing),
+        "run_steps": result.run_steps,
+        "seconds": result.seconds,
+        "runs": [run.to_dict() for run in result.runs],
+    }
