@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -23,6 +23,15 @@ FUNCTIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "hardtanh": torch.nn.functional.hardtanh,
 }
 SIGMAS = {"relu": (1.3, 0.2), "tanh": (1.6, 0.2), "gelu": (1.5, 0.1), "sigmoid": (3.0, 0.5), "hardtanh": (1.2, 0.4)}
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """The matrices are small: threads that wait for one another cost more than they give."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @functools.cache
