@@ -41,18 +41,30 @@ def clean_lines(text: object, limit: int = 20_000) -> str:
 
 
 def shorten(text: str, width: int) -> str:
-    """`text` in at most `width` terminal cells, cut in its middle; two thirds go to its end, where names differ.
+    """`text` in at most `width` terminal cells.
 
-    >>> shorten("encoder.layers.11.weight", 16)
-    'encod….11.weight'
+    The words of a dotted name become their first letters, from the left, so that its numbers and its last word stay;
+    what is still too long is cut in its middle.
+
+    >>> shorten("encoder.layers.11.attention.weight", 22)
+    'e.l.11.a.weight'
+    >>> shorten("extraordinarily_long", 11)
+    'extra…_long'
     """
     from rich.cells import cell_len
 
+    parts = text.split(".")
+    for index, part in enumerate(parts[:-1]):
+        if cell_len(text) <= width:
+            return text
+        if not part.isdigit():
+            parts[index] = part[:1]
+            text = ".".join(parts)
     if cell_len(text) <= width:
         return text
     if width < 3:
         return _head(text, width)
-    tail = _head(text[::-1], 2 * (width - 1) // 3)[::-1]
+    tail = _head(text[::-1], (width - 1) // 2)[::-1]
     return _head(text, width - 1 - cell_len(tail)) + "…" + tail
 
 

@@ -1,0 +1,152 @@
+"""The commands put together, and the one place where an error becomes a line and an exit code."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any
+
+import typer
+
+from initlab.cli import compare, demo, inspect, plan, reproduce, schemes, search
+from initlab.cli.models import UserCodeError
+from initlab.errors import InitlabError
+from initlab.reporting import clean
+
+OK, USER_CODE, USAGE, INTERRUPTED, CLOSED_PIPE = 0, 1, 2, 130, 141
+COMMANDS: dict[str, Callable[..., None]] = {
+    "demo": demo.command,
+    "schemes": schemes.command,
+    "plan": plan.command,
+    "inspect": inspect.command,
+    "compare": compare.command,
+    "search": search.command,
+    "reproduce": reproduce.command,
+}
+
+app = typer.Typer(
+    name="initlab",
+    help="Gets a neural network right before its first training step.",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit: 0 done, 1 the user's own code failed, 2 bad input, 130 interrupted.
+
+    Args:
+        arguments: without the program's name; default those of the process.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in given
+    sys.exit(_run([word for word in given if word != "--debug"], debug))
+
+
+def _run(arguments: list[str], debug: bool) -> int:
+    try:
+        with _importable_folder():
+            code = app(args=arguments, prog_name="initlab", standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else OK
+    except _Stopped:
+        return _interrupted(arguments)
+    except BrokenPipeError:
+        return _closed_pipe()
+    except UserCodeError as error:
+        _say(error.traceback.rstrip("\n"), whole=True)
+        _say(f"initlab: {error}")
+        return USER_CODE
+    except InitlabError as error:
+        return _refused(error, debug)
+    except Exception as error:
+        # typer raises click's usage errors, from its own copy of click or from the package: told by their method.
+        if hasattr(error, "format_message") and not debug:
+            _say(f"initlab: {error.format_message()} (initlab --help lists the commands)")
+            return USAGE
+        raise
+
+
+class _Stopped(Exception):
+    """Ctrl-C, in a form that typer leaves alone."""
+
+
+class _ClosedPipe(BrokenPipeError):
+    """A closed stdout, without the errno that typer would act on."""
+
+
+def _guarded(function: Callable[..., None]) -> Callable[..., None]:
+    @wraps(function)
+    def guarded(*args: Any, **kwargs: Any) -> None:
+        try:
+            function(*args, **kwargs)
+        except KeyboardInterrupt:
+            raise _Stopped from None
+        except BrokenPipeError:
+            raise _ClosedPipe from None
+
+    return guarded
+
+
+def _refused(error: InitlabError, debug: bool) -> int:
+    if debug:
+        traceback.print_exception(error)
+    else:
+        _say("initlab: " + clean(error, 2000))
+    return USAGE
+
+
+def _interrupted(arguments: Sequence[str]) -> int:
+    resumes = arguments and arguments[0] in ("compare", "search", "reproduce")
+    again = shlex.join(["initlab", *arguments])
+    kept = f"; what is done is kept, and this goes on from there: {again}" if resumes else ""
+    _say(f"initlab: interrupted{kept}")
+    return INTERRUPTED
+
+
+def _closed_pipe() -> int:
+    """Nobody reads any more: point stdout at nothing, so that Python's own flush at exit stays quiet too."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return CLOSED_PIPE
+
+
+def _say(line: str, *, whole: bool = False) -> None:
+    shown = line if whole else clean(line, 4000)
+    encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
+    with contextlib.suppress(OSError, ValueError):
+        print(shown.encode(encoding, "backslashreplace").decode(encoding), file=sys.stderr)
+
+
+@contextlib.contextmanager
+def _importable_folder() -> Any:
+    """The current folder on the import path, as `python -m` has it, so that MODEL may lie beside the user."""
+    here = os.getcwd()
+    added = here not in sys.path and "" not in sys.path
+    if added:
+        sys.path.insert(0, here)
+    try:
+        yield
+    finally:
+        if added and here in sys.path:
+            sys.path.remove(here)
+
+
+@app.callback(invoke_without_command=True)
+def _root(version: bool = typer.Option(False, "--version", help="Print the version and exit.")) -> None:
+    if version:
+        import initlab
+
+        print(initlab.__version__)
+        raise typer.Exit
+
+
+for _name, _function in COMMANDS.items():
+    app.command(_name)(_guarded(_function))

@@ -1,0 +1,60 @@
+"""`initlab compare MODEL`: schemes trained side by side, with seeds, intervals and a verdict."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from initlab.cli import models, options, output
+
+Steps = Annotated[int, typer.Option(help="Optimizer steps of each run.")]
+Batch = Annotated[int, typer.Option("--batch-size", help="Samples in a batch.")]
+Optimizer = Annotated[str, typer.Option(help="sgd, adam or adamw.")]
+Storage = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL", help="Keep the runs here and go on from there: FILE.db, sqlite:///FILE, postgresql://…"
+    ),
+]
+Drift = Annotated[bool, typer.Option("--allow-drift", help="Resume although model, data or settings have changed.")]
+
+
+def command(
+    model: options.Model,
+    schemes: Annotated[str, typer.Option(help="Comma-separated, such as he_normal,xavier_normal,'normal(std=0.01)'.")],
+    data: Annotated[str, typer.Option(help="digits, mnist, or a .npz file with X and Y.")] = "digits",
+    images: options.Images = False,
+    seeds: Annotated[int, typer.Option(help="Runs of each scheme.")] = 5,
+    optimizer: Optimizer = "adamw",
+    lr: Annotated[float | None, typer.Option(help="Learning rate; default the optimizer's own.")] = None,
+    batch_size: Batch = 128,
+    steps: Steps = 1000,
+    storage: Storage = None,
+    allow_drift: Drift = False,
+    seed: options.Seed = 0,
+    as_json: options.Json = False,
+    report: options.Report = None,
+) -> None:
+    """Train the model under several schemes with several seeds, and say which differences are real."""
+    import initlab
+
+    target = output.checked_report(report)
+    build = models.builder(model)
+    split = options.split_from(data, images)
+    settings: dict[str, Any] = {"lr": lr} if lr is not None else {}
+    result = initlab.compare(
+        build,
+        split.train,
+        split.test,
+        schemes=options.policies_from(schemes),
+        seeds=seeds,
+        optimizer=optimizer,
+        batch_size=batch_size,
+        steps=steps,
+        storage=storage,
+        allow_drift=allow_drift,
+        seed=seed,
+        **settings,
+    )
+    output.deliver(result, as_json=as_json, report=target)

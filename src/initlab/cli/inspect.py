@@ -1,0 +1,82 @@
+"""`initlab inspect MODEL`: one forward and backward pass, what is wrong, and whether it will train."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from initlab.cli import models, options, output
+from initlab.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+UNTRAINABLE = 3
+
+
+def command(
+    model: options.Model,
+    shapes: options.Input = None,
+    data: options.Data = None,
+    images: options.Images = False,
+    batch: Annotated[int, typer.Option(help="Samples in the batch.")] = 256,
+    policy: Annotated[str | None, typer.Option(help="Initialize so first; else inspect as built.")] = None,
+    select: options.Select = None,
+    weights: Annotated[Path | None, typer.Option(metavar="FILE", help="Load .safetensors, .pt or .npz first.")] = None,
+    optimizer: Annotated[str, typer.Option(help="What training will use: sgd, adam, adamw.")] = "adamw",
+    lr: Annotated[float | None, typer.Option(help="What training will use.")] = None,
+    seed: options.Seed = 0,
+    strict: Annotated[bool, typer.Option("--strict", help=f"Exit with {UNTRAINABLE} if untrainable.")] = False,
+    as_json: options.Json = False,
+    report: options.Report = None,
+) -> None:
+    """Inspect a model at step zero: signals, gradients, findings, and a verdict on whether it will train."""
+    import initlab
+
+    target = output.checked_report(report)
+    inputs, targets = _batch(shapes, data, images, batch, seed)
+    module = models.builder(model)()
+    if weights is not None:
+        load(module, weights)
+    if policy is not None or select:
+        initlab.init_(module, options.selected(policy or "auto", select), example_inputs=inputs, seed=seed)
+    result = initlab.inspect(module, inputs, targets, optimizer=optimizer, lr=lr)
+    output.deliver(result, as_json=as_json, report=target)
+    if strict and result.verdict == "untrainable":
+        raise typer.Exit(UNTRAINABLE)
+
+
+def load(module: nn.Module, path: Path) -> None:
+    """Put the weights of an untrusted file into `module`; every name and shape must agree.
+
+    Raises:
+        InputError: the file is refused, or names or shapes differ.
+    """
+    from initlab.data import load_weights
+
+    found, wanted = load_weights(path), module.state_dict()
+    missing, surplus = sorted(set(wanted) - set(found)), sorted(set(found) - set(wanted))
+    if missing or surplus:
+        raise InputError(f"{path} does not fit the model: it lacks {_some(missing)} and has {_some(surplus)} besides")
+    other = [n for n in wanted if hasattr(wanted[n], "shape") and wanted[n].shape != found[n].shape]
+    if other:
+        shapes = f"{tuple(found[other[0]].shape)} in the file and {tuple(wanted[other[0]].shape)} in the model"
+        raise InputError(f"{path} does not fit the model: {other[0]!r} has the shape {shapes}")
+    module.load_state_dict(found)
+
+
+def _batch(shapes: list[str] | None, data: str | None, images: bool, batch: int, seed: int) -> tuple[Any, Any]:
+    count = options.at_least_one("--batch", batch)
+    if (data is None) == (shapes is None):
+        raise InputError("give either --data digits|mnist|FILE.npz or --input SHAPE")
+    if data is None:
+        return options.example_inputs(shapes, count, seed), None
+    x, y = options.split_from(data, images).train
+    return x[:count], y[:count]
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(repr(name[:60]) for name in names[:3]) + more or "nothing"

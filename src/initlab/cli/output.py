@@ -1,0 +1,57 @@
+"""What commands print and write: JSON for machines, or text for people and a report file."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from initlab.errors import InputError
+from initlab.reporting import check_output, json_text
+
+
+def checked_report(path: Path | None) -> Path | None:
+    """`--report`'s path, refused before any work if it cannot be written."""
+    if path is None:
+        return None
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise InputError(f"--report must end in .html; got {str(path)[:200]!r} (--json prints the numbers)")
+    return check_output(path, "--report")
+
+
+def deliver(result: Any, *, as_json: bool, report: Path | None) -> None:
+    """Print `result` (its own text, or what its `.save("x.json")` holds) and write its report."""
+    if as_json:
+        with tempfile.TemporaryDirectory() as folder:
+            target = Path(folder) / "result.json"
+            result.save(target)
+            emit(target.read_text(encoding="utf-8").rstrip("\n"))
+    else:
+        emit(repr(result))
+    if report is not None:
+        result.save(report)
+        said(report)
+
+
+def print_json(data: Any) -> None:
+    """`data` as JSON on stdout."""
+    emit(json_text(data))
+
+
+def emit(text: str) -> None:
+    """`text` on stdout, whatever stdout can encode; a closed pipe is found here and not at exit."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    print(text.encode(encoding, "replace").decode(encoding), flush=True)
+
+
+def said(path: Path) -> None:
+    """Tell on stderr where the report lies, so that stdout stays the result alone."""
+    print(f"report: {path}", file=sys.stderr)
+
+
+def note(line: str) -> None:
+    """One line of progress on stderr."""
+    from initlab.reporting import clean
+
+    print(clean(line, 300), file=sys.stderr, flush=True)

@@ -1,0 +1,65 @@
+"""`initlab reproduce [NAME|--all]`: the literature's experiments, each claim judged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from initlab.cli import options, output
+from initlab.errors import InputError
+from initlab.reporting import Column, Table, print_page, save_page
+
+
+def command(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One experiment.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="All of them, one after another.")] = False,
+    small: Annotated[bool, typer.Option("--small", help="On the embedded digits, fewer seeds.")] = False,
+    folder: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Keep finished parts here, go on there.")
+    ] = None,
+    seed: options.Seed = 0,
+    as_json: options.Json = False,
+    report: options.Report = None,
+) -> None:
+    """Run published experiments and judge each of their claims. Without a name: list them."""
+    from initlab.experiments import runner, view
+
+    target = output.checked_report(report)
+    if name is not None and every:
+        raise InputError("give a NAME or --all, not both")
+    if name is None and not every:
+        _list(as_json)
+        return
+    names = None if name is None else [name]
+    outcomes = []
+    for outcome in runner.run_all(names, small=small, seed=seed, folder=folder, note=output.note):
+        outcomes.append(outcome)
+        if not as_json:
+            output.emit(f"{outcome!r}\n")
+    if as_json:
+        records = [outcome.to_dict() for outcome in outcomes]
+        output.print_json(records if every else records[0])
+    elif every:
+        print_page(view.index_table(outcomes))
+    if target is not None:
+        page = view.index_page(outcomes) if every else view.page(outcomes[0])
+        output.said(save_page(page, target))
+
+
+def _list(as_json: bool) -> None:
+    from initlab.experiments.registry import get_experiment, list_experiments
+
+    found = [get_experiment(name) for name in list_experiments()]
+    if as_json:
+        output.print_json([{"name": e.name, "title": e.title, "source": e.source, "minutes": e.minutes} for e in found])
+        return
+    columns = (
+        Column("experiment", kind="code", keep=9),
+        Column("title", keep=6),
+        Column("small, min", "right", "number", 3),
+        Column("full, min", "right", "number", 4),
+    )
+    rows = [(e.name, e.title, *e.minutes) for e in found]
+    print_page(Table("Experiments", columns, rows, "initlab reproduce NAME runs one, --all all of them."))

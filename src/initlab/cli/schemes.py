@@ -1,0 +1,78 @@
+"""`initlab schemes [NAME]`: the catalogue, or one scheme explained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from initlab.cli import options, output
+from initlab.reporting import Column, Page, Section, Table, Text, print_page, save_page
+
+if TYPE_CHECKING:
+    from initlab.schemes import Scheme
+
+_FIELDS = ("name", "formula", "latex", "keeps", "why", "source", "year", "suits", "misuse", "arguments")
+
+
+def command(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One scheme to explain.")] = None,
+    as_json: options.Json = False,
+    report: options.Report = None,
+) -> None:
+    """List the initialization schemes, or explain one: formula, what it keeps constant and why, source, misuse."""
+    from initlab.schemes import get_scheme, list_schemes, scheme_like
+
+    target = output.checked_report(report)
+    if name is None:
+        schemes = [get_scheme(each) for each in list_schemes()]
+        shown = _catalogue(schemes)
+        page = Page("Initialization schemes", "", [Section("All", [shown]), *(_explained(s) for s in schemes)])
+    else:
+        schemes = [scheme_like(options.policy_from(name))]
+        page = Page(schemes[0].label, schemes[0].keeps, [_explained(schemes[0])])
+    if as_json:
+        records = [_record(scheme) for scheme in schemes]
+        output.print_json(records if name is None else records[0])
+    else:
+        print_page(shown if name is None else page)
+    if target is not None:
+        output.said(save_page(page, target))
+
+
+def _catalogue(schemes: Sequence[Scheme]) -> Table:
+    columns = (
+        Column("scheme", kind="code", keep=9),
+        Column("formula", keep=8),
+        Column("suits", keep=5),
+        Column("year", "right", "text", 3),
+    )
+    rows = [(s.name, s.formula, ", ".join(s.suits), str(s.year)) for s in schemes]
+    return Table("Initialization schemes", columns, rows, "initlab schemes NAME explains one.")
+
+
+def _explained(scheme: Scheme) -> Section:
+    facts: list[tuple[str, Any]] = [
+        ("formula", scheme.formula),
+        ("LaTeX", scheme.latex),
+        ("keeps constant", scheme.keeps),
+        ("suits", ", ".join(scheme.suits) or "no activation in particular"),
+        ("outside them", scheme.misuse),
+        ("arguments", ", ".join(f"{k}={v!r}" for k, v in scheme.arguments.items()) or "none"),
+        ("also called", ", ".join(_aliases(scheme.name)) or "–"),
+        ("source", f"{scheme.source} ({scheme.year})"),
+    ]
+    rows = [(name, value) for name, value in facts if value]
+    table = Table("", (Column("", keep=9), Column(scheme.name, keep=9)), rows)
+    return Section(scheme.label, [table, Text(scheme.why)])
+
+
+def _record(scheme: Scheme) -> dict[str, Any]:
+    return {field: getattr(scheme, field) for field in _FIELDS} | {"aliases": _aliases(scheme.name)}
+
+
+def _aliases(name: str) -> list[str]:
+    from initlab.schemes import ALIASES
+
+    return sorted(alias for alias, known in ALIASES.items() if known == name)
