@@ -226,7 +226,7 @@ def _own_random_state() -> Iterator[None]:
 
 
 def _can_be_read(data: Any) -> bool:
-    """Whether `data` is a Dataset, a DataLoader or another run of (x, y) items, rather than an array, text or mapping."""
+    """Whether `data` is a Dataset, a DataLoader or another run of (x, y) items: no array, text or mapping."""
     if _is_array(data) or isinstance(data, str | bytes | dict):
         return False
     return _is_loader(data) or isinstance(data, Iterable) or (hasattr(data, "__getitem__") and hasattr(data, "__len__"))

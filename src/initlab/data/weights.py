@@ -66,6 +66,8 @@ def _read_zip(path: str | os.PathLike[str], stream: BinaryIO, size: int, shown: 
         return {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
     if any(name.endswith("/constants.pkl") or "/code/" in name for name in names):
         raise InputError(f"weight file {shown!r} is TorchScript, which holds code; {_ADVICE}")
+    if not any(name.endswith("/data.pkl") for name in names):
+        raise InputError(f"weight file {shown!r} is a zip file without a state_dict; {_ADVICE}")
     total = sum(member.file_size for member in members)
     if total > size + 2**20 or total > memory_limit():
         raise InputError(f"weight file {shown!r} unpacks to {gigabytes(total)} from {gigabytes(size)}; {_ADVICE}")
@@ -105,7 +107,7 @@ def _bounded(tensor: Tensor, name: str, shown: str) -> Tensor:
 
 
 def _why(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    if "Unsupported global" in text or "Unsupported operand" in text or "Unsupported class" in text:
+    text = " ".join(str(error).split()).lower()
+    if "global" in text or "unsupported class" in text:
         return "its pickle asks for code to run"
     return f"it is cut or broken ({type(error).__name__})"
