@@ -42,7 +42,7 @@ def _measure(lab: Lab) -> dict[str, Any]:
             for depth in (5, 50):
 
                 def run(seed: int, a: str = activation, s: str | Scheme = scheme, d: int = depth) -> dict[str, Any]:
-                    return propagate(s, a, seed=seed, width=WIDTH, depth=d)
+                    return propagate(s, a, seed=seed, width=WIDTH, depth=d, samples=1000 if d == 5 else 200)
 
                 results[f"{activation}, {label}, {depth}"] = over_seeds(seeds, run)
     return results

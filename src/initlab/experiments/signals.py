@@ -68,19 +68,18 @@ def propagate(
 
 def _layer(a: Tensor, gradient: Tensor, activation: str) -> dict[str, Any]:
     low, high = ACTIVATIONS[activation][1]
-    a = a.double()
-    second = float(a.square().mean())
+    second = float(a.square().mean(dtype=torch.float64))
     bounded = activation in ("sigmoid", "tanh")
     margin = 0.01 * (high - low)
-    edge = float(((a <= low + margin) | (a >= high - margin)).double().mean()) if bounded else 0.0
-    between = float(a.var(dim=0, unbiased=False).mean()) / second if second > 0 else 0.0
+    edge = float(((a <= low + margin) | (a >= high - margin)).float().mean()) if bounded else 0.0
+    between = float(a.double().var(dim=0, unbiased=False).mean()) / second if second > 0 else 0.0
     return {
         "std": float(a.std()),
         "second_moment": second,
         "saturated": edge,
         "between": between,
-        "zero": float((a.abs() < 1e-6).double().mean()),
-        "gradient": float(gradient.double().square().mean().sqrt()),
+        "zero": float((a.abs() < 1e-6).float().mean()),
+        "gradient": float(gradient.square().mean(dtype=torch.float64).sqrt()),
         "counts": torch.histc(a.clamp(low, high), BINS, low, high).int().tolist(),
     }
 
