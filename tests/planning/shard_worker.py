@@ -20,6 +20,7 @@ from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, 
 import initlab
 
 Policy = Any
+Build = Callable[[], nn.Module]
 
 
 class Model(nn.Module):

@@ -1,4 +1,4 @@
-"""Selectors: which names a pattern matches, what a scheme under it claims, and what a pattern that matches nothing says."""
+"""Selectors: what a pattern matches, what a scheme under it claims, and what one that matches nothing says."""
 
 from __future__ import annotations
 
@@ -148,12 +148,14 @@ def test_a_layer_class_is_a_selector() -> None:
 def test_a_policy_under_a_selector_takes_every_role() -> None:
     plan = initlab.plan(Net(), policy={"**": "torch_default", "head.*": "gpt2"})
     assert plan["features.0.bias"].scheme == "torch_default"
-    assert plan["head.bias"].law.std == 0 and plan["head.weight"].std == 0.02
+    assert plan["head.bias"].law.std == 0
+    assert plan["head.weight"].std == 0.02
 
 
 def test_tied_weights_answer_to_both_names() -> None:
     net = nn.ModuleDict({"embed": nn.Embedding(10, 8), "out": nn.Linear(8, 10, bias=False)})
     net["out"].weight = net["embed"].weight
     plan = initlab.plan(net, policy={"out.weight": "zeros"})
-    assert len(plan.entries) == 1 and plan["embed.weight"].scheme == "zeros"
+    assert len(plan.entries) == 1
+    assert plan["embed.weight"].scheme == "zeros"
     assert plan["embed.weight"].tied_to == ("out.weight",)

@@ -108,7 +108,7 @@ def is_fixed(law: Law) -> bool:
     parts = getattr(law, "laws", None)
     if parts is not None:
         return all(is_fixed(part) for part in parts)
-    return law.family in _FIXED_FAMILIES or law.std == 0
+    return law.family in _FIXED_FAMILIES or getattr(law, "std", None) == 0
 
 
 def _equal_in(group: list[Held]) -> list[tuple[str, ...]]:

@@ -43,7 +43,7 @@ def check_writable(name: str, tensor: torch.Tensor) -> None:
     """Refuse what cannot be written in place, before anything is.
 
     Raises:
-        InputError: meta, inference, sparse, quantized or subclassed tensors; expanded or overlapping or read-only memory.
+        InputError: meta, inference, sparse, quantized or subclassed tensors; expanded, overlapping or read-only memory.
     """
     if tensor.is_meta or _is_fake(tensor):
         raise InputError(f"{name!r} is on the meta device and has no memory: call model.to_empty(device=...) first")
@@ -101,7 +101,7 @@ def _probe(name: str, tensor: torch.Tensor) -> None:
         source, sink = os.pipe()
         try:
             os.write(sink, cell[:1].tobytes())
-            os.readv(source, [memoryview(cell[:1])])
+            os.readv(source, [cell[:1].data])
         except (OSError, ValueError, BufferError, TypeError):
             raise InputError(f"{name!r} lies in read-only memory (a mapped file?): clone it before init_") from None
         finally:
@@ -139,9 +139,13 @@ def _end(tensor: torch.Tensor) -> int:
 
 def _share_cells(one: torch.Tensor, other: torch.Tensor) -> bool:
     try:
-        return bool(np.shares_memory(_addresses(one), _addresses(other), max_work=1_000_000))
+        return bool(np.shares_memory(_addresses(one), _addresses(other), max_work=_MOST_WORK))
     except np.exceptions.TooHardError:
         return True
+
+
+# numpy's exact answer is an integer program: beyond this many steps, say that they overlap.
+_MOST_WORK: Any = 1_000_000
 
 
 class _Cells:

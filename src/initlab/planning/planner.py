@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -23,14 +22,13 @@ from initlab.planning.walk import Slot, Walk, walk
 from initlab.sampling import canonical_name
 from initlab.schemes import Geometry, Scheme
 from initlab.schemes.scheme import scheme_like
-from initlab.schemes.spread import law_std
 
 
 def plan(model: nn.Module, example_inputs: Any = None, policy: Any = "auto") -> Plan:
     """The law of every parameter of `model`, with the reason for each. Nothing is written.
 
     `auto` gives each weight Var(W) = gain² / fan_in, the gain being that of the function that feeds the layer: read
-    from one forward pass on `example_inputs`; without them from the order of a Sequential where that is certain; else 1.
+    from one forward pass on `example_inputs`; else from the order of a Sequential where that is certain; else 1.
 
     Args:
         model: any module; it may be on the meta device.
@@ -241,7 +239,7 @@ def _with_law(entry: PlanEntry, choice: Choice, subject: Subject) -> PlanEntry:
     note = ""
     if law.needs_whole and is_split(subject.slot.tensor):
         note = "; sharded: made whole on each process, one tensor at a time, since this law cannot be drawn in parts"
-    std = law.std if math.isfinite(law.std) else law_std(law, entry.shape)
+    std = law.std_of(entry.shape)
     if std == 0 and entry.role == "weight" and scheme.name not in ("zeros", "ones", "constant"):
         note += "; std 0: every value is the mean"
     return replace(

@@ -156,7 +156,7 @@ _ADDED = re.compile(r"pos|token|tok_emb|query_emb|latent|prompt|time_emb", re.IG
 
 
 def other(subject: Subject, options: Options) -> Choice:
-    """Parameters that no layer type explains: positions and tokens are drawn small, slopes get torch's, the rest is kept."""
+    """Parameters that no layer type explains: positions and tokens are drawn small, slopes get torch's; else kept."""
     if subject.kind == "prelu":
         return Choice(get_scheme("constant", value=0.25), "PReLU slope: 0.25")
     if subject.kind == "attention_bias":

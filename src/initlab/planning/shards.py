@@ -1,4 +1,4 @@
-"""Which part of a parameter's global tensor this process holds: plain tensors, and DTensors however they are sharded."""
+"""Which part of a parameter's global tensor this process holds: plain tensors, and DTensors however sharded."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Part:
 
 
 def is_sharded_type(tensor: torch.Tensor) -> bool:
-    """Whether the tensor is a DTensor; found by its own attributes, so that torch.distributed is not imported unasked."""
+    """Whether it is a DTensor; found by its attributes, so that torch.distributed is not imported unasked."""
     return hasattr(tensor, "_local_tensor") and hasattr(tensor, "placements") and hasattr(tensor, "device_mesh")
 
 

@@ -163,7 +163,7 @@ def write(jobs: Sequence[Job], seed: int, rollback: bool = False) -> None:
         if saved is not None:
             _restore(jobs[: done + 1], saved)
             raise InterruptedInitError(
-                f"init_ was interrupted by {_why(error)} and rolled back: all {len(names)} parameters hold their old values",
+                f"init_ was interrupted by {_why(error)} and rolled back: all {len(names)} parameters are as they were",
                 (),
                 names,
             ) from error
@@ -228,7 +228,7 @@ def _draw(out: np.ndarray[Any, Any], job: Job, seed: int) -> None:
 
 
 def _whole(job: Job, seed: int) -> np.ndarray[Any, Any]:
-    """A tensor whose law cannot be drawn block by block, made whole; it lives only while this one parameter is written."""
+    """A tensor whose law cannot be drawn block by block, made whole; it lives only while this one is written."""
     whole = host_array(torch.empty(job.part.shape, dtype=job.part.tensor.dtype))
     fill(whole, job.law, seed=seed, name=job.name, dtype=DTYPES[job.part.tensor.dtype])
     return whole
@@ -237,7 +237,7 @@ def _whole(job: Job, seed: int) -> np.ndarray[Any, Any]:
 def stage(target: torch.Tensor, job: Job, seed: int, *, pin: bool, limit: int = STAGE_BYTES) -> None:
     """Draw on the CPU and copy to another device, at most `limit` bytes at a time through two (pinned) buffers."""
     whole = _whole(job, seed) if job.law.needs_whole else None
-    item = target.element_size()
+    item, _kind = target.element_size(), DTYPES[target.dtype]
     room = max(1, limit // 2 // item)
     buffers = [torch.empty(min(room, target.numel()), dtype=target.dtype, pin_memory=pin) for _ in range(2)]
     events: list[Any] = [None, None]
@@ -272,7 +272,7 @@ def stage(target: torch.Tensor, job: Job, seed: int, *, pin: bool, limit: int = 
 
 
 def _event(target: torch.Tensor) -> Any:
-    event = torch.cuda.Event()
+    event = torch.cuda.Event()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
     event.record(torch.cuda.current_stream(target.device))
     return event
 
