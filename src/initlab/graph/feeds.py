@@ -1,0 +1,231 @@
+"""Walks a recording once, forward: the signal of every value, and for every parameter its uses and what feeds them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from initlab.graph import expressions
+from initlab.graph.layers import vector
+from initlab.graph.packing import Packed, packed_by_pieces, packed_by_split
+from initlab.graph.recurrent import settled
+from initlab.graph.rules import apply_rule, recurrent_kind
+from initlab.graph.signal_graph import Feed, Operation, Ref, SignalGraph, Use, refs
+from initlab.graph.signals import Flow, Signal
+from initlab.graph.views import ParameterView, viewed
+from initlab.graph.weights import WeightUse, weight_uses
+
+_RECURRENT = frozenset(
+    {"lstm", "gru", "rnn_tanh", "rnn_relu", "lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell", "rnn_cell"}
+)
+
+
+def uses_of(graph: SignalGraph) -> dict[str, tuple[Use, ...]]:
+    """Every parameter's uses, in forward order."""
+    flow, found = Flow(graph), _Found()
+    for value in graph.inputs:
+        _input(flow, value)
+    for operation in graph.operations:
+        _step(flow, operation, found)
+    packed: Packed = {**packed_by_split(graph, found.uses), **packed_by_pieces(found.uses, found.views)}
+    return {
+        name: tuple(replace(use, geometry=packed[name]) if use.geometry is not None and name in packed else use for use in uses)
+        for name, uses in found.uses.items()
+    }
+
+
+class _Found:
+    def __init__(self) -> None:
+        self.uses: dict[str, list[Use]] = {}
+        self.views: dict[str, list[ParameterView]] = {}
+
+    def add(self, name: str, use: Use, view: ParameterView | None = None) -> None:
+        self.uses.setdefault(name, []).append(use)
+        if view is not None and use.role == "weight":
+            self.views.setdefault(name, []).append(view)
+
+
+def _input(flow: Flow, value: int) -> None:
+    if flow.value(value).dtype.is_floating_point or flow.value(value).dtype.is_complex:
+        flow.signals[value] = Signal(1.0, 0.0, "data", None, "", value, head=value, region=value)
+    else:
+        flow.numbers.add(value)
+
+
+def _step(flow: Flow, operation: Operation, found: _Found) -> None:
+    for value in operation.inputs:
+        if flow.value(value).source == "parameter" and value not in flow.views:
+            flow.views[value] = ParameterView.of(flow.value(value))
+    held = {value: flow.views[value] for value in operation.inputs if value in flow.views}
+    carried = any(value in flow.signals for value in operation.inputs)
+    numbers = any(value in flow.numbers for value in operation.inputs)
+    if not held and not carried:
+        _integers(flow, operation)
+    elif held and not carried and not _reads_rows(flow, operation, held):
+        made = viewed(operation, list(held.values()), [flow.value(value) for value in operation.outputs])
+        flow.views.update(zip(operation.outputs, made, strict=False))
+    else:
+        _apply(flow, operation, held, found, numbers)
+
+
+def _integers(flow: Flow, operation: Operation) -> None:
+    """What is computed from token ids or masks alone: numbers again, or (as floats) data."""
+    for value in operation.outputs:
+        _input(flow, value)
+
+
+def _reads_rows(flow: Flow, operation: Operation, held: dict[int, ParameterView]) -> bool:
+    if operation.kind in ("embedding", "embedding_bag"):
+        return True
+    if operation.kind not in ("getitem", "index_select"):
+        return False
+    index = operation.argument(2 if operation.kind == "index_select" else 1, "index")
+    return isinstance(index, Ref) and not flow.value(index.value).dtype.is_floating_point
+
+
+def _apply(
+    flow: Flow, operation: Operation, held: dict[int, ParameterView], found: _Found, numbers: bool
+) -> None:
+    shapes = {value: flow.value(value).shape for value in operation.inputs}
+    uses = weight_uses(operation, held, shapes) if held else None
+    if operation.kind in _RECURRENT or operation.kind == "multi_head_attention_forward":
+        signals = _fused(flow, operation, found)
+    elif uses is not None and any(use.role in ("weight", "embedding") for use in uses):
+        signals = _weighted(flow, operation, uses)
+    elif held and uses is None:
+        signals = _with_parameter(flow, operation, held, found)
+    else:
+        signals = apply_rule(flow, operation)
+    for use in uses or ():
+        _note(flow, operation, use, found)
+    flow.signals.update(zip(operation.outputs, signals, strict=False))
+
+
+def _note(flow: Flow, operation: Operation, use: WeightUse, found: _Found) -> None:
+    feeds = None
+    if use.role == "weight":
+        feeds = feed_of(flow, None if use.signal is None else flow.signals.get(use.signal))
+    geometry = use.geometry
+    if use.role in ("bias", "norm_weight", "norm_bias"):
+        geometry = vector(use.view.whole, use.role)
+    output = operation.outputs[0] if operation.outputs else None
+    made = Use(operation, use.role, feeds, geometry, output, use.view.exact)
+    found.add(use.view.name, made, use.view)
+    for name in use.view.others:
+        found.add(name, replace(made, role="other", geometry=None, exact=False))
+
+
+def _weighted(flow: Flow, operation: Operation, uses: list[WeightUse]) -> list[Signal]:
+    """What a weight makes has second moment one: that is what its law is chosen for."""
+    role = next(use.role for use in uses if use.role in ("weight", "embedding"))
+    made = flow.fresh(
+        operation, 1.0, 0.0, "embedding" if role == "embedding" else "weight", "embedding" if role == "embedding" else "linear"
+    )
+    return [replace(made, root=value, head=value, region=value) for value in operation.outputs]
+
+
+# -- parameters that are added to a signal, multiply it, or stand beside it --
+
+
+def _with_parameter(
+    flow: Flow, operation: Operation, held: dict[int, ParameterView], found: _Found
+) -> list[Signal]:
+    carried = flow.carried(operation)
+    signal = carried[0][1]
+    role = _role_beside(operation, held, signal)
+    for view in held.values():
+        geometry = vector(view.whole, role) if role != "other" else None
+        found.add(view.name, Use(operation, role, None, geometry, operation.outputs[0], view.exact))
+        for name in view.others:
+            found.add(name, Use(operation, "other", None, None, operation.outputs[0], False))
+    if operation.kind in ("add", "sub", "mul", "div", "rsub", "lerp"):
+        kept = signal if len(carried) == 1 else apply_rule(flow, operation)[0]
+        note = signal.note
+        if role == "other" and operation.kind in ("mul", "div", "lerp"):
+            note = "a learned scale is taken as one"
+        return [replace(kept, note=note, trail=kept.trail | {operation.index})] * len(operation.outputs)
+    if operation.kind in ("cat", "stack"):
+        label = signal.label
+        return [replace(flow.fresh(operation, signal.second, signal.mean, "concat", label), where=signal.where)]
+    return apply_rule(flow, operation)
+
+
+def _role_beside(operation: Operation, held: dict[int, ParameterView], signal: Signal) -> str:
+    """A vector added to a weight's output is its bias; one that scales a normalised signal is the norm's."""
+    long_axes = max(sum(size != 1 for size in view.whole) for view in held.values())
+    if long_axes > 1 or len(held) > 1:
+        return "other"
+    if operation.kind in ("add", "sub"):
+        if signal.source == "norm":
+            return "norm_bias"
+        return "bias" if signal.source in ("weight", "product") and not signal.ops else "other"
+    if operation.kind == "mul" and signal.source == "norm" and not signal.ops:
+        return "norm_weight"
+    return "other"
+
+
+# -- whole layers in one call: the layer's type knows the parameters, the call knows what arrives --
+
+
+def _fused(flow: Flow, operation: Operation, found: _Found) -> list[Signal]:
+    carried = flow.carried(operation)
+    source = carried[0][1] if carried else None
+    for name in operation.parameters:
+        leaf = name.rpartition(".")[2]
+        role, feeds = "other", None
+        if operation.kind == "multi_head_attention_forward":
+            role, feeds = _attention_part(flow, operation, name, leaf)
+        elif leaf.startswith("weight"):
+            role, feeds = "weight", _recurrent_feed(flow, operation, leaf, source)
+        elif leaf.startswith("bias"):
+            role = "recurrent_bias"
+        found.add(name, Use(operation, role, feeds, None, operation.outputs[0] if operation.outputs else None))
+    return apply_rule(flow, operation)
+
+
+def _recurrent_feed(flow: Flow, operation: Operation, leaf: str, source: Signal | None) -> Feed:
+    first = leaf.startswith("weight_ih") and (leaf in ("weight_ih", "weight_ih_l0", "weight_ih_l0_reverse"))
+    if first:
+        return feed_of(flow, source)
+    kind = recurrent_kind(operation)
+    return Feed(kind, None, settled(kind), operation.where, "recurrent", "the layer's own state, settled")
+
+
+_ATTENTION_INPUTS = {"in_proj_weight": 0, "q_proj_weight": 0, "k_proj_weight": 1, "v_proj_weight": 2}
+
+
+def _attention_part(flow: Flow, operation: Operation, name: str, leaf: str) -> tuple[str, Feed | None]:
+    if leaf in _ATTENTION_INPUTS:
+        item = operation.argument(_ATTENTION_INPUTS[leaf], ("query", "key", "value")[_ATTENTION_INPUTS[leaf]])
+        return "weight", feed_of(flow, flow.signals.get(item.value) if isinstance(item, Ref) else None)
+    out = operation.argument(11, "out_proj_weight")
+    if isinstance(out, Ref) and flow.value(out.value).name == name:
+        return "weight", Feed("attention", None, 1.0, operation.where, "attention", "positions taken as alike")
+    return ("bias", None) if leaf in ("in_proj_bias", "bias") else ("other", None)
+
+
+# -- a signal as a feed --
+
+
+def feed_of(flow: Flow, signal: Signal | None) -> Feed:
+    """What a weight reads, for people and planners."""
+    if signal is None:
+        return Feed("unknown", None, None, "", "unknown", "its input was not recorded")
+    if not signal.ops:
+        return Feed(signal.label, None, signal.second, signal.where, signal.source, signal.note)
+    function = expressions.scalar_function(flow, signal)
+    return Feed(_name(flow, signal, function), function, signal.second, signal.where, signal.source, signal.note)
+
+
+def _name(flow: Flow, signal: Signal, function: Callable[[Any], Any]) -> str:
+    operations = [flow.graph.operations[i] for i in signal.ops]
+    if len(operations) == 1 and operations[0].kind not in ("hardtanh", "gelu", "mul", "pow"):
+        return operations[0].kind
+    key = ("name", *(repr((op.name, op.attributes)) for op in operations))
+    if key not in flow.cache:
+        flow.cache[key] = expressions.known_name(function) or expressions.name_of(operations)
+    return str(flow.cache[key])
+
+
+__all__ = ["feed_of", "refs", "uses_of"]

@@ -1,0 +1,171 @@
+"""Several maps in one tensor, read off the recording: a projection whose output is split, a parameter used in pieces."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from initlab.graph.signal_graph import Operation, SignalGraph, Use
+from initlab.graph.views import ParameterView, regrouped
+from initlab.schemes.geometry import Fans, Geometry, Packing
+
+Packed = dict[str, Geometry]
+
+_THROUGH = frozenset({"contiguous", "clone", "to", "float", "dropout", "detach"})
+_RESHAPES = frozenset({"view", "reshape", "unflatten", "flatten"})
+_SPLITS = frozenset({"chunk", "split", "split_with_sizes", "tensor_split", "unbind"})
+
+
+def packed_by_split(graph: SignalGraph, uses: dict[str, list[Use]]) -> Packed:
+    """Weights whose output is cut along its features into parts that cover it (q, k, v; the halves of a GLU; gates)."""
+    found: Packed = {}
+    for name, all_uses in uses.items():
+        cuts = set()
+        for use in all_uses:
+            geometry = use.geometry
+            if use.role == "weight" and geometry is not None and use.output is not None and geometry.packing is None:
+                cuts.add(_cut(graph, use.output, geometry))
+        sizes = cuts.pop() if len(cuts) == 1 else None
+        geometry = next((use.geometry for use in all_uses if use.geometry is not None and use.role == "weight"), None)
+        if sizes is not None and geometry is not None and geometry.groups == 1:
+            found[name] = blocks(geometry, sizes)
+    return found
+
+
+def blocks(geometry: Geometry, sizes: tuple[int, ...]) -> Geometry:
+    """The geometry with its output axis in blocks; fan_out is a block's share of it."""
+    whole = sum(sizes)
+    fans = tuple(Fans(geometry.fan_in, geometry.fan_out * size / whole) for size in sizes)
+    alike = len(set(sizes)) == 1
+    packing = Packing(geometry.out_axis, sizes, (), () if alike else fans)
+    return replace(geometry, fan_out=geometry.fan_out * (sizes[0] / whole if alike else 1.0), packing=packing)
+
+
+def _cut(graph: SignalGraph, output: int, geometry: Geometry) -> tuple[int, ...] | None:
+    """The sizes into which the value is cut along its feature axis; None when it is not."""
+    shape, features = graph.values[output].shape, geometry.shape[geometry.out_axis]
+    axis = 1 if geometry.kind == "conv" else len(shape) - 1
+    if len(shape) <= axis or shape[axis] != features:
+        return None
+    return _follow(graph, output, axis, features, None)
+
+
+def _follow(graph: SignalGraph, value: int, axis: int, features: int, part: int | None) -> tuple[int, ...] | None:
+    """Follows a value forward; `axis` is its feature axis, or the axis of `part` equal blocks once a reshape made one."""
+    slices: list[tuple[int, int]] = []
+    for operation in graph.consumers(value):
+        rank = len(graph.values[value].shape)
+        if operation.kind in _SPLITS:
+            return _split_sizes(graph, operation, axis, rank, features, part)
+        if operation.kind == "getitem":
+            item = _slice_along(operation, axis, graph.values[value].shape, part)
+            if item is not None:
+                slices.append(item)
+                continue
+            return None
+        moved = _moved(graph, operation, value, axis, part)
+        if moved is not None:
+            return _follow(graph, operation.outputs[0], *moved[:1], features, moved[1])
+    return _covering(slices, features, part)
+
+
+def _split_sizes(
+    graph: SignalGraph, operation: Operation, axis: int, rank: int, features: int, part: int | None
+) -> tuple[int, ...] | None:
+    dim = operation.argument(1 if operation.kind == "unbind" else 2, "dim", 0)
+    if not isinstance(dim, int) or dim % rank != axis:
+        return None
+    if part is not None:
+        count = len(operation.outputs) if operation.kind == "unbind" else part
+        return (features // part,) * part if count == part else None
+    if operation.kind == "unbind":
+        return None
+    sizes = tuple(graph.values[output].shape[axis] for output in operation.outputs)
+    return sizes if len(sizes) > 1 and sum(sizes) == features and 0 not in sizes else None
+
+
+def _slice_along(operation: Operation, axis: int, shape: tuple[int, ...], part: int | None) -> tuple[int, int] | None:
+    index = operation.argument(1, "index")
+    items = list(index) if isinstance(index, tuple) else [index]
+    if Ellipsis in items:
+        place = items.index(Ellipsis)
+        items[place : place + 1] = [slice(None)] * (len(shape) - len(items) + 1)
+    if any(not isinstance(item, int | slice) for item in items) or len(items) <= axis:
+        return None
+    item = items[axis]
+    if isinstance(item, int):
+        return (item % shape[axis], item % shape[axis] + 1) if part is not None else None
+    start, stop, step = item.indices(shape[axis])
+    return (start, stop) if step == 1 and (start, stop) != (0, shape[axis]) else None
+
+
+def _covering(slices: list[tuple[int, int]], features: int, part: int | None) -> tuple[int, ...] | None:
+    ordered = sorted(dict.fromkeys(slices))
+    end = features if part is None else part
+    edges = [0, *(stop for _, stop in ordered)]
+    if len(ordered) < 2 or edges[-1] != end or any(start != edge for (start, _), edge in zip(ordered, edges, strict=False)):
+        return None
+    width = 1 if part is None else features // part
+    return tuple((stop - start) * width for start, stop in ordered)
+
+
+def _moved(
+    graph: SignalGraph, operation: Operation, value: int, axis: int, part: int | None
+) -> tuple[int, int | None] | None:
+    """Where the feature axis (or the axis of blocks) is after an operation that only rearranges."""
+    shape, after = graph.values[value].shape, graph.values[operation.outputs[0]].shape
+    if operation.kind in _THROUGH:
+        return axis, part
+    if operation.kind in ("transpose", "permute"):
+        order = _order(operation, len(shape))
+        return None if order is None else (order.index(axis), part)
+    if operation.kind in _RESHAPES:
+        grouped = regrouped(shape, after)
+        if grouped is None:
+            return None
+        news = [i for i, olds in enumerate(grouped) if olds == (axis,)]
+        if not news:
+            return None
+        if len(news) == 1:
+            return news[0], part
+        return (news[0], after[news[0]]) if part is None and after[news[0]] > 1 else None
+    return None
+
+
+def _order(operation: Operation, rank: int) -> list[int] | None:
+    given = list(operation.args[1:])
+    if len(given) == 1 and isinstance(given[0], tuple | list):
+        given = list(given[0])
+    numbers = [*given, *operation.kwargs.values()]
+    if any(not isinstance(item, int) for item in numbers):
+        return None
+    dims = [item % rank for item in numbers]
+    if operation.kind == "permute":
+        return dims
+    order = list(range(rank))
+    order[dims[0]], order[dims[1]] = order[dims[1]], order[dims[0]]
+    return order
+
+
+def packed_by_pieces(uses: dict[str, list[Use]], views: dict[str, list[ParameterView]]) -> Packed:
+    """Parameters that are used in pieces which cover one axis: each piece is a map of its own."""
+    found: Packed = {}
+    for name, pieces in views.items():
+        cut = {(view.piece.axis, view.piece.start, view.piece.length) for view in pieces if view.piece is not None}
+        axes = {axis for axis, _, _ in cut}
+        if len(cut) < 2 or len(axes) != 1 or any(view.piece is None for view in pieces):
+            continue
+        axis, shape = axes.pop(), pieces[0].whole
+        sizes = _covering([(start, start + length) for _, start, length in cut], shape[axis], None)
+        geometry = next((use.geometry for use in uses[name] if use.geometry is not None), None)
+        if sizes is not None and geometry is not None:
+            fans = tuple(
+                next(use.geometry.fans for use, view in zip(_weights(uses[name]), pieces, strict=False)
+                     if use.geometry is not None and view.piece is not None and view.piece.length == size)
+                for size in sizes
+            )  # fmt: skip
+            found[name] = replace(geometry, packing=Packing(axis, sizes, (), () if len(set(fans)) == 1 else fans))
+    return found
+
+
+def _weights(uses: list[Use]) -> list[Use]:
+    return [use for use in uses if use.role == "weight"]
