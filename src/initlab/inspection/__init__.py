@@ -1,1 +1,6 @@
-"""WHAT HAPPENS: one forward and backward pass gives layer statistics, findings and a verdict."""
+"""WHAT HAPPENS: one forward and one backward pass -> layer statistics -> findings -> verdict."""
+
+from initlab.inspection.api import inspect
+from initlab.inspection.results import Finding, Inspection, LayerStats, ParameterStats
+
+__all__ = ["Finding", "Inspection", "LayerStats", "ParameterStats", "inspect"]

@@ -1,0 +1,38 @@
+"""Gradients of a scalar loss for every trainable parameter, with `.grad` left alone."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+Tensor = torch.Tensor
+
+
+def gradients(loss: Tensor, model: nn.Module) -> dict[str, Tensor | None]:
+    """{parameter name: gradient or None}, each shared parameter once.
+
+    `torch.autograd.grad` leaves `.grad` alone; reentrant checkpointing refuses it, so there `.grad` is set aside,
+    filled by `backward`, and put back.
+    """
+    named = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    if not loss.requires_grad or not named:
+        return dict.fromkeys(named)
+    try:
+        found = torch.autograd.grad(loss, list(named.values()), allow_unused=True, retain_graph=False)
+    except RuntimeError as error:
+        if ".grad()" not in str(error):
+            raise
+        return _by_backward(loss, named)
+    return dict(zip(named, found, strict=True))
+
+
+def _by_backward(loss: Tensor, named: dict[str, nn.Parameter]) -> dict[str, Tensor | None]:
+    aside = {name: parameter.grad for name, parameter in named.items()}
+    try:
+        for parameter in named.values():
+            parameter.grad = None
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
+        return {name: parameter.grad for name, parameter in named.items()}
+    finally:
+        for name, parameter in named.items():
+            parameter.grad = aside[name]

@@ -1,0 +1,243 @@
+"""The findings: one function each, registered in `FINDINGS`. A function returns its finding or None."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from initlab.inspection.activations import ACTIVATIONS
+from initlab.inspection.evidence import Evidence
+from initlab.inspection.results import Finding, LayerStats, Severity
+from initlab.inspection.verdict import (
+    EXCESS_LOST,
+    EXCESS_STEPS,
+    MERGED,
+    NEVER_STEPS,
+    OVERSHOOT,
+    READOUT_FAINT,
+    READOUT_LOST,
+    SLOW_STEPS,
+)
+
+ORDER: dict[str, int] = {"error": 0, "warning": 1, "info": 2}
+
+
+def findings_of(evidence: Evidence) -> tuple[Finding, ...]:
+    """Every finding that applies, most severe first, then in the order of `FINDINGS`."""
+    found = [finding for rule in FINDINGS if (finding := rule(evidence)) is not None]
+    if any(f.kind == "non-finite" for f in found):
+        found = [f for f in found if f.kind in ("non-finite", "exploding")]
+    return tuple(sorted(found, key=lambda f: ORDER[f.severity]))
+
+
+def non_finite(e: Evidence) -> Finding | None:
+    """NaN or infinity in a parameter, a layer's output, the loss, or a gradient: the first of them."""
+    for p in e.parameters:
+        if p.nonfinite or not math.isfinite(p.rms):
+            return Finding("non-finite", "error", p.name, f"{p.nonfinite:,} of its values are NaN or infinite",
+                           "Initialize it again; initlab.init_ never writes such a value")  # fmt: skip
+    for layer in e.layers:
+        if layer.nonfinite:
+            share = layer.nonfinite / max(1, math.prod(layer.shape))
+            before = _before(e, layer)
+            return Finding("non-finite", "error", layer.name, f"{share:.1%} of its output is NaN or infinite{before}",
+                           _scale_advice(e))  # fmt: skip
+    if not math.isfinite(e.seen.loss):
+        return Finding("non-finite", "error", "loss", f"the loss is {e.seen.loss} ({e.seen.loss_name})",
+                       "Check the output's range against the loss (log of 0, division by 0)")  # fmt: skip
+    for p in reversed(e.parameters):
+        if p.grad_rms is not None and not math.isfinite(p.grad_rms):
+            return Finding("non-finite", "error", p.name, "its gradient is NaN or infinite while the loss is finite",
+                           "Look for a square root, norm or division at 0, or for overflow in half precision")  # fmt: skip
+    return None
+
+
+def symmetric(e: Evidence) -> Finding | None:
+    """Units with equal weights and equal gradients stay equal: the layer is as wide as its distinct units."""
+    hidden = [p for p in e.matrices if p.distinct is not None and p.shape[0] > 1]
+    readout = e.readout
+    last = set(readout.parameters) if readout is not None else set()
+    merged = [
+        p for p in hidden
+        if (p.distinct or 0) <= max(1.0, MERGED * p.shape[0]) and not (p.name in last and p.rms == 0)
+        and not _waiting(e, p.name)
+    ]  # fmt: skip
+    if not merged:
+        return None
+    p = merged[0]
+    share = len(merged) / len(hidden)
+    severity: Severity = "error" if share >= 0.5 or not _bypassed(e) else "warning"
+    many = f"{len(merged)} of {len(hidden)} weight matrices; " if len(merged) > 1 else ""
+    evidence = f"{many}its {p.shape[0]} units have {p.distinct} distinct set{'' if p.distinct == 1 else 's'} of weights"
+    return Finding("symmetric", severity, p.name, evidence + " and gradients, so they stay equal", _random_advice(e))
+
+
+def collapsed(e: Evidence) -> Finding | None:
+    """Different inputs have become indistinguishable where the output is read."""
+    if e.batch is None or e.batch < 2 or not e.layers or _same_inputs(e):
+        return None
+    readout = e.readout
+    share = readout.input_row_share if readout is not None else None
+    if share is None or share >= READOUT_FAINT * 100 or (readout is not None and readout.input_second == 0):
+        return None
+    start = next((x for x in e.layers if x.row_share is not None and x.row_share < READOUT_FAINT * 100), e.layers[-1])
+    severity: Severity = "error" if share < READOUT_LOST else "warning" if share < READOUT_FAINT else "info"
+    evidence = f"differences between samples are {share:.1e} of the second moment at the last layer's input"
+    return Finding("collapsed", severity, start.name, evidence, e.advice())
+
+
+def dead(e: Evidence) -> Finding | None:
+    """Units that are off for every sample of the batch."""
+    worst = max((x for x in e.layers if x.dead is not None), key=lambda x: x.dead or 0.0, default=None)
+    if worst is None or (worst.dead or 0.0) < 0.5:
+        return None
+    first = next(x for x in e.layers if (x.dead or 0.0) >= 0.5)
+    whole = (worst.dead or 0.0) == 1.0
+    severity: Severity = "warning"
+    if whole and e.outlook.steps > NEVER_STEPS:
+        severity = "error"
+    elif whole is False and (worst.dead or 0.0) < 0.9:
+        severity = "info"
+    evidence = f"{first.dead:.0%} of its units are off for every sample"
+    if worst is not first:
+        evidence += f"; {worst.dead:.0%} at {worst.name}"
+    return Finding("dead", severity, first.name, evidence, e.advice(first.kind) + ", with biases at zero or above")
+
+
+def saturated(e: Evidence) -> Finding | None:
+    """Activations sit where the slope is nearly zero."""
+    flat = [x for x in e.layers if (x.saturated or 0.0) >= 0.3 and x.kind != "softmax"]
+    if not flat:
+        return None
+    worst = max(flat, key=lambda x: x.saturated or 0.0)
+    severity: Severity = "warning" if (worst.saturated or 0.0) > 0.9 else "info"
+    evidence = (
+        f"{flat[0].saturated:.0%} of its outputs are where the slope of {flat[0].kind} is under 5% of its largest"
+    )
+    if worst is not flat[0]:
+        evidence += f"; {worst.saturated:.0%} at {worst.name}"
+    return Finding("saturated", severity, flat[0].name, evidence, e.advice(flat[0].kind))
+
+
+def vanishing(e: Evidence) -> Finding | None:
+    """The steps are too small to matter, or the gradient fades on its way back."""
+    if not e.matrices:
+        return None
+    steps, outlook = e.outlook.steps, e.outlook
+    severity: Severity = "error" if steps > NEVER_STEPS else "warning" if steps > SLOW_STEPS else "info"
+    where, first, last = _fading(e)
+    if severity == "info" and not (last > 0 and first < 1e-4 * last and e.fraction_stuck() > 0.3):
+        return None
+    predicted = "never" if math.isinf(steps) else f"after about {steps:,.0f} steps"
+    evidence = f"the loss is predicted to move {predicted} ({e.step.name}, lr {e.step.lr:g}); "
+    evidence += f"gradient rms falls from {last:.1e} at the output to {first:.1e} at the input"
+    if outlook.pace == 0 and e.matrices:
+        evidence += "; no weight matrix gets a gradient that tells samples apart"
+    return Finding("vanishing", severity, where, evidence, e.advice())
+
+
+def exploding(e: Evidence) -> Finding | None:
+    """A first step that overshoots, or a first loss far above that of a constant prediction."""
+    outlook = e.outlook
+    limit = OVERSHOOT["sign" if e.step.sign_like else "sgd"]
+    excess = outlook.excess or 0.0
+    lost = outlook.gain > limit or excess > EXCESS_LOST
+    if not lost and outlook.excess_steps <= EXCESS_STEPS:
+        return None
+    parts = []
+    if outlook.gain > limit:
+        parts.append(
+            f"the first step is predicted to lower the loss by {outlook.gain:.2g} times the loss: it overshoots"
+        )
+    if excess > 1.5:
+        parts.append(f"the first loss is {excess:.3g} times that of the best constant prediction")
+    grown = _largest(e)
+    parts.append(f"the signal's rms reaches {grown.second_moment**0.5:.2g} at {grown.name}" if grown else "")
+    severity: Severity = "error" if lost else "warning"
+    where = _growth_start(e) or (grown.name if grown else "the model")
+    return Finding("exploding", severity, where, "; ".join(p for p in parts if p), _scale_advice(e))
+
+
+def unbalanced(e: Evidence) -> Finding | None:
+    """Some weight matrices move a thousand times as fast as others, relative to themselves."""
+    paces = [(p.pace or 0.0, p.name) for p in e.matrices if p.rms > 0 and (p.pace or 0.0) > 0]
+    if len(paces) < 2 or e.outlook.steps > NEVER_STEPS:
+        return None
+    (slow, slow_name), (fast, fast_name) = min(paces), max(paces)
+    if fast < 1e3 * slow:
+        return None
+    evidence = f"a step changes {fast_name} by {fast:.1e} of itself, {slow_name} by {slow:.1e}"
+    return Finding("unbalanced", "info", slow_name, evidence, e.advice())
+
+
+# One entry a finding; ties in severity keep this order.
+FINDINGS: tuple[Callable[[Evidence], Finding | None], ...] = (
+    non_finite,
+    symmetric,
+    collapsed,
+    dead,
+    saturated,
+    vanishing,
+    exploding,
+    unbalanced,
+)
+
+
+def _waiting(e: Evidence, name: str) -> bool:
+    """A weight of zeros whose rows will part at the next step: its gradient is what sets them apart, or is yet to come.
+
+    Zero rows with zero gradients are symmetric only if nothing downstream is about to open: a zero read-out, or a
+    zero branch, lets the gradient through after one step.
+    """
+    p = next(x for x in e.matrices if x.name == name)
+    return p.rms == 0 and (p.grad_rms or 0.0) > 0 and p.distinct != 1
+
+
+def _bypassed(e: Evidence) -> bool:
+    """Whether samples are still told apart where the output is read."""
+    share = e.readout.input_row_share if e.readout is not None else None
+    return share is not None and share > READOUT_FAINT and e.outlook.steps < NEVER_STEPS
+
+
+def _same_inputs(e: Evidence) -> bool:
+    first = next((x for x in e.layers if x.row_share is not None), None)
+    return first is not None and first.row_share == 0.0 and first.second_moment > 0 and first.index == 0
+
+
+def _fading(e: Evidence) -> tuple[str, float, float]:
+    """(where the gradient has faded, its rms at the first layer, at the last)."""
+    reached = [x for x in e.layers if x.grad_rms is not None]
+    if not reached:
+        return (e.layers[0].name if e.layers else "the model"), 0.0, 0.0
+    first, last = reached[0].grad_rms or 0.0, reached[-1].grad_rms or 0.0
+    for layer in reversed(reached):
+        if (layer.grad_rms or 0.0) < 1e-3 * last:
+            return layer.name, first, last
+    return reached[0].name, first, last
+
+
+def _largest(e: Evidence) -> LayerStats | None:
+    finite = [x for x in e.layers if math.isfinite(x.second_moment)]
+    return max(finite, key=lambda x: x.second_moment, default=None)
+
+
+def _growth_start(e: Evidence) -> str | None:
+    """The first layer whose signal is ten times that of the first layer's input scale."""
+    return next((x.name for x in e.layers if math.isfinite(x.second_moment) and x.second_moment > 100.0), None)
+
+
+def _before(e: Evidence, layer: LayerStats) -> str:
+    if layer.index == 0:
+        return "; its input is finite"
+    previous = e.layers[layer.index - 1]
+    return f"; {previous.name} before it has rms {previous.second_moment**0.5:.2g}"
+
+
+def _scale_advice(e: Evidence) -> str:
+    residual = "; scale residual branches by 1/sqrt(depth) or start them at zero" if len(e.layers) > 30 else ""
+    return e.advice() + residual + f", or lower the learning rate ({e.step.lr:g})"
+
+
+def _random_advice(e: Evidence) -> str:
+    scheme = ACTIVATIONS[e.nonlinearity].scheme if e.nonlinearity in ACTIVATIONS else "xavier_normal"
+    return f"Only random weights break the symmetry: use {scheme}"

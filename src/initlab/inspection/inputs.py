@@ -1,0 +1,118 @@
+"""What the user passes, checked and made ready: tensors, arrays, tuples (positional) and dicts (keyword)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from initlab.errors import InputError, finite_number, unknown
+from initlab.inspection.outputs import named_tensors
+
+Tensor = torch.Tensor
+
+# Optimizer -> (family, learning rate when none is given, eps). "sign": a first step of about lr whatever the gradient.
+OPTIMIZERS: dict[str, tuple[str, float, float]] = {
+    "sgd": ("sgd", 1e-2, 0.0),
+    "adam": ("sign", 1e-3, 1e-8),
+    "adamw": ("sign", 1e-3, 1e-8),
+    "nadam": ("sign", 2e-3, 1e-8),
+    "radam": ("sign", 1e-3, 1e-8),
+    "adamax": ("sign", 2e-3, 1e-8),
+    "rmsprop": ("sign", 1e-2, 1e-8),
+    "adagrad": ("sign", 1e-2, 1e-10),
+}
+
+
+def optimizer_of(optimizer: Any, lr: float | None) -> tuple[str, float]:
+    """(name, learning rate) from a name, an Optimizer class or an Optimizer.
+
+    SGD with momentum m steps like SGD at lr/(1 - m): an Optimizer instance's momentum is counted so.
+    """
+    if isinstance(optimizer, torch.optim.Optimizer):
+        group = optimizer.param_groups[0]
+        name = type(optimizer).__name__.lower()
+        rate = float(group["lr"]) / (1.0 - float(group.get("momentum") or 0.0))
+        lr = rate if lr is None else lr
+    elif isinstance(optimizer, type):
+        name = optimizer.__name__.lower()
+    else:
+        name = str(optimizer).lower()
+    if name not in OPTIMIZERS:
+        raise unknown("optimizer", name, OPTIMIZERS)
+    if lr is None:
+        return name, OPTIMIZERS[name][1]
+    rate = finite_number("lr", lr, low=0)
+    if rate == 0:
+        raise InputError("lr must be greater than 0; got 0")
+    return name, rate
+
+
+def model_of(model: Any) -> nn.Module:
+    """`model`, checked: a materialised nn.Module. A compiled model is inspected as the module it was compiled from."""
+    if not isinstance(model, nn.Module):
+        raise InputError(f"model must be a torch.nn.Module; got {type(model).__name__}")
+    inner = getattr(model, "_orig_mod", None)
+    model = inner if isinstance(inner, nn.Module) else model
+    for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
+        if isinstance(tensor, nn.parameter.UninitializedTensorMixin):
+            raise InputError(f"{name!r} has no shape yet (lazy module); run one forward pass before inspecting")
+        if tensor.is_meta:
+            raise InputError(f"{name!r} is on the meta device and has no values; materialise the model with to_empty")
+    return model
+
+
+def call_arguments(inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """(args, kwargs) of the model's call.
+
+    Raises:
+        InputError: nothing in `inputs` is a tensor, a batch is empty, or a value is NaN or infinite.
+    """
+    ready = _tensors_of(inputs)
+    if isinstance(ready, Mapping):
+        args, kwargs = (), dict(ready)
+    elif isinstance(ready, list | tuple) and not hasattr(ready, "_fields"):
+        args, kwargs = tuple(ready), {}
+    else:
+        args, kwargs = (ready,), {}
+    found = list(named_tensors((args, kwargs), "inputs"))
+    if not found:
+        raise InputError(f"inputs must be a tensor, an array, or a tuple or dict of them; got {type(inputs).__name__}")
+    for _, tensor in found:
+        if tensor.ndim and 0 in tensor.shape:
+            raise InputError(f"inputs must hold at least one sample; got a tensor of shape {tuple(tensor.shape)}")
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            bad = int((~torch.isfinite(tensor)).sum())
+            raise InputError(f"inputs must be finite; got {bad} NaN or infinite values in shape {tuple(tensor.shape)}")
+    return args, kwargs
+
+
+def targets_of(targets: Any) -> Any:
+    """Targets with arrays turned into tensors; a copy of an inference tensor, which autograd cannot hold."""
+    return None if targets is None else _tensors_of(targets)
+
+
+def batch_size(args: tuple[Any, ...], kwargs: dict[str, Any], targets: Any) -> int | None:
+    """Samples in the batch: the first size of the targets where an input has it too, else of the first input."""
+    shapes = [tuple(t.shape) for _, t in named_tensors((args, kwargs)) if t.ndim]
+    if not shapes:
+        return None
+    if isinstance(targets, Tensor) and targets.ndim and targets.shape[0] in shapes[0][:2]:
+        return int(targets.shape[0])
+    return shapes[0][0]
+
+
+def _tensors_of(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        value = value.detach() if value.requires_grad and not value.is_leaf else value
+        return value.clone() if value.is_inference() else value
+    if type(value).__module__ == "numpy" and hasattr(value, "__array__"):
+        tensor = torch.from_numpy(value.copy()) if hasattr(value, "copy") else torch.as_tensor(value)
+        return tensor.float() if tensor.dtype == torch.float64 else tensor
+    if isinstance(value, Mapping):
+        return {key: _tensors_of(item) for key, item in value.items()}
+    if isinstance(value, list | tuple) and not hasattr(value, "_fields"):
+        return tuple(_tensors_of(item) for item in value)
+    return value

@@ -1,0 +1,82 @@
+"""Leaving a model exactly as it was: training modes, buffers, attributes, in-place changes and random states."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import sys
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import nn
+
+Tensor = torch.Tensor
+
+
+@contextlib.contextmanager
+def kept(model: nn.Module) -> Iterator[None]:
+    """Run the body with `model` in training mode and gradients on; afterwards everything is as it was.
+
+    A model that is in training mode already keeps the modes of its parts (a frozen batch-norm stays frozen). Buffers
+    are put back value by value and object by object, attributes that the forward pass set are taken back, and the
+    random states of torch, numpy and Python are restored; inside, they start from a fixed seed.
+    """
+    modules = list(model.modules())
+    attributes = [(module, dict(module.__dict__)) for module in modules]
+    registries = [(module, dict(module._buffers), dict(module._parameters)) for module in modules]
+    values = [(buffer, buffer.detach().clone()) for buffer in model.buffers()]
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_random_states())
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.enable_grad())
+        stack.enter_context(contextlib.redirect_stdout(sys.stderr))
+        try:
+            if not model.training:
+                model.train()
+            yield
+        finally:
+            _put_back(attributes, registries, values)
+
+
+def _put_back(
+    attributes: list[tuple[nn.Module, dict[str, object]]],
+    registries: list[tuple[nn.Module, dict[str, Tensor | None], dict[str, nn.Parameter | None]]],
+    values: list[tuple[Tensor, Tensor]],
+) -> None:
+    for module, old in attributes:
+        if not _same_objects(module.__dict__, old):
+            module.__dict__.clear()
+            module.__dict__.update(old)
+    for module, buffers, parameters in registries:
+        _refill(module._buffers, buffers)
+        _refill(module._parameters, parameters)
+    with torch.no_grad():
+        for buffer, value in values:
+            buffer.copy_(value)
+
+
+def _same_objects(new: dict[str, object], old: dict[str, object]) -> bool:
+    """Whether the two hold the very same objects, so that nothing needs to be put back."""
+    return new.keys() == old.keys() and all(new[key] is value for key, value in old.items())
+
+
+def _refill(registry: dict, old: dict) -> None:  # type: ignore[type-arg]  # Module types its registries loosely
+    if list(registry) != list(old) or any(registry[key] is not value for key, value in old.items()):
+        registry.clear()
+        registry.update(old)
+
+
+@contextlib.contextmanager
+def _random_states() -> Iterator[None]:
+    python, numeric = random.getstate(), np.random.get_state()
+    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
+    try:
+        with torch.random.fork_rng(devices):
+            torch.manual_seed(0)
+            random.seed(0)
+            np.random.seed(0)
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numeric)

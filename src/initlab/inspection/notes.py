@@ -1,0 +1,85 @@
+"""What could not be judged, and what was assumed: one function a note, registered in `NOTES`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from initlab.inspection.evidence import Evidence
+
+
+def notes_of(evidence: Evidence) -> tuple[str, ...]:
+    """Every note that applies."""
+    return tuple(note for rule in NOTES if (note := rule(evidence)) is not None)
+
+
+def _loss(e: Evidence) -> str | None:
+    return f"loss: {e.seen.loss_name}" if "(" in e.seen.loss_name else None
+
+
+def _output(e: Evidence) -> str | None:
+    return f"output judged: {e.seen.output_path}" if e.seen.output_path != "output" else None
+
+
+def _batch_of_one(e: Evidence) -> str | None:
+    if e.batch != 1:
+        return None
+    return "a batch of one: whether inputs stay apart (collapsed) and batch-norm cannot be judged; give 16 or more"
+
+
+def _no_parameters(e: Evidence) -> str | None:
+    return "the model has no parameters: nothing can train" if not e.parameters else None
+
+
+def _frozen(e: Evidence) -> str | None:
+    frozen = [p.name for p in e.parameters if not p.trainable]
+    if not frozen:
+        return None
+    if len(frozen) == len(e.parameters):
+        return "every parameter is frozen (requires_grad=False): nothing can train; no backward pass was made"
+    return f"frozen, so not judged: {_listed(frozen)}"
+
+
+def _unused(e: Evidence) -> str | None:
+    unused = [p.name for p in e.parameters if p.trainable and p.grad_rms is None]
+    return f"no gradient reaches (unused, or cut off by detach): {_listed(unused)}" if unused else None
+
+
+def _evaluation(e: Evidence) -> str | None:
+    return None if e.model.training else "the model is in evaluation mode; it was judged in training mode"
+
+
+def _touched(e: Evidence) -> str | None:
+    names = e.seen.restored
+    return f"the forward pass writes to parameters (put back): {_listed(list(names))}" if names else None
+
+
+def _unseen(e: Evidence) -> str | None:
+    if e.layers or not e.parameters:
+        return None
+    return "no layer was seen: the model computes outside torch's Python functions (scripted?)"
+
+
+def _half(e: Evidence) -> str | None:
+    kinds = {p.dtype for p in e.model.parameters() if p.is_floating_point()} & {torch.float16, torch.bfloat16}
+    return "half-precision parameters: statistics are taken in single precision" if kinds else None
+
+
+NOTES: tuple[Callable[[Evidence], str | None], ...] = (
+    _no_parameters,
+    _frozen,
+    _unused,
+    _batch_of_one,
+    _evaluation,
+    _loss,
+    _output,
+    _touched,
+    _unseen,
+    _half,
+)
+
+
+def _listed(names: list[str], limit: int = 6) -> str:
+    shown = ", ".join(names[:limit])
+    return shown + (f" and {len(names) - limit} more" if len(names) > limit else "")

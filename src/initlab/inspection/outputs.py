@@ -1,0 +1,169 @@
+"""From what a model returns to one scalar: which tensor is the output, which loss is meant, and what it is called."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from initlab.errors import InputError, unknown
+
+Tensor = torch.Tensor
+PREFERRED = ("logits", "prediction", "predictions", "output", "outputs", "last_hidden_state")
+
+
+def named_tensors(value: Any, path: str = "output", depth: int = 0) -> Iterator[tuple[str, Tensor]]:
+    """Every tensor in a nested output with its path: mappings, sequences, dataclasses and plain objects."""
+    if isinstance(value, Tensor):
+        yield path, value
+        return
+    if depth > 8 or value is None or isinstance(value, str | bytes | int | float):
+        return
+    for name, item in _members(value):
+        yield from named_tensors(item, f"{path}{name}", depth + 1)
+
+
+def _members(value: Any) -> list[tuple[str, Any]]:
+    if isinstance(value, Mapping):
+        return [(f"[{key!r}]", item) for key, item in value.items()]
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return [(f".{key}", getattr(value, key)) for key in value._fields]
+    if isinstance(value, list | tuple):
+        return [(f"[{i}]", item) for i, item in enumerate(value)]
+    if dataclasses.is_dataclass(value):
+        return [(f".{f.name}", getattr(value, f.name)) for f in dataclasses.fields(value)]
+    return [(f".{key}", item) for key, item in vars(value).items()] if hasattr(value, "__dict__") else []
+
+
+def main_output(value: Any) -> tuple[str, Tensor]:
+    """The tensor that a loss is computed on: the output itself, one named logits (or the like), else the first.
+
+    Raises:
+        InputError: there is no floating-point tensor in the output.
+    """
+    found = [(path, t) for path, t in named_tensors(value) if t.is_floating_point()]
+    if not found:
+        shown = "None" if value is None else type(value).__name__
+        raise InputError(f"the model returned {shown}, which holds no floating-point tensor; return its output")
+    for wanted in PREFERRED:
+        for path, tensor in found:
+            if path.endswith((f"['{wanted}']", f".{wanted}")):
+                return path, tensor
+    return next(((path, t) for path, t in found if t.ndim > 0), found[0])
+
+
+def loss_on(output: Any, targets: Any, loss: Any, last_kind: str | None) -> tuple[Tensor, str]:
+    """(scalar loss, what was used in words).
+
+    Args:
+        output: what the model returned.
+        targets: tensor, or anything the loss takes; None without targets.
+        loss: callable (output, targets) -> scalar; "cross_entropy", "mse", "auto" or None to guess.
+        last_kind: the last recorded call, to see a log_softmax at the output.
+
+    Raises:
+        InputError: the loss raised, is not a scalar, or targets are out of range.
+    """
+    if isinstance(loss, str):
+        names = {"auto": None, "cross_entropy": F.cross_entropy, "mse": F.mse_loss, "mse_loss": F.mse_loss}
+        if loss not in names:
+            raise unknown("loss", loss, names, "or give a callable (output, targets) -> scalar")
+        loss = names[loss]
+    if loss is not None and not callable(loss):
+        raise InputError(f"loss must be a callable (output, targets) -> scalar, or None; got {loss!r:.80}")
+    if loss is not None:
+        return _given(output, targets, loss)
+    own = output.get("loss") if isinstance(output, Mapping) and targets is None else None
+    if isinstance(own, Tensor) and own.numel() == 1 and own.requires_grad:
+        return own.reshape(()), "the model's own output['loss']"
+    path, tensor = main_output(output)
+    shown = "" if path == "output" else f" of {path}"
+    if targets is None:
+        return probe(tensor), f"mean squared distance{shown} from fixed random targets (no targets and no loss given)"
+    if not isinstance(targets, Tensor):
+        raise InputError(f"targets must be a tensor when no loss is given; got {type(targets).__name__}")
+    value, name = _guess(tensor, targets, last_kind)
+    return value, f"{name}{shown} (guessed from the targets)"
+
+
+def probe(output: Tensor) -> Tensor:
+    """Half the mean squared distance from targets drawn once from N(0, 1), each sample its own."""
+    generator = torch.Generator().manual_seed(0)
+    targets = torch.randn(output.shape, generator=generator, dtype=torch.float32).to(output)
+    return 0.5 * (output - targets).square().mean()
+
+
+def _guess(output: Tensor, targets: Tensor, last_kind: str | None) -> tuple[Tensor, str]:
+    if targets.is_floating_point():
+        if targets.shape == output.shape:
+            return F.mse_loss(output, targets.to(output.dtype)), "mean squared error"
+        if targets.numel() == output.numel():
+            return F.mse_loss(output.reshape(targets.shape), targets.to(output.dtype)), "mean squared error"
+        raise InputError(
+            f"targets of shape {tuple(targets.shape)} do not fit the model's output of shape {tuple(output.shape)}; "
+            "give the loss that takes them"
+        )
+    targets = targets.long()
+    if targets.shape == output.shape or (output.shape[-1:] == (1,) and targets.numel() == output.numel()):
+        _check_range(targets, 2)
+        binary = F.binary_cross_entropy_with_logits(output.reshape(targets.shape), targets.to(output.dtype))
+        return binary, "binary cross-entropy on logits"
+    function = F.nll_loss if last_kind == "log_softmax" else F.cross_entropy
+    name = "negative log-likelihood" if function is F.nll_loss else "cross-entropy on logits"
+    if targets.shape == output.shape[:-1]:
+        _check_range(targets, output.shape[-1])
+        return function(output.reshape(-1, output.shape[-1]), targets.reshape(-1)), name
+    if output.ndim > 2 and targets.shape == (output.shape[0], *output.shape[2:]):
+        _check_range(targets, output.shape[1])
+        return function(output, targets), name
+    raise InputError(
+        f"targets of shape {tuple(targets.shape)} do not fit the model's output of shape {tuple(output.shape)}; "
+        f"one class number a sample would be shape {tuple(output.shape[:-1])}"
+    )
+
+
+def _given(output: Any, targets: Any, loss: Callable[..., Any]) -> tuple[Tensor, str]:
+    name = getattr(loss, "__name__", type(loss).__name__)
+    classes = _classes(loss, output, targets)
+    if classes is not None:
+        _check_range(targets, classes, getattr(loss, "ignore_index", -100))
+    attempts = [output] if isinstance(output, Tensor) else [output, main_output(output)[1]]
+    failure: Exception | None = None
+    for attempt in attempts:
+        try:
+            value = loss(attempt) if targets is None else loss(attempt, targets)
+        except Exception as error:
+            failure = failure or error
+            continue
+        if not isinstance(value, Tensor) or value.numel() != 1:
+            got = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+            raise InputError(f"loss {name} must return a scalar tensor; got {got} (reduce it with .mean())")
+        return value.reshape(()), name
+    shapes = f"output {_shape(output)}, targets {_shape(targets)}"
+    hint = "; it was called without targets, since none were given" if targets is None else ""
+    raise InputError(f"loss {name} failed on {shapes}: {type(failure).__name__}: {failure}{hint}") from failure
+
+
+def _classes(loss: Any, output: Any, targets: Any) -> int | None:
+    """Number of classes when `loss` is torch's cross-entropy or negative log-likelihood on class numbers."""
+    known = loss in (F.cross_entropy, F.nll_loss) or isinstance(loss, nn.CrossEntropyLoss | nn.NLLLoss)
+    if not known or not isinstance(targets, Tensor) or targets.is_floating_point():
+        return None
+    return int(output.shape[1]) if isinstance(output, Tensor) and output.ndim > 1 else None
+
+
+def _check_range(targets: Tensor, classes: int, ignore: int = -100) -> None:
+    kept = targets[targets != ignore]
+    if kept.numel() and (int(kept.min()) < 0 or int(kept.max()) >= classes):
+        raise InputError(
+            f"targets must be class numbers in [0, {classes}) for an output of {classes} classes; "
+            f"got {int(kept.min())} to {int(kept.max())}"
+        )
+
+
+def _shape(value: Any) -> str:
+    return str(tuple(value.shape)) if isinstance(value, Tensor) else type(value).__name__

@@ -1,0 +1,144 @@
+"""One watched forward and backward pass: the model, the batch and the loss in; records and gradients out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
+
+from initlab.errors import InitlabError, InputError
+from initlab.inspection.backward import gradients
+from initlab.inspection.keeping import kept
+from initlab.inspection.outputs import loss_on, main_output, named_tensors
+from initlab.inspection.recorder import Record, Recorder
+
+Tensor = torch.Tensor
+
+
+@dataclass
+class Pass:
+    """What one pass saw."""
+
+    records: list[Record]
+    loss: float
+    loss_name: str
+    gradients: dict[str, Tensor | None] = field(repr=False)
+    output_path: str
+    output_shape: tuple[int, ...]
+    constant_loss: float | None
+    restored: tuple[str, ...]
+
+
+def run(
+    model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], targets: Any, loss: Any, batch: int | None
+) -> Pass:
+    """Forward under the recorder, the loss, and the backward pass; the model is left as it was.
+
+    Raises:
+        InputError: the forward pass or the loss raised, or the output cannot be used.
+    """
+    recorder = Recorder(model, batch)
+    recorder.watch(t for _, t in named_tensors((args, kwargs)))
+    with kept(model):
+        try:
+            output = _forward(model, args, kwargs, recorder)
+            path, tensor = main_output(output)
+            last = recorder.records[-1].kind if recorder.records else None
+            value, name = loss_on(output, targets, loss, _last_kind(tensor, last))
+            seen = Pass(
+                records=recorder.records,
+                loss=float(value.detach()),
+                loss_name=name,
+                gradients={},
+                output_path=path,
+                output_shape=tuple(tensor.shape),
+                constant_loss=constant_loss(targets, name),
+                restored=tuple(recorder.touched),
+            )
+            del output, tensor
+            seen.gradients = gradients(value, model)
+        finally:
+            _undo(model, recorder.touched)
+    return seen
+
+
+def _forward(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], recorder: Recorder) -> Any:
+    enter = register_module_forward_pre_hook(recorder.enter_module)
+    leave = register_module_forward_hook(recorder.leave_module)
+    try:
+        with recorder:
+            return model(*args, **kwargs)
+    except InitlabError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise InputError(_failure(model, args, kwargs, recorder, error)) from error
+    finally:
+        enter.remove()
+        leave.remove()
+
+
+def _failure(
+    model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], recorder: Recorder, error: BaseException
+) -> str:
+    name = recorder.stack[-1] if recorder.stack else ""
+    module = model.get_submodule(name)
+    shapes = ", ".join(f"{tuple(t.shape)} {t.device.type}" for _, t in named_tensors((args, kwargs)))
+    where = f"module {name!r}" if name else "the model itself"
+    said = " ".join(str(error).split())[:300]
+    kind = type(error).__name__
+    arrived = f" which got {recorder.arrived}" if recorder.arrived else ""
+    own = " ".join(f"{type(module).__name__}({module.extra_repr()})".split())[:120]
+    return f"the forward pass failed in {where} ({own}),{arrived} on inputs {shapes}: {kind}: {said}"
+
+
+def _undo(model: nn.Module, touched: dict[str, Tensor]) -> None:
+    parameters = dict(model.named_parameters())
+    with torch.no_grad():
+        for name, value in touched.items():
+            parameters[name].copy_(value)
+
+
+def _last_kind(output: Tensor, fallback: str | None) -> str | None:
+    node = output.grad_fn
+    return "log_softmax" if node is not None and "LogSoftmax" in type(node).__name__ else fallback
+
+
+def constant_loss(targets: Any, loss_name: str) -> float | None:
+    """Loss of the best prediction that does not look at its input; None for a loss that is not one of torch's own two.
+
+    Cross-entropy: the entropy of the class frequencies in the batch, at least that of one sample misplaced. Mean
+    squared error: the variance of the targets about their mean over the batch.
+    """
+    if "random targets" in loss_name:
+        return 0.5
+    if not isinstance(targets, Tensor) or targets.numel() == 0:
+        return None
+    kind = loss_name.lower().replace("_", "").replace("-", "")
+    if targets.is_floating_point() and ("mse" in kind or "squared" in kind):
+        spread = float((targets.double() - targets.double().mean(0, keepdim=True)).square().mean())
+        return spread if spread > 0 else None
+    if not targets.is_floating_point() and ("crossentropy" in kind or "nll" in kind or "loglikelihood" in kind):
+        _, counts = torch.unique(targets, return_counts=True)
+        share = counts.double() / counts.sum()
+        return max(float(-(share * share.log()).sum()), 0.1)
+    return None
+
+
+def names_of(records: list[Record]) -> list[str]:
+    """A name for each record: the module's where it is the module's only call, else with the function and a count."""
+    per_module = Counter(r.module for r in records)
+    bare = [r.module if per_module[r.module] == 1 and r.module else _joined(r) for r in records]
+    total, seen = Counter(bare), Counter[str]()
+    names = []
+    for name in bare:
+        seen[name] += 1
+        names.append(f"{name}#{seen[name]}" if total[name] > 1 else name)
+    return names
+
+
+def _joined(record: Record) -> str:
+    return f"{record.module}.{record.function}" if record.module else record.function

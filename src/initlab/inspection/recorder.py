@@ -1,0 +1,251 @@
+"""Watching one forward pass: every call that reads a parameter, every activation function, every normalization."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+from initlab.inspection.activations import NORMS, activation_of
+from initlab.inspection.moments import Moments, moments_of
+
+Tensor = torch.Tensor
+
+_CONVOLUTIONS = {f"conv{t}{d}d" for t in ("", "_transpose") for d in (1, 2, 3)} | {"conv1d", "conv2d", "conv3d"}
+_UNITS_FIRST = _CONVOLUTIONS | {"batch_norm", "group_norm", "instance_norm", "local_response_norm"}
+
+
+@dataclass
+class Record:
+    """One watched call. Filled in the forward pass, and its gradient numbers in the backward pass."""
+
+    index: int
+    module: str
+    function: str
+    kind: str
+    activation: bool
+    parameters: tuple[str, ...]
+    shape: tuple[int, ...]
+    axis: int
+    moments: Moments
+    input_mean: Tensor | None = None
+    input_row_share: float | None = None
+    input_second: float | None = None
+    grad_square: float | None = None
+    grad_unit_sum: Tensor | None = field(default=None, repr=False)
+    fed_by: str | None = None
+
+
+class TensorSet:
+    """Tensors known by identity, without keeping them alive, each with a note."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[weakref.ref[Tensor], Any]] = {}
+
+    def add(self, tensor: Tensor, note: Any = True) -> None:
+        self._known[id(tensor)] = (weakref.ref(tensor), note)
+
+    def get(self, tensor: Tensor) -> Any:
+        entry = self._known.get(id(tensor))
+        return entry[1] if entry is not None and entry[0]() is tensor else None
+
+
+class Recorder(TorchFunctionMode):
+    """Records the forward pass that runs inside `with Recorder(...)`.
+
+    A call is a layer when it reads data and a parameter (or something computed from parameters alone, such as a
+    normalised weight), wherever in the model's code it stands. Calls are named after the module that runs them; the
+    parameters tell which module that is when `forward` is called directly.
+    """
+
+    def __init__(self, model: nn.Module, batch: int | None) -> None:
+        super().__init__()
+        self.records: list[Record] = []
+        self.batch = batch
+        self.stack: list[str] = []
+        self.arrived = ""
+        self.touched: dict[str, Tensor] = {}
+        self.last: Record | None = None
+        self._names = {id(module): name for name, module in model.named_modules()}
+        self._parameters: dict[int, tuple[str, Tensor]] = {}
+        for name, parameter in model.named_parameters():
+            self._parameters.setdefault(id(parameter), (name, parameter))
+        self._data = TensorSet()
+        self._weights = TensorSet()
+        self._made_by = TensorSet()
+        self._means = TensorSet()
+
+    def watch(self, inputs: Iterable[Tensor]) -> None:
+        """Tell the recorder which tensors are data."""
+        for tensor in inputs:
+            self._data.add(tensor)
+
+    def enter_module(self, module: nn.Module, args: Any) -> None:
+        if id(module) in self._names:
+            self.stack.append(self._names[id(module)])
+            self.arrived = ", ".join(f"{tuple(t.shape)} {t.device.type}" for t in _tensors([args])[:4])
+
+    def leave_module(self, module: nn.Module, args: Any, output: Any) -> None:
+        if id(module) in self._names and self.stack:
+            self.stack.pop()
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        named = dict(kwargs or {})
+        self._guard(func, args, named)
+        output = func(*args, **named)
+        self._observe(func, args, named, output)
+        return output
+
+    def _guard(self, func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+        """Copy a parameter that the call is about to change in place, so that it can be put back."""
+        name = getattr(func, "__name__", "")
+        renorms = name.startswith("embedding") and (kwargs.get("max_norm") is not None or _number_at(args, 3))
+        inplace = (name.endswith("_") and not name.endswith("__")) or name == "__setitem__" or "out" in kwargs
+        if not renorms and not inplace:
+            return
+        for tensor in _tensors([*args, kwargs.get("out")]):
+            entry = self._parameters.get(id(tensor))
+            if entry is not None and entry[0] not in self.touched:
+                self.touched[entry[0]] = tensor.detach().clone()
+
+    def _observe(self, func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], output: Any) -> None:
+        tensors = _tensors([*args, *kwargs.values()])
+        if not tensors:
+            return
+        data = [t for t in tensors if self._data.get(t)]
+        names = self._parameter_names(tensors)
+        name = getattr(func, "__name__", "")
+        results = _tensors([output])
+        if data and ((name.endswith("_") and not name.endswith("__")) or name == "__setitem__"):
+            self._data.add(tensors[0])
+        if not data:
+            for result in results if names else ():
+                self._weights.add(result, names)
+            return
+        for result in results:
+            self._data.add(result)
+        floating = [r for r in results if r.is_floating_point() and r.ndim > 0]
+        if not floating or name.startswith("__get"):
+            return
+        kind = activation_of(name)
+        if name == "clamp" and kwargs.get("min", args[1] if len(args) > 1 else None) == 0 and "max" not in kwargs:
+            kind = "relu" if len(args) < 3 else None
+        if names or kind or name.rstrip("_") in NORMS:
+            self._record(kind or name.rstrip("_"), kind is not None and not names, names, data, floating[0])
+
+    def _record(self, kind: str, activation: bool, names: tuple[str, ...], data: list[Tensor], output: Tensor) -> None:
+        source = next((t for t in data if t.is_floating_point()), None)
+        axis = self._unit_axis(kind, output, source)
+        record = Record(
+            index=len(self.records),
+            module=self._module(names),
+            function=kind,
+            kind=kind,
+            activation=activation or (kind == "prelu"),
+            parameters=names,
+            shape=tuple(output.shape),
+            axis=axis,
+            moments=moments_of(output, kind, self.batch, axis),
+        )
+        if source is not None and names:
+            self._read_input(record, source, kind)
+        self.records.append(record)
+        self.last = record
+        if record.moments.unit_mean is not None or record.moments.row_share is not None:
+            self._means.add(output, (record.moments, axis))
+        self._made_by.add(output, record)
+        if output.requires_grad:
+            output.register_hook(_gradient_hook(record))
+
+    def _read_input(self, record: Record, source: Tensor, kind: str) -> None:
+        """What arrives at the layer: needed to tell a gradient that separates samples from one that only shifts all."""
+        maker = self._made_by.get(source)
+        record.fed_by = maker.kind if maker is not None else None
+        known = self._means.get(source)
+        if known is None:
+            axis = 1 if kind in _CONVOLUTIONS else -1
+            known = (moments_of(source, "", self.batch, axis), axis)
+        moments, _ = known
+        record.input_mean = moments.unit_mean
+        record.input_row_share = moments.row_share if moments.row_share is not None else moments.between
+        record.input_second = moments.second_moment
+
+    def _unit_axis(self, kind: str, output: Tensor, source: Tensor | None) -> int:
+        if kind in _UNITS_FIRST:
+            return min(1, output.ndim - 1)
+        if source is not None:
+            known = self._means.get(source)
+            if known is not None and source.shape == output.shape:
+                return int(known[1])
+        if kind in ACTIVATION_LIKE and self.last is not None and self.last.shape == tuple(output.shape):
+            return self.last.axis
+        return 1 if output.ndim >= 4 and kind in ACTIVATION_LIKE else output.ndim - 1
+
+    def _parameter_names(self, tensors: Iterable[Tensor]) -> tuple[str, ...]:
+        found: dict[str, None] = {}
+        for tensor in tensors:
+            entry = self._parameters.get(id(tensor))
+            if entry is not None:
+                found[entry[0]] = None
+            else:
+                for name in self._weights.get(tensor) or ():
+                    found[name] = None
+        return tuple(found)
+
+    def _module(self, names: tuple[str, ...]) -> str:
+        here = self.stack[-1] if self.stack else ""
+        if not names:
+            return here
+        owner = names[0].rpartition(".")[0]
+        return owner if owner.startswith(here) else here
+
+
+class _Activations:
+    def __contains__(self, kind: str) -> bool:
+        return activation_of(kind) is not None
+
+
+ACTIVATION_LIKE = _Activations()
+
+
+def _gradient_hook(record: Record) -> Callable[[Tensor], None]:
+    """A tensor hook that adds up the gradient's numbers; it holds the record, never the activation."""
+
+    def hook(gradient: Tensor) -> None:
+        g = gradient.detach()
+        if g.dtype not in (torch.float32, torch.float64):
+            g = g.float()
+        flat = g.reshape(-1)
+        square = float(torch.dot(flat, flat))
+        if square < 1e-28 * flat.numel() or not square < float("inf"):
+            square = float(flat.double().square().sum())
+        record.grad_square = square
+        if record.parameters and g.ndim >= 2:
+            others = [d for d in range(g.ndim) if d != record.axis % g.ndim]
+            record.grad_unit_sum = g.sum(others)
+
+    return hook
+
+
+def _number_at(args: Sequence[Any], position: int) -> bool:
+    return len(args) > position and isinstance(args[position], int | float) and not isinstance(args[position], bool)
+
+
+def _tensors(values: Iterable[Any]) -> list[Tensor]:
+    """Tensors in `values`, looking into lists, tuples and dicts."""
+    found: list[Tensor] = []
+    for value in values:
+        if isinstance(value, Tensor):
+            found.append(value)
+        elif isinstance(value, list | tuple):
+            found += _tensors(value)
+        elif isinstance(value, dict):
+            found += _tensors(value.values())
+    return found

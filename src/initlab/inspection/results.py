@@ -1,0 +1,208 @@
+"""What an inspection returns: findings, one record a layer, one a parameter, and the verdict, all frozen."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from initlab.errors import UntrainableError, unknown
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import plotly.graph_objects as go
+
+Severity: TypeAlias = Literal["error", "warning", "info"]
+Verdict: TypeAlias = Literal["healthy", "slow", "untrainable"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong, or worth knowing.
+
+    Attributes:
+        kind: vanishing, exploding, saturated, dead, symmetric, collapsed, unbalanced or non-finite.
+        severity: "error" (training is predicted to fail), "warning" (to be slow or unsteady), "info" (a symptom that
+            training is predicted to get over).
+        where: name of the layer or parameter where it starts.
+        evidence: the numbers.
+        advice: what to do, naming the scheme to use instead.
+    """
+
+    kind: str
+    severity: Severity
+    where: str
+    evidence: str
+    advice: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} at {self.where}: {self.evidence}. {self.advice}"
+
+
+@dataclass(frozen=True)
+class LayerStats:
+    """One operation of the forward pass: a layer with parameters, a normalization, or an activation function.
+
+    Shares are in [0, 1]; None where a number does not apply (no gradient arrived, a batch of one, …).
+
+    Attributes:
+        index: position in forward order.
+        name: module path, with the function's name where the module does more than one thing.
+        kind: the function that was called: linear, conv2d, relu, …
+        activation: whether it is an activation function (no parameters of its own).
+        parameters: names of the parameters it reads.
+        shape: shape of its output; the batch axis is `batch_axis`.
+        mean, std, second_moment: over every element of the output.
+        saturated: share of elements where the activation's slope is under 5% of its largest.
+        dead: share of units that are off for every sample (activations that have an off state).
+        between: between-sample variance over total second moment: 1 when inputs stay apart, 0 when they are one.
+        row_share: variance over samples and positions of each unit, over the total second moment.
+        edges, counts: histogram over a fixed-stride subsample of at most 65,536 elements.
+        grad_rms: root mean square of the loss gradient with respect to the output.
+        weight_rms, weight_grad_rms: of the layer's main weight.
+        update_ratio: rms of the first optimizer step over rms of the main weight.
+        duplicated: share of the main weight's units that equal another one in weights and in gradient.
+        nonfinite: NaN or infinite elements in the output.
+    """
+
+    index: int
+    name: str
+    kind: str
+    activation: bool
+    parameters: tuple[str, ...]
+    shape: tuple[int, ...]
+    batch_axis: int | None
+    mean: float
+    std: float
+    second_moment: float
+    saturated: float | None
+    dead: float | None
+    between: float | None
+    row_share: float | None
+    edges: tuple[float, ...] = field(repr=False)
+    counts: tuple[int, ...] = field(repr=False)
+    grad_rms: float | None
+    weight_rms: float | None
+    weight_grad_rms: float | None
+    update_ratio: float | None
+    duplicated: float | None
+    nonfinite: int
+
+
+@dataclass(frozen=True)
+class ParameterStats:
+    """One parameter: its values, its gradient, and what the first optimizer step does to it.
+
+    Attributes:
+        name: dotted name in `named_parameters()`.
+        shape: its shape.
+        layer: index into `layers` of its first use; None if the forward pass did not use it.
+        trainable: whether it requires a gradient.
+        rms: root mean square of the values.
+        grad_rms: of the gradient; None when no gradient arrived.
+        update_ratio: rms of the first step over `rms` (infinite for a parameter of zeros that moves).
+        pace: spectral size of the part of the first step that tells samples apart, over that of the weight: the
+            relative change a step makes in what the layer computes. None for vectors and unused parameters.
+        gain: predicted first-order decrease of the loss by that part of the step, over the loss.
+        duplicated: share of its units (rows) that equal another in weights and gradient.
+        distinct: number of distinct units.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    layer: int | None
+    trainable: bool
+    rms: float
+    grad_rms: float | None
+    update_ratio: float | None
+    pace: float | None
+    gain: float | None
+    duplicated: float | None
+    distinct: int | None
+    nonfinite: int
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What `initlab.inspect` found.
+
+    Attributes:
+        verdict: "healthy", "slow" or "untrainable": a prediction of how training with `optimizer` at `lr` goes.
+        findings: most severe first.
+        layers: one `LayerStats` an operation, in forward order.
+        parameters: one `ParameterStats` a parameter.
+        notes: what could not be judged, and what was assumed.
+        loss: the loss on the batch; None when it is not finite.
+        loss_name: the loss that was used, and whether it was guessed.
+        steps: predicted number of optimizer steps until the loss has visibly moved; infinite when it will not.
+    """
+
+    verdict: Verdict
+    findings: tuple[Finding, ...]
+    layers: tuple[LayerStats, ...]
+    parameters: tuple[ParameterStats, ...]
+    notes: tuple[str, ...]
+    model: str
+    loss: float | None
+    loss_name: str
+    optimizer: str
+    lr: float
+    batch_size: int | None
+    steps: float
+
+    def assert_healthy(self, *, allow_slow: bool = False) -> None:
+        """Raise `UntrainableError` with the findings unless the verdict is healthy: one line for a test suite.
+
+        Args:
+            allow_slow: let the verdict "slow" pass.
+
+        Raises:
+            UntrainableError: the verdict is "untrainable", or "slow" without `allow_slow`.
+        """
+        if self.verdict == "healthy" or (allow_slow and self.verdict == "slow"):
+            return
+        lines = [f"{self.model} is {self.verdict} ({self.optimizer}, lr {self.lr:g})"]
+        lines += [f"- {finding}" for finding in self.findings if finding.severity != "info"]
+        raise UntrainableError("\n".join(lines))
+
+    def to_frame(self) -> pd.DataFrame:
+        """The layers as a pandas DataFrame, one row a layer, without the histograms."""
+        import pandas as pd
+
+        from initlab.inspection.view import layer_record
+
+        return pd.DataFrame([layer_record(layer) for layer in self.layers])
+
+    def figure(self) -> go.Figure:
+        """Signal and gradient against depth on a log axis, as a plotly Figure."""
+        from initlab.inspection.view import profile_figure
+        from initlab.reporting import to_plotly
+
+        return to_plotly(profile_figure(self))
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the report: `.html` for people, `.json` for machines.
+
+        Raises:
+            InputError: another ending, or a path that cannot be written.
+        """
+        from initlab.inspection.view import page, record
+        from initlab.reporting import save_page, write_json
+
+        ending = Path(path).suffix.lower()
+        if ending in (".html", ".htm"):
+            return save_page(page(self), path)
+        if ending == ".json":
+            return write_json(record(self), path)
+        raise unknown("report ending", ending, [".html", ".json"], f"path {os.fspath(path)!r}")
+
+    def __repr__(self) -> str:
+        from initlab.inspection.view import text
+
+        return text(self)
+
+    def _repr_html_(self) -> str:
+        from initlab.inspection.view import html
+
+        return html(self)

@@ -1,0 +1,216 @@
+"""What of an inspection to show: the page, the terminal text, the JSON record; in the primitives of `reporting`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from initlab.inspection.results import Finding, Inspection, LayerStats
+from initlab.reporting import (
+    Block,
+    Callout,
+    Column,
+    HistogramGrid,
+    LineFigure,
+    Page,
+    Panel,
+    Section,
+    Series,
+    Table,
+    Text,
+    block_html,
+    clean,
+    format_number,
+    table_text,
+)
+from initlab.reporting.blocks import Level, Tone
+
+MAX_TEXT_ROWS = 40
+MAX_PANELS = 120
+MAX_POINTS = 2_000
+LEVELS: dict[str, Level] = {"error": "error", "warning": "warning", "info": "info"}
+VERDICTS: dict[str, tuple[Level, str]] = {
+    "healthy": ("good", "healthy: training is predicted to get going at once"),
+    "slow": ("warning", "slow: training is predicted to start late or unsteadily"),
+    "untrainable": ("error", "untrainable: training is predicted not to get anywhere"),
+}
+_FIELDS = ("index", "name", "kind", "activation", "parameters", "shape", "mean", "std", "second_moment", "saturated",
+           "dead", "between", "row_share", "grad_rms", "weight_rms", "weight_grad_rms", "update_ratio", "duplicated",
+           "nonfinite")  # fmt: skip
+
+
+def layer_record(layer: LayerStats) -> dict[str, Any]:
+    """One row of the frame."""
+    return {name: getattr(layer, name) for name in _FIELDS}
+
+
+def record(inspection: Inspection) -> dict[str, Any]:
+    """The whole inspection as plain data, histograms included."""
+    return asdict(inspection)
+
+
+def page(inspection: Inspection) -> Page:
+    """The report: findings first, then histograms layer by layer, profiles against depth, and the table."""
+    level, words = VERDICTS[inspection.verdict]
+    findings = [Callout(level, words, _lead(inspection)), *map(_callout, inspection.findings)]
+    sections = [Section("Findings", findings)]
+    if inspection.notes:
+        sections.append(Section("Notes", [Text("\n\n".join(inspection.notes))]))
+    if inspection.layers:
+        signal, gradient, shares = profile_figure(inspection), gradient_figure(inspection), share_figure(inspection)
+        sections += [
+            Section("What each layer puts out", [histograms(inspection)]),
+            Section("Signal and gradient against depth", [signal, gradient, shares]),
+            Section("Layers", [layer_table(inspection)]),
+        ]
+    facts = [("model", inspection.model), ("optimizer", f"{inspection.optimizer}, lr {inspection.lr:g}")]
+    facts += [("loss", f"{_number(inspection.loss)} ({inspection.loss_name})"), ("layers", str(len(inspection.layers)))]
+    facts += [("batch", str(inspection.batch_size))]
+    return Page(f"Inspection of {clean(inspection.model)}", _lead(inspection), sections, facts)
+
+
+def profile_figure(inspection: Inspection) -> LineFigure:
+    """Root mean square of what each layer puts out, and of the gradient there, against depth."""
+    layers = _spread(inspection.layers)
+    return LineFigure(
+        "Signal by layer", "layer", "root mean square",
+        [_line("signal", layers, [x.second_moment**0.5 for x in layers]),
+         _line("gradient of the loss", layers, [x.grad_rms for x in layers])],
+        log_y=True, markers=len(layers) <= 60,
+        note="Level lines are what an initialization aims for; a straight slope is a factor a layer.",
+    )  # fmt: skip
+
+
+def gradient_figure(inspection: Inspection) -> LineFigure:
+    """Gradient of each weight, and what the first step does to it."""
+    layers = _spread(tuple(x for x in inspection.layers if x.weight_rms is not None))
+    return LineFigure(
+        "Weights by layer", "layer", "root mean square, or ratio",
+        [_line("weight", layers, [x.weight_rms for x in layers]),
+         _line("gradient of the weight", layers, [x.weight_grad_rms for x in layers]),
+         _line("first step over weight", layers, [x.update_ratio for x in layers])],
+        log_y=True, markers=len(layers) <= 60,
+    )  # fmt: skip
+
+
+def share_figure(inspection: Inspection) -> LineFigure:
+    """Share of the second moment that differs between samples."""
+    layers = _spread(inspection.layers)
+    return LineFigure(
+        "How far apart inputs stay", "layer", "between-sample share of the second moment",
+        [_line("between samples", layers, [x.between for x in layers])],
+        log_y=True, markers=len(layers) <= 60, note="1: inputs stay apart. Towards 0: they become one.",
+    )  # fmt: skip
+
+
+def histograms(inspection: Inspection) -> HistogramGrid:
+    """One small histogram a layer; at most `MAX_PANELS`, those that findings name among them."""
+    named = {f.where: f.severity for f in inspection.findings}
+    layers = _spread(inspection.layers, MAX_PANELS, {x.index for x in inspection.layers if x.name in named})
+    note = (
+        "" if len(layers) == len(inspection.layers) else f"{len(layers)} of {len(inspection.layers)} layers are shown."
+    )
+    return HistogramGrid("Activations", [_panel(x, named.get(x.name)) for x in layers], note=note)
+
+
+def layer_table(inspection: Inspection) -> Table:
+    """One row a layer."""
+    columns = (
+        Column("layer", kind="code", keep=9), Column("function", kind="code", keep=3),
+        Column("mean", "right", "number", 4), Column("std", "right", "number", 8),
+        Column("between", "right", "number", 7), Column("saturated", "right", "number", 5),
+        Column("dead", "right", "number", 5), Column("gradient", "right", "number", 8),
+        Column("weight", "right", "number", 2), Column("weight gradient", "right", "number", 2),
+        Column("step/weight", "right", "number", 6), Column("duplicated", "right", "number", 1),
+    )  # fmt: skip
+    return Table("Layers", columns, [_row(x) for x in inspection.layers])
+
+
+def text(inspection: Inspection) -> str:
+    """For a terminal of 80 columns: verdict, findings, notes, then the table with its middle left out."""
+    lines = [f"{clean(inspection.model)}: {inspection.verdict}. {_lead(inspection)}", ""]
+    for finding in inspection.findings:
+        lines += [*_wrapped(f"{_MARKS[finding.severity]} {_sentence(finding)}", "  "), ""]
+    lines += [line for note in inspection.notes for line in _wrapped(f"note: {clean(note)}", "  ")]
+    if not inspection.layers:
+        return "\n".join(lines).rstrip()
+    kept = inspection.layers
+    left_out = max(0, len(kept) - MAX_TEXT_ROWS)
+    if left_out:
+        kept = kept[: MAX_TEXT_ROWS // 2] + kept[-MAX_TEXT_ROWS // 2 :]
+    rows: list[tuple[Any, ...]] = [_row(x) for x in kept]
+    table = layer_table(inspection)
+    if left_out:
+        rows.insert(MAX_TEXT_ROWS // 2, (f"… {left_out} layers", *[""] * (len(table.columns) - 1)))
+    return "\n".join(lines) + "\n" + table_text(Table("", table.columns, rows), 80)
+
+
+def html(inspection: Inspection) -> str:
+    """For a notebook: callouts and the table, escaped."""
+    level, words = VERDICTS[inspection.verdict]
+    blocks: list[Block] = [Callout(level, words, _lead(inspection)), *map(_callout, inspection.findings)]
+    if inspection.layers:
+        blocks.append(layer_table(inspection))
+    return "".join(block_html(block) for block in blocks)
+
+
+_MARKS = {"error": "✗", "warning": "!", "info": "·"}
+
+
+def _lead(inspection: Inspection) -> str:
+    steps = inspection.steps
+    when = "never" if steps == float("inf") else "at once" if steps < 50 else f"after about {steps:,.0f} steps"
+    loss = "not finite" if inspection.loss is None else format_number(inspection.loss)
+    return f"First loss {loss}; with {inspection.optimizer} at lr {inspection.lr:g} it should start to move {when}."
+
+
+def _callout(finding: Finding) -> Callout:
+    title = f"{finding.kind} at {clean(finding.where)}"
+    return Callout(LEVELS[finding.severity], title, f"{clean(finding.evidence, 600)}. {clean(finding.advice, 600)}.")
+
+
+def _sentence(finding: Finding) -> str:
+    return clean(f"{finding.kind} at {clean(finding.where)}: {finding.evidence}. {finding.advice}.", 1200)
+
+
+def _wrapped(line: str, indent: str) -> list[str]:
+    import textwrap
+
+    return textwrap.wrap(line, 80, subsequent_indent=indent, break_long_words=True, break_on_hyphens=False)
+
+
+def _line(name: str, layers: tuple[LayerStats, ...], values: list[float | None]) -> Series:
+    labels = [clean(x.name) for x in layers]
+    return Series(name, [x.index for x in layers], values, labels=labels)
+
+
+def _panel(layer: LayerStats, severity: str | None) -> Panel:
+    tone: Tone = "error" if severity == "error" else "warning" if severity == "warning" else "neutral"
+    note = f"{layer.kind}, std {_number(layer.std)}"
+    return Panel(clean(layer.name), layer.edges, layer.counts, note, tone)
+
+
+def _row(layer: LayerStats) -> tuple[Any, ...]:
+    numbers = (layer.mean, layer.std, layer.between, layer.saturated, layer.dead, layer.grad_rms, layer.weight_rms,
+               layer.weight_grad_rms, layer.update_ratio, layer.duplicated)  # fmt: skip
+    return (layer.name, layer.kind, *map(_short, numbers))
+
+
+def _short(value: float | None) -> str:
+    return "" if value is None else format_number(float(value), 3)
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else format_number(value)
+
+
+def _spread(
+    layers: tuple[LayerStats, ...], limit: int = MAX_POINTS, always: set[int] | None = None
+) -> tuple[LayerStats, ...]:
+    """At most about `limit` layers, evenly spaced, with those in `always` among them."""
+    if len(layers) <= limit:
+        return layers
+    even = {round(i * (len(layers) - 1) / (limit - 1)) for i in range(limit)}
+    wanted = sorted(always or ())[: limit // 4]
+    chosen = sorted(even | set(wanted))
+    return tuple(layers[i] for i in chosen if i < len(layers))
