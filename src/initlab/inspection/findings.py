@@ -10,6 +10,7 @@ from initlab.inspection.evidence import Evidence
 from initlab.inspection.results import Finding, LayerStats, Severity
 from initlab.inspection.verdict import (
     EXCESS_LOST,
+    EXCESS_SEEN,
     EXCESS_STEPS,
     MERGED,
     NEVER_STEPS,
@@ -47,8 +48,8 @@ def non_finite(e: Evidence) -> Finding | None:
                        "Check the output's range against the loss (log of 0, division by 0)")  # fmt: skip
     for p in reversed(e.parameters):
         if p.grad_rms is not None and not math.isfinite(p.grad_rms):
-            return Finding("non-finite", "error", p.name, "its gradient is NaN or infinite while the loss is finite",
-                           "Look for a square root, norm or division at 0, or for overflow in half precision")  # fmt: skip
+            return Finding("non-finite", "error", p.name, "its gradient is NaN or infinite, the loss is finite",
+                           "Look for a square root, norm or division at 0, or overflow in half precision")  # fmt: skip
     return None
 
 
@@ -111,9 +112,7 @@ def saturated(e: Evidence) -> Finding | None:
         return None
     worst = max(flat, key=lambda x: x.saturated or 0.0)
     severity: Severity = "warning" if (worst.saturated or 0.0) > 0.9 else "info"
-    evidence = (
-        f"{flat[0].saturated:.0%} of its outputs are where the slope of {flat[0].kind} is under 5% of its largest"
-    )
+    evidence = f"{flat[0].saturated:.0%} of its outputs are where {flat[0].kind} has under 5% of its largest slope"
     if worst is not flat[0]:
         evidence += f"; {worst.saturated:.0%} at {worst.name}"
     return Finding("saturated", severity, flat[0].name, evidence, e.advice(flat[0].kind))
@@ -128,7 +127,7 @@ def vanishing(e: Evidence) -> Finding | None:
     where, first, last = _fading(e)
     if severity == "info" and not (last > 0 and first < 1e-4 * last and e.fraction_stuck() > 0.3):
         return None
-    predicted = "never" if math.isinf(steps) else f"after about {steps:,.0f} steps"
+    predicted = "never" if steps > 1e7 else f"after about {steps:,.0f} steps"
     evidence = f"the loss is predicted to move {predicted} ({e.step.name}, lr {e.step.lr:g}); "
     evidence += f"gradient rms falls from {last:.1e} at the output to {first:.1e} at the input"
     if outlook.pace == 0 and e.matrices:
@@ -142,13 +141,11 @@ def exploding(e: Evidence) -> Finding | None:
     limit = OVERSHOOT["sign" if e.step.sign_like else "sgd"]
     excess = outlook.excess or 0.0
     lost = outlook.gain > limit or excess > EXCESS_LOST
-    if not lost and outlook.excess_steps <= EXCESS_STEPS:
+    if not lost and (outlook.excess_steps <= EXCESS_STEPS or excess < EXCESS_SEEN):
         return None
     parts = []
     if outlook.gain > limit:
-        parts.append(
-            f"the first step is predicted to lower the loss by {outlook.gain:.2g} times the loss: it overshoots"
-        )
+        parts.append(f"the first step overshoots: to first order it lowers the loss by {outlook.gain:.2g} times itself")
     if excess > 1.5:
         parts.append(f"the first loss is {excess:.3g} times that of the best constant prediction")
     grown = _largest(e)

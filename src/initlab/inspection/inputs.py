@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from initlab.errors import InputError, finite_number, unknown
 from initlab.inspection.outputs import named_tensors
@@ -55,13 +56,13 @@ def model_of(model: Any) -> nn.Module:
     if not isinstance(model, nn.Module):
         raise InputError(f"model must be a torch.nn.Module; got {type(model).__name__}")
     inner = getattr(model, "_orig_mod", None)
-    model = inner if isinstance(inner, nn.Module) else model
-    for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
-        if isinstance(tensor, nn.parameter.UninitializedTensorMixin):
+    whole: nn.Module = inner if isinstance(inner, nn.Module) else model
+    for name, tensor in [*whole.named_parameters(), *whole.named_buffers()]:
+        if isinstance(tensor, UninitializedParameter | UninitializedBuffer):
             raise InputError(f"{name!r} has no shape yet (lazy module); run one forward pass before inspecting")
         if tensor.is_meta:
             raise InputError(f"{name!r} is on the meta device and has no values; materialise the model with to_empty")
-    return model
+    return whole
 
 
 def call_arguments(inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -71,6 +72,7 @@ def call_arguments(inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
         InputError: nothing in `inputs` is a tensor, a batch is empty, or a value is NaN or infinite.
     """
     ready = _tensors_of(inputs)
+    args: tuple[Any, ...]
     if isinstance(ready, Mapping):
         args, kwargs = (), dict(ready)
     elif isinstance(ready, list | tuple) and not hasattr(ready, "_fields"):

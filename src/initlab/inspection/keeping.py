@@ -70,7 +70,8 @@ def _refill(registry: dict, old: dict) -> None:  # type: ignore[type-arg]  # Mod
 @contextlib.contextmanager
 def _random_states() -> Iterator[None]:
     python, numeric = random.getstate(), np.random.get_state()
-    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
+    in_use = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
+    devices = list(range(torch.cuda.device_count())) if in_use else []
     try:
         with torch.random.fork_rng(devices):
             torch.manual_seed(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -148,7 +149,7 @@ def _std(flat: Tensor, mean: float, second: float) -> float:
     if variance < 1e-3 * second:
         deviation = flat - mean
         variance = float(torch.dot(deviation, deviation)) / flat.numel()
-    return max(0.0, variance) ** 0.5
+    return math.sqrt(max(0.0, variance))
 
 
 def _saturated(y: Tensor, kind: str, count: int) -> float | None:

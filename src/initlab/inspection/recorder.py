@@ -162,7 +162,7 @@ class Recorder(TorchFunctionMode):
             self._means.add(output, (record.moments, axis))
         self._made_by.add(output, record)
         if output.requires_grad:
-            output.register_hook(_gradient_hook(record))
+            output.register_hook(_gradient_hook(record))  # type: ignore[no-untyped-call]  # torch leaves it so
 
     def _read_input(self, record: Record, source: Tensor, kind: str) -> None:
         """What arrives at the layer: needed to tell a gradient that separates samples from one that only shifts all."""

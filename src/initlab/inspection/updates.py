@@ -41,20 +41,8 @@ def parameter_stats(
     rms = _rms(w)
     bad = 0 if math.isfinite(rms) else int((~torch.isfinite(w)).sum())
     if gradient is None:
-        return ParameterStats(
-            name,
-            tuple(parameter.shape),
-            _index(record),
-            parameter.requires_grad,
-            rms,
-            None,
-            None,
-            None,
-            None,
-            None,
-            None,
-            bad,
-        )
+        shape, none = tuple(parameter.shape), (None,) * 6
+        return ParameterStats(name, shape, _index(record), parameter.requires_grad, rms, *none, nonfinite=bad)
     g = _wide(gradient.to_dense() if gradient.is_sparse else gradient)
     grad_rms = _rms(g)
     first = first_step(g, grad_rms, step)

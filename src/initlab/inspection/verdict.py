@@ -16,6 +16,7 @@ READOUT_LOST = 1e-11  # between-sample share at the last layer that single preci
 READOUT_FAINT = 3e-8  # share that an optimizer needs hundreds of steps to make out
 OVERSHOOT = {"sgd": 1.0, "sign": 3.0}  # predicted first decrease of the loss over the loss: beyond it, divergence
 EXCESS_LOST = 1e4  # first loss over the best constant prediction's: too far to come back in a short training
+EXCESS_SEEN = 2.0  # excess that is no longer the ordinary spread of first outputs
 EXCESS_STEPS = 130.0  # steps to bring that excess down, from which a start counts as slow
 MERGED = 0.1  # share of a layer's units that are distinct, under which it counts as symmetric
 

@@ -107,9 +107,7 @@ def histograms(inspection: Inspection) -> HistogramGrid:
     """One small histogram a layer; at most `MAX_PANELS`, those that findings name among them."""
     named = {f.where: f.severity for f in inspection.findings}
     layers = _spread(inspection.layers, MAX_PANELS, {x.index for x in inspection.layers if x.name in named})
-    note = (
-        "" if len(layers) == len(inspection.layers) else f"{len(layers)} of {len(inspection.layers)} layers are shown."
-    )
+    note = "" if len(layers) == len(inspection.layers) else f"{len(layers)} of {len(inspection.layers)} shown."
     return HistogramGrid("Activations", [_panel(x, named.get(x.name)) for x in layers], note=note)
 
 
@@ -159,7 +157,7 @@ _MARKS = {"error": "✗", "warning": "!", "info": "·"}
 
 def _lead(inspection: Inspection) -> str:
     steps = inspection.steps
-    when = "never" if steps == float("inf") else "at once" if steps < 50 else f"after about {steps:,.0f} steps"
+    when = "never" if steps > 1e7 else "at once" if steps < 50 else f"after about {steps:,.0f} steps"
     loss = "not finite" if inspection.loss is None else format_number(inspection.loss)
     return f"First loss {loss}; with {inspection.optimizer} at lr {inspection.lr:g} it should start to move {when}."
 
