@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -84,7 +83,7 @@ class Task:
             raise InputError(f"dtype must be torch.float32 or torch.float64; got {self.dtype}")
         if not callable(self.loss) and self.loss != "auto":
             raise InputError(f"loss must be 'auto' or a callable (output, target) -> scalar; got {self.loss!r}")
-        object.__setattr__(self, "options", MappingProxyType(optimizer_options(self.optimizer, self.options)))
+        object.__setattr__(self, "options", optimizer_options(self.optimizer, self.options))
         for name in ("train", "test", "valid"):
             _check_pair(name, getattr(self, name))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -78,16 +79,21 @@ def make_model(task: Task, spec: RunSpec) -> nn.Module:
 
     Both derive from (root_seed, seed of the run), so that schemes are paired over seeds.
     """
-    from initlab.planning import init_
-
     with forked_rng(derive_seed(task.root_seed, "build", spec.seed)):
         model = task.build()
     if not isinstance(model, nn.Module):
         raise InputError(f"build must return an nn.Module; got {type(model).__name__}")
     model = model.to(dtype=task.dtype, device=task.device)
     if spec.policy is not None:
+        from initlab.planning import init_
+
         init_(model, spec.policy, seed=derive_seed(task.root_seed, "weights", spec.seed))
     return model.train()
+
+
+def make_models(task: Task, specs: Sequence[RunSpec]) -> list[nn.Module]:
+    """The models of `specs` at step 0."""
+    return [make_model(task, spec) for spec in specs]
 
 
 def loss_of(task: Task, targets: torch.Tensor) -> Loss:
@@ -139,21 +145,55 @@ def slices(source: Source, batch: int, device: str) -> Iterator[tuple[torch.Tens
         yield source.gather(torch.arange(start, min(start + batch, len(source)), device=device))
 
 
+class Tally:
+    """Adds up loss and accuracy of K runs over the batches of an evaluation.
+
+    Args:
+        task: names the loss.
+        runs: K.
+    """
+
+    def __init__(self, task: Task, runs: int) -> None:
+        self.task = task
+        self.loss = [0.0] * runs
+        self.right = [0.0] * runs
+        self.samples = 0
+        self.answers = 0
+
+    def add(self, measured: Sequence[Measured], targets: torch.Tensor) -> None:
+        """One batch: what `batch_score` gave for each run, on targets that are the same for all."""
+        self.samples += len(targets)
+        if measured and measured[0][1] is not None:
+            self.answers += targets.numel()
+        for run, (loss, hits) in enumerate(measured):
+            self.loss[run] += float(loss) * len(targets)
+            self.right[run] += 0.0 if hits is None else float(hits)
+
+    def scores(self) -> list[Score]:
+        """(mean loss, accuracy or None) of each run."""
+        answers = self.answers
+        return [
+            (loss / self.samples, right / answers if answers else None)
+            for loss, right in zip(self.loss, self.right, strict=True)
+        ]
+
+
+def lost_score(source: Source) -> Score:
+    """What a run that diverged scores: nan, and nan or None for the accuracy."""
+    targets = source.gather(torch.zeros(1, dtype=torch.int64))[1]
+    return math.nan, None if targets.is_floating_point() else math.nan
+
+
 def evaluate_model(task: Task, model: nn.Module, source: Source) -> Score:
     """(mean loss, accuracy or None) of a model over `source`, in evaluation mode; the mode is put back."""
     was = [(module, module.training) for module in model.modules()]
     model.eval()
-    total, right, seen, positions = 0.0, 0.0, 0, 0
-    counted = False
+    tally = Tally(task, 1)
     try:
         with torch.no_grad():
             for x, y in slices(source, task.eval_batch, task.device):
-                loss, hits = batch_score(task, model(x), y)
-                total += float(loss) * len(x)
-                seen += len(x)
-                if hits is not None:
-                    counted, right, positions = True, right + float(hits), positions + y.numel()
+                tally.add([batch_score(task, model(x), y)], y)
     finally:
         for module, mode in was:
             module.training = mode
-    return total / seen, right / positions if counted else None
+    return tally.scores()[0]

@@ -20,7 +20,8 @@ from initlab.comparison.engines.runs import (
     forked_rng,
     forward_seed,
     loss_of,
-    make_model,
+    lost_score,
+    make_models,
     make_optimizer,
     rng_state,
     scalar,
@@ -50,18 +51,23 @@ class SequentialEngine:
     name = "sequential"
 
     def open(self, task: Task, specs: Sequence[RunSpec]) -> SequentialSession:
-        return SequentialSession(task, specs)
+        return self.begin(task, specs, make_models(task, specs))
+
+    def begin(self, task: Task, specs: Sequence[RunSpec], models: Sequence[nn.Module]) -> SequentialSession:
+        """`open`, with the models already made."""
+        session = SequentialSession(task)
+        session.take(specs, models)
+        return session
 
 
 class SequentialSession:
     """Runs that are trained one after another."""
 
-    def __init__(self, task: Task, specs: Sequence[RunSpec]) -> None:
+    def __init__(self, task: Task) -> None:
         self.task = task
         self.train = source_of(task.train, task)
         self._sources: dict[str, Source] = {}
         self._runs: dict[str, _Run] = {}
-        self.add(specs)
 
     @property
     def live(self) -> tuple[str, ...]:
@@ -72,9 +78,12 @@ class SequentialSession:
         return "sequential: one run after another"
 
     def add(self, specs: Sequence[RunSpec]) -> None:
+        self.take(specs, make_models(self.task, specs))
+
+    def take(self, specs: Sequence[RunSpec], models: Sequence[nn.Module]) -> None:
+        """`add`, with the models already made."""
         unique_keys(specs, tuple(self._runs))
-        for spec in specs:
-            model = make_model(self.task, spec)
+        for spec, model in zip(specs, models, strict=True):
             trained = [p for p in model.parameters() if p.requires_grad]
             seed = order_seed(self.task, spec)
             self._runs[spec.key] = _Run(
@@ -113,7 +122,7 @@ class SequentialSession:
         if run.optimizer is not None:
             run.optimizer.zero_grad(set_to_none=True)
         loss = scalar(loss_of(self.task, y)(run.model(x), y))
-        value = float(loss)
+        value = loss.item()
         run.losses.append(value)
         if not math.isfinite(value):
             run.diverged = True
@@ -129,8 +138,7 @@ class SequentialSession:
         return {key: self._score(run, self._sources[which]) for key, run in self._runs.items()}
 
     def _score(self, run: _Run, source: Source) -> Score:
-        with forked_rng(forward_seed(self.task, run.spec), self.task.device):
-            loss, accuracy = evaluate_model(self.task, run.model, source)
         if run.diverged:
-            return math.nan, None if accuracy is None else math.nan
-        return loss, accuracy
+            return lost_score(source)
+        with forked_rng(forward_seed(self.task, run.spec), self.task.device):
+            return evaluate_model(self.task, run.model, source)

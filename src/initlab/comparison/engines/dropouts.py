@@ -1,0 +1,87 @@
+"""Dropout whose masks are made outside: so that each of K stacked runs drops what it would drop alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch.overrides import TorchFunctionMode
+
+
+@dataclass(frozen=True)
+class Dropout:
+    """One call of dropout in a forward pass: the shape of its noise, for one run, and the probability of a zero."""
+
+    shape: tuple[int, ...]
+    p: float
+
+
+def _each_value(shape: torch.Size) -> tuple[int, ...]:
+    return tuple(shape)
+
+
+def _each_channel(shape: torch.Size) -> tuple[int, ...]:
+    return (*shape[:2], *[1] * (len(shape) - 2))
+
+
+# The functions that drop, and the shape of the noise they draw for an input of a shape.
+_DROPPING: dict[Any, Callable[[torch.Size], tuple[int, ...]]] = {
+    F.dropout: _each_value,
+    torch.dropout: _each_value,
+    F.dropout2d: _each_channel,
+    F.dropout3d: _each_channel,
+}
+
+
+class Recording(TorchFunctionMode):
+    """Lists the dropout calls made inside, and lets every value through."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[Dropout] = []
+
+    def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func not in _DROPPING:
+            return func(*args, **kwargs)
+        value, p, training = _arguments(*args, **kwargs)
+        if training and p:
+            self.calls.append(Dropout(_DROPPING[func](value.shape), float(p)))
+        return value.clone()
+
+
+class Replaying(TorchFunctionMode):
+    """Multiplies by the masks given, one for each dropout call made inside."""
+
+    def __init__(self, masks: Sequence[torch.Tensor]) -> None:
+        super().__init__()
+        self.masks = iter(masks)
+
+    def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func not in _DROPPING:
+            return func(*args, **kwargs)
+        value, p, training = _arguments(*args, **kwargs)
+        return value * next(self.masks) if training and p else value
+
+
+def _arguments(
+    value: torch.Tensor, p: float = 0.5, training: bool = True, inplace: bool = False, train: bool | None = None
+) -> tuple[torch.Tensor, float, bool]:
+    """The arguments of `F.dropout` and of `torch.dropout`, which calls its flag `train`."""
+    return value, p, training if train is None else train
+
+
+def masks(calls: Sequence[Dropout], generators: Sequence[torch.Generator], like: torch.Tensor) -> list[torch.Tensor]:
+    """For each call a mask (K, ...) of zeros and 1 / (1 - p), each run's drawn from its generator as torch draws it."""
+    made = [torch.empty(len(generators), *call.shape, dtype=like.dtype, device=like.device) for call in calls]
+    for run, generator in enumerate(generators):
+        for call, mask in zip(calls, made, strict=True):
+            mask[run].bernoulli_(1 - call.p, generator=generator)
+    for call, mask in zip(calls, made, strict=True):
+        if call.p < 1:
+            mask.div_(1 - call.p)
+    return made
