@@ -1,4 +1,4 @@
-"""Functions found in a recording: elementwise ones as callables for theory, and regions without weights run again on noise."""
+"""Functions found in a recording: elementwise ones as callables for theory, regions without weights run on noise."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from initlab.graph.signals import Flow, Signal
 
 _LARGEST = 1 << 22  # elements of a region's root beyond which it is not run again
-_ENOUGH = 1 << 16  # numbers behind a measured moment: its error is then about 1%
+_ENOUGH = 1 << 18  # numbers behind a measured moment: its error is then below 1%
 _RANDOM = frozenset({"dropout", "rand_like", "randn_like", "bernoulli", "rrelu", "multinomial", "normal", "uniform"})
 
 
@@ -57,10 +57,14 @@ def scalar_function(flow: Flow, signal: Signal) -> Callable[[Any], Any]:
 
 
 def _scalar(
-    values: dict[int, torch.Tensor], heads: dict[int, int], constants: dict[int, torch.Tensor], value: int, dtype: torch.dtype
+    values: dict[int, torch.Tensor],
+    heads: dict[int, int],
+    constants: dict[int, torch.Tensor],
+    value: int,
+    dtype: torch.dtype,
 ) -> torch.Tensor:
     if value in constants:
-        constant = constants[value].reshape(())
+        constant = constants[value].reshape(-1)[0]
         return constant.to(dtype) if constant.is_floating_point() else constant
     return values[heads.get(value, value)]
 
@@ -70,14 +74,24 @@ def _constants(flow: Flow, operations: list[Operation]) -> dict[int, torch.Tenso
     for op in operations:
         for value in op.inputs:
             tensor = flow.value(value).tensor
+            if tensor is None and value in flow.views:
+                tensor = torch.full(flow.value(value).shape, _START.get(op.kind, 1.0))
             if tensor is not None:
                 found[value] = tensor
     return found
 
 
-def _call(op: Operation, read: Callable[[int], torch.Tensor]) -> torch.Tensor:
+_START = {
+    "add": 0.0,
+    "sub": 0.0,
+    "prelu": 0.25,
+}  # what a parameter in a function is taken to be: a shift, a slope, a scale
+
+
+def _call(op: Operation, read: Callable[[int], torch.Tensor]) -> Any:
     assert op.function is not None
-    args, kwargs = _filled(op.args, read), _filled(op.kwargs, read)
+    args: tuple[Any, ...] = _filled(op.args, read)
+    kwargs: dict[str, Any] = _filled(op.kwargs, read)
     if in_place(op.function) or kwargs.get("inplace"):
         args = (args[0].clone(), *args[1:]) if args else args
     if op.kind in _DTYPES:
@@ -102,7 +116,7 @@ def _filled(item: Any, read: Callable[[int], torch.Tensor]) -> Any:
 
 
 def function_moments(flow: Flow, signal: Signal) -> Moments | None:
-    """E[φ] and E[φ²] of a signal's elementwise function on its root, taken as Gaussian; None when it is no scalar function."""
+    """E[φ] and E[φ²] of a signal's elementwise function on its Gaussian root; None when it is no scalar function."""
     root = flow.signals[signal.root]
     key = _key(flow, signal, root.center, root.spread)
     if key not in flow.cache:
@@ -117,7 +131,7 @@ def _moments(function: Callable[[Any], Any], center: float, spread: float) -> Mo
             found = moments(lambda z: function(center + spread * z))
     except (InputError, RuntimeError, ValueError, TypeError):
         return None
-    return Moments(found.mean, found.second) if math.isfinite(found.second) else None
+    return Moments(float(found.mean), float(found.second)) if math.isfinite(found.second) else None
 
 
 def _key(flow: Flow, signal: Signal, center: float, spread: float) -> tuple[Any, ...]:
@@ -128,7 +142,9 @@ def _key(flow: Flow, signal: Signal, center: float, spread: float) -> tuple[Any,
     def word(value: int) -> str:
         head = flow.signals[value].head if value in flow.signals else value
         tensor = flow.value(value).tensor
-        return f"#{places[head]}" if head in places else f"={None if tensor is None else tensor.reshape(-1)[:1].tolist()}"
+        return (
+            f"#{places[head]}" if head in places else f"={None if tensor is None else tensor.reshape(-1)[:1].tolist()}"
+        )
 
     for place, index in enumerate(signal.ops):
         op = flow.graph.operations[index]
@@ -138,6 +154,17 @@ def _key(flow: Flow, signal: Signal, center: float, spread: float) -> tuple[Any,
 
 
 # -- names --
+
+_AFFINE = frozenset({"add", "sub", "rsub", "mul", "div", "neg", "positive"})
+
+
+def affine(operations: list[Operation]) -> bool:
+    """Whether the operations only scale and shift one signal by numbers."""
+    return all(
+        op.kind in _DTYPES or (op.kind in _AFFINE and sum(isinstance(arg, Ref) for arg in op.args) <= 1)
+        for op in operations
+    )
+
 
 _PLAIN = {"hardtanh": "hardtanh", "square": "square", "atan": "arctan"}
 
@@ -150,13 +177,15 @@ def name_of(operations: list[Operation]) -> str:
 
 def known_name(function: Callable[[Any], Any]) -> str | None:
     """The usual name of a function written out by hand, found by its values; None when it is none of the known ones."""
-    points = torch.linspace(-4.0, 4.0, 41, dtype=torch.float64) + 0.0137
+    points = torch.linspace(-8.0, 8.0, 81, dtype=torch.float64) + 0.0137
     try:
         values = function(points).numpy()
     except (RuntimeError, TypeError, ValueError, AttributeError):
         return None
     for name in ACTIVATIONS:
-        if name not in ("identity", "step", "sign") and np.allclose(values, activation(name)(points.numpy()), atol=2e-6):
+        if name not in ("identity", "step", "sign") and np.allclose(
+            values, activation(name)(points.numpy()), atol=2e-6
+        ):
             return name
     return None
 
@@ -208,7 +237,7 @@ def _measured(
             sums += [float(values.mean()), float(values.square().mean()), float(louder.square().mean())]
     except Exception:  # an operation that this torch build, or a shape, does not allow to be run alone
         return None
-    mean, second, loud = sums / repeats
+    mean, second, loud = (float(total) / repeats for total in sums)
     if not math.isfinite(mean + second):
         return None
     return Moments(mean, second, scale_free=second > 0 and abs(loud - second) < 0.02 * second)
@@ -221,7 +250,8 @@ def _replayed(
     with torch.no_grad():
         for op in operations:
             result = _call(op, lambda value: constants[value] if value in constants else values[value])
-            made = result if isinstance(result, tuple | list) else [result]
-            tensors = [item for item in made if isinstance(item, torch.Tensor)]
+            tensors = (
+                [result] if isinstance(result, torch.Tensor) else [t for t in result if isinstance(t, torch.Tensor)]
+            )
             values.update(zip(op.outputs, tensors, strict=False))
     return values[output]

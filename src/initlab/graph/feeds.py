@@ -30,7 +30,9 @@ def uses_of(graph: SignalGraph) -> dict[str, tuple[Use, ...]]:
         _step(flow, operation, found)
     packed: Packed = {**packed_by_split(graph, found.uses), **packed_by_pieces(found.uses, found.views)}
     return {
-        name: tuple(replace(use, geometry=packed[name]) if use.geometry is not None and name in packed else use for use in uses)
+        name: tuple(
+            replace(use, geometry=packed[name]) if use.geometry is not None and name in packed else use for use in uses
+        )
         for name, uses in found.uses.items()
     }
 
@@ -59,14 +61,13 @@ def _step(flow: Flow, operation: Operation, found: _Found) -> None:
             flow.views[value] = ParameterView.of(flow.value(value))
     held = {value: flow.views[value] for value in operation.inputs if value in flow.views}
     carried = any(value in flow.signals for value in operation.inputs)
-    numbers = any(value in flow.numbers for value in operation.inputs)
     if not held and not carried:
         _integers(flow, operation)
     elif held and not carried and not _reads_rows(flow, operation, held):
         made = viewed(operation, list(held.values()), [flow.value(value) for value in operation.outputs])
         flow.views.update(zip(operation.outputs, made, strict=False))
     else:
-        _apply(flow, operation, held, found, numbers)
+        _apply(flow, operation, held, found)
 
 
 def _integers(flow: Flow, operation: Operation) -> None:
@@ -84,9 +85,7 @@ def _reads_rows(flow: Flow, operation: Operation, held: dict[int, ParameterView]
     return isinstance(index, Ref) and not flow.value(index.value).dtype.is_floating_point
 
 
-def _apply(
-    flow: Flow, operation: Operation, held: dict[int, ParameterView], found: _Found, numbers: bool
-) -> None:
+def _apply(flow: Flow, operation: Operation, held: dict[int, ParameterView], found: _Found) -> None:
     shapes = {value: flow.value(value).shape for value in operation.inputs}
     uses = weight_uses(operation, held, shapes) if held else None
     if operation.kind in _RECURRENT or operation.kind == "multi_head_attention_forward":
@@ -120,7 +119,11 @@ def _weighted(flow: Flow, operation: Operation, uses: list[WeightUse]) -> list[S
     """What a weight makes has second moment one: that is what its law is chosen for."""
     role = next(use.role for use in uses if use.role in ("weight", "embedding"))
     made = flow.fresh(
-        operation, 1.0, 0.0, "embedding" if role == "embedding" else "weight", "embedding" if role == "embedding" else "linear"
+        operation,
+        1.0,
+        0.0,
+        "embedding" if role == "embedding" else "weight",
+        "embedding" if role == "embedding" else "linear",
     )
     return [replace(made, root=value, head=value, region=value) for value in operation.outputs]
 
@@ -128,9 +131,7 @@ def _weighted(flow: Flow, operation: Operation, uses: list[WeightUse]) -> list[S
 # -- parameters that are added to a signal, multiply it, or stand beside it --
 
 
-def _with_parameter(
-    flow: Flow, operation: Operation, held: dict[int, ParameterView], found: _Found
-) -> list[Signal]:
+def _with_parameter(flow: Flow, operation: Operation, held: dict[int, ParameterView], found: _Found) -> list[Signal]:
     carried = flow.carried(operation)
     signal = carried[0][1]
     role = _role_beside(operation, held, signal)
@@ -139,6 +140,8 @@ def _with_parameter(
         found.add(view.name, Use(operation, role, None, geometry, operation.outputs[0], view.exact))
         for name in view.others:
             found.add(name, Use(operation, "other", None, None, operation.outputs[0], False))
+    if operation.kind == "prelu":
+        return apply_rule(flow, operation)
     if operation.kind in ("add", "sub", "mul", "div", "rsub", "lerp"):
         kept = signal if len(carried) == 1 else apply_rule(flow, operation)[0]
         note = signal.note
@@ -212,7 +215,7 @@ def feed_of(flow: Flow, signal: Signal | None) -> Feed:
     """What a weight reads, for people and planners."""
     if signal is None:
         return Feed("unknown", None, None, "", "unknown", "its input was not recorded")
-    if not signal.ops:
+    if not signal.ops or expressions.affine([flow.graph.operations[i] for i in signal.ops]):
         return Feed(signal.label, None, signal.second, signal.where, signal.source, signal.note)
     function = expressions.scalar_function(flow, signal)
     return Feed(_name(flow, signal, function), function, signal.second, signal.where, signal.source, signal.note)

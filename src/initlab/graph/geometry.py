@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import nn
 from torch.nn.parameter import is_lazy
 
 from initlab.errors import InputError
 from initlab.graph.layers import Part, Shape, by_layer_type, vector
-from initlab.graph.signal_graph import SignalGraph, Use
+from initlab.graph.signal_graph import SignalGraph
 from initlab.graph.tracer import modules_of
 from initlab.schemes.geometry import Geometry
-
-WEIGHT_ROLES = ("weight", "embedding")
 
 
 @dataclass(frozen=True)
@@ -106,7 +104,13 @@ def _owner(model: nn.Module, path: str, module: nn.Module, leaf: str) -> tuple[s
 def _info(place: _Place, graph: SignalGraph | None) -> ParameterInfo:
     part, source = _part(place, graph)
     return ParameterInfo(
-        place.names[0], part.role, part.geometry, type(place.module).__name__, place.path, tuple(place.names[1:]), source
+        place.names[0],
+        part.role,
+        part.geometry,
+        type(place.module).__name__,
+        place.path,
+        tuple(place.names[1:]),
+        source,
     )
 
 
@@ -147,32 +151,27 @@ def _shape_of(module: nn.Module, leaf: str) -> Shape | None:
 
 def _by_use(place: _Place, graph: SignalGraph, typed: Part | None) -> Part | None:
     uses = [use for name in place.names for use in graph.uses(name)]
-    if not uses:
+    if not uses or (typed is not None and all(use.role == "other" for use in uses)):
         return None
-    role = typed.role if typed is not None and any(use.role == typed.role for use in uses) else uses[0].role
-    chosen = [use for use in uses if use.role == role]
-    geometry = _agreed(chosen)
-    if geometry is None or (typed is not None and typed.role == role and _same_map(geometry, typed)):
-        return None if typed is None and geometry is None and role == "other" else _merged(role, geometry, typed)
-    return Part(role, geometry)
-
-
-def _agreed(uses: list[Use]) -> Geometry | None:
-    return next((use.geometry for use in uses if use.geometry is not None), None)
-
-
-def _same_map(geometry: Geometry, typed: Part) -> bool:
-    """Whether use and layer type tell of one map, so that the type's finer words (gates, kinds) may stand."""
-    other = typed.geometry
-    return other is not None and (
-        (geometry.fan_in, geometry.fan_out) == (other.fan_in, other.fan_out) or other.packing is not None
+    agrees = typed is not None and any(use.role == typed.role for use in uses)
+    role = (
+        typed.role if typed is not None and agrees else next((use.role for use in uses if use.role != "other"), "other")
     )
+    geometry = next((use.geometry for use in uses if use.role == role and use.geometry is not None), None)
+    return _merged(role, geometry, typed, place.shape)
 
 
-def _merged(role: str, geometry: Geometry | None, typed: Part | None) -> Part:
+def _merged(role: str, geometry: Geometry | None, typed: Part | None, shape: Shape) -> Part:
+    """The use decides; where the layer type tells of the same map, its finer words (gates, kinds) stand."""
     if typed is not None and typed.role == role and typed.geometry is not None:
-        if geometry is None or geometry.packing is None or typed.geometry.packing is not None:
-            return Part(role, typed.geometry)
+        other = typed.geometry
+        same = geometry is None or (geometry.fan_in, geometry.fan_out) == (other.fan_in, other.fan_out)
+        if same or other.packing is not None:
+            return typed
+        assert geometry is not None
+        return Part(role, replace(geometry, kind=other.kind, native_fan_in=other.native_fan_in))
+    if geometry is None and len(shape) < 2:
+        return Part(role, vector(shape, role if role in ("bias", "norm_weight", "norm_bias") else "other"))
     return Part(role, geometry)
 
 
@@ -181,7 +180,7 @@ _SCALES = ("weight", "gamma", "scale", "g")
 
 
 def _by_shape(place: _Place) -> Part:
-    """The last resort: 2 or more axes and called a weight is a weight; one axis in something called a norm is its scale."""
+    """The last resort: two axes and called a weight is a weight; one axis in something called a norm is its scale."""
     leaf = place.leaf.partition(":")[0].lower()
     shape, kind = place.shape, type(place.module).__name__.lower()
     if leaf.endswith(_BIASES) and len(shape) <= 1:

@@ -1,4 +1,4 @@
-"""The geometry of each layer type's parameters: one entry a layer type, (module, leaf name, shape) -> role and geometry."""
+"""The geometry of each layer type's parameters: one entry a type, (module, leaf name, shape) -> role and geometry."""
 
 from __future__ import annotations
 
@@ -100,8 +100,10 @@ _GATES: dict[str, tuple[str, ...]] = {
 
 
 def _recurrent(module: Any, leaf: str, shape: Shape) -> Part | None:
-    """Gates are stored one under another; each is a map of its own from the inputs (or the state) to hidden_size units."""
-    kind = next((name for name in ("LSTM", "GRU") if any(name in base.__name__ for base in type(module).__mro__)), "RNN")
+    """Gates are stored one under another; each is a map of its own from the inputs (or the state) to the units."""
+    kind = next(
+        (name for name in ("LSTM", "GRU") if any(name in base.__name__ for base in type(module).__mro__)), "RNN"
+    )
     hidden, labels = int(module.hidden_size), _GATES[kind]
     gates = len(labels) or 1
     if leaf.startswith("weight_hr"):

@@ -1,4 +1,4 @@
-"""Several maps in one tensor, read off the recording: a projection whose output is split, a parameter used in pieces."""
+"""Several maps in one tensor, read off the recording: a projection whose output is split, a weight used in pieces."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _cut(graph: SignalGraph, output: int, geometry: Geometry) -> tuple[int, ...]
 
 
 def _follow(graph: SignalGraph, value: int, axis: int, features: int, part: int | None) -> tuple[int, ...] | None:
-    """Follows a value forward; `axis` is its feature axis, or the axis of `part` equal blocks once a reshape made one."""
+    """Follows a value; `axis` is its feature axis, or the axis of `part` equal blocks once a reshape made one."""
     slices: list[tuple[int, int]] = []
     for operation in graph.consumers(value):
         rank = len(graph.values[value].shape)
@@ -102,7 +102,11 @@ def _covering(slices: list[tuple[int, int]], features: int, part: int | None) ->
     ordered = sorted(dict.fromkeys(slices))
     end = features if part is None else part
     edges = [0, *(stop for _, stop in ordered)]
-    if len(ordered) < 2 or edges[-1] != end or any(start != edge for (start, _), edge in zip(ordered, edges, strict=False)):
+    if (
+        len(ordered) < 2
+        or edges[-1] != end
+        or any(start != edge for (start, _), edge in zip(ordered, edges, strict=False))
+    ):
         return None
     width = 1 if part is None else features // part
     return tuple((stop - start) * width for start, stop in ordered)

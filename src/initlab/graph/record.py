@@ -160,9 +160,7 @@ def _run(place: _Place, given: _Given, training: bool) -> SignalGraph:
         raise
 
 
-def _pass(
-    place: _Place, given: _Given, training: bool, *, fake: bool = False, gradients: bool = False
-) -> SignalGraph:
+def _pass(place: _Place, given: _Given, training: bool, *, fake: bool = False, gradients: bool = False) -> SignalGraph:
     tracer = Tracer(place.parameters, {}, read_constants=not place.meta)
     follower = _Follower(tracer, place.modules)
     with contextlib.ExitStack() as stack:

@@ -18,7 +18,9 @@ def residual_ends(graph: SignalGraph) -> tuple[str, ...]:
 
 def branch_ends(graph: SignalGraph, addition: Operation) -> list[Operation]:
     """For an addition, the last operation with parameters of each operand that was computed from another operand."""
-    operands = [value for value in dict.fromkeys(addition.inputs) if graph.values[value].source in ("operation", "input")]
+    operands = [
+        value for value in dict.fromkeys(addition.inputs) if graph.values[value].source in ("operation", "input")
+    ]
     if len(operands) < 2:
         return []
     ends = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TypeVar
 
 from initlab.graph import expressions
 from initlab.graph.recurrent import settled
@@ -14,12 +15,13 @@ from initlab.graph.weights import einsum_terms
 
 Rule = Callable[[Flow, Operation], "Signal | list[Signal]"]
 RULES: dict[str, Rule] = {}
+RuleType = TypeVar("RuleType", bound=Rule)
 
 
-def rule(*kinds: str) -> Callable[[Rule], Rule]:
+def rule(*kinds: str) -> Callable[[RuleType], RuleType]:
     """Registers a rule for operations of these kinds."""
 
-    def register(function: Rule) -> Rule:
+    def register(function: RuleType) -> RuleType:
         RULES.update(dict.fromkeys(kinds, function))
         return function
 
@@ -46,20 +48,21 @@ def unknown(flow: Flow, operation: Operation) -> Signal:
 
 
 @rule(
-    "contiguous", "clone", "detach", "to", "float", "half", "bfloat16", "double", "type_as", "type", "data", "dropout", "pad",
-    "masked_fill", "tril", "triu", "requires_grad", "cuda", "cpu", "nan_to_num", "alias_copy", "pack_padded_sequence",
-    "pad_packed_sequence", "checkpoint", "real", "as_subclass", "identity",
+    "contiguous", "clone", "detach", "to", "float", "half", "bfloat16", "double", "type_as", "type", "data",
+    "dropout", "pad", "masked_fill", "tril", "triu", "requires_grad", "cuda", "cpu", "nan_to_num", "alias_copy",
+    "pack_padded_sequence", "pad_packed_sequence", "checkpoint", "real", "as_subclass", "identity",
 )  # fmt: skip
 def same(flow: Flow, operation: Operation) -> Signal:
     return flow.carried(operation)[0][1]
 
 
 @rule(
-    "view", "reshape", "flatten", "unflatten", "transpose", "permute", "t", "T", "mT", "H", "mH", "squeeze", "unsqueeze",
-    "expand", "expand_as", "broadcast_to", "repeat", "repeat_interleave", "tile", "movedim", "moveaxis", "select", "narrow",
-    "index_select", "roll", "flip", "pixel_shuffle", "pixel_unshuffle", "channel_shuffle", "unfold", "diagonal", "view_as",
-    "reshape_as", "adjoint", "ravel", "gather", "masked_select", "take", "take_along_dim", "rot90", "swapaxes", "as_strided",
-    "slice", "unsqueeze_copy", "atleast_1d", "atleast_2d", "atleast_3d", "scatter", "sort", "index", "iter",
+    "view", "reshape", "flatten", "unflatten", "transpose", "permute", "t", "T", "mT", "H", "mH", "squeeze",
+    "unsqueeze", "expand", "expand_as", "broadcast_to", "repeat", "repeat_interleave", "tile", "movedim",
+    "moveaxis", "select", "narrow", "index_select", "roll", "flip", "pixel_shuffle", "pixel_unshuffle",
+    "channel_shuffle", "unfold", "diagonal", "view_as", "reshape_as", "adjoint", "ravel", "gather", "masked_select",
+    "take", "take_along_dim", "rot90", "swapaxes", "as_strided", "slice", "unsqueeze_copy", "atleast_1d",
+    "atleast_2d", "atleast_3d", "scatter", "sort", "index", "iter",
 )  # fmt: skip
 def moved(flow: Flow, operation: Operation) -> list[Signal]:
     """The same numbers elsewhere, or some of them."""
@@ -74,7 +77,7 @@ def moved(flow: Flow, operation: Operation) -> list[Signal]:
 
 @rule("chunk", "split", "split_with_sizes", "tensor_split", "unbind", "hsplit", "vsplit", "getitem")
 def pieces(flow: Flow, operation: Operation) -> list[Signal]:
-    """Parts of the same kind of numbers, but not the same numbers: each part is a signal of its own to products and sums."""
+    """Parts of the same kind of numbers, but not the same numbers: products and sums take them as independent."""
     if not flow.carried(operation):
         return [flow.fresh(operation, None, None, "unknown", operation.kind)]
     return moved(flow, operation)
@@ -92,19 +95,19 @@ def resized(flow: Flow, operation: Operation) -> Signal:
 # -- functions of one number --
 
 ELEMENTWISE = (
-    "relu", "relu6", "leaky_relu", "elu", "selu", "celu", "gelu", "silu", "mish", "softplus", "softsign", "tanh", "sigmoid",
-    "hardtanh", "hardsigmoid", "hardswish", "hardshrink", "softshrink", "tanhshrink", "logsigmoid", "threshold", "exp",
-    "expm1", "log", "log1p", "sqrt", "rsqrt", "reciprocal", "square", "abs", "neg", "sin", "cos", "tan", "asin", "acos",
-    "atan", "sinh", "cosh", "asinh", "acosh", "atanh", "erf", "erfc", "erfinv", "clamp", "clamp_min", "clamp_max", "sign",
-    "sgn", "round", "floor", "ceil", "trunc", "sinc", "logit", "pow", "rpow", "rsub", "rdiv", "frac", "positive", "log2",
-    "log10", "exp2", "heaviside", "xlogy", "special_ndtr", "ndtr", "deg2rad", "rad2deg", "gt", "lt", "ge", "le", "eq", "ne",
-    "logical_not", "logical_and", "logical_or", "maximum", "minimum", "where", "addcmul", "addcdiv", "lerp", "fmod",
-    "remainder", "atan2", "hypot", "copysign", "isnan", "float_power", "floor_divide", "rrelu", "bitwise_and", "and", "or",
-    "bitwise_or", "invert", "max", "min",
+    "relu", "relu6", "leaky_relu", "elu", "selu", "celu", "gelu", "silu", "mish", "softplus", "softsign", "tanh",
+    "sigmoid", "hardtanh", "hardsigmoid", "hardswish", "hardshrink", "softshrink", "tanhshrink", "logsigmoid",
+    "threshold", "exp", "expm1", "log", "log1p", "sqrt", "rsqrt", "reciprocal", "square", "abs", "neg", "sin",
+    "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "asinh", "acosh", "atanh", "erf", "erfc", "erfinv",
+    "clamp", "clamp_min", "clamp_max", "sign", "sgn", "round", "floor", "ceil", "trunc", "sinc", "logit", "pow",
+    "rpow", "rsub", "rdiv", "frac", "positive", "log2", "log10", "exp2", "heaviside", "xlogy", "special_ndtr",
+    "ndtr", "deg2rad", "rad2deg", "gt", "lt", "ge", "le", "eq", "ne", "logical_not", "logical_and", "logical_or",
+    "maximum", "minimum", "where", "addcmul", "addcdiv", "lerp", "fmod", "remainder", "atan2", "hypot", "copysign",
+    "isnan", "float_power", "floor_divide", "rrelu", "bitwise_and", "and", "or", "bitwise_or", "invert", "prelu",
 )  # fmt: skip
 
 
-@rule(*(kind for kind in ELEMENTWISE if kind not in ("max", "min")))
+@rule(*ELEMENTWISE)
 def elementwise(flow: Flow, operation: Operation) -> Signal:
     """A function of one signal: its moments under the Gaussian root, whatever the function."""
     carried = flow.carried(operation)
@@ -132,14 +135,16 @@ def composed(flow: Flow, operation: Operation, signals: list[Signal]) -> Signal:
     base = signals[0]
     ops = tuple(sorted({index for signal in signals for index in signal.ops} | {operation.index}))
     trail = frozenset().union(*(signal.trail for signal in signals)) | {operation.index}
-    made = replace(
-        base, ops=ops, head=operation.outputs[0], trail=trail, source="activation", where=operation.where, note=base.note
-    )
+    operations = [flow.graph.operations[i] for i in ops]
+    root = flow.signals[base.root]
+    made = replace(base, ops=ops, head=operation.outputs[0], trail=trail, source="activation", where=operation.where)
+    label = expressions.name_of(operations)
+    if expressions.affine(operations):  # a scaled or shifted signal is still what its root is
+        made, label = replace(made, source=root.source, where=root.where), root.label or "data"
     moments = expressions.function_moments(flow, made)
-    label = expressions.name_of([flow.graph.operations[i] for i in ops])
     if moments is None:
         return replace(made, second=None, mean=None, label=label, note=f"{label} has no finite moments")
-    return replace(made, second=moments.second, mean=moments.mean, label=label)
+    return replace(made, second=moments.second, mean=moments.mean, label=label if made.source != "data" else None)
 
 
 def _mixed(flow: Flow, operation: Operation, signals: list[Signal]) -> Signal:
@@ -210,7 +215,7 @@ def multiplied(flow: Flow, operation: Operation) -> Signal:
     signals = [signal for _, signal in flow.carried(operation)]
     constants = flow.constants(operation)
     if alike(signals) and not constants:
-        return _scaled(flow, operation, signals[0]) or composed(flow, operation, signals)
+        return composed(flow, operation, signals)
     if len(signals) == 1:
         return _with_constant(flow, operation, signals[0], constants)
     if _one_region(signals) or operation.kind == "div":
@@ -222,17 +227,6 @@ def multiplied(flow: Flow, operation: Operation) -> Signal:
         return flow.fresh(operation, None, None, "product", labels, "a product with an unknown factor")
     second = math.prod(signal.second or 0.0 for signal in signals)
     return flow.fresh(operation, second, math.prod(signal.center for signal in signals), "product", labels)
-
-
-def _scaled(flow: Flow, operation: Operation, signal: Signal) -> Signal | None:
-    """x · c keeps its name when x is no function yet: a scaled weight output is still linear."""
-    if signal.ops or signal.second is None or len(flow.carried(operation)) > 1 or operation.inputs.count(signal.head) > 1:
-        return None
-    made = composed(flow, operation, [signal])
-    if made.second is None:
-        return None
-    fresh = flow.fresh(operation, made.second, made.mean, signal.source, signal.label, signal.note)
-    return replace(fresh, where=signal.where, region=signal.region, trail=made.trail)
 
 
 @rule("alias", "setitem", "index_put", "index_copy", "masked_scatter", "index_add", "scatter_add", "copy")
@@ -282,9 +276,12 @@ def normalised(flow: Flow, operation: Operation) -> Signal:
 # -- many numbers into one --
 
 
-@rule("max_pool1d", "max_pool2d", "max_pool3d", "avg_pool1d", "avg_pool2d", "avg_pool3d", "lp_pool1d", "lp_pool2d",
-      "adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d", "fractional_max_pool2d", "amax", "amin", "glu",
-      "max", "min", "max_pool2d_with_indices", "logsumexp", "normalize", "local_response_norm", "cumsum", "topk", "fold")  # fmt: skip
+@rule(
+    "max_pool1d", "max_pool2d", "max_pool3d", "avg_pool1d", "avg_pool2d", "avg_pool3d", "lp_pool1d", "lp_pool2d",
+    "adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d", "fractional_max_pool2d", "amax", "amin",
+    "glu", "max", "min", "max_pool2d_with_indices", "logsumexp", "normalize", "local_response_norm", "cumsum",
+    "topk", "fold",
+)  # fmt: skip
 def pooled(flow: Flow, operation: Operation) -> Signal:
     """What a window makes of independent neighbours, by running it on noise (with the activation before it)."""
     carried = flow.carried(operation)
@@ -299,8 +296,11 @@ def pooled(flow: Flow, operation: Operation) -> Signal:
     return replace(made, where=operation.where)
 
 
-@rule("mean", "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "sum", "var", "std", "norm", "median",
-      "nanmean", "vector_norm", "var_mean", "std_mean", "linalg_vector_norm", "linalg_norm", "prod", "segment_reduce")  # fmt: skip
+@rule(
+    "mean", "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "sum", "var", "std", "norm",
+    "median", "nanmean", "vector_norm", "var_mean", "std_mean", "linalg_vector_norm", "linalg_norm", "prod",
+    "segment_reduce",
+)  # fmt: skip
 def averaged(flow: Flow, operation: Operation) -> list[Signal]:
     """A mean over a whole axis: between second/n (independent positions) and second (all alike), taken as alike.
 
@@ -328,13 +328,17 @@ def averaged(flow: Flow, operation: Operation) -> list[Signal]:
 def softmaxed(flow: Flow, operation: Operation) -> Signal:
     signal = flow.carried(operation)[0][1]
     made = flow.measured(operation, signal, "softmax", "softmax") or _unsure(flow, operation, signal)
-    return replace(made, source="softmax", label=operation.kind, region=signal.region, trail=signal.trail | {operation.index})
+    return replace(
+        made, source="softmax", label=operation.kind, region=signal.region, trail=signal.trail | {operation.index}
+    )
 
 
 # -- products of signals; attention --
 
 
-@rule("matmul", "mm", "bmm", "einsum", "dot", "mv", "inner", "baddbmm", "rmatmul", "outer", "tensordot", "addbmm", "cdist")
+@rule(
+    "matmul", "mm", "bmm", "einsum", "dot", "mv", "inner", "baddbmm", "rmatmul", "outer", "tensordot", "addbmm", "cdist"
+)
 def matrix_product(flow: Flow, operation: Operation) -> Signal:
     """Two signals multiplied: attention where one of them is a softmax, else a sum of independent products."""
     signals = [signal for _, signal in flow.carried(operation)]
@@ -399,7 +403,7 @@ def recurrent(flow: Flow, operation: Operation) -> list[Signal]:
 
 
 def recurrent_kind(operation: Operation) -> str:
-    """"lstm", "gru", "rnn_tanh" or "rnn_relu"."""
+    """ "lstm", "gru", "rnn_tanh" or "rnn_relu"."""
     name = operation.name if operation.kind == "rnn_cell" else operation.kind
     return name.removesuffix("_cell")
 

@@ -80,14 +80,20 @@ class Flow:
         ]
 
     def fresh(
-        self, operation: Operation, second: float | None, mean: float | None, source: str, label: str | None, note: str = ""
+        self,
+        operation: Operation,
+        second: float | None,
+        mean: float | None,
+        source: str,
+        label: str | None,
+        note: str = "",
     ) -> Signal:
         """A signal that starts anew: nothing before it is needed to know it."""
         value = operation.outputs[0]
         return Signal(second, mean, source, label, operation.where, value, head=value, region=value, note=note)
 
     def measured(self, operation: Operation, signal: Signal, source: str, label: str) -> Signal | None:
-        """The signal of an operation on one region, found by running the region on Gaussian noise; None if it cannot be."""
+        """The signal of an operation on one region, found by running it on Gaussian noise; None if it cannot be."""
         trail = frozenset().union(*(s.trail for _, s in self.carried(operation))) | {operation.index}
         found = expressions.measure(self, signal.region, trail, operation.outputs[0])
         if found is None:

@@ -1,4 +1,4 @@
-"""Listens to one forward pass: every torch function that makes a tensor, with the identity of what it read and wrote."""
+"""Listens to one forward pass: every torch function that makes a tensor, and which tensors it read and wrote."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class Tracer(TorchFunctionMode):
         return self._new(tensor, "constant") if name is None else self._new(tensor, "parameter", name)
 
     def _after_alias_write(self, tensor: torch.Tensor, old: int, version: int) -> int:
-        """Something that shares this tensor's memory was written since: its value now mixes the old one and the write."""
+        """Something that shares this tensor's memory was written since: it now mixes the old value and the write."""
         written = self._written.get(_storage(tensor))
         if written is None or written[1] == old or self.values[old].source in ("parameter", "constant"):
             return old
@@ -128,9 +128,10 @@ class Tracer(TorchFunctionMode):
 
 _READS_ONLY = frozenset(
     {
-        "size", "dim", "ndimension", "stride", "numel", "nelement", "len", "item", "tolist", "is_contiguous", "is_complex",
-        "is_floating_point", "element_size", "storage_offset", "data_ptr", "get_device", "set_grad_enabled", "is_tensor",
-        "requires_grad", "equal", "allclose", "bool", "float", "int", "index", "format", "repr", "hash", "is_same_size",
+        "size", "dim", "ndimension", "stride", "numel", "nelement", "len", "item", "tolist", "is_contiguous",
+        "is_complex", "is_floating_point", "element_size", "storage_offset", "data_ptr", "get_device",
+        "set_grad_enabled", "is_tensor", "requires_grad", "equal", "allclose", "bool", "float", "int", "index",
+        "format", "repr", "hash", "is_same_size",
     }
 )  # fmt: skip
 

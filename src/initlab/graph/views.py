@@ -1,4 +1,4 @@
-"""Tensors made of parameters alone: transposes, reshapes, pieces and reparametrisations, traced back to the parameter's axes."""
+"""Tensors made of parameters alone (transposed, reshaped, cut, reparametrised), traced back to the parameter's axes."""
 
 from __future__ import annotations
 
@@ -57,7 +57,9 @@ def _one(operation: Operation, views: list[ParameterView], output: Value) -> Par
     main = next((view for view in views if view.shape == output.shape), max(views, key=lambda view: _size(view.shape)))
     names = dict.fromkeys(name for view in views for name in (view.name, *view.others) if name != main.name)
     same = len(views) == 1 and operation.kind in _ALIKE
-    step = replace(main, shape=output.shape, others=tuple(names), exact=main.exact and (same or operation.kind in _MOVES))
+    step = replace(
+        main, shape=output.shape, others=tuple(names), exact=main.exact and (same or operation.kind in _MOVES)
+    )
     if operation.kind in _MOVES and len(views) == 1:
         return replace(step, axes=None if main.axes is None else _MOVES[operation.kind](operation, main, output.shape))
     if main.shape == output.shape and operation.kind not in ("matmul", "mm", "bmm", "einsum"):
@@ -92,7 +94,7 @@ def _swap_last(operation: Operation, view: ParameterView, shape: tuple[int, ...]
 
 
 def _swap(operation: Operation, view: ParameterView, shape: tuple[int, ...]) -> Axes | None:
-    first, second = (_integers(operation) + [0, 1])[:2]
+    first, second = [*_integers(operation), 0, 1][:2]
     axes = list(view.axes or ())
     axes[first], axes[second] = axes[second], axes[first]
     return tuple(axes)
@@ -116,7 +118,8 @@ def regrouped(old: tuple[int, ...], new: tuple[int, ...]) -> list[tuple[int, ...
     result: list[tuple[int, ...]] = []
     i = j = 0
     while i < len(old) or j < len(new):
-        olds, news = [], []
+        olds: list[int] = []
+        news: list[int] = []
         a = b = 1
         while True:
             if a <= b and i < len(old) and (a < b or not olds):
@@ -167,7 +170,9 @@ _MOVES = {
     "repeat": _broadcast,
     "tile": _broadcast,
 }
-_ALIKE = frozenset({"contiguous", "clone", "to", "float", "half", "bfloat16", "double", "type_as", "detach", "data", "type"})
+_ALIKE = frozenset(
+    {"contiguous", "clone", "to", "float", "half", "bfloat16", "double", "type_as", "detach", "data", "type"}
+)
 
 
 # -- pieces --

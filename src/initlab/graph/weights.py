@@ -1,4 +1,4 @@
-"""How each operation uses its parameters: one entry an operation, giving the weight's operand and the axes it sums over."""
+"""How each operation uses its parameters: one entry an operation, giving the weight and the axes it sums over."""
 
 from __future__ import annotations
 
@@ -54,7 +54,9 @@ def _view(item: Any, views: Views) -> ParameterView | None:
     return views.get(item.value) if isinstance(item, Ref) else None
 
 
-def _biased(operation: Operation, views: Views, position: int, name: str = "bias", role: str = "bias") -> list[WeightUse]:
+def _biased(
+    operation: Operation, views: Views, position: int, name: str = "bias", role: str = "bias"
+) -> list[WeightUse]:
     view = _view(operation.argument(position, name), views)
     return [] if view is None else [WeightUse(view, role)]
 
@@ -154,7 +156,9 @@ def _einsum(operation: Operation, views: Views, shapes: Shapes) -> list[WeightUs
         summed = [i for i, letter in enumerate(letters) if letter not in output]
         made = [i for i, letter in enumerate(letters) if letter in output and letter not in others]
         batch = [i for i, letter in enumerate(letters) if letter in output and letter in others]
-        signal = next((_value(other) for i, other in enumerate(operands) if i != place and _view(other, views) is None), None)
+        signal = next(
+            (_value(other) for i, other in enumerate(operands) if i != place and _view(other, views) is None), None
+        )
         if signal is None:
             continue
         if not summed and len(letters) - len(batch) == 0:
@@ -278,7 +282,10 @@ def _bilinear(operation: Operation, views: Views, shapes: Shapes) -> list[Weight
     found = _biased(operation, views, 3)
     if weight is None:
         return found
-    return [WeightUse(weight, "weight", _value(operation.argument(0, "input1")), bilinear_geometry(weight.shape)), *found]
+    return [
+        WeightUse(weight, "weight", _value(operation.argument(0, "input1")), bilinear_geometry(weight.shape)),
+        *found,
+    ]
 
 
 def _norm(weight_at: int, bias_at: int) -> Reader:
