@@ -9,12 +9,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from initlab.comparison.arms import Arm, lr_lists, make_arms, make_plans, named_policies, seed_list
-from initlab.comparison.driver import Driven, drive
+from initlab.comparison.arms import Arm, first_model, lr_lists, make_arms, make_plans, named_policies, seed_list
+from initlab.comparison.driver import drive
 from initlab.comparison.engines import get_engine
 from initlab.comparison.progress import watch_for
 from initlab.comparison.result import Comparison, StudyInterrupted
-from initlab.comparison.store import MemoryStore, Store
+from initlab.comparison.store import MemoryStore
+from initlab.comparison.study import study_store
 from initlab.comparison.task import Loss, Task
 from initlab.errors import InputError, finite_number, seed_number
 
@@ -34,6 +35,8 @@ def compare(
     storage: Any = None,
     engine: str = "auto",
     *,
+    study: str = "compare",
+    allow_drift: bool = False,
     weight_decay: float | None = None,
     options: Mapping[str, Any] | None = None,
     loss: str | Loss = "auto",
@@ -66,6 +69,8 @@ def compare(
         steps: optimizer steps of each run.
         storage: None keeps runs in memory; a file name, `sqlite:///file.db` or another Optuna URL keeps them there:
             the same call goes on from what is done, in as many processes and machines as call it.
+        study: the study's name within the storage.
+        allow_drift: go on with a stored study although model, data, settings or schemes have changed.
         engine: "auto", or how to train: "stacked", "processes", "sequential".
         weight_decay: default torch's own: 0.01 for AdamW, else 0.
         options: the optimizer's other options, such as {"momentum": 0.9}.
@@ -100,22 +105,23 @@ def compare(
     rates = lr_lists(lr, list(policies), optimizer)
     decay = (0.01 if optimizer == "adamw" else 0.0) if weight_decay is None else weight_decay
     decay = finite_number("weight_decay", decay, low=0)
-    maker = get_engine(engine)
+    get_engine(engine)
     for name, count in (("evaluations", evaluations), ("at_once", at_once)):
         _count(name, count)
     task, notes = make_task(
         build, train, test, None, loss=loss, optimizer=optimizer, options=options or {}, batch_size=batch_size,
         steps=steps, root_seed=root, shared_order=shared_order, dtype=dtype, device=device,
     )  # fmt: skip
-    plans, plan_notes = make_plans(build, policies, _examples(task), root)
+    model = first_model(build, root)
+    plans, plan_notes = make_plans(model, policies, _examples(task))
     arms = make_arms(policies, rates, decay, plans)
-    store: Store = MemoryStore()
+    store = MemoryStore() if storage is None else study_store(storage, study, task, model, arms, plans, allow_drift)
     watch = watch_for(progress, len(arms) * len(seed_numbers) * steps, {a.label: len(seed_numbers) for a in arms})
-    driven: Driven | None = None
     try:
-        driven = drive(task, maker, arms, seed_numbers, store, watch, evaluations=evaluations, at_once=at_once)
+        driven = drive(task, engine, arms, seed_numbers, store, watch, evaluations=evaluations, at_once=at_once)
     finally:
         watch.close()
+        store.close()
     result = Comparison(
         runs=driven.runs,
         arms=tuple(arm.label for arm in arms),

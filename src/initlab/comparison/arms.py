@@ -111,7 +111,7 @@ def seed_list(seeds: Any) -> tuple[int, ...]:
     Raises:
         InputError: no seed, one twice, or something that is no seed.
     """
-    if isinstance(seeds, bool) or isinstance(seeds, str | float):
+    if isinstance(seeds, bool | str | float):
         raise InputError(f"seeds must be a count or a list of whole numbers; got {seeds!r}")
     if isinstance(seeds, int):
         if not 1 <= seeds <= 1_000_000:
@@ -170,22 +170,31 @@ def make_arms(
     return tuple(arms)
 
 
+def first_model(build: Callable[[], nn.Module], root_seed: int) -> nn.Module:
+    """A model to plan for and to know the study by; never trained.
+
+    Raises:
+        InputError: `build` returns something else.
+    """
+    with forked_rng(derive_seed(root_seed, "plan")):
+        model = build()
+    if not isinstance(model, nn.Module):
+        raise InputError(f"build must return an nn.Module; got {type(model).__name__}")
+    return model
+
+
 def make_plans(
-    build: Callable[[], nn.Module], policies: Mapping[str, Any], example: torch.Tensor, root_seed: int
+    model: nn.Module, policies: Mapping[str, Any], example: torch.Tensor
 ) -> tuple[dict[str, Plan], list[str]]:
     """Label -> the plan that every run of the policy is written by, and what could not be seen.
 
     One plan for all seeds: the model is recorded on example inputs, so that `auto` knows what feeds each layer.
 
     Raises:
-        InputError: a policy that does not fit the model; no model.
+        InputError: a policy that does not fit the model.
     """
     from initlab.planning import Plan, plan
 
-    with forked_rng(derive_seed(root_seed, "plan")):
-        model = build()
-    if not isinstance(model, nn.Module):
-        raise InputError(f"build must return an nn.Module; got {type(model).__name__}")
     plans: dict[str, Plan] = {}
     notes: list[str] = []
     for label, policy in policies.items():

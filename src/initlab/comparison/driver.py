@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from initlab.comparison.arms import Arm
-from initlab.comparison.engines.base import Engine
+from initlab.comparison.engines import ENGINES, Engine, get_engine
 from initlab.comparison.progress import Watch
 from initlab.comparison.records import CURVE_POINTS, RunRecord
 from initlab.comparison.store import Store
@@ -43,7 +43,7 @@ class Driven:
 
 def drive(
     task: Task,
-    engine: Engine,
+    engine: str,
     arms: Sequence[Arm],
     seeds: Sequence[int],
     store: Store,
@@ -84,9 +84,13 @@ def drive(
                 store.beat()
                 done = store.ended()
                 continue
-            with _released(store, mine), _training(task, engine, specs, mine, labels, tick, points) as training:
+            with (
+                _released(store, mine),
+                _training(task, engine_of(engine, store), specs, mine, labels, tick, points) as training,
+            ):
                 watch.say(training.choice)
                 driven.choice = driven.choice or training.choice
+                store.remember("engine", training.choice)
                 records = train_through(training, at)
                 driven.run_steps += training.run_steps
                 store.put(records)
@@ -120,3 +124,11 @@ def _released(store: Store, keys: Sequence[str]) -> Iterator[None]:
 
 def _samples(task: Task) -> int:
     return len(task.test[0]) if isinstance(task.test, tuple) else len(task.test)
+
+
+def engine_of(name: str, store: Store) -> Engine:
+    """The engine called `name`; for "auto", what the study has been trained with so far, so that its numbers agree."""
+    if name != "auto":
+        return get_engine(name)
+    known = (store.recall("engine") or "").split(":")[0]
+    return get_engine(known if known in ENGINES else "auto")

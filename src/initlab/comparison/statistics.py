@@ -1,4 +1,4 @@
-"""What a reviewer asks of a comparison: intervals, paired tests, Holm's correction, censored times, odds of being best."""
+"""What a reviewer asks of a comparison: intervals, paired tests, Holm's correction, censored times, odds."""
 
 from __future__ import annotations
 

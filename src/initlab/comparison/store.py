@@ -26,8 +26,11 @@ class Store(Protocol):
     def beat(self) -> None:
         """This worker is alive; called a few times a second."""
 
-    def remember(self, name: str, value: str) -> str:
-        """Keep a word of the study if it has none under this name yet; the word that it has."""
+    def remember(self, name: str, value: str) -> None:
+        """Keep a word of the study, if it has none under this name yet."""
+
+    def recall(self, name: str) -> str | None:
+        """The word that `remember` kept."""
 
     def close(self) -> None:
         """Let go of connections. Safe to call twice."""
@@ -53,7 +56,10 @@ class MemoryStore:
 
     def beat(self) -> None: ...
 
-    def remember(self, name: str, value: str) -> str:
-        return self._words.setdefault(name, value)
+    def remember(self, name: str, value: str) -> None:
+        self._words.setdefault(name, value)
+
+    def recall(self, name: str) -> str | None:
+        return self._words.get(name)
 
     def close(self) -> None: ...

@@ -1,4 +1,4 @@
-"""A group of runs in training: advanced in stretches that stay interruptible, measured, ended one by one or together."""
+"""A group of runs in training: advanced in interruptible stretches, measured, ended one by one or together."""
 
 from __future__ import annotations
 

@@ -288,9 +288,11 @@ def _plans(result: Comparison) -> list[Block]:
 
     used = [a.scheme for a in result.summaries]
     blocks: list[Block] = []
-    for label in list(dict.fromkeys(used))[:MOST_PLANS]:
-        if label in result.plans:
-            blocks.append(replace(plan_table(result.plans[label]), title=f"{label}: {result.plans[label].model}"))
+    labels = [label for label in dict.fromkeys(used) if label in result.plans]
+    blocks += [
+        replace(plan_table(result.plans[label]), title=f"{label}: {result.plans[label].model}")
+        for label in labels[:MOST_PLANS]
+    ]
     if len(result.plans) > MOST_PLANS:
         blocks.append(Text(f"The plans of the {MOST_PLANS} best starts are shown; {len(result.plans)} were used."))
     return blocks
