@@ -2,27 +2,59 @@
 
 from collections.abc import Callable
 
+from initlab.comparison.engines.auto import AutoEngine, WorkersEngine
 from initlab.comparison.engines.base import Engine, Score, Session
 from initlab.comparison.engines.batches import InMemory, Source, Streamed
+from initlab.comparison.engines.processes import ProcessEngine, WorkerDied
 from initlab.comparison.engines.sequential import SequentialEngine
-from initlab.errors import unknown
+from initlab.comparison.engines.stacked import StackedEngine
+from initlab.errors import InputError, unknown
 
 # The word by which `compare(engine=...)` names an engine -> what makes it. A new engine is one entry here.
-ENGINES: dict[str, Callable[[], Engine]] = {"auto": SequentialEngine, "sequential": SequentialEngine}
+ENGINES: dict[str, Callable[[], Engine]] = {
+    "auto": AutoEngine,
+    "sequential": SequentialEngine,
+    "stacked": StackedEngine,
+    "processes": WorkersEngine,
+}
 
 
 def get_engine(name: str = "auto") -> Engine:
-    """The engine called `name`.
+    """The engine called `name`: a word of `ENGINES`, or the `plan` of a session, which settles what was measured.
 
     >>> get_engine("sequential").name
     'sequential'
+    >>> get_engine("processes:stacked:4").inner.split
+    4
 
     Raises:
         InputError: no engine has this name.
     """
-    if name not in ENGINES:
+    kind, _, detail = name.partition(":")
+    if kind not in ENGINES or (detail and kind not in ("stacked", "processes")):
         raise unknown("engine", name, ENGINES)
-    return ENGINES[name]()
+    if not detail:
+        return ENGINES[kind]()
+    if kind == "processes":
+        return ProcessEngine(detail)
+    if not detail.isdecimal() or int(detail) < 1:
+        raise InputError(f"engine 'stacked:N' needs a whole number of runs at once; got {name!r}")
+    return StackedEngine(int(detail))
 
 
-__all__ = ["ENGINES", "Engine", "InMemory", "Score", "SequentialEngine", "Session", "Source", "Streamed", "get_engine"]
+__all__ = [
+    "ENGINES",
+    "AutoEngine",
+    "Engine",
+    "InMemory",
+    "ProcessEngine",
+    "Score",
+    "SequentialEngine",
+    "Session",
+    "Source",
+    "StackedEngine",
+    "Streamed",
+    "WorkerDied",
+    "WorkersEngine",
+    "get_engine",
+]

@@ -21,6 +21,10 @@ class Session(Protocol):
     def choice(self) -> str:
         """One line for the reader: how these runs are trained and, where it was measured, why."""
 
+    @property
+    def plan(self) -> str:
+        """What `get_engine` takes to train so again without measuring, such as "processes:stacked:4"."""
+
     def advance(self, steps: int) -> dict[str, Progress]:
         """Train every live run by `steps` steps (fewer where `task.steps` is nearer); only those runs are returned.
 

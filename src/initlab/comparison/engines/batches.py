@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -76,6 +77,12 @@ def source_of(data: Pair | Source, task: Task) -> Source:
         return data
     x, y = data
     return InMemory(prepared(x, task.dtype, task.device), prepared(y, task.dtype, task.device))
+
+
+def with_sources(task: Task) -> Task:
+    """The task with its data as sources: what is converted is converted once, whoever shares it."""
+    valid = None if task.valid is None else source_of(task.valid, task)
+    return replace(task, train=source_of(task.train, task), test=source_of(task.test, task), valid=valid)
 
 
 def _tensor(value: Any) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Runs in worker processes with one thread each: no core waits for another, and each keeps its own runs in its cache."""
+"""Runs in worker processes with one thread each: no core waits for another, and each caches its own runs."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import signal
 import threading
 import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from multiprocessing import connection, parent_process
+from pickle import PicklingError
 from typing import Any, Protocol
 
 import torch
@@ -18,13 +18,13 @@ from torch import multiprocessing, nn
 
 from initlab.comparison.engines.agree import CannotStack
 from initlab.comparison.engines.base import Score, Session
-from initlab.comparison.engines.batches import order_seed, source_of
+from initlab.comparison.engines.batches import order_seed, with_sources
 from initlab.comparison.engines.machine import can_fork, cores
 from initlab.comparison.engines.runs import make_models, unique_keys
 from initlab.comparison.engines.sequential import SequentialEngine
 from initlab.comparison.engines.stacked import StackedEngine
 from initlab.comparison.task import Progress, RunSpec, Task
-from initlab.errors import InitlabError, InputError
+from initlab.errors import InitlabError, InputError, unknown
 
 
 class Starter(Protocol):
@@ -48,16 +48,15 @@ class ProcessEngine:
     is not safe they are spawned, which needs a task that can be pickled.
 
     Args:
-        inner: what each worker does with its runs: "sequential", or "stacked" in stacks of a size it measures.
+        inner: what each worker does with its runs: "sequential", "stacked" (in stacks of a size it measures) or
+            "stacked:N" (N runs at once).
         workers: processes; None means one for each core.
     """
 
     name = "processes"
 
     def __init__(self, inner: str = "sequential", workers: int | None = None) -> None:
-        if inner not in INNER:
-            raise InputError(f"inner must be one of {', '.join(INNER)}; got {inner!r}")
-        self.inner = inner
+        self.inner = inner_engine(inner)
         self.workers = workers
 
     def open(self, task: Task, specs: Sequence[RunSpec]) -> ProcessSession:
@@ -73,7 +72,7 @@ class ProcessEngine:
             CannotFork: no worker can be started.
             CannotStack: the workers are to stack runs that cannot be.
         """
-        session = ProcessSession(task, INNER[self.inner](), self.workers or cores())
+        session = ProcessSession(task, self.inner, self.workers or cores())
         try:
             session.take(specs, models)
         except BaseException:
@@ -82,11 +81,18 @@ class ProcessEngine:
         return session
 
 
-# What a worker can do with its runs.
-INNER: dict[str, type[SequentialEngine] | type[StackedEngine]] = {
-    "sequential": SequentialEngine,
-    "stacked": StackedEngine,
-}
+def inner_engine(plan: str) -> Starter:
+    """What a worker does with its runs: "sequential", "stacked", or "stacked:N" for N runs at once.
+
+    >>> inner_engine("stacked:4").split
+    4
+    """
+    kind, _, split = plan.partition(":")
+    if kind == "stacked" and (not split or (split.isdecimal() and int(split) > 0)):
+        return StackedEngine(int(split) if split else None)
+    if plan != "sequential":
+        raise unknown("engine of a worker", plan, ("sequential", "stacked", "stacked:4"))
+    return SequentialEngine()
 
 
 class _Worker:
@@ -124,12 +130,9 @@ class ProcessSession:
     """Runs that workers hold. As many workers compute at once as there are cores."""
 
     def __init__(self, task: Task, engine: Starter, at_once: int) -> None:
-        # Converted here, once: what workers inherit or map is shared.
-        self.task = replace(task, train=source_of(task.train, task), test=source_of(task.test, task))
-        if task.valid is not None:
-            self.task = replace(self.task, valid=source_of(task.valid, task))
+        self.task = with_sources(task)
         self.at_once = at_once
-        self.detail = ""
+        self.detail = self.inner_plan = self.why = ""
         self._engine = engine
         self._workers: list[_Worker] = []
 
@@ -140,7 +143,13 @@ class ProcessSession:
     @property
     def choice(self) -> str:
         count = min(self.at_once, len(self._workers))
-        return f"{count} worker process{'es' if count != 1 else ''} with one thread each; in each, {self.detail}"
+        return (
+            f"{count} worker process{'es' if count != 1 else ''} with one thread each; in each, {self.detail}{self.why}"
+        )
+
+    @property
+    def plan(self) -> str:
+        return f"processes:{self.inner_plan}"
 
     def add(self, specs: Sequence[RunSpec]) -> None:
         self.take(specs, make_models(self.task, specs))
@@ -154,16 +163,16 @@ class ProcessSession:
             some = [specs[place] for place in places]
             try:
                 worker = _Worker(context, self._engine, self.task, some, [models[place] for place in places])
-            except (OSError, AttributeError, TypeError, ValueError, multiprocessing.ProcessError) as problem:
+            except (OSError, AttributeError, TypeError, ValueError, AssertionError, PicklingError) as problem:
                 raise CannotFork(f"no worker process could be started ({problem})") from problem
             started.append(worker)
             self._workers.append(worker)
         for worker in started:
-            self.detail = worker.receive()
+            self.detail, self.inner_plan = worker.receive()
 
     def _ask(self, workers: Sequence[_Worker], *request: Any) -> list[tuple[_Worker, Any]]:
         """Send a request to workers, few enough at a time that each has a core, and collect the answers."""
-        waiting, busy, answers = list(workers), {}, []
+        waiting, busy, answers = list(workers), dict[Any, _Worker](), list[tuple[_Worker, Any]]()
         while waiting or busy:
             while waiting and len(busy) < self.at_once:
                 worker = waiting.pop(0)
@@ -171,9 +180,17 @@ class ProcessSession:
                     worker.pipe.send(request)
                 busy[worker.pipe] = worker
             for pipe in connection.wait(list(busy)):
-                worker = busy.pop(pipe)  # type: ignore[call-overload]  # wait returns the very objects it was given
+                worker = busy.pop(pipe)
                 answers.append((worker, worker.receive()))
         return answers
+
+    def request(self, name: str, *arguments: Any) -> list[Any]:
+        """Call a method of every worker's session."""
+        return [answer for _, answer in self._ask(self._workers, name, *arguments)]
+
+    def use(self, engine: Starter, choice: str, plan: str) -> None:
+        """From now on new workers begin with `engine`, and this is what the workers do."""
+        self._engine, self.detail, self.inner_plan = engine, choice, plan
 
     def advance(self, steps: int) -> dict[str, Progress]:
         result: dict[str, Progress] = {}
@@ -231,7 +248,7 @@ def _work(pipe: Any, engine: Starter, task: Task, specs: Sequence[RunSpec], mode
     try:
         session = engine.begin(task, specs, models)
         models.clear()
-        pipe.send((False, session.choice))
+        pipe.send((False, (session.choice, session.plan)))
         while True:
             name, *arguments = pipe.recv()
             pipe.send((False, getattr(session, name)(*arguments)))

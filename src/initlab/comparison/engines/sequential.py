@@ -66,6 +66,7 @@ class SequentialSession:
     def __init__(self, task: Task) -> None:
         self.task = task
         self.train = source_of(task.train, task)
+        self.why = ""
         self._sources: dict[str, Source] = {}
         self._runs: dict[str, _Run] = {}
 
@@ -75,7 +76,11 @@ class SequentialSession:
 
     @property
     def choice(self) -> str:
-        return "sequential: one run after another"
+        return f"one run after another{self.why}"
+
+    @property
+    def plan(self) -> str:
+        return "sequential"
 
     def add(self, specs: Sequence[RunSpec]) -> None:
         self.take(specs, make_models(self.task, specs))

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
+import torch
 from torch import nn
 
 from initlab.comparison.engines.agree import CannotStack, check_agreement, check_alike
 from initlab.comparison.engines.base import Score
-from initlab.comparison.engines.batches import Source, order_seed, orders, source_of
+from initlab.comparison.engines.batches import Source, orders, source_of
 from initlab.comparison.engines.bundle import Bundle, bundle_of, join, packs, run_bytes, take
 from initlab.comparison.engines.chain import ChainTrainer
 from initlab.comparison.engines.machine import memory_budget
@@ -73,6 +74,7 @@ class StackedSession:
         self.split = split
         self.timings: dict[int, float] = {}
         self.way = ""
+        self.why = ""
         self._sources: dict[str, Source] = {}
         self._trainers: list[Trainer] = []
         self._lost: list[str] = []
@@ -89,33 +91,47 @@ class StackedSession:
 
     @property
     def choice(self) -> str:
-        times = ", ".join(f"{size}: {1e3 * seconds:.3g} ms" for size, seconds in sorted(self.timings.items()))
-        measured = f" (time of a run's step by runs at once: {times})" if times else ""
-        return f"stacked by {self.way}, {self.split} runs at once{measured}"
+        return f"stacked by {self.way}, {self.split} run{'s' if self.split != 1 else ''} at once{self.why}"
+
+    @property
+    def plan(self) -> str:
+        return f"stacked:{self.split}"
 
     def add(self, specs: Sequence[RunSpec]) -> None:
         self.take(specs, make_models(self.task, specs))
 
     def take(self, specs: Sequence[RunSpec], models: Sequence[nn.Module]) -> None:
         """`add`, with the models already made; they are left as they are."""
+        if specs:
+            bundle = self.prepare(specs, models)
+            if self.split is None:
+                self.timings = split_timings(self.task, self.make, bundle)
+                self.split = fastest(self.timings)
+                self.why = f" ({shown(self.timings)})"
+            self.stack([bundle])
+
+    def prepare(self, specs: Sequence[RunSpec], models: Sequence[nn.Module]) -> Bundle:
+        """The runs as one bundle, once it is sure that it computes what they would compute alone."""
         unique_keys(specs, self._keys)
-        if not specs:
-            return
         check_alike(models)
         bundle = bundle_of(self.task, specs, models)
         if self._make is None:
             self._make, self.way = maker_for(self.task, models[0], self.train, specs[0])
         check_agreement(self.task, self.train, specs, models, bundle, self._make)
-        if self.split is None:
-            self.split, self.timings = best_split(self.task, self._make, bundle)
-        self._stack([bundle])
+        return bundle
 
-    def _stack(self, bundles: Sequence[Bundle]) -> None:
+    @property
+    def make(self) -> Maker:
+        """What makes this session's trainers; known once runs were prepared."""
         assert self._make is not None
+        return self._make
+
+    def stack(self, bundles: Sequence[Bundle]) -> None:
+        """Train the runs of `bundles`, which are at one step, in stacks of `split`."""
         assert self.split is not None
         whole = join(bundles) if len(bundles) > 1 else bundles[0]
         for places in packs(self.task, whole.specs, self.split):
-            self._trainers.append(self._make(self.task, take(whole, places)))
+            self._trainers.append(self.make(self.task, take(whole, places)))
 
     def drop(self, keys: Iterable[str]) -> None:
         gone = set(keys)
@@ -134,7 +150,7 @@ class StackedSession:
                 by_step.setdefault(bundle.steps, []).append(take(bundle, kept))
         self._trainers = []
         for bundles in by_step.values():
-            self._stack(bundles)
+            self.stack(bundles)
 
     def advance(self, steps: int) -> dict[str, Progress]:
         progress: dict[str, Progress] = {}
@@ -184,31 +200,49 @@ def maker_for(task: Task, model: nn.Module, source: Source, spec: RunSpec) -> tu
     return lambda task, bundle: VmapTrainer(task, model, source, bundle), "vmap"
 
 
-# Steps that one timing of a stack size takes, after one that warms up; and the runs beyond which no gain was seen.
+# Steps that one timing of a stack size takes, after one that warms up; and the sizes beyond which no gain was seen.
 TIMED_STEPS = 3
 LARGEST_CPU, LARGEST_GPU = 64, 4096
-# A size this much slower per run than the best ends the search: larger stacks leave the cache further behind.
-WORSE = 1.15
+# A size this much slower per run than the best is past the cache; two in a row end the search.
+WORSE = 1.1
 
 
-def best_split(task: Task, make: Maker, bundle: Bundle) -> tuple[int, dict[int, float]]:
-    """The stack size at which a run's step takes least time, and the seconds measured for each size tried.
+def split_timings(task: Task, make: Maker, bundle: Bundle) -> dict[int, float]:
+    """Seconds that a run's step takes, by the runs in a stack.
 
     Sizes double from one run to as many as there are, or as fit a quarter of the free memory.
     """
+    cpu = task.device == "cpu"
     fits = max(1, memory_budget(task.device) // (4 * run_bytes(bundle)))
-    largest = min(len(bundle), fits, LARGEST_CPU if task.device == "cpu" else LARGEST_GPU)
+    largest = min(len(bundle), fits, LARGEST_CPU if cpu else LARGEST_GPU)
     sizes = sorted({*(2**power for power in range(13) if 2**power < largest), largest})
     timings: dict[int, float] = {}
     for size in sizes:
-        trainer = make(task, take(bundle, range(size)))
-        trainer.advance(1)
-        start = time.perf_counter()
-        trainer.advance(TIMED_STEPS)
-        timings[size] = (time.perf_counter() - start) / (TIMED_STEPS * size)
-        if timings[size] > WORSE * min(timings.values()) and task.device == "cpu":
+        timings[size] = step_seconds(make(task, take(bundle, range(size))).advance, task.device) / size
+        best = min(timings.values())
+        if cpu and len(timings) > 2 and all(seconds > WORSE * best for seconds in list(timings.values())[-2:]):
             break
-    return min(timings, key=lambda size: timings[size]), timings
+    return timings
 
 
-__all__ = ["CannotStack", "StackedEngine", "StackedSession", "best_split", "order_seed"]
+def step_seconds(advance: Callable[[int], object], device: str = "cpu") -> float:
+    """The least seconds that one step took, of a few after a first."""
+    advance(1)
+    times = []
+    for _ in range(TIMED_STEPS):
+        start = time.perf_counter()
+        advance(1)
+        if device != "cpu":
+            torch.cuda.synchronize(device)
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def fastest(timings: Mapping[int, float]) -> int:
+    """The size at which a run's step took least."""
+    return min(timings, key=lambda size: timings[size])
+
+
+def shown(timings: Mapping[int, float]) -> str:
+    """What was measured, as text: the time of a run's step by the runs at once."""
+    return "a run's step by runs at once: " + ", ".join(f"{size}: {1e3 * t:.3g} ms" for size, t in timings.items())
