@@ -1,0 +1,21 @@
+"""What every test shares: one torch thread a process, since the suite runs a process on every core."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import pytest
+import torch
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread_again() -> Iterator[None]:
+    """A test may ask for more threads; the next one starts with one again."""
+    yield
+    if torch.get_num_threads() != 1:
+        torch.set_num_threads(1)
