@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
 from torch import nn
 
 from initlab.errors import InputError
-from initlab.graph import ParameterInfo, geometry_of, record
+from initlab.graph import geometry_of, record
 from initlab.planning.ledger import Held, equal_warnings
+from initlab.planning.magnitudes import with_magnitudes
 from initlab.planning.memory import DTYPES, dtype_name
 from initlab.planning.plan import BufferEntry, Plan, PlanEntry
 from initlab.planning.policies import POLICIES, POLICY_ALIASES, Policy, as_policy
@@ -32,11 +34,13 @@ def plan(model: nn.Module, example_inputs: Any = None, policy: Any = "auto") -> 
 
     Args:
         model: any module; it may be on the meta device.
-        example_inputs: a tensor, a tuple of positional arguments, or a dict of keyword arguments for one forward pass.
+        example_inputs: for one forward pass: a tensor, a tuple of positional arguments, a dict of keyword arguments,
+            or the shape of the one input.
         policy: a name (`auto`, `torch_default`, `gpt2`, `gan`, `zero_gamma`, or any scheme's), a Scheme, or an ordered
             mapping of selectors to schemes, policies or "keep", on top of `auto`; where two selectors claim one
             parameter, the later wins. A scheme that is given for the whole model, a layer type or a wildcard goes to
-            the weights there; biases, norms and embeddings keep their defaults unless named (`"*.bias"`).
+            the weights there; biases, norms and embeddings keep their defaults unless named (`"*.bias"`). Frozen
+            parameters (requires_grad False) are taken for loaded ones and kept, unless a selector claims them.
 
     Returns:
         A `Plan`; print it for the table, or call `.explain(name)`.
@@ -44,7 +48,6 @@ def plan(model: nn.Module, example_inputs: Any = None, policy: Any = "auto") -> 
     Raises:
         InputError: a bad policy, a selector that matches nothing, a model that cannot be planned.
 
-    >>> from torch import nn
     >>> import initlab
     >>> net = nn.Sequential(nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 2))
     >>> initlab.plan(net, policy={"@Linear": "he_normal", "2.weight": "zeros"})["2.weight"].reason
@@ -59,7 +62,7 @@ def make_plan(model: nn.Module, found: Walk, example_inputs: Any, policy: Any) -
     infos = {canonical_name(name): info for name, info in geometry_of(model, graph).items()}
     scene = Scene(model, found, infos, graph)
     claims, notes = _claims(overrides, scene)
-    entries = tuple(_entry(subject, claims.get(subject.name), base) for subject in scene.subjects())
+    entries = with_magnitudes(tuple(_entry(s, claims.get(s.name), base) for s in scene.subjects()))
     if base.notes is not None:
         notes = [*base.notes(scene), *notes]
     notes.extend(_warnings(entries, found))
@@ -188,7 +191,7 @@ def _entry(subject: Subject, claim: Claim | None, base: Policy) -> PlanEntry:
         name=subject.name,
         shape=subject.shape,
         dtype=dtype_name(tensor.dtype),
-        fans=geometry.fans if geometry is not None and geometry.matrix_like else None,
+        fans=geometry.fans if geometry is not None and geometry.matrix_like and geometry.kind != "other" else None,
         law=None,
         std=None,
         scheme=choice.action,
@@ -222,6 +225,9 @@ def _unwritable(subject: Subject, claim: Claim | None) -> Choice | None:
     if tensor.dtype not in DTYPES:
         able = ", ".join(DTYPES.values())
         return Choice(None, f"{dtype_name(tensor.dtype)} cannot be drawn (only {able}); keep it", action="refuse")
+    if type(tensor).__name__ == "FlatParameter":
+        why = "a flat parameter of FSDP1, whose layers cannot be told apart: write before wrapping, or use fully_shard"
+        return Choice(None, why, action="refuse")
     if claim is None and not tensor.requires_grad:
         return Choice(None, "kept: frozen (requires_grad is False) and not named in the policy", action="keep")
     return None
@@ -230,8 +236,8 @@ def _unwritable(subject: Subject, claim: Claim | None) -> Choice | None:
 def _with_law(entry: PlanEntry, choice: Choice, subject: Subject) -> PlanEntry:
     scheme = choice.scheme
     assert scheme is not None
-    geometry = subject.geometry or _bare(subject)
     try:
+        geometry = subject.geometry or _bare(subject)
         law = scheme.law(geometry, choice.gain)
         law.check(entry.shape)
     except InputError as error:
@@ -255,10 +261,11 @@ def _with_law(entry: PlanEntry, choice: Choice, subject: Subject) -> PlanEntry:
 
 
 def _bare(subject: Subject) -> Geometry:
-    """The geometry of a parameter that no layer explains, for schemes that need no fans."""
-    if len(subject.shape) >= 2:
-        return Geometry.from_shape(subject.shape)
-    return Geometry(subject.shape, 1.0, 1.0, kind="other")
+    """The geometry of a parameter that no layer explains: torch's layout where its shape allows that."""
+    shape = subject.shape
+    if len(shape) >= 2:
+        return Geometry.from_shape(shape) if 0 not in shape else Geometry(shape, 1.0, 1.0)
+    return Geometry(shape, 1.0, 1.0, kind="other")
 
 
 def _buffers(found: Walk) -> tuple[BufferEntry, ...]:
@@ -282,9 +289,14 @@ def _warnings(entries: tuple[PlanEntry, ...], found: Walk) -> list[str]:
         notes.append(
             f"{len(frozen)} frozen parameters are kept, {frozen[0]} first; name them in the policy to draw them"
         )
+    if seen := [name for name, module in found.modules.items() if _has_seen_data(module)]:
+        which = f"{len(seen)} layers ({seen[0]} first) hold running statistics"
+        notes.append(f"{which} of earlier data, which are kept: call reset_running_stats() on each for a fresh start")
     held = [Held(slot.name, local_tensor(slot.tensor), None) for slot in found.parameters if slot.name in kept]
     notes.extend(equal_warnings(held))
     return notes
 
 
-__all__ = ["ParameterInfo", "make_plan", "plan"]
+def _has_seen_data(module: nn.Module) -> bool:
+    count = getattr(module, "num_batches_tracked", None)
+    return isinstance(count, torch.Tensor) and count.device.type == "cpu" and bool(count != 0)

@@ -97,7 +97,7 @@ def _gan_norm(subject: Subject, options: Options) -> Choice:
 def _zero_gamma_norm(subject: Subject, options: Options) -> Choice:
     if subject.name in residual.last_norms(subject.scene):
         return Choice(get_scheme("zeros"), "zero_gamma: last norm of a residual branch, which starts as the identity")
-    return Choice(get_scheme("ones"), "norm weight: one passes the normalised signal on as it is")
+    return Choice(get_scheme("ones"), "norm weight: one, the normalised signal as it is")
 
 
 def _zero_gamma_notes(scene: Scene) -> tuple[str, ...]:

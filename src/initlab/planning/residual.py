@@ -46,8 +46,8 @@ def _recorded(scene: Scene, role: str) -> frozenset[str]:
     if role not in scene.notes:
         assert scene.graph is not None
         ends = {canonical_name(name) for name in scene.graph.residual_ends()}
-        scene.notes[role] = frozenset(
-            s.name for s in scene.subjects() if s.role == role and ends & {s.name, *s.slot.ties}
-        )
+        # Attention is one recorded operation: its in-projections open the branch that its out-projection ends.
+        asked = [s for s in scene.subjects() if s.role == role and s.kind != "attention"]
+        scene.notes[role] = frozenset(s.name for s in asked if ends & {s.name, *s.slot.ties})
     names: frozenset[str] = scene.notes[role]
     return names

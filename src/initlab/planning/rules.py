@@ -71,11 +71,11 @@ def fed_weight(subject: Subject, options: Options) -> Choice:
 
 
 def zero(subject: Subject, options: Options) -> Choice:
-    return Choice(get_scheme("zeros"), "bias: zero" if subject.role == "bias" else f"{subject.role}: zero")
+    return Choice(get_scheme("zeros"), f"{subject.role.replace('_', ' ')}: zero")
 
 
 def one(subject: Subject, options: Options) -> Choice:
-    return Choice(get_scheme("ones"), "norm weight: one passes the normalised signal on as it is")
+    return Choice(get_scheme("ones"), "norm weight: one, the normalised signal as it is")
 
 
 def recurrent_bias(subject: Subject, options: Options) -> Choice:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from initlab.graph import ParameterInfo, SignalGraph
+from initlab.graph import Feed, ParameterInfo, SignalGraph
 from initlab.planning.walk import Slot, Walk
 from initlab.schemes import Geometry
 from initlab.theory import gain as gain_of
@@ -99,20 +99,20 @@ class Subject:
         return Fed(1.0, "not used in the recorded forward pass: gain 1", known=False)
 
 
-def _from_feeds(feeds: list[Any]) -> Fed:
+def _from_feeds(feeds: list[Feed]) -> Fed:
     feed = feeds[0]
-    moments = [moment for moment in (_moment(item) for item in feeds) if moment is not None]
     where = f" at {feed.where}" if feed.where else ""
+    note = f" ({feed.note})" if feed.note else ""
+    moments = [moment for moment in (_moment(item) for item in feeds) if moment is not None]
     if not moments:
-        return Fed(
-            1.0, f"fed by {feed.activation or 'an unknown signal'}{where}, whose size is not known: gain 1", known=False
-        )
+        what = feed.activation or "an unknown signal"
+        return Fed(1.0, f"fed by {what}{where}, whose size is not known{note}: gain 1", known=False)
     gain = 1 / math.sqrt(sum(moments) / len(moments))
     shared = f" and {len(feeds) - 1} more" if len(feeds) > 1 else ""
-    return Fed(gain, f"fed by {feed.activation or 'data'}{where}{shared}: gain {gain:.4g}")
+    return Fed(gain, f"fed by {feed.activation or 'the data'}{where}{shared}: gain {gain:.4g}{note}")
 
 
-def _moment(feed: Any) -> float | None:
+def _moment(feed: Feed) -> float | None:
     """E[φ(z)²] of what arrives, as recorded or from the function itself."""
     if feed.second_moment is not None:
         return float(feed.second_moment) if feed.second_moment > 0 and math.isfinite(feed.second_moment) else None

@@ -116,9 +116,11 @@ def explanation(entry: PlanEntry) -> str:
     if entry.law is not None and entry.std is not None:
         lines.append(f"law: {entry.law.describe()}, std {format_number(entry.std)}")
     if entry.gain is not None:
-        lines.append(f"gain: {format_number(entry.gain)}")
+        undone = f", which undoes a second moment of {format_number(entry.gain**-2)}" if entry.gain > 0 else ""
+        lines.append(f"gain: {format_number(entry.gain)}{undone}")
     lines.append(f"reason: {clean(entry.reason, 2000)}")
     if entry.recipe is not None:
+        lines.append(f"scheme: {entry.scheme}")
         lines.append(f"formula: {entry.recipe.formula}")
         lines.append(f"why: {entry.recipe.why}")
         lines.append(f"source: {entry.recipe.source} ({entry.recipe.year})")

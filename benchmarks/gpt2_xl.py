@@ -1,0 +1,105 @@
+"""GPT-2-XL (1.56 B parameters, bfloat16) from the meta device to filled: initlab's plan beside torch.nn.init's loop.
+
+Both fill a model that has just been materialised with `to_empty`, with the same laws, in turns in one process; so both
+pay for the first touch of every page. Peak memory is the rise of the resident set while initlab plans and writes.
+
+Run as `python -m benchmarks.gpt2_xl`, or with `--layers 4` for a short one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+import torch
+from torch import nn
+
+import initlab
+from initlab.planning.planner import plan as make
+from initlab.sampling import laws
+
+
+def build(layers: int) -> nn.Module:
+    """GPT-2-XL on the meta device: 48 layers of width 1600."""
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    config = GPT2Config(n_layer=layers, n_embd=1600, n_head=25)
+    with torch.device("meta"):
+        return GPT2LMHeadModel(config).to(torch.bfloat16)
+
+
+def materialise(layers: int) -> nn.Module:
+    model = build(layers).to_empty(device="cpu")
+    model.tie_weights()  # type: ignore[operator]  # a method of transformers' models
+    return model
+
+
+def by_initlab(model: nn.Module, plan: initlab.Plan) -> None:
+    initlab.init_(model, make(model, policy="gpt2"), seed=0)
+
+
+def by_torch(model: nn.Module, plan: initlab.Plan) -> None:
+    """The loop that a PyTorch user writes, with the plan's own numbers."""
+    parameters = dict(model.named_parameters())
+    for entry in plan.entries:
+        if isinstance(entry.law, laws.Normal):
+            nn.init.normal_(parameters[entry.name], entry.law.mean, entry.law.std)
+        elif isinstance(entry.law, laws.Constant):
+            nn.init.constant_(parameters[entry.name], entry.law.value)
+        else:
+            raise NotImplementedError(f"{entry.name}: {entry.law!r}")
+
+
+def timed(fill: Callable[[nn.Module, initlab.Plan], None], layers: int, plan: initlab.Plan) -> tuple[float, int]:
+    """(seconds from meta to filled, rise of the peak resident set in bytes)."""
+    gc.collect()
+    meta = build(layers)
+    before = _resident(reset=True)
+    start = time.perf_counter()
+    model = meta.to_empty(device="cpu")
+    model.tie_weights()  # type: ignore[operator]  # a method of transformers' models
+    fill(model, plan)
+    seconds = time.perf_counter() - start
+    rise = _resident(peak=True) - before
+    del model, meta
+    return seconds, rise
+
+
+def _resident(*, peak: bool = False, reset: bool = False) -> int:
+    """The process's resident set, or its peak since the last reset, in bytes (Linux)."""
+    if reset:
+        Path("/proc/self/clear_refs").write_text("5")
+    field = "VmHWM" if peak else "VmRSS"
+    line = next(li for li in Path("/proc/self/status").read_text().splitlines() if li.startswith(field))
+    return int(line.split()[1]) * 1024
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--layers", type=int, default=48)
+    options.add_argument("--rounds", type=int, default=3)
+    chosen = options.parse_args()
+    plan = initlab.plan(build(chosen.layers), policy="gpt2")
+    size = sum(entry.numel for entry in plan.entries) * 2
+    initlab.init_(nn.Linear(512, 512, dtype=torch.bfloat16), "gpt2")  # compiles the kernels, once for every later run
+    ours, theirs, rises = [], [], []
+    for _ in range(chosen.rounds):
+        seconds, rise = timed(by_initlab, chosen.layers, plan)
+        ours.append(seconds)
+        rises.append(rise)
+        theirs.append(timed(by_torch, chosen.layers, plan)[0])
+    print(f"{size / 2e9:.2f} B parameters in bfloat16, {torch.get_num_threads()} threads, medians of {chosen.rounds}")
+    print(
+        f"initlab {median(ours):.2f} s, torch.nn.init {median(theirs):.2f} s: {median(theirs) / median(ours):.1f} times"
+    )
+    print(
+        f"peak memory while initlab plans and writes: {max(rises) / size:.3f} of the parameters' {size / 2**30:.2f} GiB"
+    )
+
+
+if __name__ == "__main__":
+    main()
