@@ -166,7 +166,7 @@ def _merged(role: str, geometry: Geometry | None, typed: Part | None, shape: Sha
     if typed is not None and typed.role == role and typed.geometry is not None:
         other = typed.geometry
         same = geometry is None or (geometry.fan_in, geometry.fan_out) == (other.fan_in, other.fan_out)
-        if same or other.packing is not None:
+        if other.packing is not None or (same and (geometry is None or geometry.packing is None)):
             return typed
         assert geometry is not None
         return Part(role, replace(geometry, kind=other.kind, native_fan_in=other.native_fan_in))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 from initlab.graph.signal_graph import Operation, SignalGraph, Use
 from initlab.graph.views import ParameterView, regrouped
@@ -46,70 +47,64 @@ def _cut(graph: SignalGraph, output: int, geometry: Geometry) -> tuple[int, ...]
     axis = 1 if geometry.kind == "conv" else len(shape) - 1
     if len(shape) <= axis or shape[axis] != features:
         return None
-    return _follow(graph, output, axis, features, None)
+    return _covering(_cuts(graph, output, axis, features, None), features)
 
 
-def _follow(graph: SignalGraph, value: int, axis: int, features: int, part: int | None) -> tuple[int, ...] | None:
-    """Follows a value; `axis` is its feature axis, or the axis of `part` equal blocks once a reshape made one."""
-    slices: list[tuple[int, int]] = []
+Cuts = list[tuple[int, int]]
+
+
+def _cuts(graph: SignalGraph, value: int, axis: int, features: int, part: int | None) -> Cuts:
+    """The (start, stop) of every part that is taken of a value, through whatever only rearranges it.
+
+    `axis` is its feature axis, or the axis of `part` equal blocks once a reshape made one.
+    """
+    shape, found = graph.values[value].shape, []
     for operation in graph.consumers(value):
-        rank = len(graph.values[value].shape)
         if operation.kind in _SPLITS:
-            return _split_sizes(graph, operation, axis, rank, features, part)
-        if operation.kind == "getitem":
-            item = _slice_along(operation, axis, graph.values[value].shape, part)
-            if item is not None:
-                slices.append(item)
-                continue
-            return None
-        moved = _moved(graph, operation, value, axis, part)
-        if moved is not None:
-            return _follow(graph, operation.outputs[0], *moved[:1], features, moved[1])
-    return _covering(slices, features, part)
+            found.extend(_split(graph, operation, axis, len(shape), features, part))
+        elif operation.kind == "getitem":
+            found.extend(_slice(operation, axis, shape, features, part))
+        else:
+            moved = _moved(graph, operation, value, axis, part)
+            if moved is not None:
+                found.extend(_cuts(graph, operation.outputs[0], moved[0], features, moved[1]))
+    return found
 
 
-def _split_sizes(
-    graph: SignalGraph, operation: Operation, axis: int, rank: int, features: int, part: int | None
-) -> tuple[int, ...] | None:
+def _split(graph: SignalGraph, operation: Operation, axis: int, rank: int, features: int, part: int | None) -> Cuts:
     dim = operation.argument(1 if operation.kind == "unbind" else 2, "dim", 0)
-    if not isinstance(dim, int) or dim % rank != axis:
-        return None
-    if part is not None:
-        count = len(operation.outputs) if operation.kind == "unbind" else part
-        return (features // part,) * part if count == part else None
-    if operation.kind == "unbind":
-        return None
-    sizes = tuple(graph.values[output].shape[axis] for output in operation.outputs)
-    return sizes if len(sizes) > 1 and sum(sizes) == features and 0 not in sizes else None
+    if not isinstance(dim, int) or dim % rank != axis or (operation.kind == "unbind" and part is None):
+        return []
+    width = 1 if part is None else features // part
+    sizes = [1 if operation.kind == "unbind" else graph.values[output].shape[axis] for output in operation.outputs]
+    edges = [sum(sizes[:i]) * width for i in range(len(sizes) + 1)]
+    return list(pairwise(edges))
 
 
-def _slice_along(operation: Operation, axis: int, shape: tuple[int, ...], part: int | None) -> tuple[int, int] | None:
+def _slice(operation: Operation, axis: int, shape: tuple[int, ...], features: int, part: int | None) -> Cuts:
     index = operation.argument(1, "index")
     items = list(index) if isinstance(index, tuple) else [index]
+    if any(not (item is Ellipsis or isinstance(item, int | slice)) for item in items):
+        return []
     if Ellipsis in items:
         place = items.index(Ellipsis)
         items[place : place + 1] = [slice(None)] * (len(shape) - len(items) + 1)
-    if any(not isinstance(item, int | slice) for item in items) or len(items) <= axis:
-        return None
-    item = items[axis]
+    if len(items) <= axis:
+        return []
+    item, width = items[axis], 1 if part is None else features // part
     if isinstance(item, int):
-        return (item % shape[axis], item % shape[axis] + 1) if part is not None else None
+        start = item % shape[axis]
+        return [(start * width, (start + 1) * width)] if part is not None else []
     start, stop, step = item.indices(shape[axis])
-    return (start, stop) if step == 1 and (start, stop) != (0, shape[axis]) else None
+    return [(start * width, stop * width)] if step == 1 and (start, stop) != (0, shape[axis]) else []
 
 
-def _covering(slices: list[tuple[int, int]], features: int, part: int | None) -> tuple[int, ...] | None:
-    ordered = sorted(dict.fromkeys(slices))
-    end = features if part is None else part
+def _covering(cuts: Cuts, end: int) -> tuple[int, ...] | None:
+    """The sizes of parts that lie side by side from 0 to `end`; None when they overlap or leave a gap."""
+    ordered = sorted(dict.fromkeys(cuts))
     edges = [0, *(stop for _, stop in ordered)]
-    if (
-        len(ordered) < 2
-        or edges[-1] != end
-        or any(start != edge for (start, _), edge in zip(ordered, edges, strict=False))
-    ):
-        return None
-    width = 1 if part is None else features // part
-    return tuple((stop - start) * width for start, stop in ordered)
+    beside = all(start == edge < stop for (start, stop), edge in zip(ordered, edges, strict=False))
+    return tuple(stop - start for start, stop in ordered) if len(ordered) > 1 and beside and edges[-1] == end else None
 
 
 def _moved(
@@ -159,7 +154,7 @@ def packed_by_pieces(uses: dict[str, list[Use]], views: dict[str, list[Parameter
         if len(cut) < 2 or len(axes) != 1 or any(view.piece is None for view in pieces):
             continue
         axis, shape = axes.pop(), pieces[0].whole
-        sizes = _covering([(start, start + length) for _, start, length in cut], shape[axis], None)
+        sizes = _covering([(start, start + length) for _, start, length in cut], shape[axis])
         geometry = next((use.geometry for use in uses[name] if use.geometry is not None), None)
         if sizes is not None and geometry is not None:
             fans = tuple(

@@ -53,7 +53,8 @@ def unknown(flow: Flow, operation: Operation) -> Signal:
     "pack_padded_sequence", "pad_packed_sequence", "checkpoint", "real", "as_subclass", "identity",
 )  # fmt: skip
 def same(flow: Flow, operation: Operation) -> Signal:
-    return flow.carried(operation)[0][1]
+    signal = flow.carried(operation)[0][1]
+    return replace(signal, trail=signal.trail | {operation.index})
 
 
 @rule(

@@ -130,7 +130,7 @@ _READS_ONLY = frozenset(
     {
         "size", "dim", "ndimension", "stride", "numel", "nelement", "len", "item", "tolist", "is_contiguous",
         "is_complex", "is_floating_point", "element_size", "storage_offset", "data_ptr", "get_device",
-        "set_grad_enabled", "is_tensor", "requires_grad", "equal", "allclose", "bool", "float", "int", "index",
+        "set_grad_enabled", "is_tensor", "requires_grad", "equal", "allclose", "index",
         "format", "repr", "hash", "is_same_size",
     }
 )  # fmt: skip
