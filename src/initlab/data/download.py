@@ -153,7 +153,8 @@ def _reason(error: Exception) -> str:
         return "timed out"
     inner = getattr(error, "reason", None)
     cause = inner if isinstance(inner, Exception) else error
-    return "timed out" if isinstance(cause, TimeoutError) else str(getattr(cause, "strerror", None) or cause)
+    said = str(getattr(cause, "strerror", None) or cause)
+    return "timed out" if isinstance(cause, TimeoutError) else " ".join(said.split())[:120]
 
 
 def _advice(name: str, files: Mapping[str, Remote], folder: Path, reasons: Sequence[str]) -> str:

@@ -142,7 +142,7 @@ def _tensor(value: Any, name: str) -> Tensor:
         array = array.astype(np.int64)
     if array.dtype.kind == "f":
         array = array.astype(np.float32, copy=False)
-    native = np.ascontiguousarray(array.astype(array.dtype.newbyteorder("="), copy=False))
+    native = np.asarray(array, dtype=array.dtype.newbyteorder("="), order="C")
     return torch.from_numpy(native if native.flags.writeable else native.copy())
 
 
@@ -188,7 +188,7 @@ def _items(data: Any) -> Iterator[Any]:
     """Samples by index where there is one, batches in order for a loader over such a Dataset, else as they come."""
     if _is_loader(data):
         dataset = data.dataset
-        if not hasattr(dataset, "__getitem__") or data.batch_size is None:
+        if data.batch_size is None or not hasattr(dataset, "__len__") or hasattr(dataset, "__iter__"):
             yield from data
             return
         for start in range(0, len(dataset), data.batch_size):
