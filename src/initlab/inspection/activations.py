@@ -20,11 +20,13 @@ class Activation:
         saturated: counts output elements where the slope is under 5% of its largest; None when it never saturates.
         off: the output value of a unit that is off; None when there is no off state.
         scheme: the scheme that suits a layer around this activation.
+        one_sided: the output is never below `off`, so that a unit whose mean is `off` is off for every sample.
     """
 
     saturated: Count | None
     off: float | None
     scheme: str
+    one_sided: bool = False
 
 
 def _outside(low: float, high: float) -> Count:
@@ -43,12 +45,12 @@ _TANH = math.sqrt(0.95)
 _SIGMOID = (1 - math.sqrt(0.95)) / 2
 _SOFTSIGN = 1 - math.sqrt(0.05)
 
-_RELU = Activation(None, 0.0, "he_normal")
+_RELU = Activation(None, 0.0, "he_normal", one_sided=True)
 _SMOOTH = Activation(None, None, "he_normal")
 
 ACTIVATIONS: dict[str, Activation] = {
     "relu": _RELU,
-    "relu6": Activation(lambda y: (y >= 6).count_nonzero(), 0.0, "he_normal"),
+    "relu6": Activation(lambda y: (y >= 6).count_nonzero(), 0.0, "he_normal", one_sided=True),
     "threshold": _RELU,
     "leaky_relu": Activation(None, None, "he_normal"),
     "rrelu": Activation(None, None, "he_normal"),

@@ -71,7 +71,7 @@ def inspect(
     evidence = Evidence(model, seen, layers, parameters, step, batch)
     findings = findings_of(evidence)
     return Inspection(
-        verdict=verdict_of(findings),
+        verdict=verdict_of(findings, any(p.trainable for p in parameters)),
         findings=findings,
         layers=layers,
         parameters=parameters,

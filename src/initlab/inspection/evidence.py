@@ -13,7 +13,7 @@ from initlab.inspection.passes import Pass
 from initlab.inspection.recorder import Record
 from initlab.inspection.results import LayerStats, ParameterStats
 from initlab.inspection.updates import Step
-from initlab.inspection.verdict import Outlook, outlook_of
+from initlab.inspection.verdict import NEVER_STEPS, Outlook, outlook_of
 
 
 @dataclass(frozen=True)
@@ -55,24 +55,39 @@ class Evidence:
     def normalised(self) -> bool:
         return any("norm" in layer.kind for layer in self.layers)
 
-    def scheme_for(self, kind: str | None) -> str:
-        """The scheme to use around activation `kind`; for a model without activations, one that keeps both passes."""
-        activation = ACTIVATIONS.get(kind or "")
-        return activation.scheme if activation else "xavier_normal"
-
-    def advice(self, kind: str | None = None) -> str:
-        """Which scheme to start from instead."""
+    def advice(self, kind: str | None = None, otherwise: str = "") -> str:
+        """Which scheme to start from instead; `otherwise` when the weights have that scheme's scale already."""
         kind = kind or self.nonlinearity
-        scheme = self.scheme_for(kind)
-        return f"Use {scheme} for the weights ({'made for ' + kind if kind else 'no activation function was seen'})"
+        scheme = scheme_for(kind)
+        example = self._furthest(scheme)
+        if example is None:
+            return otherwise or "The scale of the weights is right already: add normalization or skip connections"
+        name, now, right = example
+        suits = f"made for {kind}" if kind else "no activation function was seen"
+        return f"Use {scheme} ({suits}): std {right:.2g} for {name}, now {now:.2g}"
 
-    def name(self, index: int | None) -> str:
-        return self.layers[index].name if index is not None else "the model"
+    def _furthest(self, scheme: str) -> tuple[str, float, float] | None:
+        """(name, rms, the scheme's std) of the weight furthest from `scheme`; None when most are within a third."""
+        from initlab.schemes import Geometry, get_scheme
+
+        found = []
+        for p in self.parameters:
+            if p.trainable and len(p.shape) > 1 and p.layer is not None and math.isfinite(p.rms):
+                right = get_scheme(scheme).std(Geometry.from_shape(p.shape))
+                found.append((abs(math.log(max(p.rms, 1e-30) / right)), p.name, p.rms, right))
+        off = [entry for entry in found if entry[0] > 0.3]
+        if not off or len(off) < 0.3 * len(found):
+            return None
+        return max(off, key=lambda entry: entry[0])[1:]
 
     def fraction_stuck(self) -> float:
         """Share of the weight matrices' elements that a step changes by less than 1 / NEVER_STEPS of themselves."""
-        from initlab.inspection.verdict import NEVER_STEPS
-
         total = sum(math.prod(p.shape) for p in self.matrices)
         stuck = sum(math.prod(p.shape) for p in self.matrices if (p.pace or 0.0) < 1.0 / NEVER_STEPS)
         return stuck / total if total else 0.0
+
+
+def scheme_for(kind: str | None) -> str:
+    """The scheme to use around activation `kind`; without activations, one that keeps both passes."""
+    activation = ACTIVATIONS.get(kind or "")
+    return activation.scheme if activation else "xavier_normal"

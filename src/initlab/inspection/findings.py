@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from initlab.inspection.activations import ACTIVATIONS
-from initlab.inspection.evidence import Evidence
+from initlab.inspection.evidence import Evidence, scheme_for
 from initlab.inspection.results import Finding, LayerStats, Severity
 from initlab.inspection.verdict import (
+    EXCESS_FAR,
     EXCESS_LOST,
     EXCESS_SEEN,
     EXCESS_STEPS,
@@ -55,12 +55,12 @@ def non_finite(e: Evidence) -> Finding | None:
 
 def symmetric(e: Evidence) -> Finding | None:
     """Units with equal weights and equal gradients stay equal: the layer is as wide as its distinct units."""
-    hidden = [p for p in e.matrices if p.distinct is not None and p.shape[0] > 1]
+    hidden = [p for p in e.matrices if p.distinct is not None and (p.units or 0) > 1]
     readout = e.readout
     last = set(readout.parameters) if readout is not None else set()
     merged = [
         p for p in hidden
-        if (p.distinct or 0) <= max(1.0, MERGED * p.shape[0]) and not (p.name in last and p.rms == 0)
+        if (p.distinct or 0) <= max(1.0, MERGED * (p.units or 0)) and not (p.name in last and p.rms == 0)
         and not _waiting(e, p.name)
     ]  # fmt: skip
     if not merged:
@@ -69,7 +69,7 @@ def symmetric(e: Evidence) -> Finding | None:
     share = len(merged) / len(hidden)
     severity: Severity = "error" if share >= 0.5 or not _bypassed(e) else "warning"
     many = f"{len(merged)} of {len(hidden)} weight matrices; " if len(merged) > 1 else ""
-    evidence = f"{many}its {p.shape[0]} units have {p.distinct} distinct set{'' if p.distinct == 1 else 's'} of weights"
+    evidence = f"{many}its {p.units} units have {p.distinct} distinct set{'' if p.distinct == 1 else 's'} of weights"
     return Finding("symmetric", severity, p.name, evidence + " and gradients, so they stay equal", _random_advice(e))
 
 
@@ -83,8 +83,10 @@ def collapsed(e: Evidence) -> Finding | None:
         return None
     start = next((x for x in e.layers if x.row_share is not None and x.row_share < READOUT_FAINT * 100), e.layers[-1])
     severity: Severity = "error" if share < READOUT_LOST else "warning" if share < READOUT_FAINT else "info"
+    if severity == "error" and _opening(e):
+        severity = "warning"
     evidence = f"differences between samples are {share:.1e} of the second moment at the last layer's input"
-    return Finding("collapsed", severity, start.name, evidence, e.advice())
+    return Finding("collapsed", severity, start.name, evidence, _fading_advice(e))
 
 
 def dead(e: Evidence) -> Finding | None:
@@ -102,7 +104,7 @@ def dead(e: Evidence) -> Finding | None:
     evidence = f"{first.dead:.0%} of its units are off for every sample"
     if worst is not first:
         evidence += f"; {worst.dead:.0%} at {worst.name}"
-    return Finding("dead", severity, first.name, evidence, e.advice(first.kind) + ", with biases at zero or above")
+    return Finding("dead", severity, first.name, evidence, e.advice(first.kind, "Start biases at zero or above"))
 
 
 def saturated(e: Evidence) -> Finding | None:
@@ -124,6 +126,8 @@ def vanishing(e: Evidence) -> Finding | None:
         return None
     steps, outlook = e.outlook.steps, e.outlook
     severity: Severity = "error" if steps > NEVER_STEPS else "warning" if steps > SLOW_STEPS else "info"
+    if severity == "error" and _opening(e):
+        severity = "warning"
     where, first, last = _fading(e)
     if severity == "info" and not (last > 0 and first < 1e-4 * last and e.fraction_stuck() > 0.3):
         return None
@@ -132,12 +136,14 @@ def vanishing(e: Evidence) -> Finding | None:
     evidence += f"gradient rms falls from {last:.1e} at the output to {first:.1e} at the input"
     if outlook.pace == 0 and e.matrices:
         evidence += "; no weight matrix gets a gradient that tells samples apart"
-    return Finding("vanishing", severity, where, evidence, e.advice())
+    return Finding("vanishing", severity, where, evidence, _fading_advice(e))
 
 
 def exploding(e: Evidence) -> Finding | None:
     """A first step that overshoots, or a first loss far above that of a constant prediction."""
     outlook = e.outlook
+    if e.seen.offset > 0.9 * e.seen.loss:
+        return None
     limit = OVERSHOOT["sign" if e.step.sign_like else "sgd"]
     excess = outlook.excess or 0.0
     lost = outlook.gain > limit or excess > EXCESS_LOST
@@ -156,7 +162,13 @@ def exploding(e: Evidence) -> Finding | None:
 
 
 def unbalanced(e: Evidence) -> Finding | None:
-    """Some weight matrices move a thousand times as fast as others, relative to themselves."""
+    """Targets far from where the output starts, or weights that move a thousand times as fast as others."""
+    if (e.outlook.excess or 0.0) > EXCESS_FAR and e.seen.offset > 0.9 * e.seen.loss:
+        spread = math.sqrt(e.seen.offset / e.seen.loss * (e.outlook.excess or 0.0))
+        evidence = f"the targets' mean lies {spread:.3g} standard deviations of the targets from the first outputs"
+        return Finding(
+            "unbalanced", "warning", "output", evidence, "Standardize the targets, or start the last bias there"
+        )
     paces = [(p.pace or 0.0, p.name) for p in e.matrices if p.rms > 0 and (p.pace or 0.0) > 0]
     if len(paces) < 2 or e.outlook.steps > NEVER_STEPS:
         return None
@@ -178,6 +190,16 @@ FINDINGS: tuple[Callable[[Evidence], Finding | None], ...] = (
     exploding,
     unbalanced,
 )
+
+
+def _opening(e: Evidence) -> bool:
+    """Whether the read-out is zero and moves with the first step: what its zeros hide can be told only after that.
+
+    Adam and its kin take that first step at full size; plain gradient descent pays for a faint signal twice.
+    """
+    names = e.readout.parameters if e.readout is not None else ()
+    weights = [p for p in e.matrices if p.name in names]
+    return e.step.sign_like and any(p.rms == 0 and (p.grad_rms or 0.0) > 0 for p in weights)
 
 
 def _waiting(e: Evidence, name: str) -> bool:
@@ -231,10 +253,22 @@ def _before(e: Evidence, layer: LayerStats) -> str:
 
 
 def _scale_advice(e: Evidence) -> str:
-    residual = "; scale residual branches by 1/sqrt(depth) or start them at zero" if len(e.layers) > 30 else ""
-    return e.advice() + residual + f", or lower the learning rate ({e.step.lr:g})"
+    advice = e.advice(otherwise=f"Lower the learning rate ({e.step.lr:g}) or warm it up, or add normalization")
+    if len(e.layers) > 30 and not e.normalised:
+        return advice + "; in a deep residual net, scale the branches by 1/sqrt(depth) or start them at zero"
+    return advice
 
 
 def _random_advice(e: Evidence) -> str:
-    scheme = ACTIVATIONS[e.nonlinearity].scheme if e.nonlinearity in ACTIVATIONS else "xavier_normal"
-    return f"Only random weights break the symmetry: use {scheme}"
+    return f"Only random weights break the symmetry: use {scheme_for(e.nonlinearity)}"
+
+
+def _fading_advice(e: Evidence) -> str:
+    """What helps when the scale is right already and signals fade all the same."""
+    if e.nonlinearity in ("sigmoid", "hardsigmoid"):
+        return e.advice(otherwise="No scheme carries signals through a deep stack of sigmoids: use tanh or relu") + (
+            "; in a deep stack use tanh or relu instead of sigmoid, or add normalization"
+        )
+    if not e.step.sign_like:
+        return e.advice(otherwise=f"Use a larger learning rate than {e.step.lr:g}, or adamw, or add normalization")
+    return e.advice()

@@ -11,7 +11,7 @@ from initlab.inspection.activations import ACTIVATIONS
 
 Tensor = torch.Tensor
 BINS = 40
-HISTOGRAM_SAMPLE = 65_536
+HISTOGRAM_SAMPLE = 16_384
 
 
 @dataclass
@@ -72,7 +72,7 @@ def moments_of(tensor: Tensor, kind: str, batch: int | None, unit_axis: int) -> 
         std=_std(flat, mean, second),
         second_moment=second,
         saturated=_saturated(y, kind, count),
-        dead=_dead(y, kind, unit_axis),
+        dead=_dead(y, kind, unit_axis, unit_mean),
         between=between if axis is not None and per_sample.shape[0] > 1 else None,
         row_share=row_share,
         edges=edges,
@@ -115,6 +115,8 @@ def _units(
     """Mean of each unit over samples and positions, and the share of variance about it."""
     if y.ndim < 2 or axis is None:
         return None, None
+    if y.numel() == y.shape[unit_axis]:
+        return y.reshape(-1).clone(), None
     if y.ndim == 2 and coordinate_mean.numel() == y.shape[1]:
         return coordinate_mean.clone(), (min(1.0, centred / count / second) if second > 0 else 0.0)
     positions = [d for d in range(y.ndim) if d != unit_axis % y.ndim]
@@ -161,14 +163,14 @@ def _saturated(y: Tensor, kind: str, count: int) -> float | None:
     return float(activation.saturated(y)) / count
 
 
-def _dead(y: Tensor, kind: str, unit_axis: int) -> float | None:
+def _dead(y: Tensor, kind: str, unit_axis: int, unit_mean: Tensor | None) -> float | None:
     activation = ACTIVATIONS.get(kind)
     if activation is None or activation.off is None or y.ndim < 2:
         return None
+    if unit_mean is not None and activation.one_sided:
+        return float((unit_mean == 0).float().mean())
     others = [d for d in range(y.ndim) if d != unit_axis % y.ndim]
-    # An activation that is off at 0 is at least 0 or odd: its largest size over the batch tells.
-    largest = torch.linalg.vector_norm(y, dim=others) if y.ndim > 1 else y
-    return float((largest == 0).float().mean())
+    return float((torch.linalg.vector_norm(y, dim=others) == 0).float().mean())
 
 
 def _wide(tensor: Tensor, kind: str, batch: int | None, unit_axis: int) -> Moments:

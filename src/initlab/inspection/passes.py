@@ -30,6 +30,7 @@ class Pass:
     output_path: str
     output_shape: tuple[int, ...]
     constant_loss: float | None
+    offset: float
     restored: tuple[str, ...]
 
 
@@ -57,6 +58,7 @@ def run(
                 output_path=path,
                 output_shape=tuple(tensor.shape),
                 constant_loss=constant_loss(targets, name),
+                offset=mean_offset(tensor, targets),
                 restored=tuple(recorder.touched),
             )
             del output, tensor
@@ -110,8 +112,8 @@ def _last_kind(output: Tensor, fallback: str | None) -> str | None:
 def constant_loss(targets: Any, loss_name: str) -> float | None:
     """Loss of the best prediction that does not look at its input; None for a loss that is not one of torch's own two.
 
-    Cross-entropy: the entropy of the class frequencies in the batch, at least that of one sample misplaced. Mean
-    squared error: the variance of the targets about their mean over the batch.
+    Cross-entropy: the entropy of the class frequencies in the batch; None for one class. Mean squared error: the
+    variance of the targets about their mean over the batch.
     """
     if "random targets" in loss_name:
         return 0.5
@@ -123,9 +125,18 @@ def constant_loss(targets: Any, loss_name: str) -> float | None:
         return spread if spread > 0 else None
     if not targets.is_floating_point() and ("crossentropy" in kind or "nll" in kind or "loglikelihood" in kind):
         _, counts = torch.unique(targets, return_counts=True)
+        if counts.numel() < 2:
+            return None
         share = counts.double() / counts.sum()
         return max(float(-(share * share.log()).sum()), 0.1)
     return None
+
+
+def mean_offset(output: Tensor, targets: Any) -> float:
+    """Mean square over outputs of the difference between the batch means of targets and output; 0 for classes."""
+    if not isinstance(targets, Tensor) or not targets.is_floating_point() or targets.shape != output.shape:
+        return 0.0
+    return float((targets.double().mean(0) - output.detach().double().mean(0)).square().mean())
 
 
 def names_of(records: list[Record]) -> list[str]:

@@ -203,7 +203,7 @@ class Recorder(TorchFunctionMode):
         here = self.stack[-1] if self.stack else ""
         if not names:
             return here
-        owner = names[0].rpartition(".")[0]
+        owner = names[0].rpartition(".")[0].partition(".parametrizations")[0]
         return owner if owner.startswith(here) else here
 
 

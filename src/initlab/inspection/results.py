@@ -58,7 +58,7 @@ class LayerStats:
         dead: share of units that are off for every sample (activations that have an off state).
         between: between-sample variance over total second moment: 1 when inputs stay apart, 0 when they are one.
         row_share: variance over samples and positions of each unit, over the total second moment.
-        edges, counts: histogram over a fixed-stride subsample of at most 65,536 elements.
+        edges, counts: histogram over a fixed-stride subsample of at most 16,384 elements.
         grad_rms: root mean square of the loss gradient with respect to the output.
         weight_rms, weight_grad_rms: of the layer's main weight.
         update_ratio: rms of the first optimizer step over rms of the main weight.
@@ -105,7 +105,8 @@ class ParameterStats:
         pace: spectral size of the part of the first step that tells samples apart, over that of the weight: the
             relative change a step makes in what the layer computes. None for vectors and unused parameters.
         gain: predicted first-order decrease of the loss by that part of the step, over the loss.
-        duplicated: share of its units (rows) that equal another in weights and gradient.
+        units: output units of a weight that multiplies; None for others (embeddings, scales, biases).
+        duplicated: share of the units that equal another in weights and gradient.
         distinct: number of distinct units.
     """
 
@@ -118,6 +119,7 @@ class ParameterStats:
     update_ratio: float | None
     pace: float | None
     gain: float | None
+    units: int | None
     duplicated: float | None
     distinct: int | None
     nonfinite: int
@@ -164,6 +166,7 @@ class Inspection:
             return
         lines = [f"{self.model} is {self.verdict} ({self.optimizer}, lr {self.lr:g})"]
         lines += [f"- {finding}" for finding in self.findings if finding.severity != "info"]
+        lines += [] if len(lines) > 1 else [f"- {note}" for note in self.notes]
         raise UntrainableError("\n".join(lines))
 
     def to_frame(self) -> pd.DataFrame:

@@ -14,6 +14,9 @@ from initlab.inspection.results import ParameterStats
 Tensor = torch.Tensor
 # A between-sample share below this is rounding noise of single precision (eps^2 is 1.4e-14).
 ROUNDING_SHARE = 1e-12
+# Calls whose weight has output units that could be equal; the rows of an embedding are not units.
+_MULTIPLIES = ("linear", "conv", "matmul", "mm", "addmm", "baddbmm", "bmm", "__matmul__", "bilinear", "einsum", "rnn",
+               "lstm", "gru", "multi_head")  # fmt: skip
 _UNITS_SECOND = {"matmul", "mm", "addmm", "__matmul__", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"}
 
 
@@ -41,18 +44,21 @@ def parameter_stats(
     rms = _rms(w)
     bad = 0 if math.isfinite(rms) else int((~torch.isfinite(w)).sum())
     if gradient is None:
-        shape, none = tuple(parameter.shape), (None,) * 6
+        shape, none = tuple(parameter.shape), (None,) * 7
         return ParameterStats(name, shape, _index(record), parameter.requires_grad, rms, *none, nonfinite=bad)
     g = _wide(gradient.to_dense() if gradient.is_sparse else gradient)
     grad_rms = _rms(g)
     first = first_step(g, grad_rms, step)
     ratio = first / rms if rms > 0 else (math.inf if first > 0 else 0.0)
-    pace = gain = duplicated = distinct = None
+    pace = gain = duplicated = distinct = units = None
     if w.ndim >= 2 and min(w.shape[0], w[0].numel()) > 0 and math.isfinite(grad_rms):
         useful = useful_gradient(g, record, batch)
         pace, gain = _pace(w, rms, useful, grad_rms, record, step, loss, batch)
         kind = record.kind if record is not None else ""
-        duplicated, distinct = equal_units(units_first(w, kind), units_first(g, kind))
+        if kind.startswith(_MULTIPLIES):
+            rows = units_first(w, kind)
+            units = rows.shape[0]
+            duplicated, distinct = equal_units(rows, units_first(g, kind))
     return ParameterStats(
         name=name,
         shape=tuple(parameter.shape),
@@ -63,6 +69,7 @@ def parameter_stats(
         update_ratio=ratio,
         pace=pace,
         gain=gain,
+        units=units,
         duplicated=duplicated,
         distinct=distinct,
         nonfinite=bad,
@@ -86,7 +93,7 @@ def useful_gradient(g: Tensor, record: Record | None, batch: int) -> float:
     The gradient of a weight is a sum of delta x^T over samples. Its mean part, (sum of delta)(mean of x)^T, moves all
     samples alike, as a bias does; what is left is Σ delta (x - mean x)^T.
     """
-    if record is None or record.input_mean is None or record.grad_unit_sum is None:
+    if batch < 2 or record is None or record.input_mean is None or record.grad_unit_sum is None:
         return _rms(g)
     delta, mean = record.grad_unit_sum.to(g), record.input_mean.to(g)
     g = units_first(g, record.kind)

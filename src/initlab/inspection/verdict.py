@@ -16,7 +16,8 @@ READOUT_LOST = 1e-11  # between-sample share at the last layer that single preci
 READOUT_FAINT = 3e-8  # share that an optimizer needs hundreds of steps to make out
 OVERSHOOT = {"sgd": 1.0, "sign": 3.0}  # predicted first decrease of the loss over the loss: beyond it, divergence
 EXCESS_LOST = 1e4  # first loss over the best constant prediction's: too far to come back in a short training
-EXCESS_SEEN = 2.0  # excess that is no longer the ordinary spread of first outputs
+EXCESS_FAR = 100.0  # the same when it is the targets' mean that lies far away (10 standard deviations)
+EXCESS_SEEN = 3.0  # excess that is no longer the ordinary spread of first outputs
 EXCESS_STEPS = 130.0  # steps to bring that excess down, from which a start counts as slow
 MERGED = 0.1  # share of a layer's units that are distinct, under which it counts as symmetric
 
@@ -66,7 +67,9 @@ def outlook_of(parameters: Iterable[ParameterStats], step: Step, loss: float, co
     )
 
 
-def verdict_of(findings: Iterable[Finding]) -> Verdict:
-    """Untrainable with any error, slow with any warning, else healthy."""
+def verdict_of(findings: Iterable[Finding], trainable: bool) -> Verdict:
+    """Untrainable with any error or with nothing to train, slow with any warning, else healthy."""
+    if not trainable:
+        return "untrainable"
     severities = {finding.severity for finding in findings}
     return "untrainable" if "error" in severities else "slow" if "warning" in severities else "healthy"
