@@ -23,7 +23,9 @@ T = TypeVar("T")
 
 MOST_NAME = 200
 INTERMEDIATE = 20  # points of a curve that Optuna's dashboard is given
-BEGUN, KEY, WORKER, RECORD, NAME = (f"initlab:{w}" for w in ("begun", "key", "worker", "record", "worker:"))
+BEGUN, KEY, WORKER, RECORD, NAME, LOCK = (
+    f"initlab:{word}" for word in ("begun", "key", "worker", "record", "worker:", "lock")
+)
 
 
 def study_name(name: Any) -> str:
@@ -75,6 +77,7 @@ class OptunaStore:
         self._read: set[int] = set()
         self._trials: dict[str, int] = {}
         self._beaten = 0.0
+        self._locks = 0
         self._words: dict[str, str] = {}
         self.study_id = self._open(begun, allow_drift)
         self.beat()
@@ -138,11 +141,10 @@ class OptunaStore:
     def claim(self, keys: Sequence[str], most: int) -> list[str]:
         wanted = set(keys)
         self._bury(wanted)
-        open_ones, waiting = self._open_trials(wanted)
-        free = [key for key in keys if key not in open_ones and key not in self.ended()]
-        self._call(lambda: self._enqueue(free[:most]))
-        open_ones, waiting = self._open_trials(wanted)
-        chosen = [key for key in keys if key in waiting][:most]
+        self._call(lambda: self._enqueue(keys, most))
+        ended = self.ended()
+        waiting = self._open_trials(wanted)[1]
+        chosen = [key for key in keys if key in waiting and key not in ended][:most]
         return self._call(lambda: self._take([(key, waiting[key]) for key in chosen]))
 
     def _open_trials(self, wanted: set[str]) -> tuple[dict[str, int], dict[str, int]]:
@@ -188,11 +190,17 @@ class OptunaStore:
             raise
         return True
 
-    def _enqueue(self, keys: Sequence[str]) -> None:
+    def _enqueue(self, keys: Sequence[str], most: int) -> None:
+        """Make waiting trials of the first runs that have none, in one transaction that other workers wait for."""
         from optuna.trial import TrialState, create_trial
 
         with batch(self.storage):
-            for key in keys:
+            self._locks += 1
+            self.storage.set_study_system_attr(self.study_id, LOCK, f"{self.worker.name} {self._locks}")
+            opened, waiting = self._open_trials(set(keys))
+            ended = self.ended()
+            free = [key for key in keys if key not in opened and key not in ended]
+            for key in free[: max(0, most - len(waiting))]:
                 params, distributions = self.params(key, self.begun)
                 template = create_trial(
                     state=TrialState.WAITING,

@@ -121,7 +121,9 @@ def _check_tables(path: Path, shown: str) -> None:
         raise InputError(
             f"storage {shown} is damaged ({state.splitlines()[-1][:100]}); restore it or give another name"
         )
-    if tables and not {"studies", "trials"} <= tables:
+    # A worker killed while it made the tables leaves some of them: the rest are made then.
+    foreign = [name for name in tables if not name.startswith(("stud", "trial", "version_info", "alembic_version"))]
+    if foreign and "studies" not in tables:
         raise InputError(f"storage {shown} is another program's database (no Optuna studies in it); give another name")
 
 
@@ -132,12 +134,20 @@ def _connect(url: str, kind: str) -> Any:
     if kind == "sqlite":
         kwargs["connect_args"] = {"timeout": BUSY_SECONDS}
     elif kind in ("postgresql", "postgres"):
-        url = re.sub(r"^postgres(?=[:+])", "postgresql", url)
+        url = _with_driver(re.sub(r"^postgres(?=[:+])", "postgresql", url))
         kwargs["pool_pre_ping"] = True
     storage = _created_once(lambda: RDBStorage(url, engine_kwargs=kwargs))
     if kind == "sqlite":
         _take_write_lock_first(storage.engine)
     return storage
+
+
+def _with_driver(url: str) -> str:
+    """A PostgreSQL URL that names no driver, with the one that is installed."""
+    from importlib.util import find_spec
+
+    plain = url.startswith("postgresql://")
+    return url.replace("://", "+psycopg2://", 1) if plain and find_spec("psycopg2") else url
 
 
 def _created_once(make: Callable[[], T]) -> T:
