@@ -82,7 +82,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--layers", type=int, default=48)
     options.add_argument("--rounds", type=int, default=3)
-    chosen = options.parse_args()
+    chosen, _ = options.parse_known_args()
     plan = initlab.plan(build(chosen.layers), policy="gpt2")
     size = sum(entry.numel for entry in plan.entries) * 2
     initlab.init_(nn.Linear(512, 512, dtype=torch.bfloat16), "gpt2")  # compiles the kernels, once for every later run

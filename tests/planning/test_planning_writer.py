@@ -166,6 +166,12 @@ def test_memory_that_torch_did_not_allocate_is_written_if_it_can_be() -> None:
     assert (array != 0).all()
 
 
+def test_torch_may_still_resize_the_storage() -> None:
+    model = nn.Linear(4, 4)
+    initlab.init_(model)
+    assert model.weight.untyped_storage().resizable()
+
+
 def test_in_grad_mode_autograd_notices() -> None:
     model = nn.Linear(4, 4)
     loss = (model.weight**2).sum()

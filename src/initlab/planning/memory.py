@@ -30,13 +30,33 @@ def dtype_name(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
 
 
+_NUMPY = {"float32": "f4", "float64": "f8", "float16": "f2", "bfloat16": "u2"}
+
+
+class _Cells:
+    """A tensor's memory in numpy's array interface."""
+
+    def __init__(self, tensor: torch.Tensor, typestr: str) -> None:
+        size = tensor.element_size()
+        self.tensor = tensor
+        self.__array_interface__ = {
+            "version": 3,
+            "data": (tensor.data_ptr(), False),
+            "shape": tuple(tensor.shape),
+            "strides": tuple(stride * size for stride in tensor.stride()),
+            "typestr": typestr,
+        }
+
+
 def host_array(tensor: torch.Tensor) -> np.ndarray[Any, Any]:
-    """The memory of a CPU tensor as numpy sees it, strides and all; bfloat16 as its uint16 bits. No copy."""
-    plain = tensor.detach()
-    if plain.dtype == torch.bfloat16:
-        plain = plain.view(torch.uint16)
-    array: np.ndarray[Any, Any] = plain.numpy()
-    return array
+    """The memory of a CPU tensor as numpy sees it, strides and all; bfloat16 as its uint16 bits. No copy.
+
+    `tensor.numpy()` would forbid torch to resize the storage ever after, which FSDP and share_memory rely on.
+    """
+    kind = np.dtype(_NUMPY[DTYPES[tensor.dtype]])
+    if tensor.numel() == 0:
+        return np.empty(tuple(tensor.shape), kind)
+    return np.asarray(_Cells(tensor.detach(), kind.str))
 
 
 def check_writable(name: str, tensor: torch.Tensor) -> None:
@@ -148,22 +168,9 @@ def _share_cells(one: torch.Tensor, other: torch.Tensor) -> bool:
 _MOST_WORK: Any = 1_000_000
 
 
-class _Cells:
-    """An address range as numpy's array interface, for tensors of any device: never read, only compared."""
-
-    def __init__(self, tensor: torch.Tensor) -> None:
-        size = tensor.element_size()
-        self.__array_interface__ = {
-            "version": 3,
-            "data": (tensor.data_ptr(), False),
-            "shape": tuple(tensor.shape),
-            "strides": tuple(stride * size for stride in tensor.stride()),
-            "typestr": f"|V{size}",
-        }
-
-
 def _addresses(tensor: torch.Tensor) -> np.ndarray[Any, Any]:
-    return np.asarray(_Cells(tensor))
+    """An address range that is only compared, never read, so that it may be another device's."""
+    return np.asarray(_Cells(tensor, f"|V{tensor.element_size()}"))
 
 
 def row_blocks(shape: Sequence[int], itemsize: int, limit: int = STAGE_BYTES) -> Iterator[Block]:
