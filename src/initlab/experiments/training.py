@@ -73,7 +73,7 @@ def train(
 
 def _run(task: Task, specs: Mapping[str, Sequence[RunSpec]], points: int, extra: Mapping[str, Any]) -> dict[str, Any]:
     every_spec = [spec for group in specs.values() for spec in group]
-    runs: dict[str, dict[str, Any]] = {s.key: {"loss": [], "accuracy": [], "diverged": False} for s in every_spec}
+    runs: dict[str, dict[str, Any]] = {s.key: _blank(task) for s in every_spec}
     session = get_engine("auto").open(task, every_spec)
     try:
         done = 0
@@ -90,6 +90,10 @@ def _run(task: Task, specs: Mapping[str, Sequence[RunSpec]], points: int, extra:
     finally:
         session.close()
     return {label: [runs[spec.key] for spec in group] for label, group in specs.items()}
+
+
+def _blank(task: Task) -> dict[str, Any]:
+    return {"loss": [], "accuracy": [], "diverged": False, "steps": task.steps}
 
 
 def _note(run: dict[str, Any], progress: Any, done: int) -> None:
@@ -118,8 +122,8 @@ def _final(run: Mapping[str, Any], what: str) -> float:
 
 
 def until(runs: Sequence[Mapping[str, Any]], loss: float) -> list[float]:
-    """Steps until the smoothed training loss is at most `loss`; a run that never is counts as its last step."""
-    return [next((s for s, value in run["loss"] if value <= loss), run["loss"][-1][0]) for run in runs]
+    """Steps until the smoothed training loss is at most `loss`; a run that never is counts as all its steps."""
+    return [next((s for s, value in run["loss"] if value <= loss), run["steps"]) for run in runs]
 
 
 def curves(results: Mapping[str, Any], title: str, what: str = "loss") -> LineFigure:
