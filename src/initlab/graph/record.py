@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import io
 import random
 import sys
 from collections.abc import Iterator
@@ -71,6 +72,10 @@ class _Place:
     tensors: dict[int, torch.Tensor]
     meta: bool
 
+    @property
+    def device(self) -> torch.device:
+        return next((tensor.device for tensor in self.tensors.values()), torch.device("cpu"))
+
     @classmethod
     def of(cls, model: nn.Module) -> _Place:
         modules = modules_of(model)
@@ -90,21 +95,25 @@ class _Place:
 
 @dataclass(frozen=True)
 class _Given:
-    """The arguments of the forward pass; `shapes_only` when no data came with them."""
+    """The arguments of the forward pass, or the shape of its one input."""
 
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
-    shapes_only: bool = False
+    shape: tuple[int, ...] | None = None
+
+    def drawn(self, place: _Place) -> _Given:
+        """With standard normal numbers where only a shape was given."""
+        if self.shape is None:
+            return self
+        if place.meta:
+            return _Given((torch.empty(self.shape, device="meta"),), {})
+        numbers = torch.randn(self.shape, generator=torch.Generator(device="cpu").manual_seed(0))
+        return _Given((numbers.to(place.device),), {})
 
 
 def _example(example_inputs: Any, place: _Place) -> _Given:
-    shaped = _is_shape(example_inputs)
-    if shaped:
-        device = next((tensor.device for tensor in place.tensors.values()), torch.device("cpu"))
-        generator = torch.Generator(device="cpu").manual_seed(0)
-        sizes = tuple(int(size) for size in example_inputs)
-        data = torch.empty(sizes, device="meta") if place.meta else torch.randn(sizes, generator=generator).to(device)
-        return _Given((data,), {}, shapes_only=not place.meta)
+    if _is_shape(example_inputs):
+        return _Given((), {}, tuple(int(size) for size in example_inputs))
     if isinstance(example_inputs, dict):
         given = _Given((), {str(key): value for key, value in example_inputs.items()})
     elif isinstance(example_inputs, tuple | list):
@@ -148,9 +157,10 @@ def _unused(place: _Place, graph: SignalGraph) -> set[str]:
 
 
 def _run(place: _Place, given: _Given, training: bool) -> SignalGraph:
-    if given.shapes_only:
+    if given.shape is not None and not place.meta:
         with contextlib.suppress(Exception):  # a forward that looks at numbers cannot run on shapes: it gets numbers
             return _pass(place, given, training, fake=True)
+    given = _drawn(place, given)
     try:
         return _pass(place, given, training)
     except InputError as error:
@@ -160,16 +170,24 @@ def _run(place: _Place, given: _Given, training: bool) -> SignalGraph:
         raise
 
 
+def _drawn(place: _Place, given: _Given) -> _Given:
+    try:
+        return given.drawn(place)
+    except RuntimeError as error:
+        raise InputError(f"example_inputs of shape {given.shape} do not fit in memory: {str(error)[:200]}") from error
+
+
 def _pass(place: _Place, given: _Given, training: bool, *, fake: bool = False, gradients: bool = False) -> SignalGraph:
-    tracer = Tracer(place.parameters, {}, read_constants=not place.meta)
+    tracer = Tracer(place.parameters, read_constants=not place.meta)
     follower = _Follower(tracer, place.modules)
     with contextlib.ExitStack() as stack:
         stack.enter_context(_as_before(place, training))
-        stack.enter_context(contextlib.redirect_stdout(sys.stderr))
+        stack.enter_context(contextlib.redirect_stdout(io.StringIO() if training else sys.stderr))
         stack.enter_context(torch.set_grad_enabled(gradients))
+        stack.enter_context(_room_to_recurse())
         args, kwargs = given.args, given.kwargs
         if fake:
-            args, kwargs = _faked(stack, args), {}
+            args = _faked(stack, given, place)
         elif place.meta:
             stack.enter_context(torch.device("meta"))
         inputs = tuple(tracer.add_input(tensor) for tensor in tensors_in((args, kwargs)))
@@ -188,13 +206,22 @@ def _pass(place: _Place, given: _Given, training: bool, *, fake: bool = False, g
     return SignalGraph(tuple(tracer.operations), tracer.values, inputs, outputs, training)
 
 
-def _faked(stack: contextlib.ExitStack, args: tuple[Any, ...]) -> tuple[Any, ...]:
+@contextlib.contextmanager
+def _room_to_recurse() -> Iterator[None]:
+    """Hooks put one more frame under every module: a model that runs bare must not fail for that."""
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(2 * limit)
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(limit)
+
+
+def _faked(stack: contextlib.ExitStack, given: _Given, place: _Place) -> tuple[Any, ...]:
     from torch._subclasses.fake_tensor import FakeTensorMode
 
-    mode = FakeTensorMode(allow_non_fake_inputs=True)
-    fakes = tuple(mode.from_tensor(arg) for arg in args)
-    stack.enter_context(mode)
-    return fakes
+    stack.enter_context(FakeTensorMode(allow_non_fake_inputs=True))
+    return (torch.empty(given.shape or (), device=place.device),)
 
 
 def _kind_words(output: Any) -> str:

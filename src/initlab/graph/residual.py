@@ -28,8 +28,10 @@ def branch_ends(graph: SignalGraph, addition: Operation) -> list[Operation]:
         others = {other for other in operands if other != value}
         if _grew_from(graph, value, others):
             end = _last_with_parameters(graph, value)
-            if end is not None:
-                ends.append(end)
+            if end is not None and end.index > min(_made_at(graph, other) for other in others):
+                ends.append(
+                    end
+                )  # a sum without weights in its branch, such as x + x³ in GELU's tanh form, is no residual
     return ends
 
 

@@ -20,10 +20,9 @@ _SAMPLED = 4_096
 class Tracer(TorchFunctionMode):
     """Records while it is entered. `values` and `operations` are the recording."""
 
-    def __init__(self, parameters: dict[int, str], modules: dict[int, str], read_constants: bool = True) -> None:
+    def __init__(self, parameters: dict[int, str], read_constants: bool = True) -> None:
         super().__init__()
         self.parameters = parameters
-        self.modules = modules
         self.read_constants = read_constants
         self.values: dict[int, Value] = {}
         self.operations: list[Operation] = []
