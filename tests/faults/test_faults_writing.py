@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -142,6 +145,46 @@ def test_promise_12_an_interrupt_between_two_writes_lists_both_sides(
     assert isinstance(error.__cause__, KeyboardInterrupt)
 
 
+@pytest.mark.parametrize("at", range(1, len(NAMES)))
+def test_promise_12_ctrl_c_lands_between_two_writes(at: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, target = Model(), Model()
+    initlab.init_(target, seed=3)
+    before, new = bits(model), bits(target)
+    original, calls = writer.write_one, 0
+
+    def signalled(job: writer.Job, seed: int) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == at:
+            os.kill(os.getpid(), signal.SIGINT)
+        original(job, seed)
+
+    handler = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(writer, "write_one", signalled)
+    with pytest.raises(InterruptedInitError, match="KeyboardInterrupt") as caught:
+        initlab.init_(model, seed=3)
+    assert list(caught.value.written) == NAMES[:at]
+    assert calls == at
+    assert all(bits(model)[name] == (new if name in NAMES[:at] else before)[name] for name in NAMES)
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
+def test_promise_12_ctrl_c_in_the_last_write_leaves_a_whole_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, target = Model(), Model()
+    initlab.init_(target, seed=3)
+    original = writer.write_one
+
+    def signalled(job: writer.Job, seed: int) -> None:
+        if job.name == NAMES[-1]:
+            os.kill(os.getpid(), signal.SIGINT)
+        original(job, seed)
+
+    monkeypatch.setattr(writer, "write_one", signalled)
+    with pytest.raises(KeyboardInterrupt):
+        initlab.init_(model, seed=3)
+    assert bits(model) == bits(target)
+
+
 @pytest.mark.parametrize("at", range(1, len(NAMES) + 1))
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), MemoryError("planted")], ids=["ctrl-c", "memory"])
 def test_promise_12_rollback_brings_every_bit_back(
@@ -212,8 +255,6 @@ def test_promise_12_after_an_interrupt_the_same_call_completes(monkeypatch: pyte
 
 def test_promise_12_a_refused_call_makes_no_copy() -> None:
     model = nn.Sequential(nn.Linear(512, 512), nn.Linear(4, 4, dtype=torch.complex64))
-    import tracemalloc
-
     initlab.plan(model)
     tracemalloc.start()
     with pytest.raises(InputError, match="complex64"):

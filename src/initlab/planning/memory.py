@@ -81,7 +81,7 @@ def check_writable(name: str, tensor: torch.Tensor) -> None:
             f"{name!r} is expanded or overlaps itself (shape {tuple(tensor.shape)}, strides {tensor.stride()}): "
             "several elements share one memory cell; make it contiguous first"
         )
-    if tensor.device.type == "cpu" and not tensor.untyped_storage().resizable():
+    if tensor.device.type == "cpu" and hasattr(os, "readv") and not tensor.untyped_storage().resizable():
         _probe(name, tensor)
 
 

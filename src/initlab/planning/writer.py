@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from initlab.errors import InitlabError, InputError, InterruptedInitError, seed_number
+from initlab.planning.interrupts import HeldInterrupts
 from initlab.planning.ledger import Held, check_account, check_kept, equal_warnings, non_finite
 from initlab.planning.memory import DTYPES, STAGE_BYTES, check_apart, check_writable, host_array, row_blocks
 from initlab.planning.plan import Plan, PlanEntry
@@ -147,44 +148,51 @@ def write(jobs: Sequence[Job], seed: int, rollback: bool = False) -> None:
     """Write every job in order.
 
     A parameter is either wholly new or wholly old afterwards: values are a function of the name alone, so the one that
-    an interrupt broke off is simply written again before the error is raised.
+    an error broke off is simply written again before the error is raised.
 
     Raises:
         InterruptedInitError: with the names that were written and those that were not.
     """
     saved = [job.part.tensor.detach().clone() for job in jobs] if rollback else None
-    done = 0
-    try:
-        for job in jobs:
-            write_one(job, seed)
-            done += 1
-    except BaseException as error:
-        names = [job.name for job in jobs]
-        if saved is not None:
-            _restore(jobs[: done + 1], saved)
-            raise InterruptedInitError(
-                f"init_ was interrupted by {_why(error)} and rolled back: all {len(names)} parameters are as they were",
-                (),
-                names,
-            ) from error
-        done, torn = _finish(jobs, done, seed)
-        broken = f"; {names[done]!r} may be partly written" if torn else ""
-        raise InterruptedInitError(
-            f"init_ was interrupted by {_why(error)}: {done} of {len(names)} parameters were written{broken}; "
-            "calling it again with the same seed gives what an uninterrupted call gives",
-            names[:done],
-            names[done:],
-        ) from error
+    done, busy = 0, False
+    with HeldInterrupts() as interrupts:
+        try:
+            for job in jobs:
+                interrupts.check()
+                busy = True
+                write_one(job, seed)
+                done, busy = done + 1, False
+        except BaseException as error:
+            if saved is not None:
+                _restore(jobs[: done + 1], saved)
+                raise _rolled_back(jobs, error) from error
+            torn = busy and not _finished(jobs[done], seed)
+            raise _interrupted(jobs, done + (busy and not torn), torn, error) from error
 
 
-def _finish(jobs: Sequence[Job], done: int, seed: int) -> tuple[int, bool]:
-    if done == len(jobs):
-        return done, False
+def _finished(job: Job, seed: int) -> bool:
     try:
-        write_one(jobs[done], seed)
+        write_one(job, seed)
     except BaseException:
-        return done, True
-    return done + 1, False
+        return False
+    return True
+
+
+def _rolled_back(jobs: Sequence[Job], error: BaseException) -> InterruptedInitError:
+    names = [job.name for job in jobs]
+    said = f"init_ was interrupted by {_why(error)} and rolled back: all {len(names)} parameters are as they were"
+    return InterruptedInitError(said, (), names)
+
+
+def _interrupted(jobs: Sequence[Job], done: int, torn: bool, error: BaseException) -> InterruptedInitError:
+    names = [job.name for job in jobs]
+    broken = f"; {names[done]!r} may be partly written" if torn else ""
+    return InterruptedInitError(
+        f"init_ was interrupted by {_why(error)}: {done} of {len(names)} parameters were written{broken}; "
+        "calling it again with the same seed gives what an uninterrupted call gives",
+        names[:done],
+        names[done:],
+    )
 
 
 def _restore(jobs: Sequence[Job], saved: Sequence[torch.Tensor]) -> None:
