@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,13 @@ def draw(target: Target, shape: Shape, key: Key, transform: reference.Transform)
     """Fill the target with the values of its elements of the global tensor of this shape."""
     if target.out.size == 0:
         return
-    draw_plain(target, shape, key, transform)
+    compiled = sys.modules.get("initlab.sampling.kernels")
+    if target.out.size < PLAIN_LIMIT and not (compiled is not None and compiled.is_ready(target.dtype)):
+        draw_plain(target, shape, key, transform)
+        return
+    from initlab.sampling import kernels
+
+    kernels.draw(target, shape, key, transform)
 
 
 def draw_plain(target: Target, shape: Shape, key: Key, transform: reference.Transform) -> None:

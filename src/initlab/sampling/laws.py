@@ -16,6 +16,7 @@ from initlab.errors import InputError, finite_number
 from initlab.sampling.truncation import cut_moments, find_parent
 
 Shape = tuple[int, ...]
+FEWEST_SIGMAS, MOST_SIGMAS = 0.05, 8.0
 
 
 class Law:
@@ -83,7 +84,7 @@ class Uniform(Law):
     """U(low, high): std = (high - low) / √12.
 
     Raises:
-        InputError: non-finite bounds, or low not below high.
+        InputError: non-finite or reversed bounds (equal bounds give one value).
 
     >>> Uniform(-0.5, 0.5).describe()
     'U(-0.5, 0.5)'
@@ -95,8 +96,8 @@ class Uniform(Law):
 
     def __post_init__(self) -> None:
         low, high = finite_number("low", self.low), finite_number("high", self.high)
-        if not low < high:
-            raise InputError(f"low must be less than high; got low={low:g}, high={high:g} (Constant draws one value)")
+        if low > high:
+            raise InputError(f"low must not exceed high; got low={low:g}, high={high:g}")
         if not math.isfinite(high - low):
             raise InputError(f"high - low must be finite; got low={low:g}, high={high:g}")
         _set(self, low=low, high=high)
@@ -161,12 +162,14 @@ class TruncatedNormal(Law):
         mean, std = finite_number("mean", self.mean), finite_number("std", self.std, low=0)
         low, high = _cut("low", self.low), _cut("high", self.high)
         if low > high or (low == high and std > 0):
-            raise InputError(f"low must be less than high; got low={low:g}, high={high:g}")
+            raise InputError(f"low must be below high; got low={low:g}, high={high:g}")
         if low == math.inf or high == -math.inf:
             raise InputError(f"low and high must leave room between them; got low={low:g}, high={high:g}")
         inside = low <= mean <= high if std == 0 else low < mean < high
         if not inside:
-            raise InputError(f"mean must lie between low and high; got mean={mean:g} with low={low:g}, high={high:g}")
+            raise InputError(
+                f"mean must lie near [low, high], between them; got mean={mean:g}, low={low:g}, high={high:g}"
+            )
         _set(self, mean=mean, std=std, low=low, high=high)
         find_parent(mean, std, low, high)
 
@@ -175,13 +178,11 @@ class TruncatedNormal(Law):
         """N(mean, s²) cut at mean ± sigmas · s, with s such that the std after the cut is `std`.
 
         Raises:
-            InputError: a negative or non-finite std, or sigmas not above 0.01 (use Uniform for a flat law).
+            InputError: a negative or non-finite std, or sigmas outside [0.05, 8] (nearly Uniform, or nearly Normal).
         """
-        std, k = finite_number("std", std, low=0), finite_number("sigmas", sigmas)
-        mean = finite_number("mean", mean)
-        if k < 0.05:
-            raise InputError(f"sigmas must be at least 0.05; got {k:g} (use Uniform for a flat law)")
-        half = k * std / math.sqrt(cut_moments(-k, k)[1]) if k < 40 else k * std
+        std, mean = finite_number("std", std, low=0), finite_number("mean", mean)
+        k = finite_number("sigmas", sigmas, low=FEWEST_SIGMAS, high=MOST_SIGMAS)
+        half = k * std / math.sqrt(cut_moments(-k, k)[1])
         return cls(mean, std, mean - half, mean + half)
 
     def describe(self) -> str:

@@ -1,0 +1,103 @@
+"""Runs the compiled kernel over a block, on as many threads as there are processors.
+
+Threads are Python's own, over a kernel that releases the interpreter lock: numba's thread pools end the process when a
+forked child uses them. Values depend on no thread.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from initlab.sampling.compiled import BFLOAT_16, PLAIN, TASK, TRUNCATED_NEAR, run_tasks
+from initlab.sampling.reference import TRUNCATED, Transform
+from initlab.sampling.request import Shape, Target
+from initlab.sampling.streams import Key
+from initlab.sampling.walks import walk_of
+
+# Below this many elements a second thread costs more than it saves.
+_ALONE = 2**18
+_NEAR = 0.002
+_READY: set[str] = set()
+
+
+def is_ready(dtype: str) -> bool:
+    """Whether the kernel for this dtype is loaded, so that calling it costs no compilation."""
+    return _form_key(dtype) in _READY
+
+
+def _form_key(dtype: str) -> str:
+    return "uint16" if dtype in ("bfloat16", "float16") else dtype
+
+
+def thread_count() -> int:
+    """How many threads draw: INITLAB_THREADS or OMP_NUM_THREADS where set, else the processors this process may use."""
+    for name in ("INITLAB_THREADS", "OMP_NUM_THREADS"):
+        text = os.environ.get(name, "")
+        if text.isdigit() and int(text) > 0:
+            return int(text)
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+
+
+def draw(target: Target, shape: Shape, key: Key, transform: Transform) -> None:
+    """Fill the target with the values of its elements of the global tensor of this shape."""
+    walk = walk_of(target, shape)
+    if walk is None:
+        whole = np.empty(target.out.shape, target.out.dtype)
+        draw(replace(target, out=whole), shape, key, transform)
+        target.out[...] = whole
+        return
+    precision = np.dtype(np.float64 if target.dtype == "float64" else np.float32)
+    numbers, words = transform.numbers(precision), np.array(key, dtype=np.uint32)
+    form = BFLOAT_16 if target.dtype == "bfloat16" else PLAIN
+    near = transform.kind == TRUNCATED and min(transform.below, transform.above) >= _NEAR and precision == np.float32
+    kind = TRUNCATED_NEAR if near else transform.kind
+    runs, pieces = walk.runs, max(1, -(-walk.length // TASK))
+    tasks = runs * pieces if pieces > 1 else -(-runs // max(1, TASK // walk.length))
+
+    def work(first: int, last: int) -> None:
+        run_tasks(
+            walk.memory, walk.origin, walk.start, walk.length, walk.stride, walk.steps, runs,
+            form, words, kind, numbers, (first, last),
+        )  # fmt: skip
+
+    threads = min(thread_count(), tasks) if target.out.size >= _ALONE else 1
+    if threads == 1:
+        work(0, tasks)
+    else:
+        _share(work, tasks, threads)
+    _READY.add(_form_key(target.dtype))
+
+
+def _share(work: Callable[[int, int], None], tasks: int, threads: int) -> None:
+    """Have threads take tasks off one list, a few at a time, until it is empty."""
+    step = max(1, tasks // (8 * threads))
+    spans = iter([(first, min(first + step, tasks)) for first in range(0, tasks, step)])
+    lock, errors = threading.Lock(), list[BaseException]()
+
+    def take() -> None:
+        try:
+            while True:
+                with lock:
+                    span = next(spans, None)
+                if span is None or errors:
+                    return
+                work(*span)
+        except BaseException as error:
+            errors.append(error)
+
+    helpers = [threading.Thread(target=take, daemon=True) for _ in range(threads - 1)]
+    for helper in helpers:
+        helper.start()
+    try:
+        take()
+    finally:
+        for helper in helpers:
+            helper.join()
+    if errors:
+        raise errors[0]
