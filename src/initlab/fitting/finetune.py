@@ -1,0 +1,252 @@
+"""Fine-tuning: a plain training loop with a validation split, early stopping and the best weights kept."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from initlab.data import as_tensors
+from initlab.errors import InputError, finite_number, seed_number, unknown
+from initlab.fitting.progress import progress_bar
+from initlab.fitting.rbm import whole
+from initlab.fitting.running import check_model, generator, parameters_kept_on_failure, random_states_kept, run_model
+from initlab.sampling import derive_seed
+
+_OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
+SCHEDULES = ("constant", "cosine")
+
+
+@dataclass(frozen=True)
+class FineTuneEpoch:
+    """Training loss over the epoch, and loss and error rate on the validation rows after it."""
+
+    epoch: int
+    train_loss: float
+    valid_loss: float
+    valid_error: float
+
+
+@dataclass(frozen=True)
+class FineTuneResult:
+    """What fine-tuning did.
+
+    Args:
+        epochs: every epoch in order.
+        best_epoch: the epoch whose weights the model now has (0 for those it came with).
+        stopped: "finished", "no gain" or "diverged".
+    """
+
+    epochs: tuple[FineTuneEpoch, ...]
+    best_epoch: int
+    stopped: str
+
+    def __repr__(self) -> str:
+        best = next((e for e in self.epochs if e.epoch == self.best_epoch), None)
+        found = "" if best is None else f", validation error {best.valid_error:.2%}, loss {best.valid_loss:.4g}"
+        return f"FineTuneResult({len(self.epochs)} epochs, {self.stopped}; best epoch {self.best_epoch}{found})"
+
+
+def finetune_(
+    model: nn.Module,
+    train: Any,
+    *,
+    valid: Any = None,
+    valid_share: float = 0.1,
+    epochs: int = 30,
+    optimizer: str = "adam",
+    lr: float = 1e-3,
+    schedule: str = "cosine",
+    momentum: float = 0.9,
+    weight_decay: float = 0.0,
+    batch_size: int = 100,
+    patience: int = 10,
+    seed: int = 0,
+    progress: bool = False,
+) -> FineTuneResult:
+    """Train a classifier with cross-entropy, stop when the validation error no longer falls, and keep the best weights.
+
+    Args:
+        model: gives logits of shape (n, classes).
+        train: (X, Y) with whole-number classes Y, a Dataset or a DataLoader.
+        valid: held-out (X, Y); None takes `valid_share` of the training rows away.
+        valid_share: between 0 and 1.
+        epochs: most epochs.
+        optimizer: "adam", "adamw" or "sgd" (with momentum).
+        lr: learning rate; with schedule "cosine" it falls to 0 over the epochs, with "constant" it stays.
+        momentum: of sgd.
+        weight_decay: L2 cost as the optimizer has it.
+        batch_size: rows for each step.
+        patience: epochs without a lower validation error before it stops.
+        seed: seed of the split, the order of the rows and dropout.
+        progress: whether to show a bar.
+
+    Returns:
+        `FineTuneResult`. A run that diverges ends with the best weights before it did.
+
+    Raises:
+        InputError: a bad argument, data with NaN or no rows, one class only, classes that the model has no output for.
+            The model is as it was, also after Ctrl-C.
+
+    >>> net = nn.Linear(2, 2)
+    >>> rows = torch.tensor([[1.0, 0.0], [0.0, 1.0]]).repeat(50, 1)
+    >>> result = finetune_(net, (rows, torch.tensor([0, 1]).repeat(50)), epochs=20, lr=0.1)
+    >>> result.epochs[-1].valid_error
+    0.0
+    """
+    module = check_model(model)
+    x, y = as_tensors(train, "train")
+    number = seed_number(seed)
+    held = as_tensors(valid, "valid") if valid is not None else None
+    if held is None:
+        (x, y), held = _split(x, y, finite_number("valid_share", valid_share, low=0, high=0.9), number)
+    _check_classes(module, x, y, held)
+    settings = _Settings(
+        whole("epochs", epochs), _optimizer(optimizer), finite_number("lr", lr, low=0), _schedule(schedule),
+        finite_number("momentum", momentum, low=0, high=0.9999), finite_number("weight_decay", weight_decay, low=0),
+        whole("batch_size", batch_size), whole("patience", patience), number, progress,
+    )  # fmt: skip
+    flags = {part: part.training for part in module.modules()}
+    with parameters_kept_on_failure(module), random_states_kept():
+        try:
+            torch.default_generator.manual_seed(derive_seed(number, "fine-tuning", "dropout"))
+            return _run(module, x, y, held, settings)
+        finally:
+            for part, training in flags.items():
+                part.training = training
+
+
+@dataclass(frozen=True)
+class _Settings:
+    epochs: int
+    optimizer: str
+    lr: float
+    schedule: str
+    momentum: float
+    weight_decay: float
+    batch_size: int
+    patience: int
+    seed: int
+    progress: bool
+
+
+def _run(model: nn.Module, x: Tensor, y: Tensor, valid: tuple[Tensor, Tensor], s: _Settings) -> FineTuneResult:
+    options = {"lr": s.lr, "weight_decay": s.weight_decay}
+    if s.optimizer == "sgd":
+        options["momentum"] = s.momentum
+    optimizer = _OPTIMIZERS[s.optimizer](model.parameters(), **options)
+    order = generator(derive_seed(s.seed, "fine-tuning", "order"))
+    history: list[FineTuneEpoch] = []
+    best, best_error, best_weights, stopped = 0, (math.inf, math.inf), _copy(model), "finished"
+    steps = s.epochs * math.ceil(len(x) / s.batch_size)
+    with progress_bar("fine-tuning", s.epochs, s.progress) as step:
+        for epoch in range(1, s.epochs + 1):
+            train_loss = _epoch(model, optimizer, x, y, order, s, steps)
+            valid_loss, valid_error = evaluate(model, valid)
+            history.append(FineTuneEpoch(epoch, train_loss, valid_loss, valid_error))
+            step(f"validation error {valid_error:.2%}")
+            if not math.isfinite(train_loss) or not math.isfinite(valid_loss):
+                stopped = "diverged"
+                break
+            if (valid_error, valid_loss) < best_error:
+                best, best_error, best_weights = epoch, (valid_error, valid_loss), _copy(model)
+            elif epoch - best >= s.patience:
+                stopped = "no gain"
+                break
+    model.load_state_dict(best_weights)
+    return FineTuneResult(tuple(history), best, stopped)
+
+
+def _epoch(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    x: Tensor,
+    y: Tensor,
+    order: torch.Generator,
+    s: _Settings,
+    steps: int,
+) -> float:
+    model.train()
+    total = 0.0
+    rows = torch.randperm(len(x), generator=order)
+    done = int(getattr(optimizer, "_steps_done", 0))
+    for start in range(0, len(x), s.batch_size):
+        chosen = rows[start : start + s.batch_size]
+        if s.schedule == "cosine":
+            for group in optimizer.param_groups:
+                group["lr"] = s.lr * 0.5 * (1 + math.cos(math.pi * done / steps))
+        optimizer.zero_grad(set_to_none=True)
+        loss = nn.functional.cross_entropy(model(x[chosen]), y[chosen])
+        loss.backward()  # type: ignore[no-untyped-call]  # torch's own signature has no types
+        optimizer.step()
+        total += float(loss.detach()) * len(chosen)
+        done += 1
+    optimizer._steps_done = done  # type: ignore[attr-defined]  # the schedule's place lives with its optimizer
+    return total / len(x)
+
+
+def evaluate(model: nn.Module, data: tuple[Tensor, Tensor], batch_size: int = 1000) -> tuple[float, float]:
+    """(mean cross-entropy, error rate) of a classifier in evaluation mode over (X, Y); its mode is put back.
+
+    >>> evaluate(nn.Identity(), (torch.tensor([[9.0, 0.0], [9.0, 0.0]]), torch.tensor([0, 1])))[1]
+    0.5
+    """
+    x, y = data
+    training = model.training
+    model.eval()
+    loss, wrong = 0.0, 0
+    with torch.no_grad():
+        for start in range(0, len(x), batch_size):
+            rows, classes = x[start : start + batch_size], y[start : start + batch_size]
+            logits = model(rows)
+            loss += float(nn.functional.cross_entropy(logits, classes, reduction="sum"))
+            wrong += int((logits.argmax(1) != classes).sum())
+    model.train(training)
+    return loss / len(x), wrong / len(x)
+
+
+def _copy(model: nn.Module) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in model.state_dict().items()}
+
+
+def _split(x: Tensor, y: Tensor, share: float, seed: int) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    count = round(len(x) * share)
+    if count < 1 or count >= len(x):
+        raise InputError(f"valid_share must leave rows on both sides; {share:g} of {len(x)} rows gives {count}")
+    rows = torch.randperm(len(x), generator=generator(derive_seed(seed, "fine-tuning", "split")))
+    kept, held = rows[count:], rows[:count]
+    return (x[kept], y[kept]), (x[held], y[held])
+
+
+def _check_classes(model: nn.Module, x: Tensor, y: Tensor, valid: tuple[Tensor, Tensor]) -> None:
+    if y.is_floating_point() or y.ndim != 1:
+        raise InputError(f"train Y must be whole-number classes of shape (n,); got {y.dtype} of shape {tuple(y.shape)}")
+    if int(y.min()) == int(y.max()):
+        raise InputError(f"train Y must hold at least two classes; all {len(y):,} rows are class {int(y[0])}")
+    with random_states_kept(), torch.no_grad():
+        training = model.training
+        model.eval()
+        try:
+            output = run_model(model, (x[:2],), {})
+        finally:
+            model.train(training)
+    if not isinstance(output, Tensor) or output.ndim != 2:
+        raise InputError("model must give logits of shape (n, classes), one tensor")
+    low, high = min(int(y.min()), int(valid[1].min())), max(int(y.max()), int(valid[1].max()))
+    if low < 0 or high >= output.shape[1]:
+        raise InputError(f"Y must hold classes 0 to {output.shape[1] - 1}, the model's outputs; got {low} to {high}")
+
+
+def _optimizer(name: str) -> str:
+    if name not in _OPTIMIZERS:
+        raise unknown("optimizer", name, _OPTIMIZERS)
+    return name
+
+
+def _schedule(name: str) -> str:
+    if name not in SCHEDULES:
+        raise unknown("schedule", name, SCHEDULES)
+    return name

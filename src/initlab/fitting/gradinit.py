@@ -1,0 +1,177 @@
+"""GradInit: one factor for each parameter is learned so that the first step of training lowers the loss the most."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from initlab.errors import InputError, finite_number, seed_number, unknown
+from initlab.fitting.learned import Batches, LearnedScales, Loss, loss_for, scalar_loss, twice_differentiable
+from initlab.fitting.progress import progress_bar
+from initlab.fitting.rbm import whole
+from initlab.fitting.running import as_it_was, check_model, parameters_kept_on_failure
+from initlab.sampling import derive_seed
+
+OPTIMIZERS = ("adam", "sgd")
+_FALL = 0.1  # first-order fall of the loss in the first step that the bound on the gradient allows
+_SMALLEST = 0.01
+
+
+def gradinit_(
+    model: nn.Module,
+    data: Any,
+    *,
+    loss: Loss | None = None,
+    optimizer: str = "adam",
+    lr: float = 1e-3,
+    steps: int = 200,
+    scale_lr: float = 1e-2,
+    bound: float | None = None,
+    batch_size: int = 64,
+    seed: int = 0,
+    progress: bool = False,
+) -> LearnedScales:
+    """GradInit: learn factors m for the parameters θ so that one step of the optimizer is as good as it can be.
+
+    With g = ∇L(S; m∘θ): if ‖g‖ > bound, lower ‖g‖; else lower L(S̃; m∘θ − lr · A(g)) on a batch S̃ of which half is new,
+    where A(g) = g and ‖·‖₂ for sgd, A(g) = sign g and ‖·‖₁ for adam. m follows Adam, and stays at least 0.01.
+
+    Args:
+        model: any module whose forward can be differentiated twice, of up to a few million parameters.
+        data: (X, Y), a Dataset or a DataLoader.
+        loss: (output, targets) -> scalar; None for cross-entropy (classes) or mean squares (numbers).
+        optimizer: the one that will train: "adam" or "sgd".
+        lr: its learning rate.
+        steps: how many updates of m.
+        scale_lr: step of m.
+        bound: largest norm of the gradient; None for the norm at which the first step lowers the loss by 0.1 to first
+            order: 0.1/lr for adam, √(0.1/lr) for sgd.
+        batch_size: rows for each step.
+        seed: seed of the batches.
+        progress: whether to show a bar.
+
+    Returns:
+        `LearnedScales`, whose history is the loss after the optimizer's step (before it, where the bound was passed).
+
+    Raises:
+        InputError: a bad argument, bad data, a loss that is not finite, or a model that cannot be differentiated twice.
+            The model is then as it was.
+
+    Source: Zhu, Ni, Xu, Kong, Huang & Goldstein 2021, GradInit: learning to initialize neural networks, algorithm 1.
+
+    >>> net = nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 2))
+    >>> rows = torch.linspace(-1, 1, 128).reshape(64, 2)
+    >>> sorted(gradinit_(net, (rows, (rows[:, 0] > 0).long()), steps=3).scales)[:2]
+    ['0.bias', '0.weight']
+    """
+    module = check_model(model)
+    if optimizer not in OPTIMIZERS:
+        raise unknown("optimizer", optimizer, OPTIMIZERS)
+    rate, step_size = finite_number("lr", lr, low=1e-12), finite_number("scale_lr", scale_lr, low=0)
+    usual = _FALL / rate if optimizer == "adam" else math.sqrt(_FALL / rate)
+    most = usual if bound is None else finite_number("bound", bound, low=1e-12)
+    batches = Batches(data, whole("batch_size", batch_size), derive_seed(seed_number(seed), "gradinit"))
+    criterion, count = loss_for(loss, batches.y), whole("steps", steps)
+    parameters = {name: p for name, p in module.named_parameters() if p.requires_grad and bool(p.detach().any())}
+    if not parameters:
+        raise InputError("model must have trainable parameters that are not all zero; write a start first")
+    with parameters_kept_on_failure(module), as_it_was(module), twice_differentiable():
+        learner = _Learner(module, criterion, optimizer, rate, most, parameters)
+        with progress_bar("GradInit", count, progress) as step:
+            for _ in range(count):
+                learner.update(batches.next(), batches.next(), step_size)
+                step(f"loss {learner.history[-1]:.4g}")
+        learner.write()
+    scales = {name: float(m.detach()) for name, m in learner.factors.items()}
+    note = f"the gradient was over its bound in {learner.over} of {count} steps" if learner.over else ""
+    return LearnedScales("GradInit", scales, tuple(learner.history), note)
+
+
+class _Learner:
+    """The factors and the optimizer that moves them."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        loss: Loss,
+        optimizer: str,
+        rate: float,
+        bound: float,
+        parameters: dict[str, nn.Parameter],
+    ) -> None:
+        self.model, self.loss, self.rate, self.bound = model, loss, rate, bound
+        self.signed = optimizer == "adam"
+        self.fixed = {name: p.detach().clone() for name, p in parameters.items()}
+        self.parameters = parameters
+        self.factors = {
+            name: torch.ones((), dtype=p.dtype, device=p.device).requires_grad_() for name, p in parameters.items()
+        }
+        self.optimizer: torch.optim.Adam | None = None
+        self.history: list[float] = []
+        self.over = 0
+
+    def update(self, first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor], step_size: float) -> None:
+        """One step of the factors."""
+        if self.optimizer is None:
+            self.optimizer = torch.optim.Adam(self.factors.values(), lr=step_size)
+        scaled = {name: self.fixed[name] * m for name, m in self.factors.items()}
+        before = self._loss(scaled, first)
+        found = torch.autograd.grad(before, list(scaled.values()), create_graph=True, allow_unused=True)
+        gradients = {n: g for n, g in zip(scaled, found, strict=True) if g is not None}
+        norm = self._norm(list(gradients.values()))
+        if float(norm.detach()) > self.bound:
+            self.over += 1
+            objective, shown = norm, float(before.detach())
+        else:
+            after = {
+                n: scaled[n] - self.rate * self._step(gradients[n]) if n in gradients else scaled[n] for n in scaled
+            }
+            objective = self._loss(after, _half_of_each(first, second))
+            shown = float(objective.detach())
+        self.optimizer.zero_grad()
+        gradients_of_m = torch.autograd.grad(objective, list(self.factors.values()), allow_unused=True)
+        for m, gradient in zip(self.factors.values(), gradients_of_m, strict=True):
+            m.grad = torch.zeros_like(m) if gradient is None else gradient
+        self.optimizer.step()
+        with torch.no_grad():
+            for m in self.factors.values():
+                m.clamp_(min=_SMALLEST)
+        self.history.append(shown)
+
+    @torch.no_grad()
+    def write(self) -> None:
+        """The factors into the parameters."""
+        for name, parameter in self.parameters.items():
+            parameter.mul_(self.factors[name])
+
+    def _loss(self, values: dict[str, Tensor], batch: tuple[Tensor, Tensor]) -> Tensor:
+        return scalar_loss(_Substituted(self.model, values), self.loss, *batch)
+
+    def _norm(self, gradients: list[Tensor]) -> Tensor:
+        if self.signed:
+            return torch.stack([g.abs().sum() for g in gradients]).sum()
+        return torch.stack([g.square().sum() for g in gradients]).sum().sqrt()
+
+    def _step(self, gradient: Tensor) -> Tensor:
+        return gradient.sign() if self.signed else gradient
+
+
+class _Substituted(nn.Module):
+    """The model with other values in the place of some parameters."""
+
+    def __init__(self, model: nn.Module, values: dict[str, Tensor]) -> None:
+        super().__init__()
+        self._own, self._values = model, values
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        return functional_call(self._own, self._values, args, kwargs)
+
+
+def _half_of_each(first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    half = len(first[0]) // 2
+    x = torch.cat([first[0][:half], second[0][half:]])
+    return x, torch.cat([first[1][:half], second[1][half:]])

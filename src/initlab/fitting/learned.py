@@ -1,0 +1,116 @@
+"""What the methods that learn a scale for each parameter share: batches, a differentiable loss, and their result."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from initlab.data import as_tensors
+from initlab.errors import InputError
+from initlab.fitting.running import generator, run_model, tensors_in
+from initlab.reporting import Column, Table, table_html, table_text
+
+Loss = Callable[[Any, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class LearnedScales:
+    """What a method that learns scales did.
+
+    Args:
+        method: its name.
+        scales: parameter name -> factor by which it was multiplied.
+        history: the objective at each step.
+        note: what to know.
+    """
+
+    method: str
+    scales: dict[str, float]
+    history: tuple[float, ...]
+    note: str = ""
+
+    def table(self) -> Table:
+        """The scales as a reporting table."""
+        rows = list(self.scales.items())
+        moved = f"objective {self.history[0]:.4g} → {self.history[-1]:.4g} in {len(self.history)} steps"
+        note = "; ".join(text for text in (moved, self.note) if text)
+        return Table(
+            self.method, (Column("parameter", kind="code"), Column("scale", "right", "number")), rows, note=note
+        )
+
+    def __repr__(self) -> str:
+        return table_text(self.table())
+
+    def _repr_html_(self) -> str:
+        return table_html(self.table())
+
+
+class Batches:
+    """Batches of (X, Y), drawn without replacement by a generator of their own, over and over."""
+
+    def __init__(self, data: Any, batch_size: int, seed: int) -> None:
+        self.x, self.y = as_tensors(data)
+        self.size = min(batch_size, len(self.x))
+        self._generator = generator(seed)
+        self._left = torch.empty(0, dtype=torch.int64)
+
+    def next(self) -> tuple[Tensor, Tensor]:
+        """The next batch."""
+        if len(self._left) < self.size:
+            self._left = torch.randperm(len(self.x), generator=self._generator)
+        rows, self._left = self._left[: self.size], self._left[self.size :]
+        return self.x[rows], self.y[rows]
+
+
+def loss_for(loss: Loss | None, y: Tensor) -> Loss:
+    """The loss to use: the user's own, else cross-entropy for classes and mean squares for numbers."""
+    if loss is not None:
+        if not callable(loss):
+            raise InputError(f"loss must be a callable of (output, targets); got {loss!r}")
+        return loss
+    return nn.functional.mse_loss if y.is_floating_point() else nn.functional.cross_entropy
+
+
+def scalar_loss(model: nn.Module, loss: Loss, x: Tensor, y: Tensor) -> Tensor:
+    """The loss on a batch, a finite scalar with a graph.
+
+    Raises:
+        InputError: a forward or a loss that raises, a loss that is no scalar, or one that is not finite.
+    """
+    output = run_model(model, (x,), {})
+    first = output if isinstance(output, Tensor) else next(iter(tensors_in(output)), None)
+    try:
+        value = loss(first, y)
+    except Exception as error:
+        raise InputError(f"loss raised {type(error).__name__}: {' '.join(str(error).split())[:200]}") from error
+    if not isinstance(value, Tensor) or value.numel() != 1:
+        raise InputError(f"loss must give one number; got {getattr(value, 'shape', value)!r}")
+    if not math.isfinite(float(value.detach())):
+        raise InputError(f"loss must be finite at the start; got {float(value.detach())}: choose a smaller start first")
+    return value.reshape(())
+
+
+@contextlib.contextmanager
+def twice_differentiable() -> Iterator[None]:
+    """Inside, attention and recurrent layers run in the form that can be differentiated twice."""
+    fused, fast = torch._C._get_mkldnn_enabled(), torch.backends.mha.get_fastpath_enabled()
+    try:
+        torch._C._set_mkldnn_enabled(False)
+        torch.backends.mha.set_fastpath_enabled(False)
+        with sdpa_kernel(SDPBackend.MATH), torch.enable_grad():
+            yield
+    except RuntimeError as error:
+        text = " ".join(str(error).split())
+        if "derivative" not in text and "double" not in text:
+            raise
+        raise InputError(f"the model must be differentiable twice; torch says: {text[:200]}") from error
+    finally:
+        torch._C._set_mkldnn_enabled(fused)
+        torch.backends.mha.set_fastpath_enabled(fast)
