@@ -14,7 +14,7 @@ from torch import nn
 
 import initlab
 from initlab.errors import InputError, InterruptedInitError
-from initlab.planning import planner, writer
+from initlab.planning import drawing, planner, writer
 
 
 class Model(nn.Module):
@@ -39,8 +39,8 @@ STEPS = [
     (writer, "walk"),
     (writer, "make_plan"),
     (planner, "geometry_of"),
-    (planner, "_read_policy"),
-    (planner, "_claims"),
+    (planner, "read_policy"),
+    (planner, "claims_of"),
     (planner, "_entry"),
     (planner, "equal_warnings"),
     (writer, "keep_also"),
@@ -268,8 +268,8 @@ def test_promise_12_a_refused_call_makes_no_copy() -> None:
 
 
 def test_layers_drawn_from_one_stream_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    original = writer.fill
-    monkeypatch.setattr(writer, "fill", lambda out, law, **kw: original(out, law, **{**kw, "name": "same"}))
+    original = drawing.fill
+    monkeypatch.setattr(drawing, "fill", lambda out, law, **kw: original(out, law, **{**kw, "name": "same"}))
     model = nn.Sequential(*(nn.Linear(8, 8) for _ in range(3)))
     plan = initlab.init_(model, "he_normal")
     assert any("start out equal: 0.weight, 1.weight, 2.weight" in warning for warning in plan.warnings)

@@ -13,8 +13,8 @@ from torch import nn
 import initlab
 from initlab.errors import InputError
 from initlab.planning import memory
+from initlab.planning.drawing import Job, stage
 from initlab.planning.shards import Part
-from initlab.planning.writer import Job, stage
 from initlab.sampling import laws
 
 

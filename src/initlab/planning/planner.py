@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -11,19 +10,18 @@ from torch import nn
 
 from initlab.errors import InputError
 from initlab.graph import geometry_of, record
+from initlab.planning.claims import Claim, claims_of, mapping_words, read_policy
 from initlab.planning.ledger import Held, equal_warnings
 from initlab.planning.magnitudes import with_magnitudes
 from initlab.planning.memory import DTYPES, dtype_name
 from initlab.planning.plan import BufferEntry, Plan, PlanEntry
-from initlab.planning.policies import POLICIES, POLICY_ALIASES, Policy, as_policy
+from initlab.planning.policies import Policy
 from initlab.planning.rules import Choice
 from initlab.planning.scene import Scene, Subject
-from initlab.planning.selectors import Selector, matched
 from initlab.planning.shards import is_split, local_tensor
-from initlab.planning.walk import Slot, Walk, walk
+from initlab.planning.walk import Walk, walk
 from initlab.sampling import canonical_name
-from initlab.schemes import Geometry, Scheme
-from initlab.schemes.scheme import scheme_like
+from initlab.schemes import Geometry
 
 
 def plan(model: nn.Module, example_inputs: Any = None, policy: Any = "auto") -> Plan:
@@ -57,130 +55,17 @@ def plan(model: nn.Module, example_inputs: Any = None, policy: Any = "auto") -> 
 
 
 def make_plan(model: nn.Module, found: Walk, example_inputs: Any, policy: Any) -> Plan:
-    base, overrides = _read_policy(policy, found)
+    base, overrides = read_policy(policy, found)
     graph = None if example_inputs is None else record(model, example_inputs)
     infos = {canonical_name(name): info for name, info in geometry_of(model, graph).items()}
     scene = Scene(model, found, infos, graph)
-    claims, notes = _claims(overrides, scene)
+    claims, notes = claims_of(overrides, scene)
     entries = with_magnitudes(tuple(_entry(s, claims.get(s.name), base) for s in scene.subjects()))
     if base.notes is not None:
         notes = [*base.notes(scene), *notes]
     notes.extend(_warnings(entries, found))
-    words = base.name if not overrides else _mapping_words(overrides, base)
+    words = base.name if not overrides else mapping_words(overrides, base)
     return Plan(entries, _buffers(found), words, type(model).__name__, tuple(notes))
-
-
-# -- the policy argument --
-
-
-@dataclass(frozen=True)
-class Override:
-    """One selector with what it asks for: a scheme, a whole policy, or None to keep."""
-
-    selector: Selector
-    scheme: Scheme | None = None
-    policy: Policy | None = None
-
-
-def _read_policy(policy: Any, found: Walk) -> tuple[Policy, list[Override]]:
-    if not isinstance(policy, Mapping):
-        return as_policy(policy), []
-    if not policy:
-        raise InputError("policy must be a name, a Scheme, or a mapping of selectors to schemes; got an empty mapping")
-    return POLICIES["auto"], [_override(key, value) for key, value in policy.items()]
-
-
-def _override(key: Any, value: Any) -> Override:
-    if isinstance(key, type) and issubclass(key, nn.Module):
-        key = f"@{key.__name__}"
-    if not isinstance(key, str) or not key:
-        raise InputError(f"a selector must be a string such as 'conv*.weight' or '@Linear'; got {key!r}")
-    selector = Selector(key)
-    if isinstance(value, Policy):
-        return Override(selector, policy=value)
-    if isinstance(value, str) and value == "keep":
-        return Override(selector)
-    if isinstance(value, str) and POLICY_ALIASES.get(value, value) in POLICIES:
-        return Override(selector, policy=as_policy(value))
-    if not isinstance(value, str | Scheme):
-        raise InputError(f"selector {key!r} needs a scheme, a policy or 'keep'; got {value!r}")
-    return Override(selector, scheme=scheme_like(value))
-
-
-def _mapping_words(overrides: list[Override], base: Policy) -> str:
-    def asked(item: Override) -> str:
-        if item.scheme is not None:
-            return item.scheme.label
-        return "keep" if item.policy is None else item.policy.name
-
-    parts = [f"{item.selector.text}: {asked(item)}" for item in overrides]
-    return "; ".join([*parts, f"else {base.name}"])
-
-
-# -- which selector claims which parameter --
-
-
-@dataclass(frozen=True)
-class Claim:
-    override: Override
-    over: tuple[str, ...] = ()
-
-    @property
-    def reason(self) -> str:
-        beaten = f" (over {', '.join(repr(text) for text in self.over)})" if self.over else ""
-        return f"selector {self.override.selector.text!r}{beaten}"
-
-
-def _claims(overrides: list[Override], scene: Scene) -> tuple[dict[str, Claim], list[str]]:
-    """For each parameter, the last selector that claims it, and a note on every selector that beat another."""
-    subjects = {subject.name: subject for subject in scene.subjects()}
-    claims: dict[str, Claim] = {}
-    beaten: dict[tuple[str, str], list[str]] = {}
-    for override in overrides:
-        text = override.selector.text
-        for slot in _claimed(override, matched(text, scene.found), subjects):
-            earlier = claims.get(slot.name)
-            over = () if earlier is None else (*earlier.over, earlier.override.selector.text)
-            claims[slot.name] = Claim(override, over)
-            if earlier is not None:
-                beaten.setdefault((text, earlier.override.selector.text), []).append(slot.name)
-    notes = [
-        f"selectors {late!r} and {early!r} both claim {names[0]}"
-        + (f" and {len(names) - 1} more" if len(names) > 1 else "")
-        + f": the later, {late!r}, wins"
-        for (late, early), names in beaten.items()
-    ]
-    return claims, notes
-
-
-def _claimed(override: Override, slots: list[Slot], subjects: dict[str, Subject]) -> list[Slot]:
-    """Of what a selector matches, what it claims.
-
-    A policy or "keep" takes all of it. A scheme under a broad selector (a layer type, a bare wildcard) takes the
-    weights; where there are none, what is not a bias; else the biases. Any other pattern takes all that it names, save
-    the vectors that its scheme has no law for when it also names matrices.
-    """
-    if override.scheme is None or override.selector.exact:
-        return slots
-    roles = {slot.name: subjects[slot.name].role for slot in slots}
-    if override.selector.broad:
-        weights = [slot for slot in slots if roles[slot.name] == "weight"]
-        return weights or [slot for slot in slots if "bias" not in roles[slot.name]] or slots
-    fits = [slot for slot in slots if _fits(override.scheme, subjects[slot.name])]
-    return fits or slots
-
-
-def _fits(scheme: Scheme, subject: Subject) -> bool:
-    if len(subject.shape) >= 2 or subject.geometry is None:
-        return True
-    try:
-        scheme.law(subject.geometry)
-    except InputError:
-        return False
-    return True
-
-
-# -- entries --
 
 
 def _entry(subject: Subject, claim: Claim | None, base: Policy) -> PlanEntry:

@@ -3,35 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
 from initlab.errors import InitlabError, InputError, InterruptedInitError, seed_number
+from initlab.planning.drawing import Job, write_one
 from initlab.planning.interrupts import HeldInterrupts
 from initlab.planning.ledger import Held, check_account, check_kept, equal_warnings, non_finite
-from initlab.planning.memory import DTYPES, STAGE_BYTES, check_apart, check_writable, host_array, row_blocks
+from initlab.planning.memory import DTYPES, check_apart, check_writable
 from initlab.planning.plan import Plan, PlanEntry
 from initlab.planning.planner import make_plan
 from initlab.planning.selectors import matched
-from initlab.planning.shards import Part, local_tensor, part_of
+from initlab.planning.shards import local_tensor, part_of
 from initlab.planning.walk import Slot, Walk, walk
-from initlab.sampling import fill
 from initlab.sampling.laws import Law
 from initlab.sampling.request import LARGEST, farthest
-
-
-@dataclass(frozen=True)
-class Job:
-    """One parameter to be written."""
-
-    name: str
-    tensor: torch.Tensor
-    part: Part
-    law: Law
 
 
 def init_(
@@ -205,88 +194,6 @@ def _why(error: BaseException) -> str:
     if isinstance(error, InitlabError):
         return f"an error ({error})"
     return type(error).__name__ + (f" ({error})" if str(error) else "")
-
-
-def write_one(job: Job, seed: int) -> None:
-    """Draw one parameter's values into its own memory."""
-    part = job.part
-    if part.tensor.numel() == 0:
-        return
-    if part.tensor.device.type == "cpu":
-        _draw(host_array(part.tensor), job, seed)
-    else:
-        stage(part.tensor, job, seed, pin=part.tensor.device.type == "cuda")
-    torch.autograd.graph.increment_version(job.tensor)
-    if part.tensor is not job.tensor:
-        torch.autograd.graph.increment_version(part.tensor)
-
-
-def _draw(out: np.ndarray[Any, Any], job: Job, seed: int) -> None:
-    part, dtype = job.part, DTYPES[job.part.tensor.dtype]
-    if part.whole:
-        fill(out, job.law, seed=seed, name=job.name, dtype=dtype)
-        return
-    if job.law.needs_whole and len(part.blocks) > 1:
-        whole = _whole(job, seed)
-        for local, block in part.blocks:
-            out[local] = whole[block]
-        return
-    for local, block in part.blocks:
-        fill(out[local], job.law, seed=seed, name=job.name, dtype=dtype, shape=part.shape, block=block)
-
-
-def _whole(job: Job, seed: int) -> np.ndarray[Any, Any]:
-    """A tensor whose law cannot be drawn block by block, made whole; it lives only while this one is written."""
-    whole = host_array(torch.empty(job.part.shape, dtype=job.part.tensor.dtype))
-    fill(whole, job.law, seed=seed, name=job.name, dtype=DTYPES[job.part.tensor.dtype])
-    return whole
-
-
-def stage(target: torch.Tensor, job: Job, seed: int, *, pin: bool, limit: int = STAGE_BYTES) -> None:
-    """Draw on the CPU and copy to another device, at most `limit` bytes at a time through two (pinned) buffers."""
-    whole = _whole(job, seed) if job.law.needs_whole else None
-    item, _kind = target.element_size(), DTYPES[target.dtype]
-    room = max(1, limit // 2 // item)
-    buffers = [torch.empty(min(room, target.numel()), dtype=target.dtype, pin_memory=pin) for _ in range(2)]
-    events: list[Any] = [None, None]
-    turn = 0
-    for local, block in job.part.blocks:
-        extent = [cut.stop - cut.start for cut in local]
-        for inner in row_blocks(extent, item, room * item):
-            sizes = [cut.stop - cut.start for cut in inner]
-            if events[turn] is not None:
-                events[turn].synchronize()
-            piece = buffers[turn][: int(np.prod(sizes, dtype=np.int64))].view(sizes)
-            place = _shift(block, inner)
-            out = host_array(piece)
-            if whole is not None:
-                out[...] = whole[place]
-            else:
-                fill(
-                    out,
-                    job.law,
-                    seed=seed,
-                    name=job.name,
-                    dtype=DTYPES[target.dtype],
-                    shape=job.part.shape,
-                    block=place,
-                )
-            target.detach()[_shift(local, inner)].copy_(piece, non_blocking=pin)
-            events[turn] = _event(target) if pin else None
-            turn = 1 - turn
-    for event in events:
-        if event is not None:
-            event.synchronize()
-
-
-def _event(target: torch.Tensor) -> Any:
-    event = torch.cuda.Event()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
-    event.record(torch.cuda.current_stream(target.device))
-    return event
-
-
-def _shift(outer: tuple[slice, ...], inner: tuple[slice, ...]) -> tuple[slice, ...]:
-    return tuple(slice(o.start + i.start, o.start + i.stop) for o, i in zip(outer, inner, strict=True))
 
 
 def _held(found: Walk, written: dict[str, Law]) -> list[Held]:
