@@ -56,8 +56,8 @@ def _run(arguments: list[str], debug: bool) -> int:
             code = app(args=arguments, prog_name="initlab", standalone_mode=False)
         sys.stdout.flush()
         return code if isinstance(code, int) else OK
-    except _Stopped:
-        return _interrupted(arguments)
+    except _Stopped as stop:
+        return _interrupted(str(stop), arguments)
     except BrokenPipeError:
         return _closed_pipe()
     except UserCodeError as error:
@@ -87,8 +87,8 @@ def _guarded(function: Callable[..., None]) -> Callable[..., None]:
     def guarded(*args: Any, **kwargs: Any) -> None:
         try:
             function(*args, **kwargs)
-        except KeyboardInterrupt:
-            raise _Stopped from None
+        except KeyboardInterrupt as stop:
+            raise _Stopped(str(stop)) from None
         except BrokenPipeError:
             raise _ClosedPipe from None
 
@@ -103,11 +103,10 @@ def _refused(error: InitlabError, debug: bool) -> int:
     return USAGE
 
 
-def _interrupted(arguments: Sequence[str]) -> int:
-    resumes = arguments and arguments[0] in ("compare", "search", "reproduce")
-    again = shlex.join(["initlab", *arguments])
-    kept = f"; what is done is kept, and this goes on from there: {again}" if resumes else ""
-    _say(f"initlab: interrupted{kept}")
+def _interrupted(message: str, arguments: Sequence[str]) -> int:
+    """One line: what is kept, and how to go on. The command that knows says it; of the others nothing is lost."""
+    again = f"; to start anew: {shlex.join(['initlab', *arguments])}"
+    _say(f"initlab: interrupted{': ' + message if message else again}")
     return INTERRUPTED
 
 

@@ -17,6 +17,7 @@ Storage = Annotated[
         metavar="URL", help="Keep the runs here and go on from there: FILE.db, sqlite:///FILE, postgresql://…"
     ),
 ]
+Study = Annotated[str | None, typer.Option(help="The study's name within the storage.")]
 Drift = Annotated[bool, typer.Option("--allow-drift", help="Resume although model, data or settings have changed.")]
 
 
@@ -31,6 +32,7 @@ def command(
     batch_size: Batch = 128,
     steps: Steps = 1000,
     storage: Storage = None,
+    study: Study = None,
     allow_drift: Drift = False,
     seed: options.Seed = 0,
     as_json: options.Json = False,
@@ -43,18 +45,24 @@ def command(
     build = models.builder(model)
     split = options.split_from(data, images)
     settings: dict[str, Any] = {"lr": lr} if lr is not None else {}
-    result = initlab.compare(
-        build,
-        split.train,
-        split.test,
-        schemes=options.policies_from(schemes),
-        seeds=seeds,
-        optimizer=optimizer,
-        batch_size=batch_size,
-        steps=steps,
-        storage=storage,
-        allow_drift=allow_drift,
-        seed=seed,
-        **settings,
-    )
+    if study is not None:
+        settings["study"] = study
+    try:
+        result = initlab.compare(
+            build,
+            split.train,
+            split.test,
+            schemes=options.policies_from(schemes),
+            seeds=seeds,
+            optimizer=optimizer,
+            batch_size=batch_size,
+            steps=steps,
+            storage=storage,
+            allow_drift=allow_drift,
+            seed=seed,
+            **settings,
+        )
+    except KeyboardInterrupt as stop:
+        output.deliver_partial(stop, as_json=as_json, report=target)
+        raise
     output.deliver(result, as_json=as_json, report=target)

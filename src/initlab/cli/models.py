@@ -62,9 +62,10 @@ def builder(text: str) -> Callable[[], nn.Module]:
 
 
 def _parts(text: str) -> tuple[str, str]:
-    if not _FORM.fullmatch(text):
+    a_file = re.fullmatch(r"[\w./\\-]+\.py(:\w+)?", text)
+    if a_file or not _FORM.fullmatch(text):
         hint = ""
-        if re.fullmatch(r"[\w./-]+\.py(:\w+)?", text):
+        if a_file:
             stem, _, factory = text.removesuffix(".py").partition(".py:")
             dotted = re.sub(r"[/\\]+", ".", stem).strip(".")
             hint = f"; for a file, {dotted}:{factory or 'factory'}"

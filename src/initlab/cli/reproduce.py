@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from initlab.cli import options, output
 from initlab.errors import InputError
 from initlab.reporting import Column, Table, print_page, save_page
+
+if TYPE_CHECKING:
+    from initlab.experiments import runner
 
 
 def command(
@@ -24,7 +27,7 @@ def command(
     report: options.Report = None,
 ) -> None:
     """Run published experiments and judge each of their claims. Without a name: list them."""
-    from initlab.experiments import runner, view
+    from initlab.experiments import runner
 
     target = output.checked_report(report)
     if name is not None and every:
@@ -33,11 +36,22 @@ def command(
         _list(as_json)
         return
     names = None if name is None else [name]
-    outcomes = []
-    for outcome in runner.run_all(names, small=small, seed=seed, folder=folder, note=output.note):
-        outcomes.append(outcome)
-        if not as_json:
-            output.emit(f"{outcome!r}\n")
+    outcomes: list[runner.Outcome] = []
+    try:
+        for outcome in runner.run_all(names, small=small, seed=seed, folder=folder, note=output.note):
+            outcomes.append(outcome)
+            if not as_json:
+                output.emit(f"{outcome!r}\n")
+    except KeyboardInterrupt:
+        if outcomes:
+            _show(outcomes, every, as_json, target)
+        raise KeyboardInterrupt(_how_to_go_on(len(outcomes), folder)) from None
+    _show(outcomes, every, as_json, target)
+
+
+def _show(outcomes: list[runner.Outcome], every: bool, as_json: bool, target: Path | None) -> None:
+    from initlab.experiments import view
+
     if as_json:
         records = [outcome.to_dict() for outcome in outcomes]
         output.print_json(records if every else records[0])
@@ -46,6 +60,12 @@ def command(
     if target is not None:
         page = view.index_page(outcomes) if every else view.page(outcomes[0])
         output.said(save_page(page, target))
+
+
+def _how_to_go_on(done: int, folder: Path | None) -> str:
+    if folder is None:
+        return f"{done} experiments are done; --folder FOLDER would keep finished parts to go on from"
+    return f"{done} experiments are done; finished parts are kept in {folder}: the same command goes on from there"
 
 
 def _list(as_json: bool) -> None:
