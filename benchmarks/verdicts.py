@@ -119,13 +119,50 @@ def cnn(depth: int, act: Callable[[], nn.Module], norm: bool = False) -> nn.Modu
 
 
 class Recurrent(nn.Module):
-    def __init__(self, kind: type[nn.RNNBase], width: int) -> None:
+    def __init__(self, kind: type[nn.RNNBase], width: int, layers: int) -> None:
         super().__init__()
-        self.rnn = kind(8, width, num_layers=2, batch_first=True)
+        self.rnn = kind(8, width, num_layers=layers, batch_first=True)
         self.head = nn.Linear(width, 10)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.rnn(x)[0][:, -1])
+
+
+class ResidualCNN(nn.Module):
+    def __init__(self, depth: int) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(1, 12, 3, padding=1)
+        self.blocks = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(12, 12, 3, padding=1), nn.BatchNorm2d(12), nn.ReLU(),
+                          nn.Conv2d(12, 12, 3, padding=1), nn.BatchNorm2d(12)) for _ in range(depth))  # fmt: skip
+        self.head = nn.Linear(48, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.max_pool2d(self.stem(x), 2)
+        for block in self.blocks:
+            x = F.relu(x + block(x))
+        return self.head(F.adaptive_avg_pool2d(x, 2).flatten(1))
+
+
+class Mixer(nn.Module):
+    """Tokens mixed across places, then across channels, with layer-norm and skips."""
+
+    def __init__(self, depth: int, width: int) -> None:
+        super().__init__()
+        self.stem = nn.Linear(8, width)
+        self.places = nn.ModuleList(nn.Sequential(nn.Linear(8, 16), nn.GELU(), nn.Linear(16, 8)) for _ in range(depth))
+        self.channels = nn.ModuleList(
+            nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
+            for _ in range(depth)
+        )
+        self.head = nn.Linear(width, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        for places, channels in zip(self.places, self.channels, strict=True):
+            x = x + places(x.transpose(1, 2)).transpose(1, 2)
+            x = x + channels(x)
+        return self.head(x.mean(1))
 
 
 class Transformer(nn.Module):
@@ -160,8 +197,6 @@ TUNED: list[Architecture] = [
     ("mlp 2 tanh", lambda: mlp(2, 32, nn.Tanh), digits),
     ("residual 8 relu", lambda: Residual(8, 48, nn.ReLU, norm=False), digits),
     ("mlp 5 relu, batch-norm", lambda: mlp(5, 64, nn.ReLU, nn.BatchNorm1d), digits),
-]
-HELD_OUT: list[Architecture] = [
     ("mlp 3 relu", lambda: mlp(3, 200, nn.ReLU), digits),
     ("mlp 10 gelu", lambda: mlp(10, 80, nn.GELU), digits),
     ("mlp 8 selu regression", lambda: mlp(8, 50, nn.SELU, features=10, out=3), curve),
@@ -170,8 +205,16 @@ HELD_OUT: list[Architecture] = [
     ("residual 6 gelu, layer-norm", lambda: Residual(6, 48, nn.GELU, norm=True), digits),
     ("cnn 4 relu", lambda: cnn(4, nn.ReLU), images),
     ("cnn 6 silu, batch-norm", lambda: cnn(6, nn.SiLU, norm=True), images),
-    ("lstm 2", lambda: Recurrent(nn.LSTM, 48), rows),
-    ("gru 2", lambda: Recurrent(nn.GRU, 48), rows),
+]
+HELD_OUT: list[Architecture] = [
+    ("mlp 7 mish", lambda: mlp(7, 64, nn.Mish), digits),
+    ("mlp 6 leaky regression", lambda: mlp(6, 64, nn.LeakyReLU, features=10, out=3), curve),
+    ("cnn 3 tanh", lambda: cnn(3, nn.Tanh), images),
+    ("residual cnn, batch-norm", lambda: ResidualCNN(3), images),
+    ("mixer", lambda: Mixer(3, 24), rows),
+    ("rnn tanh", lambda: Recurrent(nn.RNN, 48, 1), rows),
+    ("lstm 2", lambda: Recurrent(nn.LSTM, 48, 2), rows),
+    ("gru 2", lambda: Recurrent(nn.GRU, 48, 2), rows),
     ("transformer 2, pre-norm", lambda: Transformer(2, 32, norm_first=True), tokens),
     ("autoencoder leaky", lambda: autoencoder(nn.LeakyReLU), pixels),
 ]

@@ -8,8 +8,10 @@ from collections.abc import Callable
 from initlab.inspection.evidence import Evidence, scheme_for
 from initlab.inspection.results import Finding, LayerStats, Severity
 from initlab.inspection.verdict import (
+    DROWNED,
     EXCESS_FAR,
     EXCESS_LOST,
+    EXCESS_NEVER,
     EXCESS_SEEN,
     EXCESS_STEPS,
     MERGED,
@@ -18,6 +20,7 @@ from initlab.inspection.verdict import (
     READOUT_FAINT,
     READOUT_LOST,
     SLOW_STEPS,
+    UNSTEADY,
 )
 
 ORDER: dict[str, int] = {"error": 0, "warning": 1, "info": 2}
@@ -129,11 +132,16 @@ def vanishing(e: Evidence) -> Finding | None:
     if severity == "error" and _opening(e):
         severity = "warning"
     where, first, last = _fading(e)
+    drowned = _drowned(e)
+    if drowned and severity == "info":
+        severity = "warning"
     if severity == "info" and not (last > 0 and first < 1e-4 * last and e.fraction_stuck() > 0.3):
         return None
     predicted = "never" if steps > 1e7 else f"after about {steps:,.0f} steps"
     evidence = f"the loss is predicted to move {predicted} ({e.step.name}, lr {e.step.lr:g}); "
     evidence += f"gradient rms falls from {last:.1e} at the output to {first:.1e} at the input"
+    if drowned:
+        evidence += f"; the signal at the last layer, {drowned:.1e}, drowns in bias steps of {e.step.lr:g}"
     if outlook.pace == 0 and e.matrices:
         evidence += "; no weight matrix gets a gradient that tells samples apart"
     return Finding("vanishing", severity, where, evidence, _fading_advice(e))
@@ -144,13 +152,14 @@ def exploding(e: Evidence) -> Finding | None:
     outlook = e.outlook
     if e.seen.offset > 0.9 * e.seen.loss:
         return None
-    limit = OVERSHOOT["sign" if e.step.sign_like else "sgd"]
+    family = "sign" if e.step.sign_like else "sgd"
+    limit, unsteady = OVERSHOOT[family], outlook.gain > UNSTEADY[family]
     excess = outlook.excess or 0.0
-    lost = outlook.gain > limit or excess > EXCESS_LOST
-    if not lost and (outlook.excess_steps <= EXCESS_STEPS or excess < EXCESS_SEEN):
+    lost = outlook.gain > limit or excess > EXCESS_LOST or (excess > 10 and outlook.excess_steps > EXCESS_NEVER)
+    if not lost and not unsteady and (outlook.excess_steps <= EXCESS_STEPS or excess < EXCESS_SEEN):
         return None
     parts = []
-    if outlook.gain > limit:
+    if unsteady:
         parts.append(f"the first step overshoots: to first order it lowers the loss by {outlook.gain:.2g} times itself")
     if excess > 1.5:
         parts.append(f"the first loss is {excess:.3g} times that of the best constant prediction")
@@ -190,6 +199,17 @@ FINDINGS: tuple[Callable[[Evidence], Finding | None], ...] = (
     exploding,
     unbalanced,
 )
+
+
+def _drowned(e: Evidence) -> float | None:
+    """Rms of what differs between samples at the read-out's input, if steps of the learning rate's size drown it."""
+    readout = e.readout
+    if not e.step.sign_like or readout is None or not readout.input_second:
+        return None
+    if not any(len(p.shape) == 1 and p.trainable and p.name.endswith("bias") for p in e.parameters):
+        return None
+    signal = math.sqrt(readout.input_second * (readout.input_row_share or 0.0))
+    return signal if 0 < signal < DROWNED * e.step.lr else None
 
 
 def _opening(e: Evidence) -> bool:
