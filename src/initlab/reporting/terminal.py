@@ -97,7 +97,13 @@ def make_console(*, stderr: bool = False) -> Console:
     reconfigure = getattr(stream, "reconfigure", None)
     if reconfigure is not None and "utf" not in (getattr(stream, "encoding", None) or "").lower():
         reconfigure(errors="replace")
-    return Console(file=stream, highlight=False, markup=False, emoji=False)
+
+    class PipeConsole(Console):
+        def on_broken_pipe(self) -> None:
+            # rich would end the process here; what a closed pipe means is the caller's to say.
+            raise BrokenPipeError
+
+    return PipeConsole(file=stream, highlight=False, markup=False, emoji=False)
 
 
 def sparkline(values: Sequence[Any], width: int = 40, *, log: bool = False) -> str:
