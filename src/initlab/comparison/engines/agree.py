@@ -68,7 +68,7 @@ def check_agreement(
         except InputError:
             raise
         except Exception as problem:
-            raise CannotStack(f"{type(problem).__name__}: {str(problem).splitlines()[0][:200]}") from problem
+            raise CannotStack(f"{type(problem).__name__}: {_first_sentence(problem)}") from problem
         tolerance = LOSS_TOLERANCE[task.dtype]
         for place, loss, alone in zip(places, losses, expected, strict=True):
             if not _close(loss, alone, tolerance):
@@ -76,6 +76,10 @@ def check_agreement(
                     f"run {bundle.specs[place].key!r} has loss {loss:.6g} in the stack and {alone:.6g} alone"
                 )
     _check_step(task, source, *own[bundle.specs[0].key], make, bundle)
+
+
+def _first_sentence(problem: Exception) -> str:
+    return str(problem).strip().split("\n")[0].split(". ")[0][:200]
 
 
 def _close(loss: float, alone: float, tolerance: float) -> bool:

@@ -61,6 +61,13 @@ ELEMENTWISE: dict[str, Function] = {
         ),
         from_output=False,
     ),
+    "celu": Function(
+        lambda x, a, out: _aten.elu.out(x, _at(a, 0, 1.0), 1.0, 1 / _at(a, 0, 1.0), out=out),
+        lambda g, x, a, out: _aten.elu_backward.grad_input(
+            g, _at(a, 0, 1.0), 1.0, 1 / _at(a, 0, 1.0), False, x, grad_input=out
+        ),
+        from_output=False,
+    ),
     "silu": Function(
         lambda x, a, out: _aten.silu.out(x, out=out),
         lambda g, x, a, out: _aten.silu_backward.grad_input(g, x, grad_input=out),

@@ -143,9 +143,8 @@ class ProcessSession:
     @property
     def choice(self) -> str:
         count = min(self.at_once, len(self._workers))
-        return (
-            f"{count} worker process{'es' if count != 1 else ''} with one thread each; in each, {self.detail}{self.why}"
-        )
+        workers = "1 worker" if count == 1 else f"{count} workers"
+        return f"processes: {workers} of one thread each; in each, {self.detail}{self.why}"
 
     @property
     def plan(self) -> str:
@@ -250,13 +249,21 @@ def _work(pipe: Any, engine: Starter, task: Task, specs: Sequence[RunSpec], mode
         models.clear()
         pipe.send((False, (session.choice, session.plan)))
         while True:
-            name, *arguments = pipe.recv()
-            pipe.send((False, getattr(session, name)(*arguments)))
+            _answer(pipe, session)
     except (EOFError, BrokenPipeError):
         return
     except Exception as problem:
         with contextlib.suppress(OSError):
             pipe.send((True, _portable(problem)))
+
+
+def _answer(pipe: Any, session: Session) -> None:
+    name, *arguments = pipe.recv()
+    try:
+        answer = (False, getattr(session, name)(*arguments))
+    except Exception as problem:
+        answer = (True, _portable(problem))
+    pipe.send(answer)
 
 
 def _portable(problem: Exception) -> Exception:

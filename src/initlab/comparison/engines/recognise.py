@@ -11,6 +11,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from initlab.comparison.engines.elementwise import ELEMENTWISE
+from initlab.comparison.engines.runs import forked_rng
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,8 @@ def recognise(model: nn.Module, x: torch.Tensor) -> tuple[Stage, ...] | None:
         return None
     was = model.training
     try:
-        chains = [_chain(model.train(mode), x) for mode in (True, False)]
+        with forked_rng(0, "cpu" if x.device.type == "cpu" else str(x.device)):
+            chains = [_chain(model.train(mode), x) for mode in (True, False)]
     finally:
         model.train(was)
     return chains[0] if chains[0] == chains[1] else None

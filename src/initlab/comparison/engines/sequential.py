@@ -76,7 +76,7 @@ class SequentialSession:
 
     @property
     def choice(self) -> str:
-        return f"one run after another{self.why}"
+        return f"sequential: one run after another{self.why}"
 
     @property
     def plan(self) -> str:
