@@ -144,6 +144,7 @@ def test_what_is_not_understood_is_kept_with_the_reason() -> None:
     assert plan["temperature"].action == "keep"
     assert "role of a 0-d parameter of Odd is not known" in plan["temperature"].reason
     assert model.temperature.item() == pytest.approx(0.07)
+    assert any("1 parameters are kept since their role is not known: temperature" in w for w in plan.warnings)
 
 
 # -- auto: the gain of what feeds each layer --

@@ -185,7 +185,7 @@ def test_in_grad_mode_autograd_notices() -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16, torch.bfloat16], ids=str)
-def test_strides_do_not_change_values(dtype: torch.dtype) -> None:
+def test_promise_03_strides_do_not_change_values(dtype: torch.dtype) -> None:
     plain, turned, stepped = (
         torch.zeros(6, 7, dtype=dtype),
         torch.zeros(7, 6, dtype=dtype).T,

@@ -43,12 +43,12 @@ def check_account(plan: Plan, found: Walk) -> None:
         return
     parts = []
     if missing := [name for name in planned if name not in present]:
-        parts.append(f"planned but not in the model: {_some(missing)}")
+        parts.append(f"planned but not in the model: {some(missing)}")
     if extra := [name for name in present if name not in planned]:
-        parts.append(f"in the model but not planned: {_some(extra)}")
+        parts.append(f"in the model but not planned: {some(extra)}")
     changed = [n for n in planned if n in present and planned[n] != present[n]]
     if changed:
-        parts.append(f"other shapes: {_some([f'{n} {present[n]} where the plan has {planned[n]}' for n in changed])}")
+        parts.append(f"other shapes: {some([f'{n} {present[n]} where the plan has {planned[n]}' for n in changed])}")
     raise InputError(f"this plan is for another model ({'; '.join(parts)}); call initlab.plan on this one")
 
 
@@ -61,7 +61,7 @@ def check_kept(kept: Iterable[Slot]) -> None:
     bad = [slot.name for slot in kept if not _finite(local_tensor(slot.tensor))]
     if bad:
         raise InputError(
-            f"kept parameters hold nan or inf: {_some(bad)}; name each in the policy with the scheme it should get, "
+            f"kept parameters hold nan or inf: {some(bad)}; name each in the policy with the scheme it should get, "
             "or in keep= to leave it so"
         )
 
@@ -97,8 +97,8 @@ def equal_sets(held: Sequence[Held]) -> list[tuple[str, ...]]:
 
 def equal_warnings(held: Sequence[Held]) -> tuple[str, ...]:
     return tuple(
-        f"{len(names)} parameters start out equal: {_some(names)}; layers that start equal are one layer until "
-        "something tells them apart (nn.TransformerEncoder copies one layer): name them in the policy to draw each"
+        f"{len(names)} parameters start out equal: {some(names)}; layers whose weights are equal stay one layer "
+        "(nn.TransformerEncoder copies one): if they should differ, name them in the policy to draw each"
         for names in equal_sets(held)
     )
 
@@ -140,6 +140,6 @@ def _one_value(tensor: torch.Tensor) -> bool:
     return bool((tensor.detach() == first).all())
 
 
-def _some(names: Sequence[str], limit: int = 8) -> str:
+def some(names: Sequence[str], limit: int = 8) -> str:
     more = f" and {len(names) - limit} more" if len(names) > limit else ""
     return ", ".join(names[:limit]) + more

@@ -11,7 +11,7 @@ from torch import nn
 from initlab.errors import InputError
 from initlab.graph import geometry_of, record
 from initlab.planning.claims import Claim, claims_of, mapping_words, read_policy
-from initlab.planning.ledger import Held, equal_warnings
+from initlab.planning.ledger import Held, equal_warnings, some
 from initlab.planning.magnitudes import with_magnitudes
 from initlab.planning.memory import DTYPES, dtype_name
 from initlab.planning.plan import BufferEntry, Plan, PlanEntry
@@ -76,7 +76,7 @@ def _entry(subject: Subject, claim: Claim | None, base: Policy) -> PlanEntry:
         name=subject.name,
         shape=subject.shape,
         dtype=dtype_name(tensor.dtype),
-        fans=geometry.fans if geometry is not None and geometry.matrix_like and geometry.kind != "other" else None,
+        fans=geometry.fans if geometry is not None and geometry.matrix_like and subject.role != "other" else None,
         law=None,
         std=None,
         scheme=choice.action,
@@ -173,6 +173,12 @@ def _warnings(entries: tuple[PlanEntry, ...], found: Walk) -> list[str]:
     if frozen:
         notes.append(
             f"{len(frozen)} frozen parameters are kept, {frozen[0]} first; name them in the policy to draw them"
+        )
+    unknown = [e.name for e in entries if e.action == "keep" and "is not known" in e.reason]
+    if unknown:
+        notes.append(
+            f"{len(unknown)} parameters are kept since their role is not known: {some(unknown)}; "
+            "name them in the policy, or pass example_inputs so that their use can be seen"
         )
     if seen := [name for name, module in found.modules.items() if _has_seen_data(module)]:
         which = f"{len(seen)} layers ({seen[0]} first) hold running statistics"

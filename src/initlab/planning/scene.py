@@ -96,7 +96,7 @@ class Subject:
             feeds = [use.feeds for use in graph.uses(name) if use.feeds is not None]
             if feeds:
                 return _from_feeds(feeds)
-        return Fed(1.0, "not used in the recorded forward pass: gain 1", known=False)
+        return Fed(1.0, "gain 1: not used in the recorded forward pass", known=False)
 
 
 def _from_feeds(feeds: list[Feed]) -> Fed:
@@ -106,10 +106,10 @@ def _from_feeds(feeds: list[Feed]) -> Fed:
     moments = [moment for moment in (_moment(item) for item in feeds) if moment is not None]
     if not moments:
         what = feed.activation or "an unknown signal"
-        return Fed(1.0, f"fed by {what}{where}, whose size is not known{note}: gain 1", known=False)
+        return Fed(1.0, f"gain 1: fed by {what}{where}, whose size is not known{note}", known=False)
     gain = 1 / math.sqrt(sum(moments) / len(moments))
     shared = f" and {len(feeds) - 1} more" if len(feeds) > 1 else ""
-    return Fed(gain, f"fed by {feed.activation or 'the data'}{where}{shared}: gain {gain:.4g}{note}")
+    return Fed(gain, f"gain {gain:.4g}: fed by {feed.activation or 'the data'}{where}{shared}{note}")
 
 
 def _moment(feed: Feed) -> float | None:
@@ -166,7 +166,7 @@ def _flat(module: nn.Module) -> Iterator[nn.Module]:
 
 
 def _fed_in_chain(layer: nn.Module, scene: Scene) -> Fed:
-    unknown = Fed(1.0, "what feeds it is not known without example_inputs: gain 1", known=False)
+    unknown = Fed(1.0, "gain 1: what feeds it is not known without example_inputs", known=False)
     chain = scene.chains.get(id(layer))
     if chain is None:
         return unknown
@@ -175,19 +175,19 @@ def _fed_in_chain(layer: nn.Module, scene: Scene) -> Fed:
     for before in reversed(chain[:position]):
         kind = type(before).__name__
         if isinstance(before, _Data):
-            return Fed(1.0, f"fed by the data{passed}: gain 1")
+            return Fed(1.0, f"gain 1: fed by the data{passed}")
         if any(word in kind for word in _NEUTRAL):
             passed = f", through {kind}" if "Pool" in kind else passed
             continue
         if "Norm" in kind:
-            return Fed(1.0, f"fed by {kind}{passed}: gain 1")
+            return Fed(1.0, f"gain 1: fed by {kind}{passed}")
         if next(before.parameters(), None) is not None:
-            return Fed(1.0, f"fed by {kind}{passed}, with no activation between: gain 1")
+            return Fed(1.0, f"gain 1: fed by {kind}{passed}, with no activation between")
         moment = _scalar_moment(before)
         if moment is None:
             return unknown
         gain = 1 / math.sqrt(moment)
-        return Fed(gain, f"fed by {kind}{passed} (order of the Sequential): gain {gain:.4g}")
+        return Fed(gain, f"gain {gain:.4g}: fed by {kind}{passed} (order of the Sequential)")
     return unknown
 
 
