@@ -23,6 +23,7 @@ from initlab.reporting import (
     Series,
     Table,
     Text,
+    format_number,
     save_page,
     table_html,
     table_text,
@@ -33,13 +34,14 @@ if TYPE_CHECKING:
     from torch import nn
 
     from initlab.comparison import Comparison
-    from initlab.inspection import Inspection
+    from initlab.inspection import Inspection, LayerStats
     from initlab.schemes import Scheme
 
 LAYERS, WIDTH, CLASSES = 5, 100, 10
 BATCH, STEPS, INSPECTED = 64, 600, 256
 # Accuracy beyond which a run has learned something: ten classes give 0.1 by chance.
 LEARNED = 0.5
+SIGMOID_BINS = 40
 OPTIMIZERS = {"sgd": 0.1, "adamw": 1e-3}
 
 
@@ -271,7 +273,7 @@ def page(demo: Demo) -> Page:
         ("optimizers", ", ".join(f"{name}, lr {lr:g}" for name, lr in OPTIMIZERS.items())),
         ("seed", str(demo.seed)),
     )
-    lead = "One network, eight ways to begin. The verdicts were made before the first step. " + agreement(demo)
+    lead = "One network, eight ways to begin. The verdicts were made before the first step, and then each was trained."
     sections = [
         Section("What was predicted, and what training did", [*_remarks(demo), results(demo)]),
         Section("Training", [_curves(demo, optimizer) for optimizer in OPTIMIZERS]),
@@ -303,10 +305,20 @@ def _curves(demo: Demo, optimizer: str) -> LineFigure:
 def _histograms(trial: Trial) -> HistogramGrid:
     layers = [layer for layer in trial.inspection.layers if layer.activation]
     panels = [
-        Panel(f"layer {number}", layer.edges, layer.counts, note=f"mean {layer.mean:.2g}, std {layer.std:.2g}")
+        Panel(f"layer {number}", *_binned(layer, trial.start), note=f"std {format_number(layer.std, 2)}")
         for number, layer in enumerate(layers, start=1)
     ]
     return HistogramGrid(trial.start.name, panels, columns=LAYERS)
+
+
+def _binned(layer: LayerStats, start: Start) -> tuple[Sequence[float], Sequence[int]]:
+    """The layer's histogram; a sigmoid's over the whole of [0, 1], so that a collapsed layer shows as one spike."""
+    if start.activation != "Sigmoid":
+        return layer.edges, layer.counts
+    counts = [0] * SIGMOID_BINS
+    for left, right, count in zip(layer.edges[:-1], layer.edges[1:], layer.counts, strict=True):
+        counts[min(SIGMOID_BINS - 1, int((left + right) / 2 * SIGMOID_BINS))] += count
+    return [i / SIGMOID_BINS for i in range(SIGMOID_BINS + 1)], counts
 
 
 def _findings(demo: Demo) -> list[Section]:

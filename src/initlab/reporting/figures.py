@@ -17,7 +17,7 @@ from initlab.reporting.blocks import (
     Series,
 )
 from initlab.reporting.palette import GRID, INK, MUTED, RAMP, TONES, series_colour, translucent
-from initlab.reporting.words import clean
+from initlab.reporting.words import clean, format_number
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -208,14 +208,25 @@ def _axis(label: str, log: bool, values: Sequence[Any]) -> dict[str, Any]:
         "automargin": True,
         "tickfont": font,
     }
-    if log:
-        known = [v for v in (_value(v, True) for v in values) if v is not None]
-        decades = math.log10(max(known) / min(known)) if known else 1.0
-        # Powers of ten only when several decades show; within few decades plotly's own 2 and 5 help.
-        # plotly sets labels with powers a quarter larger than asked.
-        powers = {"exponentformat": "power", "dtick": max(1, round(decades / 6)), "tickfont": font | {"size": 9}}
-        axis |= powers if decades > 2 else {"nticks": 6}
+    known = [v for v in (_value(v, log) for v in values) if v is not None]
+    if known and log:
+        axis |= _log_ticks(min(known), max(known), font)
+    elif known and all(v == int(v) for v in known) and max(known) - min(known) <= 20:
+        # Layers and seeds are counted: no tick stands between two of them.
+        axis |= {"dtick": max(1, math.ceil((max(known) - min(known)) / 10)), "tickformat": "d"}
     return axis
+
+
+def _log_ticks(low: float, high: float, font: dict[str, Any]) -> dict[str, Any]:
+    """Powers of ten over several decades; else 1, 2 and 5 of each decade, each with its whole number."""
+    decades = math.log10(high / low)
+    if decades > 3:
+        # plotly sets labels with powers a quarter larger than asked.
+        return {"exponentformat": "power", "dtick": max(1, round(decades / 6)), "tickfont": font | {"size": 9}}
+    steps = (1, 2, 5) if decades > 0.7 else (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9)
+    powers = range(math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 1)
+    ticks = [step * 10.0**power for power in powers for step in steps]
+    return {"tickmode": "array", "tickvals": ticks, "ticktext": [format_number(tick, 3) for tick in ticks]}
 
 
 def _error_bars(series: Series, colour: str, log: bool) -> dict[str, Any]:

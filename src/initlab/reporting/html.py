@@ -28,7 +28,7 @@ from initlab.reporting.figures import plotly_dict
 from initlab.reporting.files import atomic_write
 from initlab.reporting.layout import numeric
 from initlab.reporting.palette import dark_map
-from initlab.reporting.pictures import histogram_svg, image_sources, pick_panels, zero_position
+from initlab.reporting.pictures import draw_histogram, image_sources, pick_panels
 from initlab.reporting.status import tone_of
 from initlab.reporting.words import cell_text, clean, clean_lines
 
@@ -174,10 +174,11 @@ def _histograms(grid: HistogramGrid) -> dict[str, Any]:
 
 
 def _panel(panel: Panel) -> dict[str, Any]:
-    path, low, high = histogram_svg(panel)
-    title, note = clean(panel.title, 120), clean(panel.note, 200)
-    ends = {"path": path, "low": low, "high": high, "zero": zero_position(panel)}
-    return {"title": title, "note": note, "tone": panel.tone} | ends
+    notes = [clean(panel.note, 200)] if panel.note else []
+    drawing = draw_histogram(panel)
+    if drawing.cut is not None:
+        notes.append(f"{drawing.share:.0%} in the cut bar")
+    return {"title": clean(panel.title, 120), "note": ", ".join(notes), "tone": panel.tone, "drawing": drawing}
 
 
 def _paragraphs(text: str) -> list[str]:

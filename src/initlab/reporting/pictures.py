@@ -6,6 +6,7 @@ import base64
 import struct
 import zlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from initlab.errors import InputError
@@ -16,32 +17,52 @@ _WIDTH, _HEIGHT = 160.0, 56.0
 MAX_PANELS = 240
 
 
-def histogram_svg(panel: Panel) -> tuple[str, str, str]:
-    """The path of `panel`'s outline in a 160 x 56 box, and the words at the two ends of its axis.
+@dataclass(frozen=True)
+class Drawing:
+    """A histogram in a 160 x 56 box.
 
-    >>> path, low, high = histogram_svg(Panel("fc1", (-1.0, 0.0, 1.0), (3, 1)))
-    >>> path, low, high
-    ('M0 56V0H80V37.3H160V56Z', '−1', '1')
+    Args:
+        path: the outline; empty without counts.
+        low, high: words at the two ends of the axis.
+        zero: where 0 stands on the axis; None when it lies outside.
+        cut: (left, right) of a bar that is cut because it towers over all others; None for none.
+        share: what share of the counts stands in the bar that is cut.
+    """
+
+    path: str = ""
+    low: str = ""
+    high: str = ""
+    zero: float | None = None
+    cut: tuple[float, float] | None = None
+    share: float = 0.0
+
+
+def draw_histogram(panel: Panel) -> Drawing:
+    """The outline of `panel`. One bar that is more than four times as high as any other is cut, so that they show.
+
+    >>> draw_histogram(Panel("fc1", (-1.0, 0.0, 1.0), (3, 1)))
+    Drawing(path='M0 56V0H80V37.3H160V56Z', low='−1', high='1', zero=80.0, cut=None, share=0.0)
     """
     if not panel.counts or len(panel.edges) < 2:
-        return "", "", ""
-    low, high = float(panel.edges[0]), float(panel.edges[-1])
+        return Drawing()
+    low, high = _finite(panel.edges[0]), _finite(panel.edges[-1])
     counts = [max(0.0, _finite(c)) for c in panel.counts]
-    top = max(counts) or 1.0
+    *rest, tallest = sorted(counts)
+    towers = bool(rest) and 0 < 4 * rest[-1] < tallest
+    top = (1.35 * rest[-1] if towers else tallest) or 1.0
     span = (high - low) or 1.0
-    path = f"M0 {_HEIGHT:g}"
-    for count, right in zip(counts, panel.edges[1:], strict=True):
-        x = (_finite(right) - low) / span * _WIDTH
-        path += f"V{_round(_HEIGHT * (1 - count / top))}H{_round(x)}"
-    return path + f"V{_HEIGHT:g}Z", format_number(low, 3), format_number(high, 3)
-
-
-def zero_position(panel: Panel) -> float | None:
-    """Where 0 stands on the axis of `panel`, in the box's units; None when it lies outside."""
-    if len(panel.edges) < 2:
-        return None
-    low, high = float(panel.edges[0]), float(panel.edges[-1])
-    return round(-low / (high - low) * _WIDTH, 1) if low < 0 < high else None
+    x = [(_finite(edge) - low) / span * _WIDTH for edge in panel.edges]
+    heights = [_HEIGHT * (1 - min(1.0, count / top)) for count in counts]
+    path = f"M0 {_HEIGHT:g}" + "".join(f"V{_round(h)}H{_round(r)}" for h, r in zip(heights, x[1:], strict=True))
+    place = counts.index(tallest)
+    return Drawing(
+        path=path + f"V{_HEIGHT:g}Z",
+        low=format_number(low, 3),
+        high=format_number(high, 3),
+        zero=round(-low / span * _WIDTH, 1) if low < 0 < high else None,
+        cut=(round(x[place], 1), round(x[place + 1], 1)) if towers else None,
+        share=tallest / sum(counts) if towers else 0.0,
+    )
 
 
 def pick_panels(panels: Sequence[Panel], limit: int = MAX_PANELS) -> tuple[list[Panel], int]:

@@ -1,0 +1,88 @@
+"""The demo: eight starts, each predicted under two optimizers and then trained, and a report of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from initlab.errors import InputError
+from initlab.experiments import demo
+from initlab.experiments.demo import LAYERS, OPTIMIZERS, STARTS, Demo, network
+from initlab.reporting import table_text
+
+
+@pytest.fixture(scope="module")
+def told() -> Demo:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(demo, "STEPS", 150)
+        return demo.run(seed=0)
+
+
+def test_every_start_is_predicted_and_trained_under_every_optimizer(told: Demo) -> None:
+    assert [(t.start, t.optimizer) for t in told.trials] == [(s, o) for s in STARTS for o in OPTIMIZERS]
+    assert all(
+        t.inspection.optimizer == t.optimizer and t.inspection.lr == OPTIMIZERS[t.optimizer] for t in told.trials
+    )
+
+
+@pytest.mark.parametrize(
+    ("start", "kinds"),
+    [
+        ("sigmoid, std 1", {"saturated"}),
+        ("sigmoid, std 0.01", {"collapsed"}),
+        ("ReLU, std 0.01", {"vanishing"}),
+        ("ReLU, He", set()),
+        ("ReLU, zeros", {"symmetric"}),
+        ("ReLU, constant 0.1", {"symmetric"}),
+    ],
+)
+def test_the_story_that_is_found_at_step_zero(told: Demo, start: str, kinds: set[str]) -> None:
+    trial = next(t for t in told.trials if t.start.name == start and t.optimizer == "sgd")
+    found = {finding.kind for finding in trial.inspection.findings}
+    assert kinds <= found
+    assert bool(kinds) == bool(found)
+
+
+def test_a_dead_start_stays_at_chance_and_a_healthy_one_does_not(told: Demo) -> None:
+    by_name = {(t.start.name, t.optimizer): t for t in told.trials}
+    assert by_name["ReLU, He", "sgd"].accuracy > 0.9
+    for name in ("ReLU, zeros", "sigmoid, std 0.01", "ReLU, std 0.01"):
+        trial = by_name[name, "sgd"]
+        assert (trial.inspection.verdict, trial.accuracy < 0.25) == ("untrainable", True)
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_the_table_fits(told: Demo, width: int) -> None:
+    text = table_text(demo.results(told), width)
+    assert max(map(len, text.split("\n"))) <= width
+    assert all(word in text for word in ("healthy", "untrainable"))
+    assert max(map(len, repr(told).split("\n"))) <= 80
+
+
+def test_the_report_and_the_numbers(told: Demo, tmp_path: Path) -> None:
+    html = told.save(tmp_path / "demo.html").read_text(encoding="utf-8")
+    assert html.count('<div class="panel ') == LAYERS * len(STARTS)
+    assert html.count('class="plot"') == len(OPTIMIZERS)
+    numbers = json.loads(told.save(tmp_path / "demo.json").read_text(encoding="utf-8"))
+    assert len(numbers["trials"]) == len(STARTS) * len(OPTIMIZERS)
+    with pytest.raises(InputError, match="unknown report ending"):
+        told.save(tmp_path / "demo.txt")
+
+
+def test_a_run_that_goes_against_its_verdict_is_said(told: Demo) -> None:
+    from dataclasses import replace
+
+    first = told.trials[0]
+    contrary = replace(first, accuracy=0.1 if first.inspection.verdict != "untrainable" else 0.9)
+    words = str(demo.page(replace(told, trials=(contrary, *told.trials[1:]))))
+    assert "was predicted, and training reached" in words
+
+
+def test_the_network_has_five_layers_of_a_hundred() -> None:
+    assert [tuple(p.shape) for p in network("Sigmoid").parameters() if p.ndim == 2] == [
+        (100, 64),
+        *[(100, 100)] * 4,
+        (10, 100),
+    ]
