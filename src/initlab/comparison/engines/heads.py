@@ -46,7 +46,7 @@ def _by_autograd(task: Task) -> Head:
         with torch.enable_grad():
             loss = loss_of(task, targets)
             losses = torch.stack([scalar(loss(one, target)) for one, target in zip(leaf, targets, strict=True)])
-        (gradient,) = torch.autograd.grad(losses.sum(), leaf)
+            (gradient,) = torch.autograd.grad(losses.sum(), leaf)
         return losses.detach(), gradient.transpose(1, 2).contiguous()
 
     return head
