@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 _LARGEST = 1 << 22  # elements of a region's root beyond which it is not run again
 _ENOUGH = 1 << 17  # numbers behind a measured moment: its error is then below 1%
 _REPEATS = 1024
-_RANDOM = frozenset({"dropout", "rand_like", "randn_like", "bernoulli", "rrelu", "multinomial", "normal", "uniform"})
+_CLOSE = 0.003  # relative standard error at which a measurement stops early
+_LONGEST = 128  # operations in a region
+_RANDOM = frozenset({"rand_like", "randn_like", "bernoulli", "rrelu", "multinomial", "normal", "uniform"})
 
 
 @dataclass(frozen=True)
@@ -74,12 +76,24 @@ def _constants(flow: Flow, operations: list[Operation]) -> dict[int, torch.Tenso
     found = {}
     for op in operations:
         for value in op.inputs:
-            tensor = flow.value(value).tensor
-            if tensor is None and value in flow.views:
+            tensor = None if value in flow.signals else flow.held(value)
+            if value in flow.views and (op.index not in flow.kept or tensor is None):
                 tensor = torch.full(flow.value(value).shape, _START.get(op.kind, 1.0))
             if tensor is not None:
                 found[value] = tensor
     return found
+
+
+def from_held(flow: Flow, op: Operation, output: int) -> torch.Tensor | None:
+    """One output of an operation whose inputs are all at hand; None where they are not."""
+    read = {value: flow.held(value) for value in op.inputs}
+    if op.function is None or op.kind in _RANDOM or any(tensor is None for tensor in read.values()):
+        return None
+    with torch.no_grad():
+        result = _call(op, lambda value: read[value])  # type: ignore[arg-type,return-value]  # none of them is None
+    tensors = [result] if isinstance(result, torch.Tensor) else list(result)
+    tensor = tensors[op.outputs.index(output)]
+    return tensor if bool(torch.isfinite(tensor).all()) else None
 
 
 _START = {
@@ -95,13 +109,13 @@ def _call(op: Operation, read: Callable[[int], torch.Tensor]) -> Any:
     kwargs: dict[str, Any] = _filled(op.kwargs, read)
     if in_place(op.function) or kwargs.get("inplace"):
         args = (args[0].clone(), *args[1:]) if args else args
-    if op.kind in _DTYPES:
+    if op.kind in _DTYPES or op.kind == "dropout":
         return torch.as_tensor(args[0])
     result = op.function(*args, **kwargs)
     return args[0] if result is None else result
 
 
-_DTYPES = frozenset({"to", "half", "bfloat16", "double", "type_as", "type"})
+_DTYPES = frozenset({"to", "float", "half", "bfloat16", "double", "type_as", "type"})
 
 
 def _filled(item: Any, read: Callable[[int], torch.Tensor]) -> Any:
@@ -119,6 +133,10 @@ def _filled(item: Any, read: Callable[[int], torch.Tensor]) -> Any:
 def function_moments(flow: Flow, signal: Signal) -> Moments | None:
     """E[φ] and E[φ²] of a signal's elementwise function on its Gaussian root; None when it is no scalar function."""
     root = flow.signals[signal.root]
+    if root.region != signal.root:  # the root is no Gaussian itself, but comes from one
+        measured = measure(flow, root.region, signal.trail, signal.head)
+        if measured is not None:
+            return measured
     key = _key(flow, signal, root.center, root.spread)
     if key not in flow.cache:
         flow.cache[key] = _moments(scalar_function(flow, signal), root.center, root.spread)
@@ -201,6 +219,8 @@ def measure(flow: Flow, region: int, trail: frozenset[int], output: int) -> Mome
     """
     root = flow.value(region)
     size = math.prod(root.shape)
+    if len(trail) > _LONGEST:
+        return None
     operations = [flow.graph.operations[i] for i in sorted(trail)]
     if not 0 < size <= _LARGEST or any(op.function is None or op.kind in _RANDOM for op in operations):
         return None
@@ -229,9 +249,15 @@ def _measured(
     generator = torch.Generator(device="cpu").manual_seed(0)
     constants = _constants(flow, operations)
     repeats = min(_REPEATS, max(1, _ENOUGH // max(math.prod(flow.value(output).shape), 1)))
-    means, seconds = [], []
+    repeats = min(repeats, flow.budget // len(operations))
+    if repeats == 0:
+        return None
+    means: list[float] = []
+    seconds: list[float] = []
     try:
-        for _ in range(repeats):
+        for turn in range(repeats):
+            if turn >= 8 and turn % 8 == 0 and np.std(seconds) / turn**0.5 <= _CLOSE * np.mean(seconds):
+                break
             noise = center + spread * torch.randn(shape, generator=generator)
             values = _replayed(operations, region, noise, constants, output)
             means.append(float(values.real.double().mean()))
@@ -239,6 +265,8 @@ def _measured(
         loud = _square_mean(_replayed(operations, region, 4 * noise, constants, output))
     except Exception:  # an operation that this torch build, or a shape, does not allow to be run alone
         return None
+    finally:
+        flow.budget -= len(means) * len(operations)
     mean, second = float(np.mean(means)), float(np.mean(seconds))
     if not math.isfinite(mean + second):
         return None

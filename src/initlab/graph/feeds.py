@@ -140,18 +140,14 @@ def _with_parameter(flow: Flow, operation: Operation, held: dict[int, ParameterV
         found.add(view.name, Use(operation, role, None, geometry, operation.outputs[0], view.exact))
         for name in view.others:
             found.add(name, Use(operation, "other", None, None, operation.outputs[0], False))
-    if operation.kind == "prelu":
-        return apply_rule(flow, operation)
-    if operation.kind in ("add", "sub", "mul", "div", "rsub", "lerp"):
-        kept = signal if len(carried) == 1 else apply_rule(flow, operation)[0]
-        note = signal.note
-        if role == "other" and operation.kind in ("mul", "div", "lerp"):
-            note = "a learned scale is taken as one"
-        return [replace(kept, note=note, trail=kept.trail | {operation.index})] * len(operation.outputs)
+    if role == "other":
+        flow.kept.add(operation.index)
     if operation.kind in ("cat", "stack"):
-        label = signal.label
-        return [replace(flow.fresh(operation, signal.second, signal.mean, "concat", label), where=signal.where)]
-    return apply_rule(flow, operation)
+        return [replace(flow.fresh(operation, signal.second, signal.mean, "concat", signal.label), where=signal.where)]
+    if len(carried) > 1 or (role == "other" and operation.kind not in ("add", "sub")):
+        return apply_rule(flow, operation)
+    applied = frozenset({"weight"} if operation.kind == "mul" else {"bias"})
+    return [replace(signal, trail=signal.trail | {operation.index}, affine=signal.affine | applied)]
 
 
 def _role_beside(operation: Operation, held: dict[int, ParameterView], signal: Signal) -> str:
@@ -161,9 +157,9 @@ def _role_beside(operation: Operation, held: dict[int, ParameterView], signal: S
         return "other"
     if operation.kind in ("add", "sub"):
         if signal.source == "norm":
-            return "norm_bias"
+            return "other" if "bias" in signal.affine else "norm_bias"
         return "bias" if signal.source in ("weight", "product") and not signal.ops else "other"
-    if operation.kind == "mul" and signal.source == "norm" and not signal.ops:
+    if operation.kind == "mul" and signal.source == "norm" and not signal.ops and not signal.affine:
         return "norm_weight"
     return "other"
 
@@ -215,6 +211,7 @@ def feed_of(flow: Flow, signal: Signal | None) -> Feed:
     """What a weight reads, for people and planners."""
     if signal is None:
         return Feed("unknown", None, None, "", "unknown", "its input was not recorded")
+    signal = flow.settled(signal)
     if not signal.ops or expressions.affine([flow.graph.operations[i] for i in signal.ops]):
         return Feed(signal.label, None, signal.second, signal.where, signal.source, signal.note)
     function = expressions.scalar_function(flow, signal)

@@ -4,35 +4,53 @@ from __future__ import annotations
 
 from initlab.graph.signal_graph import Operation, SignalGraph
 
+_ENDS = ("weight", "norm_weight")
+_PASSES = frozenset(
+    {
+        "to", "float", "half", "bfloat16", "double", "type_as", "clone", "contiguous", "dropout", "view", "reshape",
+        "flatten", "unflatten", "transpose", "permute", "squeeze", "unsqueeze", "detach",
+    }
+)  # fmt: skip
+_LINEAR = _PASSES | {
+    "mul", "div", "add", "sub", "sum", "mean", "getitem", "index_add", "setitem", "cat", "stack", "pad", "index_select",
+    "gather", "scatter_add", "expand", "masked_fill", "alias", "split", "chunk",
+}  # fmt: skip
+
 
 def residual_ends(graph: SignalGraph) -> tuple[str, ...]:
-    """Names of the parameters of the last weight or norm of each branch that is added back to what it grew from."""
+    """Names of the weights and norm weights that come last in a branch which is added back to what it grew from."""
     names: dict[str, None] = {}
+    roles = {(use.operation.index, name): use.role for name in graph.parameters for use in graph.uses(name)}
     for operation in graph.operations:
-        if operation.kind != "add":
-            continue
-        for end in branch_ends(graph, operation):
-            names.update(dict.fromkeys(end.parameters))
+        if operation.kind == "add":
+            names.update(dict.fromkeys(_branch_ends(graph, operation, roles)))
     return tuple(names)
 
 
-def branch_ends(graph: SignalGraph, addition: Operation) -> list[Operation]:
-    """For an addition, the last operation with parameters of each operand that was computed from another operand."""
+Roles = dict[tuple[int, str], str]
+
+
+def _branch_ends(graph: SignalGraph, addition: Operation, roles: Roles) -> list[str]:
+    """For each operand that was computed from another operand, the last weights or norm of the way."""
     operands = [
         value for value in dict.fromkeys(addition.inputs) if graph.values[value].source in ("operation", "input")
     ]
-    if len(operands) < 2:
-        return []
-    ends = []
+    ends: list[str] = []
     for value in operands:
-        others = {other for other in operands if other != value}
-        if _grew_from(graph, value, others):
-            end = _last_with_parameters(graph, value)
-            if end is not None and end.index > min(_made_at(graph, other) for other in others):
-                ends.append(
-                    end
-                )  # a sum without weights in its branch, such as x + x³ in GELU's tanh form, is no residual
+        others = {passed for other in operands if other != value for passed in _passed(graph, other)}
+        if others and _grew_from(graph, value, others):
+            ends.extend(_last(graph, value, min(_made_at(graph, other) for other in others), roles))
     return ends
+
+
+def _passed(graph: SignalGraph, value: int) -> list[int]:
+    """The value and what it was before it was only cast or rearranged."""
+    found = [value]
+    operation = graph.producer(value)
+    while operation is not None and operation.kind in _PASSES and operation.inputs:
+        found.append(operation.inputs[0])
+        operation = graph.producer(operation.inputs[0])
+    return found
 
 
 def _grew_from(graph: SignalGraph, value: int, others: set[int]) -> bool:
@@ -58,9 +76,26 @@ def _made_at(graph: SignalGraph, value: int) -> int:
     return -1 if operation is None else operation.index
 
 
-def _last_with_parameters(graph: SignalGraph, value: int) -> Operation | None:
-    current = graph.producer(value)
-    while current is not None and not current.parameters:
-        sources = [item for item in current.inputs if graph.values[item].source == "operation"]
-        current = graph.producer(sources[0]) if len(sources) == 1 else None
-    return current
+def _last(graph: SignalGraph, value: int, floor: int, roles: Roles) -> list[str]:
+    """Back to the first weights or norm after `floor`. Past a product, only along linear operations: a gate is no branch.
+
+    None where the branch holds no weight, as in x + x³ of GELU's tanh form.
+    """
+    found: list[str] = []
+    seen: set[int] = set()
+    stack = [(value, False)]
+    while stack:
+        item, product = stack.pop()
+        operation = graph.producer(item)
+        if operation is None or operation.index <= floor or operation.index in seen:
+            continue
+        seen.add(operation.index)
+        ends = [name for name in operation.parameters if roles.get((operation.index, name)) in _ENDS]
+        if ends:
+            found.extend(ends)
+            continue
+        sources = [source for source in operation.inputs if graph.values[source].source == "operation"]
+        if operation.kind not in _LINEAR and (product or len(sources) > 1):
+            continue
+        stack.extend((source, product or len(sources) > 1) for source in sources)
+    return found

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from initlab.graph import expressions
 from initlab.graph.recurrent import settled
-from initlab.graph.signal_graph import Operation, Value
+from initlab.graph.signal_graph import Operation
 from initlab.graph.signals import Flow, Signal
 from initlab.graph.weights import einsum_terms
 
@@ -171,9 +171,8 @@ def added(flow: Flow, operation: Operation) -> Signal:
     if len(signals) == 1:
         return _with_constant(flow, operation, signals[0], constants)
     if _one_region(signals):
-        measured = flow.measured(operation, signals[0], "sum", "sum")
-        if measured is not None:
-            return measured
+        return flow.later(operation, "sum", "sum")
+    signals = [flow.settled(signal) for signal in signals]
     if any(signal.second is None for signal in signals):
         note = next(signal.note for signal in signals if signal.second is None)
         return flow.fresh(operation, None, None, "sum", "sum", note or "a sum with an unknown part")
@@ -196,9 +195,11 @@ def apart(first: Signal, second: Signal) -> bool:
     return False
 
 
-def _with_constant(flow: Flow, operation: Operation, signal: Signal, constants: list[Value]) -> Signal:
-    """A signal and a fixed tensor, such as sinusoidal positions or an additive mask."""
-    moments = constants[0].moments if len(constants) == 1 else None
+def _with_constant(
+    flow: Flow, operation: Operation, signal: Signal, constants: list[tuple[float, float] | None]
+) -> Signal:
+    """A signal and a fixed tensor, such as sinusoidal positions or a layer scale."""
+    moments, signal = constants[0] if len(constants) == 1 else None, flow.settled(signal)
     trail = signal.trail | {operation.index}
     if signal.second is None or moments is None:
         return replace(_unsure(flow, operation, signal), region=signal.region, trail=trail)
@@ -223,6 +224,7 @@ def multiplied(flow: Flow, operation: Operation) -> Signal:
         regions = {signal.region for signal in signals}
         measured = flow.measured(operation, signals[0], "product", "product") if len(regions) == 1 else None
         return measured or _unsure(flow, operation, signals[0])
+    signals = [flow.settled(signal) for signal in signals]
     labels = "×".join(str(signal.label or "data") for signal in signals)
     if any(signal.second is None for signal in signals):
         return flow.fresh(operation, None, None, "product", labels, "a product with an unknown factor")
@@ -248,7 +250,8 @@ def joined(flow: Flow, operation: Operation) -> Signal:
     for value in operation.inputs:
         size = math.prod(flow.value(value).shape)
         if value in flow.signals:
-            parts.append((size, flow.signals[value].second, flow.signals[value].center))
+            signal = flow.settled(flow.signals[value])
+            parts.append((size, signal.second, signal.center))
         elif flow.value(value).moments is not None:
             mean, second = flow.value(value).moments or (0.0, 0.0)
             parts.append((size, second, mean))
@@ -271,7 +274,9 @@ def joined(flow: Flow, operation: Operation) -> Signal:
 def normalised(flow: Flow, operation: Operation) -> Signal:
     """Second moment one, whatever came in."""
     mean = flow.carried(operation)[0][1].mean if operation.kind == "rms_norm" else 0.0
-    return flow.fresh(operation, 1.0, mean, "norm", operation.kind)
+    made = flow.fresh(operation, 1.0, mean, "norm", operation.kind)
+    applied = {"weight", "bias"} if operation.parameters else set()
+    return replace(made, affine=frozenset(applied))
 
 
 # -- many numbers into one --
@@ -312,12 +317,8 @@ def averaged(flow: Flow, operation: Operation) -> list[Signal]:
     average = operation.kind in ("mean", "nanmean") or "avg_pool" in operation.kind
     source = "pool" if average else "unknown"
     label = f"mean of {signal.label or 'data'}" if average else operation.kind
-    note = "positions taken as alike" if average else f"what {operation.kind} does to the second moment is not known"
+    note = "positions taken as alike" if average else f"{operation.kind} of independent numbers"
     second, mean = (signal.second, signal.mean) if average else (None, None)
-    if not average:
-        measured = flow.measured(operation, signal, source, label)
-        if measured is not None:
-            second, mean, note = measured.second, measured.mean, f"{operation.kind} of independent numbers"
     made = flow.fresh(operation, second, mean, source, label, note)
     return [
         replace(made, root=value, head=value, region=signal.region, trail=trail, where=signal.where)
@@ -327,11 +328,7 @@ def averaged(flow: Flow, operation: Operation) -> list[Signal]:
 
 @rule("softmax", "log_softmax", "softmin", "gumbel_softmax", "sparsemax")
 def softmaxed(flow: Flow, operation: Operation) -> Signal:
-    signal = flow.carried(operation)[0][1]
-    made = flow.measured(operation, signal, "softmax", "softmax") or _unsure(flow, operation, signal)
-    return replace(
-        made, source="softmax", label=operation.kind, region=signal.region, trail=signal.trail | {operation.index}
-    )
+    return flow.later(operation, "softmax", operation.kind)
 
 
 # -- products of signals; attention --
@@ -349,6 +346,7 @@ def matrix_product(flow: Flow, operation: Operation) -> Signal:
     count = _contracted(flow, operation)
     if len(signals) == 1 and operation.inputs.count(flow.carried(operation)[0][0]) < 2:
         return _fixed_product(flow, operation, signals[0])
+    signals = [flow.settled(signal) for signal in signals]
     if len(signals) < 2 or count is None or any(signal.second is None for signal in signals[-2:]):
         return _unsure(flow, operation, signals[0], "a product of two signals")
     a, b = signals[-2:]

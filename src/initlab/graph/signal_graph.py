@@ -32,7 +32,7 @@ class Value:
         shape: its shape.
         dtype: its dtype.
         moments: (mean, second moment) of a constant where they could be read.
-        tensor: a constant's values where they are small enough to hold.
+        tensor: a parameter itself, or a constant's values where they are small enough to hold.
     """
 
     index: int
@@ -189,6 +189,11 @@ class SignalGraph:
     def residual_ends(self) -> tuple[str, ...]:
         """The weights and norm weights that come last in a branch before it is added back to what it grew from."""
         return self._residual_ends
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """The parameters that this pass used, in order of first use."""
+        return tuple(self._uses)
 
     @cached_property
     def _consumers(self) -> dict[int, list[int]]:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 
+import torch
+
 from initlab.graph import expressions
 from initlab.graph.signal_graph import Operation, SignalGraph, Value
+from initlab.graph.tracer import constant_moments
 from initlab.graph.views import ParameterView
 
 
@@ -27,6 +30,7 @@ class Signal:
         region: the value from which it can be computed again, by elementwise and other operations without weights.
         trail: those operations.
         note: what was assumed, or why the second moment is not known.
+        affine: for a norm's output, which of its "weight" and "bias" have been applied.
     """
 
     second: float | None
@@ -41,6 +45,7 @@ class Signal:
     region: int = -1
     trail: frozenset[int] = frozenset()
     note: str = ""
+    affine: frozenset[str] = frozenset()
 
     @property
     def center(self) -> float:
@@ -62,6 +67,8 @@ class Flow:
     views: dict[int, ParameterView] = field(default_factory=dict)
     numbers: set[int] = field(default_factory=set)  # integers that come from the inputs: token ids, masks, positions
     cache: dict[object, object] = field(default_factory=dict)
+    kept: set[int] = field(default_factory=set)  # operations whose parameter stays as it is (layer scales, decays)
+    budget: int = 100_000  # calls that may still be spent on running regions again
 
     def value(self, index: int) -> Value:
         return self.graph.values[index]
@@ -70,14 +77,29 @@ class Flow:
         """The signals among an operation's inputs, in order, each once."""
         return [(value, self.signals[value]) for value in dict.fromkeys(operation.inputs) if value in self.signals]
 
-    def constants(self, operation: Operation) -> list[Value]:
-        """Its constant tensors with more than one element, masks and ids left out."""
-        found = (self.value(value) for value in operation.inputs)
-        return [
-            value
-            for value in found
-            if value.source == "constant" and math.prod(value.shape) != 1 and value.dtype.is_floating_point
-        ]
+    def constants(self, operation: Operation) -> list[tuple[float, float] | None]:
+        """(mean, second moment) of its fixed tensors of more than one element; masks and ids are left out."""
+        found: list[tuple[float, float] | None] = []
+        for index in operation.inputs:
+            value = self.value(index)
+            if math.prod(value.shape) == 1 or not value.dtype.is_floating_point:
+                continue
+            if value.source == "constant":
+                found.append(value.moments)
+            elif index in self.views and operation.index in self.kept:
+                tensor = self.held(index)
+                found.append(None if tensor is None else constant_moments(tensor))
+        return found
+
+    def held(self, index: int) -> torch.Tensor | None:
+        """The numbers of a constant, of a parameter, or of what is computed from them alone; None when not at hand."""
+        value = self.value(index)
+        if value.tensor is not None or value.producer is None:
+            return value.tensor
+        if ("held", index) not in self.cache:
+            self.cache["held", index] = expressions.from_held(self, self.graph.operations[value.producer], index)
+        found = self.cache["held", index]
+        return found if isinstance(found, torch.Tensor) else None
 
     def fresh(
         self,
@@ -91,6 +113,20 @@ class Flow:
         """A signal that starts anew: nothing before it is needed to know it."""
         value = operation.outputs[0]
         return Signal(second, mean, source, label, operation.where, value, head=value, region=value, note=note)
+
+    def later(self, operation: Operation, source: str, label: str, note: str = "") -> Signal:
+        """A signal of one region whose moments are measured only if something asks (`settled`)."""
+        signals = [signal for _, signal in self.carried(operation)]
+        trail = frozenset().union(*(signal.trail for signal in signals)) | {operation.index}
+        made = self.fresh(operation, None, None, source, label, note)
+        return replace(made, region=signals[0].region, trail=trail)
+
+    def settled(self, signal: Signal) -> Signal:
+        """The signal with its moments measured, where they were left for later."""
+        if signal.second is not None or signal.region == signal.root or not signal.trail:
+            return signal
+        found = expressions.measure(self, signal.region, signal.trail, signal.head)
+        return signal if found is None else replace(signal, second=found.second, mean=found.mean)
 
     def measured(self, operation: Operation, signal: Signal, source: str, label: str) -> Signal | None:
         """The signal of an operation on one region, found by running it on Gaussian noise; None if it cannot be."""

@@ -38,9 +38,13 @@ class Tracer(TorchFunctionMode):
         if not kind or kind in _READS_ONLY:
             return func(*args, **kwargs)
         given = _replaced((args, kwargs), self._ref)
+        before = {id(tensor): _version(tensor) for tensor in tensors_in(args)}
         result = func(*args, **kwargs)
         made = list(tensors_in(result))
-        writes = in_place(func) or any(tensor is other for tensor in made for other in tensors_in(args))
+        returned = [tensor for tensor in made if id(tensor) in before]
+        writes = in_place(func) or any(_version(tensor) != before[id(tensor)] for tensor in returned)
+        if returned and not writes:
+            return result  # `.to()` and `.contiguous()` that had nothing to do gave back what they got
         if not made and writes:
             made = list(tensors_in(args[:1]))
         if made:
@@ -120,7 +124,9 @@ class Tracer(TorchFunctionMode):
         index = len(self.values)
         moments, held = (None, None)
         if source == "constant" and self.read_constants:
-            moments, held = _constant(tensor)
+            moments, held = constant_moments(tensor), tensor.detach() if tensor.numel() <= _HELD else None
+        elif source == "parameter" and not tensor.is_meta:
+            held = tensor.detach()
         self.values[index] = Value(index, source, name, producer, tuple(tensor.shape), tensor.dtype, moments, held)
         return index
 
@@ -178,21 +184,17 @@ def _storage(tensor: torch.Tensor) -> int:
     return id(tensor if base is None else base)
 
 
-def _constant(tensor: torch.Tensor) -> tuple[tuple[float, float] | None, torch.Tensor | None]:
-    """(mean, second moment) and, when small, the values of a constant tensor."""
-    if tensor.is_meta or tensor.layout != torch.strided or type(tensor) is not torch.Tensor or tensor.numel() == 0:
-        return None, None
-    held = tensor.detach() if tensor.numel() <= _HELD else None
-    if tensor.is_complex():
-        return None, held
-    flat = tensor.detach().reshape(-1) if tensor.is_contiguous() else tensor.detach().flatten()
+def constant_moments(tensor: torch.Tensor) -> tuple[float, float] | None:
+    """(mean, second moment) of a plain tensor's finite elements, of a regular sample of them when it is large."""
+    plain = tensor.layout == torch.strided and not (tensor.is_meta or tensor.is_complex())
+    if not plain or type(tensor) not in (torch.Tensor, torch.nn.Parameter) or tensor.numel() == 0:
+        return None
+    flat = tensor.detach().flatten()
     if flat.numel() > _SAMPLED:
         flat = flat[:: flat.numel() // _SAMPLED]
     numbers = flat.double()
     numbers = numbers[numbers.isfinite()]
-    if numbers.numel() == 0:
-        return None, held
-    return (float(numbers.mean()), float(numbers.square().mean())), held
+    return (float(numbers.mean()), float(numbers.square().mean())) if numbers.numel() else None
 
 
 def modules_of(model: nn.Module) -> dict[int, tuple[str, nn.Module]]:

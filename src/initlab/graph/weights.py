@@ -312,6 +312,7 @@ READERS: dict[str, Reader] = {
     "mv": _bmm,
     "dot": _bmm,
     "bmm": _bmm,
+    "grouped_mm": _bmm,
     "inner": _linear,
     "rmatmul": _rmatmul,
     "addmm": _added_product,
