@@ -24,8 +24,7 @@ from initlab.comparison.statistics import (
     t_interval,
 )
 
-# Steps at which curves of runs are averaged over; curves of equal length share them.
-_DEAD = ("stopped", "refused")
+_DEAD = ("stopped", "set aside", "refused")
 
 
 @dataclass(frozen=True)
@@ -54,6 +53,11 @@ class ArmSummary:
     steps_to: TimeTo
     odds: float
     steps: int
+
+    @property
+    def out(self) -> bool:
+        """Whether it was stopped as worse beyond chance, or refused."""
+        return any(self.counts.get(status, 0) for status in ("stopped", "refused"))
 
     @property
     def complete(self) -> bool:
@@ -90,13 +94,16 @@ class Analysis:
         return None
 
 
-def analyse(runs: Sequence[RunRecord], arms: Sequence[str], target_loss: float | None = None) -> Analysis:
+def analyse(
+    runs: Sequence[RunRecord], arms: Sequence[str], target_loss: float | None = None, level: float = 0.05
+) -> Analysis:
     """Summaries and tests over `runs`.
 
     Args:
         runs: in any order.
         arms: the labels, in the order in which they were asked for.
         target_loss: the training loss that steps are counted to; by default the median of the arms' final losses.
+        level: family-wise level of the tests.
     """
     of_arm = {label: sorted((r for r in runs if r.arm == label), key=lambda r: r.seed) for label in arms}
     metric = "accuracy" if any(math.isfinite(run.accuracy) for run in runs) else "loss"
@@ -106,7 +113,7 @@ def analyse(runs: Sequence[RunRecord], arms: Sequence[str], target_loss: float |
     scores = {label: {r.seed: _score(r, metric, worst) for r in own} for label, own in of_arm.items()}
     finals = {label: _final_loss(own) for label, own in of_arm.items()}
     target = target_loss if target_loss is not None else _default_target(list(finals.values()))
-    tests = _tests(scores)
+    tests = _tests(scores, level)
     odds = _odds(scores)
     summaries = [
         _summary(label, own, scores[label], finals[label], target, odds.get(label, math.nan))
@@ -148,7 +155,7 @@ def _default_target(finals: Sequence[float]) -> float:
     return known[(len(known) - 1) // 2 if len(known) % 2 else len(known) // 2] if known else math.nan
 
 
-def _tests(scores: dict[str, dict[int, float]]) -> tuple[PairedTest, ...]:
+def _tests(scores: dict[str, dict[int, float]], level: float) -> tuple[PairedTest, ...]:
     raw: list[tuple[PairedTest, np.ndarray]] = []
     for first, second in itertools.combinations(scores, 2):
         shared = [s for s in scores[first] if s in scores[second]]
@@ -158,7 +165,9 @@ def _tests(scores: dict[str, dict[int, float]]) -> tuple[PairedTest, ...]:
             raw.append((PairedTest(first, second, len(d), t_interval(d), paired_t(d), sign_flip(d)), d))
     adjusted = holm([test.p for test, _ in raw])
     return tuple(
-        replace(t, p_holm=p, detectable=detectable_difference(float(d.std(ddof=1)), len(d), len(raw)))
+        replace(
+            t, p_holm=p, level=level, detectable=detectable_difference(float(d.std(ddof=1)), len(d), len(raw), level)
+        )
         for (t, d), p in zip(raw, adjusted, strict=True)
     )
 

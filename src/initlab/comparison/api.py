@@ -10,13 +10,15 @@ import torch
 from torch import nn
 
 from initlab.comparison.arms import Arm, first_model, lr_lists, make_arms, make_plans, named_policies, seed_list
-from initlab.comparison.driver import drive
+from initlab.comparison.driver import Driver, drive
 from initlab.comparison.engines import get_engine
 from initlab.comparison.progress import watch_for
+from initlab.comparison.racing import drive_race
 from initlab.comparison.result import Comparison, StudyInterrupted
 from initlab.comparison.store import MemoryStore
 from initlab.comparison.study import study_store
 from initlab.comparison.task import Loss, Task
+from initlab.comparison.training import measuring_steps
 from initlab.errors import InputError, finite_number, seed_number
 
 EXAMPLES = 8  # samples that the model is recorded on when a plan is made
@@ -34,7 +36,9 @@ def compare(
     steps: int = 1000,
     storage: Any = None,
     engine: str = "auto",
+    race: bool = False,
     *,
+    budget: int | None = None,
     study: str = "compare",
     allow_drift: bool = False,
     weight_decay: float | None = None,
@@ -72,6 +76,10 @@ def compare(
         study: the study's name within the storage.
         allow_drift: go on with a stored study although model, data, settings or schemes have changed.
         engine: "auto", or how to train: "stacked", "processes", "sequential".
+        race: spend run-steps where the decision is open: starts certain not to train are refused, starts worse than
+            the leader beyond chance are stopped, and the seeds beyond the first three go to the two best.
+        budget: with `race`, the most run-steps (steps of all runs together); seeds beyond `seeds` are added to the
+            two best until then. Default: two fifths of the whole study and no seed beyond `seeds`.
         weight_decay: default torch's own: 0.01 for AdamW, else 0.
         options: the optimizer's other options, such as {"momentum": 0.9}.
         loss: "auto" (integer targets: cross-entropy; else mean squared error) or a callable (output, target) -> scalar.
@@ -106,7 +114,7 @@ def compare(
     decay = (0.01 if optimizer == "adamw" else 0.0) if weight_decay is None else weight_decay
     decay = finite_number("weight_decay", decay, low=0)
     get_engine(engine)
-    for name, count in (("evaluations", evaluations), ("at_once", at_once)):
+    for name, count in (("evaluations", evaluations), ("at_once", at_once), ("budget", budget)):
         _count(name, count)
     task, notes = make_task(
         build, train, test, None, loss=loss, optimizer=optimizer, options=options or {}, batch_size=batch_size,
@@ -118,7 +126,9 @@ def compare(
     store = MemoryStore() if storage is None else study_store(storage, study, task, model, arms, plans, allow_drift)
     watch = watch_for(progress, len(arms) * len(seed_numbers) * steps, {a.label: len(seed_numbers) for a in arms})
     try:
-        driven = drive(task, engine, arms, seed_numbers, store, watch, evaluations=evaluations, at_once=at_once)
+        driver = Driver(task, engine, store, watch, at_once, len(arms) * len(seed_numbers))
+        at = measuring_steps(task, evaluations)
+        driven = drive_race(driver, arms, seed_numbers, at, budget) if race else drive(driver, arms, seed_numbers, at)
     finally:
         watch.close()
         store.close()
@@ -131,6 +141,7 @@ def compare(
         missing=driven.missing,
         notes=(*notes, *plan_notes, *driven.notes),
         target_loss=target_loss,
+        level=driven.level,
         run_steps=driven.run_steps,
         seconds=time.perf_counter() - started,
     )

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from initlab.comparison.arms import Arm
-from initlab.comparison.engines import ENGINES, Engine, get_engine
+from initlab.comparison.engines import Engine, get_engine
 from initlab.comparison.progress import Watch
 from initlab.comparison.records import CURVE_POINTS, RunRecord
-from initlab.comparison.store import Store
-from initlab.comparison.task import Task
-from initlab.comparison.training import Training, measuring_steps, train_through
+from initlab.comparison.store import MemoryStore, Store
+from initlab.comparison.task import RunSpec, Task
+from initlab.comparison.training import Training, train_through
+from initlab.errors import InputError
 
 AT_ONCE = 64
+AT_ONCE_STORED = 16  # a killed process loses at most this many runs, and leaves the rest to others
 MANY_RUNS = 1000  # from here on, curves are kept at fewer points
-WAIT_SECONDS = 1.0
+WAIT_SECONDS = 0.5
 
 
 @dataclass
 class Driven:
-    """What `drive` did.
+    """What was done to a study's runs.
 
     Args:
         runs: the records, by arm and seed.
@@ -31,6 +33,7 @@ class Driven:
         notes: remarks for the reader.
         run_steps: optimizer steps trained here.
         interrupted: Ctrl-C ended it.
+        level: family-wise level of the last tests.
     """
 
     runs: tuple[RunRecord, ...] = ()
@@ -39,96 +42,139 @@ class Driven:
     notes: list[str] = field(default_factory=list)
     run_steps: int = 0
     interrupted: bool = False
+    level: float = 0.05
 
 
-def drive(
-    task: Task,
-    engine: str,
-    arms: Sequence[Arm],
-    seeds: Sequence[int],
-    store: Store,
-    watch: Watch,
-    *,
-    evaluations: int | None = None,
-    at_once: int | None = None,
-) -> Driven:
+class Driver:
+    """Trains runs of one study through its store.
+
+    Args:
+        task: what the runs share.
+        engine: the word of an engine.
+        store: keeps the runs.
+        watch: shows what happens.
+        at_once: the most runs trained together; None chooses.
+        runs: about how many runs the study has; curves of very many are kept at fewer points.
+    """
+
+    def __init__(self, task: Task, engine: str, store: Store, watch: Watch, at_once: int | None, runs: int) -> None:
+        self.task = task
+        self.engine = engine
+        self.store = store
+        self.watch = watch
+        self.stored = not isinstance(store, MemoryStore)
+        self.at_once = at_once or (AT_ONCE_STORED if self.stored else AT_ONCE)
+        self.chosen = at_once is not None
+        self.points = CURVE_POINTS if runs <= MANY_RUNS else CURVE_POINTS // 4
+        self.labels: dict[str, str] = {}
+        self.choice = ""
+        self.run_steps = 0
+        self._shown: set[str] = set()
+
+    def ended(self) -> dict[str, RunRecord]:
+        """Every run of the study that has ended, and the watch has been told of those that are being waited for."""
+        done = self.store.ended()
+        for key in self.labels:
+            if key in done and key not in self._shown:
+                self._shown.add(key)
+                self.watch.over(done[key])
+        return done
+
+    def run_out(self, runs: Sequence[tuple[RunSpec, str]], at: Sequence[int]) -> None:
+        """Train these runs (with their arms' labels) to their end, measured at the steps `at`.
+
+        Where other workers hold the last of them, wait, and take over those of a worker that has died.
+        """
+        specs = {spec.key: spec for spec, _ in runs}
+        self.labels.update({spec.key: label for spec, label in runs})
+        while left := [key for key in specs if key not in self.ended()]:
+            mine = self.store.claim(left, self.at_once)
+            if not mine:
+                self.wait()
+                continue
+            with self.releasing(mine):
+                self._train([specs[key] for key in mine], at)
+
+    def wait(self) -> None:
+        """Until another worker may have got further."""
+        time.sleep(WAIT_SECONDS)
+        self.store.beat()
+
+    def _train(self, specs: Sequence[RunSpec], at: Sequence[int]) -> None:
+        """One group; where runs are trained one after another anyway, each is put away as soon as it has ended."""
+        with self.training(specs) as training:
+            size = len(specs) if self.chosen else _portion(training.session.plan, len(specs))
+            if size >= len(specs):
+                self.store.put(train_through(training, at))
+                return
+        for start in range(0, len(specs), size):
+            with self.training(specs[start : start + size]) as training:
+                self.store.put(train_through(training, at))
+                self.ended()
+
+    @contextlib.contextmanager
+    def training(self, specs: Sequence[RunSpec]) -> Iterator[Training]:
+        """These runs, ready to advance."""
+        training = Training(self.task, self._engine(), specs, self.labels, self._tick, self.points)
+        try:
+            self.choice = self.choice or training.choice
+            self.watch.say(training.choice)
+            self.store.remember("engine", training.session.plan)
+            yield training
+        finally:
+            self.run_steps += training.run_steps
+            training.close()
+
+    @contextlib.contextmanager
+    def releasing(self, keys: Sequence[str]) -> Iterator[None]:
+        """Claimed runs go back if they are not trained after all."""
+        try:
+            yield
+        except BaseException:
+            done = self.store.ended()
+            self.store.release([key for key in keys if key not in done])
+            raise
+
+    def _tick(self, training: Training) -> None:
+        self.store.beat()
+        self.watch.training(training, self.run_steps + training.run_steps)
+
+    def _engine(self) -> Engine:
+        """For "auto", what the study has been trained with so far: its numbers agree, and nothing is timed anew."""
+        known = self.store.recall("engine") if self.engine == "auto" else None
+        try:
+            return get_engine(known or self.engine)
+        except InputError:
+            return get_engine(self.engine)
+
+    def driven(self, arms: Sequence[Arm], seeds: Mapping[str, Sequence[int]], wanted: bool = True) -> Driven:
+        """What the store now holds of these arms and their seeds."""
+        done = self.ended()
+        keys = [arm.spec(seed).key for arm in arms for seed in seeds[arm.label]]
+        runs = tuple(done[key] for key in keys if key in done)
+        missing = tuple(key for key in keys if key not in done) if wanted else ()
+        return Driven(runs, missing, self.choice, [], self.run_steps)
+
+
+def _portion(plan: str, runs: int) -> int:
+    """How many of a group's runs lose nothing by being trained apart from the others."""
+    from initlab.comparison.engines.machine import cores
+
+    if plan == "sequential":
+        return 1
+    return cores() if plan == "processes:sequential" else runs
+
+
+def drive(driver: Driver, arms: Sequence[Arm], seeds: Sequence[int], at: Sequence[int]) -> Driven:
     """Train every run of `arms` × `seeds` that the store does not hold yet.
 
-    Runs are claimed seed by seed, so that an interrupted study has whole seeds. Where other workers hold the last
-    runs, this one waits for them, and takes over those of a worker that has died.
+    Runs are taken seed by seed, so that an interrupted study has whole seeds.
     """
-    specs = {spec.key: (spec, arm) for seed in seeds for arm in arms for spec in (arm.spec(seed),)}
-    labels = {key: arm.label for key, (_, arm) in specs.items()}
-    points = CURVE_POINTS if len(specs) <= MANY_RUNS else CURVE_POINTS // 4
-    at = measuring_steps(task, _samples(task), evaluations)
-    driven = Driven()
-    seen: set[str] = set()
-    done = store.ended()
-
-    def tick(training: Training) -> None:
-        store.beat()
-        watch.training(training)
-
+    every = {arm.label: seeds for arm in arms}
     try:
-        while True:
-            for key in specs:
-                if key in done and key not in seen:
-                    seen.add(key)
-                    watch.over(done[key])
-            left = [key for key in specs if key not in done]
-            if not left:
-                break
-            mine = store.claim(left, at_once or AT_ONCE)
-            if not mine:
-                time.sleep(WAIT_SECONDS)
-                store.beat()
-                done = store.ended()
-                continue
-            with (
-                _released(store, mine),
-                _training(task, engine_of(engine, store), specs, mine, labels, tick, points) as training,
-            ):
-                watch.say(training.choice)
-                driven.choice = driven.choice or training.choice
-                store.remember("engine", training.choice)
-                records = train_through(training, at)
-                driven.run_steps += training.run_steps
-                store.put(records)
-            done = store.ended()
+        driver.run_out([(arm.spec(seed), arm.label) for seed in seeds for arm in arms], at)
     except KeyboardInterrupt:
+        driven = driver.driven(arms, every)
         driven.interrupted = True
-        done = store.ended()
-    driven.runs = tuple(done[arm.spec(seed).key] for arm in arms for seed in seeds if arm.spec(seed).key in done)
-    driven.missing = tuple(key for key in specs if key not in done)
-    return driven
-
-
-@contextlib.contextmanager
-def _training(task, engine, specs, mine, labels, tick, points) -> Iterator[Training]:  # type: ignore[no-untyped-def]
-    training = Training(task, engine, [specs[key][0] for key in mine], labels, tick, points)
-    try:
-        yield training
-    finally:
-        training.close()
-
-
-@contextlib.contextmanager
-def _released(store: Store, keys: Sequence[str]) -> Iterator[None]:
-    """Claimed runs go back if they are not trained after all."""
-    try:
-        yield
-    except BaseException:
-        store.release(keys)
-        raise
-
-
-def _samples(task: Task) -> int:
-    return len(task.test[0]) if isinstance(task.test, tuple) else len(task.test)
-
-
-def engine_of(name: str, store: Store) -> Engine:
-    """The engine called `name`; for "auto", what the study has been trained with so far, so that its numbers agree."""
-    if name != "auto":
-        return get_engine(name)
-    known = (store.recall("engine") or "").split(":")[0]
-    return get_engine(known if known in ENGINES else "auto")
+        return driven
+    return driver.driven(arms, every)

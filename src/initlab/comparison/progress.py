@@ -19,8 +19,8 @@ MOST_ROWS = 15
 class Watch(Protocol):
     """Told what happens; shows it or not."""
 
-    def training(self, training: Training) -> None:
-        """A stretch has been trained."""
+    def training(self, training: Training, steps: int) -> None:
+        """A stretch has been trained; `steps` optimizer steps in all so far."""
 
     def over(self, record: RunRecord) -> None:
         """A run has ended, here or in another worker."""
@@ -35,7 +35,7 @@ class Watch(Protocol):
 class Quiet:
     """Shows nothing."""
 
-    def training(self, training: Training) -> None: ...
+    def training(self, training: Training, steps: int) -> None: ...
 
     def over(self, record: RunRecord) -> None: ...
 
@@ -61,17 +61,16 @@ class Live:
         self.ended: dict[str, int] = dict.fromkeys(arms, 0)
         self.losses: dict[str, float] = {}
         self.steps = 0
-        self.trained_before = 0
         self.line = ""
         self.started = time.monotonic()
         self._drawn = 0.0
         self._live = RichLive(console=Console(stderr=True), auto_refresh=False, transient=True)
         self._live.start()
 
-    def training(self, training: Training) -> None:
+    def training(self, training: Training, steps: int) -> None:
         from initlab.comparison.records import mean_losses
 
-        self.steps = training.run_steps
+        self.steps = steps
         self.losses.update(mean_losses(training.keepers.values()))
         self._draw()
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from initlab.comparison.task import Progress, RunSpec
 
-Status: TypeAlias = Literal["finished", "diverged", "stopped", "refused"]
+Status: TypeAlias = Literal["finished", "diverged", "stopped", "set aside", "refused"]
 
 # Points of a curve that are kept: enough for a figure, few enough for ten thousand runs in memory.
 CURVE_POINTS = 100
@@ -28,8 +28,9 @@ class RunRecord:
         seed: pairs the runs of different arms.
         lr: learning rate.
         weight_decay: weight decay.
-        status: "finished"; "diverged" (its loss became nan or infinite); "stopped" (by a race or a pruner) or
-            "refused" (certain not to train: never begun).
+        status: "finished"; "diverged" (its loss became nan or infinite); "stopped" (by a race, worse beyond
+            chance, or by a pruner); "set aside" (by a race, for its budget) or "refused" (certain not to train: never
+            begun).
         steps: optimizer steps that it did.
         curve: (points, 2) float32: last step of each stretch, mean training loss over the stretch.
         tests: (measurements, 3) float64: step, test loss, test accuracy (nan where targets are no classes).

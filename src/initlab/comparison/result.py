@@ -35,6 +35,7 @@ class Comparison:
         missing: keys of runs that were asked for and are not done (after an interruption).
         notes: remarks from before and during training: what was stopped, when and why; data; planning.
         target_loss: the training loss that steps are counted to; None takes the median of the arms' final losses.
+        level: family-wise level of the tests: 0.05, less where a race looked often.
         run_steps: optimizer steps that were trained by this call.
         seconds: wall time of this call.
     """
@@ -47,13 +48,14 @@ class Comparison:
     missing: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     target_loss: float | None = None
+    level: float = 0.05
     run_steps: int = 0
     seconds: float = 0.0
 
     @cached_property
     def analysis(self) -> Analysis:
         """Summaries, paired tests and warnings."""
-        return analyse(self.runs, self.arms, self.target_loss)
+        return analyse(self.runs, self.arms, self.target_loss, self.level)
 
     @property
     def best(self) -> str:

@@ -33,6 +33,7 @@ class PairedTest:
         p_sign_flip: two-sided p of the sign-flip permutation test, which assumes only symmetry.
         p_holm: `p` after Holm's correction over all pairs of the comparison.
         detectable: the smallest true difference that this number of seeds shows with probability 0.8.
+        level: family-wise level of the comparison.
     """
 
     first: str
@@ -43,11 +44,12 @@ class PairedTest:
     p_sign_flip: float
     p_holm: float = math.nan
     detectable: float = math.nan
+    level: float = 0.05
 
     @property
     def significant(self) -> bool:
-        """Whether the difference is shown at level 0.05 after correction."""
-        return self.p_holm < 1 - LEVEL
+        """Whether the difference is shown at `level` after correction."""
+        return self.p_holm < self.level
 
 
 def generator(*parts: int) -> np.random.Generator:
@@ -153,8 +155,8 @@ def odds_of_best(scores: np.ndarray, resamples: int = RESAMPLES) -> np.ndarray:
     return np.asarray((best / best.sum(axis=0)).mean(axis=1))
 
 
-def detectable_difference(spread: float, seeds: int, tests: int = 1, power: float = 0.8) -> float:
-    """The smallest true difference that a paired t-test shows with probability `power` at level 0.05 / `tests`.
+def detectable_difference(spread: float, seeds: int, tests: int = 1, level: float = 0.05, power: float = 0.8) -> float:
+    """The smallest true difference that a paired t-test shows with probability `power` at level `level` / `tests`.
 
     Found from the noncentral t distribution.
 
@@ -162,6 +164,7 @@ def detectable_difference(spread: float, seeds: int, tests: int = 1, power: floa
         spread: standard deviation of the differences over seeds.
         seeds: how many.
         tests: how many tests share the level (Holm's first step).
+        level: family-wise level.
         power: the probability.
     """
     from scipy.optimize import brentq
@@ -170,7 +173,7 @@ def detectable_difference(spread: float, seeds: int, tests: int = 1, power: floa
     if seeds < 2 or not math.isfinite(spread):
         return math.nan
     df = seeds - 1
-    cut = float(t.isf((1 - LEVEL) / tests / 2, df))
+    cut = float(t.isf(level / tests / 2, df))
 
     def missing(shift: float) -> float:
         shown = float(nct.sf(cut, df, shift)) + float(nct.cdf(-cut, df, shift))

@@ -109,16 +109,16 @@ class Training:
         self.session.close()
 
 
-def measuring_steps(task: Task, samples: int, wanted: int | None) -> tuple[int, ...]:
+def measuring_steps(task: Task, wanted: int | None) -> tuple[int, ...]:
     """The steps at which runs are measured on the test data; the last step is one of them.
 
     By default as often as costs about 2% of training: a training step is about three forward passes of a batch.
 
     Args:
         task: its steps and batch size.
-        samples: samples of the test data.
         wanted: how many times, or None for that default, at most 20.
     """
+    samples = len(task.test[0]) if isinstance(task.test, tuple) else len(task.test)
     affordable = int(0.02 * 3 * task.steps * task.batch_size / samples)
     count = max(1, min(20, affordable)) if wanted is None else wanted
     count = min(count, task.steps)

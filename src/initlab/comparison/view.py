@@ -76,7 +76,7 @@ def _count(number: int, word: str) -> str:
 def counts_text(arm: ArmSummary) -> str:
     """'5', or '3, 2 diverged'."""
     parts = [str(arm.counts["finished"])] if arm.counts.get("finished") else []
-    parts += [f"{arm.counts[s]} {s}" for s in ("diverged", "stopped", "refused") if arm.counts.get(s)]
+    parts += [f"{arm.counts[s]} {s}" for s in ("diverged", "stopped", "set aside", "refused") if arm.counts.get(s)]
     return ", ".join(parts)
 
 
@@ -112,7 +112,7 @@ def _against_best(result: Comparison, arm: ArmSummary) -> str:
         return "best"
     test = analysis.between(arm.label, best.label)
     if test is None or math.isnan(test.p_holm):
-        return "stopped" if arm.counts.get("stopped") else "refused" if arm.counts.get("refused") else "–"
+        return next((s for s in ("stopped", "set aside", "refused") if arm.counts.get(s)), "–")
     gap = _gap(test.difference.mean, analysis.metric)
     return f"{gap}, {_p(test.p_holm)}{' *' if test.significant else ''}"
 
@@ -140,7 +140,7 @@ def conclusion(result: Comparison) -> str:
     if len(analysis.arms) == 1:
         return f"{lead}."
     tests = {arm.label: analysis.between(best.label, arm.label) for arm in analysis.arms[1:]}
-    out = [arm.label for arm in analysis.arms[1:] if not arm.complete]
+    out = [arm.label for arm in analysis.arms[1:] if arm.out]
     shown = [label for label, t in tests.items() if label in out or (t is not None and t.significant)]
     open_ones = [label for label in tests if label not in shown]
     if not open_ones:
@@ -153,7 +153,7 @@ def text(result: Comparison, width: int = 80) -> str:
     """The result for a terminal."""
     lines = [*textwrap.wrap(clean(conclusion(result), 1000), width), "", table_text(results_table(result), width)]
     if any(t.significant for t in result.tests):
-        lines.append("* beyond chance at 0.05: paired over seeds, Holm-corrected over all pairs")
+        lines.append(f"* beyond chance at {result.level:.2g}: paired over seeds, Holm-corrected over all pairs")
     for line in result.warnings:
         lines += textwrap.wrap(clean(line, 1000), width, initial_indent="! ", subsequent_indent="  ")
     if result.engine:
@@ -231,7 +231,7 @@ def tests_table(result: Comparison) -> Table:
         for t in result.tests
     ]
     note = (
-        "Differences over shared seeds. * beyond chance at 0.05 after Holm's correction over all pairs. Last column: "
+        f"Differences over shared seeds. * beyond chance at {result.level:.2g} after Holm's correction over all pairs. Last column: "
         "the smallest true difference that these seeds show in four of five studies."
     )
     return Table("Differences between starts", columns, rows, note)
@@ -261,9 +261,9 @@ def page(result: Comparison) -> Page:
     sections = [Section("Results", first), Section("Curves", figures)]
     if result.tests:
         sections.append(Section("Which differences are real", [tests_table(result)]))
-    stopped = [run for run in result.runs if run.status in ("stopped", "refused")]
+    stopped = [run for run in result.runs if run.status in ("stopped", "set aside", "refused")]
     if stopped:
-        sections.append(Section("Stopped and refused runs", [_stopped_table(stopped)]))
+        sections.append(Section("Runs that were stopped, set aside or refused", [_stopped_table(stopped)]))
     if result.plans:
         sections.append(Section("Plans that were used", _plans(result)))
     sections.append(Section("All runs", [runs_table(result)]))
