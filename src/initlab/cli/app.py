@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.metadata
 import os
 import shlex
 import sys
@@ -141,9 +142,7 @@ def _importable_folder() -> Any:
 @app.callback(invoke_without_command=True)
 def _root(version: bool = typer.Option(False, "--version", help="Print the version and exit.")) -> None:
     if version:
-        import initlab
-
-        print(initlab.__version__)
+        print(importlib.metadata.version("initlab"))
         raise typer.Exit
 
 

@@ -39,7 +39,7 @@ def command(
     report: options.Report = None,
 ) -> None:
     """Train the model under several schemes with several seeds, and say which differences are real."""
-    import initlab
+    from initlab import comparison
 
     target = output.checked_report(report)
     build = models.builder(model)
@@ -48,7 +48,7 @@ def command(
     if study is not None:
         settings["study"] = study
     try:
-        result = initlab.compare(
+        result = comparison.compare(
             build,
             split.train,
             split.test,

@@ -33,7 +33,7 @@ def command(
     report: options.Report = None,
 ) -> None:
     """Inspect a model at step zero: signals, gradients, findings, and a verdict on whether it will train."""
-    import initlab
+    from initlab import inspection, planning
 
     target = output.checked_report(report)
     inputs, targets = _batch(shapes, data, images, batch, seed)
@@ -41,8 +41,8 @@ def command(
     if weights is not None:
         load(module, weights)
     if policy is not None or select:
-        initlab.init_(module, options.selected(policy or "auto", select), example_inputs=inputs, seed=seed)
-    result = initlab.inspect(module, inputs, targets, optimizer=optimizer, lr=lr)
+        planning.init_(module, options.selected(policy or "auto", select), example_inputs=inputs, seed=seed)
+    result = inspection.inspect(module, inputs, targets, optimizer=optimizer, lr=lr)
     output.deliver(result, as_json=as_json, report=target)
     if strict and result.verdict == "untrainable":
         raise typer.Exit(UNTRAINABLE)

@@ -25,12 +25,12 @@ def command(
     report: options.Report = None,
 ) -> None:
     """Show which law each parameter would be drawn from, and why. Nothing is written."""
-    import initlab
+    from initlab import planning
 
     target = output.checked_report(report)
     inputs = options.example_inputs(shapes, batch, seed)
     chosen = options.selected(policy, select)
-    plan = initlab.plan(models.builder(model)(), inputs, chosen)
+    plan = planning.plan(models.builder(model)(), inputs, chosen)
     if explain is not None:
         output.emit(plan.explain(explain))
     elif as_json:

@@ -181,7 +181,9 @@ def network(activation: str, features: int = 64) -> nn.Module:
 
 
 def _trials(starts: Sequence[Start], optimizer: str, lr: float, split: Any, seed: int) -> list[Trial]:
-    import initlab
+    from initlab.comparison import compare
+    from initlab.inspection import inspect
+    from initlab.planning import init_
 
     def build() -> nn.Module:
         return network(starts[0].activation)
@@ -190,9 +192,9 @@ def _trials(starts: Sequence[Start], optimizer: str, lr: float, split: Any, seed
     inspections = []
     for start in starts:
         model = build()
-        initlab.init_(model, start.policy(), seed=seed)
-        inspections.append(initlab.inspect(model, inputs, targets, optimizer=optimizer, lr=lr))
-    trained = initlab.compare(
+        init_(model, start.policy(), seed=seed)
+        inspections.append(inspect(model, inputs, targets, optimizer=optimizer, lr=lr))
+    trained = compare(
         build,
         split.train,
         split.test,
