@@ -15,6 +15,8 @@ from initlab.fitting.rbm import whole
 from initlab.fitting.running import as_it_was, check_model, parameters_kept_on_failure
 from initlab.sampling import derive_seed
 
+_LEAST = 0.01  # of the first norm
+
 
 def gradient_quotient(loss: Tensor, parameters: list[Tensor], eps: float = 1e-5) -> Tensor:
     """GQ = mean |(g − Hg)/(g ± eps) − 1| over all elements: how much one unit step of descent changes the gradient g.
@@ -47,14 +49,15 @@ def metainit_(
     steps: int = 200,
     lr: float = 0.1,
     momentum: float = 0.9,
-    batch_size: int = 64,
+    batch_size: int = 128,
     seed: int = 0,
     progress: bool = False,
 ) -> LearnedScales:
     """MetaInit: adapt the norm of every weight by signed descent with momentum on the gradient quotient.
 
     v ← momentum · v − lr · sign(∂GQ/∂‖W‖), ‖W‖ ← ‖W‖ + v for each parameter of two or more axes, from the start that
-    the model has. Meant for networks of up to a few million parameters: each step differentiates twice.
+    the model has, and no norm below a hundredth of its first. Meant for networks of up to a few million parameters:
+    each step differentiates twice.
 
     Args:
         model: any module whose forward can be differentiated twice.
@@ -98,7 +101,7 @@ def metainit_(
         for _ in range(count):
             value, slopes = _slopes(module, criterion, batches, weights)
             history.append(value)
-            _move(weights, slopes, velocity, rate, inertia)
+            _move(weights, slopes, velocity, first, rate, inertia)
             step(f"gradient quotient {value:.4g}")
     scales = {name: float(p.detach().norm()) / first[name] for name, p in weights.items()}
     return LearnedScales("MetaInit", scales, tuple(history))
@@ -128,6 +131,7 @@ def _move(
     weights: dict[str, nn.Parameter],
     slopes: dict[str, float],
     velocity: dict[str, float],
+    first: dict[str, float],
     rate: float,
     inertia: float,
 ) -> None:
@@ -135,5 +139,5 @@ def _move(
         slope = slopes[name]
         velocity[name] = inertia * velocity[name] - rate * ((slope > 0) - (slope < 0))
         norm = float(weight.norm())
-        # A norm of zero has no direction to grow back in, so a step never takes more than nine tenths of it.
-        weight.mul_(max(norm + velocity[name], 0.1 * norm) / norm)
+        # A norm of zero has no direction to grow back in.
+        weight.mul_(max(norm + velocity[name], _LEAST * first[name]) / norm)
