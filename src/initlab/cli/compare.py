@@ -28,9 +28,12 @@ def command(
     images: options.Images = False,
     seeds: Annotated[int, typer.Option(help="Runs of each scheme.")] = 5,
     optimizer: Optimizer = "adamw",
-    lr: Annotated[float | None, typer.Option(help="Learning rate; default the optimizer's own.")] = None,
+    lr: Annotated[str | None, typer.Option(help="Learning rate, or several: 0.001,0.01.")] = None,
+    weight_decay: Annotated[float | None, typer.Option(help="Default torch's own.")] = None,
     batch_size: Batch = 128,
     steps: Steps = 1000,
+    race: Annotated[bool, typer.Option("--race", help="Spend steps where the decision is open.")] = False,
+    engine: Annotated[str, typer.Option(help="auto, stacked, processes or sequential.")] = "auto",
     storage: Storage = None,
     study: Study = None,
     allow_drift: Drift = False,
@@ -38,13 +41,16 @@ def command(
     as_json: options.Json = False,
     report: options.Report = None,
 ) -> None:
-    """Train the model under several schemes with several seeds, and say which differences are real."""
+    """Train a model under several schemes, side by side.
+
+    Several seeds each, intervals, and which differences are real.
+    """
     from initlab import comparison
 
     target = output.checked_report(report)
     build = models.builder(model)
     split = options.split_from(data, images)
-    settings: dict[str, Any] = {"lr": lr} if lr is not None else {}
+    settings: dict[str, Any] = {} if lr is None else {"lr": options.numbers("--lr", lr)}
     if study is not None:
         settings["study"] = study
     try:
@@ -59,10 +65,20 @@ def command(
             steps=steps,
             storage=storage,
             allow_drift=allow_drift,
+            engine=engine,
+            race=race,
+            weight_decay=weight_decay,
             seed=seed,
             **settings,
         )
     except KeyboardInterrupt as stop:
         output.deliver_partial(stop, as_json=as_json, report=target)
-        raise
+        raise KeyboardInterrupt(how_to_go_on(storage)) from None
     output.deliver(result, as_json=as_json, report=target)
+
+
+def how_to_go_on(storage: str | None) -> str:
+    """The line that an interrupted study ends with."""
+    if storage is None:
+        return "what was done is above; with --storage FILE.db the same command goes on from there"
+    return "what was done is kept; the same command goes on from there"

@@ -17,7 +17,10 @@ def command(
     report: Annotated[Path, typer.Option(metavar="FILE.html", help="Where the report goes.")] = DEFAULT,
     seed: options.Seed = 0,
 ) -> None:
-    """Nine starts of one five-layer network on handwritten digits: what inspect predicts, and what training does."""
+    """Eight starts of one network: predicted, then trained.
+
+    A five-layer network on handwritten digits: what inspect says before the first step, and what training then does.
+    """
     from initlab.experiments import demo
 
     target = output.checked_report(report)

@@ -32,7 +32,10 @@ def command(
     as_json: options.Json = False,
     report: options.Report = None,
 ) -> None:
-    """Inspect a model at step zero: signals, gradients, findings, and a verdict on whether it will train."""
+    """Say at step zero whether a model will train.
+
+    Signals, gradients and findings of one forward and backward pass, and a verdict.
+    """
     from initlab import inspection, planning
 
     target = output.checked_report(report)

@@ -112,6 +112,27 @@ def split_from(text: str, images: bool = False) -> Split:
     raise unknown("--data", text, ["digits", "mnist", "FILE.npz"])
 
 
+def held_out(x: Tensor, y: Tensor) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """(X, Y) without every fifth row, and those rows."""
+    import torch
+
+    fifth = torch.arange(len(x)) % 5 == 4
+    return (x[~fifth], y[~fifth]), (x[fifth], y[fifth])
+
+
+def numbers(name: str, text: str) -> list[float]:
+    """Comma-separated finite numbers.
+
+    >>> numbers("--lr", "0.001, 1e-2")
+    [0.001, 0.01]
+    """
+    try:
+        found = [float(part) for part in text.split(",")]
+    except ValueError:
+        raise InputError(f"{name} must be numbers such as 0.001 or 0.001,0.01; got {text[:100]!r}") from None
+    return [finite_number(name, number) for number in found]
+
+
 def at_least_one(name: str, value: int) -> int:
     """`value`, refused below 1."""
     return int(finite_number(name, value, low=1))
@@ -164,22 +185,19 @@ def _product(sizes: list[int]) -> int:
 
 
 def _split_file(path: Path) -> Split:
-    import torch
-
     from initlab import data
 
     arrays = {name.lower(): array for name, array in data.load_arrays(path).items()}
-    given, held_out = (_first_pair(arrays, names) for names in (_TRAIN, _TEST))
+    given, apart = (_first_pair(arrays, names) for names in (_TRAIN, _TEST))
     if given is None:
         held = ", ".join(sorted(arrays)) or "nothing"
         raise InputError(f"{path} holds {held[:200]}; X and Y, or x_train and y_train, are right")
     x, y = data.as_tensors(given, str(path))
-    if held_out is not None:
-        train, test = (x, y), data.as_tensors(held_out, f"{path} test")
+    if apart is not None:
+        train, test = (x, y), data.as_tensors(apart, f"{path} test")
     elif len(x) < 5:
         raise InputError(f"{path} has {len(x)} rows; at least 5 are needed to hold some out for the test")
     else:
-        fifth = torch.arange(len(x)) % 5 == 4
-        train, test = (x[~fifth], y[~fifth]), (x[fifth], y[fifth])
+        train, test = held_out(x, y)
     shape = tuple(x.shape[-2:]) if x.ndim > 2 else (1, x[0].numel())
     return data.Split(train, test, path.name, (int(shape[0]), int(shape[1])))

@@ -24,7 +24,7 @@ def command(
     as_json: options.Json = False,
     report: options.Report = None,
 ) -> None:
-    """Show which law each parameter would be drawn from, and why. Nothing is written."""
+    """Show every parameter's law, and why; write nothing."""
     from initlab import planning
 
     target = output.checked_report(report)

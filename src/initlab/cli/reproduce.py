@@ -26,7 +26,10 @@ def command(
     as_json: options.Json = False,
     report: options.Report = None,
 ) -> None:
-    """Run published experiments and judge each of their claims. Without a name: list them."""
+    """Run published experiments and judge their claims.
+
+    Without a name: list them.
+    """
     from initlab.experiments import runner
 
     target = output.checked_report(report)

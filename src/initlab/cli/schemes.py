@@ -21,7 +21,10 @@ def command(
     as_json: options.Json = False,
     report: options.Report = None,
 ) -> None:
-    """List the initialization schemes, or explain one: formula, what it keeps constant and why, source, misuse."""
+    """List the initialization schemes, or explain one.
+
+    Formula, what it keeps constant and why, source, and what happens where it does not fit.
+    """
     from initlab.schemes import get_scheme, list_schemes, scheme_like
 
     target = output.checked_report(report)

@@ -2,30 +2,56 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from initlab.cli import options, output
-from initlab.cli.compare import Batch, Drift, Optimizer, Steps, Storage
+from initlab.cli import models, options, output
+from initlab.cli.compare import Batch, Drift, Optimizer, Steps, Storage, Study, how_to_go_on
 
 
 def command(
     model: options.Model,
     data: Annotated[str, typer.Option(help="digits, mnist, or a .npz file with X and Y.")] = "digits",
-    schemes: Annotated[str | None, typer.Option(help="Comma-separated; default the search's own list.")] = None,
     images: options.Images = False,
     trials: Annotated[int, typer.Option(help="How many settings to try.")] = 100,
     optimizer: Optimizer = "adamw",
     batch_size: Batch = 128,
     steps: Steps = 1000,
     storage: Storage = None,
+    study: Study = None,
     allow_drift: Drift = False,
     seed: options.Seed = 0,
     as_json: options.Json = False,
     report: options.Report = None,
 ) -> None:
-    """Search schemes, learning rates and weight decay together; every fifth training row is held out to choose by."""
+    """Search schemes and learning rates together.
+
+    Every fifth training row is held out to choose by; the test rows are looked at once, for the best.
+    """
+    from initlab import comparison
 
     target = output.checked_report(report)
-    raise NotImplementedError
+    build = models.builder(model)
+    split = options.split_from(data, images)
+    train, valid = options.held_out(*split.train)
+    settings: dict[str, Any] = {} if study is None else {"study": study}
+    try:
+        result = comparison.search(
+            build,
+            train,
+            valid,
+            split.test,
+            trials=trials,
+            optimizer=optimizer,
+            batch_size=batch_size,
+            steps=steps,
+            storage=storage,
+            allow_drift=allow_drift,
+            seed=seed,
+            **settings,
+        )
+    except KeyboardInterrupt as stop:
+        output.deliver_partial(stop, as_json=as_json, report=target)
+        raise KeyboardInterrupt(how_to_go_on(storage)) from None
+    output.deliver(result, as_json=as_json, report=target)
