@@ -40,10 +40,12 @@ def _below(low: float) -> Count:
     return lambda y: (y < low).count_nonzero()
 
 
-# The bounds solve slope = 0.05 * largest slope for the output: tanh 1 - y^2, sigmoid 4y(1 - y), softsign (1 - |y|)^2.
+# The bounds solve slope = 0.05 * largest slope for the output: tanh 1 - y^2, sigmoid 4y(1 - y), softsign (1 - |y|)^2,
+# erf exp(-x^2).
 _TANH = math.sqrt(0.95)
 _SIGMOID = (1 - math.sqrt(0.95)) / 2
 _SOFTSIGN = 1 - math.sqrt(0.05)
+_ERF = math.erf(math.sqrt(-math.log(0.05)))
 
 _RELU = Activation(None, 0.0, "he_normal", one_sided=True)
 _SMOOTH = Activation(None, None, "he_normal")
@@ -66,7 +68,7 @@ ACTIVATIONS: dict[str, Activation] = {
     "tanh": Activation(_outside(-_TANH, _TANH), None, "xavier_normal"),
     "hardtanh": Activation(lambda y: (y.abs() >= 1).count_nonzero(), None, "xavier_normal"),
     "softsign": Activation(_outside(-_SOFTSIGN, _SOFTSIGN), None, "xavier_normal"),
-    "erf": Activation(_outside(-0.9163, 0.9163), None, "xavier_normal"),
+    "erf": Activation(_outside(-_ERF, _ERF), None, "xavier_normal"),
     "sigmoid": Activation(_outside(_SIGMOID, 1 - _SIGMOID), None, "xavier_normal"),
     "hardsigmoid": Activation(_outside(1e-6, 1 - 1e-6), None, "xavier_normal"),
     "logsigmoid": _SMOOTH,

@@ -9,7 +9,7 @@ from torch import nn
 
 from initlab.inspection.evidence import Evidence
 from initlab.inspection.findings import findings_of
-from initlab.inspection.inputs import batch_size, call_arguments, model_of, optimizer_of, targets_of
+from initlab.inspection.inputs import batch_size, call_arguments, model_of, optimizer_of, samples_alike, targets_of
 from initlab.inspection.notes import notes_of
 from initlab.inspection.passes import Pass, names_of, run
 from initlab.inspection.recorder import Record
@@ -65,10 +65,11 @@ def inspect(
     args, kwargs = call_arguments(inputs)
     targets = targets_of(targets)
     batch = batch_size(args, kwargs, targets)
+    alike = samples_alike(args, kwargs, batch)
     seen = run(model, args, kwargs, targets, loss, batch)
-    parameters = _parameters(model, seen, step, batch)
+    parameters = _parameters(model, seen, step, 1 if alike else batch)
     layers = _layers(seen, parameters)
-    evidence = Evidence(model, seen, layers, parameters, step, batch)
+    evidence = Evidence(model, seen, layers, parameters, step, batch, alike)
     findings = findings_of(evidence)
     return Inspection(
         verdict=verdict_of(findings, any(p.trainable for p in parameters)),

@@ -11,19 +11,29 @@ Tensor = torch.Tensor
 def gradients(loss: Tensor, model: nn.Module) -> dict[str, Tensor | None]:
     """{parameter name: gradient or None}, each shared parameter once.
 
-    `torch.autograd.grad` leaves `.grad` alone; reentrant checkpointing refuses it, so there `.grad` is set aside,
-    filled by `backward`, and put back.
+    `torch.autograd.grad` leaves `.grad` alone. It does not see into reentrant checkpoints: with one in the graph,
+    `.grad` is set aside, filled by `backward`, and put back.
     """
     named = {name: p for name, p in model.named_parameters() if p.requires_grad}
     if not loss.requires_grad or not named:
         return dict.fromkeys(named)
-    try:
-        found = torch.autograd.grad(loss, list(named.values()), allow_unused=True, retain_graph=False)
-    except RuntimeError as error:
-        if ".grad()" not in str(error):
-            raise
+    if _checkpointed(loss):
         return _by_backward(loss, named)
-    return dict(zip(named, found, strict=True))
+    return dict(zip(named, torch.autograd.grad(loss, list(named.values()), allow_unused=True), strict=True))
+
+
+def _checkpointed(loss: Tensor) -> bool:
+    """Whether a reentrant checkpoint stands anywhere in the graph of `loss`."""
+    waiting, seen = [loss.grad_fn], set()
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if node.name() == "CheckpointFunctionBackward":
+            return True
+        waiting += [following for following, _ in node.next_functions]
+    return False
 
 
 def _by_backward(loss: Tensor, named: dict[str, nn.Parameter]) -> dict[str, Tensor | None]:

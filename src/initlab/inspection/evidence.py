@@ -26,6 +26,7 @@ class Evidence:
     parameters: tuple[ParameterStats, ...]
     step: Step
     batch: int | None
+    alike: bool
 
     @cached_property
     def outlook(self) -> Outlook:

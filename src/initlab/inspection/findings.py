@@ -8,6 +8,7 @@ from collections.abc import Callable
 from initlab.inspection.evidence import Evidence, scheme_for
 from initlab.inspection.results import Finding, LayerStats, Severity
 from initlab.inspection.verdict import (
+    BYPASS_RANK,
     DROWNED,
     EXCESS_FAR,
     EXCESS_LOST,
@@ -69,8 +70,7 @@ def symmetric(e: Evidence) -> Finding | None:
     if not merged:
         return None
     p = merged[0]
-    share = len(merged) / len(hidden)
-    severity: Severity = "error" if share >= 0.5 or not _bypassed(e) else "warning"
+    severity: Severity = "warning" if _bypassed(e) else "error"
     many = f"{len(merged)} of {len(hidden)} weight matrices; " if len(merged) > 1 else ""
     evidence = f"{many}its {p.units} units have {p.distinct} distinct set{'' if p.distinct == 1 else 's'} of weights"
     return Finding("symmetric", severity, p.name, evidence + " and gradients, so they stay equal", _random_advice(e))
@@ -78,7 +78,7 @@ def symmetric(e: Evidence) -> Finding | None:
 
 def collapsed(e: Evidence) -> Finding | None:
     """Different inputs have become indistinguishable where the output is read."""
-    if e.batch is None or e.batch < 2 or not e.layers or _same_inputs(e):
+    if e.batch is None or e.batch < 2 or not e.layers or e.alike:
         return None
     readout = e.readout
     share = readout.input_row_share if readout is not None else None
@@ -100,7 +100,7 @@ def dead(e: Evidence) -> Finding | None:
     first = next(x for x in e.layers if (x.dead or 0.0) >= 0.5)
     whole = (worst.dead or 0.0) == 1.0
     severity: Severity = "warning"
-    if whole and e.outlook.steps > NEVER_STEPS:
+    if whole and not _bypassed(e):
         severity = "error"
     elif whole is False and (worst.dead or 0.0) < 0.9:
         severity = "info"
@@ -233,14 +233,9 @@ def _waiting(e: Evidence, name: str) -> bool:
 
 
 def _bypassed(e: Evidence) -> bool:
-    """Whether samples are still told apart where the output is read."""
-    share = e.readout.input_row_share if e.readout is not None else None
-    return share is not None and share > READOUT_FAINT and e.outlook.steps < NEVER_STEPS
-
-
-def _same_inputs(e: Evidence) -> bool:
-    first = next((x for x in e.layers if x.row_share is not None), None)
-    return first is not None and first.row_share == 0.0 and first.second_moment > 0 and first.index == 0
+    """Whether samples differ in several directions where the output is read: signals went round the merged layers."""
+    rank = e.readout.input_rank if e.readout is not None else None
+    return rank is not None and rank > BYPASS_RANK
 
 
 def _fading(e: Evidence) -> tuple[str, float, float]:

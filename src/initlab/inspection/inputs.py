@@ -85,6 +85,8 @@ def call_arguments(inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     for _, tensor in found:
         if tensor.ndim and 0 in tensor.shape:
             raise InputError(f"inputs must hold at least one sample; got a tensor of shape {tuple(tensor.shape)}")
+        if tensor.is_meta:
+            raise InputError(f"inputs must hold values; got a tensor of shape {tuple(tensor.shape)} on the meta device")
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             bad = int((~torch.isfinite(tensor)).sum())
             raise InputError(f"inputs must be finite; got {bad} NaN or infinite values in shape {tuple(tensor.shape)}")
@@ -106,10 +108,22 @@ def batch_size(args: tuple[Any, ...], kwargs: dict[str, Any], targets: Any) -> i
     return shapes[0][0]
 
 
+def samples_alike(args: tuple[Any, ...], kwargs: dict[str, Any], batch: int | None) -> bool:
+    """Whether every sample of the batch is the same, so that nothing can tell them apart."""
+    if batch is None or batch < 2:
+        return False
+    for _, tensor in named_tensors((args, kwargs)):
+        axis = next((d for d, size in enumerate(tensor.shape[:2]) if size == batch), None)
+        if axis is not None and not bool((tensor == tensor.narrow(axis, 0, 1)).all()):
+            return False
+    return True
+
+
 def _tensors_of(value: Any) -> Any:
     if isinstance(value, Tensor):
         value = value.detach() if value.requires_grad and not value.is_leaf else value
-        return value.clone() if value.is_inference() else value
+        with torch.inference_mode(False):
+            return value.clone() if value.is_inference() else value
     if type(value).__module__ == "numpy" and hasattr(value, "__array__"):
         tensor = torch.from_numpy(value.copy()) if hasattr(value, "copy") else torch.as_tensor(value)
         return tensor.float() if tensor.dtype == torch.float64 else tensor

@@ -95,6 +95,20 @@ def histogram(flat: Tensor) -> tuple[tuple[float, ...], tuple[int, ...]]:
     return tuple(low + step * i for i in range(BINS + 1)), tuple(int(c) for c in counts.tolist())
 
 
+def effective_rank(tensor: Tensor, axis: int | None, samples: int = 32) -> float | None:
+    """Number of directions in which the first samples differ: (Σ λ)² / Σ λ² over the spectrum of their covariance.
+
+    None for fewer than eight samples, or when they do not differ.
+    """
+    if axis is None or tensor.ndim < 2 or tensor.shape[axis] < 8:
+        return None
+    rows = tensor.detach().narrow(axis, 0, min(samples, tensor.shape[axis])).transpose(0, axis).flatten(1).double()
+    rows = rows - rows.mean(0)
+    gram = rows @ rows.t()
+    total, square = float(gram.trace()), float(gram.square().sum())
+    return total * total / square if square > 0 and math.isfinite(square) else None
+
+
 def _by_sample(y: Tensor, axis: int | None, batch: int | None) -> Tensor:
     if axis is None or batch is None:
         return y.reshape(1, -1)

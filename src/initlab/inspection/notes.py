@@ -28,6 +28,10 @@ def _batch_of_one(e: Evidence) -> str | None:
     return "a batch of one: whether inputs stay apart (collapsed) and batch-norm cannot be judged; give 16 or more"
 
 
+def _alike(e: Evidence) -> str | None:
+    return "every sample of the batch is the same: whether inputs stay apart cannot be judged" if e.alike else None
+
+
 def _no_parameters(e: Evidence) -> str | None:
     return "the model has no parameters: nothing can train" if not e.parameters else None
 
@@ -71,6 +75,7 @@ NOTES: tuple[Callable[[Evidence], str | None], ...] = (
     _frozen,
     _unused,
     _batch_of_one,
+    _alike,
     _evaluation,
     _loss,
     _output,

@@ -12,7 +12,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from initlab.inspection.activations import NORMS, activation_of
-from initlab.inspection.moments import Moments, moments_of
+from initlab.inspection.moments import Moments, effective_rank, moments_of
 
 Tensor = torch.Tensor
 
@@ -36,6 +36,7 @@ class Record:
     input_mean: Tensor | None = None
     input_row_share: float | None = None
     input_second: float | None = None
+    input_rank: float | None = None
     grad_square: float | None = None
     grad_unit_sum: Tensor | None = field(default=None, repr=False)
     fed_by: str | None = None
@@ -176,6 +177,7 @@ class Recorder(TorchFunctionMode):
         record.input_mean = moments.unit_mean
         record.input_row_share = moments.row_share if moments.row_share is not None else moments.between
         record.input_second = moments.second_moment
+        record.input_rank = effective_rank(source, moments.batch_axis)
 
     def _unit_axis(self, kind: str, output: Tensor, source: Tensor | None) -> int:
         if kind in _UNITS_FIRST:

@@ -113,7 +113,9 @@ def _pace(
 ) -> tuple[float, float]:
     """(relative change of what the layer computes a step, predicted relative decrease of the loss a step)."""
     share = 1.0 if record is None or record.input_row_share is None else record.input_row_share
-    if share < ROUNDING_SHARE:
+    if batch < 2:
+        share = 1.0
+    elif share < ROUNDING_SHARE:
         return 0.0, 0.0
     rows, columns = w.shape[0], w[0].numel()
     size = math.sqrt(w.numel())

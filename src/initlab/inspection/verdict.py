@@ -22,6 +22,7 @@ EXCESS_SEEN = 3.0  # excess that is no longer the ordinary spread of first outpu
 EXCESS_STEPS = 110.0  # steps to bring a smaller excess down, from which a start counts as slow
 EXCESS_NEVER = 180.0  # from which it counts as not training, if the excess is tenfold
 DROWNED = 3e-5  # signal at the last layer over the learning rate: under it, Adam's bias steps drown the signal
+BYPASS_RANK = 2.5  # directions in which samples differ at the last layer, above which merged layers are bypassed
 MERGED = 0.1  # share of a layer's units that are distinct, under which it counts as symmetric
 
 

@@ -126,7 +126,7 @@ def layer_table(inspection: Inspection) -> Table:
 
 def text(inspection: Inspection) -> str:
     """For a terminal of 80 columns: verdict, findings, notes, then the table with its middle left out."""
-    lines = [f"{clean(inspection.model)}: {inspection.verdict}. {_lead(inspection)}", ""]
+    lines = [*_wrapped(f"{clean(inspection.model)}: {inspection.verdict}. {_lead(inspection)}", ""), ""]
     for finding in inspection.findings:
         lines += [*_wrapped(f"{_MARKS[finding.severity]} {_sentence(finding)}", "  "), ""]
     lines += [line for note in inspection.notes for line in _wrapped(f"note: {clean(note)}", "  ")]

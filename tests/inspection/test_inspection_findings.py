@@ -1,0 +1,269 @@
+"""Which start gets which finding and verdict; the expected verdicts are what trainings of these starts did."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+import initlab
+
+GENERATOR = torch.Generator().manual_seed(11)
+CENTRES = torch.randn(10, 64, generator=GENERATOR)
+Y = torch.arange(256) % 10
+X = CENTRES[Y] + 0.7 * torch.randn(256, 64, generator=GENERATOR)
+
+Write = Callable[[torch.Tensor], object]
+
+
+def normal(std: float) -> Write:
+    return lambda p: p.normal_(0, std, generator=torch.Generator().manual_seed(p.numel()))
+
+
+def constant(value: float) -> Write:
+    return lambda p: p.fill_(value)
+
+
+def he(gain: float = 1.0) -> Write:
+    return lambda p: normal(gain * (2 / p[0].numel()) ** 0.5)(p)
+
+
+def xavier(p: torch.Tensor) -> object:
+    return normal((2 / (p.shape[0] + p[0].numel())) ** 0.5)(p)
+
+
+def stack(depth: int, act: type[nn.Module], write: Write, width: int = 100, norm: bool = False) -> nn.Module:
+    layers: list[nn.Module] = []
+    for i in range(depth):
+        layers += [nn.Linear(64 if i == 0 else width, width), *([nn.BatchNorm1d(width)] if norm else []), act()]
+    return started(nn.Sequential(*layers, nn.Linear(width, 10)), write)
+
+
+def started(model: nn.Module, write: Write) -> nn.Module:
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            if p.ndim > 1:
+                write(p)
+            elif name.endswith("bias"):
+                p.zero_()
+    return model
+
+
+def zero_head(depth: int, act: type[nn.Module]) -> nn.Module:
+    model = stack(depth, act, he())
+    nn.init.zeros_(model[-1].weight)
+    return model
+
+
+class Branches(nn.Module):
+    """A residual net whose branches end in zeros: the identity at step zero."""
+
+    def __init__(self, dead: bool = False) -> None:
+        super().__init__()
+        self.stem, self.head = nn.Linear(64, 64), nn.Linear(64, 10)
+        self.blocks = nn.ModuleList(nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 64)) for _ in range(4))
+        started(self, he())
+        for block in self.blocks:
+            nn.init.zeros_(block[2].weight)
+            if dead:
+                nn.init.zeros_(block[0].weight)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.stem(x)
+        for block in self.blocks:
+            x = x + block(x)
+        return self.head(x)
+
+
+# name: (model, optimizer, verdict, kinds that must be among the findings)
+CASES: dict[str, tuple[Callable[[], nn.Module], str, str, set[str]]] = {
+    "relu he": (lambda: stack(5, nn.ReLU, he()), "adamw", "healthy", set()),
+    "relu he, sgd": (lambda: stack(5, nn.ReLU, he()), "sgd", "healthy", set()),
+    "tanh xavier": (lambda: stack(5, nn.Tanh, xavier), "adamw", "healthy", set()),
+    "tanh xavier, sgd": (lambda: stack(5, nn.Tanh, xavier), "sgd", "healthy", set()),
+    "relu std 0.001": (lambda: stack(5, nn.ReLU, normal(0.001)), "adamw", "untrainable", {"vanishing"}),
+    "relu std 0.01, sgd": (lambda: stack(5, nn.ReLU, normal(0.01)), "sgd", "untrainable", {"vanishing"}),
+    "sigmoid std 0.01": (lambda: stack(5, nn.Sigmoid, normal(0.01)), "adamw", "untrainable", {"collapsed"}),
+    "sigmoid xavier, sgd": (lambda: stack(5, nn.Sigmoid, xavier), "sgd", "untrainable", {"vanishing"}),
+    "tanh std 1, deep": (lambda: stack(20, nn.Tanh, normal(1)), "adamw", "untrainable", {"exploding", "saturated"}),
+    "relu std 1": (lambda: stack(5, nn.ReLU, normal(1)), "adamw", "untrainable", {"exploding"}),
+    "relu he times 3, sgd": (lambda: stack(5, nn.ReLU, he(3)), "sgd", "untrainable", {"exploding"}),
+    "zeros": (lambda: stack(5, nn.ReLU, constant(0)), "adamw", "untrainable", {"symmetric", "vanishing"}),
+    "zeros, tanh": (lambda: stack(3, nn.Tanh, constant(0)), "sgd", "untrainable", {"symmetric"}),
+    "constant 0.5": (lambda: stack(5, nn.ReLU, constant(0.5)), "adamw", "untrainable", {"symmetric"}),
+    "constant 0.5, tanh": (lambda: stack(2, nn.Tanh, constant(0.5)), "adamw", "untrainable", {"symmetric"}),
+    "constant, batch-norm": (
+        lambda: stack(3, nn.ReLU, constant(0.5), norm=True), "adamw", "untrainable", {"symmetric"}),
+    "std 0.001 under batch-norm": (lambda: stack(5, nn.ReLU, normal(0.001), norm=True), "sgd", "healthy", set()),
+    "std 1 under batch-norm": (lambda: stack(5, nn.ReLU, normal(1), norm=True), "adamw", "healthy", set()),
+    "zero head": (lambda: zero_head(3, nn.ReLU), "adamw", "healthy", set()),
+    "zero branches": (lambda: Branches(), "adamw", "healthy", set()),
+    "zero branches, sgd": (lambda: Branches(), "sgd", "healthy", set()),
+    "dead branches": (lambda: Branches(dead=True), "adamw", "slow", {"symmetric"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_each_start_gets_its_verdict_and_findings(name: str) -> None:
+    build, optimizer, verdict, kinds = CASES[name]
+    report = initlab.inspect(build(), X, Y, F.cross_entropy, optimizer=optimizer)
+    assert report.verdict == verdict, report
+    assert kinds <= {f.kind for f in report.findings}, report
+    assert (verdict == "healthy") == (not [f for f in report.findings if f.severity != "info"])
+
+
+@pytest.mark.parametrize(
+    ("act", "scheme"),
+    [(nn.ReLU, "he_normal"), (nn.Tanh, "xavier_normal"), (nn.SELU, "lecun_normal"), (nn.GELU, "he_normal")],
+)
+def test_advice_names_the_scheme_for_this_activation_and_its_numbers(act: type[nn.Module], scheme: str) -> None:
+    report = initlab.inspect(stack(5, act, normal(0.001)), X, Y, optimizer="sgd")
+    advice = report.findings[0].advice
+    assert scheme in advice
+    assert "now 0.001" in advice
+    name = advice.split("): std ")[1].split(" for ")[1].split(",")[0]
+    shape = next(p.shape for p in report.parameters if p.name == name)
+    assert f"std {initlab.get_scheme(scheme).std(initlab.Geometry.from_shape(shape)):.2g}" in advice
+
+
+def test_the_advice_does_not_name_the_scheme_that_is_there_already() -> None:
+    report = initlab.inspect(stack(30, nn.Sigmoid, xavier), X, Y)
+    assert report.verdict == "untrainable"
+    assert all("Use xavier_normal" not in f.advice for f in report.findings)
+    assert any("tanh or relu" in f.advice for f in report.findings)
+
+
+def test_following_the_advice_makes_the_start_trainable() -> None:
+    for act in (nn.ReLU, nn.Tanh, nn.GELU, nn.SELU):
+        bad = initlab.inspect(stack(4, act, normal(0.001)), X, Y, optimizer="sgd", lr=0.05)
+        scheme = next(s for s in ("he_normal", "xavier_normal", "lecun_normal") if s in bad.findings[0].advice)
+        std = initlab.get_scheme(scheme).std
+        model = stack(4, act, lambda p: normal(std(initlab.Geometry.from_shape(tuple(p.shape))))(p))  # noqa: B023
+        good = initlab.inspect(model, X, Y, optimizer="sgd", lr=0.05)
+        assert (bad.verdict, good.verdict == "untrainable") == ("untrainable", False), act
+        assert good.steps < 1e-3 * bad.steps
+
+
+def test_a_layer_that_is_wholly_dead_is_found_where_it_starts() -> None:
+    model = stack(4, nn.ReLU, he())
+    nn.init.constant_(model[2].bias, -1000.0)
+    report = initlab.inspect(model, X, Y)
+    dead = next(f for f in report.findings if f.kind == "dead")
+    assert (dead.where, dead.severity, report.verdict) == ("3", "error", "untrainable")
+
+
+def test_half_the_units_copied_is_no_error() -> None:
+    """Net2Net copies units; the layer still has fifty distinct ones."""
+    model = stack(2, nn.ReLU, he())
+    with torch.no_grad():
+        model[0].weight[50:] = model[0].weight[:50]
+        model[2].weight[:, 50:] = model[2].weight[:, :50]
+    report = initlab.inspect(model, X, Y)
+    assert report.verdict == "healthy"
+    first = next(p for p in report.parameters if p.name == "0.weight")
+    assert (first.duplicated, first.distinct) == (1.0, 50)
+
+
+@pytest.mark.parametrize("planted", [0, 1, 7])
+def test_planted_equal_units_are_counted(planted: int) -> None:
+    model = stack(2, nn.Tanh, xavier)
+    with torch.no_grad():
+        for i in range(1, planted + 1):
+            model[2].weight[i] = model[2].weight[0]
+            model[4].weight[:, i] = model[4].weight[:, 0]
+    p = next(p for p in initlab.inspect(model, X, Y).parameters if p.name == "2.weight")
+    assert p.distinct == 100 - planted
+    assert p.duplicated == pytest.approx((planted + 1 if planted else 0) / 100)
+
+
+def test_a_transposed_convolution_to_few_channels_is_not_symmetric() -> None:
+    model = nn.Sequential(nn.ConvTranspose2d(16, 32, 4), nn.ReLU(), nn.ConvTranspose2d(32, 3, 4, 2, 1), nn.Tanh())
+    started(model, normal(0.1))
+    report = initlab.inspect(model, torch.randn(16, 16, 1, 1, generator=GENERATOR))
+    assert not [f for f in report.findings if f.kind == "symmetric"]
+    started(model, constant(0.1))
+    report = initlab.inspect(model, torch.randn(16, 16, 1, 1, generator=GENERATOR))
+    assert [f for f in report.findings if f.kind == "symmetric"]
+
+
+def test_unused_rows_of_a_zero_table_are_not_symmetric() -> None:
+    class Positions(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table, self.head = nn.Parameter(torch.zeros(1000, 8)), nn.Linear(8, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.head((x + self.table[: x.shape[1]]).mean(1))
+
+    report = initlab.inspect(Positions(), torch.randn(32, 5, 8, generator=GENERATOR), torch.arange(32) % 3)
+    assert report.verdict == "healthy"
+
+
+def test_targets_far_from_the_output_are_said_to_be_so() -> None:
+    model = started(nn.Sequential(nn.Linear(64, 32), nn.Tanh(), nn.Linear(32, 1)), xavier)
+    report = initlab.inspect(model, X, 100 + X[:, :1])
+    assert [(f.kind, f.where, f.severity) for f in report.findings] == [("unbalanced", "output", "warning")]
+    assert "Standardize" in report.findings[0].advice
+
+
+def test_the_optimizer_and_its_learning_rate_decide() -> None:
+    model = stack(5, nn.ReLU, normal(0.01))
+    verdicts = [initlab.inspect(model, X, Y, optimizer=o, lr=lr).verdict for o, lr in [("sgd", 0.01), ("adamw", 1e-3)]]
+    assert verdicts == ["untrainable", "healthy"]
+    wild = initlab.inspect(stack(5, nn.ReLU, he()), X, Y, optimizer="sgd", lr=30.0)
+    assert (wild.verdict, wild.findings[0].kind) == ("untrainable", "exploding")
+    instance = torch.optim.SGD(model.parameters(), lr=0.02, momentum=0.9)
+    report = initlab.inspect(model, X, Y, optimizer=instance)
+    assert (report.optimizer, report.lr) == ("sgd", pytest.approx(0.2))
+
+
+def test_assert_healthy_lists_the_findings() -> None:
+    initlab.inspect(stack(5, nn.ReLU, he()), X, Y).assert_healthy()
+    with pytest.raises(initlab.UntrainableError, match=r"symmetric at 0\.weight"):
+        initlab.inspect(stack(5, nn.ReLU, constant(0)), X, Y).assert_healthy()
+    slow = initlab.inspect(Branches(dead=True), X, Y)
+    slow.assert_healthy(allow_slow=True)
+    with pytest.raises(initlab.UntrainableError, match="slow"):
+        slow.assert_healthy()
+
+
+ARCHITECTURES: dict[str, tuple[Callable[[], nn.Module], Callable[[], torch.Tensor]]] = {
+    "lstm": (lambda: nn.LSTM(8, 16, 2, batch_first=True), lambda: torch.randn(16, 20, 8)),
+    "gru, time first": (lambda: nn.GRU(8, 16), lambda: torch.randn(20, 16, 8)),
+    "attention block": (
+        lambda: nn.TransformerEncoderLayer(32, 4, 64, batch_first=True), lambda: torch.randn(16, 10, 32)),
+    "convolutions": (
+        lambda: nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.SiLU(), nn.Conv2d(8, 8, 3, groups=8),
+                              nn.GroupNorm(2, 8), nn.Mish(), nn.Flatten(), nn.Linear(8 * 64, 5)),
+        lambda: torch.randn(16, 3, 12, 12)),
+    "one linear layer": (lambda: nn.Linear(8, 3), lambda: torch.randn(16, 8)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_torch_defaults_of_common_architectures_are_healthy(name: str) -> None:
+    build, inputs = ARCHITECTURES[name]
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        report = initlab.inspect(build(), inputs())
+    assert report.verdict == "healthy", report
+    assert all(p.grad_rms is not None for p in report.parameters)
+
+
+def test_transformers_models_are_inspected_by_their_logits_or_their_own_loss() -> None:
+    transformers = pytest.importorskip("transformers")
+    config = transformers.GPT2Config(vocab_size=50, n_positions=16, n_embd=32, n_layer=2, n_head=2,
+                                     bos_token_id=0, eos_token_id=0)  # fmt: skip
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = transformers.GPT2LMHeadModel(config)
+    tokens = torch.randint(0, 50, (16, 12), generator=GENERATOR)
+    for report in (
+        initlab.inspect(model, {"input_ids": tokens}, tokens),
+        initlab.inspect(model, {"input_ids": tokens, "labels": tokens}),
+    ):
+        assert report.verdict == "healthy", report
+        assert [p.name for p in report.parameters if p.grad_rms is None] == []
