@@ -184,6 +184,49 @@ def test_residual_branches_end_where_they_are_added_back() -> None:
     assert ends == ["blocks.0.bn2.weight", "blocks.1.bn2.weight"]
 
 
+def test_a_branch_without_weights_is_no_residual() -> None:
+    """x + c·x³ of GELU's tanh form, and a gate beside an expert's output."""
+    assert record(zoo.Composites(), noise(3, 8)).residual_ends() == ()
+    assert record(zoo.SwiGLU(), noise(2, 5, 16)).residual_ends() == ("down.weight",)
+
+
+def test_a_branch_ends_at_its_weight_whatever_scales_it_after() -> None:
+    assert record(zoo.ViT(), noise(2, 3, 8, 8)).residual_ends() == ("proj.weight", "fc2.weight")
+
+
+class Decay(nn.Module):
+    """A learned scale that stays as the model made it: its own numbers count."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Linear(8, 8), nn.Linear(8, 4)
+        self.log_decay = nn.Parameter(torch.linspace(0.0, 2.0, 8))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.b(torch.exp(-torch.exp(self.log_decay) * F.softplus(self.a(x))))
+
+
+def test_a_kept_parameter_counts_with_its_own_numbers() -> None:
+    graph = record(Decay(), noise(64, 8))
+    z = noise(1 << 17, 8)
+    expected = torch.exp(-torch.exp(torch.linspace(0.0, 2.0, 8)) * F.softplus(z)).square().mean()
+    assert feed(graph, "b.weight").second_moment == pytest.approx(float(expected), rel=0.02)
+    assert graph.uses("log_decay")[0].role == "other"
+
+
+def test_a_vector_that_mixes_a_finished_norm_is_no_norm_weight() -> None:
+    class Mix(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm, self.mix = nn.LayerNorm(8), nn.Parameter(torch.rand(8))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            x = self.norm(x)
+            return x * self.mix + x.roll(1, 1) * (1 - self.mix)
+
+    assert {use.role for use in record(Mix(), noise(2, 5, 8)).uses("mix")} == {"other"}
+
+
 # -- what is not known is said --
 
 

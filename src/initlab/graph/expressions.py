@@ -133,10 +133,6 @@ def _filled(item: Any, read: Callable[[int], torch.Tensor]) -> Any:
 def function_moments(flow: Flow, signal: Signal) -> Moments | None:
     """E[φ] and E[φ²] of a signal's elementwise function on its Gaussian root; None when it is no scalar function."""
     root = flow.signals[signal.root]
-    if root.region != signal.root:  # the root is no Gaussian itself, but comes from one
-        measured = measure(flow, root.region, signal.trail, signal.head)
-        if measured is not None:
-            return measured
     key = _key(flow, signal, root.center, root.spread)
     if key not in flow.cache:
         flow.cache[key] = _moments(scalar_function(flow, signal), root.center, root.spread)

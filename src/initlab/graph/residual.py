@@ -77,7 +77,7 @@ def _made_at(graph: SignalGraph, value: int) -> int:
 
 
 def _last(graph: SignalGraph, value: int, floor: int, roles: Roles) -> list[str]:
-    """Back to the first weights or norm after `floor`. Past a product, only along linear operations: a gate is no branch.
+    """Back to the first weights or norm after `floor`; past a product only along linear operations (a gate is no end).
 
     None where the branch holds no weight, as in x + x³ of GELU's tanh form.
     """

@@ -142,6 +142,8 @@ def composed(flow: Flow, operation: Operation, signals: list[Signal]) -> Signal:
     label = expressions.name_of(operations)
     if expressions.affine(operations):  # a scaled or shifted signal is still what its root is
         made, label = replace(made, source=root.source, where=root.where), root.label or "data"
+    if root.region != base.root:  # no Gaussian root: measured from the region's, if anything asks
+        return replace(made, second=None, mean=None, label=label if made.source != "data" else None)
     moments = expressions.function_moments(flow, made)
     if moments is None:
         return replace(made, second=None, mean=None, label=label, note=f"{label} has no finite moments")
@@ -237,7 +239,8 @@ def overwritten(flow: Flow, operation: Operation) -> Signal:
     """Part of a tensor was written anew: it holds both signals."""
     signals = [signal for _, signal in flow.carried(operation)]
     if len(signals) == 1:
-        return replace(signals[0], layout=(*signals[0].layout, (operation.kind, str(operation.index), 0)))
+        layout = (*signals[0].layout, (operation.kind, str(operation.index), 0))
+        return replace(signals[0], layout=layout, trail=signals[0].trail | {operation.index})
     if any(signal.second is None for signal in signals):
         return _unsure(flow, operation, signals[0])
     return replace(_mixed(flow, operation, signals[:2]), source="concat", label="parts")

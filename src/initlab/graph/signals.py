@@ -126,7 +126,9 @@ class Flow:
         if signal.second is not None or signal.region == signal.root or not signal.trail:
             return signal
         found = expressions.measure(self, signal.region, signal.trail, signal.head)
-        return signal if found is None else replace(signal, second=found.second, mean=found.mean)
+        if found is None:
+            return replace(signal, note=signal.note or "it could not be run again to be measured")
+        return replace(signal, second=found.second, mean=found.mean)
 
     def measured(self, operation: Operation, signal: Signal, source: str, label: str) -> Signal | None:
         """The signal of an operation on one region, found by running it on Gaussian noise; None if it cannot be."""
