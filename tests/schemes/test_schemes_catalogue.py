@@ -15,7 +15,7 @@ from scipy import stats
 from initlab import Fans, Geometry, get_scheme, list_schemes
 from initlab.errors import InputError
 from initlab.sampling import laws
-from initlab.schemes import ALIASES, law_std, scheme_like
+from initlab.schemes import ALIASES, scheme_like
 from initlab.schemes.registry import ENTRIES
 
 N, M = 300.0, 200.0
@@ -140,7 +140,8 @@ def test_a_given_gain_replaces_the_schemes_own(name: str, gain: float) -> None:
 @pytest.mark.parametrize("gain", [0.5, 2.0])
 def test_a_given_gain_scales_orthogonal_and_leaves_fixed_numbers(gain: float) -> None:
     geometry = Geometry.from_shape((50, 100))
-    assert law_std(get_scheme("orthogonal", gain=7.0).law(geometry, gain=gain), (50, 100)) == pytest.approx(gain / 10)
+    law = get_scheme("orthogonal", gain=7.0).law(geometry, gain=gain)
+    assert law.std_of((50, 100)) == pytest.approx(gain / 10)
     assert get_scheme("normal", std=0.3).law(geometry, gain=gain).std == 0.3
 
 

@@ -3,6 +3,5 @@
 from initlab.schemes.geometry import Fans, Geometry, Packing
 from initlab.schemes.registry import ALIASES, get_scheme, list_schemes
 from initlab.schemes.scheme import Scheme, scheme_like
-from initlab.schemes.spread import law_std
 
-__all__ = ["ALIASES", "Fans", "Geometry", "Packing", "Scheme", "get_scheme", "law_std", "list_schemes", "scheme_like"]
+__all__ = ["ALIASES", "Fans", "Geometry", "Packing", "Scheme", "get_scheme", "list_schemes", "scheme_like"]

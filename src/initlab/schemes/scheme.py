@@ -11,7 +11,6 @@ from typing import Any
 from initlab.errors import InputError, finite_number
 from initlab.sampling import laws
 from initlab.schemes.geometry import Fans, Geometry, as_fans, as_geometry
-from initlab.schemes.spread import law_std
 
 Rule = Callable[[Geometry, Mapping[str, Any], float | None], "laws.Law"]
 Check = Callable[[str, Any], Any]
@@ -117,7 +116,7 @@ class Scheme:
         0.1
         """
         geometry = as_geometry(fans)
-        return law_std(self.law(geometry), geometry.shape)
+        return self.law(geometry).std_of(geometry.shape)
 
     def sample(
         self,
