@@ -82,10 +82,10 @@ def test_an_interrupted_comparison_goes_on_where_it_stopped(tmp_path: Path) -> N
     assert re.search("interrupted.*goes on from there", err.strip().split("\n")[-1])
 
 
-def test_an_interrupt_before_anything_is_one_line(tmp_path: Path) -> None:
+def test_an_interrupt_before_anything_is_one_line_and_repeats_no_password(tmp_path: Path) -> None:
     (tmp_path / "slow.py").write_text("print('importing', flush=True)\nimport time\ntime.sleep(60)\n", encoding="utf-8")
     process = subprocess.Popen(
-        [*COMMAND, "plan", "slow:net"],
+        [*COMMAND, "compare", "slow:net", "--schemes", "he_normal", "--storage", "postgresql://me:secret@localhost/x"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         cwd=tmp_path,
@@ -99,3 +99,4 @@ def test_an_interrupt_before_anything_is_one_line(tmp_path: Path) -> None:
     assert process.returncode == 130
     assert err.count("\n") == 1
     assert "interrupted" in err
+    assert "secret" not in err

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import importlib.metadata
 import os
-import shlex
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -58,7 +57,7 @@ def _run(arguments: list[str], debug: bool) -> int:
         sys.stdout.flush()
         return code if isinstance(code, int) else OK
     except _Stopped as stop:
-        return _interrupted(str(stop), arguments)
+        return _interrupted(str(stop))
     except BrokenPipeError:
         return _closed_pipe()
     except UserCodeError as error:
@@ -104,10 +103,9 @@ def _refused(error: InitlabError, debug: bool) -> int:
     return USAGE
 
 
-def _interrupted(message: str, arguments: Sequence[str]) -> int:
-    """One line: what is kept, and how to go on. The command that knows says it; of the others nothing is lost."""
-    again = f"; to start anew: {shlex.join(['initlab', *arguments])}"
-    _say(f"initlab: interrupted{': ' + message if message else again}")
+def _interrupted(message: str) -> int:
+    """One line: what is kept, and how to go on. The arguments are not repeated: a storage URL may hold a password."""
+    _say(f"initlab: interrupted: {message or 'nothing was begun; the same command starts anew'}")
     return INTERRUPTED
 
 
