@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from initlab.errors import InputError
-from initlab.experiments import demo
+from initlab.experiments import demo, demo_view
 from initlab.experiments.demo import LAYERS, OPTIMIZERS, STARTS, Demo, network
 from initlab.reporting import table_text
 
@@ -55,7 +55,7 @@ def test_a_dead_start_stays_at_chance_and_a_healthy_one_does_not(told: Demo) -> 
 
 @pytest.mark.parametrize("width", [40, 80])
 def test_the_table_fits(told: Demo, width: int) -> None:
-    text = table_text(demo.results(told), width)
+    text = table_text(demo_view.results(told), width)
     assert max(map(len, text.split("\n"))) <= width
     assert all(word in text for word in ("healthy", "untrainable"))
     assert max(map(len, repr(told).split("\n"))) <= 80
@@ -76,7 +76,7 @@ def test_a_run_that_goes_against_its_verdict_is_said(told: Demo) -> None:
 
     first = told.trials[0]
     contrary = replace(first, accuracy=0.1 if first.inspection.verdict != "untrainable" else 0.9)
-    words = str(demo.page(replace(told, trials=(contrary, *told.trials[1:]))))
+    words = str(demo_view.page(replace(told, trials=(contrary, *told.trials[1:]))))
     assert "was predicted, and training reached" in words
 
 
