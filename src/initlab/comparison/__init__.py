@@ -2,5 +2,7 @@
 
 from initlab.comparison.api import compare
 from initlab.comparison.result import Comparison, StudyInterrupted
+from initlab.comparison.search import search
+from initlab.comparison.search_result import Search
 
-__all__ = ["Comparison", "StudyInterrupted", "compare"]
+__all__ = ["Comparison", "Search", "StudyInterrupted", "compare", "search"]

@@ -115,7 +115,7 @@ def compare(
     decay = finite_number("weight_decay", decay, low=0)
     get_engine(engine)
     for name, count in (("evaluations", evaluations), ("at_once", at_once), ("budget", budget)):
-        _count(name, count)
+        count_or_none(name, count)
     task, notes = make_task(
         build, train, test, None, loss=loss, optimizer=optimizer, options=options or {}, batch_size=batch_size,
         steps=steps, root_seed=root, shared_order=shared_order, dtype=dtype, device=device,
@@ -176,7 +176,8 @@ def _examples(task: Task) -> torch.Tensor:
     return task.train[0][:EXAMPLES]
 
 
-def _count(name: str, value: Any) -> None:
+def count_or_none(name: str, value: Any) -> None:
+    """Refuse what is no whole number of at least 1, nor None."""
     if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
         raise InputError(f"{name} must be a whole number of at least 1, or None; got {value!r}")
 

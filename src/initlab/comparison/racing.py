@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -232,9 +233,10 @@ def affordable(live: int, looks: Sequence[int], spent: int, race: Race) -> int:
     """
     seeds = min(FIRST_SEEDS, len(race.seeds))
     reserve = 2 * (min(len(race.seeds), MOST_RESERVED) - seeds) * race.steps
+    count = len(looks) - 1
     for final in range(live, 1, -1):
-        field_sizes = [math.ceil(live * (final / live) ** ((i + 1) / (len(looks) - 1))) for i in range(len(looks) - 1)]
-        stretches = [later - now for now, later in zip(looks, looks[1:], strict=False)]
+        field_sizes: list[int] = [math.ceil(live * (final / live) ** ((i + 1) / count)) for i in range(count)]
+        stretches = [later - now for now, later in itertools.pairwise(looks)]
         cost = sum(size * seeds * stretch for size, stretch in zip(field_sizes, stretches, strict=True))
         if spent + cost + reserve <= race.budget:
             return field_sizes[0]
@@ -246,7 +248,7 @@ def _last_ones(scores: Mapping[str, Scores], step: int, keep: int) -> dict[str, 
     now = {label: float(_finite(of[max(s for s in of if s <= step)], scores).mean()) for label, of in scores.items()}
     ranked = sorted(now, key=lambda label: -now[label])
     return {
-        label: f"{place} of {len(ranked)} at step {step}: not shown to be worse, but the budget goes to the first {keep}"
+        label: f"{place} of {len(ranked)} at step {step}: not shown to be worse, but the budget goes to {keep} arms"
         for place, label in enumerate(ranked, 1)
         if place > keep
     }

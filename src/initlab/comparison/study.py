@@ -10,7 +10,7 @@ from torch import nn
 
 from initlab.comparison.arms import Arm
 from initlab.comparison.fingerprint import plan_fingerprint, task_fingerprint
-from initlab.comparison.optuna_store import OptunaStore, study_name
+from initlab.comparison.optuna_store import OptunaStore
 from initlab.comparison.task import Task
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def study_store(
     """
     begun = {"kind": "compare", **task_fingerprint(task, model), **_arms_fingerprint(arms, plans)}
     return OptunaStore(
-        storage, study_name(name), begun, classes(task), lambda key, kept: trial_params(key, kept, arms), allow_drift
+        storage, name, begun, classes(task), lambda key, kept: trial_params(key, kept, arms), allow_drift
     )
 
 

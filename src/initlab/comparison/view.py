@@ -231,8 +231,8 @@ def tests_table(result: Comparison) -> Table:
         for t in result.tests
     ]
     note = (
-        f"Differences over shared seeds. * beyond chance at {result.level:.2g} after Holm's correction over all pairs. Last column: "
-        "the smallest true difference that these seeds show in four of five studies."
+        f"Differences over shared seeds. * beyond chance at {result.level:.2g} after Holm's correction over all pairs. "
+        "Last column: the smallest true difference that these seeds show in four of five studies."
     )
     return Table("Differences between starts", columns, rows, note)
 

@@ -1,0 +1,166 @@
+"""What a search may choose from: schemes per selector, their own arguments, the learning rate, the weight decay."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from initlab.comparison.arms import label_of
+from initlab.errors import InputError, finite_number
+
+if TYPE_CHECKING:
+    import optuna
+
+WHOLE = "scheme"
+NUMBERS = ("lr", "weight_decay")
+DEFAULT_SCHEMES: tuple[Any, ...] = (
+    "auto", "torch_default", "xavier_normal", "he_normal", "lecun_normal", "orthogonal",
+    ("normal", {"std": (1e-3, 1.0)}),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Range:
+    """A number between low and high, drawn on a log scale; or fixed where they are equal."""
+
+    low: float
+    high: float
+
+    def suggest(self, trial: optuna.trial.BaseTrial, name: str) -> float:
+        """The trial's value."""
+        if self.low == self.high:
+            return self.low
+        return trial.suggest_float(name, self.low, self.high, log=True)
+
+
+@dataclass(frozen=True)
+class Option:
+    """One scheme that may be chosen, with the ranges of its arguments."""
+
+    label: str
+    scheme: Any
+    ranges: Mapping[str, Range] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Space:
+    """The space of a search.
+
+    Args:
+        choices: selector ("scheme" for the whole model) -> the schemes that it may get.
+        lr: learning rate.
+        weight_decay: weight decay; None where it is not searched.
+    """
+
+    choices: Mapping[str, tuple[Option, ...]]
+    lr: Range
+    weight_decay: Range | None = None
+
+    def suggest(self, trial: optuna.trial.BaseTrial) -> tuple[Any, float, float | None]:
+        """(policy, lr, weight decay) of a trial."""
+        chosen = {selector: _scheme(trial, selector, options) for selector, options in self.choices.items()}
+        policy = (
+            chosen[WHOLE] if set(chosen) == {WHOLE} else {("**" if s == WHOLE else s): v for s, v in chosen.items()}
+        )
+        decay = None if self.weight_decay is None else self.weight_decay.suggest(trial, "weight_decay")
+        return policy, self.lr.suggest(trial, "lr"), decay
+
+    def describe(self) -> dict[str, Any]:
+        """The space as plain values: what a stored study is compared by."""
+        found: dict[str, Any] = {
+            selector: {o.label: {k: [r.low, r.high] for k, r in o.ranges.items()} for o in options}
+            for selector, options in self.choices.items()
+        }
+        found["lr"] = [self.lr.low, self.lr.high]
+        found["weight_decay"] = None if self.weight_decay is None else [self.weight_decay.low, self.weight_decay.high]
+        return found
+
+
+def _scheme(trial: optuna.trial.BaseTrial, selector: str, options: Sequence[Option]) -> Any:
+    labels = [option.label for option in options]
+    label = trial.suggest_categorical(selector, labels) if len(labels) > 1 else labels[0]
+    option = options[labels.index(str(label))]
+    if not option.ranges:
+        return option.scheme
+    arguments = {name: r.suggest(trial, f"{selector} {option.label} {name}") for name, r in option.ranges.items()}
+    return option.scheme.with_(**arguments)
+
+
+def space_of(space: Mapping[str, Any] | None, optimizer: str) -> Space:
+    """The space that the user's mapping means.
+
+    Args:
+        space: {selector or "scheme": [schemes], "lr": (low, high) or a number, "weight_decay": the same}. A scheme is
+            what `compare` takes, or (name, {argument: (low, high)}). None is the whole catalogue's main schemes.
+        optimizer: sets the default range of the learning rate.
+
+    Raises:
+        InputError: names the entry and what would be right.
+
+    >>> space_of({"@Linear": ["he_normal", ("normal", {"std": (0.01, 1)})], "lr": 0.01}, "adam").describe()["@Linear"]
+    {'he_normal': {}, 'normal': {'std': [0.01, 1.0]}}
+    """
+    default_lr = (1e-3, 1.0) if optimizer == "sgd" else (1e-4, 1e-1)
+    if space is None:
+        space = {WHOLE: DEFAULT_SCHEMES}
+    if not isinstance(space, Mapping) or not space:
+        raise InputError(
+            f'space must be a mapping such as {{"@Linear": ["he_normal"], "lr": (1e-4, 1e-1)}}; got {space!r:.80}'
+        )
+    choices = {str(key): _options(str(key), value) for key, value in space.items() if key not in NUMBERS}
+    if not choices:
+        choices = {WHOLE: _options(WHOLE, DEFAULT_SCHEMES)}
+    decay = space.get("weight_decay")
+    return Space(
+        choices,
+        _range("lr", space.get("lr", default_lr)),
+        None if decay is None else _range("weight_decay", decay),
+    )
+
+
+def _range(name: str, value: Any) -> Range:
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        if len(value) != 2:
+            raise InputError(f"space {name!r} must be a number or (low, high); got {value!r:.80}")
+        low, high = (finite_number(name, v, low=0) for v in value)
+        if not 0 < low <= high:
+            raise InputError(
+                f"space {name!r} must be (low, high) with 0 < low <= high, for a log scale; got {value!r:.80}"
+            )
+        return Range(low, high)
+    number = finite_number(name, value, low=0)
+    return Range(number, number)
+
+
+def _options(selector: str, schemes: Any) -> tuple[Option, ...]:
+    if isinstance(schemes, str | Mapping) or not isinstance(schemes, Sequence):
+        schemes = [schemes]
+    options = [_option(selector, scheme) for scheme in schemes]
+    labels = [option.label for option in options]
+    twice = next((label for i, label in enumerate(labels) if label in labels[:i]), None)
+    if twice is not None:
+        raise InputError(f"space {selector!r} holds {twice!r} twice; each scheme may stand once")
+    if not options:
+        raise InputError(f"space {selector!r} must hold at least one scheme; got none")
+    return tuple(options)
+
+
+def _option(selector: str, scheme: Any) -> Option:
+    from initlab.planning import get_policy
+    from initlab.schemes.scheme import scheme_like
+
+    if isinstance(scheme, tuple):
+        if len(scheme) != 2 or not isinstance(scheme[1], Mapping):
+            raise InputError(
+                f"space {selector!r}: a scheme with ranges is (name, {{argument: (low, high)}}); got {scheme!r:.80}"
+            )
+        known = scheme_like(scheme[0])
+        ranges = {name: _range(name, value) for name, value in scheme[1].items()}
+        for name, one in ranges.items():
+            known.with_(**{name: one.low})
+            known.with_(**{name: one.high})
+        return Option(known.label, known, ranges)
+    if isinstance(scheme, str) and scheme not in ("keep", "as_built"):
+        get_policy(scheme)
+    return Option(label_of(scheme), None if scheme == "as_built" else scheme)

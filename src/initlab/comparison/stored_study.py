@@ -1,0 +1,175 @@
+"""A study in an Optuna storage: opened or made, known by what it was begun with, watched by its living workers."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import time
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from initlab.comparison.fingerprint import refuse_drift
+from initlab.comparison.storage import batch, guarded, open_storage
+from initlab.comparison.workers import BEAT_SECONDS, LEASE_SECONDS, alive, this_worker
+from initlab.errors import InputError
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+T = TypeVar("T")
+
+MOST_NAME = 200
+BEGUN, WORKER, NAME = "initlab:begun", "initlab:worker", "initlab:worker:"
+
+
+def study_name(name: Any) -> str:
+    """`name`, if it can be a study's.
+
+    Raises:
+        InputError: no text, an empty one, one that is too long or has control characters.
+    """
+    if not isinstance(name, str) or not name.strip():
+        raise InputError(f"study must be a name of 1 to {MOST_NAME} characters; got {name!r}")
+    if len(name) > MOST_NAME:
+        raise InputError(f"study must be a name of 1 to {MOST_NAME} characters; got {len(name)}")
+    if not name.isprintable():
+        raise InputError(f"study must be a name without control characters; got {name!r}")
+    return name
+
+
+class StoredStudy:
+    """One study, and this worker on it.
+
+    Args:
+        storage: as `open_storage` takes it.
+        name: the study's name.
+        begun: what the study is begun with; compared when it exists.
+        maximize: whether a trial's value is better when higher.
+        allow_drift: go on although `begun` differs.
+    """
+
+    def __init__(
+        self, storage: Any, name: str, begun: Mapping[str, Any], maximize: bool, allow_drift: bool = False
+    ) -> None:
+        self.name = study_name(name)
+        self.url = storage if isinstance(storage, str) else ""
+        self.storage, self.shown = open_storage(storage)
+        self.worker = this_worker()
+        self.maximize = maximize
+        self._beaten = 0.0
+        self._words: dict[str, str] = {}
+        self._cache: Any = None
+        self.begun: Mapping[str, Any] = json.loads(json.dumps(begun))
+        self.study_id = self._open(allow_drift)
+        self.beat()
+
+    def call(self, call: Callable[[], T]) -> T:
+        """`call()`, tried again where the database may let it through then; its errors on one line."""
+        return guarded(call, self.shown, self.url, tries=6)
+
+    def _open(self, allow_drift: bool) -> int:
+        from optuna.exceptions import DuplicatedStudyError
+        from optuna.study import StudyDirection
+
+        direction = StudyDirection.MAXIMIZE if self.maximize else StudyDirection.MINIMIZE
+
+        def create() -> int:
+            with batch(self.storage):
+                study_id = self.storage.create_new_study([direction], self.name)
+                self.storage.set_study_user_attr(study_id, BEGUN, json.dumps(self.begun, sort_keys=True))
+                return int(study_id)
+
+        try:
+            return self.call(create)
+        except DuplicatedStudyError:
+            study_id = int(self.call(lambda: self.storage.get_study_id_from_name(self.name)))
+        kept = self.call(lambda: self.storage.get_study_user_attrs(study_id)).get(BEGUN)
+        if kept is None:
+            raise InputError(f"study {self.name!r} in {self.shown} was not made by initlab; use another study name")
+        if not allow_drift:
+            refuse_drift(json.loads(kept), self.begun, self.name, self.shown)
+        self.begun = json.loads(kept)
+        return study_id
+
+    def trials(self) -> list[FrozenTrial]:
+        """Every trial, by number, through Optuna's own cache: ended trials are read once."""
+        if self._cache is None:
+            from optuna.storages import get_storage
+
+            self._cache = get_storage(self.storage)
+        found: list[FrozenTrial] = self.call(lambda: self._cache.get_all_trials(self.study_id, deepcopy=False))
+        return found
+
+    def dead(self, running: list[FrozenTrial]) -> list[FrozenTrial]:
+        """Those of these RUNNING trials whose worker lives no more."""
+        if not running:
+            return []
+        signs = self.call(lambda: self.storage.get_study_system_attrs(self.study_id))
+        return [trial for trial in running if not self._owned(trial, signs)]
+
+    def _owned(self, trial: FrozenTrial, signs: Mapping[str, Any]) -> bool:
+        owner = trial.system_attrs.get(WORKER)
+        if owner is None:
+            return _age(trial) < LEASE_SECONDS
+        return bool(owner == self.worker.name or alive(signs.get(NAME + owner)))
+
+    def fail(self, trial_id: int, reason: str) -> None:
+        """End an open trial as FAIL; nothing where it has ended already."""
+        from optuna.trial import TrialState
+
+        on_open_trial(lambda: self.storage.set_trial_user_attr(trial_id, "failed", reason))
+        on_open_trial(lambda: self.storage.set_trial_state_values(trial_id, TrialState.FAIL))
+
+    def beat(self) -> None:
+        """This worker is alive; may be called often."""
+        now = time.monotonic()
+        if now - self._beaten >= BEAT_SECONDS or not self._beaten:
+            self._beaten = now
+            self._sign(closed=False)
+
+    def _sign(self, *, closed: bool) -> None:
+        sign = self.worker.sign_of_life(closed)
+        self.call(lambda: self.storage.set_study_system_attr(self.study_id, NAME + self.worker.name, sign))
+
+    def remember(self, name: str, value: str) -> None:
+        """Keep a word of the study, if it has none under this name yet."""
+        if self.recall(name) is None:
+            self._words[name] = value
+            self.call(lambda: self.storage.set_study_user_attr(self.study_id, f"initlab:{name}", value))
+
+    def recall(self, name: str) -> str | None:
+        """The word that `remember` kept."""
+        if name not in self._words:
+            kept = self.call(lambda: self.storage.get_study_user_attrs(self.study_id)).get(f"initlab:{name}")
+            if kept is None:
+                return None
+            self._words[name] = str(kept)
+        return self._words[name]
+
+    def close(self) -> None:
+        """Leave the study and let go of connections. Safe to call twice."""
+        with contextlib.suppress(InputError):
+            self._sign(closed=True)
+        engine = getattr(self.storage, "engine", None)
+        if engine is not None:
+            engine.dispose()
+
+
+def on_open_trial(change: Callable[[], Any]) -> bool:
+    """`change()`; False where another worker has ended the trial in the meantime."""
+    try:
+        change()
+    except (RuntimeError, KeyError) as error:
+        text = str(error)
+        ended = "already finished" in text or "not be updated" in text or "not updatable" in text
+        if ended or type(error).__name__ == "UpdateFinishedTrialError":
+            return False
+        raise
+    return True
+
+
+def _age(trial: FrozenTrial) -> float:
+    started = trial.datetime_start
+    return math.inf if started is None else (datetime.now() - started).total_seconds()
