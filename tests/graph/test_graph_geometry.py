@@ -308,6 +308,41 @@ def test_a_weight_used_in_pieces_is_packed() -> None:
     assert (geometry.fan_in, geometry.fan_out, geometry.packing.sizes) == (6, 6, (6, 6, 6))
 
 
+def test_a_stack_of_weights_gives_each_its_fans() -> None:
+    class Ensemble(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.members = nn.ParameterList(nn.Parameter(torch.rand(4, 5)) for _ in range(3))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.einsum("bi,eio->ebo", x, torch.stack(list(self.members)))
+
+    model = Ensemble()
+    for info in geometry_of(model, record(model, torch.zeros(2, 4))).values():
+        assert (info.role, info.geometry.fan_in, info.geometry.fan_out) == ("weight", 4, 5)
+
+
+def test_an_lstm_out_of_raw_parameters() -> None:
+    class ByHand(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.w, self.u = nn.Parameter(torch.rand(8, 24)), nn.Parameter(torch.rand(6, 24))
+            self.b = nn.Parameter(torch.zeros(24))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            h, c = x.new_zeros(len(x), 6), x.new_zeros(len(x), 6)
+            for step in x.unbind(1):
+                i, f, g, o = (step @ self.w + h @ self.u + self.b).chunk(4, 1)
+                c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+                h = torch.sigmoid(o) * torch.tanh(c)
+            return h
+
+    model = ByHand()
+    infos = geometry_of(model, record(model, torch.zeros(2, 4, 8)))
+    assert {name: info.role for name, info in infos.items()} == {"w": "weight", "u": "weight", "b": "bias"}
+    assert [infos[name].geometry.fan_in for name in "wu"] == [8, 6]
+
+
 def test_transformers_conv1d_by_type_and_by_use() -> None:
     conv1d = pytest.importorskip("transformers.pytorch_utils").Conv1D
     layer = nn.Sequential(conv1d(12, 5))

@@ -112,7 +112,10 @@ def _note(flow: Flow, operation: Operation, use: WeightUse, found: _Found) -> No
     made = Use(operation, use.role, feeds, geometry, output, use.view.exact)
     found.add(use.view.name, made, use.view)
     for name in use.view.others:
-        found.add(name, replace(made, role="other", geometry=None, exact=False))
+        if use.view.stacked:
+            found.add(name, made)
+        else:
+            found.add(name, replace(made, role="other", geometry=None, exact=False))
 
 
 def _weighted(flow: Flow, operation: Operation, uses: list[WeightUse]) -> list[Signal]:
@@ -158,7 +161,7 @@ def _role_beside(operation: Operation, held: dict[int, ParameterView], signal: S
     if operation.kind in ("add", "sub"):
         if signal.source == "norm":
             return "other" if "bias" in signal.affine else "norm_bias"
-        return "bias" if signal.source in ("weight", "product") and not signal.ops else "other"
+        return "bias" if signal.source in ("weight", "product", "sum") and not signal.ops else "other"
     if operation.kind == "mul" and signal.source == "norm" and not signal.ops and not signal.affine:
         return "norm_weight"
     return "other"

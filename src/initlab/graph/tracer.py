@@ -66,7 +66,7 @@ class Tracer(TorchFunctionMode):
         inputs = tuple(refs((args, kwargs)))
         index = len(self.operations)
         sources = [self.values[value].source for value in inputs]
-        constant = all(source == "constant" for source in sources)
+        constant = all(source == "constant" for source in sources) or _makes_anew(kind)
         outputs = []
         for tensor in made:
             value = self._new(tensor, "constant" if constant else "operation", producer=None if constant else index)
@@ -139,6 +139,11 @@ _READS_ONLY = frozenset(
         "format", "repr", "hash", "is_same_size",
     }
 )  # fmt: skip
+
+
+def _makes_anew(kind: str) -> bool:
+    """Whether the call reads only the shape of what it is given, as `zeros_like` and `new_zeros` do."""
+    return kind.startswith("new_") or (kind.endswith("_like") and not kind.startswith(("rand", "empty")))
 
 
 def tensors_in(item: Any) -> Iterator[torch.Tensor]:

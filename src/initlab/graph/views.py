@@ -31,6 +31,7 @@ class ParameterView:
         piece: the part of the parameter that it covers, or None for all of it.
         exact: whether its elements are the parameter's own.
         whole: the parameter's own shape.
+        stacked: whether it is a stack of parameters of one shape, `name` and `others`.
     """
 
     name: str
@@ -40,6 +41,7 @@ class ParameterView:
     piece: Piece | None = None
     exact: bool = True
     whole: tuple[int, ...] = ()
+    stacked: bool = False
 
     @classmethod
     def of(cls, value: Value) -> ParameterView:
@@ -48,6 +50,11 @@ class ParameterView:
 
 def viewed(operation: Operation, views: list[ParameterView], outputs: list[Value]) -> list[ParameterView]:
     """What an operation on parameters alone makes of them."""
+    if operation.kind == "stack" and len({view.whole for view in views}) == 1 and views[0].axes is not None:
+        axis = operation.argument(1, "dim", 0) % len(outputs[0].shape)
+        axes = (*views[0].axes[:axis], (), *views[0].axes[axis:])
+        names = tuple(view.name for view in views[1:])
+        return [replace(views[0], shape=outputs[0].shape, axes=axes, others=names, stacked=True)]
     if len(views) == 1 and operation.kind in _PIECES:
         return _pieces(operation, views[0], outputs)
     return [_one(operation, views, output) for output in outputs]

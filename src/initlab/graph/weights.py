@@ -66,9 +66,11 @@ def _biased(
 
 def from_axes(view: ParameterView, summed: list[int], made: list[int], batch: list[int]) -> Geometry | None:
     """The geometry of a weight of which a product sums over some axes of the view and makes others."""
+    if view.axes is None:
+        return None
     fan_in = math.prod(view.shape[i] for i in summed)
-    fan_out = math.prod(view.shape[i] for i in made)
-    if not fan_in or not fan_out or view.axes is None:
+    fan_out = math.prod(view.shape[i] for i in made if view.axes[i] or not view.stacked)
+    if not fan_in or not fan_out:
         return None
     whole = view.whole
     ins, outs = _original(view, summed), _original(view, made)
