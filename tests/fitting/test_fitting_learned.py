@@ -105,6 +105,23 @@ def test_balancing_that_would_change_the_output_is_taken_back_and_said() -> None
     assert float((outputs(model, rows(64, 12))["b"].std(0, correction=0) - 1).abs().max()) < 1e-3
 
 
+def test_what_is_left_alone_is_said() -> None:
+    class Tied(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.embed, self.unused = nn.Embedding(9, 6), nn.Linear(6, 6)
+            self.attend, self.head = nn.MultiheadAttention(6, 2, batch_first=True), nn.Linear(6, 9)
+
+        def forward(self, tokens: Tensor) -> Tensor:
+            h = self.embed(tokens)
+            return self.head(h + self.attend(h, h + 1, h, need_weights=False)[0])
+
+    tokens = torch.randint(0, 9, (8, 5), generator=torch.Generator().manual_seed(0))
+    result = data_dependent_(Tied(), tokens)
+    assert set(result.skipped) == {"embed.weight", "unused.weight", "attend.in_proj_weight"}
+    assert "unused.weight" in repr(result)
+
+
 def test_table_names_each_weight() -> None:
     assert "0.weight" in repr(data_dependent_(chain(), rows(128, 24)))
 

@@ -57,12 +57,14 @@ class DataDependentResult:
         layers: the weights that were set.
         balanced: whether the layers' change rates were made equal.
         note: why not, where they were not.
+        skipped: parameters with two or more axes that were left as the start drew them, each with the reason.
         plan: the start that was written first; None where the weights were taken as they were.
     """
 
     layers: tuple[DataDependentLayer, ...]
     balanced: bool
     note: str
+    skipped: dict[str, str]
     plan: Plan | None = field(repr=False)
 
     def table(self) -> Table:
@@ -79,7 +81,8 @@ class DataDependentResult:
             (x.name, x.std_before, "yes" if x.centred else "no", x.dead_units, x.change_rate, x.scale)
             for x in self.layers
         ]
-        return Table("Data-dependent start", columns, rows, note=self.note)
+        notes = [self.note, *(f"{name}: {reason}" for name, reason in self.skipped.items())]
+        return Table("Data-dependent start", columns, rows, note="; ".join(note for note in notes if note))
 
     def __repr__(self) -> str:
         return table_text(self.table())
@@ -133,7 +136,8 @@ def data_dependent_(
         if balance:
             scales, note = _balance(module, whitening, rates, args, kwargs)
     layers = tuple(_final(layer, rates, scales) for layer in whitening.layers)
-    return DataDependentResult(layers, balance and not note, note, plan)
+    skipped = {n: whitening.why_not(n) for n, p in module.named_parameters() if p.ndim >= 2 and n not in names}
+    return DataDependentResult(layers, balance and not note, note, skipped, plan)
 
 
 class _Whitening:
@@ -143,10 +147,14 @@ class _Whitening:
         self.parameters = parameters
         self.layers: list[DataDependentLayer] = []
         self.biases: dict[str, str] = {}
+        self.reasons: dict[str, str] = {}
         self.watch: Any = None
 
     def handle(self, call: Call) -> Tensor:
-        if call.name in self.watch.looked_up or not call.whole or call.unit_axis is None or call.name in self._names():
+        if call.name in self.watch.looked_up:
+            return call.output
+        if not call.whole or call.unit_axis is None:
+            self.reasons[call.name] = "used in parts, or with units that no one axis holds"
             return call.output
         before = _units(call.output, call.axis)
         if not bool(before.isfinite().all()):
@@ -156,6 +164,7 @@ class _Whitening:
         std = before.std(1, correction=0)
         dead = std <= 1e-6 * std.max().clamp_min(1e-30)
         if bool(dead.all()):
+            self.reasons[call.name] = "its output is constant on this batch"
             return call.output
         self.watch.settle(call.weight)
         call.scale_units(torch.where(dead, 1.0, 1 / std.clamp_min(1e-30)).to(call.weight.dtype))
@@ -168,8 +177,11 @@ class _Whitening:
         self.layers.append(DataDependentLayer(call.name, overall, bias is not None, int(dead.sum()), math.nan, 1.0))
         return call.again()
 
-    def _names(self) -> list[str]:
-        return [layer.name for layer in self.layers]
+    def why_not(self, name: str) -> str:
+        """Why a parameter was left as the start drew it."""
+        if name in self.watch.looked_up:
+            return "an embedding"
+        return self.reasons.get(name, "no linear operation of this pass used it directly")
 
 
 def _units(output: Tensor, axis: int) -> Tensor:
