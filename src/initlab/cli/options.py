@@ -65,10 +65,24 @@ def policies_from(text: str) -> list[Any]:
     >>> [str(getattr(p, "name", p)) for p in policies_from("auto, normal(mean=0, std=0.01)")]
     ['auto', 'normal']
     """
-    parts = [part for part in re.split(r",(?![^(]*\))", text) if part.strip()]
-    if not parts:
-        raise InputError("--schemes is empty; give names such as he_normal,xavier_normal,'normal(std=0.01)'")
-    return [policy_from(part) for part in parts]
+    return [policy_from(part) for part in _parts(text)]
+
+
+def space_from(schemes: str | None, rules: list[str] | None, numbers: dict[str, str | None]) -> dict[str, Any] | None:
+    """What to search: schemes for the whole model, or for each selector, and ranges of numbers; None for the default.
+
+    >>> space_from("he_normal,normal(std=(0.01,1))", None, {"lr": "1e-4:1e-1"})["lr"]
+    (0.0001, 0.1)
+    """
+    space: dict[str, Any] = {} if schemes is None else {"scheme": [_choice(part) for part in _parts(schemes)]}
+    for rule in rules or []:
+        selector, separator, names = _split_rule(rule)
+        if not separator or not selector:
+            raise InputError(
+                f"--for must be SELECTOR=SCHEMES, such as '@Linear=he_normal,orthogonal'; got {rule[:200]!r}"
+            )
+        space[selector.strip()] = [_choice(part) for part in _parts(names)]
+    return space | {name: _range(f"--{name}", text) for name, text in numbers.items() if text is not None} or None
 
 
 def selected(policy: str, rules: list[str] | None) -> Any:
@@ -77,7 +91,7 @@ def selected(policy: str, rules: list[str] | None) -> Any:
         return policy_from(policy)
     mapping = {} if policy == "auto" else {"**": policy_from(policy)}
     for rule in rules:
-        selector, separator, scheme = rule.rpartition("=") if "(" not in rule else _split_rule(rule)
+        selector, separator, scheme = _split_rule(rule)
         if not separator or not selector or not scheme:
             raise InputError(f"--select must be SELECTOR=SCHEME, such as 'conv*.weight=he_normal'; got {rule[:200]!r}")
         mapping[selector.strip()] = policy_from(scheme)
@@ -138,6 +152,41 @@ def at_least_one(name: str, value: int) -> int:
     return int(finite_number(name, value, low=1))
 
 
+def _parts(text: str) -> list[str]:
+    """`text` at its commas outside parentheses."""
+    parts, depth = [""], 0
+    for character in text:
+        depth += (character == "(") - (character == ")")
+        if character == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += character
+    found = [part.strip() for part in parts if part.strip()]
+    if not found:
+        raise InputError("--schemes is empty; give names such as he_normal,xavier_normal,'normal(std=0.01)'")
+    return found
+
+
+def _choice(text: str) -> Any:
+    """A scheme to choose; an argument that is a pair of numbers is a range to search."""
+    match = _SCHEME.fullmatch(text)
+    arguments = _arguments(text, match.group(2)) if match and match.group(2) else {}
+    ranges = {name: value for name, value in arguments.items() if isinstance(value, tuple)}
+    if match is None or not ranges:
+        return policy_from(text)
+    from initlab.schemes import get_scheme
+
+    fixed = {name: value for name, value in arguments.items() if name not in ranges}
+    return get_scheme(match.group(1), **fixed), ranges
+
+
+def _range(name: str, text: str) -> float | tuple[float, float]:
+    ends = numbers(name, text.replace(":", ","))
+    if len(ends) > 2:
+        raise InputError(f"{name} must be a number or LOW:HIGH, such as 1e-4:1e-1; got {text[:100]!r}")
+    return ends[0] if len(ends) == 1 else (ends[0], ends[1])
+
+
 def _arguments(text: str, inner: str) -> dict[str, Any]:
     """Keyword arguments that are plain numbers, words and booleans: read, never evaluated."""
     try:
@@ -151,9 +200,8 @@ def _arguments(text: str, inner: str) -> dict[str, Any]:
 
 
 def _split_rule(rule: str) -> tuple[str, str, str]:
-    head, bracket, tail = rule.partition("(")
-    selector, separator, name = head.rpartition("=")
-    return selector, separator, name + bracket + tail
+    """(selector, "=", what stands for it): the first "=" parts them, as no parameter's name holds one."""
+    return rule.partition("=")
 
 
 def _random(text: str, batch: int, seed: int) -> Tensor:

@@ -14,7 +14,15 @@ def command(
     model: options.Model,
     data: Annotated[str, typer.Option(help="digits, mnist, or a .npz file with X and Y.")] = "digits",
     images: options.Images = False,
+    schemes: Annotated[str | None, typer.Option(help="To choose from: he_normal,'normal(std=(0.01,1))'.")] = None,
+    rules: Annotated[
+        list[str] | None, typer.Option("--for", metavar="SELECTOR=SCHEMES", help="A choice for some parameters.")
+    ] = None,
+    lr: Annotated[str | None, typer.Option(help="A number, or LOW:HIGH on a log scale.")] = None,
+    weight_decay: Annotated[str | None, typer.Option(help="A number, or LOW:HIGH on a log scale.")] = None,
     trials: Annotated[int, typer.Option(help="How many settings to try.")] = 100,
+    pruning: Annotated[str, typer.Option(help="halving, hyperband, median or none.")] = "halving",
+    screen: Annotated[bool, typer.Option(help="Refuse starts that are certain not to train.")] = True,
     optimizer: Optimizer = "adamw",
     batch_size: Batch = 128,
     steps: Steps = 1000,
@@ -35,6 +43,7 @@ def command(
     build = models.builder(model)
     split = options.split_from(data, images)
     train, valid = options.held_out(*split.train)
+    space = options.space_from(schemes, rules, {"lr": lr, "weight_decay": weight_decay})
     settings: dict[str, Any] = {} if study is None else {"study": study}
     try:
         result = comparison.search(
@@ -42,7 +51,10 @@ def command(
             train,
             valid,
             split.test,
+            space=space,
             trials=trials,
+            pruning=pruning,
+            screen=screen,
             optimizer=optimizer,
             batch_size=batch_size,
             steps=steps,
