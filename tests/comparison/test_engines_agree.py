@@ -188,9 +188,11 @@ def test_however_the_steps_are_cut_the_numbers_are_the_same(model: str, engine: 
     assert in_parts[1] == whole[1]
 
 
-@pytest.mark.parametrize("model", ["mlp", "norm_and_dropout"])
-def test_a_run_is_the_same_whatever_runs_beside_it(model: str) -> None:
-    task, specs = task_of(model, "adamw"), specs_of("adamw", seeds=4)
+@pytest.mark.parametrize("optimizer", ["momentum", "adam", "adamw"])
+@pytest.mark.parametrize("model", MODELS)
+def test_a_run_is_the_same_whatever_runs_beside_it(model: str, optimizer: str) -> None:
+    """Alone, a run's lr and weight decay are numbers, and Adam's kernel is the fused one; beside others, neither."""
+    task, specs = task_of(model, optimizer, steps=20), specs_of(optimizer, seeds=4)
     together, _ = train("stacked:8", task, specs)
     alone, _ = train("stacked:1", task, specs[3:4])
     np.testing.assert_allclose(together[specs[3].key], alone[specs[3].key], rtol=1e-9)

@@ -7,25 +7,30 @@ one data order multiply its batch as one tall matrix, and plain SGD writes W - l
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
 
 from initlab.comparison.engines.base import Score
-from initlab.comparison.engines.batches import Source, order_seed, orders
+from initlab.comparison.engines.batches import InMemory, Source, order_seed, orders
 from initlab.comparison.engines.bundle import Bundle
 from initlab.comparison.engines.elementwise import ELEMENTWISE
 from initlab.comparison.engines.heads import head_of
-from initlab.comparison.engines.optim import UPDATES, PerRun, StackedOptimizer, add_scaled, wide
+from initlab.comparison.engines.optim import StackedOptimizer, add_scaled, wide
 from initlab.comparison.engines.recognise import Affine, Elementwise, Stage
 from initlab.comparison.engines.runs import Tally, batch_score, slices
 from initlab.comparison.task import Task
 
 # How many steps pass between two looks at whether any run of the stack is still finite.
 LOOK = 32
+
+# One kernel with the tensors it reads and writes: a step calls the same ones each time.
+Operation = Callable[[], Any]
 
 
 @dataclass
@@ -38,11 +43,22 @@ class _Layer:
 
 
 @dataclass
-class _Buffers:
-    """What one batch size needs: for each layer its values z, φ(z), …, and the gradient that arrives there."""
+class _Room:
+    """The tensors that one batch size needs, and the operations of a step on them, in order.
 
+    Args:
+        x: (S, B, in), one batch for each of S groups of runs.
+        values: for each layer, what the affine map and each of its functions give, (K, out, B).
+        gradients: for each layer, the gradient of the loss at what it gives.
+        forward: fills `values`.
+        backward: from the last of `gradients` to every update; there is none for evaluation.
+    """
+
+    x: torch.Tensor
     values: list[list[torch.Tensor]]
     gradients: list[torch.Tensor]
+    forward: list[Operation]
+    backward: list[Operation]
 
 
 class ChainTrainer:
@@ -54,19 +70,16 @@ class ChainTrainer:
         self.source = source
         self.layers = _layers(stages)
         self.optimizer = StackedOptimizer(task, bundle)
-        self.head = head_of(task, source, self._weight(-1).shape[1])
+        last = bundle.parameters[self.layers[-1].weight]
+        self.head = head_of(task, source, last.shape[1])
         self._orders = list(orders(task, bundle.specs, len(source)).values())
-        counts = Counter(order_seed(task, spec) for spec in bundle.specs)
-        regular = len(set(counts.values())) == 1 and _side_by_side(task, bundle)
-        seeds = list(dict.fromkeys(order_seed(task, spec) for spec in bundle.specs))
-        order_of = [seeds.index(order_seed(task, spec)) for spec in bundle.specs]
-        self._order_of = torch.tensor(order_of, device=task.device)
-        self.groups = len(counts) if regular else len(bundle)
-        self._buffers: dict[int, _Buffers] = {}
-        self._fused = task.optimizer == "sgd" and not task.options["nesterov"]
-
-    def _weight(self, layer: int) -> torch.Tensor:
-        return self.bundle.parameters[self.layers[layer].weight]
+        seeds = [order_seed(task, spec) for spec in bundle.specs]
+        distinct = list(dict.fromkeys(seeds))
+        self._order_of = torch.tensor([distinct.index(seed) for seed in seeds], device=task.device)
+        # Runs of one order multiply one batch if every order has as many runs; else each has a batch of its own.
+        self.groups = len(distinct) if _regular(seeds) else len(seeds)
+        self._rooms: dict[int, _Room] = {}
+        self._sums_in_place = task.optimizer == "sgd" and not task.options["nesterov"]
 
     def advance(self, steps: int) -> np.ndarray:
         """(steps, K) losses; fewer rows where every run has stopped being finite."""
@@ -80,118 +93,143 @@ class ChainTrainer:
         return losses.to("cpu", torch.float64).numpy()
 
     def _step(self) -> torch.Tensor:
-        x, y = self._batch()
-        buffers = self._room(x.shape[1])
-        output = self._forward(x, buffers)
-        losses, gradient = self.head(output, y)
+        room, y = self._batch()
+        for operation in room.forward:
+            operation()
+        losses = self.head(room.values[-1][-1], y, room.gradients[-1])
         self.optimizer.count += 1
-        self._backward(x, gradient, buffers)
+        for operation in room.backward:
+            operation()
         self.bundle.steps += 1
         return losses
 
-    def _batch(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """X (S, B, in), one batch for each of S groups of runs, and Y (K, B, ...)."""
-        indices = [order.batch(self.bundle.steps) for order in self._orders]
-        x, y = self.source.gather(indices[0] if len(indices) == 1 else torch.cat(indices))
-        samples = len(indices[0])
-        x = x.reshape(len(indices), samples, -1)
-        y = y.view(len(indices), samples, *y.shape[1:])
-        shared = self.groups == len(indices)
-        return (x if shared else x.index_select(0, self._order_of)), y.index_select(0, self._order_of)
+    def _batch(self) -> tuple[_Room, torch.Tensor]:
+        """The room whose x holds the step's batch, and Y (K, B, ...)."""
+        index = torch.stack([order.batch(self.bundle.steps) for order in self._orders])
+        samples = index.shape[1]
+        if samples not in self._rooms:
+            self._rooms[samples] = self._room(self.groups, samples, training=True)
+        room = self._rooms[samples]
+        each = index.index_select(0, self._order_of)
+        of_groups = (index if self.groups == len(index) else each).view(-1)
+        if not isinstance(self.source, InMemory):
+            x, y = self.source.gather(index.view(-1))
+            place = torch.arange(index.numel(), device=index.device).view_as(index)
+            each = place.index_select(0, self._order_of)
+            of_groups = (place if self.groups == len(index) else each).view(-1)
+        else:
+            x, y = self.source.x, self.source.y
+        torch.index_select(x.view(len(x), -1), 0, of_groups, out=room.x.view(len(of_groups), -1))
+        return room, y.index_select(0, each.view(-1)).view(*each.shape, *y.shape[1:])
 
-    def _room(self, samples: int) -> _Buffers:
-        if samples not in self._buffers:
-            weights = [self.bundle.parameters[layer.weight] for layer in self.layers]
-            room = [weight.new_empty(len(weight), weight.shape[1], samples) for weight in weights]
-            values = [
-                [z, *(z if _in_place(layer, place) else torch.empty_like(z) for place in range(len(layer.functions)))]
-                for layer, z in zip(self.layers, room, strict=True)
-            ]
-            self._buffers[samples] = _Buffers(values, [torch.empty_like(z) for z in room])
-        return self._buffers[samples]
+    def _room(self, groups: int, samples: int, training: bool) -> _Room:
+        weights = [self.bundle.parameters[layer.weight] for layer in self.layers]
+        x = weights[0].new_empty(groups, samples, weights[0].shape[2])
+        values = []
+        for weight, layer in zip(weights, self.layers, strict=True):
+            z = weight.new_empty(len(weight), weight.shape[1], samples)
+            places = range(len(layer.functions))
+            values.append([z, *(z if _in_place(layer, place) else torch.empty_like(z) for place in places)])
+        gradients = [torch.empty_like(value[0]) for value in values] if training else []
+        room = _Room(x, values, gradients, [], [])
+        room.forward.extend(self._forward(room))
+        if training:
+            room.backward.extend(self._backward(room))
+        return room
 
-    def _forward(self, x: torch.Tensor, buffers: _Buffers) -> torch.Tensor:
-        h = x.transpose(1, 2)
-        groups = len(x)
-        for layer, values in zip(self.layers, buffers.values, strict=True):
+    def _forward(self, room: _Room) -> Iterator[Operation]:
+        h, groups = room.x.transpose(1, 2), len(room.x)
+        for layer, values in zip(self.layers, room.values, strict=True):
             weight = self.bundle.parameters[layer.weight]
-            shape = (groups, -1, weight.shape[2])
-            out = values[0].view(groups, -1, values[0].shape[2])
+            weight, out = weight.view(groups, -1, weight.shape[2]), values[0].view(groups, -1, values[0].shape[2])
             if layer.bias is None:
-                torch.bmm(weight.view(shape), h, out=out)
+                yield partial(torch.bmm, weight, h, out=out)
             else:
-                torch.baddbmm(self.bundle.parameters[layer.bias].view(groups, -1, 1), weight.view(shape), h, out=out)
-            h = values[0]
-            for function, result in zip(layer.functions, values[1:], strict=True):
-                ELEMENTWISE[function.name].forward(h, function.arguments, result)
-                h = result
-            groups = len(self.bundle)
-        return h
+                bias = self.bundle.parameters[layer.bias].view(groups, -1, 1)
+                yield partial(torch.baddbmm, bias, weight, h, out=out)
+            for function, before, after in zip(layer.functions, values, values[1:], strict=False):
+                yield partial(ELEMENTWISE[function.name].forward, before, function.arguments, after)
+            h, groups = values[-1], len(self.bundle)
 
-    def _backward(self, x: torch.Tensor, gradient: torch.Tensor, buffers: _Buffers) -> None:
+    def _backward(self, room: _Room) -> Iterator[Operation]:
+        """From the last layer to the first: the functions, the gradient of the layer before, then the update.
+
+        A layer's weight is read for the gradient of the layer before ahead of its own update.
+        """
+        gradients_of_parameters: dict[str, torch.Tensor] = {}
         for place in range(len(self.layers) - 1, -1, -1):
-            layer, values = self.layers[place], buffers.values[place]
+            layer, values, gradient = self.layers[place], room.values[place], room.gradients[place]
             for number in range(len(layer.functions) - 1, -1, -1):
                 function = layer.functions[number]
-                kept = values[number + 1 if ELEMENTWISE[function.name].from_output else number]
-                ELEMENTWISE[function.name].backward(gradient, kept, function.arguments, gradient)
-            before = gradient
+                derivative = ELEMENTWISE[function.name]
+                kept = values[number + 1 if derivative.from_output else number]
+                yield partial(derivative.backward, gradient, kept, function.arguments, gradient)
+            h = room.x
             if place:
-                weight = self.bundle.parameters[layer.weight]
-                gradient = torch.bmm(weight.transpose(1, 2), before, out=buffers.gradients[place - 1])
-            self._update(layer, before, x if place == 0 else buffers.values[place - 1][-1].transpose(1, 2))
+                h = room.values[place - 1][-1].transpose(1, 2)
+                weight = self.bundle.parameters[layer.weight].transpose(1, 2)
+                yield partial(torch.bmm, weight, gradient, out=room.gradients[place - 1])
+            if self._sums_in_place:
+                yield from self._sgd(layer, gradient, h)
+            else:
+                yield from self._gradients(layer, gradient, h, gradients_of_parameters)
+        if not self._sums_in_place:
+            yield partial(self.optimizer.update, self.bundle.parameters, gradients_of_parameters)
 
-    def _update(self, layer: _Layer, gradient: torch.Tensor, h: torch.Tensor) -> None:
-        """Update a layer from the gradient at its output (K, out, B) and its input h (S or K, B, in)."""
+    def _gradients(
+        self, layer: _Layer, gradient: torch.Tensor, h: torch.Tensor, into: dict[str, torch.Tensor]
+    ) -> Iterator[Operation]:
+        """Store the gradients of a layer's parameters."""
         if layer.bias is not None:
-            self._apply(layer.bias, gradient.sum(2))
+            into[layer.bias] = torch.empty_like(self.bundle.parameters[layer.bias])
+            yield partial(torch.sum, gradient, 2, out=into[layer.bias])
+        product = into[layer.weight] = torch.empty_like(self.bundle.parameters[layer.weight])
         groups = len(h)
-        if self._fused:
-            self._fused_sgd(layer.weight, gradient, h)
-            return
+        tall = gradient.view(groups, -1, gradient.shape[2])
+        yield partial(torch.bmm, tall, h, out=product.view(groups, -1, product.shape[2]))
+
+    def _sgd(self, layer: _Layer, gradient: torch.Tensor, h: torch.Tensor) -> Iterator[Operation]:
+        """SGD, with momentum or without, that stores no gradient of a weight: the product adds to what it updates."""
+        momentum, optimizer = self.task.options["momentum"], self.optimizer
+        if layer.bias is not None:
+            stored = torch.empty_like(self.bundle.parameters[layer.bias])
+            yield partial(torch.sum, gradient, 2, out=stored)
+            yield partial(optimizer.update, self.bundle.parameters, {layer.bias: stored})
         weight = self.bundle.parameters[layer.weight]
-        product = torch.bmm(gradient.view(groups, -1, gradient.shape[2]), h).view(weight.shape)
-        self._apply(layer.weight, product)
-
-    def _apply(self, name: str, gradient: torch.Tensor) -> None:
-        UPDATES[self.task.optimizer](self.optimizer, name, self.bundle.parameters[name], gradient)
-
-    def _fused_sgd(self, name: str, gradient: torch.Tensor, h: torch.Tensor) -> None:
-        """SGD, with momentum or without, whose gradient is never stored: the product adds to what it updates."""
-        weight, momentum = self.bundle.parameters[name], self.task.options["momentum"]
-        lr, decay = self.optimizer.lr, self.optimizer.weight_decay
-        target, scale = weight, -1.0
+        target = optimizer.slots["momentum"][layer.weight] if momentum else weight
+        lr, decay = wide(optimizer.lr, weight), wide(optimizer.weight_decay, weight)
+        groups, scale = len(h), 1.0
+        if not momentum:
+            if optimizer.decays:
+                yield partial(weight.mul_, 1 - lr * decay)
+            if isinstance(lr, torch.Tensor):
+                scaled = torch.empty_like(gradient)
+                yield partial(torch.mul, gradient, lr, out=scaled)
+                gradient, scale = scaled, -1.0
+            else:
+                scale = -lr
+        tall, sums = gradient.view(groups, -1, gradient.shape[2]), target.view(groups, -1, target.shape[2])
+        yield partial(sums.baddbmm_, tall, h, beta=momentum or 1.0, alpha=scale)
         if momentum:
-            target, scale = self.optimizer.slots["momentum"][name], 1.0
-            target.mul_(momentum)
-            if self.optimizer.decays:
-                add_scaled(target, wide(decay, target), weight)
-        else:
-            if self.optimizer.decays:
-                weight.mul_(1 - wide(lr, weight) * wide(decay, weight))
-            gradient, scale = _scaled(gradient, lr)
-        groups = (len(h), -1)
-        target.view(*groups, h.shape[2]).baddbmm_(gradient.view(*groups, gradient.shape[2]), h, alpha=scale)
-        if momentum:
-            add_scaled(weight, -wide(lr, weight), target)
+            if optimizer.decays:
+                yield partial(add_scaled, target, decay, weight)
+            yield partial(add_scaled, weight, -lr, target)
 
     def measure(self, source: Source) -> list[Score]:
         """(mean loss, accuracy or None) of each run over `source`."""
         tally = Tally(self.task, len(self.bundle))
+        rooms: dict[int, _Room] = {}
         with torch.no_grad():
             for x, y in slices(source, self.task.eval_batch, self.task.device):
-                flat = x.reshape(1, len(x), -1)
-                outputs = self._forward(flat, self._room(len(x))).transpose(1, 2).contiguous()
+                if len(x) not in rooms:
+                    rooms = {len(x): self._room(1, len(x), training=False)}
+                room = rooms[len(x)]
+                room.x.copy_(x.reshape(room.x.shape))
+                for operation in room.forward:
+                    operation()
+                outputs = room.values[-1][-1].transpose(1, 2).contiguous()
                 tally.add([batch_score(self.task, output, y) for output in outputs], y)
-        self._buffers.clear()
         return tally.scores()
-
-
-def _scaled(gradient: torch.Tensor, lr: PerRun) -> tuple[torch.Tensor, float]:
-    """The gradient and the factor by which the product is to be multiplied: lr itself where all runs share it."""
-    if isinstance(lr, torch.Tensor):
-        return gradient * lr.view(-1, 1, 1), -1.0
-    return gradient, -lr
 
 
 def _layers(stages: Sequence[Stage]) -> list[_Layer]:
@@ -205,11 +243,11 @@ def _layers(stages: Sequence[Stage]) -> list[_Layer]:
 
 
 def _in_place(layer: _Layer, place: int) -> bool:
-    """Whether the function may overwrite its input: it needs only its output later, and so does the one before."""
+    """Whether the function may overwrite its input: it needs only its output later, and nothing before it does."""
     return place == 0 and ELEMENTWISE[layer.functions[place].name].from_output
 
 
-def _side_by_side(task: Task, bundle: Bundle) -> bool:
-    seeds = [order_seed(task, spec) for spec in bundle.specs]
+def _regular(seeds: Sequence[int]) -> bool:
+    """Whether equal seeds stand side by side, each as often as the others."""
     changes = sum(before != after for before, after in pairwise(seeds))
-    return changes == len(set(seeds)) - 1
+    return changes == len(set(seeds)) - 1 and len(set(Counter(seeds).values())) == 1

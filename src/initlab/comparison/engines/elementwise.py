@@ -35,17 +35,17 @@ _aten = torch.ops.aten
 # ATen name -> function. Its arguments are those that follow the input in ATen's signature, keywords last.
 ELEMENTWISE: dict[str, Function] = {
     "relu": Function(
-        lambda x, a, out: _aten.relu.out(x, out=out),
+        lambda x, a, out: torch.clamp_min(x, 0, out=out) if out is not x else x.relu_(),
         lambda g, y, a, out: _aten.threshold_backward.grad_input(g, y, 0, grad_input=out),
         from_output=True,
     ),
     "tanh": Function(
-        lambda x, a, out: _aten.tanh.out(x, out=out),
+        lambda x, a, out: torch.tanh(x, out=out),
         lambda g, y, a, out: _aten.tanh_backward.grad_input(g, y, grad_input=out),
         from_output=True,
     ),
     "sigmoid": Function(
-        lambda x, a, out: _aten.sigmoid.out(x, out=out),
+        lambda x, a, out: torch.sigmoid(x, out=out),
         lambda g, y, a, out: _aten.sigmoid_backward.grad_input(g, y, grad_input=out),
         from_output=True,
     ),

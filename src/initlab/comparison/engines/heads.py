@@ -10,8 +10,8 @@ from initlab.comparison.engines.batches import InMemory, Source
 from initlab.comparison.engines.runs import loss_of, scalar
 from initlab.comparison.task import Task
 
-# (outputs (K, C, B), targets (K, B, ...)) -> (losses (K,), gradient of each run's loss (K, C, B)).
-Head = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
+# (outputs (K, C, B), targets (K, B, ...), out) -> losses (K,); the gradient of each run's loss, (K, C, B), goes to out.
+Head = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 def head_of(task: Task, source: Source, classes: int) -> Head:
@@ -25,28 +25,30 @@ def head_of(task: Task, source: Source, classes: int) -> Head:
     return _cross_entropy if usual else _by_autograd(task)
 
 
-def _cross_entropy(outputs: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _cross_entropy(outputs: torch.Tensor, targets: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
     index = targets.unsqueeze(1)
-    log_p = torch.log_softmax(outputs, 1)
-    losses = log_p.gather(1, index).mean((1, 2)).neg_()
-    gradient = log_p.exp_()
-    gradient.scatter_add_(1, index, gradient.new_full((), -1.0).expand(index.shape))
-    return losses, gradient.div_(targets.shape[1])
+    torch.log_softmax(outputs, 1, out=out)
+    losses = out.gather(1, index).mean((1, 2)).neg_()
+    out.exp_().scatter_add_(1, index, out.new_full((), -1.0).expand(index.shape)).div_(targets.shape[1])
+    return losses
 
 
-def _squares(outputs: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _squares(outputs: torch.Tensor, targets: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
     runs, features, samples = outputs.shape
-    difference = outputs - targets.reshape(runs, samples, features).transpose(1, 2)
-    return difference.square().mean((1, 2)), difference.mul_(2 / (features * samples))
+    torch.sub(outputs, targets.reshape(runs, samples, features).transpose(1, 2), out=out)
+    losses = out.square().mean((1, 2))
+    out.mul_(2 / (features * samples))
+    return losses
 
 
 def _by_autograd(task: Task) -> Head:
-    def head(outputs: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def head(outputs: torch.Tensor, targets: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
         leaf = outputs.transpose(1, 2).contiguous().detach().requires_grad_()
         with torch.enable_grad():
             loss = loss_of(task, targets)
             losses = torch.stack([scalar(loss(one, target)) for one, target in zip(leaf, targets, strict=True)])
             (gradient,) = torch.autograd.grad(losses.sum(), leaf)
-        return losses.detach(), gradient.transpose(1, 2).contiguous()
+        out.copy_(gradient.transpose(1, 2))
+        return losses.detach()
 
     return head
