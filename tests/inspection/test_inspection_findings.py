@@ -155,6 +155,17 @@ def test_a_layer_that_is_wholly_dead_is_found_where_it_starts() -> None:
     assert (dead.where, dead.severity, report.verdict) == ("3", "error", "untrainable")
 
 
+def test_zero_weights_under_random_biases_are_not_symmetric() -> None:
+    """The units put out different values, so the read-out's first step parts them; trained, this start learns."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(64, 50), nn.Tanh(), nn.Linear(50, 10))
+    for i in (0, 2):
+        nn.init.zeros_(model[i].weight)
+    report = initlab.inspect(model, X, Y)
+    assert not [f for f in report.findings if f.kind == "symmetric"]
+
+
 def test_half_the_units_copied_is_no_error() -> None:
     """Net2Net copies units; the layer still has fifty distinct ones."""
     model = stack(2, nn.ReLU, he())

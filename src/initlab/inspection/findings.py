@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+import torch
+
 from initlab.inspection.evidence import Evidence, scheme_for
-from initlab.inspection.results import Finding, LayerStats, Severity
+from initlab.inspection.results import Finding, LayerStats, ParameterStats, Severity
 from initlab.inspection.verdict import (
     BYPASS_RANK,
     DROWNED,
@@ -66,6 +68,7 @@ def symmetric(e: Evidence) -> Finding | None:
         p for p in hidden
         if (p.distinct or 0) <= max(1.0, MERGED * (p.units or 0)) and not (p.name in last and p.rms == 0)
         and not _waiting(e, p.name)
+        and not _parted_by_bias(e, p)
     ]  # fmt: skip
     if not merged:
         return None
@@ -138,7 +141,8 @@ def vanishing(e: Evidence) -> Finding | None:
     if severity == "info" and not (last > 0 and first < 1e-4 * last and e.fraction_stuck() > 0.3):
         return None
     predicted = "never" if steps > 1e7 else f"after about {steps:,.0f} steps"
-    evidence = f"the loss is predicted to move {predicted} ({e.step.name}, lr {e.step.lr:g}); "
+    moves = f"the loss is predicted to move {predicted} ({e.step.name}, lr {e.step.lr:g}); "
+    evidence = moves if severity != "info" and steps > SLOW_STEPS else ""
     evidence += f"gradient rms falls from {last:.1e} at the output to {first:.1e} at the input"
     if drowned:
         evidence += f"; the signal at the last layer, {drowned:.1e}, drowns in bias steps of {e.step.lr:g}"
@@ -230,6 +234,16 @@ def _waiting(e: Evidence, name: str) -> bool:
     """
     p = next(x for x in e.matrices if x.name == name)
     return p.rms == 0 and (p.grad_rms or 0.0) > 0 and p.distinct != 1
+
+
+def _parted_by_bias(e: Evidence, p: ParameterStats) -> bool:
+    """Whether units with equal weights have biases of their own, so that they put out different values."""
+    values = dict(e.model.named_parameters())
+    names = e.layers[p.layer].parameters if p.layer is not None else ()
+    return any(
+        values[name].ndim == 1 and int(torch.unique(values[name].detach()).numel()) > max(1.0, MERGED * (p.units or 0))
+        for name in names
+    )
 
 
 def _bypassed(e: Evidence) -> bool:

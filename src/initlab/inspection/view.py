@@ -159,6 +159,8 @@ def _lead(inspection: Inspection) -> str:
     steps = inspection.steps
     when = "never" if steps > 1e7 else "at once" if steps < 50 else f"after about {steps:,.0f} steps"
     loss = "not finite" if inspection.loss is None else format_number(inspection.loss)
+    if inspection.verdict == "untrainable":
+        return f"First loss {loss}; judged for {inspection.optimizer} at lr {inspection.lr:g}."
     return f"First loss {loss}; with {inspection.optimizer} at lr {inspection.lr:g} it should start to move {when}."
 
 
