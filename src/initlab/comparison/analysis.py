@@ -14,6 +14,7 @@ from initlab.comparison.statistics import (
     Interval,
     PairedTest,
     TimeTo,
+    bootstrap_interval,
     detectable_difference,
     first_at_most,
     holm,
@@ -24,6 +25,7 @@ from initlab.comparison.statistics import (
     t_interval,
 )
 
+MANY_ARMS = 25  # beyond them, the differences of all pairs get Student's interval and no permutation test
 _DEAD = ("stopped", "set aside", "refused")
 
 
@@ -156,13 +158,16 @@ def _default_target(finals: Sequence[float]) -> float:
 
 
 def _tests(scores: dict[str, dict[int, float]], level: float) -> tuple[PairedTest, ...]:
+    many = len(scores) > MANY_ARMS
+    interval = t_interval if many else bootstrap_interval
+    flip = (lambda d: math.nan) if many else sign_flip
     raw: list[tuple[PairedTest, np.ndarray]] = []
     for first, second in itertools.combinations(scores, 2):
         shared = [s for s in scores[first] if s in scores[second]]
         d = np.array([scores[first][s] - scores[second][s] for s in shared])
         d = d[np.isfinite(d)]
         if len(d) >= 2:
-            raw.append((PairedTest(first, second, len(d), t_interval(d), paired_t(d), sign_flip(d)), d))
+            raw.append((PairedTest(first, second, len(d), interval(d), paired_t(d), flip(d)), d))
     adjusted = holm([test.p for test, _ in raw])
     return tuple(
         replace(
@@ -196,7 +201,7 @@ def _summary(
         own[0].scheme,
         own[0].lr,
         counts,
-        t_interval(values),
+        bootstrap_interval(values),
         final,
         _time_to(own, target),
         odds,
