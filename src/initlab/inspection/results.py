@@ -137,8 +137,8 @@ class Inspection:
         notes: what could not be judged, and what was assumed.
         loss: the loss on the batch; None when it is not finite.
         loss_name: the loss that was used, and whether it was guessed.
-        steps: predicted optimizer steps until the loss has visibly moved, by the size of the first step alone: findings such as
-            a collapse or symmetry can make the start untrainable all the same.
+        steps: predicted optimizer steps until the loss has visibly moved, by the size of the first step alone; a
+            collapse or symmetry can make the start untrainable all the same.
     """
 
     verdict: Verdict
