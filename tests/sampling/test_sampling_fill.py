@@ -1,4 +1,4 @@
-"""Fill: the same bits for any block, layout, stride, thread count and path; low precision rounded once; bad arguments."""
+"""Fill: the same bits for any block, layout, stride, thread count and path; rounding; bad arguments."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ LAWS: dict[str, Law] = {
     "truncated": laws.TruncatedNormal.from_sigmas(0.02),
     "truncated_wide": laws.TruncatedNormal.from_sigmas(1.0, 6.0),
     "truncated_one_sided": laws.TruncatedNormal(0.3, 0.2, 0.0, math.inf),
-    "sparse": laws.Sparse(0.01, 0.9),
+    "sparse": laws.Sparse(0.01, 0.5),
     "identity": laws.Identity(2.0),
     "constant": laws.Constant(0.1),
     "stacked": laws.Stacked(0, (3, 5), (laws.Normal(0.0, 1.0), laws.Uniform(0.0, 1.0))),

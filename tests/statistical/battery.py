@@ -1,7 +1,7 @@
 """The statistical battery: does a tensor follow its law? Each test gives one p-value; Holm holds the family's error.
 
-Every test's null distribution is exact, or its error is far below the levels used here, so that a healthy law fails with
-the stated probability and not more often.
+Every test's null distribution is exact, or its error is far below the levels used here, so that a healthy law fails
+with the stated probability and not more often.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ def largest_test(x: Array, law: Law) -> float:
 
 
 def distinct_test(x: Array, law: Law) -> float:
-    """How many values occur more than once, against the Poisson number of a 2^24-cell grid, the coarsest that is used."""
+    """How many values repeat, against the Poisson number of a 2^24-cell grid, the coarsest that is used."""
     repeats = x.size - np.unique(x).size
     finest = x.size**2 / 2 / 2**23
     return float(stats.poisson.sf(repeats - 1, 3 * finest + 1)) if repeats else 1.0
@@ -140,7 +140,7 @@ def lag_test(x: Array, law: Law, lag: int) -> float:
 
 
 def block_test(x: Array, law: Law, blocks: int) -> float:
-    """The largest |correlation| between any two of `blocks` equal parts, values and squares; Bonferroni over the pairs."""
+    """The largest |correlation| of any two of `blocks` equal parts, values and squares; Bonferroni over the pairs."""
     size = x.size // blocks
     parts = x[: size * blocks].reshape(blocks, size)
     pairs, worst = blocks * (blocks - 1), 0.0
@@ -151,14 +151,14 @@ def block_test(x: Array, law: Law, blocks: int) -> float:
 
 
 def order_test(x: Array, law: Law) -> float:
-    """The number of rises x[i] < x[i+1]: normal, mean (n - 1)/2, variance (n + 1)/12 whatever the law. Sorted rows fail."""
+    """The number of rises x[i] < x[i+1]: mean (n - 1)/2, variance (n + 1)/12 whatever the law. Sorted rows fail."""
     rises = int((x[1:] > x[:-1]).sum()) + 0.5 * int((x[1:] == x[:-1]).sum())
     z = (rises - (x.size - 1) / 2) / math.sqrt((x.size + 1) / 12)
     return two_sided(float(special.ndtr(z)))
 
 
 def rows_test(matrix: Array, law: Law) -> float:
-    """Row means and column means: Σ z² over them is chi-square with rows + columns degrees of freedom (less the overlap)."""
+    """Row means, and column means: the sum of their squares is chi-square in each case; Bonferroni over the two."""
     z = (matrix - law.first_moment) / float(law.std)  # type: ignore[attr-defined]
     rows, columns = z.shape
     p_rows = float(special.chdtrc(rows, columns * np.square(z.mean(axis=1)).sum()))

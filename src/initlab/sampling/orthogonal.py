@@ -1,4 +1,4 @@
-"""Orthogonal factors: QR of a normal matrix by LAPACK, signs corrected; blocks of one shape are factored together.
+"""Orthogonal factors, drawn as products of random Householder reflections; LAPACK multiplies them out.
 
 LAPACK's results agree between machines to rounding, not bit by bit.
 """
@@ -6,6 +6,8 @@ LAPACK's results agree between machines to rounding, not bit by bit.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -21,41 +23,70 @@ _STANDARD = reference.Transform(reference.NORMAL, 0.0, 1.0)
 def haar(rows: int, columns: int, key: Key, base: int, gain: float, precision: str) -> Array:
     """gain · Q as a C-ordered (rows, columns) array, orthonormal along the shorter side, Haar-distributed.
 
-    Q R = A, A normal, with the columns of Q multiplied by the signs of R's diagonal: without that, LAPACK's own
-    choice of signs biases Q. The normal matrix is elements base … base + rows · columns - 1 of the key's stream.
+    The reflections are those that a QR factorization of a normal matrix would find: after k of them what is left of the
+    matrix is normal again and independent of them, so each can be drawn by itself, and the factorization, half of the
+    work, is not needed. The columns of Q take the signs of R's diagonal: without that, the choice of signs biases Q.
+    Row k of the elements base … base + rows · columns - 1 of the key's stream, from column k on, is reflection k.
 
-    Source: Mezzadri, How to generate random matrices from the classical compact groups, 2007, section 5.
+    Source: Stewart, The efficient generation of random orthogonal matrices, 1980, theorem 3.3; signs: Mezzadri 2007.
     """
+    from scipy.linalg import lapack
+
     short, tall = min(rows, columns), max(rows, columns)
-    normal = np.empty((short, tall), dtype=precision)
-    flat = Target(normal.reshape(-1), precision, (base,))
-    elements.draw(flat, (base + normal.size,), key, _STANDARD)
-    factor, diagonal = _qr(normal.T)
-    sign = np.where(np.signbit(diagonal), -gain, gain).astype(precision)
+    vectors = np.empty((short, tall), dtype=precision)
+    flat = Target(vectors.reshape(-1), precision, (base,))
+    elements.draw(flat, (base + vectors.size,), key, _STANDARD)
+    tau, signs = reflections(vectors)
+    orgqr = lapack.dorgqr if precision == "float64" else lapack.sorgqr
+    with one_blas_thread():
+        factor, _, _ = orgqr(vectors.T, tau, lwork=64 * short, overwrite_a=1)
+    scale = (gain * signs).astype(precision)
     if rows <= columns:
         result: Array = factor.T
-        result *= sign[:, None]
+        result *= scale[:, None]
         return result
     result = np.ascontiguousarray(factor)
-    result *= sign
+    result *= scale
     return result
 
 
-def _qr(matrix: Array) -> tuple[Array, Array]:
-    """Q and the diagonal of R, of a tall Fortran-ordered matrix, which is overwritten."""
-    from scipy.linalg import lapack
+def reflections(vectors: Array) -> tuple[Array, Array]:
+    """Turn row k's normal vector x, from column k on, into LAPACK's reflector; return its factors and R's signs.
 
-    double = matrix.dtype == np.float64
-    geqrf, orgqr = (lapack.dgeqrf, lapack.dorgqr) if double else (lapack.sgeqrf, lapack.sorgqr)
-    room = max(64 * matrix.shape[1], 1)
-    packed, tau, _, _ = geqrf(matrix, lwork=room, overwrite_a=1)
-    diagonal = np.diagonal(packed).copy()
-    factor, _, _ = orgqr(packed, tau, lwork=room, overwrite_a=1)
-    return factor, diagonal
+    H = I - τ v vᵀ sends x to β e₁ with β = -sign(x₁) ‖x‖, v = (1, x₂ …)/(x₁ - β), τ = (β - x₁)/β.
+    """
+    short, tall = vectors.shape
+    square = np.empty(short)
+    for k in range(short):
+        row = vectors[k, k:].astype(np.float64)
+        square[k] = row @ row
+    first = np.diagonal(vectors).astype(np.float64)
+    beta = -np.copysign(np.sqrt(square), first)
+    if short == tall:
+        beta[-1] = first[-1]
+    lead = np.where(first == beta, 1.0, first - beta)
+    vectors *= (1.0 / lead).astype(vectors.dtype)[:, None]
+    tau = np.where(beta == 0.0, 0.0, (beta - first) / np.where(beta == 0.0, 1.0, beta))
+    return tau.astype(vectors.dtype), np.where(np.signbit(beta), -1.0, 1.0)
+
+
+def one_blas_thread() -> Any:
+    """A context in which BLAS uses one thread: its own threads wait in loops, which on busy machines takes seconds."""
+    return _controller().limit(limits=1, user_api="blas")
+
+
+@lru_cache(maxsize=1)
+def _controller() -> Any:
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 def precision_of(dtype: str) -> str:
-    """The precision that the factor is computed in: bfloat16 and float16 go through float32."""
+    """The precision that the factor is computed in: bfloat16 and float16 go through float32.
+
+    Householder products stay orthogonal to a few roundings, so that the target's own precision is enough.
+    """
     return "float64" if dtype == "float64" else "float32"
 
 

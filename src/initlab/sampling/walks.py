@@ -65,7 +65,8 @@ def _merged(axes: list[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
 def _memory(out: Array) -> Array:
     """The memory that an array spans as one dimension; float16 as the uint16 bits."""
     plain = out.view(np.uint16) if out.dtype == np.float16 else out
-    lowest = plain[(..., *(slice(None, None, -1 if stride < 0 else 1) for stride in plain.strides))]
+    forward: tuple[Any, ...] = (..., *(slice(None, None, -1 if stride < 0 else 1) for stride in plain.strides))
+    lowest = plain[forward]
     span = 1 + sum(
         abs(stride) // out.itemsize * (size - 1) for stride, size in zip(out.strides, out.shape, strict=True)
     )
