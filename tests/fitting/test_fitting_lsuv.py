@@ -329,3 +329,28 @@ def test_fifty_layers_keep_their_signal() -> None:
     lsuv_(tuned, batch)
     assert float(plain[:-1](batch).std()) < 1e-3
     assert float(tuned[:-1](batch).std()) == pytest.approx(1.0, abs=0.02)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("name", ["GPT2LMHeadModel", "LlamaForCausalLM", "BertModel", "ViTModel"])
+def test_transformers_models_that_nothing_here_names(name: str) -> None:
+    transformers = pytest.importorskip("transformers")
+    small = {
+        "vocab_size": 100,
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+    }
+    configs = {
+        "GPT2LMHeadModel": lambda: transformers.GPT2Config(vocab_size=100, n_embd=32, n_layer=2, n_head=2),
+        "LlamaForCausalLM": lambda: transformers.LlamaConfig(**small, num_key_value_heads=1),
+        "BertModel": lambda: transformers.BertConfig(**small),
+        "ViTModel": lambda: transformers.ViTConfig(**small, image_size=16, patch_size=4),
+    }
+    model = getattr(transformers, name)(configs[name]())
+    tokens = torch.randint(0, 100, (4, 16), generator=torch.Generator().manual_seed(0))
+    result = lsuv_(model, rows(4, 3, 16, 16) if name == "ViTModel" else tokens)
+    assert result.converged
+    assert len(result.layers) >= 8
+    assert all("embed" in each or "wte" in each or "wpe" in each for each in result.skipped)

@@ -167,6 +167,15 @@ def test_bad_data_is_refused(rows: Any, message: str) -> None:
         RBM(3).fit(rows)
 
 
+def test_arrays_and_images_are_rows_as_well() -> None:
+    machine, rows = RBM(5, batch_size=20).fit(bars().reshape(-1, 4, 4).numpy().astype(np.float64), epochs=1), bars()
+    torch.testing.assert_close(machine.encode(rows.reshape(-1, 4, 4).numpy()), machine.encode(rows))
+    with pytest.raises(InputError, match="rows of 16 units"):
+        machine.encode(rows[:, :7])
+    with pytest.raises(InputError, match="rows of 5 units"):
+        machine.decode(rows)
+
+
 def test_other_refusals() -> None:
     with pytest.raises(InputError, match="call fit"):
         RBM(3).encode(torch.zeros(1, 3))

@@ -227,24 +227,24 @@ class RBM:
 
     # -- what a trained machine does --
 
-    def encode(self, visible: Tensor) -> Tensor:
+    def encode(self, visible: Any) -> Tensor:
         """P(h = 1 | v) = σ(vW + c), of shape (n, hidden)."""
-        self._check_trained()
+        visible = self._rows(visible, "visible", 0)
         return torch.addmm(self.hidden_bias, visible, self.weight).sigmoid_()
 
-    def decode(self, hidden: Tensor) -> Tensor:
+    def decode(self, hidden: Any) -> Tensor:
         """E[v | h]: σ(hWᵀ + b) for bernoulli units, hWᵀ + b for gaussian ones; of shape (n, visible)."""
-        self._check_trained()
+        hidden = self._rows(hidden, "hidden", 1)
         mean = torch.addmm(self.visible_bias, hidden, self.weight.T)
         return mean if self.visible == "gaussian" else mean.sigmoid_()
 
-    def reconstruct(self, visible: Tensor) -> Tensor:
+    def reconstruct(self, visible: Any) -> Tensor:
         """The data through the hidden probabilities and back."""
         return self.decode(self.encode(visible))
 
-    def free_energy(self, visible: Tensor) -> Tensor:
+    def free_energy(self, visible: Any) -> Tensor:
         """F(v) with P(v) ∝ exp(−F(v)), of shape (n,): −bᵀv − Σ softplus(vW + c), or ½‖v − b‖² − Σ softplus(vW + c)."""
-        self._check_trained()
+        visible = self._rows(visible, "visible", 0)
         hidden = torch.nn.functional.softplus(torch.addmm(self.hidden_bias, visible, self.weight)).sum(1)
         if self.visible == "gaussian":
             return 0.5 * (visible - self.visible_bias).square().sum(1) - hidden
@@ -314,6 +314,17 @@ class RBM:
         error = f", reconstruction error {self.history[-1].reconstruction_error:.4g}" if self.history else ""
         method = f"{'PCD' if self.persistent else 'CD'}-{self.k}"
         return f"RBM({shape}, {self.visible}, {method}, lr={self.lr:g}: {trained}{error})"
+
+    def _rows(self, values: Any, argument: str, axis: int) -> Tensor:
+        """`values` as rows of as many floats as the weight has along `axis`."""
+        self._check_trained()
+        rows = values if isinstance(values, Tensor) else _as_tensor(values, argument)
+        width = self.weight.shape[axis]
+        if rows.ndim != 2:
+            rows = rows.reshape(len(rows), -1) if rows.ndim else rows.reshape(1, 1)
+        if rows.shape[1] != width:
+            raise InputError(f"{argument} must be rows of {width} units; got shape {tuple(rows.shape)}")
+        return rows if rows.dtype == torch.float32 else rows.float()
 
     def _check_trained(self) -> None:
         if self.weight.numel() == 0:
