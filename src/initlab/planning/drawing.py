@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from initlab.planning.memory import DTYPES, STAGE_BYTES, ask_for_huge_pages, host_array, row_blocks
+from initlab.planning.memory import DTYPES, STAGE_BYTES, host_array, row_blocks
 from initlab.planning.shards import Part
 from initlab.sampling import fill
 from initlab.sampling.laws import Law
@@ -30,7 +30,6 @@ def write_one(job: Job, seed: int) -> None:
     if part.tensor.numel() == 0:
         return
     if part.tensor.device.type == "cpu":
-        ask_for_huge_pages(part.tensor)
         _draw(host_array(part.tensor), job, seed)
     else:
         stage(part.tensor, job, seed, pin=part.tensor.device.type == "cuda")

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import ctypes
 import itertools
 import math
 import os
-import sys
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -60,32 +57,6 @@ def host_array(tensor: torch.Tensor) -> np.ndarray[Any, Any]:
     if tensor.numel() == 0:
         return np.empty(tuple(tensor.shape), kind)
     return np.asarray(_Cells(tensor.detach(), kind.str))
-
-
-_MADV_HUGEPAGE = 14
-_PAGE = 4096
-# Below this, the few pages saved are not worth the call.
-_HUGE_FROM = 2**22
-
-
-@lru_cache(maxsize=1)
-def _madvise() -> Any:
-    return getattr(ctypes.CDLL(None), "madvise", None) if sys.platform == "linux" else None
-
-
-def ask_for_huge_pages(tensor: torch.Tensor) -> None:
-    """Let Linux back a CPU tensor that is about to be written in full with 2 MiB pages, as numpy does for its arrays.
-
-    On fresh memory the first touch of 4 KiB pages costs as much as drawing the values. A hint: refusal is no matter.
-    """
-    size = tensor.numel() * tensor.element_size()
-    if size < _HUGE_FROM or not tensor.is_contiguous():
-        return
-    advise = _madvise()
-    if advise is not None:
-        start = -(-tensor.data_ptr() // _PAGE) * _PAGE
-        length = (tensor.data_ptr() + size - start) // _PAGE * _PAGE
-        advise(ctypes.c_void_p(start), ctypes.c_size_t(length), _MADV_HUGEPAGE)
 
 
 def check_writable(name: str, tensor: torch.Tensor) -> None:
