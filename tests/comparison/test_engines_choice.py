@@ -224,3 +224,24 @@ def test_the_size_of_stacks_is_measured_from_one_run_up() -> None:
     assert set(session.timings) <= {1, 2, 4, 5}
     assert {1, 2} <= set(session.timings)
     assert session.split == min(session.timings, key=lambda size: session.timings[size])
+
+
+def images(dropout: bool) -> nn.Module:
+    drop = [nn.Dropout(0.2)] if dropout else []
+    return nn.Sequential(nn.Conv2d(2, 8, 3, padding=1), nn.ReLU(), *drop, nn.Flatten(), nn.Linear(8 * 36, 3))
+
+
+def test_channels_last_is_tried_where_it_changes_nothing_but_rounding() -> None:
+    x, y = torch.randn(64, 2, 6, 6), torch.randint(0, 3, (64,))
+    plans = {}
+    for dropout in (False, True):
+        given = Task(lambda drop=dropout: images(drop), (x, y), (x, y), optimizer="sgd", batch_size=16, steps=5)
+        _, timings = Trial(given, specs(), make_models(given, specs())).timings()
+        plans[dropout] = [plan for plan in timings.seconds if plan.startswith("sequential")]
+    assert plans == {False: ["sequential", "sequential:channels_last"], True: ["sequential"]}
+    task_ = Task(lambda: images(False), (x, y), (x, y), optimizer="sgd", batch_size=16, steps=5, dtype=torch.float64)
+    plain = get_engine("sequential").open(task_, specs()).advance(5)
+    last = get_engine("sequential:channels_last").open(task_, specs())
+    assert last.plan == "sequential:channels_last"
+    for key, one in last.advance(5).items():
+        np.testing.assert_allclose(one.losses, plain[key].losses, rtol=1e-9)

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from initlab.comparison.engines.auto import AutoEngine, WorkersEngine
 from initlab.comparison.engines.base import Engine, Score, Session
 from initlab.comparison.engines.batches import InMemory, Source, Streamed
-from initlab.comparison.engines.processes import ProcessEngine, WorkerDied
+from initlab.comparison.engines.processes import ProcessEngine, WorkerDied, inner_engine
 from initlab.comparison.engines.sequential import SequentialEngine
 from initlab.comparison.engines.stacked import StackedEngine
-from initlab.errors import InputError, unknown
+from initlab.errors import unknown
 
 # The word by which `compare(engine=...)` names an engine -> what makes it. A new engine is one entry here.
 ENGINES: dict[str, Callable[[], Engine]] = {
@@ -31,15 +31,11 @@ def get_engine(name: str = "auto") -> Engine:
         InputError: no engine has this name.
     """
     kind, _, detail = name.partition(":")
-    if kind not in ENGINES or (detail and kind not in ("stacked", "processes")):
+    if kind not in ENGINES or (kind == "auto" and detail):
         raise unknown("engine", name, ENGINES)
     if not detail:
         return ENGINES[kind]()
-    if kind == "processes":
-        return ProcessEngine(detail)
-    if not detail.isdecimal() or int(detail) < 1:
-        raise InputError(f"engine 'stacked:N' needs a whole number of runs at once; got {name!r}")
-    return StackedEngine(int(detail))
+    return ProcessEngine(detail) if kind == "processes" else inner_engine(name)
 
 
 __all__ = [

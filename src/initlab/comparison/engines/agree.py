@@ -13,7 +13,7 @@ from torch.func import functional_call
 
 from initlab.comparison.engines.batches import Source, orders
 from initlab.comparison.engines.bundle import Bundle, take
-from initlab.comparison.engines.runs import forked_rng, forward_seed, loss_of, scalar
+from initlab.comparison.engines.runs import forked_rng, forward_seed, hold_channels_last, loss_of, scalar
 from initlab.comparison.task import RunSpec, Task
 from initlab.errors import InputError
 
@@ -99,6 +99,24 @@ def _first_loss(task: Task, source: Source, spec: RunSpec, model: nn.Module) -> 
     held = {name: value.detach().clone() for name, value in _tensors(model).items()}
     with forked_rng(forward_seed(task, spec), task.device), torch.no_grad():
         return float(scalar(loss_of(task, y)(functional_call(model, held, (x,)), y)))
+
+
+def may_be_channels_last(task: Task, source: Source, spec: RunSpec, model: nn.Module) -> bool:
+    """Whether channels last is worth a try: there are kernels of images, and no random numbers depend on the layout."""
+    if not any(parameter.ndim == 4 for parameter in model.parameters()) or task.device != "cpu":
+        return False
+    other = hold_channels_last(copy.deepcopy(model))
+    try:
+        with forked_rng(0):
+            losses = [_first_loss(task, source, spec, each) for each in (model, other)]
+            x, _ = _first_batch(task, source, spec)
+            before = torch.get_rng_state()
+            with torch.no_grad():
+                other(x)
+            drew = not torch.equal(before, torch.get_rng_state())
+    except RuntimeError:
+        return False
+    return not drew and _close(losses[1], losses[0], LOSS_TOLERANCE[task.dtype])
 
 
 def _tensors(model: nn.Module) -> dict[str, torch.Tensor]:

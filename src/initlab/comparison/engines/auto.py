@@ -9,14 +9,14 @@ from typing import Any
 
 from torch import nn
 
-from initlab.comparison.engines.agree import CannotStack
+from initlab.comparison.engines.agree import CannotStack, may_be_channels_last
 from initlab.comparison.engines.base import Session
 from initlab.comparison.engines.batches import with_sources
 from initlab.comparison.engines.bundle import Bundle
 from initlab.comparison.engines.machine import can_fork, cores
 from initlab.comparison.engines.processes import CannotFork, ProcessSession, WorkerDied, inner_engine
 from initlab.comparison.engines.runs import make_models
-from initlab.comparison.engines.sequential import SequentialEngine, SequentialSession
+from initlab.comparison.engines.sequential import CHANNELS_LAST, SequentialEngine, SequentialSession
 from initlab.comparison.engines.stacked import StackedSession, split_timings, step_seconds
 from initlab.comparison.task import RunSpec, Task
 from initlab.errors import InputError
@@ -29,7 +29,7 @@ LONG = 120.0
 
 @dataclass(frozen=True)
 class Timings:
-    """Seconds of one run's step, by plan: "sequential", or "stacked:N" for N at once; why stacking was refused."""
+    """Seconds of one run's step, by plan ("sequential…", or "stacked:N" for N at once); why stacking was refused."""
 
     seconds: dict[str, float]
     refused: str
@@ -53,7 +53,10 @@ class Trial:
 
     def timings(self) -> tuple[int, Timings]:
         """The number of runs, and the time of every way that works."""
-        seconds = {"sequential": plain_seconds(self.task, self.specs[0], self.models[0])}
+        spec, model = self.specs[0], self.models[0]
+        seconds = {"sequential": plain_seconds(self.task, spec, model)}
+        if may_be_channels_last(self.task, self._stacked.train, spec, model):
+            seconds[f"sequential:{CHANNELS_LAST}"] = plain_seconds(self.task, spec, model, channels_last=True)
         refused = ""
         try:
             self._bundle = self._stacked.prepare(self.specs, self.models)
@@ -65,8 +68,8 @@ class Trial:
 
     def settle(self, plan: str) -> str:
         """Begin training in the way `plan` names; returns what to tell the reader."""
-        if plan == "sequential" or self._bundle is None:
-            self._settled = SequentialEngine().begin(self.task, self.specs, self.models)
+        if self._bundle is None or plan.startswith("sequential"):
+            self._settled = SequentialEngine(plan.endswith(CHANNELS_LAST)).begin(self.task, self.specs, self.models)
         else:
             self._stacked.split = int(plan.removeprefix("stacked:"))
             self._stacked.stack([self._bundle])
@@ -92,9 +95,9 @@ class TrialEngine:
         return Trial(task, specs, models)
 
 
-def plain_seconds(task: Task, spec: RunSpec, model: nn.Module) -> float:
+def plain_seconds(task: Task, spec: RunSpec, model: nn.Module, channels_last: bool = False) -> float:
     """Seconds of one step of the plain loop, on a copy of the model."""
-    session = SequentialSession(replace(task, steps=1 << 30))
+    session = SequentialSession(replace(task, steps=1 << 30), channels_last)
     session.take([spec], [copy.deepcopy(model)])
     return step_seconds(session.advance, task.device)
 
@@ -196,4 +199,6 @@ def _shown(rounds: Mapping[str, float]) -> str:
 
 
 def _words(plan: str) -> str:
-    return "one after another" if plan == "sequential" else f"{plan.removeprefix('stacked:')} at once"
+    if plan.startswith("stacked:"):
+        return f"{plan.removeprefix('stacked:')} at once"
+    return "one after another" + (" channels last" if plan.endswith(CHANNELS_LAST) else "")

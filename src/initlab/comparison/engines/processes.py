@@ -21,7 +21,7 @@ from initlab.comparison.engines.base import Score, Session
 from initlab.comparison.engines.batches import order_seed, with_sources
 from initlab.comparison.engines.machine import can_fork, cores
 from initlab.comparison.engines.runs import make_models, unique_keys
-from initlab.comparison.engines.sequential import SequentialEngine
+from initlab.comparison.engines.sequential import CHANNELS_LAST, SequentialEngine
 from initlab.comparison.engines.stacked import StackedEngine
 from initlab.comparison.task import Progress, RunSpec, Task
 from initlab.errors import InitlabError, InputError, unknown
@@ -81,7 +81,7 @@ class ProcessEngine:
         return session
 
 
-def inner_engine(plan: str) -> Starter:
+def inner_engine(plan: str) -> SequentialEngine | StackedEngine:
     """What a worker does with its runs: "sequential", "stacked", or "stacked:N" for N runs at once.
 
     >>> inner_engine("stacked:4").split
@@ -90,9 +90,9 @@ def inner_engine(plan: str) -> Starter:
     kind, _, split = plan.partition(":")
     if kind == "stacked" and (not split or (split.isdecimal() and int(split) > 0)):
         return StackedEngine(int(split) if split else None)
-    if plan != "sequential":
-        raise unknown("engine of a worker", plan, ("sequential", "stacked", "stacked:4"))
-    return SequentialEngine()
+    if plan not in ("sequential", f"sequential:{CHANNELS_LAST}"):
+        raise unknown("engine of a worker", plan, ("sequential", f"sequential:{CHANNELS_LAST}", "stacked", "stacked:4"))
+    return SequentialEngine(channels_last=plan.endswith(CHANNELS_LAST))
 
 
 class _Worker:

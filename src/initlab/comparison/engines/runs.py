@@ -96,6 +96,14 @@ def make_models(task: Task, specs: Sequence[RunSpec]) -> list[nn.Module]:
     return [make_model(task, spec) for spec in specs]
 
 
+def hold_channels_last(model: nn.Module) -> nn.Module:
+    """The model, with the weights of 2-d convolutions held channels last."""
+    for parameter in model.parameters():
+        if parameter.ndim == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    return model
+
+
 def loss_of(task: Task, targets: torch.Tensor) -> Loss:
     """The loss that `task.loss` means for these targets."""
     if callable(task.loss):

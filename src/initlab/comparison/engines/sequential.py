@@ -19,6 +19,7 @@ from initlab.comparison.engines.runs import (
     first_rng_state,
     forked_rng,
     forward_seed,
+    hold_channels_last,
     loss_of,
     lost_score,
     make_models,
@@ -45,17 +46,29 @@ class _Run:
     losses: list[float] = field(default_factory=list)
 
 
+# What follows "sequential:" in a plan, for weights of images held channels last.
+CHANNELS_LAST = "channels_last"
+
+
 class SequentialEngine:
-    """Trains runs one after another on all cores."""
+    """Trains runs one after another on all cores.
+
+    Args:
+        channels_last: hold images and their weights channels last, which convolutions on CPU compute faster. Results
+            change by rounding, but for a model that draws random numbers, which fall in the order of memory.
+    """
 
     name = "sequential"
+
+    def __init__(self, channels_last: bool = False) -> None:
+        self.channels_last = channels_last
 
     def open(self, task: Task, specs: Sequence[RunSpec]) -> SequentialSession:
         return self.begin(task, specs, make_models(task, specs))
 
     def begin(self, task: Task, specs: Sequence[RunSpec], models: Sequence[nn.Module]) -> SequentialSession:
         """`open`, with the models already made."""
-        session = SequentialSession(task)
+        session = SequentialSession(task, self.channels_last)
         session.take(specs, models)
         return session
 
@@ -63,8 +76,9 @@ class SequentialEngine:
 class SequentialSession:
     """Runs that are trained one after another."""
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: Task, channels_last: bool = False) -> None:
         self.task = task
+        self.channels_last = channels_last
         self.train = source_of(task.train, task)
         self.why = ""
         self._sources: dict[str, Source] = {}
@@ -76,11 +90,12 @@ class SequentialSession:
 
     @property
     def choice(self) -> str:
-        return f"sequential: one run after another{self.why}"
+        layout = ", channels last" if self.channels_last else ""
+        return f"sequential: one run after another{layout}{self.why}"
 
     @property
     def plan(self) -> str:
-        return "sequential"
+        return f"sequential:{CHANNELS_LAST}" if self.channels_last else "sequential"
 
     def add(self, specs: Sequence[RunSpec]) -> None:
         self.take(specs, make_models(self.task, specs))
@@ -89,6 +104,8 @@ class SequentialSession:
         """`add`, with the models already made."""
         unique_keys(specs, tuple(self._runs))
         for spec, model in zip(specs, models, strict=True):
+            if self.channels_last:
+                hold_channels_last(model)
             trained = [p for p in model.parameters() if p.requires_grad]
             seed = order_seed(self.task, spec)
             self._runs[spec.key] = _Run(
