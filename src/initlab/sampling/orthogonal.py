@@ -17,6 +17,8 @@ from initlab.sampling.patterns import centre_of
 from initlab.sampling.request import Array, Region, Stream, Target
 from initlab.sampling.streams import Key
 
+# Rows whose squares are summed at a time, in double precision.
+_ROWS = 256
 _STANDARD = reference.Transform(reference.NORMAL, 0.0, 1.0)
 
 
@@ -57,9 +59,9 @@ def reflections(vectors: Array) -> tuple[Array, Array]:
     """
     short, tall = vectors.shape
     square = np.empty(short)
-    for k in range(short):
-        row = vectors[k, k:].astype(np.float64)
-        square[k] = row @ row
+    for k in range(0, short, _ROWS):
+        some = np.triu(vectors[k : k + _ROWS, k:]).astype(np.float64)
+        square[k : k + _ROWS] = np.square(some, out=some).sum(axis=1)
     first = np.diagonal(vectors).astype(np.float64)
     beta = -np.copysign(np.sqrt(square), first)
     if short == tall:
