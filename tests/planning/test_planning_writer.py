@@ -290,3 +290,22 @@ def test_row_blocks_cover_each_element_once(shape: tuple[int, ...], limit: int) 
         seen[block] += 1
         assert seen[block].size * 4 <= max(limit, 4)
     assert (seen == 1).all()
+
+
+@pytest.mark.parametrize(
+    "context",
+    [torch.no_grad, torch.inference_mode, torch.enable_grad, lambda: torch.device("meta")],
+    ids=["no_grad", "inference_mode", "enable_grad", "device meta"],
+)
+@pytest.mark.parametrize("policy", ["auto", "orthogonal"])
+def test_what_torch_is_set_to_does_not_change_values(context: object, policy: str) -> None:
+    plain, inside = net(), net()
+    initlab.init_(plain, policy, seed=6)
+    default = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        with context():  # type: ignore[operator]
+            initlab.init_(inside, policy, seed=6)
+    finally:
+        torch.set_default_dtype(default)
+    assert snapshot(plain) == snapshot(inside)

@@ -54,7 +54,7 @@ def _draw(out: np.ndarray[Any, Any], job: Job, seed: int) -> None:
 
 def _whole(job: Job, seed: int) -> np.ndarray[Any, Any]:
     """A tensor whose law cannot be drawn block by block, made whole; it lives only while this one is written."""
-    whole = host_array(torch.empty(job.part.shape, dtype=job.part.tensor.dtype))
+    whole = host_array(torch.empty(job.part.shape, dtype=job.part.tensor.dtype, device="cpu"))
     fill(whole, job.law, seed=seed, name=job.name, dtype=DTYPES[job.part.tensor.dtype])
     return whole
 
@@ -64,7 +64,9 @@ def stage(target: torch.Tensor, job: Job, seed: int, *, pin: bool, limit: int = 
     whole = _whole(job, seed) if job.law.needs_whole else None
     item, _kind = target.element_size(), DTYPES[target.dtype]
     room = max(1, limit // 2 // item)
-    buffers = [torch.empty(min(room, target.numel()), dtype=target.dtype, pin_memory=pin) for _ in range(2)]
+    buffers = [
+        torch.empty(min(room, target.numel()), dtype=target.dtype, device="cpu", pin_memory=pin) for _ in range(2)
+    ]
     events: list[Any] = [None, None]
     turn = 0
     for local, block in job.part.blocks:

@@ -123,7 +123,8 @@ def _moment(feed: Feed) -> float | None:
 
 def _function_moment(function: Callable[..., Any]) -> float | None:
     try:
-        gain = gain_of(function)
+        with torch.device("cpu"):
+            gain = gain_of(function)
     except (ValueError, TypeError, RuntimeError):
         return None
     return 1 / gain**2 if gain > 0 and math.isfinite(gain) else None
@@ -193,7 +194,7 @@ def _fed_in_chain(layer: nn.Module, scene: Scene) -> Fed:
 
 def _scalar_moment(module: nn.Module) -> float | None:
     """E[φ(z)²] if the module acts on each number on its own, as its behaviour on a few numbers shows; else None."""
-    probe = torch.tensor([[-2.0, -0.7, 0.0], [0.4, 1.1, 2.5]])
+    probe = torch.tensor([[-2.0, -0.7, 0.0], [0.4, 1.1, 2.5]], dtype=torch.float32, device="cpu")
     try:
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
             whole, turned, part = module(probe.clone()), module(probe.flip(0, 1)), module(probe[:, 1:2].clone())

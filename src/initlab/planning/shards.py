@@ -101,11 +101,11 @@ def _axis_runs(name: str, tensor: Any) -> list[list[Run]]:
         if axis is None:
             continue
         if coordinate is None:
-            indices[axis] = torch.empty(0, dtype=torch.int64)
+            indices[axis] = torch.empty(0, dtype=torch.int64, device="cpu")
             continue
         index = indices.get(axis)
         if index is None:
-            index = torch.arange(tensor.shape[axis])
+            index = torch.arange(tensor.shape[axis], device="cpu")
         index = index.view((1,) * axis + (-1,))
         pieces, _ = placement._split_tensor(index, mesh.size(mesh_axis), with_padding=False, contiguous=False)
         indices[axis] = pieces[coordinate[mesh_axis]].reshape(-1)
