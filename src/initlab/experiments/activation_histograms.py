@@ -11,7 +11,7 @@ import numpy as np
 from initlab.experiments.claims import Claim, every, mean_above, mean_below, within
 from initlab.experiments.lab import Lab
 from initlab.experiments.registry import Experiment
-from initlab.experiments.signals import ACTIVATIONS, BINS, at_last, last_over_first, over_seeds, propagate
+from initlab.experiments.signals import ACTIVATIONS, BINS, at_last, last_over_first, over_seeds
 from initlab.reporting import HistogramGrid, LineFigure, Panel, Series
 from initlab.sampling import derive_seed
 from initlab.schemes import Scheme, get_scheme
@@ -39,12 +39,10 @@ def _measure(lab: Lab) -> dict[str, Any]:
     results: dict[str, Any] = {}
     for activation in ("sigmoid", "tanh", "relu"):
         for label, scheme in _schemes().items():
-            for depth in (5, 50):
-
-                def run(seed: int, a: str = activation, s: str | Scheme = scheme, d: int = depth) -> dict[str, Any]:
-                    return propagate(s, a, seed=seed, width=WIDTH, depth=d, samples=1000 if d == 5 else 200)
-
-                results[f"{activation}, {label}, {depth}"] = over_seeds(seeds, run)
+            for depth, samples in ((5, 1000), (50, 200)):
+                results[f"{activation}, {label}, {depth}"] = over_seeds(
+                    seeds, scheme, activation, width=WIDTH, depth=depth, samples=samples
+                )
     return results
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from torch import nn
+
 from initlab.experiments.claims import Claim, every, greater, mean_above, within
 from initlab.experiments.grid import Setting, accuracy, grid, spread
 from initlab.experiments.networks import mlp
@@ -14,12 +18,16 @@ def _name(depth: int) -> str:
     return f"{depth} layers"
 
 
+def _stack(depth: int) -> Callable[[int], nn.Module]:
+    return lambda inputs: mlp((inputs, *(100,) * (depth - 1), 10))
+
+
 EXPERIMENT = grid(
     name="initialization-and-depth",
     title="The start and depth",
     source=SOURCE,
     asks="From which depth on does the start decide?",
-    settings=tuple(Setting(_name(d), lambda n, d=d: mlp((n, *(100,) * (d - 1), 10))) for d in DEPTHS),
+    settings=tuple(Setting(_name(d), _stack(d)) for d in DEPTHS),
     claims=(
         Claim(
             "The start matters more with depth: the range of accuracy is larger at 20 layers than at 2.",

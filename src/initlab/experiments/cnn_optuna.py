@@ -221,7 +221,8 @@ def _logits_better(results: Mapping[str, Any]) -> Judgement:
 
 def _large_std(results: Mapping[str, Any]) -> Judgement:
     """Trials with a normal law of std over 1 on the convolutions, against all others that were trained."""
-    large, small = [], []
+    large: list[float] = []
+    small: list[float] = []
     for head in HEADS:
         for t in _scored(results[head]["trials"]):
             stds = [v for k, v in t["params"].items() if k.startswith(CONV) and "std" in k]

@@ -26,12 +26,7 @@ def _measure(lab: Lab) -> dict[str, Any]:
     runs = 5 if lab.small else 10
     seeds = [derive_seed(lab.seed, "gaussian-depth", run) for run in range(runs)]
     profiles = {
-        f"{activation}, {std:g}": over_seeds(
-            seeds,
-            lambda seed, a=activation, s=std: propagate(
-                get_scheme("normal", std=s), a, seed=seed, depth=DEPTH, samples=200
-            ),
-        )
+        f"{activation}, {std:g}": over_seeds(seeds, get_scheme("normal", std=std), activation, depth=DEPTH, samples=200)
         for activation in ("linear", "relu", "tanh", "sigmoid")
         for std in STDS
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -60,7 +61,7 @@ def grid(
             trained = train(
                 lab,
                 f"{name} {setting.label}",
-                build=lambda s=setting: s.build(inputs),
+                build=partial(setting.build, inputs),
                 data=split,
                 starts={f"{setting.label} | {start}": scheme for start, scheme in STARTS.items()},
                 seeds=4 if lab.small else 8,

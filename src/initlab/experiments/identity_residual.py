@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -84,7 +85,7 @@ def _measure(lab: Lab) -> dict[str, Any]:
             trained = train(
                 lab,
                 f"identity residual {build.__name__} {rate}",
-                build=lambda b=build: b(inputs),  # type: ignore[misc]  # mypy cannot infer a lambda with defaults
+                build=partial(build, inputs),
                 data=split,
                 starts={f"{label} | {rate:g}": policy for label, policy in starts.items()},
                 seeds=4 if lab.small else 8,

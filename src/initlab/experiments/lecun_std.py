@@ -11,7 +11,7 @@ import numpy as np
 from initlab.experiments.claims import Claim, every, mean_above, mean_below, within
 from initlab.experiments.lab import Lab
 from initlab.experiments.registry import Experiment
-from initlab.experiments.signals import at_last, last_over_first, over_seeds, propagate
+from initlab.experiments.signals import at_last, last_over_first, over_seeds
 from initlab.reporting import Column, LineFigure, Series, Table
 from initlab.sampling import derive_seed
 from initlab.schemes import get_scheme
@@ -35,10 +35,7 @@ def _measure(lab: Lab) -> dict[str, Any]:
     seeds = [derive_seed(lab.seed, "lecun-std", run) for run in range(runs)]
     return {
         f"{activation}, {label}": over_seeds(
-            seeds,
-            lambda seed, a=activation, s=std: propagate(
-                get_scheme("normal", std=s), a, seed=seed, width=WIDTH, depth=DEPTH, samples=500
-            ),
+            seeds, get_scheme("normal", std=std), activation, width=WIDTH, depth=DEPTH, samples=500
         )
         for activation in ("linear", "tanh", "sigmoid")
         for label, std in STDS.items()

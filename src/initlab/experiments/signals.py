@@ -84,9 +84,9 @@ def _layer(a: Tensor, gradient: Tensor, activation: str) -> dict[str, Any]:
     }
 
 
-def over_seeds(seeds: Sequence[int], run: Callable[[int], dict[str, Any]]) -> dict[str, Any]:
-    """`run` for every seed, gathered as key -> one list per seed."""
-    rows = [run(seed) for seed in seeds]
+def over_seeds(seeds: Sequence[int], scheme: str | Scheme, activation: str, **settings: int) -> dict[str, Any]:
+    """`propagate` for every seed, gathered as key -> one list per seed."""
+    rows = [propagate(scheme, activation, seed=seed, **settings) for seed in seeds]
     return {key: [row[key] for row in rows] for key in rows[0]}
 
 

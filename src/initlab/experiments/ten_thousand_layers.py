@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ def _measure(lab: Lab) -> dict[str, Any]:
         results[label] = [
             lab.part(
                 f"{depth} layers {label} {seed} {steps}",
-                lambda s=scheme, k=seed: _train(lab, f"{depth} {s} {k}", split, s, depth, steps, k),
+                partial(_train, lab, f"{depth} {scheme} {seed}", split, scheme, depth, steps, seed),
             )
             for seed in range(seeds)
         ]
@@ -80,7 +81,7 @@ def _train(lab: Lab, name: str, split: Split, scheme: str, depth: int, steps: in
         batch = torch.randint(0, len(x), (BATCH,), generator=order)
         optimizer.zero_grad()
         loss = nn.functional.cross_entropy(model(x[batch]), y[batch])
-        loss.backward()
+        torch.autograd.backward(loss)
         optimizer.step()
         losses.append(float(loss.detach()))
         if (step + 1) % points == 0 or step + 1 == steps:
@@ -102,7 +103,7 @@ def _gradient_profile(model: Deep, x: Tensor, y: Tensor) -> list[float]:
     """rms of the weights' gradients at step 0 at eleven depths."""
     loss = nn.functional.cross_entropy(model(x), y)
     indices = np.linspace(0, len(model.layers) - 1, 11).astype(int)
-    weights = [model.layers[int(i)].weight for i in indices]
+    weights = [next(iter(model.layers[int(i)].parameters())) for i in indices]
     return [float(g.square().mean().sqrt()) for g in torch.autograd.grad(loss, weights)]
 
 
@@ -170,8 +171,8 @@ def _show(results: Mapping[str, Any]) -> list[Any]:
     shown = {label: results[label] for label in STARTS}
     series = []
     for label, runs in shown.items():
-        rows = np.asarray([run["gradients"] for run in runs])
-        series.append(Series(label, np.linspace(0, 1, rows.shape[1]), np.exp(np.log(np.maximum(rows, 1e-45)).mean(0))))
+        profile = np.log(np.maximum([run["gradients"] for run in runs], 1e-45)).mean(0)
+        series.append(Series(label, np.linspace(0, 1, len(profile)).tolist(), np.exp(profile).tolist()))
     gradients = LineFigure(
         f"Gradient of the weights at step 0, {results['depth']:,} layers",
         "depth (0 = first layer, 1 = last)",

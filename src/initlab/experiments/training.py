@@ -68,7 +68,8 @@ def train(
     key = f"{part} {sorted(starts)} {seeds} {optimizer} {lr} {batch_size} {steps} {weight_decay} {dict(options or {})}"
     settings = {"small": lab.small, "steps": steps, "lr": lr, "optimizer": optimizer, "batch_size": batch_size}
     points = every or max(1, steps // 25)
-    return lab.part(key, lambda: _run(task, specs, points, extra)) | {"settings": settings}
+    runs: dict[str, Any] = lab.part(key, lambda: _run(task, specs, points, extra))
+    return runs | {"settings": settings}
 
 
 def _run(task: Task, specs: Mapping[str, Sequence[RunSpec]], points: int, extra: Mapping[str, Any]) -> dict[str, Any]:

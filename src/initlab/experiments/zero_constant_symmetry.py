@@ -43,13 +43,14 @@ def _net(inputs: int, classes: int) -> nn.Sequential:
 def _measure(lab: Lab) -> dict[str, Any]:
     split = lab.data()
     seeds, steps = (3, 150) if lab.small else (10, 1000)
-    return {
-        label: lab.part(
-            f"symmetry {label} {seeds} {steps}",
-            lambda s=scheme: [_run(s, split, derive_seed(lab.seed, "symmetry", k), steps) for k in range(seeds)],
-        )
-        for label, scheme in _starts().items()
-    }
+    results = {}
+    for label, scheme in _starts().items():
+
+        def compute(scheme: str | Scheme = scheme) -> list[dict[str, Any]]:
+            return [_run(scheme, split, derive_seed(lab.seed, "symmetry", k), steps) for k in range(seeds)]
+
+        results[label] = lab.part(f"symmetry {label} {seeds} {steps}", compute)
+    return results
 
 
 def _run(scheme: str | Scheme, split: Any, seed: int, steps: int) -> dict[str, Any]:
@@ -64,7 +65,7 @@ def _run(scheme: str | Scheme, split: Any, seed: int, steps: int) -> dict[str, A
     for step in range(steps):
         batch = torch.randint(0, len(x), (64,), generator=order)
         optimizer.zero_grad()
-        nn.functional.cross_entropy(model(x[batch]), y[batch]).backward()
+        torch.autograd.backward(nn.functional.cross_entropy(model(x[batch]), y[batch]))
         if step == 0:
             first_gradients = [float(m.weight.grad.abs().max()) for m in linears if m.weight.grad is not None]
         optimizer.step()
@@ -177,8 +178,8 @@ CLAIMS = (
 def _show(results: Mapping[str, Any]) -> list[Any]:
     series = []
     for label, runs in results.items():
-        rows = np.asarray([[max(spread) for spread in run["spreads"]] for run in runs])
-        series.append(Series(name=label, x=tuple(runs[0]["steps"]), y=tuple(rows.mean(0) + 1e-9)))
+        spreads = np.asarray([[max(spread) for spread in run["spreads"]] for run in runs])
+        series.append(Series(name=label, x=tuple(runs[0]["steps"]), y=tuple(spreads.mean(0) + 1e-9)))
     figure = LineFigure(
         title="How far the units of a layer have parted",
         x_label="step",
