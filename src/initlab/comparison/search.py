@@ -339,7 +339,7 @@ class Hunt:
             weight_decay=self.weight_decay if decay is None else decay,
             test_loss=math.nan if test is None else test[0],
             test_accuracy=math.nan if test is None or test[1] is None else test[1],
-            importances=_importances(self.study),
+            importances={} if interrupted else _importances(self.study),
             space=self.space.describe(),
             settings={"trials": self.trials, "steps": self.task.steps, "optimizer": self.task.optimizer,
                       "batch size": self.task.batch_size, "pruning": self.pruning, "root seed": self.task.root_seed},

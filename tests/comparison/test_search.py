@@ -1,0 +1,257 @@
+"""`search`: the space, what is proposed, pruned, refused, resumed and reported."""
+
+from __future__ import annotations
+
+import json
+import math
+import multiprocessing
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+import torch
+from conftest_comparison import tiny_build, tiny_data
+
+import initlab
+from initlab.comparison import StudyInterrupted
+from initlab.comparison.space import space_of
+from initlab.errors import InputError
+
+SPACE = {"@Linear": ["he_normal", "zeros", ("normal", {"std": (1e-3, 3.0)})], "lr": (1e-4, 1e-1)}
+
+
+def searched(**changes: Any) -> initlab.Search:
+    settings: dict[str, Any] = {
+        "space": SPACE, "trials": 14, "steps": 54, "batch_size": 16, "engine": "sequential", "at_once": 4,
+    }  # fmt: skip
+    data = changes.pop("data", (tiny_data(), tiny_data(64, 1), tiny_data(64, 2)))
+    return initlab.search(changes.pop("build", tiny_build), *data, **{**settings, **changes})
+
+
+@pytest.fixture(scope="module")
+def result() -> initlab.Search:
+    torch.set_num_threads(1)
+    return searched()
+
+
+def test_every_trial_is_accounted_for(result: initlab.Search) -> None:
+    assert [trial.number for trial in result.trials] == list(range(14))
+    assert {trial.state for trial in result.trials} == {"COMPLETE", "PRUNED"}
+    assert sum(trial.steps for trial in result.trials) == result.run_steps
+    for trial in result.trials:
+        assert trial.params["@Linear"] in ("he_normal", "zeros", "normal")
+        assert 1e-4 <= trial.params["lr"] <= 1e-1
+        assert ("@Linear normal std" in trial.params) == (trial.params["@Linear"] == "normal")
+
+
+def test_the_best_is_the_best_on_validation_and_measured_on_test(result: initlab.Search) -> None:
+    assert result.best is not None
+    assert result.best_value == max(t.value for t in result.trials if t.state == "COMPLETE")
+    assert result.best_value == max(result.best.curve.values())
+    assert 0 < result.test_accuracy <= 1
+    model = tiny_build()
+    initlab.init_(model, result.policy)
+    assert result.lr == result.best_params["lr"]
+
+
+def test_the_test_score_is_that_of_the_best_step(result: initlab.Search) -> None:
+    # Trained again and measured on the validation data instead, it gives the very score that chose it.
+    valid = tiny_data(64, 1)
+    again = searched(data=(tiny_data(), valid, valid))
+    assert again.best_params == result.best_params
+    assert again.test_accuracy == pytest.approx(again.best_value, abs=1e-6)
+
+
+def test_screening_is_said_and_recorded(result: initlab.Search) -> None:
+    refused = [trial for trial in result.trials if trial.reason.startswith("certain not to train")]
+    assert refused
+    for trial in refused:
+        assert (trial.state, trial.steps) == ("PRUNED", 0)
+        assert trial.params["@Linear"] == "zeros"
+    assert f"inspect refused {len(refused)} of 14" in result.notes[0]
+    assert "screen=True" in repr(result)
+
+
+def test_without_screening_everything_is_trained() -> None:
+    result = searched(screen=False)
+    assert all(trial.steps > 0 for trial in result.trials)
+    assert "screen=False: every start was trained" in repr(result)
+
+
+@pytest.mark.parametrize("pruning", ["halving", "hyperband", "median", "none"])
+def test_pruners(pruning: str) -> None:
+    result = searched(pruning=pruning, screen=False)
+    pruned = [trial for trial in result.trials if trial.state == "PRUNED"]
+    assert bool(pruned) == (pruning != "none")
+    assert all("pruned at step" in trial.reason for trial in pruned)
+
+
+def test_a_run_that_stops_improving_ends() -> None:
+    result = searched(space={"scheme": ["zeros"], "lr": 1e-9}, trials=2, screen=False, pruning="none")
+    assert [trial.reason for trial in result.trials] == ["stopped improving at step 6"] * 2
+    assert all(trial.steps < 54 for trial in result.trials)
+
+
+def test_divergence_is_an_outcome() -> None:
+    result = searched(space={"scheme": [initlab.get_scheme("normal", std=1e30)]}, trials=3, screen=False)
+    assert [trial.reason for trial in result.trials] == ["diverged"] * 3
+    assert result.best is None
+    assert "No trial was run out" in repr(result)
+
+
+def test_what_mattered(result: initlab.Search) -> None:
+    whole = searched(pruning="none", screen=False, trials=20)
+    assert set(whole.importances) == {"@Linear", "lr"}
+    assert sum(whole.importances.values()) == pytest.approx(1.0)
+
+
+def test_a_search_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "search.db"
+    first = searched(storage=path, trials=6)
+    more = searched(storage=path)
+    assert [t.number for t in more.trials] == list(range(14))
+    assert [t.params for t in more.trials[:6]] == [t.params for t in first.trials]
+    assert searched(storage=path).run_steps == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"space": {**SPACE, "lr": (1e-4, 1.0)}}, "space lr"),
+        ({"space": {"@Linear": ["he_normal"]}}, "space @Linear"),
+        ({"steps": 55}, "steps: 54 → 55"),
+        ({"data": (tiny_data(seed=9), tiny_data(64, 1), tiny_data(64, 2))}, "data train"),
+    ],
+)
+def test_a_changed_search_is_refused(tmp_path: Path, change: dict[str, Any], named: str) -> None:
+    searched(storage=tmp_path / "search.db", trials=1)
+    with pytest.raises(InputError, match="was begun differently") as refused:
+        searched(storage=tmp_path / "search.db", **change)
+    assert named in str(refused.value)
+
+
+def test_killed_and_resumed(tmp_path: Path) -> None:
+    path = tmp_path / "search.db"
+    fork = multiprocessing.get_context("fork")
+    child = fork.Process(target=lambda: searched(storage=path, steps=3000))
+    child.start()
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not _states(path):
+        time.sleep(0.1)
+    time.sleep(0.5)
+    child.kill()
+    child.join()
+    lost = _states(path).count("RUNNING")
+    result = searched(storage=path, steps=3000)
+    assert len(result.trials) == 14
+    assert _states(path).count("FAIL") == lost
+    assert "RUNNING" not in _states(path)
+
+
+def _states(path: Path) -> list[str]:
+    try:
+        return [t.state.name for t in optuna.load_study(study_name="search", storage=f"sqlite:///{path}").trials]
+    except (KeyError, optuna.exceptions.StorageInternalError, Exception):
+        return []
+
+
+def test_two_workers_share_a_search(tmp_path: Path) -> None:
+    path = tmp_path / "search.db"
+    fork = multiprocessing.get_context("fork")
+    workers = [fork.Process(target=lambda: searched(storage=path, at_once=2)) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(120)
+    assert [worker.exitcode for worker in workers] == [0, 0]
+    # Two that ask at the same moment may each begin the last one.
+    assert 14 <= len(_states(path)) <= 15
+    assert set(_states(path)) == {"COMPLETE", "PRUNED"}
+
+
+def _interrupted(ready: Any, answer: Any) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    built = []
+
+    def build() -> torch.nn.Module:
+        built.append(1)
+        if len(built) > 6:
+            ready.set()
+        return tiny_build()
+
+    try:
+        searched(build=build, steps=100_000, screen=False)
+    except StudyInterrupted as stop:
+        answer.send((str(stop), len(stop.result.trials)))
+
+
+def test_ctrl_c() -> None:
+    fork = multiprocessing.get_context("fork")
+    ready, (here, there) = fork.Event(), fork.Pipe()
+    child = fork.Process(target=_interrupted, args=(ready, there))
+    child.start()
+    assert ready.wait(60)
+    time.sleep(0.5)
+    assert child.pid is not None
+    os.kill(child.pid, signal.SIGINT)
+    assert here.poll(30), "it did not stop"
+    message, done = here.recv()
+    child.join(10)
+    assert message.startswith(f"{done} of 14 trials are done")
+    assert "storage=" in message
+
+
+def test_reports(result: initlab.Search, tmp_path: Path) -> None:
+    assert max(map(len, repr(result).splitlines())) <= 80
+    page = result.save(tmp_path / "search.html").read_text(encoding="utf-8")
+    for word in ("Search history", "Validation curves", "What was searched", "Trials that ended early"):
+        assert word in page
+    stored = json.loads(result.save(tmp_path / "search.json").read_text())
+    assert stored["best"]["number"] == result.best.number  # type: ignore[union-attr]  # there is one
+    assert len(result.to_frame()) == len(stored["trials"]) == 14
+    assert len(result.figure().data) == 2
+    assert "<table" in result._repr_html_()
+    assert optuna.visualization.plot_optimization_history(result.study).data
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"trials": 0}, "trials must be a whole number"),
+        ({"at_once": 0}, "at_once must be"),
+        ({"pruning": "medium"}, "did you mean 'median'"),
+        ({"space": []}, "space must be a mapping"),
+        ({"space": {"scheme": []}}, "at least one scheme"),
+        ({"space": {"scheme": ["he_norml"]}}, "did you mean 'he_normal'"),
+        ({"space": {"scheme": ["zeros", "zeros"]}}, "'zeros' twice"),
+        ({"space": {"scheme": [("normal", {"sdt": (0.1, 1)})]}}, "no argument 'sdt'"),
+        ({"space": {"scheme": [("normal", {"std": (1, 0.1)})]}}, "low <= high"),
+        ({"space": {"scheme": [("normal", 3)]}}, "scheme with ranges"),
+        ({"space": {"lr": (0, 1)}}, "0 < low"),
+        ({"space": {"lr": math.nan}}, "lr must be a finite number"),
+        ({"data": (tiny_data(), None, tiny_data())}, "valid must be"),
+        ({"steps": 0}, "steps must be"),
+        ({"seed": "7"}, "seed must be"),
+    ],
+)
+def test_bad_arguments(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message) as refused:
+        searched(**change)
+    assert "\n" not in str(refused.value)
+
+
+def test_the_space() -> None:
+    space = space_of({"@Conv2d": ["he_normal", "orthogonal"], "@Linear": "xavier_normal", "lr": 0.1}, "sgd")
+    policy, lr, decay = space.suggest(optuna.trial.FixedTrial({"@Conv2d": "orthogonal"}))
+    assert policy == {"@Conv2d": "orthogonal", "@Linear": "xavier_normal"}
+    assert (lr, decay) == (0.1, None)
+    whole = space_of({"scheme": [("normal", {"std": (0.01, 1)})], "weight_decay": (1e-5, 1e-2)}, "adamw")
+    policy, lr, decay = whole.suggest(
+        optuna.trial.FixedTrial({"scheme normal std": 0.5, "lr": 0.01, "weight_decay": 1e-3})
+    )
+    assert policy.label == "normal(std=0.5)"
+    assert (lr, decay) == (0.01, 1e-3)
