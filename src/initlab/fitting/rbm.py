@@ -244,11 +244,11 @@ class RBM:
 
     def free_energy(self, visible: Any) -> Tensor:
         """F(v) with P(v) ∝ exp(−F(v)), of shape (n,): −bᵀv − Σ softplus(vW + c), or ½‖v − b‖² − Σ softplus(vW + c)."""
-        visible = self._rows(visible, "visible", 0)
-        hidden = torch.nn.functional.softplus(torch.addmm(self.hidden_bias, visible, self.weight)).sum(1)
+        rows = self._rows(visible, "visible", 0)
+        hidden = torch.nn.functional.softplus(torch.addmm(self.hidden_bias, rows, self.weight)).sum(1)
         if self.visible == "gaussian":
-            return 0.5 * (visible - self.visible_bias).square().sum(1) - hidden
-        return -visible @ self.visible_bias - hidden
+            return 0.5 * (rows - self.visible_bias).square().sum(1) - hidden
+        return -rows @ self.visible_bias - hidden
 
     def sample(self, count: int, *, steps: int = 1000, start: Tensor | None = None, seed: int = 0) -> Tensor:
         """Means of the visible units after `steps` Gibbs steps, of shape (count, visible).
@@ -318,13 +318,13 @@ class RBM:
     def _rows(self, values: Any, argument: str, axis: int) -> Tensor:
         """`values` as rows of as many floats as the weight has along `axis`."""
         self._check_trained()
-        rows = values if isinstance(values, Tensor) else _as_tensor(values, argument)
+        rows: Tensor = values if isinstance(values, Tensor) else _as_tensor(values, argument)
         width = self.weight.shape[axis]
         if rows.ndim != 2:
-            rows = rows.reshape(len(rows), -1) if rows.ndim else rows.reshape(1, 1)
+            rows = torch.reshape(rows, (len(rows) if rows.ndim else 1, -1))
         if rows.shape[1] != width:
             raise InputError(f"{argument} must be rows of {width} units; got shape {tuple(rows.shape)}")
-        return rows if rows.dtype == torch.float32 else rows.float()
+        return rows.to(torch.float32)
 
     def _check_trained(self) -> None:
         if self.weight.numel() == 0:
