@@ -148,10 +148,11 @@ def pretrain_dbn_(
         **options, "batch_size": batch_size, "visible": visible, "seed": seed, "data": fingerprint(rows),
         "layers": [(name, layer.in_features, layer.out_features) for name, layer in chosen],
     }  # fmt: skip
+    remarks = _remarks(module, sample, chosen)
     _train(rbms, rows, held_out, counts, checkpoint, settings, progress)
     _write(module, [layer for _, layer in chosen], rbms)
     untouched = tuple(name for name, _ in chain[len(chosen) :])
-    return DbnResult(tuple(name for name, _ in chosen), tuple(rbms), untouched, _remarks(module, sample, chosen))
+    return DbnResult(tuple(name for name, _ in chosen), tuple(rbms), untouched, remarks)
 
 
 def linear_chain(model: nn.Module, sample: Tensor) -> list[tuple[str, nn.Linear]]:
