@@ -106,6 +106,9 @@ def _refused(error: InitlabError, debug: bool) -> int:
 def _interrupted(message: str) -> int:
     """One line: what is kept, and how to go on. The arguments are not repeated: a storage URL may hold a password."""
     _say(f"initlab: interrupted: {message or 'nothing was begun; the same command starts anew'}")
+    # CPython remembers an interrupt that fell into text being exec'd (a dataclass on import) as unhandled, also when it
+    # was caught, and then ends by SIGINT in place of the exit code. Running any text makes it forget.
+    exec("pass")
     return INTERRUPTED
 
 
