@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from initlab.errors import InputError, seed_number
 from initlab.fitting.checkpoint import fingerprint, load_checkpoint, save_checkpoint
-from initlab.fitting.rbm import RBM, check_rows, whole
+from initlab.fitting.rbm import RBM
+from initlab.fitting.rows import check_rows, whole
 from initlab.fitting.running import as_it_was, check_model, parameters_kept_on_failure, run_model
 from initlab.graph import record
 from initlab.reporting import Column, Table, table_html, table_text

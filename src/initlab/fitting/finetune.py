@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from initlab.data import as_tensors
 from initlab.errors import InputError, finite_number, seed_number, unknown
 from initlab.fitting.progress import progress_bar
-from initlab.fitting.rbm import whole
+from initlab.fitting.rows import whole
 from initlab.fitting.running import check_model, generator, parameters_kept_on_failure, random_states_kept, run_model
 from initlab.sampling import derive_seed
 

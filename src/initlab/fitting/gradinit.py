@@ -12,7 +12,7 @@ from torch.func import functional_call
 from initlab.errors import InputError, finite_number, seed_number, unknown
 from initlab.fitting.learned import Batches, LearnedScales, Loss, loss_for, scalar_loss, twice_differentiable
 from initlab.fitting.progress import progress_bar
-from initlab.fitting.rbm import whole
+from initlab.fitting.rows import whole
 from initlab.fitting.running import as_it_was, check_model, parameters_kept_on_failure
 from initlab.sampling import derive_seed
 

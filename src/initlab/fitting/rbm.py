@@ -12,6 +12,7 @@ from torch import Tensor
 
 from initlab.errors import InputError, finite_number, seed_number, unknown
 from initlab.fitting.progress import progress_bar
+from initlab.fitting.rows import as_tensor, check_rows, whole
 from initlab.fitting.running import generator
 from initlab.schemes import get_scheme
 
@@ -318,7 +319,7 @@ class RBM:
     def _rows(self, values: Any, argument: str, axis: int) -> Tensor:
         """`values` as rows of as many floats as the weight has along `axis`."""
         self._check_trained()
-        rows: Tensor = values if isinstance(values, Tensor) else _as_tensor(values, argument)
+        rows: Tensor = values if isinstance(values, Tensor) else as_tensor(values, argument)
         width = self.weight.shape[axis]
         if rows.ndim != 2:
             rows = torch.reshape(rows, (len(rows) if rows.ndim else 1, -1))
@@ -329,45 +330,3 @@ class RBM:
     def _check_trained(self) -> None:
         if self.weight.numel() == 0:
             raise InputError("this RBM has no weights yet: call fit(data) first")
-
-
-def check_rows(data: Any, visible: str = "bernoulli", argument: str = "data") -> Tensor:
-    """Rows of floats of shape (n, features), fit for these visible units.
-
-    Raises:
-        InputError: no numbers, no rows, NaN or infinite values, rows that are all equal, or values outside [0, 1] for
-            bernoulli units.
-    """
-    rows = data if isinstance(data, Tensor) else _as_tensor(data, argument)
-    if rows.ndim < 2 or rows.shape[0] == 0 or rows.numel() == 0:
-        raise InputError(
-            f"{argument} must be rows of features, of shape (n, ...) with n at least 1; got {tuple(rows.shape)}"
-        )
-    if rows.is_complex():
-        raise InputError(f"{argument} must be real numbers; got {rows.dtype}")
-    rows = rows.detach().reshape(len(rows), -1).to("cpu", torch.float32)
-    if not bool(rows.isfinite().all()):
-        raise InputError(f"{argument} must be finite; it has {int((~rows.isfinite()).sum()):,} NaN or infinite values")
-    low, high = float(rows.min()), float(rows.max())
-    if visible == "bernoulli" and (low < 0 or high > 1):
-        raise InputError(
-            f"{argument} must lie in [0, 1] for bernoulli units; got {low:.4g} to {high:.4g} "
-            "(rescale it, or use visible='gaussian' on standardised data)"
-        )
-    if bool((rows == rows[:1]).all()):
-        raise InputError(f"{argument} must vary: its {len(rows)} rows are all equal, so there is nothing to learn")
-    return rows.contiguous()
-
-
-def whole(argument: str, value: Any) -> int:
-    """`value` if it is an integer of at least 1."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise InputError(f"{argument} must be an integer of at least 1; got {value!r}")
-    return value
-
-
-def _as_tensor(data: Any, argument: str) -> Tensor:
-    try:
-        return torch.as_tensor(data, dtype=torch.float32)
-    except (TypeError, ValueError, RuntimeError):
-        raise InputError(f"{argument} must be a tensor or an array of numbers; got {type(data).__name__}") from None

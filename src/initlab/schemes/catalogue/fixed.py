@@ -174,9 +174,8 @@ FIXED = (
             "steps."
         ),
         why=(
-            "Found by trial for DCGAN. Its widest layers sum over about 5·5·100 to 4·4·512 inputs, where 0.02 lies "
-            "near "
-            "1/√fan_in (0.02 = 1/√2500): the signal is roughly kept even before the norm."
+            "Found by trial for DCGAN. 0.02 = 1/√2500, so a layer that sums over about 2,500 inputs keeps its signal's "
+            "size even before the norm that follows it."
         ),
         source="Radford, Metz & Chintala, Unsupervised representation learning with deep convolutional GANs, section 4",
         year=2016,

@@ -1,0 +1,53 @@
+"""Rows of data as the fitting room takes them, and whole numbers among its arguments: checked, or refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from initlab.errors import InputError
+
+
+def check_rows(data: Any, visible: str = "bernoulli", argument: str = "data") -> Tensor:
+    """Rows of floats of shape (n, features), fit for these visible units.
+
+    Raises:
+        InputError: no numbers, no rows, NaN or infinite values, rows that are all equal, or values outside [0, 1] for
+            bernoulli units.
+    """
+    rows = data if isinstance(data, Tensor) else as_tensor(data, argument)
+    if rows.ndim < 2 or rows.shape[0] == 0 or rows.numel() == 0:
+        raise InputError(
+            f"{argument} must be rows of features, of shape (n, ...) with n at least 1; got {tuple(rows.shape)}"
+        )
+    if rows.is_complex():
+        raise InputError(f"{argument} must be real numbers; got {rows.dtype}")
+    rows = rows.detach().reshape(len(rows), -1).to("cpu", torch.float32)
+    if not bool(rows.isfinite().all()):
+        raise InputError(f"{argument} must be finite; it has {int((~rows.isfinite()).sum()):,} NaN or infinite values")
+    low, high = float(rows.min()), float(rows.max())
+    if visible == "bernoulli" and (low < 0 or high > 1):
+        raise InputError(
+            f"{argument} must lie in [0, 1] for bernoulli units; got {low:.4g} to {high:.4g} "
+            "(rescale it, or use visible='gaussian' on standardised data)"
+        )
+    if bool((rows == rows[:1]).all()):
+        raise InputError(f"{argument} must vary: its {len(rows)} rows are all equal, so there is nothing to learn")
+    return rows.contiguous()
+
+
+def whole(argument: str, value: Any) -> int:
+    """`value` if it is an integer of at least 1."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise InputError(f"{argument} must be an integer of at least 1; got {value!r}")
+    return value
+
+
+def as_tensor(data: Any, argument: str) -> Tensor:
+    """`data` as a tensor of float32, or an `InputError`."""
+    try:
+        return torch.as_tensor(data, dtype=torch.float32)
+    except (TypeError, ValueError, RuntimeError):
+        raise InputError(f"{argument} must be a tensor or an array of numbers; got {type(data).__name__}") from None
