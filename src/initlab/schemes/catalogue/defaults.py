@@ -111,15 +111,13 @@ DEFAULTS = (
         name="torch_default",
         formula=(
             "Linear, Conv: W, b ~ U(±1/√fan_in) with torch's fan_in; Embedding: N(0, 1); RNN, LSTM, GRU: "
-            "U(±1/√hidden); "
-            "attention in_proj: xavier_uniform of the packed matrix, biases 0; norms: 1 and 0"
+            "U(±1/√hidden); attention in_proj: xavier_uniform of the packed matrix, biases 0; norms: 1 and 0"
         ),
         latex=r"W_{ij} \sim \mathcal{U}\left(-\tfrac{1}{\sqrt{n_{in}}}, \tfrac{1}{\sqrt{n_{in}}}\right)",
         keeps="Nothing exactly: Var(W) = 1/(3 fan_in), a third of LeCun's.",
         why=(
             "torch calls kaiming_uniform with a = √5, whose gain is √(2/(1 + 5)) = 1/√3; the bound √3 · gain/√fan_in "
-            "is then "
-            "1/√fan_in, the rule that Lua Torch had. The √5 keeps an old bound; it is no leaky slope."
+            "is then 1/√fan_in, the rule that Lua Torch had. The √5 keeps an old bound; it is no leaky slope."
         ),
         source="PyTorch, reset_parameters of each layer; LeCun et al., Efficient backprop, for the origin of 1/√fan_in",
         year=2017,

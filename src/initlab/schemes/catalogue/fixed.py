@@ -44,8 +44,8 @@ def _truncated_normal(geometry: Geometry, arguments: _Arguments, gain: float | N
 
 
 _SYMMETRY = (
-    "Units of one layer compute the same output and receive the same gradient, so every update keeps them equal: "
-    "the layer has one unit's worth of capacity for ever"
+    "Units of one layer compute the same output and receive the same gradient, so every update keeps them equal: the "
+    "layer has one unit's worth of capacity for ever"
 )
 
 FIXED = (
@@ -55,8 +55,8 @@ FIXED = (
         latex=r"W_{ij} = 0",
         keeps="Nothing: every output is the bias.",
         why=(
-            "For y = Wx with W = 0 the gradient to x is Wᵀ dy = 0, so nothing below the last layer learns. "
-            "Right for biases, and for the last layer of a residual branch, which then starts as the identity."
+            "For y = Wx with W = 0 the gradient to x is Wᵀ dy = 0, so nothing below the last layer learns. Right for "
+            "biases, and for the last layer of a residual branch, which then starts as the identity."
         ),
         source="Rumelhart, Hinton & Williams, Learning representations by back-propagating errors (symmetry breaking)",
         year=1986,
@@ -119,8 +119,7 @@ FIXED = (
         keeps="Nothing by itself: one std for every layer.",
         why=(
             "A layer multiplies the second moment by std² · fan_in · E[φ²]. It stays only where std = 1/√(fan_in · "
-            "E[φ²]); "
-            "one std for all widths is right for one width."
+            "E[φ²]); one std for all widths is right for one width."
         ),
         source=(
             "Krizhevsky, Sutskever & Hinton, ImageNet classification with deep convolutional neural networks (std 0.01)"
@@ -147,8 +146,8 @@ FIXED = (
         ),
         keeps="Nothing by itself; it has no tails, so no single weight dominates a unit.",
         why=(
-            "Cutting N(0, s²) at ±2s leaves the variance s² (1 − 2·2φ(2)/(2Φ(2) − 1)) = 0.7737 s², a std of 0.8796 s. "
-            "So s = std / 0.8796, and the std that is asked for is the std that is reached."
+            "Cutting N(0, s²) at ±2s leaves the variance s² (1 − 2·2φ(2)/(2Φ(2) − 1)) = 0.7737 s², a std of 0.8796 "
+            "s. So s = std / 0.8796, and the std that is asked for is the std that is reached."
         ),
         source="Burkardt, The truncated normal distribution (moments); the ±2 std cut is TensorFlow's TruncatedNormal",
         year=2014,
@@ -174,8 +173,8 @@ FIXED = (
             "steps."
         ),
         why=(
-            "Found by trial for DCGAN. 0.02 = 1/√2500, so a layer that sums over about 2,500 inputs keeps its signal's "
-            "size even before the norm that follows it."
+            "Found by trial for DCGAN. 0.02 = 1/√2500, so a layer that sums over about 2,500 inputs keeps its "
+            "signal's size even before the norm that follows it."
         ),
         source="Radford, Metz & Chintala, Unsupervised representation learning with deep convolutional GANs, section 4",
         year=2016,

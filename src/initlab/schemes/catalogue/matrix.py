@@ -43,10 +43,9 @@ MATRIX = (
         keeps="The length of every vector, not only of the average one: all singular values are gain.",
         why=(
             "QR of a Gaussian matrix gives Q; multiplying its columns by the signs of R's diagonal makes Q "
-            "Haar-distributed "
-            "(without it, LAPACK's sign convention biases Q). ‖Qx‖ = ‖x‖, so a product of many layers keeps all "
-            "directions, "
-            "where a product of Gaussian matrices keeps only the mean of the squared singular values."
+            "Haar-distributed (without it, LAPACK's sign convention biases Q). ‖Qx‖ = ‖x‖, so a product of many "
+            "layers keeps all directions, where a product of Gaussian matrices keeps only the mean of the squared "
+            "singular values."
         ),
         source=(
             "Saxe, McClelland & Ganguli, Exact solutions to the nonlinear dynamics of learning; signs: Mezzadri 2007"
@@ -54,8 +53,8 @@ MATRIX = (
         year=2014,
         suits=("identity", "tanh"),
         misuse=(
-            "ReLU cannot keep all directions, orthogonal weights or not (Pennington et al. 2017): "
-            "use gain √2 there; the advantage over He is small."
+            "ReLU cannot keep all directions, orthogonal weights or not (Pennington et al. 2017): use gain √2 there; "
+            "the advantage over He is small."
         ),
         arguments={"gain": 1.0},
         rule=_orthogonal,
@@ -69,8 +68,7 @@ MATRIX = (
         keeps="The length of the signal at every place of the feature map, so that very deep plain CNNs train.",
         why=(
             "With only the centre tap the convolution is one orthogonal map applied at each position, whose singular "
-            "values "
-            "are all gain. Spread over the kernel, an orthogonal weight is not an orthogonal convolution."
+            "values are all gain. Spread over the kernel, an orthogonal weight is not an orthogonal convolution."
         ),
         source="Xiao et al., Dynamical isometry and a mean field theory of CNNs, algorithm 1",
         year=2018,
@@ -91,8 +89,8 @@ MATRIX = (
         year=2015,
         suits=("identity", "relu"),
         misuse=(
-            "Rows past the square part are zero: those units are equal to one another. Deep plain stacks learn slowly "
-            "from it."
+            "Rows past the square part are zero: those units are equal to one another. Deep plain stacks learn "
+            "slowly from it."
         ),
         arguments={"gain": 1.0},
         rule=_identity,

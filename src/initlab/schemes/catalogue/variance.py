@@ -79,19 +79,19 @@ def _siren(geometry: Geometry, arguments: _Arguments, gain: float | None) -> law
 
 
 _FORWARD = (
-    "y_i = Σ_j W_ij x_j over n = fan_in independent terms with E[W] = 0, so E[y²] = n · Var(W) · E[x²]. "
-    "E[y²] = E[x²] asks for Var(W) = 1/n. "
+    "y_i = Σ_j W_ij x_j over n = fan_in independent terms with E[W] = 0, so E[y²] = n · Var(W) · E[x²]. E[y²] = "
+    "E[x²] asks for Var(W) = 1/n. "
 )
 _WHY_SIX = "A uniform U(−a, a) has variance a²/3, so a = √(3 · Var(W)): "
 _WHY_XAVIER = (
-    "Forward, E[y²] = n · Var(W) · E[x²] for n = fan_in asks for Var(W) = 1/n. Backward, dx = Wᵀ dy sums over "
-    "m = fan_out terms and asks for Var(W) = 1/m. Both hold only if n = m; the compromise is one over their mean, "
-    "Var(W) = 2/(n + m): hence fan_in + fan_out. "
+    "Forward, E[y²] = n · Var(W) · E[x²] for n = fan_in asks for Var(W) = 1/n. Backward, dx = Wᵀ dy sums over m = "
+    "fan_out terms and asks for Var(W) = 1/m. Both hold only if n = m; the compromise is one over their mean, Var(W) "
+    "= 2/(n + m): hence fan_in + fan_out. "
 )
 _WHY_HE = (
-    "What arrives is x = φ(z) with z symmetric. ReLU sets half of z to 0, so E[x²] = E[z²]/2 and "
-    "E[y²] = n · Var(W) · E[z²]/2: keeping it asks for Var(W) = 2/n, the 2 making up for the half that ReLU removes. "
-    "With slope a on the negative side E[x²] = (1 + a²)/2 · E[z²], hence 2/((1 + a²) n). "
+    "What arrives is x = φ(z) with z symmetric. ReLU sets half of z to 0, so E[x²] = E[z²]/2 and E[y²] = n · Var(W) "
+    "· E[z²]/2: keeping it asks for Var(W) = 2/n, the 2 making up for the half that ReLU removes. With slope a on "
+    "the negative side E[x²] = (1 + a²)/2 · E[z²], hence 2/((1 + a²) n). "
 )
 _HE_ARGUMENTS = {"mode": "fan_in", "negative_slope": 0.0}
 _HE_CHECKS = {"mode": checks.fan_mode, "negative_slope": checks.number}
@@ -100,8 +100,8 @@ _XAVIER_SOURCE = "Glorot & Bengio, Understanding the difficulty of training deep
 _LECUN_SOURCE = "LeCun, Bottou, Orr & Müller, Efficient backprop, section 4.6, equation 16"
 _HE_MISUSE = "With tanh or sigmoid the variance is twice what they need: deep stacks are pushed towards saturation."
 _XAVIER_MISUSE = (
-    "With ReLU the second moment halves at every layer: by 20 layers a millionth is left. "
-    "With sigmoid, whose outputs have mean 0.5, inputs collapse onto one another with depth."
+    "With ReLU the second moment halves at every layer: by 20 layers a millionth is left. With sigmoid, whose "
+    "outputs have mean 0.5, inputs collapse onto one another with depth."
 )
 _LECUN_MISUSE = "With ReLU the second moment halves at every layer; with sigmoid signals collapse onto their mean."
 
@@ -231,8 +231,8 @@ VARIANCE = (
         latex=r"W_{ij} \sim \mathcal{U}(-a, a), \quad a = \tfrac{1}{\omega_0}\sqrt{\tfrac{6}{n_{in}}}",
         keeps="The distribution of pre-activations at N(0, 1) after the factor omega, for sine activations.",
         why=(
-            "sin of a wide signal is arcsine distributed with variance 1/2. y = ω W sin(z) has variance "
-            "ω² · n · (a²/3) · (1/2) = 1 for a = √(6/n)/ω."
+            "sin of a wide signal is arcsine distributed with variance 1/2. y = ω W sin(z) has variance ω² · n · "
+            "(a²/3) · (1/2) = 1 for a = √(6/n)/ω."
         ),
         source="Sitzmann et al., Implicit neural representations with periodic activation functions, section 3.2",
         year=2020,
