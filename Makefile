@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
 WORKERS ?= 2
 
-.PHONY: demo test lint types bench docs nightly clean setup setup-dev
+.PHONY: demo test lint types bench literature nightly clean setup setup-dev
 
 $(VENV)/.core: pyproject.toml constraints.txt
 	@echo "setup: creating $(VENV) and installing initlab (first time: a few minutes)"
@@ -45,8 +45,10 @@ nightly: $(VENV)/.dev
 bench: $(VENV)/.dev
 	@$(BIN)/python -m benchmarks
 
-docs: $(VENV)/.dev
-	@$(BIN)/python -m docs.build
+# The full runs take hours and go on where they were stopped; the page is written from their stored outcomes.
+literature: $(VENV)/.core
+	@$(BIN)/initlab reproduce --all
+	@$(BIN)/python -m initlab.experiments.literature initlab-literature docs/literature.md
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache

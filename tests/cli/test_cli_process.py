@@ -100,3 +100,13 @@ def test_an_interrupt_before_anything_is_one_line_and_repeats_no_password(tmp_pa
     assert err.count("\n") == 1
     assert "interrupted" in err
     assert "secret" not in err
+
+
+def test_an_interrupt_within_executed_text_still_ends_with_the_exit_code(tmp_path: Path) -> None:
+    """CPython would end by SIGINT: an interrupt inside exec'd text counts as unhandled although it was caught."""
+    (tmp_path / "nets.py").write_text("exec('raise KeyboardInterrupt')\n", encoding="utf-8")
+    done = subprocess.run(
+        [*COMMAND, "plan", "nets:mlp"], capture_output=True, cwd=tmp_path, env=environment(), text=True, check=False
+    )
+    assert done.returncode == 130, done.stderr
+    assert "interrupted" in done.stderr

@@ -9,10 +9,14 @@ import typer
 
 from initlab.cli import options, output
 from initlab.errors import InputError
+from initlab.experiments.registry import get_experiment, list_experiments
 from initlab.reporting import Column, Table, print_page, save_page
 
 if TYPE_CHECKING:
-    from initlab.experiments import runner
+    pass
+
+
+FOLDER = Path("initlab-literature")
 
 
 def command(
@@ -20,17 +24,19 @@ def command(
     every: Annotated[bool, typer.Option("--all", help="All of them, one after another.")] = False,
     small: Annotated[bool, typer.Option("--small", help="On the embedded digits, fewer seeds.")] = False,
     folder: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Keep finished parts here, go on there.")
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Keep finished parts and reports here; the same call goes on from them."),
     ] = None,
     seed: options.Seed = 0,
     as_json: options.Json = False,
     report: options.Report = None,
 ) -> None:
-    """Run published experiments and judge their claims.
+    """Run published experiments and judge each of their claims. Without a name: list them.
 
-    Without a name: list them.
+    One experiment writes initlab-NAME.html; --all writes every report and an index page into initlab-literature/ (or
+    --folder), and goes on there when it was stopped. --json writes nothing unless it is told where.
     """
-    from initlab.experiments import runner
+    from initlab.experiments import runner, view
 
     target = output.checked_report(report)
     if name is not None and every:
@@ -38,23 +44,22 @@ def command(
     if name is None and not every:
         _list(as_json)
         return
+    if every and folder is None and not as_json:
+        folder = FOLDER
+    if name is not None and target is None and not as_json:
+        target = output.checked_report(Path(f"initlab-{get_experiment(name).name}.html"))
     names = None if name is None else [name]
-    outcomes: list[runner.Outcome] = []
+    outcomes = []
     try:
         for outcome in runner.run_all(names, small=small, seed=seed, folder=folder, note=output.note):
             outcomes.append(outcome)
             if not as_json:
                 output.emit(f"{outcome!r}\n")
+            if every and folder is not None:
+                output.said(view.save_all(outcomes, folder))
     except KeyboardInterrupt:
-        if outcomes:
-            _show(outcomes, every, as_json, target)
-        raise KeyboardInterrupt(_how_to_go_on(len(outcomes), folder)) from None
-    _show(outcomes, every, as_json, target)
-
-
-def _show(outcomes: list[runner.Outcome], every: bool, as_json: bool, target: Path | None) -> None:
-    from initlab.experiments import view
-
+        kept = "nothing is kept: --folder would" if folder is None else "the same command goes on from there"
+        raise KeyboardInterrupt(f"{len(outcomes)} experiments are done; {kept}") from None
     if as_json:
         records = [outcome.to_dict() for outcome in outcomes]
         output.print_json(records if every else records[0])
@@ -65,15 +70,7 @@ def _show(outcomes: list[runner.Outcome], every: bool, as_json: bool, target: Pa
         output.said(save_page(page, target))
 
 
-def _how_to_go_on(done: int, folder: Path | None) -> str:
-    if folder is None:
-        return f"{done} experiments are done; --folder FOLDER would keep finished parts to go on from"
-    return f"{done} experiments are done; finished parts are kept in {folder}: the same command goes on from there"
-
-
 def _list(as_json: bool) -> None:
-    from initlab.experiments.registry import get_experiment, list_experiments
-
     found = [get_experiment(name) for name in list_experiments()]
     if as_json:
         output.print_json([{"name": e.name, "title": e.title, "source": e.source, "minutes": e.minutes} for e in found])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -42,5 +43,18 @@ def from_folder(folder: str | Path) -> str:
     return markdown(json.loads(path.read_text(encoding="utf-8")) for path in present if path.exists())
 
 
+def main() -> None:
+    """`python -m initlab.experiments.literature FOLDER PAGE.md`: write the page from the outcomes in FOLDER."""
+    from initlab.reporting import atomic_write
+
+    if len(sys.argv) != 3:
+        raise SystemExit("usage: python -m initlab.experiments.literature FOLDER PAGE.md")
+    atomic_write(Path(sys.argv[2]), from_folder(sys.argv[1]))
+
+
 def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")
+
+
+if __name__ == "__main__":
+    main()

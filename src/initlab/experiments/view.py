@@ -144,10 +144,14 @@ def index_text(outcomes: Sequence[Outcome], width: int = 80) -> str:
 
 
 def save_all(outcomes: Sequence[Outcome], folder: str | Path) -> Path:
-    """Write each experiment's report and numbers and one index page into `folder`; returns the index's path."""
+    """Write the last outcome's report and numbers, and one index page over all, into `folder`.
+
+    Called as each experiment ends, so that what is done is on disk when a later one is stopped. Returns the index's
+    path.
+    """
     root = Path(folder)
     root.mkdir(parents=True, exist_ok=True)
-    for outcome in outcomes:
+    for outcome in outcomes[-1:]:
         save(outcome, root / f"{outcome.experiment.name}.html")
         save(outcome, root / f"{outcome.experiment.name}.json")
     return Path(save_page(index_page(outcomes), root / "index.html"))
