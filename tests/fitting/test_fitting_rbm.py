@@ -309,6 +309,16 @@ def test_fine_tuning_keeps_the_best_weights(digits: tuple[Tensor, Tensor]) -> No
     assert evaluate(net, digits)[1] < 0.1
 
 
+def test_dropout_while_fine_tuning_leaves_no_trace(digits: tuple[Tensor, Tensor]) -> None:
+    plain, dropped = stack(64, 40, 10), stack(64, 40, 10)
+    dropped.load_state_dict(plain.state_dict())
+    first = finetune_(plain, digits, epochs=3, lr=1e-2, batch_size=20)
+    second = finetune_(dropped, digits, epochs=3, lr=1e-2, batch_size=20, dropout=0.5)
+    assert second.epochs[-1].train_loss > first.epochs[-1].train_loss
+    assert not dropped[2]._forward_pre_hooks
+    assert torch.equal(dropped(digits[0][:4]), dropped(digits[0][:4]))
+
+
 @pytest.mark.parametrize(("options", "stopped"), [({"lr": 0.0, "patience": 2}, "no gain"), ({"epochs": 2}, "finished")])
 def test_fine_tuning_says_why_it_stopped(options: dict[str, Any], stopped: str, digits: tuple[Tensor, Tensor]) -> None:
     assert finetune_(stack(64, 10), digits, **options).stopped == stopped
@@ -335,6 +345,7 @@ def test_a_run_that_diverges_ends_with_finite_weights(digits: tuple[Tensor, Tens
         ({"epochs": 0}, "epochs"),
         ({"valid_share": 0.0}, "both sides"),
         ({"patience": 0}, "patience"),
+        ({"dropout": 1.0}, "dropout"),
     ],
 )
 def test_fine_tuning_refuses_bad_input(change: dict[str, Any], message: str) -> None:

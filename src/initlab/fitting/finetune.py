@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,6 +64,7 @@ def finetune_(
     schedule: str = "cosine",
     momentum: float = 0.9,
     weight_decay: float = 0.0,
+    dropout: float = 0.0,
     batch_size: int = 100,
     patience: int = 10,
     seed: int = 0,
@@ -79,6 +82,8 @@ def finetune_(
         lr: learning rate; with schedule "cosine" it falls to 0 over the epochs, with "constant" it stays.
         momentum: of sgd.
         weight_decay: L2 cost as the optimizer has it.
+        dropout: share of each linear layer's inputs that is left out while training, but for the layer that is used
+            first; the model itself need not have dropout layers.
         batch_size: rows for each step.
         patience: epochs without a lower validation error before it stops.
         seed: seed of the split, the order of the rows and dropout.
@@ -107,13 +112,15 @@ def finetune_(
     settings = _Settings(
         whole("epochs", epochs), _optimizer(optimizer), finite_number("lr", lr, low=0), _schedule(schedule),
         finite_number("momentum", momentum, low=0, high=0.9999), finite_number("weight_decay", weight_decay, low=0),
+        finite_number("dropout", dropout, low=0, high=0.95),
         whole("batch_size", batch_size), whole("patience", patience), number, progress,
     )  # fmt: skip
     flags = {part: part.training for part in module.modules()}
     with parameters_kept_on_failure(module), random_states_kept():
         try:
             torch.default_generator.manual_seed(derive_seed(number, "fine-tuning", "dropout"))
-            return _run(module, x, y, held, settings)
+            with _dropout(module, x[:2], settings.dropout):
+                return _run(module, x, y, held, settings)
         finally:
             for part, training in flags.items():
                 part.training = training
@@ -127,6 +134,7 @@ class _Settings:
     schedule: str
     momentum: float
     weight_decay: float
+    dropout: float
     batch_size: int
     patience: int
     seed: int
@@ -186,6 +194,31 @@ def _epoch(
         done += 1
     optimizer._steps_done = done  # type: ignore[attr-defined]  # the schedule's place lives with its optimizer
     return total / len(x)
+
+
+@contextlib.contextmanager
+def _dropout(model: nn.Module, sample: Tensor, share: float) -> Iterator[None]:
+    """While training, `share` of each linear layer's inputs is left out, but for the first layer's, which are data."""
+    if share == 0:
+        yield
+        return
+    used: list[nn.Module] = []
+    layers = [module for module in model.modules() if isinstance(module, nn.Linear)]
+    handles = [layer.register_forward_pre_hook(lambda module, inputs: used.append(module)) for layer in layers]
+    with torch.no_grad():
+        run_model(model, (sample,), {})
+    for handle in handles:
+        handle.remove()
+
+    def drop(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        return (nn.functional.dropout(inputs[0], share, training=module.training), *inputs[1:])
+
+    handles = [layer.register_forward_pre_hook(drop) for layer in layers if layer is not used[0]] if used else []
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 def evaluate(model: nn.Module, data: tuple[Tensor, Tensor], batch_size: int = 1000) -> tuple[float, float]:
