@@ -131,8 +131,7 @@ class Driver:
         try:
             yield
         except BaseException:
-            done = self.store.ended()
-            self.store.release([key for key in keys if key not in done])
+            self.store.release(keys)
             raise
 
     def _tick(self, training: Training) -> None:

@@ -146,15 +146,7 @@ class OptunaStore(StoredStudy):
             storage.set_trial_state_values(trial_id, TrialState.PRUNED)
 
     def release(self, keys: Iterable[str]) -> None:
-        held = [self._mine.pop(key) for key in keys if key in self._mine]
-
-        def give_back() -> None:
-            with batch(self.storage):
-                for trial_id in held:
-                    self.fail(trial_id, "given back untrained")
-
-        if held:
-            self.call(give_back)
+        self.give_up([self._mine.pop(key) for key in keys if key in self._mine], "given back untrained")
 
 
 def thinned(record: RunRecord) -> list[tuple[int, float]]:

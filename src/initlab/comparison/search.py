@@ -203,9 +203,7 @@ class Hunt:
                 assert training is not None
                 self._advance(training, stretch)
         except BaseException:
-            with batch(self.store.storage):
-                for one in self.running.values():
-                    self.store.fail(one.trial._trial_id, "interrupted")
+            self.store.give_up([one.trial._trial_id for one in self.running.values()], "interrupted")
             raise
         finally:
             if training is not None:

@@ -6,7 +6,7 @@ import contextlib
 import json
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -122,6 +122,22 @@ class StoredStudy:
         on_open_trial(lambda: self.storage.set_trial_user_attr(trial_id, "failed", reason))
         on_open_trial(lambda: self.storage.set_trial_state_values(trial_id, TrialState.FAIL))
 
+    def give_up(self, trial_ids: Sequence[int], reason: str) -> None:
+        """End these trials as FAIL, whatever state an interruption left the connection in.
+
+        Where even that fails they stay RUNNING, and are taken over once this worker is gone.
+        """
+
+        def write() -> None:
+            with batch(self.storage):
+                for trial_id in trial_ids:
+                    self.fail(trial_id, reason)
+
+        if trial_ids:
+            disconnect(self.storage)
+            with contextlib.suppress(InputError):
+                self.call(write)
+
     def beat(self) -> None:
         """This worker is alive; may be called often."""
         now = time.monotonic()
@@ -152,9 +168,16 @@ class StoredStudy:
         """Leave the study and let go of connections. Safe to call twice."""
         with contextlib.suppress(InputError):
             self._sign(closed=True)
-        engine = getattr(self.storage, "engine", None)
-        if engine is not None:
-            engine.dispose()
+        disconnect(self.storage)
+
+
+def disconnect(storage: Any) -> None:
+    """Drop a database's connections; the next use makes new ones."""
+    session, engine = getattr(storage, "scoped_session", None), getattr(storage, "engine", None)
+    if session is not None and hasattr(session, "remove"):
+        session.remove()
+    if engine is not None:
+        engine.dispose()
 
 
 def on_open_trial(change: Callable[[], Any]) -> bool:
