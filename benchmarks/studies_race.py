@@ -55,11 +55,17 @@ def studies() -> dict[str, Study]:
 
 
 def verdict(result: initlab.Comparison) -> tuple[str, bool]:
-    """The winner, and whether it is shown to be better than the runner-up (a stopped arm has been shown to be worse)."""
-    whole = [arm for arm in result.summaries if arm.complete]
-    if len(whole) < 2:
+    """The winner, and whether it is shown to be better than the runner-up.
+
+    In a race the runner-up is the best arm that has not been shown to be worse on the way: one that was set aside for
+    the budget is still open.
+    """
+    others = [arm for arm in result.summaries[1:] if not arm.out]
+    if not others:
         return result.best, True
-    test = result.analysis.between(whole[0].label, whole[1].label)
+    if any(not arm.complete for arm in others):
+        return result.best, False
+    test = result.analysis.between(result.best, others[0].label)
     return result.best, bool(test and test.significant)
 
 

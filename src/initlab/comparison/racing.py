@@ -21,6 +21,7 @@ from initlab.comparison.training import Training
 FIRST_SEEDS = 3
 LOOKS = (0.05, 0.1, 0.2, 0.4)  # shares of the steps after which arms are compared; the end is a look as well
 LEVEL = 0.05
+EARLIEST = 0.2  # share of the steps before which no arm is set aside
 MOST_RESERVED = 5  # seeds of the two best that run-steps are kept for
 
 
@@ -223,7 +224,8 @@ def affordable(live: int, looks: Sequence[int], spent: int, race: Race) -> int:
     """How many of `live` arms go on past the look at `looks[0]`.
 
     As many as can be taken to the end of their first seeds if the field then narrows evenly from look to look, with
-    run-steps left for the remaining seeds of two; at least two.
+    run-steps left for the remaining seeds of two; at least two. Before a fifth of the steps all go on: who is ahead
+    says little yet, and what is hopeless is stopped beyond chance.
 
     Args:
         live: arms that are not worse beyond chance.
@@ -231,6 +233,8 @@ def affordable(live: int, looks: Sequence[int], spent: int, race: Race) -> int:
         spent: run-steps so far.
         race: its budget and seeds.
     """
+    if looks[0] < EARLIEST * race.steps:
+        return live
     seeds = min(FIRST_SEEDS, len(race.seeds))
     reserve = 2 * (min(len(race.seeds), MOST_RESERVED) - seeds) * race.steps
     count = len(looks) - 1

@@ -374,7 +374,7 @@ def _pruner(name: str, steps: int) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         if name == "halving":
-            return pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=3)
+            return pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=2)
         if name == "hyperband":
             return pruners.HyperbandPruner(min_resource=1, max_resource=CHECKS, reduction_factor=3)
         if name == "median":
