@@ -283,3 +283,15 @@ def test_memory_is_shared_with_what_the_user_gave() -> None:
     assert isinstance(source, InMemory)
     assert source.x.data_ptr() == x.data_ptr()
     assert source.y.data_ptr() == y.data_ptr()
+
+
+@pytest.mark.parametrize("model", ["mlp", "convolutions"])
+def test_evaluation_takes_the_same_batches_in_every_engine(model: str) -> None:
+    def root(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        return F.cross_entropy(output, target).sqrt()  # no mean: its average depends on how samples are cut
+
+    x, y = data("classes")
+    task = Task(MODELS[model], (x, y), (x, y), loss=root, eval_batch=50, batch_size=32, steps=3, dtype=torch.float64)
+    scores = [train(engine, task, specs_of("adamw"), (3,))[1] for engine in ("sequential", "stacked:4")]
+    for key, score in scores[0].items():
+        assert scores[1][key] == pytest.approx(score, rel=1e-9)

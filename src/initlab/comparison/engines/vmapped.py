@@ -100,8 +100,9 @@ class VmapTrainer:
         tally = Tally(self.task, len(self.bundle))
         self.model.eval()
         with torch.no_grad():
-            for x, y in slices(source, max(1, self.task.eval_batch // len(self.bundle)), self.task.device):
-                losses, hits = vmap(self._score, in_dims=(0, None, None))(self._all(), x, y)
+            for x, y in slices(source, self.task.eval_batch, self.task.device):
+                # Run by run: the batches are those of every engine, and a large one of all runs would fill the memory.
+                losses, hits = vmap(self._score, in_dims=(0, None, None), chunk_size=1)(self._all(), x, y)
                 tally.add([(a, b if self._counted else None) for a, b in zip(losses, hits, strict=True)], y)
         self.model.train()
         return tally.scores()
