@@ -295,3 +295,15 @@ def test_evaluation_takes_the_same_batches_in_every_engine(model: str) -> None:
     scores = [train(engine, task, specs_of("adamw"), (3,))[1] for engine in ("sequential", "stacked:4")]
     for key, score in scores[0].items():
         assert scores[1][key] == pytest.approx(score, rel=1e-9)
+
+
+def test_on_one_thread_the_size_of_a_stack_changes_no_bit() -> None:
+    """So that 12 runs, and 6 runs then 6 more, give one table. (`one_thread` holds for every test here.)"""
+    x, y = data("classes")
+    task = Task(mlp, (x, y), (x, y), optimizer="sgd", batch_size=32, steps=30)
+    specs = [RunSpec(f"{label} {seed}", label, None, seed, 0.05) for label in "abc" for seed in range(4)]
+    alone, _ = train("stacked:1", task, specs, (30,))
+    for size in (3, 6, 12):
+        found, _ = train(f"stacked:{size}", task, specs, (30,))
+        for key, curve in alone.items():
+            np.testing.assert_array_equal(found[key], curve)
