@@ -173,7 +173,7 @@ def loss_figure(result: Comparison) -> LineFigure:
     return _curves(result, "Training loss", "training loss", lambda run: run.curve, log_y=True)
 
 
-def test_figure(result: Comparison) -> LineFigure | None:
+def measured_figure(result: Comparison) -> LineFigure | None:
     """Test accuracy (or loss) at the steps where it was measured; None where only the end was."""
     column = 2 if result.analysis.metric == "accuracy" else 1
     if all(len(run.tests) < 2 for run in result.runs):
@@ -203,7 +203,7 @@ def _curves(
     return LineFigure(title, "step", label, tuple(series), log_y=log_y, note=note)
 
 
-def tests_table(result: Comparison) -> Table:
+def differences_table(result: Comparison) -> Table:
     """Every two arms: difference, interval, p values."""
     metric = result.analysis.metric
     columns = (
@@ -253,14 +253,14 @@ def _or_none(value: float) -> float | None:
 def page(result: Comparison) -> Page:
     """The whole report."""
     figures: list[Block] = [loss_figure(result)]
-    measured = test_figure(result)
+    measured = measured_figure(result)
     if measured is not None:
         figures.append(measured)
     first: list[Block] = [results_table(result)]
     first += [Callout("warning", line) for line in result.warnings]
     sections = [Section("Results", first), Section("Curves", figures)]
     if result.tests:
-        sections.append(Section("Which differences are real", [tests_table(result)]))
+        sections.append(Section("Which differences are real", [differences_table(result)]))
     stopped = [run for run in result.runs if run.status in ("stopped", "set aside", "refused")]
     if stopped:
         sections.append(Section("Runs that were stopped, set aside or refused", [_stopped_table(stopped)]))
