@@ -238,11 +238,11 @@ class Interrupts:
         ({"loss": 3}, InputError, "callable"),
         ({"loss": lambda output, target: output}, InputError, "one number"),
         ({"loss": lambda output, target: output.sum() * math.nan}, InputError, "finite"),
-        ({"loss": Interrupts(3)}, KeyboardInterrupt, ""),
+        ({"loss": Interrupts(3)}, KeyboardInterrupt, None),
     ],
 )
 def test_a_refused_call_leaves_the_model_as_it_was(
-    method: Callable[..., Any], change: dict[str, Any], error: type[BaseException], message: str
+    method: Callable[..., Any], change: dict[str, Any], error: type[BaseException], message: str | None
 ) -> None:
     model = nn.Sequential(nn.Linear(64, 12), nn.Tanh(), nn.Linear(12, 10))
     before = [p.detach().clone() for p in model.parameters()]
