@@ -317,7 +317,10 @@ def _close_ones(race: Race, running: list[str]) -> None:
         ranked = sorted(running, key=lambda label: -float(np.mean(scores[label])))
         open_ones = [label for label in ranked[1:] if not _shown(race, scores, ranked[0], label)]
         if not open_ones:
-            race.notes.append(f"the race ended after {race.given[ranked[0]]} seeds: {ranked[0]} is shown to be best")
+            seeds = race.given[ranked[0]]
+            race.notes.append(
+                f"the race ended after {seeds} seeds: {ranked[0]} is better beyond chance than what was run out"
+            )
             return
         pair = (ranked[0], open_ones[0])
         goal = max(race.given[label] for label in pair)

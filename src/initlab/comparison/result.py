@@ -122,14 +122,9 @@ class Comparison:
             InputError: another ending, or a path that cannot be written.
         """
         from initlab.comparison.view import page, to_dict
-        from initlab.reporting import save_page, write_json
+        from initlab.reporting import save_result
 
-        ending = Path(path).suffix.lower()
-        if ending in (".html", ".htm"):
-            return save_page(page(self), path)
-        if ending == ".json":
-            return write_json(to_dict(self), path)
-        raise unknown("report ending", ending, [".html", ".json"], f"path {os.fspath(path)!r}")
+        return save_result(path, lambda: page(self), lambda: to_dict(self))
 
     def __repr__(self) -> str:
         from initlab.comparison.view import text

@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from initlab.errors import unknown
-
 if TYPE_CHECKING:
     import optuna
     import pandas as pd
@@ -146,14 +144,9 @@ class Search:
             InputError: another ending, or a path that cannot be written.
         """
         from initlab.comparison.search_view import page, to_dict
-        from initlab.reporting import save_page, write_json
+        from initlab.reporting import save_result
 
-        ending = Path(path).suffix.lower()
-        if ending in (".html", ".htm"):
-            return save_page(page(self), path)
-        if ending == ".json":
-            return write_json(to_dict(self), path)
-        raise unknown("report ending", ending, [".html", ".json"], f"path {os.fspath(path)!r}")
+        return save_result(path, lambda: page(self), lambda: to_dict(self))
 
     def __repr__(self) -> str:
         from initlab.comparison.search_view import text

@@ -41,7 +41,7 @@ def results_table(result: Comparison) -> Table:
     metric = analysis.metric
     name = "test accuracy" if metric == "accuracy" else "test loss"
     columns = (
-        Column("scheme", kind="code", keep=10),
+        Column("scheme", kind="text", keep=10),
         Column("runs", kind="text", keep=6),
         Column(name, kind="number", keep=9),
         Column("95% interval", kind="number", keep=8),
@@ -190,17 +190,25 @@ def _curves(
         curves = [c for run in result.of(arm) if len(c := of(run))]
         if not curves:
             continue
-        longest = max(curves, key=len)
-        rows = np.full((len(curves), len(longest)), np.nan)
-        for row, curve in zip(rows, curves, strict=True):
-            row[: len(curve)] = curve[:, 1]
-        known = ~np.isnan(rows).all(axis=0)
-        rows = rows[:, known]
+        steps, rows = _by_step(curves)
         series.append(
-            Series(arm, longest[known, 0], np.nanmean(rows, 0), low=np.nanmin(rows, 0), high=np.nanmax(rows, 0))
+            Series(arm, steps, [r.mean() for r in rows], low=[r.min() for r in rows], high=[r.max() for r in rows])
         )
     note = "Line: mean over seeds. Band: from the lowest to the highest seed."
     return LineFigure(title, "step", label, tuple(series), log_y=log_y, note=note)
+
+
+def _by_step(curves: Sequence[np.ndarray]) -> tuple[list[float], list[np.ndarray]]:
+    """The steps at which every curve that got so far has a value, and the values there."""
+    values = [dict(zip(curve[:, 0].tolist(), curve[:, 1].tolist(), strict=True)) for curve in curves]
+    steps, rows = [], []
+    for step in sorted({step for of in values for step in of}):
+        there = [of.get(step) for of, curve in zip(values, curves, strict=True) if curve[-1, 0] >= step]
+        known = [value for value in there if value is not None]
+        if len(known) == len(there):
+            steps.append(float(step))
+            rows.append(np.array(known))
+    return steps, rows
 
 
 def differences_table(result: Comparison) -> Table:
