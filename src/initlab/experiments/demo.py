@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from initlab.errors import seed_number, unknown
+from initlab.errors import seed_number
 
 if TYPE_CHECKING:
     from torch import nn
@@ -104,14 +104,9 @@ class Demo:
             InputError: another ending, or a path that cannot be written.
         """
         from initlab.experiments.demo_view import page, record
-        from initlab.reporting import save_page, write_json
+        from initlab.reporting import save_result
 
-        ending = Path(path).suffix.lower()
-        if ending in (".html", ".htm"):
-            return save_page(page(self), path)
-        if ending == ".json":
-            return write_json(record(self), path)
-        raise unknown("report ending", ending, [".html", ".json"], f"path {os.fspath(path)!r}")
+        return save_result(path, lambda: page(self), lambda: record(self))
 
     def __repr__(self) -> str:
         from initlab.experiments.demo_view import text

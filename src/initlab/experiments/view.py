@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from initlab.errors import InputError
 from initlab.experiments.claims import Verdict
 from initlab.experiments.runner import Outcome
 from initlab.reporting import (
@@ -21,10 +20,10 @@ from initlab.reporting import (
     Table,
     Text,
     save_page,
+    save_result,
     table_html,
     table_text,
     to_plotly,
-    write_json,
 )
 
 VERDICTS: tuple[Verdict, ...] = ("confirmed", "refuted", "inconclusive")
@@ -102,12 +101,7 @@ def save(outcome: Outcome, path: str | Path) -> Path:
     Raises:
         InputError: another ending, or a path that cannot be written.
     """
-    target = Path(path)
-    if target.suffix == ".html":
-        return Path(save_page(page(outcome), target))
-    if target.suffix == ".json":
-        return Path(write_json(outcome.to_dict(), target))
-    raise InputError(f"path must end in .html or .json; got {str(target)!r}")
+    return save_result(path, lambda: page(outcome), outcome.to_dict)
 
 
 def index_table(outcomes: Iterable[Outcome]) -> Table:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from initlab.errors import UntrainableError, unknown
+from initlab.errors import UntrainableError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -192,14 +192,9 @@ class Inspection:
             InputError: another ending, or a path that cannot be written.
         """
         from initlab.inspection.view import page, record
-        from initlab.reporting import save_page, write_json
+        from initlab.reporting import save_result
 
-        ending = Path(path).suffix.lower()
-        if ending in (".html", ".htm"):
-            return save_page(page(self), path)
-        if ending == ".json":
-            return write_json(record(self), path)
-        raise unknown("report ending", ending, [".html", ".json"], f"path {os.fspath(path)!r}")
+        return save_result(path, lambda: page(self), lambda: record(self))
 
     def __repr__(self) -> str:
         from initlab.inspection.view import text

@@ -20,7 +20,7 @@ from initlab.reporting.blocks import (
 )
 from initlab.reporting.figures import to_plotly
 from initlab.reporting.files import atomic_write, check_output, json_text, write_json
-from initlab.reporting.html import block_html, save_page, table_html, to_html
+from initlab.reporting.html import block_html, save_page, save_result, table_html, to_html
 from initlab.reporting.terminal import print_page, table_text
 from initlab.reporting.words import clean, file_name, format_number
 
@@ -50,6 +50,7 @@ __all__ = [
     "json_text",
     "print_page",
     "save_page",
+    "save_result",
     "table_html",
     "table_text",
     "to_html",

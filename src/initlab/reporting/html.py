@@ -6,11 +6,12 @@ import base64
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from initlab.errors import unknown
 from initlab.reporting.blocks import (
     Block,
     Callout,
@@ -25,7 +26,7 @@ from initlab.reporting.blocks import (
     Text,
 )
 from initlab.reporting.figures import plotly_dict
-from initlab.reporting.files import atomic_write
+from initlab.reporting.files import atomic_write, write_json
 from initlab.reporting.layout import numeric
 from initlab.reporting.palette import dark_map
 from initlab.reporting.pictures import draw_histogram, image_sources, pick_panels
@@ -71,6 +72,25 @@ def save_page(page: Page, path: str | os.PathLike[str]) -> Path:
         InputError: `path` is a directory, a symbolic link, read-only, or in no folder that exists.
     """
     return atomic_write(path, to_html(page))
+
+
+def save_result(path: str | os.PathLike[str], page: Callable[[], Page], data: Callable[[], Any]) -> Path:
+    """What every result's `.save(path)` does: `.html` for people, `.json` for machines.
+
+    Args:
+        path: where; its ending chooses.
+        page: makes the report's page.
+        data: makes what the JSON holds.
+
+    Raises:
+        InputError: another ending, or a path that cannot be written.
+    """
+    ending = Path(path).suffix.lower()
+    if ending in (".html", ".htm"):
+        return save_page(page(), path)
+    if ending == ".json":
+        return write_json(data(), path)
+    raise unknown("report ending", ending, [".html", ".json"], f"path {os.fspath(path)!r}")
 
 
 def table_html(table: Table) -> str:
