@@ -11,7 +11,7 @@ from initlab.comparison.records import RunRecord, record_from
 from initlab.comparison.storage import batch
 from initlab.comparison.stored_study import WORKER, StoredStudy, on_open_trial
 
-INTERMEDIATE = 20  # points of a curve that Optuna's dashboard is given
+INTERMEDIATE = 8  # points of a curve that the dashboard of Optuna is given: each is a write of a millisecond
 KEY, RECORD, LOCK = "initlab:key", "initlab:record", "initlab:lock"
 
 Params = Callable[[str, Mapping[str, Any]], tuple[dict[str, Any], dict[str, Any]]]
