@@ -63,7 +63,7 @@ def make_plan(model: nn.Module, found: Walk, example_inputs: Any, policy: Any) -
     entries = with_magnitudes(tuple(_entry(s, claims.get(s.name), base) for s in scene.subjects()))
     if base.notes is not None:
         notes = [*base.notes(scene), *notes]
-    notes.extend(_warnings(entries, found))
+    notes.extend(_warnings(entries, found, recorded=graph is not None))
     words = base.name if not overrides else mapping_words(overrides, base)
     return Plan(entries, _buffers(found), words, type(model).__name__, tuple(notes))
 
@@ -166,7 +166,7 @@ def _buffers(found: Walk) -> tuple[BufferEntry, ...]:
     )
 
 
-def _warnings(entries: tuple[PlanEntry, ...], found: Walk) -> list[str]:
+def _warnings(entries: tuple[PlanEntry, ...], found: Walk, *, recorded: bool) -> list[str]:
     notes = []
     kept = {entry.name for entry in entries if entry.action == "keep"}
     frozen = [entry.name for entry in entries if entry.action == "keep" and "frozen" in entry.reason]
@@ -178,7 +178,7 @@ def _warnings(entries: tuple[PlanEntry, ...], found: Walk) -> list[str]:
     if unknown:
         notes.append(
             f"{len(unknown)} parameters are kept since their role is not known: {some(unknown)}; "
-            "name them in the policy, or pass example_inputs so that their use can be seen"
+            "name them in the policy" + ("" if recorded else ", or pass example_inputs so that their use can be seen")
         )
     if seen := [name for name, module in found.modules.items() if _has_seen_data(module)]:
         which = f"{len(seen)} layers ({seen[0]} first) hold running statistics"
