@@ -209,7 +209,7 @@ def test_quantised_function_is_summed_on_a_lattice() -> None:
         (3.0, "callable"),
         (lambda x: x * 0.0, "zero everywhere"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )
 def test_what_is_not_a_finite_scalar_function_is_refused(fn: Any, message: str) -> None:
     with pytest.raises(InputError, match=message) as caught:

@@ -53,13 +53,12 @@ def _run(lab: Lab, split: Any, sizes: Sequence[int], scheme: Any, seed: int, nam
     began = time.perf_counter()
     run: dict[str, Any] = {}
     if scheme is None:
-        epochs = 15 if lab.small else (10, 10, 6)
+        epochs = 15
         kept = lab.scratch(f"pretraining {name}")
         belief = pretrain_dbn_(model, split.train[0], epochs=epochs, checkpoint=kept, seed=seed)
         run |= _pictures(belief, split.test[0]) | {"pretraining": time.perf_counter() - began}
-    tuned = finetune_(
-        model, split.train, valid_share=1 / 12, epochs=60 if lab.small else 30, lr=1e-3, batch_size=100, seed=seed
-    )
+    epochs = 60 if lab.small else 32
+    tuned = finetune_(model, split.train, valid_share=1 / 12, epochs=epochs, patience=epochs, dropout=0.3, seed=seed)
     loss, error = evaluate(model, split.test)
     return run | {
         "error": error,
