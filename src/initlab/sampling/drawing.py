@@ -22,6 +22,7 @@ from initlab.sampling.laws import (
     Uniform,
 )
 from initlab.sampling.request import DTYPES, Array, Region, Stream, Target, check_dtype, check_shape, make_request
+from initlab.sampling.threads import share, thread_count
 
 Draw = Callable[[Target, Any, Stream, Region], None]
 
@@ -105,12 +106,24 @@ def _draw_elements(target: Target, law: Law, stream: Stream, region: Region) -> 
 
 def _draw_stacked(target: Target, law: Stacked, stream: Stream, region: Region) -> None:
     axis, start = law.axis % len(region.shape), 0
+    blocks: list[tuple[Target, Law, Region]] = []
     for size, block in zip(law.sizes, law.laws, strict=True):
         part = region.cut(axis, start, size)
         inside = target.within(part)
         if inside is not None:
-            draw(inside, block, stream, part)
+            blocks.append((inside, block, part))
         start += size
+
+    def work(first: int, last: int) -> None:
+        for inside, block, part in blocks[first:last]:
+            draw(inside, block, stream, part)
+
+    # Element-wise laws share their own elements among threads; a factor is one thread's work, so blocks are shared.
+    matrices = sum(block.needs_whole for _, block, _ in blocks)
+    if matrices > 1:
+        share(work, len(blocks), min(thread_count(), matrices))
+    else:
+        work(0, len(blocks))
 
 
 LAWS: dict[type[Law], Draw] = {

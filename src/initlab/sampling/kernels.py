@@ -1,14 +1,10 @@
 """Runs the compiled kernel over a block, on as many threads as there are processors.
 
-Threads are Python's own, over a kernel that releases the interpreter lock: numba's thread pools end the process when a
-forked child uses them. Values depend on no thread.
+Values depend on no thread.
 """
 
 from __future__ import annotations
 
-import os
-import threading
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +13,7 @@ from initlab.sampling.compiled import BFLOAT_16, PLAIN, TASK, TRUNCATED_NEAR, ru
 from initlab.sampling.reference import TRUNCATED, Transform
 from initlab.sampling.request import Shape, Target
 from initlab.sampling.streams import Key
+from initlab.sampling.threads import share, thread_count
 from initlab.sampling.walks import walk_of
 
 # Below this many elements a second thread costs more than it saves.
@@ -32,16 +29,6 @@ def is_ready(dtype: str) -> bool:
 
 def _form_key(dtype: str) -> str:
     return "uint16" if dtype in ("bfloat16", "float16") else dtype
-
-
-def thread_count() -> int:
-    """How many threads draw: INITLAB_THREADS or OMP_NUM_THREADS where set, else the processors this process may use."""
-    for name in ("INITLAB_THREADS", "OMP_NUM_THREADS"):
-        text = os.environ.get(name, "")
-        if text.isdigit() and int(text) > 0:
-            return int(text)
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
 
 
 def draw(target: Target, shape: Shape, key: Key, transform: Transform) -> None:
@@ -70,34 +57,5 @@ def draw(target: Target, shape: Shape, key: Key, transform: Transform) -> None:
     if threads == 1:
         work(0, tasks)
     else:
-        _share(work, tasks, threads)
+        share(work, tasks, threads)
     _READY.add(_form_key(target.dtype))
-
-
-def _share(work: Callable[[int, int], None], tasks: int, threads: int) -> None:
-    """Have threads take tasks off one list, a few at a time, until it is empty."""
-    step = max(1, tasks // (8 * threads))
-    spans = iter([(first, min(first + step, tasks)) for first in range(0, tasks, step)])
-    lock, errors = threading.Lock(), list[BaseException]()
-
-    def take() -> None:
-        try:
-            while True:
-                with lock:
-                    span = next(spans, None)
-                if span is None or errors:
-                    return
-                work(*span)
-        except BaseException as error:
-            errors.append(error)
-
-    helpers = [threading.Thread(target=take, daemon=True) for _ in range(threads - 1)]
-    for helper in helpers:
-        helper.start()
-    try:
-        take()
-    finally:
-        for helper in helpers:
-            helper.join()
-    if errors:
-        raise errors[0]

@@ -6,6 +6,9 @@ LAPACK's results agree between machines to rounding, not bit by bit.
 from __future__ import annotations
 
 import math
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
@@ -19,6 +22,9 @@ from initlab.sampling.streams import Key
 
 # Rows whose squares are summed at a time, in double precision.
 _ROWS = 256
+_LOCK = threading.Lock()
+_within = 0
+_limit: Any = None
 _STANDARD = reference.Transform(reference.NORMAL, 0.0, 1.0)
 
 
@@ -72,9 +78,24 @@ def reflections(vectors: Array) -> tuple[Array, Array]:
     return tau.astype(vectors.dtype), np.where(np.signbit(beta), -1.0, 1.0)
 
 
-def one_blas_thread() -> Any:
-    """A context in which BLAS uses one thread: its own threads wait in loops, which on busy machines takes seconds."""
-    return _controller().limit(limits=1, user_api="blas")
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """BLAS on one thread: its own threads wait in loops, which on busy machines takes seconds.
+
+    Several threads may be within at once: the first to enter sets the limit and the last to leave lifts it.
+    """
+    global _within, _limit
+    with _LOCK:
+        _within += 1
+        if _within == 1:
+            _limit = _controller().limit(limits=1, user_api="blas")
+    try:
+        yield
+    finally:
+        with _LOCK:
+            _within -= 1
+            if _within == 0:
+                _limit.restore_original_limits()
 
 
 @lru_cache(maxsize=1)
