@@ -192,4 +192,5 @@ EXPERIMENT = Experiment(
     measure=_measure,
     claims=CLAIMS,
     show=_show,
+    minutes=(0.09, None),
 )

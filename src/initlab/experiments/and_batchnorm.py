@@ -47,4 +47,5 @@ EXPERIMENT = grid(
             ),
         ),
     ),
+    minutes=(0.12, None),
 )

@@ -62,5 +62,5 @@ EXPERIMENT = grid(
             ),
         ),
     ),
-    minutes=(0.4, 6.0),
+    minutes=(0.18, None),
 )

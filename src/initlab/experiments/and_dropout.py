@@ -47,4 +47,5 @@ EXPERIMENT = grid(
             ),
         ),
     ),
+    minutes=(0.14, None),
 )

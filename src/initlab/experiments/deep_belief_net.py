@@ -204,5 +204,5 @@ EXPERIMENT = Experiment(
     measure=_measure,
     claims=CLAIMS,
     show=_show,
-    minutes=(0.5, 45.0),
+    minutes=(0.34, None),
 )

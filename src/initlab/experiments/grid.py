@@ -46,7 +46,7 @@ def grid(
     settings: Sequence[Setting],
     claims: tuple[Claim, ...],
     errata: tuple[str, ...] = (),
-    minutes: tuple[float, float] = (0.2, 3.0),
+    minutes: tuple[float | None, float | None] = (None, None),
 ) -> Experiment:
     """An experiment that trains every start under every setting with SGD (batch 128) and the same seeds.
 

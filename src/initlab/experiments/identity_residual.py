@@ -186,5 +186,5 @@ EXPERIMENT = Experiment(
     measure=_measure,
     claims=CLAIMS,
     show=_show,
-    minutes=(0.5, 6.0),
+    minutes=(0.18, None),
 )

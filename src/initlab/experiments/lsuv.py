@@ -171,5 +171,5 @@ EXPERIMENT = Experiment(
     measure=_measure,
     claims=CLAIMS,
     show=_show,
-    minutes=(0.5, 12.0),
+    minutes=(0.19, None),
 )

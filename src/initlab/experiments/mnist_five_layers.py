@@ -107,4 +107,5 @@ EXPERIMENT = Experiment(
     measure=_measure,
     claims=CLAIMS,
     show=_show,
+    minutes=(0.05, None),
 )

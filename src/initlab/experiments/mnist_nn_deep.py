@@ -153,4 +153,5 @@ EXPERIMENT = Experiment(
         "The source defines five layers but stacks linear1, ReLU, linear2, ReLU, linear3, and so trains a head of 512 "
         "classes on ten digits. Both ran.",
     ),
+    minutes=(0.15, None),
 )

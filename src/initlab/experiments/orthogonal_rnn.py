@@ -184,5 +184,5 @@ EXPERIMENT = Experiment(
     measure=_measure,
     claims=CLAIMS,
     show=_show,
-    minutes=(0.4, 8.0),
+    minutes=(0.34, None),
 )

@@ -27,7 +27,8 @@ class Experiment:
         claims: the sentences that the results are held against.
         show: results -> `reporting` blocks.
         errata: errors of the source, each with what was run beside it.
-        minutes: (small, full) running time in minutes on two cores, as measured; shown before a start.
+        minutes: (small, full) running time in minutes on two cores, as measured; None where it has not been. Shown
+            before a start.
     """
 
     name: str
@@ -38,7 +39,7 @@ class Experiment:
     claims: tuple[Claim, ...]
     show: Callable[[Mapping[str, Any]], Sequence[Any]]
     errata: tuple[str, ...] = ()
-    minutes: tuple[float, float] = (0.1, 1.0)
+    minutes: tuple[float | None, float | None] = (None, None)
 
     def judge(self, results: Mapping[str, Any]) -> list[tuple[Claim, Judgement]]:
         """Every claim beside what its test says of `results`."""

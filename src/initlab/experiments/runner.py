@@ -123,9 +123,11 @@ def run_all(
     for name in names or list_experiments():
         experiment = get_experiment(name)
         minutes = experiment.minutes[0 if small else 1]
-        note(f"{name}: {experiment.title} (about {_duration(minutes)} on two cores)")
+        note(f"{name}: {experiment.title} ({_duration(minutes)})")
         yield run(name, small=small, seed=seed, folder=folder, note=note)
 
 
-def _duration(minutes: float) -> str:
-    return f"{60 * minutes:.0f} s" if minutes < 2 else f"{minutes:.0f} min"
+def _duration(minutes: float | None) -> str:
+    if minutes is None:
+        return "running time not measured yet"
+    return f"about {60 * minutes:.0f} s on two cores" if minutes < 2 else f"about {minutes:.0f} min on two cores"

@@ -202,5 +202,5 @@ EXPERIMENT = Experiment(
     measure=_measure,
     claims=CLAIMS,
     show=_show,
-    minutes=(0.7, 25.0),
+    minutes=(0.38, None),
 )

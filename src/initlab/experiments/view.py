@@ -108,13 +108,10 @@ def index_table(outcomes: Iterable[Outcome]) -> Table:
     """One row an experiment: how many claims got each verdict."""
     columns = (
         Column("experiment", kind="code", keep=10),
-        Column("title", keep=3),
         *(Column(v, align="right", kind="number", keep=8) for v in VERDICTS),
         Column("seconds", align="right", kind="number", keep=2),
     )
-    rows = [
-        (o.experiment.name, o.experiment.title, *(o.count(v) for v in VERDICTS), round(o.seconds, 1)) for o in outcomes
-    ]
+    rows = [(o.experiment.name, *(o.count(v) for v in VERDICTS), round(o.seconds, 1)) for o in outcomes]
     return Table("The literature, claim by claim", columns, rows)
 
 

@@ -199,4 +199,5 @@ EXPERIMENT = Experiment(
     measure=_measure,
     claims=CLAIMS,
     show=_show,
+    minutes=(0.02, None),
 )

@@ -219,7 +219,7 @@ def _axis(label: str, log: bool, values: Sequence[Any]) -> dict[str, Any]:
 
 def _log_ticks(low: float, high: float, font: dict[str, Any]) -> dict[str, Any]:
     """Powers of ten over several decades; else 1, 2 and 5 of each decade, each with its whole number."""
-    decades = math.log10(high / low)
+    decades = math.log10(high) - math.log10(low)
     if decades > 3:
         # plotly sets labels with powers a quarter larger than asked.
         return {"exponentformat": "power", "dtick": max(1, round(decades / 6)), "tickfont": font | {"size": 9}}
