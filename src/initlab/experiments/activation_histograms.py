@@ -192,5 +192,5 @@ EXPERIMENT = Experiment(
     measure=_measure,
     claims=CLAIMS,
     show=_show,
-    minutes=(0.09, None),
+    minutes=(0.09, 0.13),
 )

@@ -159,5 +159,5 @@ EXPERIMENT = Experiment(
     measure=_measure,
     claims=CLAIMS,
     show=_show,
-    minutes=(0.03, None),
+    minutes=(0.03, 0.12),
 )

@@ -170,5 +170,5 @@ EXPERIMENT = Experiment(
         "A widely copied snippet draws LeCun weights with std = 1/fan_in; the source has std = √(1/fan_in). Both ran.",
         "A widely copied text prints √(2/(n_in+n_out)) as the variance; it is the std. Both ran.",
     ),
-    minutes=(0.02, None),
+    minutes=(0.02, 0.04),
 )

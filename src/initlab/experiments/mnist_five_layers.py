@@ -107,5 +107,5 @@ EXPERIMENT = Experiment(
     measure=_measure,
     claims=CLAIMS,
     show=_show,
-    minutes=(0.05, None),
+    minutes=(0.05, 1.05),
 )

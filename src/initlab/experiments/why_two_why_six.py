@@ -199,5 +199,5 @@ EXPERIMENT = Experiment(
     measure=_measure,
     claims=CLAIMS,
     show=_show,
-    minutes=(0.02, None),
+    minutes=(0.02, 0.16),
 )
