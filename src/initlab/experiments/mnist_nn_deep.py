@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from initlab.experiments.claims import Claim, Judgement, exactly, greater, t_interval
+from initlab.experiments.claims import Claim, Judgement, exactly, greater, within
 from initlab.experiments.lab import Lab
 from initlab.experiments.networks import mlp
 from initlab.experiments.registry import Experiment
@@ -66,20 +66,9 @@ def _is_a_difference(results: Mapping[str, Any]) -> Judgement:
 
 
 def _head(results: Mapping[str, Any]) -> Judgement:
-    low, mean, high = t_interval(
-        [
-            a - b
-            for a, b in zip(
-                finals(results["as meant"], "accuracy"), finals(results["as printed"], "accuracy"), strict=True
-            )
-        ]
-    )
-    verdict: Any = (
-        "confirmed" if low > -0.003 and high < 0.003 else "refuted" if low > 0.003 or high < -0.003 else "inconclusive"
-    )
-    return Judgement(
-        verdict, f"accuracy, meant − printed: {mean:.4f} [{low:.4f}, {high:.4f}]", "95% t interval within ± 0.003"
-    )
+    meant, printed = (finals(results[label], "accuracy") for label in ("as meant", "as printed"))
+    difference = [a - b for a, b in zip(meant, printed, strict=True)]
+    return within(difference, 0.0, 0.003, "accuracy, meant − printed")
 
 
 CLAIMS = (

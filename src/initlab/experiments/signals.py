@@ -52,9 +52,9 @@ def propagate(
 
     Returns:
         For each layer, in order: `std`, `second_moment`, `saturated` (share of |a| at its limit, see below),
-        `between` (share of the second moment that differs between samples), `zero` (share of activations below
-        1e-6 of the input's scale), `gradient` (rms of dL/da) and `counts` (histogram over the activation's range;
-        values outside fall into the end bins). Saturated: within 1% of an end of the range of a bounded function.
+        `between` (share of the second moment that differs between samples), `gradient` (rms of dL/da) and `counts`
+        (histogram over the activation's range; values outside fall into the end bins). Saturated: within 1% of an end
+        of the range of a bounded function.
     """
     model = Stack(width, depth, activation)
     init_(model, scheme, seed=derive_seed(seed, "weights"))
@@ -78,7 +78,6 @@ def _layer(a: Tensor, gradient: Tensor, activation: str) -> dict[str, Any]:
         "second_moment": second,
         "saturated": edge,
         "between": between,
-        "zero": float((a.abs() < 1e-6).float().mean()),
         "gradient": float(gradient.square().mean(dtype=torch.float64).sqrt()),
         "counts": torch.histc(a.clamp(low, high), BINS, low, high).int().tolist(),
     }

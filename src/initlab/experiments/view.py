@@ -22,7 +22,6 @@ from initlab.reporting import (
     save_page,
     save_result,
     table_html,
-    table_text,
     to_plotly,
 )
 
@@ -127,11 +126,6 @@ def index_page(outcomes: Sequence[Outcome]) -> Page:
         blocks += [Callout("warning", "In the source", line) for line in outcome.experiment.errata]
         sections.append(Section(outcome.experiment.title, blocks))
     return Page("The literature, reproduced", lead + ".", sections)
-
-
-def index_text(outcomes: Sequence[Outcome], width: int = 80) -> str:
-    """The overview for a terminal."""
-    return table_text(index_table(outcomes), width=width)
 
 
 def save_all(outcomes: Sequence[Outcome], folder: str | Path) -> Path:
