@@ -18,6 +18,7 @@ from torch.distributed.tensor import DTensor, Replicate, Shard, distribute_tenso
 from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
 
 import initlab
+from initlab.sampling import canonical_name
 
 Policy = Any
 Build = Callable[[], nn.Module]
@@ -37,18 +38,41 @@ class Model(nn.Module):
         self.norm = nn.LayerNorm(8, dtype=dtype)
 
 
-def whole(build: Callable[[], nn.Module], policy: Policy) -> dict[str, torch.Tensor]:
+class Net(nn.Module):
+    """With a forward pass, tied weights and a buffer, so that what feeds each layer can be read from a recording."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(13, 6)
+        self.register_buffer("places", torch.linspace(-1, 1, 30).view(5, 6))
+        self.up = nn.Linear(6, 14)
+        self.down = nn.Linear(14, 6)
+        self.head = nn.Linear(6, 13, bias=False)
+        self.head.weight = self.embed.weight
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        hidden = self.embed(ids) + self.places
+        return self.head(hidden + self.down(torch.relu(self.up(hidden))))
+
+
+IDS = torch.arange(10).view(2, 5)
+
+
+def whole(build: Callable[[], nn.Module], policy: Policy, inputs: Any) -> dict[str, torch.Tensor]:
     model = build()
-    initlab.init_(model, policy, seed=17)
+    initlab.init_(model, policy, seed=17, example_inputs=inputs)
     return {name: p.detach() for name, p in model.named_parameters()}
 
 
 def place(model: nn.Module, mesh: DeviceMesh, placements: list[Any]) -> nn.Module:
     """Every parameter as a DTensor; a placement along an axis that it lacks becomes a replica."""
+    placed: dict[int, nn.Parameter] = {}
     for module in model.modules():
         for name, parameter in list(module.named_parameters(recurse=False)):
-            ways = [p if not isinstance(p, Shard) or p.dim < parameter.ndim else Replicate() for p in placements]
-            module.register_parameter(name, nn.Parameter(distribute_tensor(parameter.detach(), mesh, ways)))
+            if id(parameter) not in placed:
+                ways = [p if not isinstance(p, Shard) or p.dim < parameter.ndim else Replicate() for p in placements]
+                placed[id(parameter)] = nn.Parameter(distribute_tensor(parameter.detach(), mesh, ways))
+            module.register_parameter(name, placed[id(parameter)])
     return model
 
 
@@ -67,17 +91,59 @@ def fsdp(mesh: DeviceMesh, *, inner: bool = False, meta: bool = False, dtype: to
     return model
 
 
+def net_fsdp(mesh: DeviceMesh, *, parallel: DeviceMesh | None = None) -> nn.Module:
+    model: nn.Module = Net()
+    if parallel is not None:
+        model = tensor_parallel(model, parallel)
+    fully_shard(model.up, mesh=mesh)
+    return fully_shard(model, mesh=mesh)
+
+
+def gathered_is_refused(mesh: DeviceMesh) -> str:
+    """What is written into the parameters that FSDP has gathered would be lost."""
+    model = net_fsdp(mesh)
+    model(IDS)
+    before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    try:
+        initlab.init_(model, seed=17)
+    except initlab.InputError as error:
+        if "call .reshard() on it first" not in str(error):
+            return str(error)
+    else:
+        return "not refused"
+    return "" if all(torch.equal(p, before[name]) for name, p in model.named_parameters()) else "written"
+
+
 def compare(model: nn.Module, expected: dict[str, torch.Tensor]) -> str:
-    for name, parameter in model.named_parameters():
+    for wrapped, parameter in model.named_parameters():
+        name = canonical_name(wrapped)
         full = parameter.full_tensor() if isinstance(parameter, DTensor) else parameter
         if full.dtype != expected[name].dtype or not torch.equal(full.detach(), expected[name]):
             return f"{name} differs"
     return ""
 
 
-def cases(world: int) -> list[tuple[str, Callable[[], nn.Module], torch.dtype, Policy]]:
+def recorded_cases(world: int) -> list[tuple[str, Build, Policy]]:
+    """Sharded models whose plan is read from a forward pass: the same plan as on one process."""
     line = init_device_mesh("cpu", (world,))
-    found: list[tuple[str, Callable[[], nn.Module], torch.dtype, Policy]] = []
+    found: list[tuple[str, Build, Policy]] = [
+        ("recorded, FSDP2", lambda: net_fsdp(line), "auto"),
+        ("recorded, FSDP2 compiled", lambda: torch.compile(net_fsdp(line), backend="eager"), "auto"),
+        ("recorded, tensor parallel", lambda: tensor_parallel(Net(), line), "auto"),
+        ("recorded, Shard(0) everywhere", lambda: place(Net(), line, [Shard(0)]), "gpt2"),
+    ]
+    if world == 4:
+        square = init_device_mesh("cpu", (2, 2), mesh_dim_names=("dp", "tp"))
+        found.append(("recorded, HSDP", lambda: net_fsdp(square), "auto"))
+        found.append(
+            ("recorded, FSDP2 and tensor parallel", lambda: net_fsdp(square["dp"], parallel=square["tp"]), "gpt2")
+        )
+    return found
+
+
+def cases(world: int) -> list[tuple[str, Build, torch.dtype, Policy]]:
+    line = init_device_mesh("cpu", (world,))
+    found: list[tuple[str, Build, torch.dtype, Policy]] = []
 
     def add(
         name: str, build: Callable[[], nn.Module], policy: Policy = "auto", dtype: torch.dtype = torch.float32
@@ -115,17 +181,27 @@ def main(rank: int, world: int, store: str) -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo", store=dist.FileStore(store, world), rank=rank, world_size=world)
     for name, build, dtype, policy in cases(world):
-        model = build()
-        plan = initlab.init_(model, policy, seed=17)
-        trouble = compare(model, whole(lambda dtype=dtype: Model(dtype), policy))
-        split = [e for e in plan.entries if e.law is not None and e.law.needs_whole]
-        said = all("made whole" in e.reason for e in split if _is_split(model, e.name))
-        if not said:
-            trouble = trouble or "the plan does not say that a sharded tensor is made whole"
-        if rank == 0:
-            print(f"BAD {name}: {trouble}" if trouble else f"ok {name}", flush=True)
+        report(rank, name, trouble_with(build, lambda dtype=dtype: Model(dtype), policy, None))
+    for name, build, policy in recorded_cases(world):
+        report(rank, name, trouble_with(build, Net, policy, IDS))
+    report(rank, "gathered parameters", gathered_is_refused(init_device_mesh("cpu", (world,))))
     dist.barrier()
     dist.destroy_process_group()
+
+
+def trouble_with(build: Build, plain: Build, policy: Policy, inputs: Any) -> str:
+    model = build()
+    plan = initlab.init_(model, policy, seed=17, example_inputs=inputs)
+    split = [e for e in plan.entries if e.law is not None and e.law.needs_whole]
+    said = all("made whole" in e.reason for e in split if _is_split(model, e.name))
+    if not said:
+        return "the plan does not say that a sharded tensor is made whole"
+    return compare(model, whole(plain, policy, inputs))
+
+
+def report(rank: int, name: str, trouble: str) -> None:
+    if rank == 0:
+        print(f"BAD {name}: {trouble}" if trouble else f"ok {name}", flush=True)
 
 
 def _is_split(model: nn.Module, name: str) -> bool:

@@ -18,8 +18,10 @@ from torch.nn.modules.module import register_module_forward_hook, register_modul
 from torch.nn.parameter import is_lazy
 
 from initlab.errors import InputError
+from initlab.graph.eager import as_written
 from initlab.graph.signal_graph import SignalGraph
 from initlab.graph.tracer import Tracer, modules_of, tensors_in
+from initlab.graph.whole import as_one_process
 
 
 def record(model: nn.Module, example_inputs: Any) -> SignalGraph:
@@ -28,7 +30,8 @@ def record(model: nn.Module, example_inputs: Any) -> SignalGraph:
     The pass runs without gradients in evaluation mode (so that dropout and random depth hide nothing); a model in
     training mode whose parameters are not all used then is run once more in training mode, and the fuller pass counts.
     Training flags, buffers and random states are as before afterwards, whatever happens. What the model prints goes to
-    standard error.
+    standard error. A sharded model (DTensor parameters) runs as it would on one process, without communication and
+    with one number in place of each parameter's values: a layer's weight is in memory whole only while it is applied.
 
     Args:
         model: any module whose forward runs.
@@ -51,14 +54,15 @@ def record(model: nn.Module, example_inputs: Any) -> SignalGraph:
     """
     if not isinstance(model, nn.Module):
         raise InputError(f"model must be a torch.nn.Module; got {type(model).__name__}")
-    place = _Place.of(model)
-    given = _example(example_inputs, place)
-    graph = _run(place, given, training=False)
-    if model.training and _unused(place, graph):
-        with contextlib.suppress(InputError):
-            fuller = _run(place, given, training=True)
-            if len(_unused(place, fuller)) < len(_unused(place, graph)):
-                graph = fuller
+    with as_one_process(module for _, module in modules_of(model).values()):
+        place = _Place.of(model)
+        given = _example(example_inputs, place)
+        graph = _run(place, given, training=False)
+        if model.training and _unused(place, graph):
+            with contextlib.suppress(InputError):
+                fuller = _run(place, given, training=True)
+                if len(_unused(place, fuller)) < len(_unused(place, graph)):
+                    graph = fuller
     return graph
 
 
@@ -185,6 +189,7 @@ def _pass(place: _Place, given: _Given, training: bool, *, fake: bool = False, g
         stack.enter_context(contextlib.redirect_stdout(io.StringIO() if training else sys.stderr))
         stack.enter_context(torch.set_grad_enabled(gradients))
         stack.enter_context(_room_to_recurse())
+        stack.enter_context(as_written())
         args, kwargs = given.args, given.kwargs
         if fake:
             args = _faked(stack, given, place)

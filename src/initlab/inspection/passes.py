@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
 from initlab.errors import InitlabError, InputError
+from initlab.graph.eager import as_written
 from initlab.inspection.backward import gradients
 from initlab.inspection.keeping import kept
 from initlab.inspection.outputs import loss_on, main_output, named_tensors
@@ -72,7 +73,7 @@ def _forward(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], re
     enter = register_module_forward_pre_hook(recorder.enter_module)
     leave = register_module_forward_hook(recorder.leave_module)
     try:
-        with recorder:
+        with as_written(), recorder:
             return model(*args, **kwargs)
     except InitlabError:
         raise

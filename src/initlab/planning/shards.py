@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import nn
 
 from initlab.errors import InputError
+from initlab.graph.whole import is_sharded_type
 from initlab.planning.memory import Block
 
 # (start in the local tensor, start in the global tensor, length) along one axis.
@@ -34,11 +37,6 @@ class Part:
         return len(self.blocks) == 1 and tuple(self.tensor.shape) == self.shape
 
 
-def is_sharded_type(tensor: torch.Tensor) -> bool:
-    """Whether it is a DTensor; found by its attributes, so that torch.distributed is not imported unasked."""
-    return hasattr(tensor, "_local_tensor") and hasattr(tensor, "placements") and hasattr(tensor, "device_mesh")
-
-
 def is_split(tensor: torch.Tensor) -> bool:
     """Whether this process holds less than the whole tensor."""
     return is_sharded_type(tensor) and tuple(local_tensor(tensor).shape) != tuple(tensor.shape)
@@ -48,6 +46,25 @@ def local_tensor(tensor: torch.Tensor) -> torch.Tensor:
     """The plain tensor whose memory this process owns."""
     local: torch.Tensor = tensor._local_tensor if is_sharded_type(tensor) else tensor  # type: ignore[attr-defined]  # DTensor
     return local
+
+
+def refuse_gathered(modules: Iterable[tuple[str, nn.Module]]) -> None:
+    """Refuse a model whose parameters FSDP has gathered: what is written into those copies is lost at the next reshard.
+
+    Raises:
+        InputError: naming the first such module.
+    """
+    for name, module in modules:
+        find: Any = getattr(module, "_get_fsdp_state", None)
+        state = None if find is None else find()
+        groups = getattr(state, "_fsdp_param_groups", None) or (getattr(state, "_fsdp_param_group", None),)
+        for group in groups:
+            if not getattr(group, "is_sharded", True):
+                where = repr(name) if name else "the model"
+                raise InputError(
+                    f"the parameters of {where} are gathered (FSDP, after a forward pass or unshard()), and what "
+                    "is written into the copies would be lost: call .reshard() on it first"
+                )
 
 
 def part_of(name: str, tensor: torch.Tensor) -> Part:

@@ -17,7 +17,7 @@ from initlab.planning.memory import DTYPES, check_apart, check_writable
 from initlab.planning.plan import Plan, PlanEntry
 from initlab.planning.planner import make_plan
 from initlab.planning.selectors import matched
-from initlab.planning.shards import local_tensor, part_of
+from initlab.planning.shards import local_tensor, part_of, refuse_gathered
 from initlab.planning.walk import Slot, Walk, walk
 from initlab.sampling.laws import Law
 from initlab.sampling.request import LARGEST, farthest
@@ -103,6 +103,7 @@ def prepare(plan: Plan, found: Walk, named: frozenset[str] = frozenset()) -> lis
     Raises:
         InputError: what cannot be written, by name.
     """
+    refuse_gathered(found.modules.items())
     refused = [entry for entry in plan.entries if entry.action == "refuse"]
     if refused:
         more = f" (and {len(refused) - 1} more)" if len(refused) > 1 else ""
