@@ -24,7 +24,11 @@ def kept(model: nn.Module) -> Iterator[None]:
     """
     modules = list(model.modules())
     attributes = [(module, dict(module.__dict__)) for module in modules]
-    registries = [(module, dict(module._buffers), dict(module._parameters)) for module in modules]
+    registries = [
+        (module, dict(module._buffers), dict(module._parameters))
+        for module in modules
+        if not isinstance(module, torch.jit.ScriptModule)  # whose tensors can be written but not exchanged
+    ]
     values = [(buffer, buffer.detach().clone()) for buffer in model.buffers()]
     with contextlib.ExitStack() as stack:
         stack.enter_context(_random_states())

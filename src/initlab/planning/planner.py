@@ -113,9 +113,21 @@ def _unwritable(subject: Subject, claim: Claim | None) -> Choice | None:
     if type(tensor).__name__ == "FlatParameter":
         why = "a flat parameter of FSDP1, whose layers cannot be told apart: write before wrapping, or use fully_shard"
         return Choice(None, why, action="refuse")
+    if _made_orthogonal(subject):
+        why = "its orthogonal parametrization keeps signs and reflections in it, from which it makes the weight"
+        if claim is not None and claim.override.selector.exact:
+            return Choice(None, f"{why}; keep it", action="refuse")
+        return Choice(None, f"kept: {why}", action="keep")
     if claim is None and not tensor.requires_grad:
         return Choice(None, "kept: frozen (requires_grad is False) and not named in the policy", action="keep")
     return None
+
+
+def _made_orthogonal(subject: Subject) -> bool:
+    """Whether torch.nn.utils.parametrizations.orthogonal holds it: random values there give a weight of zeros."""
+    return subject.slot.plain_name != subject.name and any(
+        type(step).__name__ == "_Orthogonal" for step in subject.slot.owner.module.children()
+    )
 
 
 def _with_law(entry: PlanEntry, choice: Choice, subject: Subject) -> PlanEntry:
@@ -179,6 +191,12 @@ def _warnings(entries: tuple[PlanEntry, ...], found: Walk, *, recorded: bool) ->
         notes.append(
             f"{len(unknown)} parameters are kept since their role is not known: {some(unknown)}; "
             "name them in the policy" + ("" if recorded else ", or pass example_inputs so that their use can be seen")
+        )
+    unseen = [e.name for e in entries if e.action == "write" and e.reason.startswith("gain 1: not used")]
+    if unseen:
+        notes.append(
+            f"{len(unseen)} weights get gain 1 since the recorded pass does not use them, or runs them where it cannot "
+            f"be followed (scripted code): {some(unseen)}"
         )
     if seen := [name for name, module in found.modules.items() if _has_seen_data(module)]:
         which = f"{len(seen)} layers ({seen[0]} first) hold running statistics"

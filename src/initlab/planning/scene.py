@@ -12,6 +12,7 @@ from torch import nn
 
 from initlab.graph import Feed, ParameterInfo, SignalGraph
 from initlab.planning.walk import Slot, Walk
+from initlab.sampling.streams import WRAPPERS
 from initlab.schemes import Geometry
 from initlab.theory import gain as gain_of
 
@@ -141,7 +142,7 @@ def _chain_up(model: nn.Module, modules: Iterable[nn.Module], chains: dict[int, 
         if not _plain_sequential(module) or id(module) in chains:
             continue
         chain = list(_flat(module))
-        if module is model:
+        if module is _unwrapped(model):
             chain = [_Data(), *chain]
         for layer in chain:
             chains.setdefault(id(layer), chain)
@@ -154,12 +155,23 @@ class _Data(nn.Module):
     """Marks the head of a chain that begins with the model's own input."""
 
 
+def _unwrapped(module: nn.Module) -> nn.Module:
+    """What a compiled, checkpointed or data-parallel wrapper wraps; any other module itself."""
+    while len(module._modules) == 1 and not module._parameters:
+        name, child = next(iter(module._modules.items()))
+        parallel = name == "module" and type(module).__module__.startswith("torch.")
+        if child is None or not (parallel or name in WRAPPERS):
+            break
+        module = child
+    return module
+
+
 def _plain_sequential(module: nn.Module) -> bool:
     return isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward
 
 
 def _flat(module: nn.Module) -> Iterator[nn.Module]:
-    for child in module.children():
+    for child in map(_unwrapped, module.children()):
         if _plain_sequential(child):
             yield from _flat(child)
         else:

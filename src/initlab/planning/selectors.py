@@ -150,6 +150,9 @@ def _no_match(text: str, found: Walk, argument: str) -> InputError:
             )
         return InputError(f"{argument} {text!r} matches no parameter; {_nearest(kind, kinds, '@')}")
     names = [slot.name for slot in found.parameters]
+    deeper = re.sub(r"(?<!\*)\*(?!\*)", "**", text)
+    if deeper != text and any(Selector(deeper).matches(slot) for slot in found.parameters):
+        return InputError(f"{argument} {text!r} matches no parameter, since * stops at a dot; did you mean {deeper!r}?")
     return InputError(f"{argument} {text!r} matches no parameter; {_nearest(text, names)}")
 
 

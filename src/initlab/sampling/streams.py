@@ -14,7 +14,7 @@ STREAM_VERSION = "1"
 Key = tuple[int, int, int, int]
 
 # Wrappers that torch puts round a model or any part of it; a path component of this name is never the user's own.
-_INNER = frozenset({"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_fpw_module"})
+WRAPPERS = frozenset({"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_fpw_module"})
 
 
 def canonical_name(name: str) -> str:
@@ -31,7 +31,7 @@ def canonical_name(name: str) -> str:
     """
     if not isinstance(name, str):
         raise InputError(f"name must be a string; got {name!r}")
-    parts = [part for part in unicodedata.normalize("NFC", name).split(".") if part not in _INNER]
+    parts = [part for part in unicodedata.normalize("NFC", name).split(".") if part not in WRAPPERS]
     while len(parts) > 1 and parts[0] == "module":
         parts = parts[1:]
     return ".".join(parts)
