@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from initlab.comparison.arms import Arm
@@ -80,6 +80,11 @@ class Driver:
                 self.watch.over(done[key])
         return done
 
+    def left(self, keys: Iterable[str]) -> list[str]:
+        """Those of `keys` whose runs have not ended."""
+        done = self.ended()
+        return [key for key in keys if key not in done]
+
     def run_out(self, runs: Sequence[tuple[RunSpec, str]], at: Sequence[int]) -> None:
         """Train these runs (with their arms' labels) to their end, measured at the steps `at`.
 
@@ -87,7 +92,7 @@ class Driver:
         """
         specs = {spec.key: spec for spec, _ in runs}
         self.labels.update({spec.key: label for spec, label in runs})
-        while left := [key for key in specs if key not in self.ended()]:
+        while left := self.left(specs):
             mine = self.store.claim(left, self.at_once)
             if not mine:
                 self.wait()

@@ -179,7 +179,7 @@ def _first_seeds(race: Race, running: list[str]) -> list[str]:
     """Train the first seeds of the running arms with looks; those that are left at the end."""
     looks = _look_steps(race.steps)
     keys = {key: label for label in running for key in race.keys(label)}
-    while left := [key for key in keys if key not in race.driver.ended()]:
+    while left := race.driver.left(keys):
         mine = race.driver.store.claim(left, len(left))
         if len(mine) < len(keys):
             race.driver.store.release(mine)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 
 RESAMPLES = 10_000
 LEVEL = 0.95
+BLOCK = 1 << 20  # numbers that a resampling holds at once
 FEW = 5  # fewer values than this have too few resamples for a bootstrap
 
 
@@ -81,10 +81,11 @@ def t_interval(values: Sequence[float], level: float = LEVEL) -> Interval:
     return Interval(mean, mean - half, mean + half)
 
 
-@lru_cache(maxsize=8)
-def _draws(n: int) -> np.ndarray:
-    """(RESAMPLES, n) indices into n values: the bootstrap's resamples."""
-    return generator(n).integers(0, n, size=(RESAMPLES, n))
+def _blocks(n: int, resamples: int = RESAMPLES) -> Iterator[int]:
+    """`resamples` in portions, so that n values of each fit in a few megabytes."""
+    most = max(1, BLOCK // n)
+    for start in range(0, resamples, most):
+        yield min(most, resamples - start)
 
 
 def bootstrap_interval(values: Sequence[float], level: float = LEVEL) -> Interval:
@@ -105,10 +106,14 @@ def bootstrap_interval(values: Sequence[float], level: float = LEVEL) -> Interva
     if len(x) < FEW or not np.isfinite(x).all() or np.ptp(x) <= 1e-12 * max(1.0, float(np.abs(x).max())):
         return t_interval(values, level)
     n, mean, error = len(x), float(x.mean()), float(x.std(ddof=1)) / math.sqrt(len(x))
-    samples = x[_draws(n)]
-    spread = samples.std(axis=1, ddof=1)
-    varied = spread > 1e-9 * float(x.std())
-    ratios = (samples.mean(axis=1)[varied] - mean) / (spread[varied] / math.sqrt(n))
+    draws = generator(n)
+    parts = []
+    for rows in _blocks(n):
+        samples = x[draws.integers(0, n, size=(rows, n))]
+        spread = samples.std(axis=1, ddof=1)
+        varied = spread > 1e-9 * float(x.std())
+        parts.append((samples.mean(axis=1)[varied] - mean) / (spread[varied] / math.sqrt(n)))
+    ratios = np.concatenate(parts)
     low, high = np.quantile(ratios, [(1 - level) / 2, (1 + level) / 2])
     return Interval(mean, mean - float(high) * error, mean - float(low) * error)
 
@@ -131,11 +136,6 @@ def paired_t(differences: np.ndarray) -> float:
     return float(2 * t.sf(abs(float(d.mean())) / (spread / math.sqrt(n)), n - 1))
 
 
-@lru_cache(maxsize=8)
-def _flips(n: int, resamples: int) -> np.ndarray:
-    return generator(n).choice((-1.0, 1.0), size=(resamples, n))
-
-
 def sign_flip(differences: np.ndarray, resamples: int = RESAMPLES) -> float:
     """Two-sided p of the sign-flip permutation test: under the null each difference is as likely as its negative.
 
@@ -153,8 +153,12 @@ def sign_flip(differences: np.ndarray, resamples: int = RESAMPLES) -> float:
     if n <= 13:
         patterns = 1 - 2 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1)
         return float((np.abs(patterns @ d) >= observed - slack).mean())
-    patterns = _flips(n, resamples)
-    return float((1 + (np.abs(patterns @ d) >= observed - slack).sum()) / (1 + resamples))
+    signs = generator(n)
+    as_large = sum(
+        int((np.abs(signs.choice((-1.0, 1.0), size=(rows, n)) @ d) >= observed - slack).sum())
+        for rows in _blocks(n, resamples)
+    )
+    return (1 + as_large) / (1 + resamples)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -188,10 +192,12 @@ def odds_of_best(scores: np.ndarray, resamples: int = RESAMPLES) -> np.ndarray:
     arms, seeds = scores.shape
     if seeds == 0:
         return np.full(arms, 1 / arms)
-    draws = generator(arms, seeds).integers(0, seeds, size=(resamples, seeds))
-    means = scores[:, draws].mean(axis=2)
-    best = means >= means.max(axis=0) - 1e-12
-    return np.asarray((best / best.sum(axis=0)).mean(axis=1))
+    draws, share = generator(arms, seeds), np.zeros(arms)
+    for rows in _blocks(arms * seeds, resamples):
+        means = scores[:, draws.integers(0, seeds, size=(rows, seeds))].mean(axis=2)
+        best = means >= means.max(axis=0) - 1e-12
+        share += (best / best.sum(axis=0)).sum(axis=1)
+    return np.asarray(share / resamples)
 
 
 def detectable_difference(spread: float, seeds: int, tests: int = 1, level: float = 0.05, power: float = 0.8) -> float:

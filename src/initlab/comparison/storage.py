@@ -52,6 +52,13 @@ def open_storage(storage: Any) -> tuple[Any, str]:
     return guarded(lambda: _connect(url, kind), shown, url), shown
 
 
+def is_database(storage: Any) -> bool:
+    """Whether `open_storage(storage)` is Optuna's storage in a database rather than one of its others."""
+    from optuna.storages import BaseStorage, RDBStorage
+
+    return isinstance(storage, RDBStorage) or not isinstance(storage, BaseStorage)
+
+
 def shown_url(url: str) -> str:
     """The URL without its password: as it may stand in messages.
 
@@ -131,12 +138,15 @@ def _connect(url: str, kind: str) -> Any:
     from optuna.storages import RDBStorage
 
     kwargs: dict[str, Any] = {}
+    fresh = False
     if kind == "sqlite":
+        path = sqlite_path(url)
+        fresh = path is None or not path.exists()  # nobody else's tables, so none to be checked
         kwargs["connect_args"] = {"timeout": BUSY_SECONDS}
     elif kind in ("postgresql", "postgres"):
         url = _with_driver(re.sub(r"^postgres(?=[:+])", "postgresql", url))
         kwargs["pool_pre_ping"] = True
-    storage = _created_once(lambda: RDBStorage(url, engine_kwargs=kwargs))
+    storage = _created_once(lambda: RDBStorage(url, kwargs, skip_compatibility_check=fresh))
     if kind == "sqlite":
         _take_write_lock_first(storage.engine)
     return storage

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MOST_NAME = 200
-BEGUN, WORKER, NAME = "initlab:begun", "initlab:worker", "initlab:worker:"
+BEGUN, WORKER, NAME, FAILED = "initlab:begun", "initlab:worker", "initlab:worker:", "failed"
 
 
 def study_name(name: Any) -> str:
@@ -104,22 +103,37 @@ class StoredStudy:
 
     def dead(self, running: list[FrozenTrial]) -> list[FrozenTrial]:
         """Those of these RUNNING trials whose worker lives no more."""
-        if not running:
-            return []
-        signs = self.call(lambda: self.storage.get_study_system_attrs(self.study_id))
-        return [trial for trial in running if not self._owned(trial, signs)]
+        owners = {t._trial_id: (t.system_attrs.get(WORKER), t.datetime_start) for t in running}
+        return [trial for trial in running if trial._trial_id in self.orphans(owners)]
 
-    def _owned(self, trial: FrozenTrial, signs: Mapping[str, Any]) -> bool:
-        owner = trial.system_attrs.get(WORKER)
-        if owner is None:
-            return _age(trial) < LEASE_SECONDS
-        return bool(owner == self.worker.name or alive(signs.get(NAME + owner)))
+    def orphans(self, owners: Mapping[int, tuple[str | None, datetime | None]], session: Any = None) -> list[int]:
+        """Ids of the trials whose worker lives no more; the others' worker is this one, or has given a sign of life.
+
+        Args:
+            owners: trial id -> (name of its worker, when it began).
+            session: a database session to read the signs of life with; None reads them from the storage.
+        """
+        others = {i: owner for i, owner in owners.items() if owner[0] != self.worker.name}
+        if not others:
+            return []
+        signs = self._signs(session)
+        return [i for i, (name, started) in others.items() if not _owned(name, started, signs)]
+
+    def _signs(self, session: Any) -> Mapping[str, Any]:
+        if session is None:
+            found: Mapping[str, Any] = self.call(lambda: self.storage.get_study_system_attrs(self.study_id))
+            return found
+        from optuna.storages._rdb.models import StudySystemAttributeModel as Attribute
+        from sqlalchemy import select
+
+        rows = session.execute(select(Attribute.key, Attribute.value_json).where(Attribute.study_id == self.study_id))
+        return {row.key: json.loads(row.value_json) for row in rows}
 
     def fail(self, trial_id: int, reason: str) -> None:
         """End an open trial as FAIL; nothing where it has ended already."""
         from optuna.trial import TrialState
 
-        on_open_trial(lambda: self.storage.set_trial_user_attr(trial_id, "failed", reason))
+        on_open_trial(lambda: self.storage.set_trial_user_attr(trial_id, FAILED, reason))
         on_open_trial(lambda: self.storage.set_trial_state_values(trial_id, TrialState.FAIL))
 
     def give_up(self, trial_ids: Sequence[int], reason: str) -> None:
@@ -134,9 +148,13 @@ class StoredStudy:
                     self.fail(trial_id, reason)
 
         if trial_ids:
-            disconnect(self.storage)
-            with contextlib.suppress(InputError):
-                self.call(write)
+            self.given_up(write)
+
+    def given_up(self, write: Callable[[], None]) -> None:
+        """`write()` on a new connection; a storage that refuses it is no error."""
+        disconnect(self.storage)
+        with contextlib.suppress(InputError):
+            self.call(write)
 
     def beat(self) -> None:
         """This worker is alive; may be called often."""
@@ -193,6 +211,8 @@ def on_open_trial(change: Callable[[], Any]) -> bool:
     return True
 
 
-def _age(trial: FrozenTrial) -> float:
-    started = trial.datetime_start
-    return math.inf if started is None else (datetime.now() - started).total_seconds()
+def _owned(name: str | None, started: datetime | None, signs: Mapping[str, Any]) -> bool:
+    """Whether a trial's worker lives; a trial that names none is left alone for a while."""
+    if name is not None:
+        return alive(signs.get(NAME + name))
+    return started is not None and (datetime.now() - started).total_seconds() < LEASE_SECONDS

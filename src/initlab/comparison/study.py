@@ -11,6 +11,8 @@ from torch import nn
 from initlab.comparison.arms import Arm
 from initlab.comparison.fingerprint import plan_fingerprint, task_fingerprint
 from initlab.comparison.optuna_store import OptunaStore
+from initlab.comparison.sql_store import SqlStore
+from initlab.comparison.storage import is_database
 from initlab.comparison.task import Task
 
 if TYPE_CHECKING:
@@ -32,9 +34,8 @@ def study_store(
         InputError: the storage cannot be used; the study was begun with something else.
     """
     begun = {"kind": "compare", **task_fingerprint(task, model), **_arms_fingerprint(arms, plans)}
-    return OptunaStore(
-        storage, name, begun, classes(task), lambda key, kept: trial_params(key, kept, arms), allow_drift
-    )
+    kind = SqlStore if is_database(storage) else OptunaStore
+    return kind(storage, name, begun, classes(task), lambda key, kept: trial_params(key, kept, arms), allow_drift)
 
 
 def classes(task: Task) -> bool:
