@@ -1,4 +1,4 @@
-"""The compiled kernel: groups of 256 elements, drawn in cache and stored straight into the target's memory."""
+"""The compiled kernel: groups of 256 elements, drawn in cache and stored into the target's memory."""
 
 # mypy: ignore-errors
 # (numba compiles these functions by its own types; it has none that mypy knows.)
@@ -9,23 +9,13 @@ import hashlib
 import inspect
 
 import numpy as np
+from llvmlite import ir
 from numba import njit, types
-from numba.extending import overload
+from numba.extending import intrinsic, overload
 
-from initlab.sampling import arithmetic, coefficients, philox
-from initlab.sampling.arithmetic import (
-    normal_pair,
-    normal_pair_64,
-    to_bfloat16,
-    to_float16,
-    truncated,
-    truncated_64,
-    truncated_near,
-    u32,
-    u64,
-    uniform,
-    uniform_64,
-)
+from initlab.sampling import arithmetic, coefficients, lanes, philox
+from initlab.sampling.arithmetic import Numbers
+from initlab.sampling.lanes import counting, load, splat, store
 from initlab.sampling.philox import (
     DOMAIN_SHIFT,
     GROUP,
@@ -42,126 +32,194 @@ from initlab.sampling.reference import NORMAL, UNIFORM
 
 # Elements of one task.
 TASK = 2**16
-# `TRUNCATED` with cut points so near that no tail is met.
-TRUNCATED_NEAR = 3
 PLAIN, BFLOAT_16 = 0, 1
-_MASK, _SHIFT = u64(0xFFFFFFFF), u64(32)
-_MULTIPLY_0, _MULTIPLY_1, _WEYL_0, _WEYL_1 = u64(MULTIPLIER_0), u64(MULTIPLIER_1), u64(WEYL_0), u64(WEYL_1)
-_DOMAIN_STEP = u64(1 << DOMAIN_SHIFT)
+# Counters of one step, and values of one rounding: enough vectors side by side to hide an operation's latency.
+COUNTERS, WORDS = 16, 32
+_MASK = 0xFFFFFFFF
+i64, u64 = np.int64, np.uint64
+
+
+def _four_words(builder, block, key):
+    """The four words of `COUNTERS` counters from `block` on.
+
+    A 64-bit lane holds one 32-bit word, so that a round's multiply needs no shuffle; what lies above it is ignored.
+    """
+    k0, k1 = key[0], key[1]
+    x0 = splat(builder, block, COUNTERS) + counting(builder, COUNTERS)
+    x1, x2, x3 = (splat(builder, word, COUNTERS) for word in (_upper(builder, block), key[2], key[3]))
+    for _ in range(ROUNDS):
+        p0, p1 = (x0 & _MASK) * MULTIPLIER_0, (x2 & _MASK) * MULTIPLIER_1
+        x0, x1 = (p1 >> 32) ^ (x1 ^ splat(builder, k0, COUNTERS)), p1
+        x2, x3 = (p0 >> 32) ^ (x3 ^ splat(builder, k1, COUNTERS)), p0
+        k0, k1 = _next_key(builder, k0, WEYL_0), _next_key(builder, k1, WEYL_1)
+    return [x.narrow(32) for x in (x0, x1, x2, x3)]
+
+
+def _upper(builder, block):
+    return builder.lshr(block, ir.Constant(block.type, 32))
+
+
+def _next_key(builder, key, step):
+    return builder.and_(builder.add(key, ir.Constant(key.type, step)), ir.Constant(key.type, _MASK))
+
+
+def _pointer(context, builder, kind, array, index, offset=0):
+    """Where an element of a contiguous array lies."""
+    place = builder.add(index, ir.Constant(index.type, offset))
+    return builder.gep(context.make_array(kind)(context, builder, array).data, [place])
+
+
+def _numbers(context, builder, kind, array, count):
+    places = (ir.Constant(ir.IntType(64), place) for place in range(len(Numbers._fields)))
+    pointers = (_pointer(context, builder, kind, array, place) for place in places)
+    return Numbers(*(splat(builder, builder.load(pointer), count) for pointer in pointers))
+
+
+class _Step:
+    """What a step has at hand while it is compiled: `COUNTERS` counters, the law's numbers, and where values go."""
+
+    def __init__(self, context, builder, signature, arguments):
+        self.context, self.builder, self.kinds, self.arguments = context, builder, signature.args, arguments
+
+    @property
+    def is_double(self):
+        return self.kinds[0].dtype == types.float64
+
+    def words(self):
+        """Four times `COUNTERS` words; for float64 each with its further word."""
+        group_block, key = self.arguments[3], self.arguments[4:]
+        words = _four_words(self.builder, group_block, key)
+        if not self.is_double:
+            return [(word,) for word in words]
+        step = ir.Constant(group_block.type, (LOW_BITS - VALUES) << DOMAIN_SHIFT)
+        more = _four_words(self.builder, self.builder.add(group_block, step), key)
+        return [(word.widen(64), further.widen(64)) for word, further in zip(words, more, strict=True)]
+
+    def numbers(self, count):
+        return _numbers(self.context, self.builder, self.kinds[2], self.arguments[2], count)
+
+    def put(self, values):
+        """Four times `COUNTERS` values, `LANES` apart."""
+        for word, x in enumerate(values):
+            store(x, _pointer(self.context, self.builder, self.kinds[0], *self.arguments[:2], word * LANES))
+
+
+def _step(emit):
+    """The values of `COUNTERS` counters from `block` on into out[at], out[at + 64], out[at + 128], out[at + 192]."""
+
+    @intrinsic
+    def step(typing, out, at, numbers, block, key_0, key_1, key_2, key_3):
+        def generate(context, builder, signature, arguments):
+            emit(_Step(context, builder, signature, arguments))
+            return context.get_dummy_value()
+
+        return types.void(out, types.int64, numbers, *[types.uint64] * 5), generate
+
+    return step
+
+
+def _each(single, double):
+    """Every word becomes a value: in float32 two vectors at a time, in float64 one, by the number of registers."""
+
+    def emit(step):
+        words = step.words()
+        if step.is_double:
+            numbers = step.numbers(COUNTERS)
+            step.put([double(*word, numbers) for word in words])
+            return
+        numbers = step.numbers(2 * COUNTERS)
+        first, second = (single(words[i][0].beside(words[i + 1][0]), numbers) for i in (0, 2))
+        step.put([*first.halves(), *second.halves()])
+
+    return emit
+
+
+def _emit_normals(step):
+    """Words 64 apart become a pair of values."""
+    numbers, words = step.numbers(COUNTERS), step.words()
+    transform = arithmetic.normal_pair_64 if step.is_double else arithmetic.normal_pair
+    step.put([x for i in (0, 2) for x in transform(*words[i], *words[i + 1], numbers)])
+
+
+_normal_step = _step(_emit_normals)
+_uniform_step = _step(_each(arithmetic.uniform, arithmetic.uniform_64))
+_truncated_step = _step(_each(arithmetic.truncated, arithmetic.truncated_64))
 
 
 @njit
-def _draw_words(words, group, domain, key):
-    """The 256 words of a group. Each 64-bit lane holds one 32-bit word, so that a round's multiply needs no shuffle."""
-    block = u64(group) * u64(LANES) + u64(domain) * _DOMAIN_STEP
-    for lane in range(LANES):
-        x0, x1, x2, x3 = block + u64(lane), block >> _SHIFT, u64(key[2]), u64(key[3])
-        k0, k1 = u64(key[0]), u64(key[1])
-        for _ in range(ROUNDS):
-            p0, p1 = (x0 & _MASK) * _MULTIPLY_0, (x2 & _MASK) * _MULTIPLY_1
-            x0, x1 = (p1 >> _SHIFT) ^ x1 ^ k0, p1
-            x2, x3 = (p0 >> _SHIFT) ^ x3 ^ k1, p0
-            k0, k1 = (k0 + _WEYL_0) & _MASK, (k1 + _WEYL_1) & _MASK
-        words[u64(lane)] = u32(x0)
-        words[u64(lane) + u64(LANES)] = u32(x1)
-        words[u64(lane) + u64(2 * LANES)] = u32(x2)
-        words[u64(lane) + u64(3 * LANES)] = u32(x3)
+def _draw_group(out, at, group, key, kind, numbers):
+    """A group's values into out[at], …, out[at + 255]; the arithmetic is that of `out`'s dtype."""
+    key_0, key_1, key_2, key_3 = u64(key[0]), u64(key[1]), u64(key[2]), u64(key[3])
+    block = u64(group) * u64(LANES) + (u64(VALUES) << u64(DOMAIN_SHIFT))
+    if kind == NORMAL:
+        for lane in range(0, LANES, COUNTERS):
+            _normal_step(out, i64(at + lane), numbers, block + u64(lane), key_0, key_1, key_2, key_3)
+    elif kind == UNIFORM:
+        for lane in range(0, LANES, COUNTERS):
+            _uniform_step(out, i64(at + lane), numbers, block + u64(lane), key_0, key_1, key_2, key_3)
+    else:
+        for lane in range(0, LANES, COUNTERS):
+            _truncated_step(out, i64(at + lane), numbers, block + u64(lane), key_0, key_1, key_2, key_3)
 
 
-def _draw_group(words, more, values, group, key, kind, numbers):
-    """A group's values; the arithmetic is that of `values`' dtype."""
+def _rounding_step(transform):
+    """A step that rounds float32 values to the 16 bits of another form."""
+
+    @intrinsic
+    def step(typing, values, first, out, at):
+        def generate(context, builder, signature, arguments):
+            source = _pointer(context, builder, signature.args[0], arguments[0], arguments[1])
+            target = _pointer(context, builder, signature.args[2], arguments[2], arguments[3])
+            store(transform(load(builder, source, WORDS)), target)
+            return context.get_dummy_value()
+
+        return types.void(values, types.int64, out, types.int64), generate
+
+    return step
+
+
+_bfloat16_step, _float16_step = _rounding_step(arithmetic.to_bfloat16), _rounding_step(arithmetic.to_float16)
+
+
+def _put_group(out, at, values, group, form, key, kind, numbers):
+    """A group's 256 values in the target's own form into out[at], …; `values` is room for them in float32."""
     raise NotImplementedError
 
 
-@overload(_draw_group)
-def _choose_group(words, more, values, group, key, kind, numbers):
-    return _group_64 if values.dtype == types.float64 else _group_32
+@overload(_put_group)
+def _choose_put(out, at, values, group, form, key, kind, numbers):
+    return _put_rounded if out.dtype == types.uint16 else _put_plain
 
 
-def _group_32(words, more, values, group, key, kind, numbers):
-    shift, scale, low, high = numbers[0], numbers[1], numbers[2], numbers[3]
-    below, inside, above = numbers[4], numbers[5], numbers[6]
-    _draw_words(words, group, VALUES, key)
-    if kind == NORMAL:
-        for pair in range(2):
-            for lane in range(LANES):
-                i = u64(pair * 2 * LANES) + u64(lane)
-                j = i + u64(LANES)
-                values[i], values[j] = normal_pair(words[i], words[j], scale, shift)
-    elif kind == UNIFORM:
-        for i in range(GROUP):
-            values[u64(i)] = uniform(words[u64(i)], scale, shift, low, high)
-    elif kind == TRUNCATED_NEAR:
-        for i in range(GROUP):
-            values[u64(i)] = truncated_near(words[u64(i)], scale, shift, low, high, below, inside, above)
+def _put_plain(out, at, values, group, form, key, kind, numbers):
+    _draw_group(out, at, group, key, kind, numbers)
+
+
+def _put_rounded(out, at, values, group, form, key, kind, numbers):
+    _draw_group(values, 0, group, key, kind, numbers)
+    if form == BFLOAT_16:
+        for i in range(0, GROUP, WORDS):
+            _bfloat16_step(values, i64(i), out, i64(at + i))
     else:
-        for i in range(GROUP):
-            values[u64(i)] = truncated(words[u64(i)], scale, shift, low, high, below, inside, above)
-
-
-def _group_64(words, more, values, group, key, kind, numbers):
-    shift, scale, low, high = numbers[0], numbers[1], numbers[2], numbers[3]
-    below, inside, above = numbers[4], numbers[5], numbers[6]
-    _draw_words(words, group, VALUES, key)
-    _draw_words(more, group, LOW_BITS, key)
-    if kind == NORMAL:
-        for pair in range(2):
-            for lane in range(LANES):
-                i = u64(pair * 2 * LANES) + u64(lane)
-                j = i + u64(LANES)
-                values[i], values[j] = normal_pair_64(words[i], more[i], words[j], more[j], scale, shift)
-    elif kind == UNIFORM:
-        for i in range(GROUP):
-            values[u64(i)] = uniform_64(words[u64(i)], more[u64(i)], scale, shift, low, high)
-    else:
-        for k in range(GROUP):
-            i = u64(k)
-            values[i] = truncated_64(words[i], more[i], scale, shift, low, high, below, inside, above)
-
-
-def _store(out, at, stride, values, first, last, form):
-    """values[first:last] into out from `at` in steps of `stride`, in the target's own form."""
-    raise NotImplementedError
-
-
-@overload(_store)
-def _choose_store(out, at, stride, values, first, last, form):
-    return _store_16 if out.dtype == types.uint16 else _store_plain
-
-
-def _store_plain(out, at, stride, values, first, last, form):
-    if stride == 1:
-        for i in range(last - first):
-            out[u64(at) + u64(i)] = values[u64(first) + u64(i)]
-    else:
-        for i in range(last - first):
-            out[at + i * stride] = values[first + i]
-
-
-def _store_16(out, at, stride, values, first, last, form):
-    if stride != 1:
-        for i in range(last - first):
-            x = values[first + i]
-            out[at + i * stride] = to_bfloat16(x) if form == BFLOAT_16 else to_float16(x)
-    elif form == BFLOAT_16:
-        for i in range(last - first):
-            out[u64(at) + u64(i)] = to_bfloat16(values[u64(first) + u64(i)])
-    else:
-        for i in range(last - first):
-            out[u64(at) + u64(i)] = to_float16(values[u64(first) + u64(i)])
+        for i in range(0, GROUP, WORDS):
+            _float16_step(values, i64(i), out, i64(at + i))
 
 
 @njit
-def _draw_run(memory, at, stride, first, last, words, more, values, held, form, key, kind, numbers):
-    """Elements first … last - 1 into memory; returns the group that `values` holds at the end."""
+def _draw_run(memory, at, stride, first, last, values, drawn, held, form, key, kind, numbers):
+    """Elements first … last - 1 into memory; returns the group that `drawn` holds at the end."""
     while first < last:
         group = first // GROUP
-        if group != held:
-            _draw_group(words, more, values, group, key, kind, numbers)
-            held = group
         begin = first - group * GROUP
         end = min(GROUP, begin + last - first)
-        _store(memory, at, stride, values, begin, end, form)
+        if stride == 1 and end - begin == GROUP:
+            _put_group(memory, at, values, group, form, key, kind, numbers)
+        else:
+            if group != held:
+                _put_group(drawn, 0, values, group, form, key, kind, numbers)
+                held = group
+            for i in range(end - begin):
+                memory[at + i * stride] = drawn[begin + i]
         at += (end - begin) * stride
         first += end - begin
     return held
@@ -173,8 +231,7 @@ def _make_kernel(fingerprint):
     def run_tasks(memory, origin, start, length, stride, steps, runs, form, key, kind, numbers, tasks):
         """Draw tasks tasks[0] … tasks[1] - 1: pieces of one long run, or several short runs."""
         held = fingerprint
-        words, more = np.empty(GROUP, np.uint32), np.empty(GROUP, np.uint32)
-        values = np.empty(GROUP, numbers.dtype)
+        values, drawn = np.empty(GROUP, numbers.dtype), np.empty(GROUP, memory.dtype)
         pieces, together = max(1, -(-length // TASK)), max(1, TASK // length)
         for task in range(tasks[0], tasks[1]):
             low, high = 0, length
@@ -193,7 +250,7 @@ def _make_kernel(fingerprint):
                     at += index * steps[2, axis]
                 held = _draw_run(
                     memory, at + low * stride, stride, first + low, first + high,
-                    words, more, values, held, form, key, kind, numbers,
+                    values, drawn, held, form, key, kind, numbers,
                 )  # fmt: skip
 
     return run_tasks
@@ -210,7 +267,7 @@ def _compiled():
 
 def _fingerprint():
     """A negative number that stands for the sources that the kernels are compiled from."""
-    sources = b"".join(inspect.getsource(module).encode() for module in (arithmetic, coefficients, philox))
+    sources = b"".join(inspect.getsource(module).encode() for module in (arithmetic, coefficients, lanes, philox))
     return -1 - int.from_bytes(hashlib.sha256(sources).digest()[:7], "little")
 
 

@@ -9,8 +9,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from initlab.sampling.compiled import BFLOAT_16, PLAIN, TASK, TRUNCATED_NEAR, run_tasks
-from initlab.sampling.reference import TRUNCATED, Transform
+from initlab.sampling.compiled import BFLOAT_16, PLAIN, TASK, run_tasks
+from initlab.sampling.reference import Transform
 from initlab.sampling.request import Shape, Target
 from initlab.sampling.streams import Key
 from initlab.sampling.threads import share, thread_count
@@ -18,7 +18,6 @@ from initlab.sampling.walks import walk_of
 
 # Below this many elements a second thread costs more than it saves.
 _ALONE = 2**18
-_NEAR = 0.002
 _READY: set[str] = set()
 
 
@@ -42,15 +41,13 @@ def draw(target: Target, shape: Shape, key: Key, transform: Transform) -> None:
     precision = np.dtype(np.float64 if target.dtype == "float64" else np.float32)
     numbers, words = transform.numbers(precision), np.array(key, dtype=np.uint32)
     form = BFLOAT_16 if target.dtype == "bfloat16" else PLAIN
-    near = transform.kind == TRUNCATED and min(transform.below, transform.above) >= _NEAR and precision == np.float32
-    kind = TRUNCATED_NEAR if near else transform.kind
     runs, pieces = walk.runs, max(1, -(-walk.length // TASK))
     tasks = runs * pieces if pieces > 1 else -(-runs // max(1, TASK // walk.length))
 
     def work(first: int, last: int) -> None:
         run_tasks(
             walk.memory, walk.origin, walk.start, walk.length, walk.stride, walk.steps, runs,
-            form, words, kind, numbers, (first, last),
+            form, words, transform.kind, numbers, (first, last),
         )  # fmt: skip
 
     threads = min(thread_count(), tasks) if target.out.size >= _ALONE else 1
