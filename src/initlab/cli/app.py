@@ -54,6 +54,8 @@ def _run(arguments: list[str], debug: bool) -> int:
     try:
         with _importable_folder():
             code = app(args=arguments, prog_name="initlab", standalone_mode=False)
+        if code == INTERRUPTED:  # while typer read the arguments
+            return _interrupted("")
         sys.stdout.flush()
         return code if isinstance(code, int) else OK
     except _Stopped as stop:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -11,13 +12,14 @@ from torch import nn
 
 from initlab.comparison.arms import Arm, first_model, lr_lists, make_arms, make_plans, named_policies, seed_list
 from initlab.comparison.driver import Driver, drive
-from initlab.comparison.engines import get_engine
+from initlab.comparison.engines import Source, Streamed, get_engine
+from initlab.comparison.interrupts import held
 from initlab.comparison.progress import watch_for
 from initlab.comparison.racing import drive_race
 from initlab.comparison.result import Comparison, StudyInterrupted
 from initlab.comparison.store import MemoryStore
 from initlab.comparison.study import study_store
-from initlab.comparison.task import Loss, Task
+from initlab.comparison.task import Loss, Pair, Task, first_samples
 from initlab.comparison.training import measuring_steps
 from initlab.errors import InputError, finite_number, seed_number
 
@@ -61,7 +63,8 @@ def compare(
 
     Args:
         build: returns a new model; called once for each run.
-        train: (X, Y) tensors or arrays, a Dataset or a DataLoader; read into memory once.
+        train: (X, Y) tensors or arrays, a Dataset or a DataLoader; read into memory once where it fits in half of
+            what is free, else each batch is read when it is needed.
         test: as `train`; what the final scores are measured on.
         schemes: names, Schemes, Policies, Plans or {selector: scheme} mappings; or {label: any of these}. None or
             "as_built" leaves the weights as `build` makes them.
@@ -123,15 +126,14 @@ def compare(
     model = first_model(build, root)
     plans, plan_notes = make_plans(model, policies, _examples(task))
     arms = make_arms(policies, rates, decay, plans)
-    store = MemoryStore() if storage is None else study_store(storage, study, task, model, arms, plans, allow_drift)
     watch = watch_for(progress, len(arms) * len(seed_numbers) * steps, {a.label: len(seed_numbers) for a in arms})
-    try:
+    with held(), contextlib.ExitStack() as after:
+        after.callback(watch.close)
+        store = MemoryStore() if storage is None else study_store(storage, study, task, model, arms, plans, allow_drift)
+        after.callback(store.close)
         driver = Driver(task, engine, store, watch, at_once, len(arms) * len(seed_numbers))
         at = measuring_steps(task, evaluations)
         driven = drive_race(driver, arms, seed_numbers, at, budget) if race else drive(driver, arms, seed_numbers, at)
-    finally:
-        watch.close()
-        store.close()
     result = Comparison(
         runs=driven.runs,
         arms=tuple(arm.label for arm in arms),
@@ -156,24 +158,38 @@ def make_task(build: Any, train: Any, test: Any, valid: Any, **settings: Any) ->
     Raises:
         InputError: data or settings that cannot be meant.
     """
-    from initlab.data import as_tensors, remarks
+    from initlab.data import remarks
 
-    pair = as_tensors(train, "train")
-    test_pair = as_tensors(test, "test")
-    valid_pair = None if valid is None else as_tensors(valid, "valid")
-    for name, other in (("test", test_pair), ("valid", valid_pair)):
-        if other is not None and other[0].shape[1:] != pair[0].shape[1:]:
-            raise InputError(
-                f"{name} samples must have the shape of train's, {tuple(pair[0].shape[1:])}; "
-                f"got {tuple(other[0].shape[1:])}"
-            )
-    task = Task(build, pair, test_pair, valid_pair, **settings)
-    return task, remarks(*pair, "train")
+    dtype, device = settings["dtype"], settings["device"]
+    given = {"train": train, "test": test, **({} if valid is None else {"valid": valid})}
+    held = {name: held_data(data, name, dtype, device) for name, data in given.items()}
+    shapes = {name: tuple(first_samples(data, 1)[0].shape[1:]) for name, data in held.items()}
+    for name, shape in shapes.items():
+        if shape != shapes["train"]:
+            raise InputError(f"{name} samples must have the shape of train's, {shapes['train']}; got {shape}")
+    task = Task(build, held["train"], held["test"], held.get("valid"), **settings)
+    notes = [
+        f"{name}: {len(data):,} samples are more than memory holds, so they are read anew for every batch"
+        for name, data in held.items()
+        if not isinstance(data, tuple)
+    ]
+    return task, notes + (remarks(*task.train, "train") if isinstance(task.train, tuple) else [])
+
+
+def held_data(data: Any, name: str, dtype: torch.dtype, device: str) -> Pair | Source:
+    """The user's data as tensors in memory, or as a source that streams what memory cannot hold.
+
+    Raises:
+        InputError: data that cannot be meant.
+    """
+    from initlab.data import Stream, in_memory_or_streamed
+
+    found = in_memory_or_streamed(data, name)
+    return Streamed(found, dtype, device) if isinstance(found, Stream) else found
 
 
 def _examples(task: Task) -> torch.Tensor:
-    assert isinstance(task.train, tuple)
-    return task.train[0][:EXAMPLES]
+    return first_samples(task.train, EXAMPLES)[0]
 
 
 def count_or_none(name: str, value: Any) -> None:

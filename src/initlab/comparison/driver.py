@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from initlab.comparison.arms import Arm
 from initlab.comparison.engines import Engine, get_engine
+from initlab.comparison.interrupts import check, settle
 from initlab.comparison.progress import Watch
 from initlab.comparison.records import CURVE_POINTS, RunRecord
 from initlab.comparison.store import MemoryStore, Store
@@ -93,6 +94,7 @@ class Driver:
         specs = {spec.key: spec for spec, _ in runs}
         self.labels.update({spec.key: label for spec, label in runs})
         while left := self.left(specs):
+            check()
             mine = self.store.claim(left, self.at_once)
             if not mine:
                 self.wait()
@@ -103,6 +105,7 @@ class Driver:
     def wait(self) -> None:
         """Until another worker may have got further."""
         time.sleep(WAIT_SECONDS)
+        check()
         self.store.beat()
 
     def _train(self, specs: Sequence[RunSpec], at: Sequence[int]) -> None:
@@ -136,10 +139,12 @@ class Driver:
         try:
             yield
         except BaseException:
+            settle()
             self.store.release(keys)
             raise
 
     def _tick(self, training: Training) -> None:
+        check()
         self.store.beat()
         self.watch.training(training, self.run_steps + training.run_steps)
 
@@ -177,7 +182,9 @@ def drive(driver: Driver, arms: Sequence[Arm], seeds: Sequence[int], at: Sequenc
     every = {arm.label: seeds for arm in arms}
     try:
         driver.run_out([(arm.spec(seed), arm.label) for seed in seeds for arm in arms], at)
+        check()
     except KeyboardInterrupt:
+        settle()
         driven = driver.driven(arms, every)
         driven.interrupted = True
         return driven

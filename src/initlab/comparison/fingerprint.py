@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from initlab.planning import Plan
 
 MOST_NAMED = 400  # parameters that are listed one by one; larger models by their hash
+SOME_SAMPLES = 32  # of a source that is streamed, evenly spread
 MOST_BYTES = 1 << 28  # bytes of a tensor that are hashed whole
 
 
@@ -53,11 +54,12 @@ def plan_fingerprint(plan: Plan | None) -> str:
 
 
 def data_hash(data: Any) -> str:
-    """Shapes and a hash of a pair of tensors; of a source that is streamed, its length alone."""
+    """Shapes and a hash of a pair of tensors; of a source that is streamed, its length and a hash of some samples."""
     if data is None:
         return "none"
     if not isinstance(data, tuple):
-        return f"{len(data)} streamed samples"
+        some = torch.linspace(0, len(data) - 1, min(len(data), SOME_SAMPLES), dtype=torch.float64).round().long()
+        return f"{len(data)} streamed samples, such as {data_hash(data.gather(some))}"
     digest = hashlib.blake2b(digest_size=8)
     for part in data:
         values = part.detach().cpu().contiguous().reshape(-1).view(torch.uint8)

@@ -16,6 +16,7 @@ from initlab.comparison.api import count_or_none, make_task
 from initlab.comparison.arms import first_model
 from initlab.comparison.engines import get_engine
 from initlab.comparison.fingerprint import task_fingerprint
+from initlab.comparison.interrupts import check, held, settle
 from initlab.comparison.progress import Watch, watch_for
 from initlab.comparison.result import StudyInterrupted
 from initlab.comparison.screening import certain_not_to_train
@@ -108,26 +109,31 @@ def search(
     )  # fmt: skip
     if task.valid is None:
         raise InputError("valid must be (X, Y) to choose by; got None")
-    hunt = Hunt(
-        task, found, decay, trials, pruning, screen, engine, at_once, _store(task, found, storage, study, allow_drift)
-    )
-    hunt.watch = watch_for(progress, trials * steps, {"trials": trials})
-    interrupted = False
-    try:
-        with quiet_optuna():
-            hunt.run()
-    except KeyboardInterrupt:
-        interrupted = True
-    finally:
-        hunt.watch.close()
-    try:
-        result = hunt.result(notes, interrupted, started)
-    finally:
-        hunt.store.close()
+    with held():
+        store = _store(task, found, storage, study, allow_drift)
+        hunt = Hunt(task, found, decay, trials, pruning, screen, engine, at_once, store)
+        hunt.watch = watch_for(progress, trials * steps, {"trials": trials})
+        result, interrupted = _hunted(hunt, notes, started)
     if interrupted:
         again = "the same call goes on from there" if storage is not None else "storage='study.db' would let you go on"
         raise StudyInterrupted(f"{len(result.trials)} of {trials} trials are done (in .result); {again}", result)
     return result
+
+
+def _hunted(hunt: Hunt, notes: list[str], started: float) -> tuple[Search, bool]:
+    """The search, run to its end or to Ctrl-C; whether it was interrupted."""
+    try:
+        try:
+            with quiet_optuna():
+                hunt.run()
+            return hunt.result(notes, False, started), False
+        except KeyboardInterrupt:
+            settle()
+            hunt.watch.close()
+            return hunt.result(notes, True, started), True
+    finally:
+        hunt.watch.close()
+        hunt.store.close()
 
 
 def _store(task: Task, space: Space, storage: Any, name: str, allow_drift: bool) -> StoredStudy:
@@ -193,6 +199,7 @@ class Hunt:
         training: Training | None = None
         try:
             while True:
+                check()
                 fresh = self._fill()
                 if training is None and fresh:
                     training = self._open(fresh)
@@ -203,6 +210,7 @@ class Hunt:
                 assert training is not None
                 self._advance(training, stretch)
         except BaseException:
+            settle()
             self.store.give_up([one.trial._trial_id for one in self.running.values()], "interrupted")
             raise
         finally:
@@ -219,6 +227,7 @@ class Hunt:
         return training
 
     def _tick(self, training: Training) -> None:
+        check()
         self.store.beat()
         self.watch.training(training, training.run_steps)
 
@@ -361,6 +370,7 @@ class Hunt:
         session = get_engine("sequential").open(replace(self.task, steps=max(1, best.best_step)), [spec])
         try:
             while session.live:
+                check()
                 session.advance(50)
             return session.evaluate("test")[spec.key]
         finally:

@@ -13,7 +13,7 @@ from initlab.comparison.fingerprint import plan_fingerprint, task_fingerprint
 from initlab.comparison.optuna_store import OptunaStore
 from initlab.comparison.sql_store import SqlStore
 from initlab.comparison.storage import is_database
-from initlab.comparison.task import Task
+from initlab.comparison.task import Task, first_samples
 
 if TYPE_CHECKING:
     from initlab.planning import Plan
@@ -40,7 +40,7 @@ def study_store(
 
 def classes(task: Task) -> bool:
     """Whether targets are classes, so that the score is an accuracy."""
-    return not isinstance(task.train, tuple) or task.train[1].dtype == torch.int64
+    return first_samples(task.train, 1)[1].dtype == torch.int64
 
 
 def _arms_fingerprint(arms: Sequence[Arm], plans: Mapping[str, Plan]) -> dict[str, Any]:

@@ -130,6 +130,13 @@ class Progress:
     diverged: bool
 
 
+def first_samples(data: Pair | Source, count: int) -> Pair:
+    """(X, Y) of the first `count` samples, or of all where there are fewer."""
+    if isinstance(data, tuple):
+        return data[0][:count], data[1][:count]
+    return data.gather(torch.arange(min(count, len(data))))
+
+
 def optimizer_options(optimizer: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """The optimizer's options with its defaults filled in, checked.
 

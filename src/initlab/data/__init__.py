@@ -4,7 +4,18 @@ from initlab.data.arrays import load_arrays
 from initlab.data.digits import digits
 from initlab.data.mnist import mnist
 from initlab.data.split import Split
+from initlab.data.stream import Stream, in_memory_or_streamed
 from initlab.data.tensors import as_tensors, remarks
 from initlab.data.weights import load_weights
 
-__all__ = ["Split", "as_tensors", "digits", "load_arrays", "load_weights", "mnist", "remarks"]
+__all__ = [
+    "Split",
+    "Stream",
+    "as_tensors",
+    "digits",
+    "in_memory_or_streamed",
+    "load_arrays",
+    "load_weights",
+    "mnist",
+    "remarks",
+]

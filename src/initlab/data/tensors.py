@@ -19,12 +19,17 @@ if TYPE_CHECKING:
 _EXPECTED = "(X, Y) arrays or tensors, a Dataset, or a DataLoader"
 
 
+class TooLarge(InputError):
+    """Data that memory cannot hold."""
+
+
 def as_tensors(data: Any, name: str = "data", *, most_bytes: int | None = None) -> tuple[Tensor, Tensor]:
     """`data` as a pair (X, Y) of tensors in memory.
 
     Floating X becomes float32; whole numbers wider than a byte stay whole (int64: token ids); bytes and booleans, which
     are pixels or flags, become float32 without scaling. Whole-number Y becomes int64 (classes), other Y float32. A
-    Dataset or DataLoader is read once, in order, under a random state of its own: the caller's is not moved.
+    Dataset or DataLoader is read once, in order, each sample under a random state that its index alone sets: the
+    caller's is not moved.
 
     Args:
         data: (X, Y) arrays, tensors, lists or data frames; a `Split`'s part; a Dataset of (x, y) samples; a DataLoader.
@@ -35,7 +40,8 @@ def as_tensors(data: Any, name: str = "data", *, most_bytes: int | None = None) 
         X of shape (n, ...), Y of shape (n,) or (n, ...).
 
     Raises:
-        InputError: no pair, no rows, lengths that differ, NaN or infinite features, no numbers, more than fits.
+        InputError: no pair, no rows, lengths that differ, NaN or infinite features, no numbers; `TooLarge`, a kind of
+            it, for more than fits.
 
     >>> X, Y = as_tensors(([[0.0, 1.0], [1.0, 0.0]], [0, 1]))
     >>> X.shape, Y.dtype
@@ -48,7 +54,7 @@ def as_tensors(data: Any, name: str = "data", *, most_bytes: int | None = None) 
         x, y = _read(data, name, limit)
     else:
         raise InputError(f"{name} must be {_EXPECTED}; got {_kind(data)}")
-    features, targets = _features(x, f"{name} X"), _targets(y, f"{name} Y")
+    features, targets = as_features(x, f"{name} X"), as_targets(y, f"{name} Y")
     if features.ndim == 0 or targets.ndim == 0:
         raise InputError(
             f"{name}: X and Y need a first axis of samples; got shapes {_shape(features)} and {_shape(targets)}"
@@ -85,7 +91,8 @@ def remarks(x: Tensor, y: Tensor, name: str = "data") -> list[str]:
     return found
 
 
-def _features(value: Any, name: str) -> Tensor:
+def as_features(value: Any, name: str) -> Tensor:
+    """X as `as_tensors` holds it."""
     import torch
 
     x = _tensor(value, name)
@@ -99,7 +106,8 @@ def _features(value: Any, name: str) -> Tensor:
     return x
 
 
-def _targets(value: Any, name: str) -> Tensor:
+def as_targets(value: Any, name: str) -> Tensor:
+    """Y as `as_tensors` holds it."""
     import torch
 
     y = _tensor(value, name)
@@ -153,7 +161,7 @@ def _read(data: Any, name: str, limit: int) -> tuple[Tensor, Tensor]:
     xs: list[Tensor] = []
     ys: list[Tensor] = []
     used, rows = 0, _rows(data)
-    with _own_random_state():
+    with own_random_state():
         for index, (x, y) in enumerate(_pairs(data, name)):
             xs.append(x)
             ys.append(y)
@@ -161,13 +169,13 @@ def _read(data: Any, name: str, limit: int) -> tuple[Tensor, Tensor]:
             expected = used * rows // (index + 1) if rows else used
             if max(used, expected) > limit:
                 size = gigabytes(max(used, expected))
-                raise InputError(
+                raise TooLarge(
                     f"{name} takes about {size} in memory and {gigabytes(limit)} are to be had; "
                     "pass a part of it, such as torch.utils.data.Subset(data, range(10_000))"
                 )
     if not xs:
         raise InputError(f"{name} has no rows; at least one is needed")
-    join = torch.cat if _is_loader(data) else torch.stack
+    join = torch.cat if is_loader(data) else torch.stack
     try:
         return join(xs), join(ys)
     except RuntimeError as error:
@@ -186,18 +194,38 @@ def _pairs(data: Any, name: str) -> Iterator[tuple[Tensor, Tensor]]:
 
 def _items(data: Any) -> Iterator[Any]:
     """Samples by index where there is one, batches in order for a loader over such a Dataset, else as they come."""
-    if _is_loader(data):
+    if is_loader(data):
         dataset = data.dataset
-        if data.batch_size is None or not hasattr(dataset, "__len__") or hasattr(dataset, "__iter__"):
+        if not has_index(data):
             yield from data
             return
         for start in range(0, len(dataset), data.batch_size):
-            yield data.collate_fn([dataset[i] for i in range(start, min(start + data.batch_size, len(dataset)))])
-    elif hasattr(data, "__getitem__") and hasattr(data, "__len__"):
+            stop = min(start + data.batch_size, len(dataset))
+            yield data.collate_fn([sample_at(dataset, i) for i in range(start, stop)])
+    elif has_index(data):
         for index in range(len(data)):
-            yield data[index]
+            yield sample_at(data, index)
     else:
         yield from data
+
+
+def has_index(data: Any) -> bool:
+    """Whether samples can be fetched by index: a map-style Dataset, or a DataLoader that makes batches of one."""
+    if not is_loader(data):
+        return hasattr(data, "__getitem__") and hasattr(data, "__len__")
+    dataset = data.dataset
+    indexed = hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__") and not hasattr(dataset, "__iter__")
+    return data.batch_size is not None and indexed
+
+
+def sample_at(dataset: Any, index: int) -> Any:
+    """`dataset[index]`; whatever it draws, it draws from the index. To be called within `own_random_state`."""
+    import torch
+
+    torch.default_generator.manual_seed(index)
+    np.random.seed(index % 2**32)
+    random.seed(index)
+    return dataset[index]
 
 
 def _rows(data: Any) -> int:
@@ -209,8 +237,8 @@ def _rows(data: Any) -> int:
 
 
 @contextlib.contextmanager
-def _own_random_state() -> Iterator[None]:
-    """Whatever a Dataset draws, it draws from seed 0; afterwards torch, numpy and python stand where they stood."""
+def own_random_state() -> Iterator[None]:
+    """Whatever is drawn inside starts from seed 0; afterwards torch, numpy and python stand where they stood."""
     import torch
 
     kept = torch.get_rng_state(), np.random.get_state(), random.getstate()
@@ -229,10 +257,10 @@ def _can_be_read(data: Any) -> bool:
     """Whether `data` is a Dataset, a DataLoader or another run of (x, y) items: no array, text or mapping."""
     if _is_array(data) or isinstance(data, str | bytes | dict):
         return False
-    return _is_loader(data) or isinstance(data, Iterable) or (hasattr(data, "__getitem__") and hasattr(data, "__len__"))
+    return is_loader(data) or isinstance(data, Iterable) or (hasattr(data, "__getitem__") and hasattr(data, "__len__"))
 
 
-def _is_loader(data: Any) -> bool:
+def is_loader(data: Any) -> bool:
     return hasattr(data, "dataset") and hasattr(data, "batch_size") and hasattr(data, "collate_fn")
 
 

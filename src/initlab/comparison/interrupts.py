@@ -1,0 +1,87 @@
+"""Ctrl-C at a safe point: not in the midst of a database's transaction, never lost, and never later than a second.
+
+Python raises KeyboardInterrupt wherever the main thread happens to be. In the callback of a weak reference or in a
+`__del__` it is printed and forgotten; inside a transaction it leaves a connection in doubt. So a study notes it, and
+`check` raises it between two stretches of training; where no check comes within `GRACE` seconds it is raised anyway,
+and once more if it was lost.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+from types import FrameType
+
+GRACE = 1.0
+
+
+class _Held:
+    """The interrupt that has been noted and not been dealt with, and the timer that insists on it."""
+
+    def __init__(self) -> None:
+        self.noted = False
+        self._timer: threading.Timer | None = None
+
+    def note(self, number: int, frame: FrameType | None) -> None:
+        insisted, self.noted = self.noted, True
+        self.settle_timer()
+        self._timer = threading.Timer(GRACE, _insist)
+        self._timer.daemon = True
+        self._timer.start()
+        if insisted:
+            raise KeyboardInterrupt
+
+    def settle_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+_held: list[_Held] = []
+
+
+@contextlib.contextmanager
+def held() -> Iterator[None]:
+    """Within it, Ctrl-C waits for `check`.
+
+    Nothing changes outside the main thread, where none arrives, nor where the caller has a handler of their own.
+    """
+    ours = threading.current_thread() is threading.main_thread() and not _held
+    if not ours or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    here = _Held()
+    _held.append(here)
+    signal.signal(signal.SIGINT, here.note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        _held.remove(here)
+        here.settle_timer()
+
+
+def check() -> None:
+    """Raise the KeyboardInterrupt that was noted; to be called where stopping leaves everything in order."""
+    if _held and _held[-1].noted:
+        raise KeyboardInterrupt
+
+
+def settle() -> None:
+    """The interrupt has arrived: what follows is the tidying up, which only another one may disturb."""
+    if _held:
+        _held[-1].settle_timer()
+        _held[-1].noted = False
+
+
+def _insist() -> None:
+    """Interrupt the main thread once more, also where it waits in a system call."""
+    if not _held:
+        return
+    main = threading.main_thread().ident
+    if main is not None and hasattr(signal, "pthread_kill"):
+        signal.pthread_kill(main, signal.SIGINT)
+    else:
+        signal.raise_signal(signal.SIGINT)
