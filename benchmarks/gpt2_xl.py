@@ -1,7 +1,8 @@
 """GPT-2-XL (1.56 B parameters, bfloat16) from the meta device to filled: initlab's plan beside torch.nn.init's loop.
 
-Both fill a model that has just been materialised with `to_empty`, with the same laws, in turns in one process; so both
-pay for the first touch of every page. Peak memory is the rise of the resident set while initlab plans and writes.
+Both fill a model that has just been materialised with `to_empty`, with the same laws, in turns, each in its own
+process: the allocator keeps freed memory, so in one only the first would pay for the first touch of every page. Peak
+memory is the rise of the resident set while initlab plans and writes.
 
 Run as `python -m benchmarks.gpt2_xl`, or with `--layers 4` for a short one.
 """
@@ -10,6 +11,9 @@ from __future__ import annotations
 
 import argparse
 import gc
+import json
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -78,19 +82,30 @@ def _resident(*, peak: bool = False, reset: bool = False) -> int:
     return int(line.split()[1]) * 1024
 
 
+def alone(side: str, layers: int) -> tuple[float, float, int]:
+    """`timed` in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.gpt2_xl", "--side", side, "--layers", str(layers)]
+    seconds, worked, rise = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return seconds, worked, rise
+
+
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--layers", type=int, default=48)
     options.add_argument("--rounds", type=int, default=3)
+    options.add_argument("--side", choices=["initlab", "torch"], help="time this one alone and print it as JSON")
     chosen, _ = options.parse_known_args()
     plan = initlab.plan(build(chosen.layers), policy="gpt2")
     size = sum(entry.numel for entry in plan.entries) * 2
-    initlab.init_(nn.Linear(512, 512, dtype=torch.bfloat16), "gpt2")  # compiles the kernels, once for every later run
-    torch.ones(size // 4)  # a virtual machine pays once for memory that it has never touched: neither side should
+    if chosen.side:
+        initlab.init_(nn.Linear(512, 512, dtype=torch.bfloat16), "gpt2")  # loads the kernels, or compiles them once
+        torch.ones(size // 4)  # a virtual machine pays once for memory that it has never touched: neither side should
+        print(json.dumps(timed(by_initlab if chosen.side == "initlab" else by_torch, chosen.layers, plan)))
+        return
     ours, theirs = [], []
     for _ in range(chosen.rounds):
-        ours.append(timed(by_initlab, chosen.layers, plan))
-        theirs.append(timed(by_torch, chosen.layers, plan))
+        ours.append(alone("initlab", chosen.layers))
+        theirs.append(alone("torch", chosen.layers))
     wall, wall_torch = (median(row[0] for row in rows) for rows in (ours, theirs))
     work, work_torch = (median(row[1] for row in rows) for rows in (ours, theirs))
     print(f"{size / 2e9:.2f} B parameters in bfloat16, {torch.get_num_threads()} threads, medians of {chosen.rounds}")
