@@ -278,3 +278,17 @@ def test_transformers_models_are_inspected_by_their_logits_or_their_own_loss() -
     ):
         assert report.verdict == "healthy", report
         assert [p.name for p in report.parameters if p.grad_rms is None] == []
+
+
+def test_a_far_first_loss_is_seen_under_binary_cross_entropy() -> None:
+    model = nn.Sequential(nn.Linear(8, 32), nn.ReLU(), nn.Linear(32, 1))
+    x, y = torch.randn(64, 8), (torch.arange(64) % 2).float()[:, None]
+    loss = nn.functional.binary_cross_entropy_with_logits
+    initlab.init_(model, seed=0, example_inputs=x)
+    assert initlab.inspect(model, x, y, loss).verdict == "healthy"
+    with torch.no_grad():
+        for layer in (model[0], model[2]):
+            layer.weight.mul_(100)
+    report = initlab.inspect(model, x, y, loss)
+    assert report.verdict == "untrainable"
+    assert any("times that of the best constant prediction" in f.evidence for f in report.findings)

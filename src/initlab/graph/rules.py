@@ -9,8 +9,9 @@ from typing import TypeVar
 
 from initlab.graph import expressions
 from initlab.graph.recurrent import settled
-from initlab.graph.signal_graph import Operation
+from initlab.graph.signal_graph import Operation, Ref
 from initlab.graph.signals import Flow, Signal
+from initlab.graph.tracer import constant_moments
 from initlab.graph.weights import einsum_terms
 
 Rule = Callable[[Flow, Operation], "Signal | list[Signal]"]
@@ -150,6 +151,12 @@ def composed(flow: Flow, operation: Operation, signals: list[Signal]) -> Signal:
     return replace(made, second=moments.second, mean=moments.mean, label=label if made.source != "data" else None)
 
 
+def _counts(flow: Flow, value: int) -> bool:
+    """Whether a value holds places (of what is not zero, of the largest) rather than a signal."""
+    dtype = flow.value(value).dtype
+    return not (dtype.is_floating_point or dtype.is_complex)
+
+
 def _mixed(flow: Flow, operation: Operation, signals: list[Signal]) -> Signal:
     second = sum(signal.second or 0.0 for signal in signals) / len(signals)
     mean = sum(signal.center for signal in signals) / len(signals)
@@ -202,16 +209,27 @@ def _with_constant(
 ) -> Signal:
     """A signal and a fixed tensor, such as sinusoidal positions or a layer scale."""
     moments, signal = constants[0] if len(constants) == 1 else None, flow.settled(signal)
+    if operation.kind == "div" and moments is not None:
+        moments = _reciprocal(flow, operation)
     trail = signal.trail | {operation.index}
     if signal.second is None or moments is None:
         return replace(_unsure(flow, operation, signal), region=signal.region, trail=trail)
     mean, second = moments
-    if operation.kind == "mul":
+    if operation.kind in ("mul", "div"):
         made = flow.fresh(operation, signal.second * second, signal.center * mean, signal.source, signal.label)
     else:
         total = signal.second + second + 2 * signal.center * mean
         made = flow.fresh(operation, total, signal.center + mean, signal.source, signal.label)
     return replace(made, where=signal.where, region=signal.region, trail=trail)
+
+
+def _reciprocal(flow: Flow, operation: Operation) -> tuple[float, float] | None:
+    """(mean, second moment) of one over the fixed tensor that a signal is divided by."""
+    divisor = operation.inputs[-1]
+    tensor = None if divisor in flow.signals else flow.held(divisor)
+    if tensor is None or not tensor.is_floating_point() or bool((tensor == 0).any()):
+        return None
+    return constant_moments(1 / tensor)
 
 
 @rule("mul", "div")
@@ -234,16 +252,45 @@ def multiplied(flow: Flow, operation: Operation) -> Signal:
     return flow.fresh(operation, second, math.prod(signal.center for signal in signals), "product", labels)
 
 
-@rule("alias", "setitem", "index_put", "index_copy", "masked_scatter", "index_add", "scatter_add", "copy")
+@rule("index_add", "scatter_add")
+def accumulated(flow: Flow, operation: Operation) -> Signal:
+    """Rows added where an index says: n/m of them to each place, taken as independent, on top of what was there."""
+    base, added = (
+        operation.argument(0, "input"),
+        operation.argument(3, "src" if "src" in operation.kwargs else "source"),
+    )
+    signal = flow.signals.get(added.value) if isinstance(added, Ref) else None
+    if signal is None or not isinstance(base, Ref):
+        return overwritten(flow, operation)
+    signal = flow.settled(signal)
+    under = flow.settled(flow.signals[base.value]) if base.value in flow.signals else None
+    mean, second = (under.center, under.second) if under is not None else flow.value(base.value).moments or (0.0, None)
+    if signal.second is None or second is None:
+        return _unsure(flow, operation, signal, signal.note)
+    share = math.prod(flow.value(added.value).shape) / max(1, math.prod(flow.value(base.value).shape))
+    spread = signal.second - signal.center**2
+    sums = share * signal.second if share <= 1 else share * spread + (share * signal.center) ** 2
+    total = second + sums + 2 * mean * share * signal.center
+    return flow.fresh(operation, total, mean + share * signal.center, "sum", "sum")
+
+
+@rule("alias", "setitem", "index_put", "index_copy", "masked_scatter", "copy")
 def overwritten(flow: Flow, operation: Operation) -> Signal:
     """Part of a tensor was written anew: it holds both signals."""
-    signals = [signal for _, signal in flow.carried(operation)]
+    signals = [signal for value, signal in flow.carried(operation) if not _counts(flow, value)]
     if len(signals) == 1:
         layout = (*signals[0].layout, (operation.kind, str(operation.index), 0))
         return replace(signals[0], layout=layout, trail=signals[0].trail | {operation.index})
     if any(signal.second is None for signal in signals):
         return _unsure(flow, operation, signals[0])
     return replace(_mixed(flow, operation, signals[:2]), source="concat", label="parts")
+
+
+@rule("randn_like", "rand_like")
+def noise(flow: Flow, operation: Operation) -> Signal:
+    """Noise of a signal's shape, as the reparametrisation of a variational autoencoder draws it."""
+    mean, second = (0.0, 1.0) if operation.kind == "randn_like" else (1 / 2, 1 / 3)
+    return flow.fresh(operation, second, mean, "data", "noise")
 
 
 @rule("cat", "stack", "hstack", "vstack", "dstack", "column_stack", "meshgrid", "block_diag")

@@ -59,7 +59,7 @@ def run(
                 output_path=path,
                 output_shape=tuple(tensor.shape),
                 constant_loss=constant_loss(targets, name),
-                offset=mean_offset(tensor, targets),
+                offset=mean_offset(tensor, targets, name),
                 restored=tuple(recorder.touched),
             )
             del output, tensor
@@ -111,10 +111,10 @@ def _last_kind(output: Tensor, fallback: str | None) -> str | None:
 
 
 def constant_loss(targets: Any, loss_name: str) -> float | None:
-    """Loss of the best prediction that does not look at its input; None for a loss that is not one of torch's own two.
+    """Loss of the best prediction that does not look at its input; None for a loss that is not one of torch's own.
 
-    Cross-entropy: the entropy of the class frequencies in the batch; None for one class. Mean squared error: the
-    variance of the targets about their mean over the batch.
+    Cross-entropy: the entropy of the class frequencies in the batch; None for one class; binary cross-entropy: that of
+    each output's mean target. Mean squared error: the variance of the targets about their mean over the batch.
     """
     if "random targets" in loss_name:
         return 0.5
@@ -124,6 +124,10 @@ def constant_loss(targets: Any, loss_name: str) -> float | None:
     if targets.is_floating_point() and ("mse" in kind or "squared" in kind):
         spread = float((targets.double() - targets.double().mean(0, keepdim=True)).square().mean())
         return spread if spread > 0 else None
+    if targets.is_floating_point() and _binary(loss_name):
+        share = targets.double().mean(0).clamp(0, 1)
+        entropy = float((torch.special.entr(share) + torch.special.entr(1 - share)).mean())
+        return max(entropy, 0.1) if entropy > 0 else None
     if not targets.is_floating_point() and ("crossentropy" in kind or "nll" in kind or "loglikelihood" in kind):
         _, counts = torch.unique(targets, return_counts=True)
         if counts.numel() < 2:
@@ -133,9 +137,19 @@ def constant_loss(targets: Any, loss_name: str) -> float | None:
     return None
 
 
-def mean_offset(output: Tensor, targets: Any) -> float:
+def _binary(loss_name: str) -> bool:
+    kind = loss_name.lower().replace("_", "")
+    return "binarycrossentropy" in kind or "bce" in kind
+
+
+def mean_offset(output: Tensor, targets: Any, loss_name: str) -> float:
     """Mean square over outputs of the difference between the batch means of targets and output; 0 for classes."""
-    if not isinstance(targets, Tensor) or not targets.is_floating_point() or targets.shape != output.shape:
+    if (
+        _binary(loss_name)
+        or not isinstance(targets, Tensor)
+        or not targets.is_floating_point()
+        or targets.shape != output.shape
+    ):
         return 0.0
     return float((targets.double().mean(0) - output.detach().double().mean(0)).square().mean())
 

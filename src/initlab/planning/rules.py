@@ -56,6 +56,9 @@ def keep(reason: str) -> Choice:
 
 # -- weights --
 
+# The second factor of a low-rank adapter, as LoRA, PEFT and torchtune call it.
+_ADAPTER_UP = re.compile(r"(^|\.)lora_(B|up|b)(\.|$)")
+
 
 def fed_weight(subject: Subject, options: Options) -> Choice:
     """Var(W) = 1 / (fan_in · E[φ(x)²]), φ being what feeds the layer."""
@@ -63,6 +66,8 @@ def fed_weight(subject: Subject, options: Options) -> Choice:
         return Choice(
             get_scheme("orthogonal"), "hidden to hidden: each gate orthogonal, so that the state keeps its size"
         )
+    if _ADAPTER_UP.search(subject.name):
+        return Choice(get_scheme("zeros"), "LoRA: B zero, so that the adapter adds nothing at first (Hu et al., 2021)")
     fed = subject.fed()
     return Choice(get_scheme("lecun_normal"), fed.words, gain=fed.gain)
 

@@ -1,0 +1,102 @@
+"""Rows routed by indices, fixed divisors, noise: graphs, mixtures of experts, variational autoencoders, LoRA."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+
+import initlab
+from initlab import theory
+from initlab.graph import record
+
+F = nn.functional
+NODES, EDGES = 64, 256
+GENERATOR = torch.Generator().manual_seed(0)
+SOURCE, TARGET = (torch.randint(0, NODES, (EDGES,), generator=GENERATOR) for _ in range(2))
+DEGREE = torch.bincount(TARGET, minlength=NODES).clamp(min=1).float()[:, None]
+X = torch.randn(NODES, 16, generator=GENERATOR)
+RELU = (0.5, 1 / math.sqrt(2 * math.pi))  # second moment, mean
+
+
+class Call(nn.Module):
+    """One layer, and whatever the function makes of its input before it."""
+
+    def __init__(self, function: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        self.function, self.first, self.last = function, nn.Linear(16, 16), nn.Linear(16, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(self.function(self.first(x)))
+
+
+def _sums(x: torch.Tensor) -> torch.Tensor:
+    return torch.zeros_like(x).index_add(0, TARGET, x[SOURCE])
+
+
+def _scattered(x: torch.Tensor) -> torch.Tensor:
+    return torch.zeros_like(x).scatter_add(0, TARGET[:, None].expand(-1, 16), x[SOURCE])
+
+
+def _routed(x: torch.Tensor) -> torch.Tensor:
+    """Two experts, each of half the rows: every row is written once."""
+    chosen = x[:, :2].softmax(-1).topk(1, -1).indices
+    made = torch.zeros_like(x)
+    for expert in (0, 1):
+        rows = (chosen[:, 0] == expert).nonzero(as_tuple=True)[0]
+        made = made.index_add(0, rows, torch.tanh(x[rows]))
+    return made
+
+
+# Four edges arrive at a node on average: 4 · 1, and of relus 4 · variance + (4 · mean)².
+CASES: dict[str, tuple[Callable[[torch.Tensor], torch.Tensor], float]] = {
+    "sum over neighbours": (_sums, 4.0),
+    "scattered sum": (_scattered, 4.0),
+    "sum of relus": (lambda x: _sums(F.relu(x)), 4 * (RELU[0] - RELU[1] ** 2) + (4 * RELU[1]) ** 2),
+    "mean over neighbours": (lambda x: _sums(x) / DEGREE, 4.0 * float((1 / DEGREE**2).mean())),
+    "divided by a fixed tensor": (lambda x: x / torch.linspace(2, 4, 16), 1 / 8),
+    "routed to experts": (_routed, theory.moments("tanh").second),
+    "with noise": (lambda x: x + torch.randn_like(x) * torch.exp(x.flip(0) / 2), 1 + math.exp(1 / 2)),
+    "with uniform noise": (lambda x: torch.rand_like(x), 1 / 3),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_second_moment_of_what_is_routed(case: str) -> None:
+    function, expected = CASES[case]
+    fed = record(Call(function), X).uses("last.weight")[0].feeds
+    assert fed is not None
+    assert fed.second_moment == pytest.approx(expected, rel=0.02)
+
+
+def test_a_graph_network_keeps_its_signal() -> None:
+    """By measurement: the second moment of the layer's output over many starts."""
+    model = Call(lambda x: _sums(torch.tanh(x)))
+    plan, moments = initlab.plan(model, X), []
+    for seed in range(200):
+        initlab.init_(model, plan, seed=seed)
+        moments.append(float(model(X).detach().square().mean()))
+    assert sum(moments) / len(moments) == pytest.approx(1.0, rel=0.15)
+
+
+class Adapted(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.base = nn.Linear(16, 16).requires_grad_(False)
+        self.lora_A, self.lora_B = nn.Linear(16, 4, bias=False), nn.Linear(4, 16, bias=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.base(x) + self.lora_B(self.lora_A(x))
+
+
+def test_a_low_rank_adapter_adds_nothing_at_first() -> None:
+    model = Adapted()
+    expected = model.base(X)
+    plan = initlab.init_(model, example_inputs=X)
+    assert torch.equal(model(X), expected)
+    assert plan["lora_A.weight"].std == pytest.approx(0.25)
+    assert "LoRA" in plan["lora_B.weight"].reason
+    assert initlab.plan(model, policy={"lora_B.weight": "he_normal"})["lora_B.weight"].std > 0
