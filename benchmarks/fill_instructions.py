@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable
 from typing import Any
 
 import llvmlite.binding as llvm
 import numpy as np
 from numba import njit
 
-from initlab.sampling import compiled
+from initlab.sampling import compiled, reference
 
 ELEMENTS = 4 * compiled.COUNTERS
 
 
-def looped(step: Callable[..., Any], real: Any) -> str:
-    """The assembly of a loop over one group that does this step alone."""
+def looped(kind: int, real: Any) -> str:
+    """The assembly of what draws one group by this law alone."""
 
     @njit
-    def loop(out: Any, numbers: Any, block: Any, key: Any) -> None:
-        for lane in range(0, 64, compiled.COUNTERS):
-            step(out, compiled.i64(lane), numbers, block + compiled.u64(lane), key, key, key, key)
+    def loop(out: Any, key: Any, numbers: Any) -> None:
+        compiled._draw_floats(out, 0, 5, key, kind, numbers)
 
-    loop(np.empty(256, real), np.ones(7, real), np.uint64(5), np.uint64(9))
+    loop(np.empty(256, real), np.ones(4, np.uint32), np.ones(7, real))
     return "".join(loop.inspect_asm().values())
 
 
@@ -40,14 +38,13 @@ def counted(assembly: str) -> Counter[str]:
 def main() -> None:
     """Print the counts, and the commonest instructions."""
     print(f"{llvm.get_host_cpu_name()}; one step draws {ELEMENTS} elements; scalar instructions are not counted")
-    steps = {
-        "uniform": compiled._uniform_step,
-        "normal": compiled._normal_step,
-        "truncated": compiled._truncated_step,
-    }
-    for name, step in steps.items():
+    for name, kind in {
+        "uniform": reference.UNIFORM,
+        "normal": reference.NORMAL,
+        "truncated": reference.TRUNCATED,
+    }.items():
         for real in (np.float32, np.float64):
-            found = counted(looped(step, real))
+            found = counted(looped(kind, real))
             common = ", ".join(f"{count} {word}" for word, count in found.most_common(6))
             total = sum(found.values())
             print(f"{name:10s}{real.__name__:8s}{total:5d} = {total / ELEMENTS:5.2f} an element: {common}")

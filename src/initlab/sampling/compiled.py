@@ -15,7 +15,7 @@ from numba.extending import intrinsic, overload
 
 from initlab.sampling import arithmetic, coefficients, lanes, philox
 from initlab.sampling.arithmetic import Numbers
-from initlab.sampling.lanes import counting, load, splat, store
+from initlab.sampling.lanes import counting, splat, store
 from initlab.sampling.philox import (
     DOMAIN_SHIFT,
     GROUP,
@@ -33,8 +33,8 @@ from initlab.sampling.reference import NORMAL, UNIFORM
 # Elements of one task.
 TASK = 2**16
 PLAIN, BFLOAT_16 = 0, 1
-# Counters of one step, and values of one rounding: enough vectors side by side to hide an operation's latency.
-COUNTERS, WORDS = 16, 32
+# Counters of one step: enough vectors side by side to hide an operation's latency, few enough for the registers.
+COUNTERS = 16
 _MASK = 0xFFFFFFFF
 i64, u64 = np.int64, np.uint64
 
@@ -78,12 +78,9 @@ def _numbers(context, builder, kind, array, count):
 class _Step:
     """What a step has at hand while it is compiled: `COUNTERS` counters, the law's numbers, and where values go."""
 
-    def __init__(self, context, builder, signature, arguments):
+    def __init__(self, context, builder, signature, arguments, rounded):
         self.context, self.builder, self.kinds, self.arguments = context, builder, signature.args, arguments
-
-    @property
-    def is_double(self):
-        return self.kinds[0].dtype == types.float64
+        self.rounded, self.is_double = rounded, signature.args[2].dtype == types.float64
 
     def words(self):
         """Four times `COUNTERS` words; for float64 each with its further word."""
@@ -99,18 +96,20 @@ class _Step:
         return _numbers(self.context, self.builder, self.kinds[2], self.arguments[2], count)
 
     def put(self, values):
-        """Four times `COUNTERS` values, `LANES` apart."""
+        """Four times `COUNTERS` values in the target's own form, `LANES` apart."""
         for word, x in enumerate(values):
-            store(x, _pointer(self.context, self.builder, self.kinds[0], *self.arguments[:2], word * LANES))
+            store(
+                self.rounded(x), _pointer(self.context, self.builder, self.kinds[0], *self.arguments[:2], word * LANES)
+            )
 
 
-def _step(emit):
+def _step(emit, rounded):
     """The values of `COUNTERS` counters from `block` on into out[at], out[at + 64], out[at + 128], out[at + 192]."""
 
     @intrinsic
     def step(typing, out, at, numbers, block, key_0, key_1, key_2, key_3):
         def generate(context, builder, signature, arguments):
-            emit(_Step(context, builder, signature, arguments))
+            emit(_Step(context, builder, signature, arguments, rounded))
             return context.get_dummy_value()
 
         return types.void(out, types.int64, numbers, *[types.uint64] * 5), generate
@@ -141,82 +140,66 @@ def _emit_normals(step):
     step.put([x for i in (0, 2) for x in transform(*words[i], *words[i + 1], numbers)])
 
 
-_normal_step = _step(_emit_normals)
-_uniform_step = _step(_each(arithmetic.uniform, arithmetic.uniform_64))
-_truncated_step = _step(_each(arithmetic.truncated, arithmetic.truncated_64))
+def _drawer(rounded):
+    """What draws a group into a target whose form is `rounded` of the arithmetic's floats."""
+    normal = _step(_emit_normals, rounded)
+    uniform = _step(_each(arithmetic.uniform, arithmetic.uniform_64), rounded)
+    truncated = _step(_each(arithmetic.truncated, arithmetic.truncated_64), rounded)
+
+    @njit
+    def draw_group(out, at, group, key, kind, numbers):
+        key_0, key_1, key_2, key_3 = u64(key[0]), u64(key[1]), u64(key[2]), u64(key[3])
+        block = u64(group) * u64(LANES) + (u64(VALUES) << u64(DOMAIN_SHIFT))
+        if kind == NORMAL:
+            for lane in range(0, LANES, COUNTERS):
+                normal(out, i64(at + lane), numbers, block + u64(lane), key_0, key_1, key_2, key_3)
+        elif kind == UNIFORM:
+            for lane in range(0, LANES, COUNTERS):
+                uniform(out, i64(at + lane), numbers, block + u64(lane), key_0, key_1, key_2, key_3)
+        else:
+            for lane in range(0, LANES, COUNTERS):
+                truncated(out, i64(at + lane), numbers, block + u64(lane), key_0, key_1, key_2, key_3)
+
+    return draw_group
 
 
-@njit
-def _draw_group(out, at, group, key, kind, numbers):
-    """A group's values into out[at], …, out[at + 255]; the arithmetic is that of `out`'s dtype."""
-    key_0, key_1, key_2, key_3 = u64(key[0]), u64(key[1]), u64(key[2]), u64(key[3])
-    block = u64(group) * u64(LANES) + (u64(VALUES) << u64(DOMAIN_SHIFT))
-    if kind == NORMAL:
-        for lane in range(0, LANES, COUNTERS):
-            _normal_step(out, i64(at + lane), numbers, block + u64(lane), key_0, key_1, key_2, key_3)
-    elif kind == UNIFORM:
-        for lane in range(0, LANES, COUNTERS):
-            _uniform_step(out, i64(at + lane), numbers, block + u64(lane), key_0, key_1, key_2, key_3)
-    else:
-        for lane in range(0, LANES, COUNTERS):
-            _truncated_step(out, i64(at + lane), numbers, block + u64(lane), key_0, key_1, key_2, key_3)
+_draw_floats = _drawer(lambda x: x)
+_draw_bfloat16, _draw_float16 = _drawer(arithmetic.to_bfloat16), _drawer(arithmetic.to_float16)
 
 
-def _rounding_step(transform):
-    """A step that rounds float32 values to the 16 bits of another form."""
-
-    @intrinsic
-    def step(typing, values, first, out, at):
-        def generate(context, builder, signature, arguments):
-            source = _pointer(context, builder, signature.args[0], arguments[0], arguments[1])
-            target = _pointer(context, builder, signature.args[2], arguments[2], arguments[3])
-            store(transform(load(builder, source, WORDS)), target)
-            return context.get_dummy_value()
-
-        return types.void(values, types.int64, out, types.int64), generate
-
-    return step
-
-
-_bfloat16_step, _float16_step = _rounding_step(arithmetic.to_bfloat16), _rounding_step(arithmetic.to_float16)
-
-
-def _put_group(out, at, values, group, form, key, kind, numbers):
-    """A group's 256 values in the target's own form into out[at], …; `values` is room for them in float32."""
+def _draw_group(out, at, group, form, key, kind, numbers):
+    """A group's 256 values into out[at], …, out[at + 255]."""
     raise NotImplementedError
 
 
-@overload(_put_group)
-def _choose_put(out, at, values, group, form, key, kind, numbers):
-    return _put_rounded if out.dtype == types.uint16 else _put_plain
+@overload(_draw_group)
+def _choose_group(out, at, group, form, key, kind, numbers):
+    return _group_of_16 if out.dtype == types.uint16 else _group_of_floats
 
 
-def _put_plain(out, at, values, group, form, key, kind, numbers):
-    _draw_group(out, at, group, key, kind, numbers)
+def _group_of_floats(out, at, group, form, key, kind, numbers):
+    _draw_floats(out, at, group, key, kind, numbers)
 
 
-def _put_rounded(out, at, values, group, form, key, kind, numbers):
-    _draw_group(values, 0, group, key, kind, numbers)
+def _group_of_16(out, at, group, form, key, kind, numbers):
     if form == BFLOAT_16:
-        for i in range(0, GROUP, WORDS):
-            _bfloat16_step(values, i64(i), out, i64(at + i))
+        _draw_bfloat16(out, at, group, key, kind, numbers)
     else:
-        for i in range(0, GROUP, WORDS):
-            _float16_step(values, i64(i), out, i64(at + i))
+        _draw_float16(out, at, group, key, kind, numbers)
 
 
 @njit
-def _draw_run(memory, at, stride, first, last, values, drawn, held, form, key, kind, numbers):
+def _draw_run(memory, at, stride, first, last, drawn, held, form, key, kind, numbers):
     """Elements first … last - 1 into memory; returns the group that `drawn` holds at the end."""
     while first < last:
         group = first // GROUP
         begin = first - group * GROUP
         end = min(GROUP, begin + last - first)
         if stride == 1 and end - begin == GROUP:
-            _put_group(memory, at, values, group, form, key, kind, numbers)
+            _draw_group(memory, at, group, form, key, kind, numbers)
         else:
             if group != held:
-                _put_group(drawn, 0, values, group, form, key, kind, numbers)
+                _draw_group(drawn, 0, group, form, key, kind, numbers)
                 held = group
             for i in range(end - begin):
                 memory[at + i * stride] = drawn[begin + i]
@@ -231,7 +214,7 @@ def _make_kernel(fingerprint):
     def run_tasks(memory, origin, start, length, stride, steps, runs, form, key, kind, numbers, tasks):
         """Draw tasks tasks[0] … tasks[1] - 1: pieces of one long run, or several short runs."""
         held = fingerprint
-        values, drawn = np.empty(GROUP, numbers.dtype), np.empty(GROUP, memory.dtype)
+        drawn = np.empty(GROUP, memory.dtype)
         pieces, together = max(1, -(-length // TASK)), max(1, TASK // length)
         for task in range(tasks[0], tasks[1]):
             low, high = 0, length
@@ -250,7 +233,7 @@ def _make_kernel(fingerprint):
                     at += index * steps[2, axis]
                 held = _draw_run(
                     memory, at + low * stride, stride, first + low, first + high,
-                    values, drawn, held, form, key, kind, numbers,
+                    drawn, held, form, key, kind, numbers,
                 )  # fmt: skip
 
     return run_tasks

@@ -186,13 +186,6 @@ def counting(builder: Any, count: int) -> Lanes:
     return Lanes(builder, ir.Constant(ir.VectorType(_INTEGERS[64], count), list(range(count))))
 
 
-def load(builder: Any, pointer: Any, count: int) -> Lanes:
-    """`count` numbers from memory, whatever its alignment."""
-    value = builder.load(_as_vector(builder, pointer, count))
-    value.align = _bytes(pointer)
-    return Lanes(builder, value)
-
-
 def store(lanes: Lanes, pointer: Any) -> None:
     """To memory of any alignment."""
     stored = lanes.builder.store(lanes.value, _as_vector(lanes.builder, pointer, lanes.count))
