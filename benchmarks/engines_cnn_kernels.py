@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from benchmarks.engines_cnn import build
+from initlab.comparison.engines.machine import keep_freed_memory
 
 BATCH, REPEATS = 32, 12
 LAST = torch.channels_last
@@ -87,6 +88,7 @@ def main() -> None:
     """Print CPU milliseconds of one run's step, for images of 28x28 and of 8x8."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
+    keep_freed_memory()  # as a worker does
     try:
         for side in (28, 8):
             x, y = torch.randn(BATCH, 1, side, side), torch.randint(0, 10, (BATCH,))

@@ -13,7 +13,7 @@ from initlab.comparison.engines.auto import Trial
 from initlab.comparison.engines.bundle import packs
 from initlab.comparison.engines.chain import ChainTrainer
 from initlab.comparison.engines.recognise import Affine, Elementwise, recognise
-from initlab.comparison.engines.runs import make_models
+from initlab.comparison.engines.runs import hold_channels_last, make_models
 from initlab.comparison.engines.stacked import StackedEngine, StackedSession
 from initlab.comparison.task import RunSpec, Task
 from initlab.errors import InputError
@@ -245,3 +245,17 @@ def test_channels_last_is_tried_where_it_changes_nothing_but_rounding() -> None:
     assert last.plan == "sequential:channels_last"
     for key, one in last.advance(5).items():
         np.testing.assert_allclose(one.losses, plain[key].losses, rtol=1e-9)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_images_of_any_number_of_channels_are_convolved_channels_last(channels: int) -> None:
+    """A weight of one input channel lies both ways at once; its convolution must not fall back."""
+    model = hold_channels_last(nn.Sequential(nn.Conv2d(channels, 8, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(8, 4, 3)))
+    weights = {name: weight.clone() for name, weight in model.named_parameters()}
+    h = torch.randn(2, channels, 12, 12)
+    for layer in model:
+        h = layer(h)
+        assert h.stride(1) == 1
+    h.sum().backward()
+    assert all(torch.equal(weight, weights[name]) for name, weight in model.named_parameters())
+    assert all(parameter.grad is not None for parameter in model.parameters())

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch.func import functional_call
+from torch.nn.parameter import is_lazy
 
 from initlab.comparison.engines.batches import Source, orders
 from initlab.comparison.engines.bundle import Bundle, take
@@ -32,7 +33,9 @@ class CannotStack(Exception):
 
 
 def check_alike(models: Sequence[nn.Module]) -> None:
-    """Refuse models that differ in their tensors' names, shapes or in what is trained."""
+    """Refuse models that differ in their tensors' names, shapes or training, or whose tensors are not made yet."""
+    if any(is_lazy(tensor) for model in models for tensor in _tensors(model).values()):
+        raise CannotStack("its first forward pass makes parameters")
     signatures = {
         tuple((name, tuple(p.shape), p.requires_grad) for name, p in model.named_parameters())
         + tuple((name, tuple(b.shape), b.dtype) for name, b in model.named_buffers())
@@ -103,7 +106,9 @@ def _first_loss(task: Task, source: Source, spec: RunSpec, model: nn.Module) -> 
 
 def may_be_channels_last(task: Task, source: Source, spec: RunSpec, model: nn.Module) -> bool:
     """Whether channels last is worth a try: there are kernels of images, and no random numbers depend on the layout."""
-    if not any(parameter.ndim == 4 for parameter in model.parameters()) or task.device != "cpu":
+    if task.device != "cpu" or any(is_lazy(tensor) for tensor in _tensors(model).values()):
+        return False
+    if not any(parameter.ndim == 4 for parameter in model.parameters()):
         return False
     other = hold_channels_last(copy.deepcopy(model))
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -36,6 +37,40 @@ _DROPPING: dict[Any, Callable[[torch.Size], tuple[int, ...]]] = {
 }
 
 
+Drop = Callable[[torch.Tensor], torch.Tensor]
+
+
+def _attention(
+    drop: Drop,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attn_mask: torch.Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> torch.Tensor:
+    """softmax(q kᵀ · scale + mask) v with `drop` on the softmax: what torch computes on CPU where attention drops."""
+    if enable_gqa:
+        key, value = (t.repeat_interleave(query.shape[-3] // t.shape[-3], -3) for t in (key, value))
+    root = math.sqrt(1 / math.sqrt(query.shape[-1]) if scale is None else scale)
+    scores = (query * root) @ (key * root).transpose(-2, -1)
+    if is_causal:
+        attn_mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()
+    if attn_mask is not None:
+        masks = attn_mask.dtype == torch.bool
+        scores = scores.masked_fill(~attn_mask, -math.inf) if masks else scores + attn_mask
+    return drop(scores.softmax(-1)) @ value
+
+
+def _drops_attention(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> float:
+    """The probability with which a call of attention drops; 0 if it is none."""
+    if func is not F.scaled_dot_product_attention:
+        return 0.0
+    return float(args[4] if len(args) > 4 else kwargs.get("dropout_p", 0.0))
+
+
 class Recording(TorchFunctionMode):
     """Lists the dropout calls made inside, and lets every value through."""
 
@@ -45,12 +80,18 @@ class Recording(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        if p := _drops_attention(func, args, kwargs):
+            return _attention(lambda weights: self._recorded(weights, p), *args, **kwargs)
         if func not in _DROPPING:
             return func(*args, **kwargs)
         value, p, training = _arguments(*args, **kwargs)
         if training and p:
             self.calls.append(Dropout(_DROPPING[func](value.shape), float(p)))
         return value.clone()
+
+    def _recorded(self, weights: torch.Tensor, p: float) -> torch.Tensor:
+        self.calls.append(Dropout(tuple(weights.shape), p))
+        return weights
 
 
 class Replaying(TorchFunctionMode):
@@ -62,6 +103,8 @@ class Replaying(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        if _drops_attention(func, args, kwargs):
+            return _attention(lambda weights: weights * next(self.masks), *args, **kwargs)
         if func not in _DROPPING:
             return func(*args, **kwargs)
         value, p, training = _arguments(*args, **kwargs)

@@ -1,7 +1,8 @@
-"""What this machine offers: cores that may be used, memory that is free, and whether processes may be forked."""
+"""What this machine offers: cores that may be used, memory that is free or kept, whether processes may be forked."""
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
 
@@ -24,6 +25,25 @@ def memory_budget(device: str = "cpu") -> int:
         return int(fields["MemAvailable"].split()[0]) * 1024
     except (OSError, KeyError, ValueError):
         return 4 * 2**30
+
+
+# mallopt's names for the free memory that malloc keeps and for the block that it maps by itself (glibc's malloc.h), and
+# the bytes to set them to: the largest that is taken, since older versions of glibc refuse more than 32 MiB.
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+KEPT = (1 << 30, 1 << 25)
+
+
+def keep_freed_memory() -> bool:
+    """Make this process keep the memory that it frees; whether its C library can (glibc).
+
+    A step frees and takes the same tensors again. When they go back to the system between, each of their pages is
+    cleared and mapped anew: a fifth of the time of a convolutional network's step. For processes of our own only.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return False
+    return all(any(mallopt(option, size) for size in KEPT) for option in (M_TRIM_THRESHOLD, M_MMAP_THRESHOLD))
 
 
 def can_fork() -> bool:

@@ -19,7 +19,7 @@ from torch import multiprocessing, nn
 from initlab.comparison.engines.agree import CannotStack
 from initlab.comparison.engines.base import Score, Session
 from initlab.comparison.engines.batches import order_seed, with_sources
-from initlab.comparison.engines.machine import can_fork, cores
+from initlab.comparison.engines.machine import can_fork, cores, keep_freed_memory
 from initlab.comparison.engines.runs import make_models, unique_keys
 from initlab.comparison.engines.sequential import CHANNELS_LAST, SequentialEngine
 from initlab.comparison.engines.stacked import StackedEngine
@@ -242,6 +242,7 @@ def _work(pipe: Any, engine: Starter, task: Task, specs: Sequence[RunSpec], mode
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_die_with_parent, daemon=True).start()
     torch.set_num_threads(1)
+    keep_freed_memory()
     # What was inherited is never collected here: no finalizer of the parent's connections runs in a child.
     gc.freeze()
     try:

@@ -97,10 +97,15 @@ def make_models(task: Task, specs: Sequence[RunSpec]) -> list[nn.Module]:
 
 
 def hold_channels_last(model: nn.Module) -> nn.Module:
-    """The model, with the weights of 2-d convolutions held channels last."""
+    """The model, with the weights of 2-d convolutions held channels last.
+
+    The strides are written anew: with one channel a weight passes for channels last as it is, and the convolution then
+    takes its images the other way, with all that follows it up to the next convolution.
+    """
     for parameter in model.parameters():
         if parameter.ndim == 4:
-            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+            last = torch.empty_like(parameter, memory_format=torch.channels_last, requires_grad=False)
+            parameter.data = last.copy_(parameter.data)
     return model
 
 
