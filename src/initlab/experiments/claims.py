@@ -105,6 +105,28 @@ def within(values: Sequence[float], target: float, tolerance: float, what: str) 
     return Judgement(verdict, numbers, f"95% t interval inside or outside {target:.4g} ± {tolerance:.3g}")
 
 
+def one_more_run(values: Sequence[float], printed: float, what: str) -> Judgement:
+    """'`printed` is what one more run could give': inside the 95% prediction interval of `values`, or refuted.
+
+    >>> one_more_run([0.97, 0.972, 0.971, 0.969], 0.9705, "accuracy").verdict
+    'confirmed'
+    """
+    from scipy import stats
+
+    rule = "95% prediction interval of one more run (Student t)"
+    data = np.asarray(values, dtype=float)
+    if data.size < 2 or not np.isfinite(data).all():
+        return Judgement("inconclusive", f"{what}: {data.size} runs, not all finite", rule)
+    half = float(stats.t.ppf(1 - LEVEL / 2, data.size - 1) * data.std(ddof=1) * math.sqrt(1 + 1 / data.size))
+    numbers = f"{what}: {data.mean():.4f}, one run within ± {half:.4f}, over {data.size} runs; printed {printed:.4f}"
+    return Judgement("confirmed" if abs(float(data.mean()) - printed) <= half else "refuted", numbers, rule)
+
+
+def only_full(why: str) -> Judgement:
+    """What the small form says of a claim about a number that only MNIST has."""
+    return Judgement("inconclusive", why, "only the full form can tell")
+
+
 def every(parts: Sequence[Judgement]) -> Judgement:
     """A claim of several parts: confirmed when all are, refuted when one is, else inconclusive."""
     verdicts = [part.verdict for part in parts]

@@ -70,6 +70,7 @@ def grid(
                 weight_decay=setting.weight_decay,
                 batch_size=128,
                 steps=250 if lab.small else 1500,
+                tests=8,
             )
             results |= trained
         return results

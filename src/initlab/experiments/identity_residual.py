@@ -93,6 +93,7 @@ def _measure(lab: Lab) -> dict[str, Any]:
                 lr=rate,
                 batch_size=64,
                 steps=200 if lab.small else 1500,
+                tests=8,
             )
             results |= trained
     return results

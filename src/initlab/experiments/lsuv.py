@@ -60,6 +60,7 @@ def _measure(lab: Lab) -> dict[str, Any]:
                     lr=0.01 if depth < 50 else 0.005,
                     batch_size=64,
                     steps=150 if lab.small else 1500,
+                    tests=8,
                 )
     return results
 

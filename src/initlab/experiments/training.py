@@ -9,14 +9,19 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-from initlab.comparison.engines import get_engine
+from initlab.comparison.engines import Session, get_engine
+from initlab.comparison.engines.agree import CannotStack
+from initlab.comparison.engines.machine import can_fork
 from initlab.comparison.task import RunSpec, Task
 from initlab.data import Split
+from initlab.errors import InputError
 from initlab.experiments.lab import Lab
 from initlab.reporting import LineFigure, Series
 from initlab.sampling import derive_seed
 
 DIVERGED_LOSS = 23.03  # ten times ln 10: what a run that diverged counts as
+# How runs train is fixed here rather than chosen by timing, so that numbers repeat on one machine bit for bit.
+STACKED, SEQUENTIAL = "stacked:8", "sequential"
 
 
 def train(
@@ -32,6 +37,7 @@ def train(
     batch_size: int,
     steps: int,
     every: int | None = None,
+    tests: int = 25,
     weight_decay: float = 0.0,
     options: Mapping[str, Any] | None = None,
     also: Mapping[str, tuple[Tensor, Tensor]] | None = None,
@@ -43,6 +49,7 @@ def train(
         starts: label -> policy.
         every: steps between two points of the curves; steps // 25 by default. A point's loss is the mean over the
             steps since the last one.
+        tests: about how many points the curve of the test accuracy has, at most as many as that of the loss.
         also: at most one more test set, by name, on which the final accuracy is taken.
 
     Returns:
@@ -65,24 +72,44 @@ def train(
         label: [RunSpec(f"{label}|{seed}", label, policy, seed, lr, weight_decay) for seed in range(seeds)]
         for label, policy in starts.items()
     }
-    key = f"{part} {sorted(starts)} {seeds} {optimizer} {lr} {batch_size} {steps} {weight_decay} {dict(options or {})}"
+    how = f"{optimizer} {lr} {batch_size} {steps} {weight_decay} {dict(options or {})} {STACKED}"
+    key = f"{part} {sorted(starts)} {seeds} {how}"
     settings = {"small": lab.small, "steps": steps, "lr": lr, "optimizer": optimizer, "batch_size": batch_size}
     points = every or max(1, steps // 25)
-    runs: dict[str, Any] = lab.part(key, lambda: _run(task, specs, points, extra))
+    between = max(1, steps // points // tests)
+    runs: dict[str, Any] = lab.part(key, lambda: _run(task, specs, points, between, extra))
     return runs | {"settings": settings}
 
 
-def _run(task: Task, specs: Mapping[str, Sequence[RunSpec]], points: int, extra: Mapping[str, Any]) -> dict[str, Any]:
+def open_session(task: Task, specs: Sequence[RunSpec], plan: str = STACKED) -> Session:
+    """Runs in worker processes of one thread each, or in this process where none can be forked.
+
+    `plan` says what a worker does: `STACKED`, or `SEQUENTIAL`, which also takes what cannot be stacked.
+    """
+    place = "processes:" if can_fork() else ""
+    if plan != SEQUENTIAL:
+        try:
+            return get_engine(place + plan).open(task, specs)
+        except (CannotStack, InputError):
+            pass  # what is wrong beside stacking, the plain loop says as well
+    return get_engine(place + SEQUENTIAL).open(task, specs)
+
+
+def _run(
+    task: Task, specs: Mapping[str, Sequence[RunSpec]], points: int, between: int, extra: Mapping[str, Any]
+) -> dict[str, Any]:
     every_spec = [spec for group in specs.values() for spec in group]
     runs: dict[str, dict[str, Any]] = {s.key: _blank(task) for s in every_spec}
-    session = get_engine("auto").open(task, every_spec)
+    session = open_session(task, every_spec)
     try:
-        done = 0
+        done = point = 0
         while done < task.steps:
             chunk = min(points, task.steps - done)
-            done += chunk
+            done, point = done + chunk, point + 1
             for key, progress in session.advance(chunk).items():
                 _note(runs[key], progress, done)
+            if done < task.steps and point % between:
+                continue
             for key, (_, accuracy) in session.evaluate("test").items():
                 runs[key]["accuracy"].append([done, accuracy])
         for name in extra:
