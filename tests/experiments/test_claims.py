@@ -34,6 +34,14 @@ RNG = np.random.default_rng(0)
         (claims.every([claims.exactly(True, "a"), claims.exactly(False, "b")]), "refuted"),
         (claims.every([claims.exactly(True, "a"), claims.mean_above([1.0], 0, "b")]), "inconclusive"),
         (claims.every([claims.exactly(True, "a")]), "confirmed"),
+        (claims.greater([1.0, 1.3, 1.1], [0.5, 0.6, 0.7], "", level=1e-4), "inconclusive"),
+        (claims.one_more_run([1.0, 1.1, 0.9], 1.05, ""), "confirmed"),
+        (claims.one_more_run([1.0, 1.1, 0.9], 3.0, ""), "refuted"),
+        (claims.one_more_run([1.0], 1.0, ""), "inconclusive"),
+        (claims.trend([1, 2, 3, 4, 5, 6], [6, 5, 4, 3, 2, 1], "", sign=-1), "confirmed"),
+        (claims.trend([1, 2, 3, 4, 5, 6], [6, 5, 4, 3, 2, 1], "", sign=1), "refuted"),
+        (claims.trend([1, 2, 3, 4, 5, 6], [2, 6, 1, 5, 3, 4], "", sign=1), "inconclusive"),
+        (claims.trend([1, 1, 1, 1, 1], [1, 2, 3, 4, 5], "", sign=1), "inconclusive"),
     ],
 )
 def test_verdict(judgement: claims.Judgement, verdict: str) -> None:

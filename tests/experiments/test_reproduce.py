@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 
 import pytest
+from torch import nn
 
 import initlab
+from initlab import data
+from initlab.comparison.task import RunSpec, Task
 from initlab.experiments import get_experiment, list_experiments, run, run_all
 from initlab.experiments.literature import from_folder
+from initlab.experiments.training import open_session
 from initlab.experiments.view import save_all
 
 QUICK = ("why-two-why-six", "lecun-std", "gaussian-depth")
@@ -42,6 +47,25 @@ def test_the_same_seed_gives_the_same_numbers_and_another_seed_others() -> None:
     first, again, other = (run("lecun-std", small=True, seed=seed) for seed in (0, 0, 1))
     assert first.results == again.results
     assert first.results != other.results
+
+
+def test_runs_that_cannot_be_stacked_train_one_after_another() -> None:
+    split = data.digits(normalize=False)
+
+    widths = itertools.count(4)
+
+    def unlike() -> nn.Module:
+        """A width that differs from run to run: nothing to stack."""
+        width = next(widths)
+        return nn.Sequential(nn.Linear(64, width), nn.ReLU(), nn.Linear(width, 10))
+
+    task = Task(build=unlike, train=split.train, test=split.test, optimizer="sgd", steps=2)
+    session = open_session(task, [RunSpec(str(k), "a", "he_normal", k, 0.1) for k in range(4)])
+    try:
+        assert "sequential" in session.plan
+        assert len(session.advance(2)) == 4
+    finally:
+        session.close()
 
 
 def test_stored_parts_are_not_run_again(tmp_path: Path) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from initlab.experiments.claims import Claim, every, mean_above, mean_below, within
+from initlab.experiments.claims import Claim, Judgement, every, mean_above, mean_below, within
 from initlab.experiments.lab import Lab
 from initlab.experiments.registry import Experiment
 from initlab.experiments.signals import ACTIVATIONS, BINS, at_last, last_over_first, over_seeds
@@ -51,6 +52,12 @@ def _per_layer(rows: Any) -> list[float]:
     return [math.exp(math.log(max(row[-1], 1e-300) / row[0]) / (len(row) - 1)) for row in rows]
 
 
+def _vanishes(results: Mapping[str, Any], *, depth: int, least: float, start: str) -> Judgement:
+    """Saturated units pass on little, but large weights make up for it: what counts is the product of both."""
+    ratios = last_over_first(results[f"sigmoid, {start}, {depth}"]["gradient"])
+    return mean_above(ratios, least, f"gradient at layer {depth} over layer 1")
+
+
 CLAIMS = (
     Claim(
         "Sigmoid with std 1 piles activations up at 0 and 1.",
@@ -58,11 +65,23 @@ CLAIMS = (
         lambda r: mean_above(at_last(r["sigmoid, std 1, 5"]["saturated"]), 0.25, "share within 1% of 0 or 1, layer 5"),
     ),
     Claim(
-        "Sigmoid with std 1 lets gradients vanish on their way back.",
+        "Sigmoid with std 1 leaves the units little slope: at layer 5 its rms is under half of the largest, 1/4.",
         TUTORIALS,
-        lambda r: mean_above(
-            last_over_first(r["sigmoid, std 1, 50"]["gradient"]), 10.0, "gradient at layer 50 over layer 1"
-        ),
+        lambda r: mean_below(at_last(r["sigmoid, std 1, 5"]["slope"]), 0.125, "rms slope of the units, layer 5"),
+    ),
+    *(
+        Claim(
+            f"Sigmoid with std 1 lets gradients vanish on their way back over {words} layers (tenfold at least).",
+            TUTORIALS,
+            partial(_vanishes, depth=depth, least=10.0, start="std 1"),
+        )
+        for words, depth in (("five", 5), ("fifty", 50))
+    ),
+    Claim(
+        "Where sigmoid's gradients do vanish is with the weights that look right forward: with std 1/√n, at least "
+        "fiftyfold over five layers.",
+        GLOROT,
+        partial(_vanishes, depth=5, least=50.0, start="1/√n"),
     ),
     Claim(
         "Sigmoid with std 0.01 gathers activations around 0.5.",

@@ -67,10 +67,12 @@ def mean_below(values: Sequence[float], bound: float, what: str, *, unit: str = 
     return Judgement(_side(bound - high, bound - low), numbers, f"95% t interval over runs against {bound:.4g}")
 
 
-def greater(first: Sequence[float], second: Sequence[float], what: str, *, least: float = 0.0) -> Judgement:
+def greater(
+    first: Sequence[float], second: Sequence[float], what: str, *, least: float = 0.0, level: float = LEVEL
+) -> Judgement:
     """'`first` exceeds `second` by more than `least`', paired over the seeds.
 
-    Confirmed when the 95% t interval of the mean paired difference lies above `least`, refuted when it lies
+    Confirmed when the t interval of the mean paired difference at `level` lies above `least`, refuted when it lies
     below, else inconclusive. Non-finite values (diverged runs) must be mapped to a number by the caller, who
     says which.
 
@@ -78,12 +80,12 @@ def greater(first: Sequence[float], second: Sequence[float], what: str, *, least
     'confirmed'
     """
     difference = [a - b for a, b in zip(first, second, strict=True)]
-    low, mean, high = t_interval(difference)
+    low, mean, high = t_interval(difference, level)
     numbers = (
         f"{what}: {np.mean(first):.4g} against {np.mean(second):.4g}, "
         f"difference {mean:.3g} [{low:.3g}, {high:.3g}] over {len(difference)} pairs"
     )
-    rule = f"95% t interval of the paired difference against {least:.3g}"
+    rule = f"{100 * (1 - level):.4g}% t interval of the paired difference against {least:.3g}"
     return Judgement(_side(low - least, high - least), numbers, rule)
 
 
@@ -103,6 +105,22 @@ def within(values: Sequence[float], target: float, tolerance: float, what: str) 
     elif high < target - tolerance or low > target + tolerance:
         verdict = "refuted"
     return Judgement(verdict, numbers, f"95% t interval inside or outside {target:.4g} ± {tolerance:.3g}")
+
+
+def trend(first: Sequence[float], second: Sequence[float], what: str, *, sign: int) -> Judgement:
+    """'`second` rises (`sign` 1) or falls (-1) with `first`', by Spearman's rank correlation, two-sided at `LEVEL`.
+
+    >>> trend([1, 2, 3, 4, 5, 6], [1, 4, 9, 16, 25, 36], "x against y", sign=1).verdict
+    'confirmed'
+    """
+    from scipy import stats
+
+    rule = f"Spearman's rank correlation, two-sided at {LEVEL:g}"
+    if len(first) < 4 or len(set(first)) < 2 or len(set(second)) < 2:
+        return Judgement("inconclusive", f"{what}: {len(first)} pairs are too few or all equal", rule)
+    rho, p = (float(value) for value in stats.spearmanr(first, second))
+    numbers = f"{what}: ρ {rho:.2f}, p {p:.2g}, {len(first)} pairs"
+    return Judgement(_side(sign * rho, sign * rho) if p < LEVEL else "inconclusive", numbers, rule)
 
 
 def one_more_run(values: Sequence[float], printed: float, what: str) -> Judgement:

@@ -2,43 +2,43 @@
 
 from __future__ import annotations
 
-import math
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from torch import Tensor, nn
 
-from initlab.comparison import search
-from initlab.comparison.search_result import TrialRecord
-from initlab.data import Split
-from initlab.experiments.claims import Claim, Judgement, every, greater, mean_below
+from initlab.comparison.task import RunSpec
+from initlab.experiments.claims import LEVEL, Claim, Judgement, every, exactly, greater, mean_below, trend, within
+from initlab.experiments.cnn_trials import (
+    AT_ONCE,
+    CONSTANTS,
+    CONV,
+    DECAY,
+    LINEAR,
+    RATE,
+    Images,
+    importances,
+    policy,
+    search,
+    std_of,
+    train_to_plateau,
+)
+from initlab.experiments.cnn_view import show
 from initlab.experiments.lab import Lab
 from initlab.experiments.registry import Experiment
-from initlab.experiments.training import finals, train
-from initlab.reporting import BarFigure, Column, HeatmapFigure, ScatterFigure, Series, Table
-from initlab.schemes import get_scheme
+from initlab.sampling import derive_seed
 
 SOURCE = "a PyTorch and Optuna tutorial on weight initialization (CNN on MNIST; no results published)"
-CONV, LINEAR = "@Conv2d", "@Linear"
-SIZE = 28
-SCHEMES: tuple[Any, ...] = (
-    "zeros",
-    ("constant", {"value": (0.5, 0.5)}),
-    ("normal", {"std": (0.01, 4.0)}),
-    "xavier_uniform",
-    "xavier_normal",
-    "he_uniform",
-    "he_normal",
-)
-NAMES = ("zeros", "constant", "normal", "xavier_uniform", "xavier_normal", "he_uniform", "he_normal")
 HEADS = ("logits", "softmax as printed")
-RATES = (5e-4, 1e-2)
 CLASSIC = ("he_normal", "xavier_normal")
+PARAMETERS = 121_994
+SIZE = 28
 
 
 def network(head: str) -> nn.Sequential:
-    """The source's network of 121,994 parameters; as printed its output is a softmax, fed into cross-entropy."""
+    """The source's network; as printed its output is a softmax, which is fed into cross-entropy."""
     layers: list[nn.Module] = [
         *(nn.Conv2d(1, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
         *(nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2)),
@@ -48,50 +48,31 @@ def network(head: str) -> nn.Sequential:
     return nn.Sequential(*layers, *([nn.Softmax(dim=1)] if head == HEADS[1] else []))
 
 
-def _measure(lab: Lab) -> dict[str, Any]:
-    train_pair, valid, split = _parts(lab)
-    trials, steps = (14, 60) if lab.small else (100, 1250)
-    results: dict[str, Any] = {"small": lab.small}
-    for head in HEADS:
-
-        def compute(head: str = head) -> dict[str, Any]:
-            return _search(lab, head, train_pair, valid, split.test, trials, steps)
-
-        found = lab.part(f"search {head} {trials} {steps}", compute)
-        finalists = _finalists(found["trials"], 2 if lab.small else 4)
-        runs = {}
-        for label, (policy, rate) in finalists.items():
-            trained = train(
-                lab,
-                f"final {head} {label}",
-                build=_builder(head),
-                data=split,
-                starts={label: policy},
-                seeds=3 if lab.small else 8,
-                optimizer="adamw",
-                lr=rate,
-                weight_decay=0.01,
-                batch_size=32,
-                steps=steps,
-                every=max(1, steps // 10),
-            )
-            runs[label] = trained[label]
-        results[head] = found | {"finalists": runs}
-    return results
-
-
 def _builder(head: str) -> Callable[[], nn.Module]:
     return lambda: network(head)
 
 
-def _parts(lab: Lab) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor], Split]:
-    """2,000 training and 2,000 validation images and the test set, pixels scaled by (0.5, 0.5)."""
+def _measure(lab: Lab) -> dict[str, Any]:
+    images = _images(lab)
+    trials, epochs, count, seeds = (12, 5, 2, 3) if lab.small else (100, 30, 3, 8)
+    results: dict[str, Any] = {"small": lab.small, "parameters": sum(p.numel() for p in network(HEADS[0]).parameters())}
+    for head in HEADS:
+        found = search(lab, f"cnn {head}", _builder(head), images, trials, epochs)
+        runs = {
+            label: _final(lab, head, images, params, seeds, epochs) for label, params in finalists(found, count).items()
+        }
+        shares = importances(found, derive_seed(lab.seed, "fanova"))
+        results[head] = {"trials": found, "finalists": runs, "importances": shares}
+    return results
+
+
+def _images(lab: Lab) -> Images:
+    """2,000 images to train on, 2,000 to stop by, 5,000 to choose by and the test set; pixels scaled by (0.5, 0.5)."""
     data = lab.data(flat=False)
-    x, y = _scaled(data.train[0]), data.train[1]
-    size = 300 if lab.small else 2000
-    test = (_scaled(data.test[0]), data.test[1])
-    pair, valid = (x[:size], y[:size]), (x[size : 2 * size], y[size : 2 * size])
-    return pair, valid, Split(train=pair, test=test, name=data.name, image_shape=(SIZE, SIZE))
+    x, y = data.train
+    ends = np.cumsum((0, 192, 100, 200) if lab.small else (0, 2000, 2000, 5000)).tolist()
+    training, each_epoch, each_trial = ((_scaled(x[a:b]), y[a:b]) for a, b in itertools.pairwise(ends))
+    return Images(training, each_epoch, each_trial, test=(_scaled(data.test[0]), data.test[1]))
 
 
 def _scaled(x: Tensor) -> Tensor:
@@ -101,202 +82,162 @@ def _scaled(x: Tensor) -> Tensor:
     return (x - 0.5) / 0.5
 
 
-def _search(
-    lab: Lab,
-    head: str,
-    pair: tuple[Tensor, Tensor],
-    valid: tuple[Tensor, Tensor],
-    test: tuple[Tensor, Tensor],
-    trials: int,
-    steps: int,
-) -> dict[str, Any]:
-    found = search(
-        _builder(head),
-        pair,
-        valid,
-        test,
-        {CONV: SCHEMES, LINEAR: SCHEMES, "lr": RATES},
-        trials,
-        steps=steps,
-        batch_size=32,
-        optimizer="adamw",
-        seed=lab.seed,
-        progress=False,
-    )
-    records = [
-        {"params": dict(t.params), "value": _reached(t), "state": t.state, "steps": t.steps, "why": t.reason}
-        for t in found.trials
-    ]
-    return {
-        "trials": records,
-        "importances": dict(found.importances),
-        "test": found.test_score,
-        "seconds": found.seconds,
-    }
-
-
-def _reached(trial: TrialRecord) -> float | None:
-    """Best validation accuracy, also of a trial that was pruned on its way; None where it was refused at once."""
-    if math.isfinite(trial.value):
-        return trial.value
-    return max(trial.curve.values(), default=None)
-
-
 def _pair(trial: Mapping[str, Any]) -> tuple[str, str]:
     return trial["params"][CONV], trial["params"][LINEAR]
 
 
-def _scored(trials: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    return [t for t in trials if t["value"] is not None and math.isfinite(t["value"])]
-
-
 def best_by_pair(trials: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], Mapping[str, Any]]:
-    """The trial with the best validation accuracy of every pair of schemes that was tried, best pair first."""
+    """The trial with the best per-trial accuracy of every pair of schemes that was tried, best pair first."""
     best: dict[tuple[str, str], Mapping[str, Any]] = {}
-    for trial in sorted(_scored(trials), key=lambda t: -t["value"]):
+    for trial in sorted(trials, key=lambda t: -t["value"]):
         best.setdefault(_pair(trial), trial)
     return best
 
 
-def _finalists(trials: Sequence[Mapping[str, Any]], count: int) -> dict[str, tuple[Any, float]]:
-    """The best pairs of the search and the classic answer (He for convolutions, Xavier for linear layers).
+def finalists(trials: Sequence[Mapping[str, Any]], count: int) -> dict[str, dict[str, Any]]:
+    """Label -> parameters: the `count` best pairs of a search, and He for convolutions with Xavier for linear layers.
 
-    Each gets the learning rate of its best trial; the classic pair, where the search never tried it, the best trial's.
+    Each has the learning rate and std of its best trial; the classic pair, where the search never tried it, the
+    learning rate of the best trial of all.
     """
     ranked = best_by_pair(trials)
-    chosen = dict(list(ranked.items())[:count])
-    chosen.setdefault(CLASSIC, ranked.get(CLASSIC) or {"params": {**next(iter(ranked.values()))["params"]}})
-    found = {}
-    for pair, trial in chosen.items():
-        params = trial["params"]
-        policy = {s: _policy(scheme, params, s) for s, scheme in zip((CONV, LINEAR), pair, strict=True)}
-        found[" + ".join(pair)] = (policy, float(params["lr"]))
-    return found
+    chosen = {pair: dict(trial["params"]) for pair, trial in list(ranked.items())[:count]}
+    if CLASSIC not in chosen:
+        known = ranked.get(CLASSIC)
+        rate = next(iter(ranked.values()))["params"][RATE]
+        chosen[CLASSIC] = dict(known["params"]) if known else {CONV: CLASSIC[0], LINEAR: CLASSIC[1], RATE: rate}
+    return {" + ".join(pair): params for pair, params in chosen.items()}
 
 
-def _policy(scheme: str, params: Mapping[str, Any], selector: str) -> Any:
-    if scheme == "normal":
-        return get_scheme("normal", std=next(v for k, v in params.items() if k.startswith(selector) and "std" in k))
-    return get_scheme("constant", value=0.5) if scheme == "constant" else scheme
+def _final(lab: Lab, head: str, images: Images, params: Mapping[str, Any], seeds: int, epochs: int) -> dict[str, Any]:
+    """A finalist trained as a trial is, from seeds that no trial has used, and measured on the test images."""
+    task = images.task(_builder(head), images.test, epochs, derive_seed(lab.seed, "training"))
+    runs: list[dict[str, Any]] = []
+    for first in range(1, seeds + 1, AT_ONCE):
+        chosen = range(first, min(first + AT_ONCE, seeds + 1))
+        specs = [RunSpec(f"finalist {seed}", "finalist", policy(params), seed, params[RATE], DECAY) for seed in chosen]
+
+        def compute(specs: Sequence[RunSpec] = specs) -> list[dict[str, Any]]:
+            return list(train_to_plateau(task, specs, epochs).values())
+
+        runs += lab.part(
+            f"cnn {head} finalist {sorted(params.items())} {len(images.train[0])} {epochs} {first}", compute
+        )
+    return {"params": dict(params), "runs": runs}
 
 
-def _ranking(results: Mapping[str, Any], head: str) -> list[tuple[str, list[float]]]:
-    runs = results[head]["finalists"]
-    return sorted(
-        ((label, finals(r, "accuracy")) for label, r in runs.items()), key=lambda item: -float(np.mean(item[1]))
-    )
+def scores(results: Mapping[str, Any], head: str) -> dict[str, list[float]]:
+    """Finalist -> test accuracy of every seed, the best mean first."""
+    found = {k: [run["value"] for run in v["runs"]] for k, v in results[head]["finalists"].items()}
+    return dict(sorted(found.items(), key=lambda item: -float(np.mean(item[1]))))
 
 
 def _classic_wins(results: Mapping[str, Any]) -> Judgement:
-    """Against the best other finalist; under 0.2 points counts as no difference worth a claim."""
-    (classic,) = [v for label, v in _ranking(results, HEADS[0]) if label == " + ".join(CLASSIC)]
-    others = [(label, v) for label, v in _ranking(results, HEADS[0]) if label != " + ".join(CLASSIC)]
-    return greater(classic, others[0][1], f"test accuracy, He + Xavier − {others[0][0]}")
+    """Against every other finalist; each comparison at LEVEL over their number (Bonferroni)."""
+    table = scores(results, HEADS[0])
+    name = " + ".join(CLASSIC)
+    classic = table.pop(name)
+    level = LEVEL / max(1, len(table))
+    return every([greater(classic, v, f"test accuracy, {name} − {label}", level=level) for label, v in table.items()])
 
 
-def _untrained(results: Mapping[str, Any], scheme: str) -> Judgement:
-    """Validation accuracy of every trial that gave `scheme` to the convolutions; a refused start counts as chance."""
-    values = [
-        t["value"] if t["value"] is not None and math.isfinite(t["value"]) else 0.1
-        for head in HEADS
-        for t in results[head]["trials"]
-        if t["params"].get(CONV) == scheme
-    ]
+def _alike(results: Mapping[str, Any]) -> Judgement:
+    table = list(scores(results, HEADS[0]).items())
+    (name, best), rest = table[0], table[1:]
+    return every(
+        [
+            within([a - b for a, b in zip(best, v, strict=True)], 0.0, 0.005, f"test accuracy, {name} − {label}")
+            for label, v in rest
+        ]
+    )
+
+
+def _constant(results: Mapping[str, Any], place: str, what: str) -> Judgement:
+    """Accuracy of every trial of both searches that gave a constant to that place."""
+    values = [t["value"] for head in HEADS for t in results[head]["trials"] if t["params"][place] in CONSTANTS]
     if len(values) < 2:
-        return Judgement("inconclusive", f"the search tried {scheme} {len(values)} times", "needs two trials")
-    return mean_below(values, 0.5, f"validation accuracy with {scheme} convolutions")
-
-
-def _logits_better(results: Mapping[str, Any]) -> Judgement:
-    pairs = [
-        (
-            finals(results[HEADS[0]]["finalists"][label], "accuracy"),
-            finals(results[HEADS[1]]["finalists"][label], "accuracy"),
-        )
-        for label in results[HEADS[0]]["finalists"]
-        if label in results[HEADS[1]]["finalists"]
-    ]
-    return every([greater(a, b, "test accuracy, logits − softmax as printed") for a, b in pairs])
+        return Judgement("inconclusive", f"the searches tried {len(values)} constant {what}", "needs two trials")
+    return mean_below(values, 0.5, f"per-trial accuracy with constant {what}")
 
 
 def _large_std(results: Mapping[str, Any]) -> Judgement:
-    """Trials with a normal law of std over 1 on the convolutions, against all others that were trained."""
-    large: list[float] = []
-    small: list[float] = []
+    """Trials of the convolutions' normal law with std over 1, against the median of all other random starts."""
+    large, rest = [], []
     for head in HEADS:
-        for t in _scored(results[head]["trials"]):
-            stds = [v for k, v in t["params"].items() if k.startswith(CONV) and "std" in k]
-            (large if stds and stds[0] > 1 else small).append(t["value"])
-    if len(large) < 2:
-        return Judgement("inconclusive", f"the search trained {len(large)} such starts", "needs two trials")
-    return mean_below(large, float(np.median(small)), "validation accuracy with convolution std over 1")
+        for trial in results[head]["trials"]:
+            std = std_of(trial["params"], CONV)
+            if std is not None and std > 1:
+                large.append(trial["value"])
+            elif not set(_pair(trial)) & set(CONSTANTS):
+                rest.append(trial["value"])
+    if len(large) < 2 or not rest:
+        return Judgement("inconclusive", f"the searches tried {len(large)} such starts", "needs two trials")
+    return mean_below(large, float(np.median(rest)), "per-trial accuracy with convolution std over 1")
+
+
+def _logits_better(results: Mapping[str, Any]) -> Judgement:
+    logits, printed = (scores(results, head) for head in HEADS)
+    return greater(
+        logits[" + ".join(CLASSIC)], printed[" + ".join(CLASSIC)], "test accuracy of the classic pair, logits − softmax"
+    )
+
+
+def _schemes_matter_most(results: Mapping[str, Any]) -> Judgement:
+    """Two searches, two answers: confirmed where both say so, refuted where both deny it."""
+    shares = [results[head]["importances"] for head in HEADS]
+    holds = [found[CONV] + found[LINEAR] > found[RATE] for found in shares]
+    numbers = "; ".join(
+        f"{head}: schemes {found[CONV] + found[LINEAR]:.2f}, learning rate {found[RATE]:.2f}"
+        for head, found in zip(HEADS, shares, strict=True)
+    )
+    verdict: Any = "confirmed" if all(holds) else "inconclusive" if any(holds) else "refuted"
+    return Judgement(verdict, numbers, "fANOVA shares, the same order in both searches")
+
+
+def _trend(results: Mapping[str, Any], what: str, sign: int, words: str) -> Judgement:
+    """Over the random starts of both searches: constants fail for their symmetry, whatever their signals."""
+    trials = [t for head in HEADS for t in results[head]["trials"] if not set(_pair(t)) & set(CONSTANTS)]
+    return trend([t[what] for t in trials], [t["value"] for t in trials], words, sign=sign)
 
 
 CLAIMS = (
+    Claim(
+        "The printed network has 121,994 parameters.",
+        SOURCE,
+        lambda r: exactly(r["parameters"] == PARAMETERS, f"{r['parameters']:,} parameters"),
+    ),
     Claim("He for ReLU convolutions with Xavier for the sigmoid layers wins.", "the usual advice", _classic_wins),
-    Claim("Convolutions that start at zero do not learn (under 50%).", SOURCE, lambda r: _untrained(r, "zeros")),
-    Claim("Convolutions that start at 0.5 do not learn (under 50%).", SOURCE, lambda r: _untrained(r, "constant")),
-    Claim("A normal start with std over 1 is worse than the median of the rest.", SOURCE, _large_std),
+    Claim(
+        "Between the finalists the pair hardly matters: each is within half a point of the best.", "asked here", _alike
+    ),
+    Claim(
+        "Convolutions that start constant (0 or 0.5) do not learn (under 50%).",
+        SOURCE,
+        lambda r: _constant(r, CONV, "convolutions"),
+    ),
+    Claim(
+        "Linear layers that start constant (0 or 0.5) do not learn (under 50%).",
+        SOURCE,
+        lambda r: _constant(r, LINEAR, "linear layers"),
+    ),
+    Claim("A normal start with std over 1 is worse than the median of the other random starts.", SOURCE, _large_std),
+    Claim(
+        "The schemes matter more than the learning rate within the range searched.", "asked here", _schemes_matter_most
+    ),
+    Claim(
+        "Why: random starts whose sigmoid units begin saturated end less accurate.",
+        "Glorot & Bengio 2010, §3",
+        lambda r: _trend(r, "saturated", -1, "saturated share at the start against accuracy"),
+    ),
+    Claim(
+        "Why: random starts that bring more gradient to the first convolution end more accurate.",
+        "Glorot & Bengio 2010, §4",
+        lambda r: _trend(r, "gradient", 1, "first convolution's gradient at the start against accuracy"),
+    ),
     Claim(
         "Logits do better than the softmax that the source feeds into cross-entropy.", "the misprint", _logits_better
     ),
 )
-
-
-def _show(results: Mapping[str, Any]) -> list[Any]:
-    return [block for head in HEADS for block in _show_head(results[head], head)]
-
-
-def _show_head(found: Mapping[str, Any], head: str) -> list[Any]:
-    trials = found["trials"]
-    best = best_by_pair(trials)
-    cells = [[best[(c, f)]["value"] if (c, f) in best else None for f in NAMES] for c in NAMES]
-    heat = HeatmapFigure(
-        f"Best validation accuracy by pair ({head})", "linear layers", "convolutions", NAMES, NAMES, cells
-    )
-    by_rate = [
-        ScatterFigure(
-            f"{title} against learning rate ({head})",
-            "learning rate",
-            title.lower(),
-            tuple(
-                Series(name, [t["params"]["lr"] for t in group], [t[key] for t in group])
-                for name in NAMES
-                if (group := [t for t in _scored(trials) if t["params"][CONV] == name])
-            ),
-            log_x=True,
-            note="Coloured by the scheme of the convolutions.",
-        )
-        for title, key in (("Validation accuracy", "value"), ("Steps trained", "steps"))
-    ]
-    stds = []
-    for selector, name in ((CONV, "convolutions"), (LINEAR, "linear layers")):
-        points = [
-            (v, t["value"])
-            for t in _scored(trials)
-            for k, v in t["params"].items()
-            if k.startswith(selector) and "std" in k
-        ]
-        stds.append(Series(name, [p[0] for p in points], [p[1] for p in points]))
-    by_std = ScatterFigure(
-        f"Validation accuracy against the std of a normal start ({head})", "std", "accuracy", tuple(stds), log_x=True
-    )
-    importance = BarFigure(
-        f"Importance, fANOVA ({head})", "choice", "share of variance",
-        (Series("importance", list(found["importances"]), list(found["importances"].values())),),
-    )  # fmt: skip
-    columns = (
-        Column("convolutions + linear layers"),
-        Column("test accuracy", "right"),
-        Column("std over seeds", "right"),
-    )
-    rows = [
-        (label, f"{np.mean(finals(runs, 'accuracy')):.4f}", f"{np.std(finals(runs, 'accuracy'), ddof=1):.4f}")
-        for label, runs in found["finalists"].items()
-    ]
-    refused = sum(1 for t in trials if t["state"] != "COMPLETE")
-    note = f"{len(trials)} trials, {refused} refused or pruned, {found['seconds']:.0f} s. Finalists train in full."
-    return [Table(f"Finalists ({head})", columns, rows, note), heat, *by_rate, by_std, importance]
 
 
 EXPERIMENT = Experiment(
@@ -306,7 +247,7 @@ EXPERIMENT = Experiment(
     asks="Which pair of schemes is best, and does He for ReLU convolutions with Xavier for the sigmoid layers win?",
     measure=_measure,
     claims=CLAIMS,
-    show=_show,
+    show=lambda results: [block for head in HEADS for block in show(results[head], head, best_by_pair)],
     errata=(
         "The source feeds a softmax output into cross-entropy, which takes it again. Run as printed and with logits.",
         "The source published neither results nor reasons; both are produced here.",

@@ -118,7 +118,7 @@ CLAIMS = (
         ),
     ),
     Claim(
-        "Orthogonal is the more reliable: its worst seed is better than Xavier's.",
+        "Orthogonal is the more reliable: its worst seed is better than Xavier's average.",
         SAXE,
         lambda r: every(
             [

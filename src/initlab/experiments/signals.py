@@ -22,6 +22,14 @@ ACTIVATIONS: Mapping[str, tuple[Callable[[Tensor], Tensor], tuple[float, float]]
     "linear": (lambda x: x, (-4.0, 4.0)),
 }
 
+# The derivative of each, from its value.
+SLOPES: Mapping[str, Callable[[Tensor], Tensor]] = {
+    "sigmoid": lambda a: a * (1 - a),
+    "tanh": lambda a: 1 - a.square(),
+    "relu": lambda a: (a > 0).float(),
+    "linear": torch.ones_like,
+}
+
 
 class Stack(nn.Module):
     """`depth` linear layers of one width, each followed by the activation; `forward` returns every activation."""
@@ -51,10 +59,10 @@ def propagate(
     """Push N(0, 1) inputs through a `Stack` and a standard normal gradient back from its last activation.
 
     Returns:
-        For each layer, in order: `std`, `second_moment`, `saturated` (share of |a| at its limit, see below),
-        `between` (share of the second moment that differs between samples), `gradient` (rms of dL/da) and `counts`
-        (histogram over the activation's range; values outside fall into the end bins). Saturated: within 1% of an end
-        of the range of a bounded function.
+        For each layer, in order: `std`, `second_moment`, `saturated` (share of |a| at its limit, see below), `slope`
+        (rms of the activation's own derivative), `between` (share of the second moment that differs between samples),
+        `gradient` (rms of dL/da) and `counts` (histogram over the activation's range; values outside fall into the end
+        bins). Saturated: within 1% of an end of the range of a bounded function.
     """
     model = Stack(width, depth, activation)
     init_(model, scheme, seed=derive_seed(seed, "weights"))
@@ -68,7 +76,7 @@ def propagate(
 
 def _layer(a: Tensor, gradient: Tensor, activation: str) -> dict[str, Any]:
     low, high = ACTIVATIONS[activation][1]
-    second = float(a.square().mean(dtype=torch.float64))
+    second = float(a.double().square().mean())
     bounded = activation in ("sigmoid", "tanh")
     margin = 0.01 * (high - low)
     edge = float(((a <= low + margin) | (a >= high - margin)).float().mean()) if bounded else 0.0
@@ -78,7 +86,8 @@ def _layer(a: Tensor, gradient: Tensor, activation: str) -> dict[str, Any]:
         "second_moment": second,
         "saturated": edge,
         "between": between,
-        "gradient": float(gradient.square().mean(dtype=torch.float64).sqrt()),
+        "slope": float(SLOPES[activation](a).double().square().mean().sqrt()),
+        "gradient": float(gradient.double().square().mean().sqrt()),
         "counts": torch.histc(a.clamp(low, high), BINS, low, high).int().tolist(),
     }
 
