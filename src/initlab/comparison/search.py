@@ -55,6 +55,7 @@ def search(
     options: Mapping[str, Any] | None = None,
     loss: str | Loss = "auto",
     pruning: str = "halving",
+    patience: int | None = PATIENCE,
     screen: bool = True,
     study: str = "search",
     allow_drift: bool = False,
@@ -81,6 +82,7 @@ def search(
         storage: as for `compare`: the search goes on from there, in as many processes as call it.
         weight_decay: where the space does not search it; default torch's own.
         pruning: "halving" (successive halving), "hyperband", "median" or "none".
+        patience: measurements without a better score after which a run ends by itself; None trains it to its end.
         screen: let `inspect` refuse a start that is certain not to train; it is recorded as pruned with the finding.
         study: the study's name within the storage.
         allow_drift: go on although model, data, settings or space have changed.
@@ -98,6 +100,7 @@ def search(
     started = time.perf_counter()
     count_or_none("trials", trials)
     count_or_none("at_once", at_once)
+    count_or_none("patience", patience)
     get_engine(engine)
     if pruning not in PRUNERS:
         raise unknown("pruning", pruning, PRUNERS)
@@ -111,7 +114,7 @@ def search(
         raise InputError("valid must be (X, Y) to choose by; got None")
     with held():
         store = _store(task, found, storage, study, allow_drift)
-        hunt = Hunt(task, found, decay, trials, pruning, screen, engine, at_once, store)
+        hunt = Hunt(task, found, decay, trials, pruning, patience, screen, engine, at_once, store)
         hunt.watch = watch_for(progress, trials * steps, {"trials": trials})
         result, interrupted = _hunted(hunt, notes, started)
     if interrupted:
@@ -165,6 +168,7 @@ class Hunt:
     weight_decay: float
     trials: int
     pruning: str
+    patience: int | None
     screen: bool
     engine: str
     at_once: int
@@ -261,7 +265,7 @@ class Hunt:
             self._tell(one, "", keeper.steps)
         elif one.trial.should_prune():
             self._tell(one, f"pruned at step {keeper.steps}", keeper.steps, pruned=True)
-        elif one.since >= PATIENCE and one.checks > PATIENCE:
+        elif self.patience is not None and one.since >= self.patience and one.checks > self.patience:
             self._tell(one, f"stopped improving at step {one.best_step}", keeper.steps)
         else:
             return False

@@ -131,11 +131,10 @@ class Search:
         return pd.DataFrame([trial_row(trial) for trial in self.trials])
 
     def figure(self) -> go.Figure:
-        """The validation score of every trial and the best so far, as a plotly Figure."""
-        from initlab.comparison.search_view import history_figure
-        from initlab.reporting import to_plotly
+        """The validation score of every trial and the best so far: Optuna's plot, a plotly Figure."""
+        from initlab.comparison.search_plots import history
 
-        return to_plotly(history_figure(self))
+        return history(self)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the report: `.html` for people, `.json` for machines.

@@ -7,16 +7,15 @@ import math
 import textwrap
 from typing import Any
 
+from initlab.comparison.search_plots import optuna_figures
 from initlab.comparison.search_result import Search, TrialRecord
 from initlab.comparison.view import score_text
 from initlab.reporting import (
-    BarFigure,
     Block,
     Callout,
     Column,
     LineFigure,
     Page,
-    ScatterFigure,
     Section,
     Series,
     Table,
@@ -84,46 +83,6 @@ def html(result: Search) -> str:
     return f"<p>{escaping.escape(conclusion(result))}</p>{table_html(trials_table(result))}<ul>{notes}</ul>"
 
 
-def history_figure(result: Search) -> LineFigure:
-    """Score of each complete trial, and the best so far."""
-    best, so_far, higher = [], math.nan, result.metric == "accuracy"
-    complete = [t for t in result.trials if t.state == "COMPLETE"]
-    for trial in complete:
-        better = math.isnan(so_far) or (trial.value > so_far if higher else trial.value < so_far)
-        so_far = trial.value if better else so_far
-        best.append(so_far)
-    numbers = [t.number for t in complete]
-    each = Series(
-        "each trial", numbers, [t.value for t in complete], dash="dot", labels=[params_text(t) for t in complete]
-    )
-    label = f"validation {result.metric}"
-    return LineFigure("Search history", "trial", label, (each, Series("best so far", numbers, best)), markers=True)
-
-
-def importance_figure(result: Search) -> BarFigure:
-    """fANOVA importance of each parameter."""
-    names, shares = list(result.importances), list(result.importances.values())
-    note = "Share of the variance of the score over complete trials that each parameter explains (fANOVA)."
-    return BarFigure("What mattered", "parameter", "importance", (Series("importance", names, shares),), note=note)
-
-
-def slice_figures(result: Search) -> list[Block]:
-    """For each numeric parameter, the score against its value, one series for each choice of scheme."""
-    complete = [t for t in result.trials if t.state == "COMPLETE"]
-    names = list(dict.fromkeys(name for t in complete for name, v in t.params.items() if isinstance(v, float)))
-    words = [name for t in complete for name, v in t.params.items() if isinstance(v, str)]
-    split = words[0] if words else None
-    figures: list[Block] = []
-    for name in names:
-        groups: dict[str, list[TrialRecord]] = {}
-        for trial in complete:
-            if name in trial.params:
-                groups.setdefault(str(trial.params.get(split or "", "trials")), []).append(trial)
-        series = [Series(g, [t.params[name] for t in own], [t.value for t in own]) for g, own in groups.items()]
-        figures.append(ScatterFigure(name, name, f"validation {result.metric}", series, log_x=True))
-    return figures
-
-
 def curves_figure(result: Search) -> LineFigure:
     """Validation score against the check, of the best complete trials and some pruned ones."""
     pruned = [t for t in result.trials if t.state == "PRUNED" and t.curve]
@@ -139,9 +98,8 @@ def curves_figure(result: Search) -> LineFigure:
 def page(result: Search) -> Page:
     """The whole report."""
     first: list[Block] = [trials_table(result), *(Callout("info", line) for line in result.notes)]
-    figures: list[Block] = [history_figure(result), curves_figure(result)]
-    mattered: list[Block] = [importance_figure(result)] if result.importances else []
-    mattered += slice_figures(result)
+    figures: list[Block] = [*optuna_figures(result, ("history",)), curves_figure(result)]
+    mattered: list[Block] = [*optuna_figures(result, ("importances", "slices", "contour", "parallel"))]
     ended = [t for t in result.trials if t.reason]
     sections = [Section("Best trials", first), Section("How it went", figures)]
     if mattered:

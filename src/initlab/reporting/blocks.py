@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -216,7 +216,24 @@ class ImageGrid:
     shared_scale: bool = False
 
 
-Figure: TypeAlias = LineFigure | ScatterFigure | BarFigure | HeatmapFigure
+@dataclass(frozen=True)
+class ReadyFigure:
+    """A figure that another library drew with plotly.
+
+    Args:
+        title: its heading; the figure's own is not shown.
+        data, layout: as plotly's JSON schema has them, in plain lists and mappings. Colours are kept; the template is
+            replaced by the page's.
+        note: a line below.
+    """
+
+    title: str
+    data: Sequence[Mapping[str, Any]]
+    layout: Mapping[str, Any]
+    note: str = ""
+
+
+Figure: TypeAlias = LineFigure | ScatterFigure | BarFigure | HeatmapFigure | ReadyFigure
 Block: TypeAlias = Text | Callout | Table | Figure | HistogramGrid | ImageGrid
 
 

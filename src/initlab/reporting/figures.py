@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from initlab.reporting.blocks import (
@@ -13,6 +14,7 @@ from initlab.reporting.blocks import (
     HeatmapFigure,
     HistogramGrid,
     LineFigure,
+    ReadyFigure,
     ScatterFigure,
     Series,
 )
@@ -37,7 +39,9 @@ def plotly_dict(figure: Figure | HistogramGrid, *, titled: bool) -> dict[str, An
     """The figure's data and layout as plotly's JSON schema has them; plotly itself is not imported."""
     if isinstance(figure, HistogramGrid):
         return _histograms(figure, titled)
-    if isinstance(figure, HeatmapFigure):
+    if isinstance(figure, ReadyFigure):
+        data, layout = _ready(figure)
+    elif isinstance(figure, HeatmapFigure):
         data, layout = _heatmap(figure)
     elif isinstance(figure, BarFigure):
         data, layout = _bars(figure)
@@ -149,6 +153,30 @@ def _heatmap(figure: HeatmapFigure) -> tuple[list[dict[str, Any]], dict[str, Any
     x_axis = _axis(figure.x_label, figure.log_x, list(figure.x)) | {"showgrid": False}
     y_axis = _axis(figure.y_label, figure.log_y, list(figure.y)) | {"showgrid": False}
     return [heat, *overlay], _layout(x_axis, y_axis, len(overlay)) | {"hovermode": "closest"}
+
+
+def _ready(figure: ReadyFigure) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Another library's figure in the page's fonts and colours of axes; markup in names is shown as text."""
+    shown = {name: _shown(value) for name, value in figure.layout.items() if name not in ("template", "title", "width")}
+    for name, axis in shown.items():
+        if name.startswith(("xaxis", "yaxis")):
+            shown[name] = {
+                "gridcolor": GRID[0],
+                "zerolinecolor": GRID[0],
+                "linecolor": GRID[0],
+                "automargin": True,
+            } | axis
+    base = _layout({}, {}, 0)
+    return [_shown(trace) for trace in figure.data], {**base, "showlegend": True, **shown}
+
+
+def _shown(value: Any) -> Any:
+    """A value of plotly's JSON with its texts cleaned; of markup only line breaks and plotly's own hover box stay."""
+    if isinstance(value, str):
+        return re.sub(r"<(?!br>|/?extra>)", "&lt;", clean(value, 2000))
+    if isinstance(value, Mapping):
+        return {name: one if name == "bdata" else _shown(one) for name, one in value.items()}
+    return [_shown(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def _histograms(grid: HistogramGrid, titled: bool) -> dict[str, Any]:

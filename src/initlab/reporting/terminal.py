@@ -17,6 +17,7 @@ from initlab.reporting.blocks import (
     ImageGrid,
     LineFigure,
     Page,
+    ReadyFigure,
     ScatterFigure,
     Section,
     Series,
@@ -142,7 +143,7 @@ def _print_block(console: Console, block: Block) -> None:
             columns = (Column("layer", kind="code", keep=9), Column("histogram", keep=8), Column("", keep=3))
             _print_table(console, Table(block.title, columns, rows, block.note), 40)
             console.print()
-        case HeatmapFigure() | ImageGrid():
+        case HeatmapFigure() | ImageGrid() | ReadyFigure():
             _line(console, f"{block.title}: see the report (--report FILE.html)", "dim")
 
 

@@ -19,7 +19,7 @@
     var legend = spec.layout.showlegend ? spec.data.filter(function (t) { return t.showlegend !== false; }) : [];
     var letters = legend.reduce(function (sum, t) { return sum + Math.min(60, (t.name || "").length) + 8; }, 0);
     var lines = Math.ceil(letters * 7 / Math.max(200, width - 90));
-    return { plot: width < 520 ? 250 : 320, legend: lines * 20 };
+    return { plot: spec.layout.height || (width < 520 ? 250 : 320), legend: lines * 20 };
   }
 
   function draw(plot) {
