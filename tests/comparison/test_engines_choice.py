@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,7 @@ from torch import nn
 
 from initlab.comparison.engines import get_engine
 from initlab.comparison.engines.auto import Trial
-from initlab.comparison.engines.bundle import packs
+from initlab.comparison.engines.bundle import packs, take
 from initlab.comparison.engines.chain import ChainTrainer
 from initlab.comparison.engines.recognise import Affine, Elementwise, recognise
 from initlab.comparison.engines.runs import hold_channels_last, make_models
@@ -259,3 +261,22 @@ def test_images_of_any_number_of_channels_are_convolved_channels_last(channels: 
     h.sum().backward()
     assert all(torch.equal(weight, weights[name]) for name, weight in model.named_parameters())
     assert all(parameter.grad is not None for parameter in model.parameters())
+
+
+def test_a_stack_is_no_larger_than_fits_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of Adam's four tensors a parameter (itself, gradient, two moments), a quarter of the free memory's worth."""
+    from initlab.comparison.engines import agree, machine, optim
+
+    parameters = 4 * (6 * 3 + 3)
+    given = replace(task(lambda: nn.Sequential(nn.Flatten(), nn.Linear(6, 3))), optimizer="adam", options={})
+    taken: list[int] = []
+    monkeypatch.setattr(agree, "take", lambda bundle, places: taken.append(len(places)) or take(bundle, places))
+    for free, size in ((4 * 4 * parameters * 3, 3), (0, 1)):
+        monkeypatch.setattr(optim, "memory_budget", lambda device, free=free: free)
+        session = StackedSession(given)
+        session.take(specs(5), make_models(given, specs(5)))
+        assert max(session.timings) == max(taken) == size
+        taken.clear()
+    whole = machine.memory_budget()
+    monkeypatch.setattr(machine, "_sharers", 4)
+    assert machine.memory_budget() < whole / 2

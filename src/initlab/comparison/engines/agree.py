@@ -14,6 +14,7 @@ from torch.nn.parameter import is_lazy
 
 from initlab.comparison.engines.batches import Source, orders
 from initlab.comparison.engines.bundle import Bundle, take
+from initlab.comparison.engines.optim import runs_that_fit
 from initlab.comparison.engines.runs import forked_rng, forward_seed, hold_channels_last, loss_of, scalar
 from initlab.comparison.task import RunSpec, Task
 from initlab.errors import InputError
@@ -62,8 +63,9 @@ def check_agreement(
         InputError: the run alone cannot be computed either.
     """
     own = {spec.key: (spec, model) for spec, model in zip(specs, models, strict=True)}
-    for start in range(0, len(bundle), CHECKED):
-        places = range(start, min(start + CHECKED, len(bundle)))
+    together = min(CHECKED, runs_that_fit(task, bundle))
+    for start in range(0, len(bundle), together):
+        places = range(start, min(start + together, len(bundle)))
         expected = [_first_loss(task, source, *own[bundle.specs[place].key]) for place in places]
         try:
             trainer = make(task, take(bundle, places))

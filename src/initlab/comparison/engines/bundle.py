@@ -90,11 +90,11 @@ def join(bundles: Sequence[Bundle]) -> Bundle:
     )
 
 
-def run_bytes(bundle: Bundle) -> int:
-    """Bytes that one run of the bundle holds, with its gradient, at rest."""
-    held = [*bundle.constants.values(), *(t for slot in bundle.slots.values() for t in slot.values())]
-    total = sum(t.nbytes for t in held) + 2 * sum(t.nbytes for t in bundle.parameters.values())
-    return total // len(bundle)
+def run_bytes(bundle: Bundle, slots: int) -> int:
+    """Bytes that one run of the bundle holds with its gradient, under an optimizer of `slots` tensors a parameter."""
+    parameters = sum(t.nbytes for t in bundle.parameters.values())
+    constants = sum(t.nbytes for t in bundle.constants.values())
+    return ((2 + slots) * parameters + constants) // len(bundle)
 
 
 def _picked(tensors: Stacked, index: torch.Tensor) -> Stacked:

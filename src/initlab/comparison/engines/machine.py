@@ -15,16 +15,26 @@ def cores() -> int:
     return max(1, min(mine, torch.get_num_threads()))
 
 
+# Processes that share this machine's free memory with this one, itself included: a worker's fellows.
+_sharers = 1
+
+
+def share_memory(processes: int) -> None:
+    """From now on `memory_budget` is this process's part: it is one of `processes` that each hold runs."""
+    global _sharers
+    _sharers = processes
+
+
 def memory_budget(device: str = "cpu") -> int:
-    """Bytes of memory that are free."""
+    """Bytes of memory that are free for this process."""
     if device != "cpu":
         return int(torch.cuda.mem_get_info(device)[0])
     try:
         with open("/proc/meminfo", encoding="ascii") as lines:
             fields = dict(line.split(":", 1) for line in lines)
-        return int(fields["MemAvailable"].split()[0]) * 1024
+        return int(fields["MemAvailable"].split()[0]) * 1024 // _sharers
     except (OSError, KeyError, ValueError):
-        return 4 * 2**30
+        return 4 * 2**30 // _sharers
 
 
 # mallopt's names for the free memory that malloc keeps and for the block that it maps by itself (glibc's malloc.h), and

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 
 import torch
 
-from initlab.comparison.engines.bundle import Bundle, Stacked
+from initlab.comparison.engines.bundle import Bundle, Stacked, run_bytes
+from initlab.comparison.engines.machine import memory_budget
 from initlab.comparison.task import Task
 
 # A number that all runs share, or one for each run.
@@ -70,6 +71,11 @@ def slots_of(task: Task) -> tuple[str, ...]:
     if task.optimizer == "sgd":
         return ("momentum",) if task.options["momentum"] else ()
     return ("exp_avg", "exp_avg_sq")
+
+
+def runs_that_fit(task: Task, bundle: Bundle) -> int:
+    """How many runs like the bundle's may be held beside it: as fit a quarter of the free memory, at least one."""
+    return max(1, memory_budget(task.device) // (4 * run_bytes(bundle, len(slots_of(task)))))
 
 
 def add_scaled(target: torch.Tensor, scale: PerRun, values: torch.Tensor) -> None:

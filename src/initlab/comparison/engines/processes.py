@@ -19,7 +19,7 @@ from torch import multiprocessing, nn
 from initlab.comparison.engines.agree import CannotStack
 from initlab.comparison.engines.base import Score, Session
 from initlab.comparison.engines.batches import order_seed, with_sources
-from initlab.comparison.engines.machine import can_fork, cores, keep_freed_memory
+from initlab.comparison.engines.machine import can_fork, cores, keep_freed_memory, share_memory
 from initlab.comparison.engines.runs import make_models, unique_keys
 from initlab.comparison.engines.sequential import CHANNELS_LAST, SequentialEngine
 from initlab.comparison.engines.stacked import StackedEngine
@@ -98,11 +98,13 @@ def inner_engine(plan: str) -> SequentialEngine | StackedEngine:
 class _Worker:
     """One worker process and the keys of the runs it holds."""
 
-    def __init__(self, context: Any, engine: Starter, task: Task, specs: Sequence[RunSpec], models: Any) -> None:
+    def __init__(
+        self, context: Any, engine: Starter, task: Task, specs: Sequence[RunSpec], models: Any, fellows: int
+    ) -> None:
         self.keys = [spec.key for spec in specs]
         self.live = set(self.keys)
         self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=_work, args=(theirs, engine, task, specs, models), daemon=True)
+        self.process = context.Process(target=_work, args=(theirs, engine, task, specs, models, fellows), daemon=True)
         with warnings.catch_warnings():
             # The child takes no lock that another thread of the parent may hold: it computes and writes to its pipe.
             warnings.filterwarnings("ignore", message=".*fork.*", category=DeprecationWarning)
@@ -158,10 +160,11 @@ class ProcessSession:
         unique_keys(specs, [key for worker in self._workers for key in worker.keys])
         context = multiprocessing.get_context("fork" if can_fork() else "spawn")
         started = []
-        for places in shares(self.task, specs, self.at_once):
-            some = [specs[place] for place in places]
+        parts = shares(self.task, specs, self.at_once)
+        for places in parts:
+            some, made = [specs[place] for place in places], [models[place] for place in places]
             try:
-                worker = _Worker(context, self._engine, self.task, some, [models[place] for place in places])
+                worker = _Worker(context, self._engine, self.task, some, made, len(parts))
             except (OSError, AttributeError, TypeError, ValueError, AssertionError, PicklingError) as problem:
                 raise CannotFork(f"no worker process could be started ({problem})") from problem
             started.append(worker)
@@ -236,13 +239,14 @@ def _few(keys: Sequence[str]) -> str:
     return ", ".join(map(repr, keys[:3])) + (", …" if len(keys) > 3 else "")
 
 
-def _work(pipe: Any, engine: Starter, task: Task, specs: Sequence[RunSpec], models: Any) -> None:
-    """The life of a worker: begin, then answer requests until the parent is gone."""
+def _work(pipe: Any, engine: Starter, task: Task, specs: Sequence[RunSpec], models: Any, fellows: int) -> None:
+    """The life of a worker, one of `fellows`: begin, then answer requests until the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_die_with_parent, daemon=True).start()
     torch.set_num_threads(1)
     keep_freed_memory()
+    share_memory(fellows)
     # What was inherited is never collected here: no finalizer of the parent's connections runs in a child.
     gc.freeze()
     try:

@@ -13,9 +13,9 @@ from torch import nn
 from initlab.comparison.engines.agree import CannotStack, check_agreement, check_alike
 from initlab.comparison.engines.base import Score
 from initlab.comparison.engines.batches import Source, orders, source_of
-from initlab.comparison.engines.bundle import Bundle, bundle_of, join, packs, run_bytes, take
+from initlab.comparison.engines.bundle import Bundle, bundle_of, join, packs, take
 from initlab.comparison.engines.chain import ChainTrainer
-from initlab.comparison.engines.machine import memory_budget
+from initlab.comparison.engines.optim import runs_that_fit
 from initlab.comparison.engines.recognise import Stage, recognise
 from initlab.comparison.engines.runs import data_named, lost_score, make_models, unique_keys
 from initlab.comparison.engines.vmapped import VmapTrainer
@@ -213,8 +213,7 @@ def split_timings(task: Task, make: Maker, bundle: Bundle) -> dict[int, float]:
     Sizes double from one run to as many as there are, or as fit a quarter of the free memory.
     """
     cpu = task.device == "cpu"
-    fits = max(1, memory_budget(task.device) // (4 * run_bytes(bundle)))
-    largest = min(len(bundle), fits, LARGEST_CPU if cpu else LARGEST_GPU)
+    largest = min(len(bundle), runs_that_fit(task, bundle), LARGEST_CPU if cpu else LARGEST_GPU)
     sizes = sorted({*(2**power for power in range(13) if 2**power < largest), largest})
     timings: dict[int, float] = {}
     for size in sizes:
