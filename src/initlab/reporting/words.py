@@ -44,10 +44,12 @@ def shorten(text: str, width: int) -> str:
     """`text` in at most `width` terminal cells.
 
     The words of a dotted name become their first letters, from the left, so that its numbers and its last word stay;
-    what is still too long is cut in its middle.
+    the last word that is cut keeps what there is room for. What is still too long is cut in its middle.
 
     >>> shorten("encoder.layers.11.attention.weight", 22)
-    'e.l.11.a.weight'
+    'e.l.11.attenti….weight'
+    >>> shorten("embedding_projection.weight", 20)
+    'embedding_pr….weight'
     >>> shorten("extraordinarily_long", 11)
     'extra…_long'
     """
@@ -60,6 +62,10 @@ def shorten(text: str, width: int) -> str:
         if not part.isdigit():
             parts[index] = part[:1]
             text = ".".join(parts)
+            room = width - cell_len(text)
+            if room >= 2 and cell_len(part) == len(part):
+                parts[index] = f"{part[:room]}…"
+                return ".".join(parts)
     if cell_len(text) <= width:
         return text
     if width < 3:
