@@ -224,5 +224,5 @@ EXPERIMENT = Experiment(
     measure=_measure,
     claims=CLAIMS,
     show=_show,
-    minutes=(0.34, None),
+    minutes=(None, None),
 )

@@ -25,7 +25,7 @@ XIAO = "Xiao, Bahri, Sohl-Dickstein, Schoenholz & Pennington 2018"
 SAXE = "Saxe, McClelland & Ganguli 2014; Pennington, Schoenholz & Ganguli 2017"
 WIDTH, BATCH, RATE = 64, 64, 3e-5
 CHECKPOINT_EVERY = 20
-DEEPEST_STEPS = 100  # 1,000 layers pass 50% within 40
+DEEPEST_STEPS = 200
 STARTS = {"orthogonal": "orthogonal", "Xavier": "xavier_normal"}
 
 
