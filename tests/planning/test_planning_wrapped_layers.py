@@ -65,3 +65,9 @@ def test_a_star_that_stops_at_a_dot_is_explained() -> None:
     net = nn.Sequential(nn.Sequential(nn.Linear(3, 3)))
     with pytest.raises(InputError, match=r"since \* stops at a dot; did you mean '0\.\*\*'\?"):
         initlab.plan(net, policy={"0.*": "normal"})
+
+
+@pytest.mark.parametrize("keep", [3, True, [3], None])
+def test_keep_that_is_no_selector_is_refused(keep: object) -> None:
+    with pytest.raises(InputError, match="keep must be selectors"):
+        initlab.init_(_net(), keep=keep)  # type: ignore[arg-type]

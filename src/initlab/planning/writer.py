@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -79,6 +79,8 @@ def init_(
 
 def keep_also(plan: Plan, found: Walk, keep: str | Sequence[str]) -> tuple[Plan, frozenset[str]]:
     """The plan with what `keep` selects kept, and the names that it selects."""
+    if not isinstance(keep, Iterable):
+        raise InputError(f"keep must be selectors such as 'encoder.**'; got {keep!r}")
     texts = (keep,) if isinstance(keep, str) else tuple(keep)
     chosen: dict[str, str] = {}
     for text in texts:
