@@ -1,6 +1,6 @@
 """What a race saves: seven starts, five seeds, raced and run out in full: winner, significance, share of run-steps.
 
-`python -m benchmarks.studies_race "relu, 30 layers, SGD"` runs the named study alone.
+`python -m benchmarks.studies_race "relu, 16 layers, SGD"` runs the named study alone.
 """
 
 from __future__ import annotations
@@ -55,10 +55,10 @@ def studies() -> dict[str, Study]:
             {"steps": 300},
         ),
         # At this depth only He's gain keeps the signal: the full study proves the winner.
-        "relu, 30 layers, SGD": (
-            network(nn.ReLU, 30),
+        "relu, 16 layers, SGD": (
+            network(nn.ReLU, 16),
             ["zeros", normal(1.0), normal(0.01), "torch_default", *known],
-            {"steps": 300, "optimizer": "sgd", "lr": 0.01, "options": {"momentum": 0.9}},
+            {"steps": 400, "optimizer": "sgd", "lr": 0.01, "options": {"momentum": 0.9}},
         ),
     }
 

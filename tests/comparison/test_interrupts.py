@@ -17,8 +17,10 @@ import pytest
 from conftest_comparison import tiny_build, tiny_data
 
 import initlab
-from initlab.comparison import interrupts
+from initlab.comparison import StudyInterrupted, interrupts
 from initlab.comparison.interrupts import check, held, settle
+from initlab.comparison.storage import batch, open_storage
+from initlab.errors import InterruptedInitError
 
 fork = multiprocessing.get_context("fork")
 
@@ -74,25 +76,30 @@ def test_without_a_check_it_is_raised_all_the_same(monkeypatch: pytest.MonkeyPat
 class _Swallows:
     """An exception in a finalizer is printed by python, and forgotten."""
 
+    ended = False
+
     def __del__(self) -> None:
         time.sleep(0.4)
+        _Swallows.ended = True
 
 
-def test_one_that_python_swallows_comes_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_that_python_swallows_comes_again(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = sys.unraisablehook
     monkeypatch.setattr(interrupts, "GRACE", 0.1)
-    lost: list[Any] = []
-    monkeypatch.setattr(sys, "unraisablehook", lost.append)
 
     def work() -> None:
         _ctrl_c()
         one = _Swallows()
         del one
-        lost.append("swallowed")
-        check()
+        time.sleep(30)
         pytest.fail("it was lost")
 
     assert caught(work)
-    assert "swallowed" in lost
+    assert not _Swallows.ended, "the interrupt must have fallen into the finalizer"
+    assert capsys.readouterr().err == ""
+    assert sys.unraisablehook is before
 
 
 def test_tidying_up_is_left_in_peace(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,6 +111,34 @@ def test_tidying_up_is_left_in_peace(monkeypatch: pytest.MonkeyPatch) -> None:
         settle()
         time.sleep(0.2)
         check()
+
+
+def test_a_transaction_is_not_broken_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interrupts, "GRACE", 0.05)
+    storage, _ = open_storage(tmp_path / "study.db")
+    study_id = storage.create_new_study([optuna.study.StudyDirection.MAXIMIZE], "kept")
+
+    def work() -> None:
+        with batch(storage):
+            storage.set_study_user_attr(study_id, "first", 1)
+            _ctrl_c()
+            _ctrl_c()
+            time.sleep(0.3)
+            storage.set_study_user_attr(study_id, "second", 2)
+        check()
+        pytest.fail("it was lost")
+
+    assert caught(work)
+    assert storage.get_study_user_attrs(study_id) == {"first": 1, "second": 2}
+
+
+def test_an_interrupt_within_init_ends_the_study_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*args: Any, **settings: Any) -> Any:
+        raise InterruptedInitError("1 of 2 parameters were written", ["weight"], ["bias"])
+
+    monkeypatch.setattr("initlab.comparison.driver.train_through", stop)
+    with pytest.raises(StudyInterrupted, match="0 of 24 runs are done"):
+        _work("compare", str(tmp_path / "study.db"))
 
 
 def test_a_handler_of_the_callers_own_stays() -> None:

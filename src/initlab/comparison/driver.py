@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from initlab.comparison.arms import Arm
 from initlab.comparison.engines import Engine, get_engine
-from initlab.comparison.interrupts import check, settle
+from initlab.comparison.interrupts import INTERRUPTIONS, check, settle
 from initlab.comparison.progress import Watch
 from initlab.comparison.records import CURVE_POINTS, RunRecord
 from initlab.comparison.store import MemoryStore, Store
@@ -183,7 +183,7 @@ def drive(driver: Driver, arms: Sequence[Arm], seeds: Sequence[int], at: Sequenc
     try:
         driver.run_out([(arm.spec(seed), arm.label) for seed in seeds for arm in arms], at)
         check()
-    except KeyboardInterrupt:
+    except INTERRUPTIONS:
         settle()
         driven = driver.driven(arms, every)
         driven.interrupted = True

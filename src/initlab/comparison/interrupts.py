@@ -10,11 +10,17 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from types import FrameType
+from typing import Any
+
+from initlab.errors import InterruptedInitError
 
 GRACE = 1.0
+# What an interrupt can arrive as: `init_` says which weights it had written.
+INTERRUPTIONS = (KeyboardInterrupt, InterruptedInitError)
 
 
 class _Held:
@@ -22,16 +28,28 @@ class _Held:
 
     def __init__(self) -> None:
         self.noted = False
+        self.shields = 0
         self._timer: threading.Timer | None = None
 
     def note(self, number: int, frame: FrameType | None) -> None:
         insisted, self.noted = self.noted, True
+        self.insist_after(GRACE)
+        if insisted and not self.shields:
+            raise KeyboardInterrupt
+
+    def insist_after(self, seconds: float) -> None:
         self.settle_timer()
-        self._timer = threading.Timer(GRACE, _insist)
+        self._timer = threading.Timer(seconds, _insist)
         self._timer.daemon = True
         self._timer.start()
-        if insisted:
-            raise KeyboardInterrupt
+
+    def swallowed(self, unraisable: Any) -> None:
+        """What python would print and forget: an interrupt comes again instead, as soon as the finalizer is over."""
+        if issubclass(unraisable.exc_type, KeyboardInterrupt):
+            self.noted = True
+            self.insist_after(GRACE / 20)
+        else:
+            sys.__unraisablehook__(unraisable)
 
     def settle_timer(self) -> None:
         if self._timer is not None:
@@ -55,12 +73,31 @@ def held() -> Iterator[None]:
     here = _Held()
     _held.append(here)
     signal.signal(signal.SIGINT, here.note)
+    hook, sys.unraisablehook = sys.unraisablehook, here.swallowed
     try:
         yield
     finally:
+        sys.unraisablehook = hook
         signal.signal(signal.SIGINT, signal.default_int_handler)
         _held.remove(here)
         here.settle_timer()
+
+
+@contextlib.contextmanager
+def shielded() -> Iterator[None]:
+    """Within it, a second Ctrl-C and the insisting wait as well: for a database's transaction.
+
+    A transaction that is broken off can leave its connection with the write lock, and this very process waiting.
+    """
+    here = _held[-1] if _held else None
+    if here is None:
+        yield
+        return
+    here.shields += 1
+    try:
+        yield
+    finally:
+        here.shields -= 1
 
 
 def check() -> None:

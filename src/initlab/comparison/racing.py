@@ -13,7 +13,7 @@ import numpy as np
 from initlab.comparison.analysis import shown_difference
 from initlab.comparison.arms import Arm
 from initlab.comparison.driver import Driven, Driver
-from initlab.comparison.interrupts import check, settle
+from initlab.comparison.interrupts import INTERRUPTIONS, check, settle
 from initlab.comparison.records import RunRecord, Status, ended
 from initlab.comparison.screening import certain_not_to_train
 from initlab.comparison.statistics import paired_t
@@ -126,7 +126,7 @@ def drive_race(
         running = _first_seeds(race, running)
         _close_ones(race, running)
         check()
-    except KeyboardInterrupt:
+    except INTERRUPTIONS:
         settle()
         interrupted = True
     driven = driver.driven(arms, {label: most[:count] for label, count in race.given.items()})

@@ -16,7 +16,7 @@ from initlab.comparison.api import count_or_none, make_task
 from initlab.comparison.arms import first_model
 from initlab.comparison.engines import get_engine
 from initlab.comparison.fingerprint import task_fingerprint
-from initlab.comparison.interrupts import check, held, settle
+from initlab.comparison.interrupts import INTERRUPTIONS, check, held, settle
 from initlab.comparison.progress import Watch, watch_for
 from initlab.comparison.result import StudyInterrupted
 from initlab.comparison.screening import certain_not_to_train
@@ -130,7 +130,7 @@ def _hunted(hunt: Hunt, notes: list[str], started: float) -> tuple[Search, bool]
             with quiet_optuna():
                 hunt.run()
             return hunt.result(notes, False, started), False
-        except KeyboardInterrupt:
+        except INTERRUPTIONS:
             settle()
             hunt.watch.close()
             return hunt.result(notes, True, started), True

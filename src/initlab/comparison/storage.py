@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
+from initlab.comparison.interrupts import shielded
 from initlab.errors import InputError
 
 T = TypeVar("T")
@@ -147,7 +148,7 @@ def _connect(url: str, kind: str) -> Any:
         url = _with_driver(re.sub(r"^postgres(?=[:+])", "postgresql", url))
         kwargs["pool_pre_ping"] = True
     storage = _created_once(lambda: RDBStorage(url, kwargs, skip_compatibility_check=fresh))
-    if kind == "sqlite":
+    if kind == "sqlite" and sqlite_path(url) is not None:
         _take_write_lock_first(storage.engine)
     return storage
 
@@ -219,18 +220,19 @@ def batch(storage: Any) -> Iterator[None]:
     if real is None:
         yield
         return
-    session = real()
-    shared = _Batched(session)
-    storage.scoped_session = lambda: shared
-    try:
-        yield
-        session.commit()
-    except BaseException:
-        session.rollback()
-        raise
-    finally:
-        storage.scoped_session = real
-        session.close()
+    with shielded():
+        session = real()
+        shared = _Batched(session)
+        storage.scoped_session = lambda: shared
+        try:
+            yield
+            session.commit()
+        except BaseException:
+            session.rollback()
+            raise
+        finally:
+            storage.scoped_session = real
+            session.close()
 
 
 @contextlib.contextmanager
@@ -262,7 +264,7 @@ def guarded(call: Callable[[], T], shown: str, url: str = "", tries: int = 1) ->
 
     for attempt in range(tries):
         try:
-            with quiet_optuna():
+            with quiet_optuna(), shielded():
                 return call()
         except DuplicatedStudyError:
             raise
