@@ -54,7 +54,7 @@ def studies() -> dict[str, Study]:
             ["zeros", normal(1.0), normal(0.03), "torch_default", *known],
             {"steps": 300},
         ),
-        # At this depth only He's gain keeps the signal: the full study proves the winner.
+        # Deep and with plain SGD: few starts train at all.
         "relu, 16 layers, SGD": (
             network(nn.ReLU, 16),
             ["zeros", normal(1.0), normal(0.01), "torch_default", *known],
