@@ -20,7 +20,7 @@ SOURCE = "common teaching of fixed-std Gaussian starts; Glorot & Bengio 2010; He
 STDS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 GAINS = {"linear": 1.0, "relu": math.sqrt(2.0), "tanh": 1.0}
 DEPTH = 10
-WIDE = 256
+NARROW, WIDE = 32, 256
 
 
 def _measure(lab: Lab) -> dict[str, Any]:
@@ -32,9 +32,9 @@ def _measure(lab: Lab) -> dict[str, Any]:
         for std in STDS
     }
     widths = (32, 64, 128, 256) if lab.small else (32, 64, 128, 256, 512, 1024)
-    many = [*seeds, *(derive_seed(lab.seed, "gaussian-depth", run) for run in range(runs, 60))]
+    many = [*seeds, *(derive_seed(lab.seed, "gaussian-depth", run) for run in range(runs, 30 if lab.small else 60))]
     borders = {
-        f"{activation}, {width}": [_border(activation, width, seed) for seed in (seeds if width >= WIDE else many)]
+        f"{activation}, {width}": [_border(activation, width, seed) for seed in (many if width == NARROW else seeds)]
         for activation in ("linear", "relu")
         for width in widths
     }
