@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -52,6 +53,23 @@ def test_without_a_terminal_there_is_no_colour_and_no_long_line(
     text = done.stdout.decode("utf-8")
     assert "he_normal" in text
     assert max(map(len, text.split("\n"))) <= width
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="no pseudo-terminals here")
+@pytest.mark.parametrize(("words", "quiet"), [((), False), (("--json",), True)])
+def test_the_live_table_is_for_people(tmp_path: Path, words: tuple[str, ...], quiet: bool) -> None:
+    (tmp_path / "nets.py").write_text(NETS, encoding="utf-8")
+    ours, theirs = os.openpty()
+    command = [*COMMAND, "compare", "nets:mlp", "--schemes", "he_normal", "--seeds", "2", "--steps", "20", *words]
+    subprocess.run(command, stdout=subprocess.PIPE, stderr=theirs, cwd=tmp_path, env=environment(), check=True)
+    os.close(theirs)
+    shown = b""
+    with contextlib.suppress(OSError):  # what a closed terminal gives at its end
+        while piece := os.read(ours, 65536):
+            shown += piece
+    os.close(ours)
+    assert (b"he_normal" in shown) is not quiet
+    assert not (quiet and shown)
 
 
 def test_an_interrupted_comparison_goes_on_where_it_stopped(tmp_path: Path) -> None:

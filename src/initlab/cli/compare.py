@@ -69,6 +69,7 @@ def command(
             race=race,
             weight_decay=weight_decay,
             seed=seed,
+            progress=False if as_json else None,
             **settings,
         )
     except KeyboardInterrupt as stop:

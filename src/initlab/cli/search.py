@@ -61,6 +61,7 @@ def command(
             storage=storage,
             allow_drift=allow_drift,
             seed=seed,
+            progress=False if as_json else None,
             **settings,
         )
     except KeyboardInterrupt as stop:
