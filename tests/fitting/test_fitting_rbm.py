@@ -72,16 +72,18 @@ def test_conditionals_are_those_of_the_energy() -> None:
     torch.testing.assert_close(machine.encode(visible)[0], weights @ hidden, atol=1e-6, rtol=1e-5)
 
 
-@pytest.mark.parametrize(
-    "options", [{}, {"k": 3}, {"persistent": True, "lr": 0.05}, {"persistent": True, "k": 2, "lr": 0.05}]
-)
+@pytest.mark.parametrize("options", [{}, {"k": 3}, {"persistent": True}, {"persistent": True, "k": 2}])
 def test_training_raises_the_exact_likelihood(options: dict[str, Any]) -> None:
-    """A machine of independent units is the baseline: what the visible biases alone can say."""
+    """A machine of independent units is the baseline: what the visible biases alone can say.
+
+    With 20 chains a rate of 0.05 or more makes steps as noisy as the gain, so that rounding decides where they end; at
+    0.02 six seeds gained 2.2 to 3.8.
+    """
     rows = bars(600)
     mean = rows.mean(0)
     independent = float((rows * mean.log() + (1 - rows) * (1 - mean).log()).sum(1).mean())
-    machine = RBM(12, batch_size=20, weight_decay=0.0, **options).fit(rows, epochs=40)
-    assert log_likelihood(machine, rows) > independent + 1.2
+    machine = RBM(12, batch_size=20, lr=0.02, weight_decay=0.0, **options).fit(rows, epochs=40)
+    assert log_likelihood(machine, rows) > independent + 1.8
 
 
 def test_many_gibbs_steps_sample_the_models_own_distribution() -> None:
