@@ -121,7 +121,8 @@ def _draw_stacked(target: Target, law: Stacked, stream: Stream, region: Region) 
     # Element-wise laws share their own elements among threads; a factor is one thread's work, so blocks are shared.
     matrices = sum(block.needs_whole for _, block, _ in blocks)
     if matrices > 1:
-        share(work, len(blocks), min(thread_count(), matrices))
+        with orthogonal.one_blas_thread():  # once for all blocks, not anew for each
+            share(work, len(blocks), min(thread_count(), matrices))
     else:
         work(0, len(blocks))
 

@@ -65,8 +65,10 @@ def reflections(vectors: Array) -> tuple[Array, Array]:
     """
     short, tall = vectors.shape
     square = np.empty(short)
+    below = np.tri(min(short, _ROWS), k=-1, dtype=bool)
     for k in range(0, short, _ROWS):
-        some = np.triu(vectors[k : k + _ROWS, k:]).astype(np.float64)
+        some = vectors[k : k + _ROWS, k:].astype(np.float64)
+        some[:, : len(some)][below[: len(some), : len(some)]] = 0.0
         square[k : k + _ROWS] = np.square(some, out=some).sum(axis=1)
     first = np.diagonal(vectors).astype(np.float64)
     beta = -np.copysign(np.sqrt(square), first)
