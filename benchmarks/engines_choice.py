@@ -6,6 +6,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import nn
@@ -17,15 +18,9 @@ from initlab.comparison.engines.batches import with_sources
 from initlab.comparison.engines.machine import keep_freed_memory
 from initlab.comparison.engines.runs import make_models
 from initlab.comparison.task import RunSpec, Task
+from initlab.experiments.cnn_optuna import network
 
 ROUNDS, STEPS = 3, 8
-
-
-def cnn_optuna() -> nn.Module:
-    """The network of the `cnn-optuna` experiment."""
-    first = (nn.Conv2d(1, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2))
-    rest = (nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(64, 64, 3), nn.ReLU(), nn.Flatten())
-    return nn.Sequential(*first, *rest, nn.Linear(1024, 64), nn.Sigmoid(), nn.Linear(64, 10))
 
 
 def norm_and_dropout() -> nn.Module:
@@ -67,7 +62,7 @@ class Case:
 
 
 CASES = {
-    "cnn-optuna": Case(cnn_optuna, (1, 28, 28), 32, 6),
+    "cnn-optuna": Case(partial(network, "logits"), (1, 28, 28), 32, 6),
     "MLP 784-100x4-10": Case(mlp([784, 100, 100, 100, 100, 10]), (784,), 128, 6),
     "small 64-100x5-10": Case(mlp([64, 100, 100, 100, 100, 100, 10]), (64,), 32, 32),
     "LSTM": Case(Lstm, (28, 28), 32, 4),

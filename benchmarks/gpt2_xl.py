@@ -36,12 +36,6 @@ def build(layers: int) -> nn.Module:
         return GPT2LMHeadModel(config).to(torch.bfloat16)
 
 
-def materialise(layers: int) -> nn.Module:
-    model = build(layers).to_empty(device="cpu")
-    model.tie_weights()  # type: ignore[operator]  # a method of transformers' models
-    return model
-
-
 def by_initlab(model: nn.Module, plan: initlab.Plan) -> None:
     initlab.init_(model, make(model, policy="gpt2"), seed=0)
 

@@ -14,8 +14,9 @@ from typing import Any
 
 import initlab
 from initlab.experiments import cnn_optuna
+from initlab.experiments.cnn_trials import BATCH, RATES, SCHEMES, SELECTORS, STDS
 
-BATCH, STEPS = 32, 1250
+STEPS = 1250
 WAYS: dict[str, dict[str, Any]] = {"as it comes": {}, "without screening": {"screen": False}}
 
 
@@ -36,7 +37,8 @@ def main() -> None:
     trials, sample = argument("--trials", 100), argument("--sample", 100)
     seeds, steps = argument("--seeds", 1), argument("--steps", STEPS)
     data = parts(2000)
-    space = {cnn_optuna.CONV: cnn_optuna.SCHEMES, cnn_optuna.LINEAR: cnn_optuna.SCHEMES, "lr": cnn_optuna.RATES}
+    schemes = [("normal", {"std": STDS}) if scheme is None else scheme for scheme in SCHEMES.values()]
+    space = {**dict.fromkeys(SELECTORS.values(), schemes), "lr": RATES}
     for seed in range(seeds):
         common: dict[str, Any] = {
             "space": space, "steps": steps, "batch_size": BATCH, "optimizer": "adamw", "seed": seed, "progress": False,

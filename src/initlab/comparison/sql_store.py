@@ -6,7 +6,6 @@ those that it would have written, so that `optuna.load_study` and optuna-dashboa
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from initlab.comparison.optuna_store import KEY, RECORD, OptunaStore, thinned
 from initlab.comparison.records import RunRecord, record_from
+from initlab.comparison.storage import transaction
 from initlab.comparison.stored_study import FAILED, WORKER
 
 if TYPE_CHECKING:
@@ -186,20 +186,6 @@ class SqlStore(OptunaStore):
     def _fail_alone(self, trial_ids: Sequence[int], reason: str) -> None:
         with transaction(self.storage) as session:
             _fail(session, trial_ids, reason)
-
-
-@contextlib.contextmanager
-def transaction(storage: Any) -> Iterator[Session]:
-    """A session whose work is committed at the end, or undone."""
-    session = storage.scoped_session()
-    try:
-        yield session
-        session.commit()
-    except BaseException:
-        session.rollback()
-        raise
-    finally:
-        session.close()
 
 
 def _fail(session: Session, trial_ids: Sequence[int], reason: str) -> None:

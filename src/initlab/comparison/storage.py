@@ -211,6 +211,20 @@ class _Batched:
 
 
 @contextlib.contextmanager
+def transaction(storage: Any) -> Iterator[Any]:
+    """A SQLAlchemy session of a database storage, whose work is committed at the end, or undone."""
+    session = storage.scoped_session()
+    try:
+        yield session
+        session.commit()
+    except BaseException:
+        session.rollback()
+        raise
+    finally:
+        session.close()
+
+
+@contextlib.contextmanager
 def batch(storage: Any) -> Iterator[None]:
     """Everything written inside is one transaction where the storage is a database; else as if it were not here.
 
@@ -220,19 +234,13 @@ def batch(storage: Any) -> Iterator[None]:
     if real is None:
         yield
         return
-    with shielded():
-        session = real()
+    with shielded(), transaction(storage) as session:
         shared = _Batched(session)
         storage.scoped_session = lambda: shared
         try:
             yield
-            session.commit()
-        except BaseException:
-            session.rollback()
-            raise
         finally:
             storage.scoped_session = real
-            session.close()
 
 
 @contextlib.contextmanager

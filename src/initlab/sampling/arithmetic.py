@@ -49,7 +49,7 @@ def uniform(word: Lanes, n: Numbers) -> Lanes:
 
 
 def truncated(word: Lanes, n: Numbers) -> Lanes:
-    """The parent's quantile at below + u · inside; the tail's polynomial is met by one word in 300 at most."""
+    """The parent's quantile at below + u · inside; the tail's polynomial is computed where some lane lies in a tail."""
     count = word >> 1
     lower = n.below + (count.to_float() + 0.5) * 2.0**-31 * n.inside
     upper = n.above + ((count ^ _LOW_31).to_float() + 0.5) * 2.0**-31 * n.inside
