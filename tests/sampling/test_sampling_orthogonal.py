@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from initlab.sampling import fill, laws, sample
-from initlab.sampling.orthogonal import reflections
+from initlab.sampling.orthogonal import product, reflections
 
 SHAPES = [(40, 50), (50, 40), (33, 33), (1, 7), (7, 1), (1, 1), (300, 300), (8, 3, 3, 2), (64, 4, 3, 3)]
 
@@ -35,15 +35,30 @@ def test_rows_are_the_out_axis() -> None:
 
 @pytest.mark.parametrize("shape", [(5, 5), (4, 9), (1, 3)])
 def test_a_reflection_sends_its_vector_to_the_first_axis(shape: tuple[int, int]) -> None:
-    vectors = np.random.default_rng(0).standard_normal(shape)
-    normal = vectors.copy()
-    tau, signs = reflections(vectors)
+    vectors = np.random.default_rng(0).standard_normal((1, *shape))
+    normal = vectors[0].copy()
+    (tau,), (signs,) = reflections(vectors)
     for k in range(shape[0]):
-        v = np.concatenate([[1.0], vectors[k, k + 1 :]])
+        v = vectors[0, k, k:]
+        assert v[0] == 1.0
+        assert not vectors[0, k, :k].any()
         x = normal[k, k:]
         image = x - tau[k] * v * (v @ x)
         assert image[0] == pytest.approx(signs[k] * np.linalg.norm(x), rel=1e-12)
         assert np.abs(image[1:]).max(initial=0.0) < 1e-12
+
+
+@pytest.mark.parametrize("shape", [(5, 5), (4, 9), (1, 1), (70, 70), (64, 200), (600, 650)])
+def test_the_product_is_that_of_its_reflections_one_by_one(shape: tuple[int, int]) -> None:
+    """Panels and bands of every kind: one short panel, several, a last one that is not full."""
+    vectors = np.random.default_rng(1).standard_normal((2, *shape))
+    tau, _ = reflections(vectors)
+    factors = product(vectors, tau)
+    for v, scale, factor in zip(vectors, tau, factors, strict=True):
+        expected = np.eye(*shape)
+        for k in reversed(range(shape[0])):
+            expected -= np.outer(expected @ v[k], scale[k] * v[k])
+        assert np.abs(factor - expected).max() < 1e-12
 
 
 @pytest.mark.parametrize("shape", [(6, 4, 3, 3), (4, 6, 3, 3), (5, 5, 4)])
@@ -59,6 +74,22 @@ def test_equal_blocks_get_different_factors() -> None:
     blocks = values.reshape(3, 8, 8)
     assert all(_gram_error(block, 1.0) < 1e-6 for block in blocks)
     assert not np.allclose(blocks[0], blocks[1])
+
+
+def test_blocks_that_are_drawn_together_are_those_drawn_alone() -> None:
+    """Gains of their own, another shape between them, a last batch that is not full, a target that cuts two of them."""
+    gains = (1.0, 2.0, 0.5, 1.0, 3.0)
+    sizes = (300, 300, 7, 300, 300)
+    law = laws.Stacked(0, sizes, tuple(laws.Orthogonal(gain) for gain in gains))
+    whole = sample(law, (1207, 300), seed=1, dtype="float64")
+    for start, size, gain in zip(np.cumsum((0, *sizes)), sizes, gains, strict=False):
+        block, alone = whole[start : start + size], np.empty((size, 300))
+        assert _gram_error(block, gain) < 1e-12
+        fill(alone, law, seed=1, shape=(1207, 300), block=(slice(start, start + size), slice(0, 300)))
+        assert np.abs(block - alone).max() < 1e-13
+    cut = np.empty((500, 120))
+    fill(cut, law, seed=1, shape=(1207, 300), block=(slice(250, 750), slice(9, 129)))
+    assert np.abs(cut - whole[250:750, 9:129]).max() < 1e-13
 
 
 @pytest.mark.parametrize("law", [laws.Orthogonal(), laws.DeltaOrthogonal()])

@@ -106,7 +106,7 @@ def _draw_elements(target: Target, law: Law, stream: Stream, region: Region) -> 
 
 def _draw_stacked(target: Target, law: Stacked, stream: Stream, region: Region) -> None:
     axis, start = law.axis % len(region.shape), 0
-    blocks: list[tuple[Target, Law, Region]] = []
+    blocks: list[orthogonal.Block] = []
     for size, block in zip(law.sizes, law.laws, strict=True):
         part = region.cut(axis, start, size)
         inside = target.within(part)
@@ -114,17 +114,23 @@ def _draw_stacked(target: Target, law: Stacked, stream: Stream, region: Region) 
             blocks.append((inside, block, part))
         start += size
 
-    def work(first: int, last: int) -> None:
-        for inside, block, part in blocks[first:last]:
-            draw(inside, block, stream, part)
+    batches = list(orthogonal.batches(blocks))
 
-    # Element-wise laws share their own elements among threads; a factor is one thread's work, so blocks are shared.
-    matrices = sum(block.needs_whole for _, block, _ in blocks)
+    def work(first: int, last: int) -> None:
+        for batch in batches[first:last]:
+            if len(batch) > 1:
+                orthogonal.draw_together(batch, stream)
+            else:
+                ((inside, block, part),) = batch
+                draw(inside, block, stream, part)
+
+    # Element-wise laws share their own elements among threads; factors are one thread's work, so batches are shared.
+    matrices = sum(batch[0][1].needs_whole for batch in batches)
     if matrices > 1:
         with orthogonal.one_blas_thread():  # once for all blocks, not anew for each
-            share(work, len(blocks), min(thread_count(), matrices))
+            share(work, len(batches), min(thread_count(), matrices))
     else:
-        work(0, len(blocks))
+        work(0, len(batches))
 
 
 LAWS: dict[type[Law], Draw] = {
