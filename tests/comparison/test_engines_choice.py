@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,12 +12,13 @@ import torch.nn.functional as F
 from torch import nn
 
 from initlab.comparison.engines import get_engine
-from initlab.comparison.engines.auto import Trial
+from initlab.comparison.engines.auto import Trial, plain_seconds
 from initlab.comparison.engines.bundle import packs, take
 from initlab.comparison.engines.chain import ChainTrainer
 from initlab.comparison.engines.recognise import Affine, Elementwise, recognise
 from initlab.comparison.engines.runs import hold_channels_last, make_models
-from initlab.comparison.engines.stacked import StackedEngine, StackedSession
+from initlab.comparison.engines.sequential import SequentialSession
+from initlab.comparison.engines.stacked import TIMED_STEPS, StackedEngine, StackedSession
 from initlab.comparison.task import RunSpec, Task
 from initlab.errors import InputError
 
@@ -280,3 +282,21 @@ def test_a_stack_is_no_larger_than_fits_the_memory(monkeypatch: pytest.MonkeyPat
     whole = machine.memory_budget()
     monkeypatch.setattr(machine, "_sharers", 4)
     assert machine.memory_budget() < whole / 2
+
+
+def test_a_run_that_diverges_is_not_what_auto_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A diverged run takes no step: by its time the longest study would be over at once."""
+    taken: list[tuple[str, bool]] = []
+    step = SequentialSession._step
+
+    def counted(session: SequentialSession, run: Any) -> None:
+        step(session, run)
+        taken.append((run.spec.key, run.diverged))
+
+    monkeypatch.setattr(SequentialSession, "_step", counted)
+    lost, wild = Written(), Written()
+    with torch.no_grad():
+        lost.a.weight.fill_(torch.nan)
+    runs = [replace(spec, lr=1e30) for spec in specs(2)]
+    assert plain_seconds(task(Written), runs, [lost, wild]) > 0
+    assert taken == [("0", True)] + [("1", False)] * (1 + TIMED_STEPS)
