@@ -1,50 +1,72 @@
-"""Refuses a start that is certain not to train, before any training: what `race` and `search` call `inspect` for."""
+"""Refuses a start that is certain not to train: what `race` and `search` call `inspect` for, before they train it."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from torch import nn
+
 from initlab.comparison.engines.batches import InMemory, order_seed, orders, source_of
 from initlab.comparison.engines.runs import forked_rng, forward_seed, make_model
+from initlab.comparison.engines.sequential import SequentialEngine
 from initlab.comparison.task import RunSpec, Task
 from initlab.errors import InputError
-from initlab.inspection import Finding, Inspection, inspect
+from initlab.inspection import Inspection, inspect
 
 SAMPLES = 256
-# An exact symmetry is kept by every step of training, and a number that is not finite spoils every step.
-LASTING = ("symmetric", "non-finite")
-# Predicted steps until the loss moves, over the steps that the run has.
-HOPELESS = 20.0
+# Predicted steps until the loss moves, over the steps that the run has. Where Adam's eps holds gradients down, biases
+# free them late: a start predicted to need 186 times its steps has trained.
+HOPELESS = {"sgd": 20.0}
+HOPELESS_OTHERS = 1000.0
+# Steps after which a start that looks hopeless is looked at again, at most a tenth of the run.
+SECOND_LOOK = 20
 
 
 def certain_not_to_train(task: Task, spec: RunSpec) -> str:
     """The finding for which this start is refused; '' where it may train.
 
-    Only what does not depend on a threshold counts as certain: an exact symmetry, a number that is not finite, or a
-    loss that is predicted not to move within twenty times the run's steps.
+    Certain are a number that is not finite, and a loss that is predicted not to move within many times the run's steps
+    (20 with SGD, 1000 with others), both at step zero and after twenty steps of training: by then biases have opened
+    what zeros or faint weights had closed. Units that stay equal are not certain to fail: one unit a layer can tell two
+    classes apart.
     """
-    report = report_on(task, spec)
-    if report is None or report.verdict != "untrainable":
-        return ""
-    errors = [finding for finding in report.findings if finding.severity == "error"]
-    for finding in errors:
-        if finding.kind in LASTING:
-            return _words(finding)
-    if report.steps > HOPELESS * task.steps and errors:
-        return _words(errors[0])
-    return ""
+    model = make_model(task, spec)
+    finding, lasting = hopeless(task, spec, model)
+    if not finding or lasting:
+        return finding
+    steps = min(SECOND_LOOK, max(1, task.steps // 10))
+    session = SequentialEngine().begin(replace(task, steps=steps), [spec], [model])
+    session.advance(steps)
+    return finding if hopeless(task, spec, model)[0] else ""
 
 
-def _words(finding: Finding) -> str:
-    return f"certain not to train: {finding.kind} at {finding.where}: {finding.evidence}"
+def hopeless(task: Task, spec: RunSpec, model: nn.Module) -> tuple[str, bool]:
+    """The finding that speaks against a model as it is, '' where there is none, and whether no step can mend it."""
+    report = report_on(task, spec, model)
+    errors = [finding for finding in report.findings if finding.severity == "error"] if report is not None else []
+    if report is None or not errors:
+        return "", False
+    first = errors[0]
+    lasting = first.kind == "non-finite"
+    if not lasting and report.steps <= HOPELESS.get(task.optimizer, HOPELESS_OTHERS) * task.steps:
+        return "", False
+    return f"certain not to train: {first.kind} at {first.where}: {first.evidence}", lasting
 
 
-def report_on(task: Task, spec: RunSpec) -> Inspection | None:
-    """`inspect` of the run's start on its first batch; None for a model that cannot be inspected."""
+def report_on(task: Task, spec: RunSpec, model: nn.Module) -> Inspection | None:
+    """`inspect` of the run's model on its first batch; None for a model that cannot be inspected."""
     source = source_of(task.train, task)
     order = orders(task, [spec], len(source))[order_seed(task, spec)]
     x, y = source.gather(order.batch(0)[:SAMPLES]) if isinstance(source, InMemory) else source.gather(order.batch(0))
     loss = task.loss if callable(task.loss) else "mse" if y.is_floating_point() else "cross_entropy"
     try:
         with forked_rng(forward_seed(task, spec), task.device):
-            return inspect(make_model(task, spec), x, y, loss, optimizer=task.optimizer, lr=spec.lr)
+            return inspect(model, x, y, loss, optimizer=task.optimizer, lr=steady_lr(task, spec))
     except InputError:
         return None
+
+
+def steady_lr(task: Task, spec: RunSpec) -> float:
+    """The learning rate whose plain steps add up to what momentum's do in the end."""
+    momentum = float(task.options.get("momentum", 0.0)) if task.optimizer == "sgd" else 0.0
+    return spec.lr / (1.0 - momentum) if momentum < 1.0 else spec.lr
