@@ -93,6 +93,15 @@ def test_a_broken_idx_file_is_refused(tmp_path: Path, kind: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_a_gz_bomb_of_the_declared_size_is_refused_where_memory_is_short(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("initlab.data.idx.memory_limit", lambda: 2**20)
+    (tmp_path / "x.gz").write_bytes(gzip.compress(idx(np.zeros((300, 28, 28), np.uint8))))
+    with pytest.raises(InputError, match=r"1 to 174,762 values are right here"):
+        read_idx(tmp_path / "x.gz", 3)
+
+
 def test_a_good_idx_file_comes_back(tmp_path: Path) -> None:
     (tmp_path / "x.gz").write_bytes(ZIPPED[NAMES[0]])
     assert np.array_equal(read_idx(tmp_path / "x.gz", 3), TRAIN)
@@ -285,10 +294,16 @@ def test_what_is_there_already_is_not_asked_for_again(server: Server, tmp_path: 
     assert server.asked == list(NAMES[1:])
 
 
-def test_a_cache_that_cannot_be_made(tmp_path: Path) -> None:
+@pytest.mark.parametrize("folder", ["file/mnist", "a\0b", "x" * 300, "/proc"])
+def test_a_folder_that_cannot_be_made_or_written(tmp_path: Path, folder: str) -> None:
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(InputError, match="cannot be made"):
-        fetch(REMOTES, tmp_path / "file" / "mnist", [])
+    with pytest.raises(InputError, match="cannot be made or written"):
+        mnist(tmp_path / folder, files=REMOTES, mirrors=[])
+
+
+def test_a_root_that_is_no_path() -> None:
+    with pytest.raises(InputError, match="root must be a folder; got 3"):
+        mnist(3)  # type: ignore[arg-type]  # the fault that is looked for
 
 
 def test_the_published_files_are_of_the_published_sizes() -> None:

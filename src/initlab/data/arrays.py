@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from initlab.data.untrusted import gigabytes, memory_limit, open_ordinary, short
+from initlab.data.untrusted import gigabytes, memory_limit, open_ordinary, reason, short
 from initlab.errors import InputError
 
 _BROKEN = (ValueError, EOFError, OSError, KeyError, zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError)
@@ -47,7 +47,7 @@ def load_arrays(path: str | os.PathLike[str], *, most_bytes: int | None = None) 
         except InputError:
             raise
         except _BROKEN as error:
-            raise InputError(f"array file {shown!r} is cut or broken: {str(error).splitlines()[:1]}") from None
+            raise InputError(f"array file {shown!r} is cut or broken: {reason(error)}") from None
     raise InputError(f"{shown!r} is neither a .npy nor a .npz file; save arrays with numpy.savez(path, X=..., Y=...)")
 
 
@@ -66,15 +66,15 @@ def _read_zip(stream: BinaryIO, shown: str, limit: int) -> dict[str, np.ndarray]
                 raise InputError(
                     f"array file {shown!r} has a member named {member.filename[:80]!r}; plain names are right"
                 )
-        if len({member.filename for member in members}) < len(members):
+        names = [member.filename.removesuffix(".npy") for member in members]
+        if len(set(names)) < len(names):
             raise InputError(f"array file {shown!r} holds two members of one name")
         total = sum(member.file_size for member in members)
         if total > limit:
             raise InputError(f"array file {shown!r} unpacks to {gigabytes(total)}; {gigabytes(limit)} are to be had")
         found = {}
-        for member in members:
+        for name, member in zip(names, members, strict=True):
             with archive.open(member) as part:
-                name = member.filename.removesuffix(".npy")
                 found[name] = _read_array(part, member.file_size, f"{shown}:{name}", limit)  # type: ignore[arg-type]  # a ZipExtFile reads as a BinaryIO
         return found
 
@@ -85,10 +85,13 @@ def _read_array(stream: BinaryIO, size: int, shown: str, limit: int) -> np.ndarr
     if version not in headers:
         raise InputError(f"array file {shown!r} has format version {version}; 1.0 and 2.0 are right")
     shape, fortran, dtype = headers[version](stream, max_header_size=10_000)
-    if dtype.kind not in "biufc":
+    if dtype.kind not in "biufc" or dtype.itemsize > (16 if dtype.kind == "c" else 8):
         raise InputError(
-            f"array file {shown!r} holds {dtype} values; numbers are right (objects would need unpickling)"
+            f"array file {shown!r} holds {dtype} values; numbers of at most 64 bits are right "
+            "(objects would need unpickling)"
         )
+    if not all(type(size) is int and size >= 0 for size in shape):
+        raise InputError(f"array file {shown!r} declares the shape {shape}; sizes from 0 on are right")
     needed = math.prod(shape) * dtype.itemsize
     if needed > min(size, limit):
         raise InputError(
@@ -97,5 +100,5 @@ def _read_array(stream: BinaryIO, size: int, shown: str, limit: int) -> np.ndarr
     body = stream.read(needed + 1)
     if len(body) != needed:
         raise InputError(f"array file {shown!r} has {len(body):,} bytes of values; its shape {shape} needs {needed:,}")
-    array = np.frombuffer(bytearray(body), dtype=dtype)
+    array = np.frombuffer(bytearray(body), dtype=dtype).astype(dtype.newbyteorder("="), copy=False)
     return array.reshape(shape[::-1]).T if fortran else array.reshape(shape)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from initlab.data.untrusted import short
+from initlab.data.untrusted import reason, short
 from initlab.errors import InputError
 
 TIMEOUT = 20.0
@@ -55,19 +55,20 @@ def fetch(
         InputError: a file came from no mirror; the message says why from each, and how to place the files by hand.
             `folder` holds only whole files with the right checksum.
     """
-    missing = {name: remote for name, remote in files.items() if not (folder / name).exists()}
+    missing = {name: remote for name, remote in files.items() if not os.path.exists(folder / name)}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"folder {short(folder)!r} for downloads cannot be made: {error.strerror}") from None
+        tempfile.TemporaryFile(dir=folder).close()
+    except (OSError, ValueError) as error:
+        raise InputError(f"folder {short(folder)!r} for downloads cannot be made or written: {reason(error)}") from None
     with _bar(sum(remote.size for remote in missing.values()), progress) as advance:
         for name, remote in missing.items():
             reasons = []
-            for mirror in mirrors:
-                reason = _try(mirror.rstrip("/") + "/" + name, folder / name, remote, timeout, patience, advance)
-                if reason is None:
+            for mirror in [mirrors] if isinstance(mirrors, str) else mirrors:
+                problem = _try(mirror.rstrip("/") + "/" + name, folder / name, remote, timeout, patience, advance)
+                if problem is None:
                     break
-                reasons.append(f"{short(mirror)}: {reason}")
+                reasons.append(f"{short(mirror)}: {problem}")
             else:
                 raise InputError(_advice(name, files, folder, reasons))
 

@@ -9,11 +9,13 @@ import zlib
 
 import numpy as np
 
-from initlab.data.untrusted import open_ordinary, short
+from initlab.data.untrusted import memory_limit, open_ordinary, short
 from initlab.errors import InputError
 
 UNSIGNED_BYTE = 0x08
 MOST_VALUES = 2**31
+# What a value takes before it is a sample: its byte twice, then a float32.
+_COPIES = 6
 
 
 def read_idx(path: str | os.PathLike[str], dimensions: int) -> np.ndarray:
@@ -54,8 +56,9 @@ def _parse(stream: gzip.GzipFile, shown: str, dimensions: int) -> np.ndarray:
     header = _exactly(stream, 4 * dimensions, shown)
     shape = tuple(int.from_bytes(header[i : i + 4], "big") for i in range(0, len(header), 4))
     size = math.prod(shape)
-    if size == 0 or size > MOST_VALUES:
-        raise InputError(f"IDX file {shown!r} declares the shape {shape}; 1 to {MOST_VALUES:,} values are right")
+    most = min(MOST_VALUES, memory_limit() // _COPIES)
+    if size == 0 or size > most:
+        raise InputError(f"IDX file {shown!r} declares the shape {shape}; 1 to {most:,} values are right here")
     body = _exactly(stream, size, shown)
     if stream.read(1):
         raise InputError(f"IDX file {shown!r} has bytes after the {size:,} values that its header declares")

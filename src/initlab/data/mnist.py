@@ -78,6 +78,8 @@ def mnist(
 
 def locate(root: str | os.PathLike[str] | None = None) -> Path:
     """The folder that MNIST is read from: the first that has all four files, else the one to download into."""
+    if root is not None and not isinstance(root, str | os.PathLike):
+        raise InputError(f"root must be a folder; got {root!r}")
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "initlab" / "mnist"
     if root is not None:
         places = [Path(root), Path(root) / "mnist"]
@@ -89,7 +91,7 @@ def locate(root: str | os.PathLike[str] | None = None) -> Path:
 
 
 def _complete(folder: Path) -> bool:
-    return all((folder / name).exists() for names in _PARTS for name in names)
+    return all(os.path.exists(folder / name) for names in _PARTS for name in names)
 
 
 def _part(folder: Path, images: str, labels: str) -> tuple[np.ndarray, np.ndarray]:

@@ -6,6 +6,7 @@ import json
 import math
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from initlab.data.untrusted import gigabytes, memory_limit
 from initlab.errors import InputError
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 MOST_HEADER_BYTES = 100_000_000
+MOST_AXES = 64
 
 
 def read_safetensors(stream: BinaryIO, size: int, shown: str) -> dict[str, Tensor]:
@@ -41,6 +43,8 @@ def read_safetensors(stream: BinaryIO, size: int, shown: str) -> dict[str, Tenso
         position = end
     if start + position != size:
         raise _fault(shown, f"its tensors end at byte {start + position} and the file at {size}")
+    if size > (limit := memory_limit()):
+        raise InputError(f"safetensors file {shown!r} has {gigabytes(size)}; {gigabytes(limit)} are to be had")
     for begin, end, name in spans:
         entry = header[name]
         dtype = _dtypes()[entry["dtype"]]
@@ -58,7 +62,9 @@ def _header(stream: BinaryIO, size: int, shown: str) -> tuple[dict[str, Any], in
         raise _fault(shown, f"its header declares {length:,} bytes in a file of {size:,}")
     try:
         header = json.loads(stream.read(length).decode("utf-8"), object_pairs_hook=lambda pairs: _unique(pairs, shown))
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except InputError:
+        raise
+    except (ValueError, RecursionError) as error:
         raise _fault(shown, f"its header is no JSON ({type(error).__name__})") from None
     if not isinstance(header, dict):
         raise _fault(shown, "its header is no JSON object")
@@ -78,9 +84,10 @@ def _span(name: str, entry: Any, shown: str) -> tuple[int, int]:
         whole = [begin, end, *shape]
     except (TypeError, KeyError, ValueError):
         raise _fault(shown, f"its entry for {name[:80]!r} lacks dtype, shape or data_offsets") from None
-    if dtype not in _dtypes():
+    if not isinstance(dtype, str) or dtype not in _dtypes():
         raise _fault(shown, f"tensor {name[:80]!r} has the dtype {str(dtype)[:20]!r}; known: {', '.join(_dtypes())}")
-    if not all(isinstance(n, int) and not isinstance(n, bool) and 0 <= n < 2**48 for n in whole):
+    sizes = all(isinstance(n, int) and not isinstance(n, bool) and 0 <= n < 2**48 for n in whole)
+    if not sizes or len(shape) > MOST_AXES or math.prod(max(n, 1) for n in shape) >= 2**60:
         raise _fault(shown, f"tensor {name[:80]!r} has a shape or offset that is no size")
     if math.prod(shape) * _dtypes()[dtype].itemsize != end - begin:
         raise _fault(shown, f"tensor {name[:80]!r} of shape {shape} and dtype {dtype} has {end - begin} bytes")

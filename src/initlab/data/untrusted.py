@@ -29,8 +29,7 @@ def open_ordinary(path: str | os.PathLike[str], what: str) -> tuple[BinaryIO, in
     try:
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
     except (OSError, ValueError, TypeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{what} {shown!r} cannot be opened: {reason}") from None
+        raise InputError(f"{what} {shown!r} cannot be opened: {reason(error)}") from None
     info = os.fstat(handle)
     problem = "is a directory" if stat.S_ISDIR(info.st_mode) else "is no ordinary file"
     if stat.S_ISREG(info.st_mode):
@@ -49,6 +48,12 @@ def short(path: object) -> str:
         text = str(path)
     shown = "".join(c if c.isprintable() else "?" for c in str(text))
     return shown if len(shown) <= 120 else "…" + shown[-119:]
+
+
+def reason(error: BaseException) -> str:
+    """Why, as one line of at most 200 characters."""
+    said = " ".join(str(getattr(error, "strerror", None) or error).split())
+    return said if len(said) <= 200 else said[:199] + "…"
 
 
 def memory_limit() -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 import zipfile
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -73,7 +74,9 @@ def _read_zip(path: str | os.PathLike[str], stream: BinaryIO, size: int, shown: 
         raise InputError(f"weight file {shown!r} unpacks to {gigabytes(total)} from {gigabytes(size)}; {_ADVICE}")
     stream.seek(0)
     try:
-        loaded = torch.load(stream, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # on kinds of tensors that are refused below
+            loaded = torch.load(stream, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever a broken or hostile file makes torch raise, it is the file's fault
         raise InputError(f"weight file {shown!r} is refused: {_why(error)}; {_ADVICE}") from None
     return _state_dict(loaded, shown)
@@ -84,7 +87,7 @@ def _state_dict(loaded: Any, shown: str) -> dict[str, Tensor]:
         if _is_state_dict(candidate):
             return {name: _bounded(value, name, shown) for name, value in candidate.items()}
     held = f"a {type(loaded).__name__}"
-    if isinstance(loaded, Mapping):
+    if isinstance(loaded, Mapping) and loaded:
         held += " with the keys " + ", ".join(repr(str(key)[:40]) for key in list(loaded)[:8])
     raise InputError(f"weight file {shown!r} holds {held}, no name -> tensor mapping; {_ADVICE}")
 
@@ -99,7 +102,8 @@ def _is_state_dict(value: Any) -> bool:
 
 def _bounded(tensor: Tensor, name: str, shown: str) -> Tensor:
     """`tensor`, unless its shape stands for more values than the file stored (an expanded view of a few)."""
-    if tensor.layout is not None and str(tensor.layout) != "torch.strided":
+    special = tensor.is_nested or tensor.is_quantized or tensor.is_meta
+    if special or str(tensor.layout) != "torch.strided":
         raise InputError(f"weight file {shown!r}: {name!r} is no dense tensor; {_ADVICE}")
     if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
         raise InputError(f"weight file {shown!r}: {name!r} has the shape {tuple(tensor.shape)}, more than is stored")
