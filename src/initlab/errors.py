@@ -42,12 +42,17 @@ def unknown(kind: str, name: object, choices: Iterable[str], hint: str = "") -> 
     known = sorted(set(choices))
     close = difflib.get_close_matches(str(name), known, n=3, cutoff=0.6)
     if close:
-        tail = "did you mean " + " or ".join(repr(c) for c in close) + "?"
+        tail = "did you mean " + " or ".join(repr(shortened(c)) for c in close) + "?"
     else:
-        shown = ", ".join(known[:12]) + (", …" if len(known) > 12 else "")
+        shown = ", ".join(map(shortened, known[:12])) + (", …" if len(known) > 12 else "") or "none"
         tail = f"known: {shown}"
-    shown_name = str(name) if len(str(name)) <= 80 else str(name)[:77] + "…"
-    return InputError(f"unknown {kind} {shown_name!r}; {tail}" + (f" ({hint})" if hint else ""))
+    return InputError(f"unknown {kind} {shortened(name)!r}; {tail}" + (f" ({hint})" if hint else ""))
+
+
+def shortened(name: object) -> str:
+    """A name as messages show it: at most 80 characters of it."""
+    text = str(name)
+    return text if len(text) <= 80 else text[:77] + "…"
 
 
 def finite_number(argument: str, value: object, *, low: float | None = None, high: float | None = None) -> float:

@@ -139,6 +139,14 @@ def test_the_later_selector_wins_and_the_plan_says_so() -> None:
     assert any("'encoder.**' and '@Linear' both claim encoder" in warning for warning in plan.warnings)
 
 
+@pytest.mark.parametrize("name", ["layers[conv]", "[/]", "a*b", "what?"])
+def test_a_parameters_own_name_selects_it_whatever_is_in_it(name: str) -> None:
+    model = nn.ModuleDict({name: nn.Linear(4, 4), "other": nn.Linear(4, 4)})
+    plan = initlab.plan(model, policy={f"{name}.weight": "orthogonal"})
+    assert plan[f"{name}.weight"].scheme == "orthogonal"
+    assert plan["other.weight"].scheme != "orthogonal"
+
+
 def test_a_layer_class_is_a_selector() -> None:
     plan = initlab.plan(Net(), policy={nn.Conv2d: "orthogonal"})
     assert plan["features.0.weight"].scheme == "orthogonal"

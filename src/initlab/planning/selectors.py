@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from torch import nn
 
-from initlab.errors import InputError
+from initlab.errors import InputError, shortened
 from initlab.planning.walk import Slot, Walk
 
 _WILD = re.compile(r"[*?\[]")
@@ -18,7 +18,7 @@ _WILD = re.compile(r"[*?\[]")
 
 @dataclass(frozen=True)
 class Selector:
-    """A pattern over a model's parameters.
+    """A pattern over a model's parameters. A parameter's own name always describes it, brackets and all.
 
     `conv*.weight`        a glob on the whole name; `*` and `?` stop at a dot, `**` crosses dots
     `features.**`         everything below `features`
@@ -49,8 +49,8 @@ class Selector:
         """Whether any name of the tensor, or any layer that holds it, is what the pattern describes."""
         if not self.by_type:
             pattern = glob_pattern(self.text)
-            names = [owner.name for owner in slot.owners]
-            return any(pattern.fullmatch(name) for name in (*names, slot.plain_name))
+            names = (*(owner.name for owner in slot.owners), slot.plain_name)
+            return self.text in names or any(pattern.fullmatch(name) for name in names)
         kind, _, inner = self.text[1:].partition(".")
         tail = glob_pattern(inner or "*")
         return any(
@@ -141,19 +141,18 @@ def _is_below(slot: Slot, heads: set[str], tail: re.Pattern[str]) -> bool:
 
 
 def _no_match(text: str, found: Walk, argument: str) -> InputError:
+    said = f"{argument} {shortened(text)!r} matches no parameter"
     if text.startswith("@"):
         kind = text[1:].partition(".")[0]
         kinds = {n for module in found.modules.values() for n in type_names(module)} - {"Module"}
         if kind in kinds and "." not in text:
-            return InputError(
-                f"{argument} {text!r} matches no parameter: {kind} holds none itself; '@{kind}.**' is all below it"
-            )
-        return InputError(f"{argument} {text!r} matches no parameter; {_nearest(kind, kinds, '@')}")
+            return InputError(f"{said}: {kind} holds none itself; '@{kind}.**' is all below it")
+        return InputError(f"{said}; {_nearest(kind, kinds, '@')}")
     names = [slot.name for slot in found.parameters]
     deeper = re.sub(r"(?<!\*)\*(?!\*)", "**", text)
     if deeper != text and any(Selector(deeper).matches(slot) for slot in found.parameters):
-        return InputError(f"{argument} {text!r} matches no parameter, since * stops at a dot; did you mean {deeper!r}?")
-    return InputError(f"{argument} {text!r} matches no parameter; {_nearest(text, names)}")
+        return InputError(f"{said}, since * stops at a dot; did you mean {deeper!r}?")
+    return InputError(f"{said}; {_nearest(text, names)}")
 
 
 def _nearest(text: str, names: Iterable[str], mark: str = "") -> str:
@@ -163,4 +162,5 @@ def _nearest(text: str, names: Iterable[str], mark: str = "") -> str:
     shown = close or list(known[:6])
     words = "did you mean " if close else "the model has "
     more = ", …" if not close and len(known) > 6 else ""
-    return words + (" or " if close else ", ").join(repr(mark + name) for name in shown) + more + ("?" if close else "")
+    listed = (" or " if close else ", ").join(repr(mark + shortened(name)) for name in shown)
+    return words + listed + more + ("?" if close else "")
