@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import initlab
 from initlab.errors import InputError, InterruptedInitError
@@ -253,15 +254,37 @@ def test_promise_12_after_an_interrupt_the_same_call_completes(monkeypatch: pyte
     assert bits(model) == bits(target)
 
 
-def test_promise_12_a_refused_call_makes_no_copy() -> None:
+class Made(TorchDispatchMode):
+    """The size in bytes of the largest tensor that torch makes: tracemalloc sees python's and numpy's memory alone."""
+
+    largest = 0
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = function(*args, **(kwargs or {}))
+        if isinstance(out, torch.Tensor) and not function.is_view:
+            self.largest = max(self.largest, out.untyped_storage().nbytes())
+        return out
+
+
+@pytest.mark.parametrize("rollback", [False, True])
+def test_promise_12_a_refused_call_makes_no_copy(rollback: bool) -> None:
     model = nn.Sequential(nn.Linear(512, 512), nn.Linear(4, 4, dtype=torch.complex64))
     initlab.plan(model)
     tracemalloc.start()
-    with pytest.raises(InputError, match="complex64"):
-        initlab.init_(model)
+    with Made() as made, pytest.raises(InputError, match="complex64"):
+        initlab.init_(model, rollback=rollback)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 512 * 512 * 4
+    assert made.largest < 512 * 512 * 4
+
+
+@pytest.mark.parametrize("rollback", [False, True])
+def test_promise_12_only_rollback_makes_a_copy(rollback: bool) -> None:
+    model = nn.Linear(512, 512)
+    with Made() as made:
+        initlab.init_(model, rollback=rollback)
+    assert (made.largest >= 512 * 512 * 4) is rollback
 
 
 # -- planted faults that the ledger must reject --

@@ -190,6 +190,23 @@ def test_promise_06_global_rng_is_neither_read_nor_moved(build: Callable[[], nn.
     assert results[0] == results[1]
 
 
+class Draws(nn.Module):
+    """An activation that draws from every global generator, though its values do not show it."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        torch.rand(1), np.random.rand(), random.random()
+        return torch.relu(x)
+
+
+@pytest.mark.parametrize("inputs", [None, torch.zeros(2, 8), (2, 8)], ids=["order", "tensor", "shape"])
+def test_promise_06_a_model_that_draws_moves_nothing(inputs: Any) -> None:
+    model = nn.Sequential(nn.Linear(8, 8), Draws(), nn.Linear(8, 8))
+    before = global_state()
+    plan = initlab.init_(model, example_inputs=inputs)
+    assert global_state() == before
+    assert plan["2.weight"].gain == pytest.approx(math.sqrt(2))
+
+
 # -- 7: no two parameters share a stream --
 
 

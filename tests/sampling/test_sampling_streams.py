@@ -66,14 +66,31 @@ def test_canonical_names(raw: str, canonical: str) -> None:
 
 FIELDS: list[tuple[Any, ...]] = list(
     itertools.product(
-        (0, 1, 2**64 - 1), ("a.b", "a", "b", "a.bc", ""), ((2, 3), (3, 2), (6,), ()), ("normal", "uniform")
+        (0, 1, 2**64 - 1), ("a.b", "a", "b", "a.bc", "A", ""), ((2, 3), (3, 2), (6,), ()), ("normal", "uniform")
     )
 )
+# Bytes that are the same once joined, were it not for their lengths.
+JOINED: list[tuple[Any, ...]] = [
+    (0, "w", (), "xnormal"),
+    (0, "wx", (), "normal"),
+    (0, "w", (ord("x"),), "normal"),
+    (0, "wx\0\0\0\0\0\0\0", (), "normal"),
+]
 
 
 def test_no_two_field_sets_share_a_key() -> None:
-    keys = {stream_key(*fields) for fields in FIELDS}
-    assert len(keys) == len(FIELDS)
+    """Nor one of the key's four words: a pair agrees in a word of 32 random bits once in 4 billion."""
+    keys = [stream_key(*fields) for fields in FIELDS + JOINED]
+    assert [len(set(words)) for words in zip(*keys, strict=True)] == [len(keys)] * 4
+
+
+@pytest.mark.parametrize("word", range(4))
+@pytest.mark.parametrize("bit", [0, 31])
+def test_every_bit_of_the_key_is_used(word: int, bit: int) -> None:
+    key = list(stream_key(0, "w", (512,), "normal"))
+    words = range_words(tuple(key), 0, 0, 512)
+    key[word] ^= 1 << bit
+    assert (range_words(tuple(key), 0, 0, 512) != words).mean() > 0.99
 
 
 FROZEN_KEY = (3630898687, 3750285233, 3405883172, 1072103807)
@@ -96,6 +113,7 @@ def test_derived_seeds_differ_by_root_parts_and_types() -> None:
         ("a", "b"),
         ("ab",),
         ("a", ("b",)),
+        ("asb",),
         (1,),
         ("1",),
         (1.0,),

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from initlab.data.tensors import own_random_state
 from initlab.graph import Feed, ParameterInfo, SignalGraph
 from initlab.planning.walk import Slot, Walk
 from initlab.sampling.streams import WRAPPERS
@@ -208,12 +209,12 @@ def _scalar_moment(module: nn.Module) -> float | None:
     """E[φ(z)²] if the module acts on each number on its own, as its behaviour on a few numbers shows; else None."""
     probe = torch.tensor([[-2.0, -0.7, 0.0], [0.4, 1.1, 2.5]], dtype=torch.float32, device="cpu")
     try:
-        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        with torch.no_grad(), own_random_state():
             whole, turned, part = module(probe.clone()), module(probe.flip(0, 1)), module(probe[:, 1:2].clone())
             scalar = torch.equal(whole.flip(0, 1), turned) and torch.equal(whole[:, 1:2], part)
     except Exception:  # a module of the user's: whatever it raises, it is not known to be a scalar function
         return None
     if not scalar or whole.shape != probe.shape:
         return None
-    with torch.random.fork_rng(devices=[]):
+    with own_random_state():
         return _function_moment(module)
