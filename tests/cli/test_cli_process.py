@@ -110,8 +110,8 @@ def test_an_interrupt_before_anything_is_one_line_and_repeats_no_password(tmp_pa
         env=environment(),
         text=True,
     )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "importing\n"
+    assert process.stderr is not None
+    assert process.stderr.readline() == "importing\n"
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=30)
     assert process.returncode == 130

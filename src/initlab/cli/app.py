@@ -16,7 +16,7 @@ import typer
 from initlab.cli import compare, demo, inspect, plan, reproduce, schemes, search
 from initlab.cli.models import UserCodeError
 from initlab.errors import InitlabError
-from initlab.reporting import clean
+from initlab.reporting.words import clean, clean_lines
 
 OK, USER_CODE, USAGE, INTERRUPTED, CLOSED_PIPE = 0, 1, 2, 130, 141
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -122,7 +122,7 @@ def _closed_pipe() -> int:
 
 
 def _say(line: str, *, whole: bool = False) -> None:
-    shown = line if whole else clean(line, 4000)
+    shown = clean_lines(line) if whole else clean(line, 4000)
     encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
     with contextlib.suppress(OSError, ValueError):
         print(shown.encode(encoding, "backslashreplace").decode(encoding), file=sys.stderr)

@@ -67,6 +67,8 @@ def load(module: nn.Module, path: Path) -> None:
     if other:
         shapes = f"{tuple(found[other[0]].shape)} in the file and {tuple(wanted[other[0]].shape)} in the model"
         raise InputError(f"{path} does not fit the model: {other[0]!r} has the shape {shapes}")
+    if lost := [n for n, tensor in found.items() if tensor.is_complex() and not wanted[n].is_complex()]:
+        raise InputError(f"{path} does not fit the model: {lost[0]!r} is complex in the file and real in the model")
     module.load_state_dict(found)
 
 

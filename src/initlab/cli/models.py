@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import importlib
 import importlib.util
 import inspect
 import re
+import sys
 import traceback
 from collections.abc import Callable
 from functools import partial
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 _FORM = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+_MISSING = object()
 _EXPECTED = "MODEL must be package.module:factory, such as mypackage.nets:build"
 
 
@@ -94,10 +97,11 @@ def _find(name: str) -> None:
 def _attribute(module: Any, module_name: str, path: str) -> Any:
     target = module
     for part in path.split("."):
-        if not hasattr(target, part):
-            names = [name for name in vars(target) if not name.startswith("_")] if hasattr(target, "__dict__") else []
+        owner = target
+        target = _call(partial(getattr, owner, part, _MISSING), f"looking for {part} in {module_name} failed")
+        if target is _MISSING:
+            names = [name for name in vars(owner) if not name.startswith("_")] if hasattr(owner, "__dict__") else []
             raise unknown(f"attribute of {module_name}", part, names, _EXPECTED)
-        target = getattr(target, part)
     return target
 
 
@@ -121,8 +125,10 @@ def _check_arguments(text: str, target: Callable[..., Any]) -> None:
 
 
 def _call(function: Callable[[], Any], what: str) -> Any:
+    """Run the user's code; what it prints goes to stderr, so that stdout is the result alone."""
     try:
-        return function()
+        with contextlib.redirect_stdout(sys.stderr):
+            return function()
     except KeyboardInterrupt:
         raise
     except SystemExit as error:
@@ -137,7 +143,7 @@ def _own_frames(error: BaseException) -> str:
     for part in (report, report.__cause__, report.__context__):
         if part is not None:
             frames = [frame for frame in part.stack if not _foreign(frame.filename)]
-            part.stack = traceback.StackSummary.from_list(frames or list(part.stack))
+            part.stack = traceback.StackSummary.from_list(frames)
     return "".join(report.format())
 
 

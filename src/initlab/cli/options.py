@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -81,7 +83,7 @@ def space_from(schemes: str | None, rules: list[str] | None, numbers: dict[str, 
             raise InputError(
                 f"--for must be SELECTOR=SCHEMES, such as '@Linear=he_normal,orthogonal'; got {rule[:200]!r}"
             )
-        space[selector.strip()] = [_choice(part) for part in _parts(names)]
+        space[selector.strip()] = [_choice(part) for part in _parts(names, "--for")]
     return space | {name: _range(f"--{name}", text) for name, text in numbers.items() if text is not None} or None
 
 
@@ -152,18 +154,13 @@ def at_least_one(name: str, value: int) -> int:
     return int(finite_number(name, value, low=1))
 
 
-def _parts(text: str) -> list[str]:
+def _parts(text: str, option: str = "--schemes") -> list[str]:
     """`text` at its commas outside parentheses."""
-    parts, depth = [""], 0
-    for character in text:
-        depth += (character == "(") - (character == ")")
-        if character == "," and depth == 0:
-            parts.append("")
-        else:
-            parts[-1] += character
-    found = [part.strip() for part in parts if part.strip()]
+    edges = [-1, *_ends(text, ","), len(text)]
+    parts = [text[start + 1 : end].strip() for start, end in pairwise(edges)]
+    found = [part for part in parts if part]
     if not found:
-        raise InputError("--schemes is empty; give names such as he_normal,xavier_normal,'normal(std=0.01)'")
+        raise InputError(f"{option} is empty; give names such as he_normal,xavier_normal,'normal(std=0.01)'")
     return found
 
 
@@ -192,16 +189,30 @@ def _arguments(text: str, inner: str) -> dict[str, Any]:
     try:
         call = ast.parse(f"f({inner})", mode="eval").body
         assert isinstance(call, ast.Call)
-        if call.args or any(k.arg is None for k in call.keywords):
+        names = [k.arg for k in call.keywords]
+        if call.args or None in names or len(set(names)) < len(names):
             raise ValueError
         return {str(k.arg): ast.literal_eval(k.value) for k in call.keywords}
     except (SyntaxError, ValueError, AssertionError, MemoryError, RecursionError):
-        raise InputError(f"arguments must be name=value, as in normal(std=0.02); got {text[:200]!r}") from None
+        raise InputError(
+            "arguments must be name=value, each once, with finite numbers or quoted words, as in normal(std=0.02); "
+            f"got {text[:200]!r}"
+        ) from None
 
 
 def _split_rule(rule: str) -> tuple[str, str, str]:
-    """(selector, "=", what stands for it): the first "=" parts them, as no parameter's name holds one."""
-    return rule.partition("=")
+    """(selector, "=", what stands for it), parted by the last "=" that is not within parentheses."""
+    at = max(_ends(rule, "="), default=len(rule))
+    return rule[:at], rule[at : at + 1], rule[at + 1 :]
+
+
+def _ends(text: str, mark: str) -> Iterator[int]:
+    """Where `mark` stands outside parentheses."""
+    depth = 0
+    for place, character in enumerate(text):
+        depth += (character == "(") - (character == ")")
+        if character == mark and depth == 0:
+            yield place
 
 
 def _random(text: str, batch: int, seed: int) -> Tensor:
