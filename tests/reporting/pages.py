@@ -12,6 +12,7 @@ from initlab.reporting import (
     LineFigure,
     Page,
     Panel,
+    ReadyFigure,
     ScatterFigure,
     Section,
     Series,
@@ -48,6 +49,7 @@ def page_with(names: tuple[str, ...] = ("fc1", "fc2", "fc3")) -> Page:
         ScatterFigure(names[0], "x", "y", [Series(names[0], range(count), y, labels=names)]),
         BarFigure(names[0], "x", "y", [Series(names[0], names, y)], note=names[0]),
         HeatmapFigure(names[0], "x", "y", names, ("a", "b"), [y, y], z_label=names[0], log_z=True),
+        ReadyFigure(names[0], [{"type": "bar", "x": list(names), "y": y, "name": names[1]}], {}, note=names[0]),
     ]
     grids = [
         HistogramGrid(names[0], [Panel(n, (-1, 0, 1), (1, 2), note=n, tone="error") for n in names], note=names[0]),

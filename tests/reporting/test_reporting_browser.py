@@ -60,6 +60,9 @@ def test_policy_stops_a_script_that_got_in(browser: headless.Browser, tmp_path: 
     tab = browser.open(broken)
     assert tab.seen("Page.javascriptDialogOpening") == []
     assert any("Content Security Policy" in line for line in tab.trouble())
+    assert tab.run("performance.getEntriesByType('resource').filter(entry => entry.transferSize).length") == 0
+    blocked = [event["blockedReason"] for event in tab.seen("Network.loadingFailed")]
+    assert blocked == ["csp"] * len(tab.requests())
     tab.close()
 
 
