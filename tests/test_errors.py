@@ -10,7 +10,7 @@ import pytest
 from initlab import errors
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, "1", b"1", True, None, [1.0], 1j])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 10**400, "1", b"1", True, None, [1.0], 1j])
 def test_a_number_must_be_finite_and_real(value: object) -> None:
     with pytest.raises(errors.InputError, match="std must be a finite number"):
         errors.finite_number("std", value)
@@ -42,6 +42,8 @@ def test_whole_seeds_are_taken(seed: int) -> None:
 
 def test_an_unknown_name_lists_the_nearest_or_all() -> None:
     assert "did you mean 'he_normal'" in str(errors.unknown("scheme", "he_norml", ["he_normal", "zeros"]))
+    assert "did you mean 'he_normal'" in str(errors.unknown("scheme", " HE_Normal", ["he_normal", "zeros"]))
+    assert str(errors.unknown("scheme", "q", [])) == "unknown scheme 'q'; known: none"
     assert str(errors.unknown("scheme", "q", ["a", "b"])) == "unknown scheme 'q'; known: a, b"
     assert len(str(errors.unknown("scheme", "x" * 10_000, ["a"]))) < 200
 

@@ -40,7 +40,8 @@ def unknown(kind: str, name: object, choices: Iterable[str], hint: str = "") -> 
     "unknown scheme 'he_norml'; did you mean 'he_normal'?"
     """
     known = sorted(set(choices))
-    close = difflib.get_close_matches(str(name), known, n=3, cutoff=0.6)
+    texts = (str(name), str(name).strip().lower())
+    close = next(filter(None, (difflib.get_close_matches(text, known, n=3, cutoff=0.6) for text in texts)), [])
     if close:
         tail = "did you mean " + " or ".join(repr(shortened(c)) for c in close) + "?"
     else:
@@ -68,7 +69,10 @@ def finite_number(argument: str, value: object, *, low: float | None = None, hig
             value = float(value)  # type: ignore[arg-type]
         except (TypeError, ValueError, RuntimeError):
             raise InputError(f"{argument} must be a finite number; got {value!r}") from None
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
     if not math.isfinite(number):
         raise InputError(f"{argument} must be a finite number; got {number!r}")
     if low is not None and number < low:

@@ -105,14 +105,20 @@ def test_a_fan_rule_on_a_vector_named_in_full_is_refused() -> None:
         initlab.plan(Net(), policy={"head.bias": "he_normal"})
 
 
+@pytest.mark.timeout(10)
 @pytest.mark.parametrize(
     ("policy", "message"),
     [
         ({"heat.weight": "zeros"}, r"'heat.weight' matches no parameter; did you mean 'head.weight'"),
         ({"heads.*": "zeros"}, r"did you mean .*head"),
+        ({"@Linear.wieght": "zeros"}, r"did you mean '@Linear.weight'"),
         ({"@Linaer": "zeros"}, r"'@Linaer' matches no parameter; did you mean '@Linear'"),
         ({"@TransformerEncoderLayer": "zeros"}, r"holds none itself; '@TransformerEncoderLayer\.\*\*'"),
         ({"zzz": "zeros"}, r"the model has 'embed.weight'"),
+        ({"[z-a]": "zeros"}, r"selector '\[z-a\]' cannot be read: bad character range"),
+        ({"*a" * 30 + "b": "zeros"}, "more than 12 stars"),
+        ({"*" * 3000 + "x": "zeros"}, r"matches no parameter; the model has"),
+        ({"a" * 100_000: "zeros"}, r"'a{77}…' matches no parameter"),
         ({}, "empty mapping"),
         ({3: "zeros"}, r"selector must be a string.*got 3"),
         ({"head.weight": 0.5}, r"'head.weight' needs a scheme.*got 0.5"),

@@ -11,7 +11,9 @@ import torch
 from torch import nn
 
 from initlab.errors import InputError
+from initlab.planning.drawing import Job, write_one
 from initlab.planning.shards import part_of
+from initlab.sampling import laws, sample
 
 WORKER = Path(__file__).parent / "shard_worker.py"
 CASES = {1: 20, 2: 20, 4: 30}
@@ -45,6 +47,38 @@ def test_a_plain_tensor_is_one_block() -> None:
     part = part_of("w", torch.zeros(3, 4))
     assert part.whole
     assert part.blocks == (((slice(0, 3), slice(0, 4)), (slice(0, 3), slice(0, 4))),)
+
+
+class _Striped:
+    """Each of two processes holds every second pair of rows, so that its part is several runs of the whole."""
+
+    dim = 0
+
+    def is_partial(self) -> bool:
+        return False
+
+    def _split_tensor(self, index: torch.Tensor, count: int, **kwargs: bool) -> tuple[list[torch.Tensor], None]:
+        pairs = index.reshape(-1, 2)
+        return [pairs[0::2].reshape(-1), pairs[1::2].reshape(-1)], None
+
+
+class _Mesh:
+    def get_coordinate(self) -> list[int]:
+        return [1]
+
+    def size(self, axis: int) -> int:
+        return 2
+
+
+@pytest.mark.parametrize("law", [laws.Normal(), laws.Orthogonal(), laws.Sparse(0.1, 0.5)])
+def test_a_shard_of_several_runs_is_drawn_run_by_run(law: laws.Law) -> None:
+    tensor, local = nn.Parameter(torch.zeros(8, 3)), torch.zeros(4, 3)
+    tensor._local_tensor, tensor.device_mesh, tensor.placements = local, _Mesh(), (_Striped(),)  # type: ignore[attr-defined]
+    part = part_of("w", tensor)
+    assert [rows for _, (rows, _) in part.blocks] == [slice(2, 4), slice(6, 8)]
+    write_one(Job("w", tensor, part, law), seed=1)
+    whole = torch.from_numpy(sample(law, (8, 3), seed=1, name="w"))
+    assert torch.equal(local, whole[[2, 3, 6, 7]])
 
 
 class _Placement:

@@ -188,6 +188,12 @@ def test_equal_uniform_bounds_are_a_constant() -> None:
     assert get_scheme("uniform", low=0.5, high=0.5).std((3, 4)) == 0.0
 
 
+@pytest.mark.parametrize("shape", [3, "ab", (2.0, 3), (-1, 3), None])
+def test_bad_shape_is_refused(shape: Any) -> None:
+    with pytest.raises(InputError, match="shape must"):
+        get_scheme("he_normal").sample(shape)
+
+
 @pytest.mark.parametrize("gain", [math.nan, math.inf, -1.0, "2"])
 def test_bad_gain_is_refused(gain: Any) -> None:
     with pytest.raises(InputError, match="gain"):

@@ -70,7 +70,8 @@ def check_writable(name: str, tensor: torch.Tensor) -> None:
     if tensor.is_inference():
         raise InputError(f"{name!r} is an inference tensor, which cannot be written: build it outside inference_mode")
     if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_neg():
-        raise InputError(f"{name!r} has layout {tensor.layout}: only plain strided tensors can be written")
+        kind = "quantized" if tensor.is_quantized else "negated" if tensor.is_neg() else f"of layout {tensor.layout}"
+        raise InputError(f"{name!r} is {kind}: only plain strided tensors can be written")
     if type(tensor) not in _PLAIN and getattr(type(tensor), "__torch_dispatch__", None) is not _NO_DISPATCH:
         raise InputError(
             f"{name!r} is a {type(tensor).__name__}, whose memory is its own affair: "

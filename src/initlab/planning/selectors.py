@@ -13,6 +13,8 @@ from torch import nn
 from initlab.errors import InputError, shortened
 from initlab.planning.walk import Slot, Walk
 
+# Matching may try every way to share a name among the stars.
+MOST_STARS = 12
 _WILD = re.compile(r"[*?\[]")
 
 
@@ -83,7 +85,7 @@ def glob_pattern(glob: str) -> re.Pattern[str]:
             position += 3
         elif rest.startswith("**"):
             out.append(".*")
-            position += 2
+            position += len(rest) - len(rest.lstrip("*"))
         elif rest[0] in "*?":
             out.append("[^.]*" if rest[0] == "*" else "[^.]")
             position += 1
@@ -94,7 +96,12 @@ def glob_pattern(glob: str) -> re.Pattern[str]:
         else:
             out.append(re.escape(rest[0]))
             position += 1
-    return re.compile("".join(out), re.DOTALL)
+    if sum("*" in part for part in out) > MOST_STARS:
+        raise InputError(f"selector {shortened(glob)!r} has more than {MOST_STARS} stars; match fewer parts, or use **")
+    try:
+        return re.compile("".join(out), re.DOTALL)
+    except re.error as error:
+        raise InputError(f"selector {shortened(glob)!r} cannot be read: {error}") from None
 
 
 def type_names(module: nn.Module) -> tuple[str, ...]:
@@ -147,6 +154,9 @@ def _no_match(text: str, found: Walk, argument: str) -> InputError:
         kinds = {n for module in found.modules.values() for n in type_names(module)} - {"Module"}
         if kind in kinds and "." not in text:
             return InputError(f"{said}: {kind} holds none itself; '@{kind}.**' is all below it")
+        leaves = {o.leaf for slot in found.parameters for o in slot.owners if type_matches(kind, o.module)}
+        if leaves:
+            return InputError(f"{said}; {_nearest(text.partition('.')[2], leaves, f'@{kind}.')}")
         return InputError(f"{said}; {_nearest(kind, kinds, '@')}")
     names = [slot.name for slot in found.parameters]
     deeper = re.sub(r"(?<!\*)\*(?!\*)", "**", text)

@@ -87,6 +87,8 @@ def _record(seen: dict[object, Slot], order: list[Slot], tensor: torch.Tensor | 
     raw = f"{path}.{owner.leaf}" if path else owner.leaf
     if is_lazy(tensor):
         raise InputError(f"{raw!r} is lazy and has no shape yet: run one batch through the model first")
+    if tensor.is_nested:
+        raise InputError(f"{raw!r} is a nested tensor, which has no one shape: hold its parts as parameters")
     name = canonical_name(raw)
     owner = Owner(name, owner.module, owner.module_name, owner.leaf)
     key = _memory(tensor)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -90,7 +91,10 @@ def sample(
     if not isinstance(law, Law):
         raise InputError(f"law must be a law of initlab.sampling.laws; got {law!r}")
     law.check(sizes)
-    out = np.empty(sizes, dtype=DTYPES[kind])
+    try:
+        out = np.empty(sizes, dtype=DTYPES[kind])
+    except MemoryError:
+        raise InputError(f"shape must fit in memory; got {sizes}, {math.prod(sizes):,} elements") from None
     fill(out, law, seed=seed, name=name, dtype=kind)
     return out
 

@@ -147,8 +147,9 @@ class Scheme:
         (3, 2)
         """
         from initlab.sampling import sample
+        from initlab.sampling.request import check_shape
 
-        dims = tuple(shape)
+        dims = check_shape(shape)
         return sample(self.law(self._geometry(dims, fans)), dims, seed=seed, name=name, dtype=dtype)
 
     @property
@@ -200,7 +201,7 @@ class Scheme:
             raise InputError(f"{self.name} needs a tensor of at least 2 axes (out, in); got shape {shape}")
         if self.uses == "fans" and not geometry.matrix_like and geometry.kind in _NO_FANS:
             raise InputError(
-                f"{self.name} needs fans, and a {geometry.kind} of shape {shape} has none; "
+                f"{self.name} needs fans, and a tensor of shape {shape} has none; "
                 "use zeros, ones, constant, uniform or normal for it"
             )
 
