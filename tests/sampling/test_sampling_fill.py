@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from initlab.errors import InputError
 from initlab.sampling import elements, fill, kernels, laws, permutation, reference, sample, signs
 from initlab.sampling.request import DTYPES, make_request
+from initlab.sampling.threads import share
 
 ELEMENTWISE = {
     "normal": laws.Normal(0.3, 2.0),
@@ -32,6 +33,8 @@ ANY_BLOCK = ELEMENTWISE | {
     ),
 }
 SHAPE = (37, 29, 11)
+# Half way between neighbours of bfloat16 (8 bits) and of float16 (11 bits), below and above.
+TIES = [1 + 2**-8, 1 + 3 * 2**-8, 1 + 2**-11, 1 + 3 * 2**-11, 2.0**-9, 3 * 2.0**-9]
 
 
 def _bits(values: np.ndarray[Any, Any]) -> bytes:
@@ -68,12 +71,73 @@ def test_the_compiled_code_has_no_fused_multiply_add() -> None:
 
 @pytest.mark.parametrize(("dtype", "torch_dtype"), [("bfloat16", torch.bfloat16), ("float16", torch.float16)])
 @pytest.mark.parametrize(
-    "law", [*ELEMENTWISE.values(), laws.Normal(0.0, 1e-6), laws.Constant(0.1), laws.Sparse(1.0, 0.5)]
+    "law",
+    [
+        *ELEMENTWISE.values(),
+        laws.Normal(0.0, 1e-6),
+        laws.Constant(0.1),
+        laws.Constant(1 + 2**-8 + 2**-30),  # just above a tie, on it once it is float32
+        laws.Constant(1 + 2**-11 + 2**-30),
+        laws.Identity(0.1),
+        laws.Sparse(1.0, 0.5),
+        laws.Orthogonal(),
+    ],
 )
 @pytest.mark.parametrize("shape", [(31, 7), (100, 90)])
 def test_low_precision_is_float32_rounded_once(law: Any, dtype: str, torch_dtype: torch.dtype, shape: Any) -> None:
     wide = torch.from_numpy(sample(law, shape, seed=3)).to(torch_dtype).view(torch.uint16).numpy()
     assert _bits(sample(law, shape, seed=3, dtype=dtype)) == _bits(wide)
+
+
+@pytest.mark.parametrize("draw", [kernels.draw, elements.draw_plain])
+@pytest.mark.parametrize(("dtype", "torch_dtype"), [("bfloat16", torch.bfloat16), ("float16", torch.float16)])
+@pytest.mark.parametrize("value", [sign * m * t for sign in (1, -1) for m in (1, 2**-16) for t in TIES])
+def test_ties_go_to_the_even_neighbour(value: float, dtype: str, torch_dtype: torch.dtype, draw: Any) -> None:
+    """A normal law of std 0 gives its mean, here half way between two values of low precision, subnormals included."""
+    law = laws.Normal(value, 0.0)
+    stream, target = make_request(np.empty(300, DTYPES[dtype]), law, 0, "w", None, None, dtype)
+    draw(target, (300,), stream.key("normal"), reference.transform_of(law))
+    assert _bits(target.out) == _bits(torch.full((300,), value).to(torch_dtype).view(torch.uint16).numpy())
+
+
+@pytest.mark.parametrize("draw", [kernels.draw, elements.draw_plain])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("start", [0, 1, 63, 64, 254, 255, 256, 257, 511, 2**16 - 1, 2**16])
+def test_a_slice_may_begin_and_end_anywhere(start: int, dtype: str, draw: Any) -> None:
+    """At the borders of counters, groups and tasks."""
+    size, law = 2**16 + 600, ELEMENTWISE["normal"]
+    whole = sample(law, (size,), seed=2, dtype=dtype)
+    for length in (1, 2, 255, 256, 257):
+        part, cut = np.empty(length, whole.dtype), slice(start, start + length)
+        stream, target = make_request(part, law, 2, "weight", (size,), (cut,), dtype)
+        draw(target, (size,), stream.key("normal"), reference.transform_of(law))
+        assert _bits(part) == _bits(whole[cut])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("start", [2**32 - 100, 2**34 - 100, 2**38 + 5, 2**50])
+def test_a_slice_of_a_tensor_beyond_32_bits_is_the_same_from_both_paths(start: int, dtype: str) -> None:
+    """Past 2^34 elements the number of a counter needs more than 32 bits."""
+    shape, cut, law, parts = (2**51,), (slice(start, start + 300),), ELEMENTWISE["normal"], []
+    for draw in (kernels.draw, elements.draw_plain):
+        stream, target = make_request(np.empty(300, dtype), law, 2, "weight", shape, cut, None)
+        draw(target, shape, stream.key("normal"), reference.transform_of(law))
+        parts.append(_bits(target.out))
+    assert parts[0] == parts[1]
+    first = np.empty(300, dtype)
+    fill(first, law, seed=2, shape=shape, block=(slice(start % 2**34, start % 2**34 + 300),))
+    assert (_bits(first) == parts[0]) is (start < 2**34)
+
+
+@pytest.mark.parametrize("failing", [0, 5, 9])
+def test_an_error_in_any_thread_is_raised(failing: int) -> None:
+    def work(first: int, last: int) -> None:
+        if first <= failing < last:
+            raise MemoryError(f"task {failing}")
+
+    for threads in (1, 3):
+        with pytest.raises(MemoryError, match=f"task {failing}"):
+            share(work, 10, threads)
 
 
 @pytest.mark.parametrize("law", ELEMENTWISE)
@@ -94,6 +158,7 @@ LAYOUTS = {
     "padded": lambda shape, dtype: np.empty(tuple(n + 3 for n in shape), dtype)[
         (..., *(slice(1, n + 1) for n in shape))
     ],
+    "odd strides": lambda shape, dtype: np.empty(shape, np.dtype([("before", np.uint8), ("values", dtype)]))["values"],
     "unaligned": lambda shape, dtype: np.ndarray(
         shape, dtype, np.empty(math.prod(shape) * 2 * np.dtype(dtype).itemsize + 1, np.uint8).data, 1
     ),
@@ -251,6 +316,7 @@ BAD: list[tuple[Any, str]] = [
     (lambda: fill(np.empty(3, np.float16), laws.Normal(0.0, 2e4)), "beyond 65504, the largest float16"),
     (lambda: sample(NORMAL, (-1,)), "shape must have no negative axis"),
     (lambda: sample(NORMAL, (2.0,)), "shape must be a sequence of integers"),  # type: ignore[arg-type]
+    (lambda: sample(NORMAL, (2**24, 2**24)), "shape must fit in memory"),
     (lambda: permutation(-1), "count must be an integer"),
 ]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy import special
+from scipy import special, stats
 from tests.statistical import battery
 
 from initlab.sampling import laws, sample
@@ -82,6 +82,18 @@ def _is_fixed(values: Any, law: Any) -> bool:
     if law.family == "identity":
         return np.array_equal(values, law.gain * np.eye(*SHAPE, dtype=np.float32))
     return bool((values == np.float32(law.value)).all())
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_small_orthogonal_factors_have_fair_determinants(size: int) -> None:
+    """Under Haar on O(n) the determinant's sign is fair, whatever the first n - 1 columns are: so is its product with
+    any sign of theirs. A sign left out of the last column shows here alone."""
+    factors = np.stack([sample(laws.Orthogonal(), (size, size), seed=seed, dtype="float64") for seed in range(400)])
+    determinants = np.sign(np.linalg.det(factors))
+    counts = [int((determinants > 0).sum())]
+    counts += [int((determinants * np.sign(factors[:, i, 0]) > 0).sum()) for i in range(size) if size > 1]
+    counts += [int((determinants * np.sign(factors[:, 0, 0] * factors[:, 1, 1]) > 0).sum())] if size > 2 else []
+    assert min(stats.binomtest(count, 400).pvalue for count in counts) > LEVEL / len(counts)
 
 
 def test_layers_of_one_model_are_independent() -> None:
