@@ -29,7 +29,7 @@ def test_numbers_of_any_kind_are_taken(value: object) -> None:
     assert errors.finite_number("std", value) == 1.0
 
 
-@pytest.mark.parametrize("seed", [-1, 2**64, 1.5, "7", True, None, math.nan])
+@pytest.mark.parametrize("seed", [-1, 2**64, 1.5, "7", True, None, math.nan, np.array([1, 2])])
 def test_a_seed_is_an_integer_of_64_bits(seed: object) -> None:
     with pytest.raises(errors.InputError, match=r"seed must be an integer in \[0, 2\^64\)"):
         errors.seed_number(seed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import operator
 from collections.abc import Iterable, Sequence
 
 
@@ -88,10 +89,12 @@ def seed_number(value: object, argument: str = "seed") -> int:
     >>> seed_number(7)
     7
     """
-    index = getattr(value, "__index__", None)
-    if isinstance(value, bool) or index is None:
-        raise InputError(f"{argument} must be an integer in [0, 2^64); got {value!r}")
-    number = int(index())
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        number = operator.index(value)  # type: ignore[arg-type]  # what has no index raises
+    except (TypeError, ValueError, RuntimeError):
+        raise InputError(f"{argument} must be an integer in [0, 2^64); got {value!r}") from None
     if not 0 <= number < 2**64:
         raise InputError(f"{argument} must be an integer in [0, 2^64); got {number}")
     return number

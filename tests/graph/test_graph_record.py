@@ -272,6 +272,7 @@ REFUSED = {
     "unknown keyword": (nn.Linear(4, 4), {"y": X}, r"raised TypeError: .*unexpected keyword argument 'y'"),
     "no tensor": (nn.Linear(4, 4), "abc", r"example_inputs must be a tensor.*got str with no tensor in it"),
     "None": (nn.Linear(4, 4), None, r"example_inputs must be a tensor"),
+    "a shape beyond 64 bits": (nn.Linear(4, 4), (10**30, 4), r"example_inputs of shape .* do not fit in memory"),
     "wrong shape as a shape": (nn.Linear(4, 4), (2, 5), r"the model \(Linear\) raised RuntimeError"),
 }  # fmt: skip
 
@@ -283,6 +284,12 @@ def test_refused_in_one_line(case: str) -> None:
         record(model, inputs)
     assert re.search(message, str(caught.value)), str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_shape_that_does_not_fit_is_not_logged_besides(caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(InputError, match="cannot be multiplied"):
+        record(nn.Linear(4, 4), (2, 5))
+    assert caplog.text == ""
 
 
 def test_an_error_that_the_model_catches_itself_is_no_failure() -> None:

@@ -390,6 +390,13 @@ def test_a_hundred_thousand_modules() -> None:
     assert len(repr(plan)) < 100_000
 
 
+def test_nesting_beyond_pythons_recursion_limit() -> None:
+    model: nn.Module = nn.Sequential(nn.Linear(3, 3), nn.ReLU(), nn.Linear(3, 3))
+    for _ in range(2000):
+        model = nn.Sequential(model)
+    assert initlab.init_(model).entries[2].gain == pytest.approx(math.sqrt(2))
+
+
 def test_a_tensor_of_more_than_four_billion_elements_is_planned() -> None:
     with torch.device("meta"):
         model = nn.Linear(2**17, 2**16)

@@ -17,6 +17,7 @@ from pages import HOSTILE, page_with
 from initlab.errors import InputError
 from initlab.reporting import atomic_write, check_output, file_name, json_text, save_page, to_plotly, write_json
 from initlab.reporting.blocks import Series
+from initlab.reporting.html import _script_json
 
 
 def directory(folder: Path) -> Path:
@@ -148,6 +149,12 @@ def test_json_is_valid_for_every_value(value: object, expected: object) -> None:
         raise AssertionError(f"{word} is no JSON")
 
     assert json.loads(json_text(value), parse_constant=refuse) == expected
+
+
+def test_json_within_a_script_element_cannot_end_it() -> None:
+    text = _script_json([*HOSTILE, dict.fromkeys(HOSTILE, 1)])
+    assert not set("<>&") & set(text)
+    assert json.loads(text)[: len(HOSTILE)] == list(HOSTILE)
 
 
 def test_json_holds_no_character_that_a_reader_obeys() -> None:

@@ -190,6 +190,6 @@ def by_layer_type(module: nn.Module, leaf: str, shape: Shape) -> Part | None:
         if entry is not None:
             try:
                 return entry(module, leaf, shape)
-            except (AttributeError, IndexError, TypeError, ValueError):
+            except (AttributeError, IndexError, TypeError, ValueError, ZeroDivisionError):
                 return None  # a subclass that keeps its parameters in another form
     return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import io
+import logging
 import random
 import sys
 from collections.abc import Iterator
@@ -177,8 +178,9 @@ def _run(place: _Place, given: _Given, training: bool) -> SignalGraph:
 def _drawn(place: _Place, given: _Given) -> _Given:
     try:
         return given.drawn(place)
-    except RuntimeError as error:
-        raise InputError(f"example_inputs of shape {given.shape} do not fit in memory: {str(error)[:200]}") from error
+    except (RuntimeError, TypeError) as error:  # a size beyond 64 bits is a TypeError
+        why = str(error).split("\n")[0][:200]
+        raise InputError(f"example_inputs of shape {given.shape} do not fit in memory: {why}") from error
 
 
 def _pass(place: _Place, given: _Given, training: bool, *, fake: bool = False, gradients: bool = False) -> SignalGraph:
@@ -226,6 +228,9 @@ def _faked(stack: contextlib.ExitStack, given: _Given, place: _Place) -> tuple[A
     from torch._subclasses.fake_tensor import FakeTensorMode
 
     stack.enter_context(FakeTensorMode(allow_non_fake_inputs=True))
+    log = logging.getLogger("torch._subclasses.fake_tensor")  # a shape that does not fit fills the terminal otherwise
+    stack.callback(setattr, log, "disabled", log.disabled)
+    log.disabled = True
     return (torch.empty(given.shape or (), device=place.device),)
 
 

@@ -12,6 +12,7 @@ from torch import nn
 
 from initlab.data.tensors import own_random_state
 from initlab.graph import Feed, ParameterInfo, SignalGraph
+from initlab.graph.tracer import modules_of
 from initlab.planning.walk import Slot, Walk
 from initlab.sampling.streams import WRAPPERS
 from initlab.schemes import Geometry
@@ -147,7 +148,7 @@ def _chain_up(model: nn.Module, modules: Iterable[nn.Module], chains: dict[int, 
             chain = [_Data(), *chain]
         for layer in chain:
             chains.setdefault(id(layer), chain)
-        for inner in module.modules():
+        for _, inner in modules_of(module).values():
             if _plain_sequential(inner):
                 chains.setdefault(id(inner), chain)
 
@@ -172,11 +173,14 @@ def _plain_sequential(module: nn.Module) -> bool:
 
 
 def _flat(module: nn.Module) -> Iterator[nn.Module]:
-    for child in map(_unwrapped, module.children()):
-        if _plain_sequential(child):
-            yield from _flat(child)
+    """The layers of nested Sequentials in order, without recursion, so that depth has no limit."""
+    stack = [module]
+    while stack:
+        layer = stack.pop()
+        if _plain_sequential(layer):
+            stack.extend(reversed([_unwrapped(child) for child in layer.children()]))
         else:
-            yield child
+            yield layer
 
 
 def _fed_in_chain(layer: nn.Module, scene: Scene) -> Fed:
