@@ -56,6 +56,10 @@ def folder_is_a_file(folder: Path) -> Path:
     return folder / "file" / "x.html"
 
 
+def in_proc(folder: Path) -> Path:
+    return Path("/proc/x.html")
+
+
 def null_byte(folder: Path) -> Path:
     return folder / "x\0.html"
 
@@ -74,6 +78,7 @@ def too_long(folder: Path) -> Path:
         (fifo, "no ordinary file"),
         (no_folder, "does not exist"),
         (folder_is_a_file, "cannot be written"),
+        (in_proc, "the folder '/proc' cannot be written"),
         (null_byte, "null"),
         (too_long, "too long"),
     ],

@@ -54,11 +54,11 @@ def emit(text: str) -> None:
 
 def said(path: Path) -> None:
     """Tell on stderr where the report lies, so that stdout stays the result alone."""
-    print(f"report: {path}", file=sys.stderr)
+    note(f"report: {path}")
 
 
 def note(line: str) -> None:
-    """One line of progress on stderr."""
+    """One line on stderr."""
     from initlab.reporting import clean
 
-    print(clean(line, 300), file=sys.stderr, flush=True)
+    print(clean(line, 1000), file=sys.stderr, flush=True)

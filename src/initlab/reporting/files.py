@@ -129,8 +129,12 @@ def _check_folder(target: Path, shown: str, argument: str) -> Path:
         raise InputError(f"{argument} {shown!r} names no file")
     if not folder.is_dir():
         raise InputError(f"{argument} {shown!r}: the folder {clean(folder)!r} does not exist")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise InputError(f"{argument} {shown!r}: the folder {clean(folder)!r} is read-only")
+    try:
+        tempfile.TemporaryFile(dir=folder).close()  # what os.access allows may be refused all the same
+    except OSError as error:
+        raise InputError(
+            f"{argument} {shown!r}: the folder {clean(folder)!r} cannot be written: {_reason(error)}"
+        ) from None
     return target
 
 
