@@ -38,6 +38,14 @@ ready = mlp()
 def needs(width, depth):
     return mlp()
 
+class Loud(nn.Linear):
+    def __init__(self):
+        super().__init__(64, 10)
+
+    def forward(self, x):
+        print("the user's own words")
+        return super().forward(x)
+
 def gives_none():
     return None
 
@@ -265,7 +273,10 @@ def test_what_is_printed(run: Run, arguments: tuple[str, ...], words: str) -> No
         ("schemes", "he_normal"),
         ("plan", "usernets:Odd", "--input", "64"),
         ("plan", "usernets:prints"),
-        ("compare", "usernets:prints", "--schemes", "he_normal", "--seeds", "2", "--steps", "2"),
+        ("plan", "usernets:Loud", "--input", "64"),
+        ("inspect", "usernets:Loud", "--input", "64"),
+        ("compare", "usernets:Loud", "--schemes", "he_normal", "--seeds", "2", "--steps", "2"),
+        ("search", "usernets:Loud", "--schemes", "he_normal", "--trials", "2", "--steps", "2"),
         ("inspect", "usernets:Odd", "--input", "64"),
         ("compare", "usernets:mlp", "--schemes", "he_normal,zeros", "--seeds", "2", "--steps", "4"),
         ("search", "usernets:mlp", "--for", "@Linear=he_normal,normal(std=(0.01,1))", "--trials", "3", "--steps", "20"),

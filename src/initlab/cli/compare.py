@@ -54,24 +54,25 @@ def command(
     if study is not None:
         settings["study"] = study
     try:
-        result = comparison.compare(
-            build,
-            split.train,
-            split.test,
-            schemes=options.policies_from(schemes),
-            seeds=seeds,
-            optimizer=optimizer,
-            batch_size=batch_size,
-            steps=steps,
-            storage=storage,
-            allow_drift=allow_drift,
-            engine=engine,
-            race=race,
-            weight_decay=weight_decay,
-            seed=seed,
-            progress=False if as_json else None,
-            **settings,
-        )
+        with output.stdout_kept():
+            result = comparison.compare(
+                build,
+                split.train,
+                split.test,
+                schemes=options.policies_from(schemes),
+                seeds=seeds,
+                optimizer=optimizer,
+                batch_size=batch_size,
+                steps=steps,
+                storage=storage,
+                allow_drift=allow_drift,
+                engine=engine,
+                race=race,
+                weight_decay=weight_decay,
+                seed=seed,
+                progress=False if as_json else None,
+                **settings,
+            )
     except KeyboardInterrupt as stop:
         output.deliver_partial(stop, as_json=as_json, report=target)
         raise KeyboardInterrupt(how_to_go_on(storage)) from None

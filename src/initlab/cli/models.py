@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import importlib
 import importlib.util
 import inspect
 import re
-import sys
 import traceback
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from initlab.cli.output import stdout_kept
 from initlab.errors import InputError, unknown
 
 if TYPE_CHECKING:
@@ -125,9 +124,8 @@ def _check_arguments(text: str, target: Callable[..., Any]) -> None:
 
 
 def _call(function: Callable[[], Any], what: str) -> Any:
-    """Run the user's code; what it prints goes to stderr, so that stdout is the result alone."""
     try:
-        with contextlib.redirect_stdout(sys.stderr):
+        with stdout_kept():
             return function()
     except KeyboardInterrupt:
         raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import tempfile
 from pathlib import Path
@@ -9,6 +10,11 @@ from typing import Any
 
 from initlab.errors import InputError
 from initlab.reporting import check_output, json_text
+
+
+def stdout_kept() -> contextlib.redirect_stdout[Any]:
+    """While the user's code runs, what it prints goes to stderr, so that stdout is the result alone."""
+    return contextlib.redirect_stdout(sys.stderr)
 
 
 def checked_report(path: Path | None) -> Path | None:

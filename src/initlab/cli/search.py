@@ -46,24 +46,25 @@ def command(
     space = options.space_from(schemes, rules, {"lr": lr, "weight_decay": weight_decay})
     settings: dict[str, Any] = {} if study is None else {"study": study}
     try:
-        result = comparison.search(
-            build,
-            train,
-            valid,
-            split.test,
-            space=space,
-            trials=trials,
-            pruning=pruning,
-            screen=screen,
-            optimizer=optimizer,
-            batch_size=batch_size,
-            steps=steps,
-            storage=storage,
-            allow_drift=allow_drift,
-            seed=seed,
-            progress=False if as_json else None,
-            **settings,
-        )
+        with output.stdout_kept():
+            result = comparison.search(
+                build,
+                train,
+                valid,
+                split.test,
+                space=space,
+                trials=trials,
+                pruning=pruning,
+                screen=screen,
+                optimizer=optimizer,
+                batch_size=batch_size,
+                steps=steps,
+                storage=storage,
+                allow_drift=allow_drift,
+                seed=seed,
+                progress=False if as_json else None,
+                **settings,
+            )
     except KeyboardInterrupt as stop:
         output.deliver_partial(stop, as_json=as_json, report=target)
         raise KeyboardInterrupt(how_to_go_on(storage)) from None
