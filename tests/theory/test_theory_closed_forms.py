@@ -313,9 +313,14 @@ def test_exploding_and_vanishing_stacks_stay_numbers_or_infinities() -> None:
     assert theory.propagate("relu", 2000, 0.1).q[-1] == 0.0
 
 
+def draws_and_does_not_show_it(x: np.ndarray) -> np.ndarray:
+    torch.rand(1), np.random.rand(), random.random()
+    return np.tanh(x)
+
+
 def test_no_global_random_state_moves() -> None:
     python, legacy, tensors = random.getstate(), np.random.get_state()[1].copy(), torch.random.get_rng_state()
-    for fn in (nn.RReLU(), nn.Dropout(0.5), nn.Tanh()):
+    for fn in (nn.RReLU(), nn.Dropout(0.5), nn.Tanh(), draws_and_does_not_show_it):
         try:
             theory.gain(fn)
         except InputError:
