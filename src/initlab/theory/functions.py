@@ -90,7 +90,8 @@ def _resolve_callable(fn: Callable[..., Any], name: str) -> Function:
 
 
 def _values(call: Callable[[Array], tuple[Array, float]], x: Array) -> Array:
-    return call(x)[0]
+    with _random_states_kept():
+        return call(x)[0]
 
 
 def _as_array(result: Any, name: str) -> tuple[Array, float]:
