@@ -314,6 +314,8 @@ BAD: list[tuple[Any, str]] = [
     (lambda: fill(np.empty(3, np.float32), laws.Orthogonal()), "at least 2 axes"),
     (lambda: fill(np.empty(3, np.float32), laws.Constant(1e39)), "beyond .*the largest float32"),
     (lambda: fill(np.empty(3, np.float16), laws.Normal(0.0, 2e4)), "beyond 65504, the largest float16"),
+    (lambda: fill(np.empty(3, np.float32), laws.Normal(0.0, 1e-300)), "lost in float32.*take zeros"),
+    (lambda: fill(np.empty(3, np.float16), laws.Uniform(-1e-8, 1e-8)), "lost in float16"),
     (lambda: sample(NORMAL, (-1,)), "shape must have no negative axis"),
     (lambda: sample(NORMAL, (2.0,)), "shape must be a sequence of integers"),  # type: ignore[arg-type]
     (lambda: sample(NORMAL, (2**24, 2**24)), "shape must fit in memory"),

@@ -20,7 +20,7 @@ from initlab.planning.selectors import matched
 from initlab.planning.shards import local_tensor, part_of, refuse_gathered
 from initlab.planning.walk import Slot, Walk, walk
 from initlab.sampling.laws import Law
-from initlab.sampling.request import LARGEST, farthest
+from initlab.sampling.request import check_range
 
 
 def init_(
@@ -128,11 +128,9 @@ def _job(entry: PlanEntry, slot: Slot) -> Job:
     check_writable(name, local_tensor(tensor))
     try:
         law.check(entry.shape)
+        check_range(law, DTYPES[tensor.dtype])
     except InputError as error:
         raise InputError(f"{name!r}: {error}") from None
-    limit = LARGEST[DTYPES[tensor.dtype]]
-    if farthest(law) > limit:
-        raise InputError(f"{name!r}: {law.describe()} reaches beyond {limit:g}, the largest {DTYPES[tensor.dtype]}")
     return Job(name, tensor, part_of(name, tensor), law)
 
 

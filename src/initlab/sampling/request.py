@@ -30,6 +30,7 @@ Shape = tuple[int, ...]
 
 DTYPES = {"float32": np.float32, "float64": np.float64, "float16": np.float16, "bfloat16": np.uint16}
 LARGEST = {"float32": 3.4028234e38, "float64": 1.7976931e308, "float16": 65504.0, "bfloat16": 3.3895313e38}
+SMALLEST = {"float32": 2.0**-149, "float64": 2.0**-1074, "float16": 2.0**-24, "bfloat16": 2.0**-133}
 # Box–Muller on 53 bits reaches √(2 · 54 ln 2) = 8.66 sigma.
 _FARTHEST = 8.7
 
@@ -116,9 +117,7 @@ def make_request(
     full = out.shape if shape is None else check_shape(shape)
     start = _check_block(out.shape, full, block)
     law.check(full)
-    reach = farthest(law)
-    if reach > LARGEST[kind]:
-        raise InputError(f"{law.describe()} reaches {reach:.3g}, beyond {LARGEST[kind]:.6g}, the largest {kind}")
+    check_range(law, kind)
     return Stream(seed_number(seed), canonical_name(name), full), Target(out, kind, start)
 
 
@@ -191,6 +190,21 @@ def _check_block(held: Shape, full: Shape, block: Sequence[slice] | None) -> Sha
             raise InputError(f"out must have the block's shape; got {held} for {block!r}")
         start.append(first)
     return tuple(start)
+
+
+def check_range(law: Law, dtype: str) -> None:
+    """Refuse a law whose values this dtype cannot hold.
+
+    Raises:
+        InputError: values beyond its largest number, or so small that they all become zero.
+    """
+    reach = farthest(law)
+    if reach > LARGEST[dtype]:
+        raise InputError(f"{law.describe()} reaches {reach:.3g}, beyond {LARGEST[dtype]:.6g}, the largest {dtype}")
+    if isinstance(law, (Uniform, Normal, TruncatedNormal)) and 0 < law.std < SMALLEST[dtype]:
+        raise InputError(
+            f"{law.describe()} is lost in {dtype}, whose least number is {SMALLEST[dtype]:.2g}: take zeros"
+        )
 
 
 def farthest(law: Law) -> float:
