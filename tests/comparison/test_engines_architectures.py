@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 
 import numpy as np
@@ -184,6 +185,68 @@ class Tokens(nn.Module):
         return self.head(self.encoder(self.embed(x)).mean(1))
 
 
+class Counts(nn.Module):
+    """Counts its steps in an attribute of python, and divides by the count."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body, self.seen = nn.Linear(128, CLASSES), 0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.seen += self.training
+        return self.body(x.flatten(1)) / (1 + 0.1 * self.seen)
+
+
+class Remembers(nn.Module):
+    """Keeps a tensor from one step to the next outside of its buffers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body, self.before = nn.Linear(128, CLASSES), 0.0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = self.body(x.flatten(1)) + self.before
+        if self.training:
+            self.before = 0.5 * h.detach().mean(0)
+        return h
+
+
+class Looks(nn.Module):
+    """Looks at numbers, in evaluation only."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Linear(128, CLASSES)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = torch.tanh(self.body(x.flatten(1)))
+        return h if self.training else h / h.abs().max().item()
+
+
+class Chance(nn.Module):
+    """Skips a layer by python's own random numbers, and adds numpy's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ways, self.head = nn.ModuleList([nn.Linear(128, 6), nn.Linear(128, 6)]), nn.Linear(6, CLASSES)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        way = self.training and random.random() < 0.5
+        return self.head(torch.relu(self.ways[way](x.flatten(1))) + self.training * np.random.uniform())
+
+
+def hooked() -> nn.Module:
+    """A parameter whose gradient is halved on its way."""
+    model = nn.Sequential(nn.Flatten(), nn.Linear(128, 8), nn.Tanh(), nn.Linear(8, CLASSES))
+    model[1].weight.register_hook(lambda gradient: 0.5 * gradient)
+    return model
+
+
+def padded() -> nn.Module:
+    """An embedding with a row that is never trained."""
+    return nn.Sequential(nn.Embedding(CLASSES, 8, padding_idx=1), nn.Flatten(), nn.Linear(48, CLASSES))
+
+
 class Attention(nn.Module):
     """Causal attention written out, with dropout on its weights; grouped queries."""
 
@@ -235,7 +298,18 @@ KINDS: dict[str, tuple[Callable[[], nn.Module], object, str]] = {
     "buffers": (Counting, "auto", ""),
     "late": (Late, "auto", "first forward pass makes parameters"),
     "attention": (Attention, "auto", ""),
-    "tokens": (Tokens, "auto", "random numbers other than dropout's"),
+    "tokens": (Tokens, "auto", ""),
+    "padding": (padded, "auto", "gradient of '0.weight' differs"),
+    "dropout1d": (
+        lambda: nn.Sequential(nn.Flatten(2), nn.Dropout1d(0.3), nn.Flatten(), nn.Linear(128, CLASSES)),
+        "auto",
+        "",
+    ),
+    "counts": (Counts, "auto", "changes the attribute 'seen'"),
+    "remembers": (Remembers, "auto", "depends on earlier ones"),
+    "looks": (Looks, "auto", r"calling \.item\(\)"),
+    "chance": (Chance, "auto", "random numbers other than dropout's"),
+    "hook": (hooked, "auto", "gradient of '1.weight' differs"),
     "weight_norm": (normalised(parametrizations.weight_norm), "auto", ""),
     "spectral_norm": (normalised(parametrizations.spectral_norm), "auto", "aten::div.out"),
     "orthogonal": (normalised(parametrizations.orthogonal), "auto", ""),
@@ -254,7 +328,7 @@ def task_of(name: str, optimizer: str, dtype: torch.dtype = torch.float64, **res
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(70, 2, 8, 8, generator=generator, dtype=torch.float64)
     y = torch.randint(0, CLASSES, (70,), generator=generator)
-    if name == "tokens":
+    if name in ("tokens", "padding"):
         x = torch.randint(0, CLASSES, (70, 6), generator=generator)
     kind, options = OPTIMIZERS[optimizer]
     return Task(build, (x, y), (x[:20], y[:20]), loss=loss, optimizer=kind, options=options, batch_size=16, steps=STEPS,
@@ -297,13 +371,15 @@ def trained(engine: str, task: Task) -> dict[str, tuple[np.ndarray, float]]:
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("name", KINDS)
+@pytest.mark.filterwarnings("error:There is a performance drop")
 def test_every_architecture_trains_as_in_the_plain_loop(
     name: str, optimizer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("initlab.comparison.engines.auto.SHORT", 0.0)  # `auto` measures, however short the study
     task, refused = task_of(name, optimizer), KINDS[name][2]
     expected = {spec.key: alone(task, spec) for spec in SPECS}
-    engines = ["sequential", "auto", *([] if refused else ["stacked:3"])]
+    # Workers time every way on the runs that they then train.
+    engines = ["sequential", "auto", "processes" if refused else "stacked:3"]
     for engine in engines:
         for key, (losses, score) in trained(engine, task).items():
             np.testing.assert_allclose(losses, expected[key][0], rtol=1e-8, err_msg=f"{engine} {key}")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,17 +12,25 @@ from torch import nn
 from torch.func import functional_call
 from torch.nn.parameter import is_lazy
 
-from initlab.comparison.engines.batches import Source, orders
+from initlab.comparison.engines.batches import InMemory, Source, orders, prepared
 from initlab.comparison.engines.bundle import Bundle, take
 from initlab.comparison.engines.optim import runs_that_fit
-from initlab.comparison.engines.runs import forked_rng, forward_seed, hold_channels_last, loss_of, scalar
-from initlab.comparison.task import RunSpec, Task
+from initlab.comparison.engines.runs import (
+    evaluate_model,
+    forked_rng,
+    forward_seed,
+    hold_channels_last,
+    loss_of,
+    make_model,
+    scalar,
+)
+from initlab.comparison.task import RunSpec, Task, first_samples
 from initlab.errors import InputError
 
 # Two orders of summation in fp32 differ by about 1e-6 of the loss; a wrong computation by far more than these.
 LOSS_TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-8}
 STEP_TOLERANCE = 0.02
-# Runs of a stack that are checked at once.
+# Runs of a stack that are checked at once, and samples of its evaluation.
 CHECKED = 16
 
 
@@ -48,6 +56,35 @@ def check_alike(models: Sequence[nn.Module]) -> None:
         raise CannotStack("it has no parameter to train")
 
 
+def check_repeatable(task: Task, source: Source, spec: RunSpec) -> None:
+    """Refuse a model that keeps something between passes elsewhere than in its buffers: stacked runs would share it.
+
+    A second pass of one model must give the loss of the first, and leave every number that its modules hold.
+
+    Raises:
+        CannotStack: names what changes.
+    """
+    model = make_model(task, spec)
+    before = _numbers(model)
+    first, second = (_first_loss(task, source, spec, model) for _ in range(2))
+    after = _numbers(model)
+    changed = next((name for (_, name), value in after.items() if before.get((_, name)) != value), None)
+    if changed is not None:
+        raise CannotStack(f"its forward pass changes the attribute {changed!r}, which stacked runs would share")
+    if not _close(second, first, LOSS_TOLERANCE[task.dtype]):
+        raise CannotStack("its forward pass depends on earlier ones by more than its buffers")
+
+
+def _numbers(model: nn.Module) -> dict[tuple[str, str], object]:
+    """The plain values among the attributes of its modules."""
+    return {
+        (path, name): value
+        for path, module in model.named_modules()
+        for name, value in vars(module).items()
+        if name != "training" and isinstance(value, bool | int | float | str)
+    }
+
+
 def check_agreement(
     task: Task,
     source: Source,
@@ -56,7 +93,7 @@ def check_agreement(
     bundle: Bundle,
     make: Make,
 ) -> None:
-    """Refuse to stack unless the first loss of every run, and the gradient of the first run, are the run's own.
+    """Refuse to stack unless the first loss of every run is its own, and of some also the gradient and the score.
 
     Raises:
         CannotStack: the stack cannot be computed, or computes something else.
@@ -67,20 +104,28 @@ def check_agreement(
     for start in range(0, len(bundle), together):
         places = range(start, min(start + together, len(bundle)))
         expected = [_first_loss(task, source, *own[bundle.specs[place].key]) for place in places]
-        try:
-            trainer = make(task, take(bundle, places))
-            losses = trainer.advance(1)[0].tolist()
-        except InputError:
-            raise
-        except Exception as problem:
-            raise CannotStack(f"{type(problem).__name__}: {_first_sentence(problem)}") from problem
+        with _stacking():
+            losses = make(task, take(bundle, places)).advance(1)[0].tolist()
         tolerance = LOSS_TOLERANCE[task.dtype]
         for place, loss, alone in zip(places, losses, expected, strict=True):
             if not _close(loss, alone, tolerance):
                 raise CannotStack(
                     f"run {bundle.specs[place].key!r} has loss {loss:.6g} in the stack and {alone:.6g} alone"
                 )
-    _check_step(task, source, *own[bundle.specs[0].key], make, bundle)
+    some = sorted({0, len(bundle) - 1})[:together]
+    _check_step(task, source, make, take(bundle, some))
+    _check_scores(task, make, take(bundle, some))
+
+
+@contextlib.contextmanager
+def _stacking() -> Iterator[None]:
+    """What the stack cannot compute is no error of the user's."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as problem:
+        raise CannotStack(f"{type(problem).__name__}: {_first_sentence(problem)}") from problem
 
 
 def _first_sentence(problem: Exception) -> str:
@@ -112,7 +157,7 @@ def may_be_channels_last(task: Task, source: Source, spec: RunSpec, model: nn.Mo
         return False
     if not any(parameter.ndim == 4 for parameter in model.parameters()):
         return False
-    other = hold_channels_last(copy.deepcopy(model))
+    model, other = make_model(task, spec), hold_channels_last(make_model(task, spec))
     try:
         with forked_rng(0):
             losses = [_first_loss(task, source, spec, each) for each in (model, other)]
@@ -130,22 +175,42 @@ def _tensors(model: nn.Module) -> dict[str, torch.Tensor]:
     return {**dict(model.named_parameters()), **dict(model.named_buffers())}
 
 
-def _check_step(task: Task, source: Source, spec: RunSpec, model: nn.Module, make: Make, bundle: Bundle) -> None:
+def _check_step(task: Task, source: Source, make: Make, some: Bundle) -> None:
     """Compare gradients, as a step of plain SGD with lr 1 shows them: Adam's would magnify those that are rounding."""
-    alone = copy.deepcopy(model)
+    plain = replace(task, optimizer="sgd", options={})
+    specs = [replace(spec, lr=1.0, weight_decay=0.0) for spec in some.specs]
+    with _stacking():
+        trainer = make(plain, replace(take(some, range(len(some))), specs=specs, slots={}))
+        trainer.advance(1)
+    for place, spec in enumerate(some.specs):
+        gradients = _first_gradients(task, source, spec)
+        largest = max((float(gradient.norm()) for gradient in gradients.values()), default=0.0)
+        for name, starts in some.parameters.items():
+            start = starts[place]
+            own = gradients.get(name, torch.zeros_like(start))
+            apart = float((start - trainer.bundle.parameters[name][place] - own).norm())
+            # So small a step cannot be told from the weight's own rounding.
+            rounding = 4 * torch.finfo(task.dtype).eps * float(start.norm())
+            if apart > STEP_TOLERANCE * (float(own.norm()) + 0.01 * largest) + rounding:
+                raise CannotStack(f"the gradient of {name!r} differs between the stack and the run alone")
+
+
+def _first_gradients(task: Task, source: Source, spec: RunSpec) -> dict[str, torch.Tensor]:
+    """Of a new model: a copy would lack the hooks of its parameters."""
+    model = make_model(task, spec)
     x, y = _first_batch(task, source, spec)
     with forked_rng(forward_seed(task, spec), task.device):
-        scalar(loss_of(task, y)(alone(x), y)).backward()  # type: ignore[no-untyped-call]  # torch ships it untyped
-    plain = replace(task, optimizer="sgd", options={})
-    trainer = make(plain, replace(take(bundle, [0]), specs=[replace(spec, lr=1.0, weight_decay=0.0)], slots={}))
-    before = {name: value[0].clone() for name, value in bundle.parameters.items()}
-    trainer.advance(1)
-    gradients = {name: p.grad for name, p in alone.named_parameters() if p.grad is not None}
-    largest = max((float(gradient.norm()) for gradient in gradients.values()), default=0.0)
-    for name, start in before.items():
-        own = gradients.get(name, torch.zeros_like(start))
-        apart = float((start - trainer.bundle.parameters[name][0] - own).norm())
-        # So small a step cannot be told from the weight's own rounding.
-        rounding = 4 * torch.finfo(task.dtype).eps * float(start.norm())
-        if apart > STEP_TOLERANCE * (float(own.norm()) + 0.01 * largest) + rounding:
-            raise CannotStack(f"the gradient of {name!r} differs between the stack and the run alone")
+        scalar(loss_of(task, y)(model(x), y)).backward()  # type: ignore[no-untyped-call]  # torch ships it untyped
+    return {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+
+
+def _check_scores(task: Task, make: Make, some: Bundle) -> None:
+    """Evaluation takes other ways through a model than training does."""
+    x, y = first_samples(task.test, CHECKED)
+    held_out = InMemory(prepared(x, task.dtype, task.device), prepared(y, task.dtype, task.device))
+    expected = [evaluate_model(task, make_model(task, spec), held_out)[0] for spec in some.specs]
+    with _stacking():
+        measured = make(task, some).measure(held_out)
+    for (loss, _), alone in zip(measured, expected, strict=True):
+        if not _close(loss, alone, LOSS_TOLERANCE[task.dtype]):
+            raise CannotStack(f"in evaluation its loss is {loss:.6g} in the stack and {alone:.6g} alone")

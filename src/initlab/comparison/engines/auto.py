@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -53,10 +52,9 @@ class Trial:
 
     def timings(self) -> tuple[int, Timings]:
         """The number of runs, and the time of every way that works."""
-        seconds = {"sequential": plain_seconds(self.task, self.specs, self.models)}
+        seconds = {"sequential": plain_seconds(self.task, self.specs)}
         if may_be_channels_last(self.task, self._stacked.train, self.specs[0], self.models[0]):
-            channels_last = plain_seconds(self.task, self.specs, self.models, channels_last=True)
-            seconds[f"sequential:{CHANNELS_LAST}"] = channels_last
+            seconds[f"sequential:{CHANNELS_LAST}"] = plain_seconds(self.task, self.specs, channels_last=True)
         refused = ""
         try:
             self._bundle = self._stacked.prepare(self.specs, self.models)
@@ -95,17 +93,15 @@ class TrialEngine:
         return Trial(task, specs, models)
 
 
-def plain_seconds(
-    task: Task, specs: Sequence[RunSpec], models: Sequence[nn.Module], channels_last: bool = False
-) -> float:
-    """Seconds of one step of the plain loop, on a copy of the first model whose loss is finite.
+def plain_seconds(task: Task, specs: Sequence[RunSpec], channels_last: bool = False) -> float:
+    """Seconds of one step of the plain loop, on a model of its own: the first whose loss is finite.
 
     A run that has diverged takes no step, and its time would stand for nothing. With lr 0 none does on the way.
     """
     seconds = 0.0
-    for spec, model in zip(specs, models, strict=True):
+    for spec in specs:
         session = SequentialSession(replace(task, steps=1 << 30), channels_last)
-        session.take([replace(spec, lr=0.0, weight_decay=0.0)], [copy.deepcopy(model)])
+        session.add([replace(spec, lr=0.0, weight_decay=0.0)])
         seconds = step_seconds(session.advance, task.device)
         if session.live:
             break
@@ -125,7 +121,7 @@ class AutoEngine:
         models = make_models(task, specs)
         if not specs:
             return SequentialSession(task)
-        plain = len(specs) * plain_seconds(task, specs, models)
+        plain = len(specs) * plain_seconds(task, specs)
         if plain * task.steps < SHORT:
             session = SequentialEngine().begin(task, specs, models)
             session.why = f" (about {plain * task.steps:.2g} s in all)"

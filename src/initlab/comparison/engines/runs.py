@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import math
+import random
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -39,28 +41,43 @@ def unique_keys(specs: Sequence[RunSpec], taken: Sequence[str] = ()) -> None:
 
 @contextlib.contextmanager
 def forked_rng(seed: int, device: str = "cpu") -> Iterator[None]:
-    """Torch's global generator seeded inside, and as it was afterwards."""
-    with torch.random.fork_rng(devices=[device] if device != "cpu" else [], device_type=device.split(":")[0]):
+    """The global generators of torch, numpy and python seeded inside, and as they were afterwards."""
+    before = rng_state(device)
+    try:
         torch.default_generator.manual_seed(seed)
         if device != "cpu":
             torch.cuda.manual_seed(seed)
+        np.random.seed(seed % 2**32)
+        random.seed(seed)
         yield
+    finally:
+        set_rng_state(before, device)
 
 
-RngState = tuple[torch.Tensor, ...]
+RngState = tuple[Any, Any, tuple[torch.Tensor, ...]]
 
 
 def rng_state(device: str) -> RngState:
-    """The state of torch's global generators that a forward pass on `device` draws from."""
-    states = (torch.get_rng_state(),)
-    return states if device == "cpu" else (*states, torch.cuda.get_rng_state(device))
+    """The state of the global generators that a forward pass on `device` may draw from: python's, numpy's, torch's."""
+    torchs = (torch.get_rng_state(), *(() if device == "cpu" else (torch.cuda.get_rng_state(device),)))
+    return random.getstate(), np.random.get_state(), torchs
 
 
 def set_rng_state(state: RngState, device: str) -> None:
     """Put a `rng_state` back."""
-    torch.set_rng_state(state[0])
+    python, numpys, torchs = state
+    random.setstate(python)
+    np.random.set_state(numpys)
+    torch.set_rng_state(torchs[0])
     if device != "cpu":
-        torch.cuda.set_rng_state(state[1], device)
+        torch.cuda.set_rng_state(torchs[1], device)
+
+
+def same_rng_state(one: RngState, other: RngState) -> bool:
+    """Whether nothing was drawn between the two."""
+    (python, numpys, torchs), (python_2, numpys_2, torchs_2) = one, other
+    drawn = python != python_2 or numpys[2] != numpys_2[2] or not np.array_equal(numpys[1], numpys_2[1])
+    return not drawn and all(torch.equal(a, b) for a, b in zip(torchs, torchs_2, strict=True))
 
 
 def first_rng_state(task: Task, spec: RunSpec) -> RngState:

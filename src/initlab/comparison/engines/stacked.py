@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from initlab.comparison.engines.agree import CannotStack, check_agreement, check_alike
+from initlab.comparison.engines.agree import CannotStack, check_agreement, check_alike, check_repeatable
 from initlab.comparison.engines.base import Score
 from initlab.comparison.engines.batches import Source, orders, source_of
 from initlab.comparison.engines.bundle import Bundle, bundle_of, join, packs, take
@@ -114,6 +114,8 @@ class StackedSession:
         """The runs as one bundle, once it is sure that it computes what they would compute alone."""
         unique_keys(specs, self._keys)
         check_alike(models)
+        if self._make is None:
+            check_repeatable(self.task, self.train, specs[0])
         bundle = bundle_of(self.task, specs, models)
         if self._make is None:
             self._make, self.way = maker_for(self.task, models[0], self.train, specs[0])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from torch import nn
@@ -13,7 +16,16 @@ from initlab.comparison.engines.bundle import Bundle, Stacked
 from initlab.comparison.engines.chain import LOOK
 from initlab.comparison.engines.dropouts import Dropout, Recording, Replaying, masks
 from initlab.comparison.engines.optim import StackedOptimizer
-from initlab.comparison.engines.runs import Tally, batch_score, forked_rng, loss_of, scalar, slices
+from initlab.comparison.engines.runs import (
+    Tally,
+    batch_score,
+    forked_rng,
+    loss_of,
+    rng_state,
+    same_rng_state,
+    scalar,
+    slices,
+)
 from initlab.comparison.task import Task
 
 
@@ -53,11 +65,12 @@ class VmapTrainer:
     def _step(self) -> torch.Tensor:
         x, y, axis = self._batch()
         one = x if axis is None else x[0]
-        dropped = masks(self._calls(one), self.bundle.generators, one)
+        dropped = masks(self._calls(one), self.bundle.generators)
         parameters = {name: value.detach().requires_grad_() for name, value in self.bundle.parameters.items()}
-        losses, constants = vmap(self._loss, in_dims=(0, 0, axis, axis, 0), randomness="error")(
-            parameters, self.bundle.constants, x, y, dropped
-        )
+        with quietly():
+            losses, constants = vmap(self._loss, in_dims=(0, 0, axis, axis, 0), randomness="error")(
+                parameters, self.bundle.constants, x, y, dropped
+            )
         gradients = torch.autograd.grad(losses.sum(), list(parameters.values()), allow_unused=True)
         self.bundle.constants = {name: value.detach() for name, value in constants.items()}
         self.optimizer.step(self.bundle.parameters, dict(zip(parameters, gradients, strict=True)))
@@ -99,18 +112,31 @@ class VmapTrainer:
         """(mean loss, accuracy or None) of each run over `source`, in evaluation mode."""
         tally = Tally(self.task, len(self.bundle))
         self.model.eval()
-        with torch.no_grad():
-            for x, y in slices(source, self.task.eval_batch, self.task.device):
-                # Run by run: the batches are those of every engine, and a large one of all runs would fill the memory.
-                losses, hits = vmap(self._score, in_dims=(0, None, None), chunk_size=1)(self._all(), x, y)
-                tally.add([(a, b if self._counted else None) for a, b in zip(losses, hits, strict=True)], y)
-        self.model.train()
+        try:
+            with torch.no_grad(), quietly():
+                for x, y in slices(source, self.task.eval_batch, self.task.device):
+                    # Run by run: the batches of every engine, and a large one of all runs would fill the memory.
+                    losses, hits = vmap(self._score, in_dims=(0, None, None), chunk_size=1)(self._all(), x, y)
+                    tally.add([(a, b if self._counted else None) for a, b in zip(losses, hits, strict=True)], y)
+        finally:
+            self.model.train()
         return tally.scores()
 
     def _score(self, held: Stacked, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         loss, hits = batch_score(self.task, functional_call(self.model, dict(held), (x,)), y)
         self._counted = hits is not None
         return loss, loss.new_zeros(()) if hits is None else hits
+
+
+@contextlib.contextmanager
+def quietly() -> Iterator[None]:
+    """Within it, vmap does not warn of operations that it takes run by run: whether stacking pays was measured."""
+    warn = getattr(torch._C._functorch, "_set_vmap_fallback_warning_enabled", lambda _: None)
+    warn(False)
+    try:
+        yield
+    finally:
+        warn(True)
 
 
 def dropout_calls(model: nn.Module, held: Stacked, x: torch.Tensor) -> list[Dropout]:
@@ -121,9 +147,9 @@ def dropout_calls(model: nn.Module, held: Stacked, x: torch.Tensor) -> list[Drop
     """
     device = "cpu" if x.device.type == "cpu" else str(x.device)
     with forked_rng(0, device), torch.no_grad(), Recording() as recording:
-        before = torch.get_rng_state()
+        before = rng_state(device)
         functional_call(model, held, (x,))
-        if not torch.equal(before, torch.get_rng_state()):
+        if not same_rng_state(before, rng_state(device)):
             raise RuntimeError("its forward pass draws random numbers other than dropout's")
     calls: list[Dropout] = recording.calls
     return calls
