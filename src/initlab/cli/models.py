@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from initlab.cli.output import stdout_kept
-from initlab.errors import InputError, unknown
+from initlab.errors import InitlabError, InputError, unknown
 
 if TYPE_CHECKING:
     from torch import nn
@@ -24,7 +24,7 @@ _MISSING = object()
 _EXPECTED = "MODEL must be package.module:factory, such as mypackage.nets:build"
 
 
-class UserCodeError(Exception):
+class UserCodeError(InitlabError):
     """The user's own module or factory raised; `traceback` holds its own frames and no one else's."""
 
     def __init__(self, message: str, error: BaseException) -> None:

@@ -16,8 +16,10 @@ from initlab.comparison.engines import Source, Streamed, get_engine
 from initlab.comparison.interrupts import held
 from initlab.comparison.progress import watch_for
 from initlab.comparison.racing import drive_race
+from initlab.comparison.rehearsal import rehearse
 from initlab.comparison.result import Comparison, StudyInterrupted
 from initlab.comparison.store import MemoryStore
+from initlab.comparison.stored_study import study_name
 from initlab.comparison.study import study_store
 from initlab.comparison.task import Loss, Pair, Task, first_samples
 from initlab.comparison.training import measuring_steps
@@ -119,17 +121,27 @@ def compare(
     get_engine(engine)
     for name, count in (("evaluations", evaluations), ("at_once", at_once), ("budget", budget)):
         count_or_none(name, count)
+    if budget is not None and not race:
+        raise InputError(f"budget is a race's: give race=True with it; got budget={budget}")
+    if target_loss is not None:
+        target_loss = finite_number("target_loss", target_loss)
+    study_name(study)
     task, notes = make_task(
         build, train, test, None, loss=loss, optimizer=optimizer, options=options or {}, batch_size=batch_size,
         steps=steps, root_seed=root, shared_order=shared_order, dtype=dtype, device=device,
     )  # fmt: skip
     model = first_model(build, root)
+    maximize = rehearse(task, model)
     plans, plan_notes = make_plans(model, policies, _examples(task))
     arms = make_arms(policies, rates, decay, plans)
     watch = watch_for(progress, len(arms) * len(seed_numbers) * steps, {a.label: len(seed_numbers) for a in arms})
     with held(), contextlib.ExitStack() as after:
         after.callback(watch.close)
-        store = MemoryStore() if storage is None else study_store(storage, study, task, model, arms, plans, allow_drift)
+        store = (
+            MemoryStore()
+            if storage is None
+            else study_store(storage, study, task, model, arms, plans, maximize, allow_drift)
+        )
         after.callback(store.close)
         driver = Driver(task, engine, store, watch, at_once, len(arms) * len(seed_numbers))
         at = measuring_steps(task, evaluations)
@@ -160,7 +172,8 @@ def make_task(build: Any, train: Any, test: Any, valid: Any, **settings: Any) ->
     """
     from initlab.data import remarks
 
-    dtype, device = settings["dtype"], settings["device"]
+    dtype = settings["dtype"]
+    device = settings["device"] = device_name(settings["device"])
     given = {"train": train, "test": test, **({} if valid is None else {"valid": valid})}
     held = {name: held_data(data, name, dtype, device) for name, data in given.items()}
     shapes = {name: tuple(first_samples(data, 1)[0].shape[1:]) for name, data in held.items()}
@@ -174,6 +187,25 @@ def make_task(build: Any, train: Any, test: Any, valid: Any, **settings: Any) ->
         if not isinstance(data, tuple)
     ]
     return task, notes + (remarks(*task.train, "train") if isinstance(task.train, tuple) else [])
+
+
+def device_name(device: Any) -> str:
+    """The device as text, if it is here and runs can be trained on it.
+
+    Raises:
+        InputError: no such device.
+    """
+    try:
+        found = torch.device(device) if isinstance(device, str | torch.device) else None
+    except RuntimeError:
+        found = None
+    if found is not None and found.type == "cpu":
+        return "cpu"
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if found is None or found.type != "cuda" or (found.index or 0) >= count:
+        here = f"or one of {count} CUDA devices, such as 'cuda:0'" if count else "(no CUDA device is here)"
+        raise InputError(f"device must be 'cpu' {here}; got {str(device)!r}")
+    return str(found)
 
 
 def held_data(data: Any, name: str, dtype: torch.dtype, device: str) -> Pair | Source:

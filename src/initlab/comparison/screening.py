@@ -7,7 +7,7 @@ from dataclasses import replace
 from torch import nn
 
 from initlab.comparison.engines.batches import InMemory, order_seed, orders, source_of
-from initlab.comparison.engines.runs import forked_rng, forward_seed, make_model
+from initlab.comparison.engines.runs import forked_rng, forward_seed, loss_of, make_model
 from initlab.comparison.engines.sequential import SequentialEngine
 from initlab.comparison.task import RunSpec, Task
 from initlab.errors import InputError
@@ -58,10 +58,9 @@ def report_on(task: Task, spec: RunSpec, model: nn.Module) -> Inspection | None:
     source = source_of(task.train, task)
     order = orders(task, [spec], len(source))[order_seed(task, spec)]
     x, y = source.gather(order.batch(0)[:SAMPLES]) if isinstance(source, InMemory) else source.gather(order.batch(0))
-    loss = task.loss if callable(task.loss) else "mse" if y.is_floating_point() else "cross_entropy"
     try:
         with forked_rng(forward_seed(task, spec), task.device):
-            return inspect(model, x, y, loss, optimizer=task.optimizer, lr=steady_lr(task, spec))
+            return inspect(model, x, y, loss_of(task, y), optimizer=task.optimizer, lr=steady_lr(task, spec))
     except InputError:
         return None
 

@@ -18,13 +18,13 @@ from initlab.comparison.engines import get_engine
 from initlab.comparison.fingerprint import task_fingerprint
 from initlab.comparison.interrupts import INTERRUPTIONS, check, held, settle
 from initlab.comparison.progress import Watch, watch_for
+from initlab.comparison.rehearsal import rehearse, told
 from initlab.comparison.result import StudyInterrupted
 from initlab.comparison.screening import certain_not_to_train
 from initlab.comparison.search_result import Search, TrialRecord, trial_record
 from initlab.comparison.space import Space, space_of
 from initlab.comparison.storage import batch, quiet_optuna
-from initlab.comparison.stored_study import WORKER, StoredStudy, on_open_trial
-from initlab.comparison.study import classes
+from initlab.comparison.stored_study import WORKER, StoredStudy, on_open_trial, study_name
 from initlab.comparison.task import Loss, RunSpec, Task
 from initlab.comparison.training import Training
 from initlab.errors import InputError, seed_number, unknown
@@ -112,8 +112,12 @@ def search(
     )  # fmt: skip
     if task.valid is None:
         raise InputError("valid must be (X, Y) to choose by; got None")
+    study_name(study)
+    model = first_model(build, task.root_seed)
+    maximize = rehearse(task, model)
+    found.check(model)
     with held():
-        store = _store(task, found, storage, study, allow_drift)
+        store = _store(task, found, storage, study, model, maximize, allow_drift)
         hunt = Hunt(task, found, decay, trials, pruning, patience, screen, engine, at_once, store)
         hunt.watch = watch_for(progress, trials * steps, {"trials": trials})
         result, interrupted = _hunted(hunt, notes, started)
@@ -139,12 +143,13 @@ def _hunted(hunt: Hunt, notes: list[str], started: float) -> tuple[Search, bool]
         hunt.store.close()
 
 
-def _store(task: Task, space: Space, storage: Any, name: str, allow_drift: bool) -> StoredStudy:
+def _store(
+    task: Task, space: Space, storage: Any, name: str, model: nn.Module, maximize: bool, allow_drift: bool
+) -> StoredStudy:
     from optuna.storages import InMemoryStorage
 
-    model = first_model(task.build, task.root_seed)
     begun = {"kind": "search", **task_fingerprint(task, model), "space": space.describe()}
-    return StoredStudy(InMemoryStorage() if storage is None else storage, name, begun, classes(task), allow_drift)
+    return StoredStudy(InMemoryStorage() if storage is None else storage, name, begun, maximize, allow_drift)
 
 
 @dataclass
@@ -237,7 +242,7 @@ class Hunt:
 
     def _advance(self, training: Training, stretch: int) -> None:
         training.advance(stretch)
-        scores = training.session.evaluate("valid")
+        scores = training.scores("valid")
         with batch(self.store.storage):
             for key in list(self.running):
                 self._check(training, self.running[key], scores[key])
@@ -278,13 +283,13 @@ class Hunt:
         trial_id, storage = one.trial._trial_id, self.store.storage
 
         def write() -> None:
-            for name, told in (("steps", steps), ("best_step", one.best_step), ("reason", reason)):
-                storage.set_trial_user_attr(trial_id, name, told)
+            for name, value in (("steps", steps), ("best_step", one.best_step), ("reason", reason)):
+                storage.set_trial_user_attr(trial_id, name, value)
             if pruned or not math.isfinite(one.best):
                 storage.set_trial_state_values(trial_id, TrialState.PRUNED)
             else:
-                value = one.best if self.store.maximize else -one.best
-                storage.set_trial_state_values(trial_id, TrialState.COMPLETE, [value])
+                score = one.best if self.store.maximize else -one.best
+                storage.set_trial_state_values(trial_id, TrialState.COMPLETE, [score])
 
         on_open_trial(write)
 
@@ -373,10 +378,11 @@ class Hunt:
         spec = self._spec(best.number, *self._settings(best))
         session = get_engine("sequential").open(replace(self.task, steps=max(1, best.best_step)), [spec])
         try:
-            while session.live:
-                check()
-                session.advance(50)
-            return session.evaluate("test")[spec.key]
+            with told("the final test"):
+                while session.live:
+                    check()
+                    session.advance(50)
+                return session.evaluate("test")[spec.key]
         finally:
             session.close()
 

@@ -11,6 +11,7 @@ from initlab.errors import InputError, finite_number
 
 if TYPE_CHECKING:
     import optuna
+    from torch import nn
 
 WHOLE = "scheme"
 NUMBERS = ("lr", "weight_decay")
@@ -65,6 +66,18 @@ class Space:
         )
         decay = None if self.weight_decay is None else self.weight_decay.suggest(trial, "weight_decay")
         return policy, self.lr.suggest(trial, "lr"), decay
+
+    def check(self, model: nn.Module) -> None:
+        """Refuse a selector that matches no parameter of the model, before a trial is begun.
+
+        Raises:
+            InputError: names the selector and what the model has.
+        """
+        from initlab.planning import plan
+
+        for selector, options in self.choices.items():
+            if selector != WHOLE:
+                plan(model, policy={selector: options[0].scheme})
 
     def describe(self) -> dict[str, Any]:
         """The space as plain values: what a stored study is compared by."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import nn
 
 from initlab.comparison.arms import Arm
@@ -13,7 +12,7 @@ from initlab.comparison.fingerprint import plan_fingerprint, task_fingerprint
 from initlab.comparison.optuna_store import OptunaStore
 from initlab.comparison.sql_store import SqlStore
 from initlab.comparison.storage import is_database
-from initlab.comparison.task import Task, first_samples
+from initlab.comparison.task import Task
 
 if TYPE_CHECKING:
     from initlab.planning import Plan
@@ -26,6 +25,7 @@ def study_store(
     model: nn.Module,
     arms: Sequence[Arm],
     plans: Mapping[str, Plan],
+    maximize: bool,
     allow_drift: bool = False,
 ) -> OptunaStore:
     """The store of a comparison's runs in `storage`.
@@ -35,12 +35,7 @@ def study_store(
     """
     begun = {"kind": "compare", **task_fingerprint(task, model), **_arms_fingerprint(arms, plans)}
     kind = SqlStore if is_database(storage) else OptunaStore
-    return kind(storage, name, begun, classes(task), lambda key, kept: trial_params(key, kept, arms), allow_drift)
-
-
-def classes(task: Task) -> bool:
-    """Whether targets are classes, so that the score is an accuracy."""
-    return first_samples(task.train, 1)[1].dtype == torch.int64
+    return kind(storage, name, begun, maximize, lambda key, kept: trial_params(key, kept, arms), allow_drift)
 
 
 def _arms_fingerprint(arms: Sequence[Arm], plans: Mapping[str, Plan]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -159,8 +159,8 @@ def optimizer_options(optimizer: str, options: Mapping[str, Any]) -> dict[str, A
             raise InputError("nesterov=True needs momentum above 0; got momentum 0")
         return merged
     merged["eps"] = finite_number("eps", merged["eps"], low=0)
-    betas = tuple(merged["betas"])
-    if len(betas) != 2 or not all(math.isfinite(b) and 0 <= b < 1 for b in betas):
+    betas = tuple(merged["betas"]) if isinstance(merged["betas"], Sequence) else ()
+    if len(betas) != 2 or not all(isinstance(b, int | float) and math.isfinite(b) and 0 <= b < 1 for b in betas):
         raise InputError(f"betas must be two numbers in [0, 1); got {merged['betas']!r}")
     merged["betas"] = betas
     return merged

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from initlab.comparison.engines.base import Engine
+from initlab.comparison.engines.base import Engine, Score
 from initlab.comparison.records import Keeper, RunRecord, Status
+from initlab.comparison.rehearsal import told
 from initlab.comparison.task import RunSpec, Task
 
 # Seconds between two looks at the clock, the progress display and the lease: well under the 2 s that Ctrl-C may take.
@@ -38,7 +39,8 @@ class Training:
         self.run_steps = 0
         self._stretch = 8
         self._measured_at: dict[str, int] = {}
-        self.session = engine.open(task, specs)
+        with told("the start of the runs"):
+            self.session = engine.open(task, specs)
         self._keep(specs, arms)
 
     @property
@@ -53,7 +55,8 @@ class Training:
 
     def add(self, specs: Sequence[RunSpec], arms: Mapping[str, str]) -> None:
         """Take in new runs, which begin at step 0."""
-        self.session.add(specs)
+        with told("the start of the runs"):
+            self.session.add(specs)
         self._keep(specs, arms)
 
     def advance(self, steps: int) -> None:
@@ -62,7 +65,8 @@ class Training:
         while left > 0 and self.session.live:
             stretch = min(left, self._stretch)
             started = time.perf_counter()
-            progress = self.session.advance(stretch)
+            with told("a step of training"):
+                progress = self.session.advance(stretch)
             taken = time.perf_counter() - started
             for key, one in progress.items():
                 self.run_steps += len(one.losses)
@@ -78,10 +82,14 @@ class Training:
         elif taken > 2 * STRETCH_SECONDS:
             self._stretch = max(1, self._stretch // 2)
 
+    def scores(self, which: str) -> Mapping[str, Score]:
+        """(loss, accuracy) of every run on "test" or "valid"."""
+        with told(f"an evaluation on the {which} data"):
+            return self.session.evaluate(which)
+
     def measure(self, which: str = "test") -> None:
         """Loss and accuracy of every run that has moved since it was last measured."""
-        scores = self.session.evaluate(which)
-        for key, (loss, accuracy) in scores.items():
+        for key, (loss, accuracy) in self.scores(which).items():
             keeper = self.keepers.get(key)
             if keeper is not None and self._measured_at.get(key) != keeper.steps:
                 keeper.measured(loss, accuracy)

@@ -135,6 +135,8 @@ def _tensor(value: Any, name: str) -> Tensor:
     if isinstance(value, torch.Tensor):
         if value.is_sparse or value.layout != torch.strided:
             raise InputError(f"{name} must be dense; got a tensor of layout {value.layout}")
+        if value.is_meta:
+            raise InputError(f"{name} must hold values; got a tensor of shape {tuple(value.shape)} on the meta device")
         return value.detach()
     if hasattr(value, "to_numpy"):
         value = value.to_numpy()

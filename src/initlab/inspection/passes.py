@@ -47,7 +47,7 @@ def run(
     recorder.watch(t for _, t in named_tensors((args, kwargs)))
     with kept(model):
         try:
-            output = _forward(model, args, kwargs, recorder)
+            output = watched_forward(model, args, kwargs, recorder)
             path, tensor = main_output(output)
             last = recorder.records[-1].kind if recorder.records else None
             value, name = loss_on(output, targets, loss, _last_kind(tensor, last))
@@ -69,7 +69,12 @@ def run(
     return seen
 
 
-def _forward(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], recorder: Recorder) -> Any:
+def watched_forward(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], recorder: Recorder) -> Any:
+    """What the model returns under the recorder.
+
+    Raises:
+        InputError: the forward pass raised: names the module and the shapes.
+    """
     enter = register_module_forward_pre_hook(recorder.enter_module)
     leave = register_module_forward_hook(recorder.leave_module)
     try:

@@ -30,7 +30,7 @@ def get_engine(name: str = "auto") -> Engine:
     Raises:
         InputError: no engine has this name.
     """
-    kind, _, detail = name.partition(":")
+    kind, _, detail = str(name).partition(":")
     if kind not in ENGINES or (kind == "auto" and detail):
         raise unknown("engine", name, ENGINES)
     if not detail:

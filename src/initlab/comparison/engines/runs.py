@@ -134,9 +134,13 @@ def loss_of(task: Task, targets: torch.Tensor) -> Loss:
 
 
 def _mse(output: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    if output.shape != targets.shape and output.numel() == targets.numel():
-        targets = targets.reshape(output.shape)
-    return F.mse_loss(output, targets)
+    if not isinstance(output, torch.Tensor) or output.numel() != targets.numel():
+        shown = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
+        raise InputError(
+            f"targets {tuple(targets.shape)} of floating-point numbers do not fit the model's output {shown}; "
+            "class numbers must be integers, and another loss takes a function loss(output, targets)"
+        )
+    return F.mse_loss(output, targets.reshape(output.shape))
 
 
 def scalar(loss: Any) -> torch.Tensor:
@@ -160,11 +164,16 @@ def make_optimizer(task: Task, spec: RunSpec, parameters: Sequence[nn.Parameter]
 Measured = tuple[torch.Tensor, torch.Tensor | None]
 
 
+def has_classes(output: Any, targets: torch.Tensor) -> bool:
+    """Whether an output holds logits of the classes that the targets are."""
+    classes = not targets.is_floating_point() and isinstance(output, torch.Tensor)
+    return classes and bool(output.ndim == targets.ndim + 1)
+
+
 def batch_score(task: Task, output: Any, targets: torch.Tensor) -> Measured:
     """(loss of the batch, number of right classes or None), as tensors."""
     loss = loss_of(task, targets)(output, targets)
-    classes = not targets.is_floating_point() and isinstance(output, torch.Tensor) and output.ndim == targets.ndim + 1
-    if not classes:
+    if not has_classes(output, targets):
         return loss, None
     return loss, (output.argmax(1) == targets).sum()
 
