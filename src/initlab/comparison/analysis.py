@@ -21,7 +21,9 @@ from initlab.comparison.statistics import (
     kaplan_meier_median,
     odds_of_best,
     paired_t,
+    resolution,
     sign_flip,
+    spread_of,
     t_interval,
 )
 
@@ -161,18 +163,17 @@ def _tests(scores: dict[str, dict[int, float]], level: float) -> tuple[PairedTes
     many = len(scores) > MANY_ARMS
     interval = t_interval if many else bootstrap_interval
     flip = (lambda d: math.nan) if many else sign_flip
+    step = resolution(score for own in scores.values() for score in own.values())
     raw: list[tuple[PairedTest, np.ndarray]] = []
     for first, second in itertools.combinations(scores, 2):
         shared = [s for s in scores[first] if s in scores[second]]
         d = np.array([scores[first][s] - scores[second][s] for s in shared])
         d = d[np.isfinite(d)]
         if len(d) >= 2:
-            raw.append((PairedTest(first, second, len(d), interval(d), paired_t(d), flip(d)), d))
+            raw.append((PairedTest(first, second, len(d), interval(d, step=step), paired_t(d, step), flip(d)), d))
     adjusted = holm([test.p for test, _ in raw])
     return tuple(
-        replace(
-            t, p_holm=p, level=level, detectable=detectable_difference(float(d.std(ddof=1)), len(d), len(raw), level)
-        )
+        replace(t, p_holm=p, level=level, detectable=detectable_difference(spread_of(d, step), len(d), len(raw), level))
         for (t, d), p in zip(raw, adjusted, strict=True)
     )
 

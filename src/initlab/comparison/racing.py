@@ -16,7 +16,7 @@ from initlab.comparison.driver import Driven, Driver
 from initlab.comparison.interrupts import INTERRUPTIONS, check, settle
 from initlab.comparison.records import RunRecord, Status, ended
 from initlab.comparison.screening import certain_not_to_train
-from initlab.comparison.statistics import paired_t
+from initlab.comparison.statistics import paired_t, resolution
 from initlab.comparison.training import Training
 
 FIRST_SEEDS = 3
@@ -291,10 +291,11 @@ def _losers(scores: Mapping[str, Scores], step: int, level: float) -> dict[str, 
     if not earlier:
         return {}
     half = float(_finite(scores[leader][max(earlier)], scores).mean())
+    step_of_scores = resolution(value for values in now.values() for value in values)
     found = {}
     for label, values in now.items():
         gap = values - now[leader]
-        p = paired_t(gap)
+        p = paired_t(gap, step_of_scores)
         if label != leader and gap.mean() < 0 and values.mean() < half and p < level:
             metric = "accuracy" if 0 <= float(now[leader].mean()) <= 1 else "loss"
             found[label] = (
@@ -366,4 +367,5 @@ def _lowest(done: Mapping[str, RunRecord]) -> float:
 def _shown(race: Race, scores: Mapping[str, np.ndarray], leader: str, other: str) -> bool:
     shared = min(len(scores[leader]), len(scores[other]))
     gap = scores[leader][:shared] - scores[other][:shared]
-    return bool(gap.mean() > 0 and paired_t(gap) < race.spending.pair(race.look))
+    step = resolution(value for values in scores.values() for value in values)
+    return bool(gap.mean() > 0 and paired_t(gap, step) < race.spending.pair(race.look))
