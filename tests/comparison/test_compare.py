@@ -375,3 +375,11 @@ def test_target_loss_and_settings() -> None:
     assert result.analysis.target_loss == 0.5
     assert result.settings["steps"] == 40
     assert result.settings["train samples"] == 96
+
+
+def test_where_every_run_diverges_none_is_best() -> None:
+    result = compared(schemes=["he_normal", "xavier_normal"], lr=1e30)
+    assert "No start trained: every run diverged." in repr(result)
+    assert not any("cannot show" in line for line in result.warnings)
+    with pytest.raises(InputError, match="no run was finished"):
+        result.best

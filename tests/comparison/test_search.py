@@ -255,3 +255,10 @@ def test_the_space() -> None:
     )
     assert policy.label == "normal(std=0.5)"
     assert (lr, decay) == (0.01, 1e-3)
+
+
+@pytest.mark.parametrize("trials", [1, 3])
+def test_few_trials_do_not_tell_what_mattered(trials: int) -> None:
+    space = {"scheme": ["he_normal", "orthogonal"], "lr": (0.01, 0.1)}
+    result = initlab.search(tiny_build, *[tiny_data()] * 3, space, trials, steps=9, batch_size=16)
+    assert result.importances == {}

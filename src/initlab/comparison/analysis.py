@@ -243,7 +243,7 @@ def _warnings(arms: Sequence[ArmSummary], tests: Sequence[PairedTest], metric: s
         found.append(f"diverged runs: {', '.join(diverged[:3])}{rest}; they count as the worst score")
     if seeds == 1 and len(arms) > 1:
         found.append("1 seed: no interval and no test can be given; use seeds=5 or more")
-    if len(arms) > 1 and arms[0].complete:
+    if len(arms) > 1 and arms[0].complete and arms[0].counts.get("finished"):
         found.extend(_too_few(arms, tests, metric))
     return found
 

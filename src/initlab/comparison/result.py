@@ -64,7 +64,7 @@ class Comparison:
         Raises:
             InputError: no run was finished.
         """
-        if not self.analysis.arms:
+        if not self.analysis.arms or not self.analysis.arms[0].counts.get("finished"):
             raise InputError("no run was finished, so there is no best scheme")
         return self.analysis.arms[0].label
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 CHECKS = 9  # times that a run is measured on the validation data, evenly
 PATIENCE = 3  # checks without a better score after which a run ends by itself
 AT_ONCE = 8
+TELLING = 5  # complete trials from which it is said what mattered
 PRUNERS = ("halving", "hyperband", "median", "none")
 
 
@@ -406,6 +407,9 @@ def _importances(study: optuna.Study) -> dict[str, float]:
     """fANOVA importance of each parameter over the complete trials; empty where there are too few."""
     import optuna
 
+    values = [trial.value for trial in study.get_trials(deepcopy=False) if trial.state.name == "COMPLETE"]
+    if len(values) < TELLING or len(set(values)) == 1:
+        return {}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

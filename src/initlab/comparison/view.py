@@ -136,6 +136,8 @@ def conclusion(result: Comparison) -> str:
     if not analysis.arms or not math.isfinite(analysis.arms[0].score.mean):
         return "No run was finished."
     best = analysis.arms[0]
+    if not best.counts.get("finished"):
+        return "No start trained: every run diverged." if best.counts.get("diverged") else "No run was finished."
     lead = f"{best.label} is best: {score_text(best.score.mean, analysis.metric)}"
     if len(analysis.arms) == 1:
         return f"{lead}."
@@ -316,7 +318,7 @@ def to_dict(result: Comparison) -> dict[str, Any]:
     """Everything for machines."""
     analysis = result.analysis
     return {
-        "best": analysis.arms[0].label if analysis.arms else None,
+        "best": analysis.arms[0].label if analysis.arms and analysis.arms[0].counts.get("finished") else None,
         "conclusion": conclusion(result),
         "metric": analysis.metric,
         "target_loss": analysis.target_loss,
