@@ -389,3 +389,15 @@ def test_copies_of_a_study_go_on_apart(tmp_path: Path, whole: initlab.Comparison
     study(tmp_path / "a.db", seeds=2)
     shutil.copy(tmp_path / "a.db", tmp_path / "b.db")
     assert numbers(study(tmp_path / "a.db")) == numbers(study(tmp_path / "b.db")) == numbers(whole)
+
+
+def test_a_worker_killed_between_a_table_and_its_index(tmp_path: Path) -> None:
+    """Without the index that keeps study names unique, each call would begin a study of its own."""
+    path = tmp_path / "study.db"
+    optuna.storages.RDBStorage(f"sqlite:///{path}").engine.dispose()
+    with sqlite3.connect(path) as connection:
+        connection.execute("DROP INDEX ix_studies_study_name")
+    study(path, seeds=1)
+    study(path, seeds=1)
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("SELECT count(*) FROM studies").fetchone() == (1,)

@@ -147,10 +147,25 @@ def _connect(url: str, kind: str) -> Any:
     elif kind in ("postgresql", "postgres"):
         url = _with_driver(re.sub(r"^postgres(?=[:+])", "postgresql", url))
         kwargs["pool_pre_ping"] = True
-    storage = _created_once(lambda: RDBStorage(url, kwargs, skip_compatibility_check=fresh))
+
+    def whole() -> Any:
+        made = RDBStorage(url, kwargs, skip_compatibility_check=fresh)
+        _complete(made.engine)
+        return made
+
+    storage = _created_once(whole)
     if kind == "sqlite" and sqlite_path(url) is not None:
         _take_write_lock_first(storage.engine)
     return storage
+
+
+def _complete(engine: Any) -> None:
+    """Make the indexes that a worker killed between a table and its indexes left out: one keeps study names unique."""
+    from optuna.storages._rdb.models import BaseModel
+
+    for table in BaseModel.metadata.sorted_tables:
+        for index in table.indexes:
+            index.create(engine, checkfirst=True)
 
 
 def _with_driver(url: str) -> str:
