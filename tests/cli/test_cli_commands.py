@@ -35,15 +35,6 @@ class Net(nn.Sequential):
 
 ready = mlp()
 
-class Prints(nn.Linear):
-    def forward(self, x):
-        print("the user's own print")
-        return super().forward(x)
-
-def prints():
-    print("built")
-    return Prints(64, 10)
-
 def needs(width, depth):
     return mlp()
 
@@ -289,10 +280,6 @@ def test_what_is_printed(run: Run, arguments: tuple[str, ...], words: str) -> No
         ("inspect", "usernets:Odd", "--input", "64"),
         ("compare", "usernets:mlp", "--schemes", "he_normal,zeros", "--seeds", "2", "--steps", "4"),
         ("search", "usernets:mlp", "--for", "@Linear=he_normal,normal(std=(0.01,1))", "--trials", "3", "--steps", "20"),
-        ("plan", "usernets:prints", "--input", "64"),
-        ("inspect", "usernets:prints", "--input", "64"),
-        ("compare", "usernets:prints", "--schemes", "he_normal", "--seeds", "2", "--steps", "4"),
-        ("search", "usernets:prints", "--for", "@Prints=he_normal,orthogonal", "--trials", "2", "--steps", "20"),
         ("reproduce",),
     ],
     ids=lambda a: " ".join(a[:2]),

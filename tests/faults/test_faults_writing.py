@@ -49,7 +49,7 @@ STEPS = [
     (writer, "check_account"),
     (writer, "prepare"),
     (writer, "check_writable"),
-    (writer, "farthest"),
+    (writer, "check_range"),
     (writer, "part_of"),
     (writer, "check_apart"),
     (writer, "check_kept"),
