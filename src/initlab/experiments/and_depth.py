@@ -62,5 +62,5 @@ EXPERIMENT = grid(
             ),
         ),
     ),
-    minutes=(0.18, None),
+    minutes=(0.18, 4),
 )

@@ -47,5 +47,5 @@ EXPERIMENT = grid(
             ),
         ),
     ),
-    minutes=(0.14, None),
+    minutes=(0.14, 5),
 )

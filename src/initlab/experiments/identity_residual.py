@@ -187,5 +187,5 @@ EXPERIMENT = Experiment(
     measure=_measure,
     claims=CLAIMS,
     show=_show,
-    minutes=(0.18, None),
+    minutes=(0.18, 8),
 )
