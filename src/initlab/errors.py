@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import math
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 
 class InitlabError(Exception):
@@ -55,6 +56,26 @@ def shortened(name: object) -> str:
     """A name as messages show it: at most 80 characters of it."""
     text = str(name)
     return text if len(text) <= 80 else text[:77] + "…"
+
+
+@contextlib.contextmanager
+def told(what: str) -> Iterator[None]:
+    """What the user's model, loss or optimizer raises within becomes one line; the error itself is its cause.
+
+    Raises:
+        InputError: `what` failed, and how.
+    """
+    try:
+        yield
+    except InitlabError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise InputError(f"{what} failed: {said(error)}") from error
+
+
+def said(error: BaseException) -> str:
+    """An exception in a line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
 
 
 def finite_number(argument: str, value: object, *, low: float | None = None, high: float | None = None) -> float:

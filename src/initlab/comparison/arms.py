@@ -11,7 +11,7 @@ from torch import nn
 
 from initlab.comparison.engines.runs import forked_rng
 from initlab.comparison.task import RunSpec
-from initlab.errors import InitlabError, InputError, finite_number, seed_number
+from initlab.errors import InputError, finite_number, seed_number, told
 from initlab.sampling import derive_seed
 
 if TYPE_CHECKING:
@@ -178,14 +178,8 @@ def first_model(build: Callable[[], nn.Module], root_seed: int) -> nn.Module:
     """
     if isinstance(build, nn.Module):
         raise InputError(f"build must be a function that returns a new model; got a {type(build).__name__} itself")
-    with forked_rng(derive_seed(root_seed, "plan")):
-        try:
-            model = build()
-        except InitlabError:
-            raise
-        except (Exception, SystemExit) as error:
-            said = " ".join(str(error).split())[:300]
-            raise InputError(f"build() failed: {type(error).__name__}: {said}") from error
+    with forked_rng(derive_seed(root_seed, "plan")), told("build()"):
+        model = build()
     if not isinstance(model, nn.Module):
         raise InputError(f"build must return an nn.Module; got {type(model).__name__}")
     return model

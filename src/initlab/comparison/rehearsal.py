@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +11,7 @@ from torch import nn
 from initlab.comparison.engines.batches import prepared
 from initlab.comparison.engines.runs import forked_rng, has_classes, loss_of, make_model, make_optimizer, scalar
 from initlab.comparison.task import Pair, RunSpec, Task, first_samples
-from initlab.errors import InitlabError, InputError
+from initlab.errors import InitlabError, InputError, said, told
 from initlab.inspection.passes import watched_forward
 from initlab.inspection.recorder import Recorder
 
@@ -128,23 +126,3 @@ def _shape(value: Any) -> str:
     if isinstance(value, torch.Tensor):
         return f"{tuple(value.shape)} {str(value.dtype).removeprefix('torch.')}"
     return f"of type {type(value).__name__}"
-
-
-@contextlib.contextmanager
-def told(what: str) -> Iterator[None]:
-    """What the user's model, loss or optimizer raises within becomes one line; the error itself is its cause.
-
-    Raises:
-        InputError: `what` failed, and how.
-    """
-    try:
-        yield
-    except InitlabError:
-        raise
-    except (Exception, SystemExit) as error:
-        raise InputError(f"{what} failed: {said(error)}") from error
-
-
-def said(error: BaseException) -> str:
-    """An exception in a line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"

@@ -16,8 +16,7 @@ from initlab.inspection import Inspection, inspect
 SAMPLES = 256
 # Predicted steps until the loss moves, over the steps that the run has. Where Adam's eps holds gradients down, biases
 # free them late: a start predicted to need 186 times its steps has trained.
-HOPELESS = {"sgd": 20.0}
-HOPELESS_OTHERS = 1000.0
+HOPELESS = {"sgd": 20.0, "adam": 1000.0, "adamw": 1000.0}
 # Steps after which a start that looks hopeless is looked at again, at most a tenth of the run.
 SECOND_LOOK = 20
 
@@ -48,7 +47,7 @@ def hopeless(task: Task, spec: RunSpec, model: nn.Module) -> tuple[str, bool]:
         return "", False
     first = errors[0]
     lasting = first.kind == "non-finite"
-    if not lasting and report.steps <= HOPELESS.get(task.optimizer, HOPELESS_OTHERS) * task.steps:
+    if not lasting and report.steps <= HOPELESS[task.optimizer] * task.steps:
         return "", False
     return f"certain not to train: {first.kind} at {first.where}: {first.evidence}", lasting
 

@@ -18,7 +18,7 @@ from initlab.comparison.engines import get_engine
 from initlab.comparison.fingerprint import task_fingerprint
 from initlab.comparison.interrupts import INTERRUPTIONS, check, held, settle
 from initlab.comparison.progress import Watch, watch_for
-from initlab.comparison.rehearsal import rehearse, told
+from initlab.comparison.rehearsal import rehearse
 from initlab.comparison.result import StudyInterrupted
 from initlab.comparison.screening import certain_not_to_train
 from initlab.comparison.search_result import Search, TrialRecord, trial_record
@@ -27,7 +27,7 @@ from initlab.comparison.storage import batch, quiet_optuna
 from initlab.comparison.stored_study import WORKER, StoredStudy, on_open_trial, study_name
 from initlab.comparison.task import Loss, RunSpec, Task
 from initlab.comparison.training import Training
-from initlab.errors import InputError, seed_number, unknown
+from initlab.errors import InputError, seed_number, told, unknown
 from initlab.sampling import derive_seed
 
 if TYPE_CHECKING:

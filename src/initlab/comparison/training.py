@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from initlab.comparison.engines.base import Engine, Score
 from initlab.comparison.records import Keeper, RunRecord, Status
-from initlab.comparison.rehearsal import told
 from initlab.comparison.task import RunSpec, Task
+from initlab.errors import told
 
 # Seconds between two looks at the clock, the progress display and the lease: well under the 2 s that Ctrl-C may take.
 STRETCH_SECONDS = 0.4

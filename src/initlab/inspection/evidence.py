@@ -13,7 +13,7 @@ from initlab.inspection.passes import Pass
 from initlab.inspection.recorder import Record
 from initlab.inspection.results import LayerStats, ParameterStats
 from initlab.inspection.updates import Step
-from initlab.inspection.verdict import Outlook, outlook_of
+from initlab.inspection.verdict import NEVER_STEPS, Outlook, outlook_of
 
 
 @dataclass(frozen=True)
@@ -82,9 +82,9 @@ class Evidence:
         return max(off, key=lambda entry: entry[0])[1:]
 
     def fraction_stuck(self) -> float:
-        """Share of the weight matrices' elements that a step changes by less than 1 / `outlook.never` of themselves."""
+        """Share of the weight matrices' elements that a step changes by less than 1 / `NEVER_STEPS` of themselves."""
         total = sum(math.prod(p.shape) for p in self.matrices)
-        stuck = sum(math.prod(p.shape) for p in self.matrices if (p.pace or 0.0) < 1.0 / self.outlook.never)
+        stuck = sum(math.prod(p.shape) for p in self.matrices if (p.pace or 0.0) < 1.0 / NEVER_STEPS[self.step.family])
         return stuck / total if total else 0.0
 
 

@@ -18,9 +18,11 @@ from initlab.inspection.verdict import (
     EXCESS_SEEN,
     EXCESS_STEPS,
     MERGED,
+    NEVER_STEPS,
     OVERSHOOT,
     READOUT_FAINT,
     READOUT_LOST,
+    SLOW_STEPS,
     UNSTEADY,
 )
 
@@ -129,7 +131,8 @@ def vanishing(e: Evidence) -> Finding | None:
     if not e.matrices:
         return None
     steps, outlook = e.outlook.steps, e.outlook
-    severity: Severity = "error" if steps > outlook.never else "warning" if steps > outlook.slow else "info"
+    never, slow = NEVER_STEPS[e.step.family], SLOW_STEPS[e.step.family]
+    severity: Severity = "error" if steps > never else "warning" if steps > slow else "info"
     if severity == "error" and _opening(e):
         severity = "warning"
     where, first, last = _fading(e)
@@ -140,7 +143,7 @@ def vanishing(e: Evidence) -> Finding | None:
         return None
     predicted = "never" if steps > 1e7 else f"after about {steps:,.0f} steps"
     moves = f"the loss is predicted to move {predicted} ({e.step.name}, lr {e.step.lr:g}); "
-    evidence = moves if severity != "info" and steps > outlook.slow else ""
+    evidence = moves if severity != "info" and steps > slow else ""
     evidence += f"gradient rms falls from {last:.1e} at the output to {first:.1e} at the input"
     if drowned:
         evidence += f"; the signal at the last layer, {drowned:.1e}, drowns in bias steps of {e.step.lr:g}"
@@ -154,7 +157,7 @@ def exploding(e: Evidence) -> Finding | None:
     outlook = e.outlook
     if e.seen.offset > 0.9 * e.seen.loss:
         return None
-    family = "sign" if e.step.sign_like else "sgd"
+    family = e.step.family
     limit, unsteady = OVERSHOOT[family], outlook.gain > UNSTEADY[family]
     excess = outlook.excess or 0.0
     lost = outlook.gain > limit or excess > EXCESS_LOST or (excess > 10 and outlook.excess_steps > EXCESS_NEVER)
@@ -181,7 +184,7 @@ def unbalanced(e: Evidence) -> Finding | None:
             "unbalanced", "warning", "output", evidence, "Standardize the targets, or start the last bias there"
         )
     paces = [(p.pace or 0.0, p.name) for p in e.matrices if p.rms > 0 and (p.pace or 0.0) > 0]
-    if len(paces) < 2 or e.outlook.steps > e.outlook.never:
+    if len(paces) < 2 or e.outlook.steps > NEVER_STEPS[e.step.family]:
         return None
     (slow, slow_name), (fast, fast_name) = min(paces), max(paces)
     if fast < 1e3 * slow:

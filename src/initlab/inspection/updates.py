@@ -28,8 +28,13 @@ class Step:
     lr: float
 
     @property
+    def family(self) -> str:
+        """What its first step is like: "sgd" goes by the gradient's size, "sign" does not."""
+        return OPTIMIZERS[self.name][0]
+
+    @property
     def sign_like(self) -> bool:
-        return OPTIMIZERS[self.name][0] == "sign"
+        return self.family == "sign"
 
     @property
     def eps(self) -> float:

@@ -35,7 +35,6 @@ class Outlook:
         total_pace: their sum.
         gain: predicted decrease of the loss a step, over the loss.
         steps: predicted steps until the loss has visibly moved.
-        never, slow: the steps from which a start counts as not training, and as slow, with its optimizer.
         excess: first loss over that of the best constant prediction; None when the loss is not one we know.
         excess_steps: predicted steps to bring the excess down.
     """
@@ -44,8 +43,6 @@ class Outlook:
     total_pace: float
     gain: float
     steps: float
-    never: float
-    slow: float
     excess: float | None
     excess_steps: float
 
@@ -64,7 +61,6 @@ def outlook_of(parameters: Iterable[ParameterStats], step: Step, loss: float, co
         steps = 1.0 / pace if pace > 0 else math.inf
     else:
         steps = saddle_steps([p.pace or 0.0 for p in moving], gain)
-    family = "sign" if step.sign_like else "sgd"
     excess = loss / constant_loss if constant_loss else None
     logs = math.log(excess) if excess is not None and 1.0 < excess < math.inf else 0.0
     return Outlook(
@@ -72,8 +68,6 @@ def outlook_of(parameters: Iterable[ParameterStats], step: Step, loss: float, co
         total_pace=total,
         gain=gain,
         steps=steps,
-        never=NEVER_STEPS[family],
-        slow=SLOW_STEPS[family],
         excess=excess,
         excess_steps=logs / total if total > 0 else (math.inf if logs else 0.0),
     )

@@ -12,7 +12,7 @@ from torch import nn
 from torch.func import functional_call
 from torch.nn.parameter import is_lazy
 
-from initlab.comparison.engines.batches import InMemory, Source, orders, prepared
+from initlab.comparison.engines.batches import Source, orders, source_of
 from initlab.comparison.engines.bundle import Bundle, take
 from initlab.comparison.engines.optim import runs_that_fit
 from initlab.comparison.engines.runs import (
@@ -206,8 +206,7 @@ def _first_gradients(task: Task, source: Source, spec: RunSpec) -> dict[str, tor
 
 def _check_scores(task: Task, make: Make, some: Bundle) -> None:
     """Evaluation takes other ways through a model than training does."""
-    x, y = first_samples(task.test, CHECKED)
-    held_out = InMemory(prepared(x, task.dtype, task.device), prepared(y, task.dtype, task.device))
+    held_out = source_of(first_samples(task.test, CHECKED), task)
     expected = [evaluate_model(task, make_model(task, spec), held_out)[0] for spec in some.specs]
     with _stacking():
         measured = make(task, some).measure(held_out)
