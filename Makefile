@@ -45,10 +45,10 @@ nightly: $(VENV)/.dev
 bench: $(VENV)/.dev
 	@$(BIN)/python -m benchmarks
 
-# The full runs take hours and go on where they were stopped; the page is written from their stored outcomes.
+# The full runs take hours and go on where they were stopped; their outcomes are kept in docs/outcomes.
 literature: $(VENV)/.core
 	@$(BIN)/initlab reproduce --all
-	@$(BIN)/python -m initlab.experiments.literature initlab-literature docs/literature.md
+	@$(BIN)/python -m initlab.experiments.literature initlab-literature docs/outcomes docs/literature.md
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache

@@ -55,11 +55,13 @@ def _small() -> nn.Module:
 
 def test_a_search_goes_on_from_its_parts_and_ends_the_same(tmp_path: Path) -> None:
     images = _images()
-    whole = trials.search(Lab(), "tiny", _small, images, 5, 2)
-    kept = Lab(folder=tmp_path)
-    trials.search(kept, "tiny", _small, images, 2, 2)
-    assert trials.search(kept, "tiny", _small, images, 5, 2) == whole
-    assert len(whole) == 5
+    whole = trials.search(Lab(), "tiny", _small, images, trials.AT_ONCE + 2, 2)
+    notes: list[str] = []
+    kept = Lab(folder=tmp_path, note=notes.append)
+    trials.search(kept, "tiny", _small, images, trials.AT_ONCE, 2)
+    assert trials.search(kept, "tiny", _small, images, trials.AT_ONCE + 2, 2) == whole
+    assert len(notes) == 2, "the first group was run again"
+    assert len(whole) == trials.AT_ONCE + 2
     assert all(set(t["params"]) >= {"winit_conv", "winit_fc", "lr"} and 0 <= t["value"] <= 1 for t in whole)
 
 

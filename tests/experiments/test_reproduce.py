@@ -13,7 +13,7 @@ import initlab
 from initlab import data
 from initlab.comparison.task import RunSpec, Task
 from initlab.experiments import get_experiment, list_experiments, run, run_all
-from initlab.experiments.literature import from_folder
+from initlab.experiments.literature import from_folder, keep
 from initlab.experiments.training import open_session
 from initlab.experiments.view import save_all
 
@@ -91,3 +91,29 @@ def test_the_index_and_the_literature_page_hold_every_claim(tmp_path: Path) -> N
         for claim, judgement in outcome.judged:
             assert claim.text.replace("|", "\\|") in page
             assert f"**{judgement.verdict}**" in page
+
+
+def test_a_small_form_does_not_replace_a_kept_full_one(tmp_path: Path) -> None:
+    kept, runs = tmp_path / "kept", tmp_path / "runs"
+    kept.mkdir()
+    outcomes = list(run_all(["why-two-why-six", "lecun-std"], small=True))
+    for done in (1, 2):
+        save_all(outcomes[:done], runs)
+    full = {**json.loads((runs / "lecun-std.json").read_text()), "small": False, "title": "the full one"}
+    (kept / "lecun-std.json").write_text(json.dumps(full))
+    assert keep(runs, kept) == ["why-two-why-six"]
+    assert json.loads((kept / "lecun-std.json").read_text())["title"] == "the full one"
+    taken = json.loads((kept / "why-two-why-six.json").read_text())
+    assert "results" not in taken
+    assert taken["claims"]
+    (runs / "lecun-std.json").write_text(json.dumps({**full, "title": "a newer full one"}))
+    assert keep(runs, kept) == ["why-two-why-six", "lecun-std"]
+    assert "a newer full one" in from_folder(kept)
+
+
+def test_the_page_is_what_the_kept_outcomes_say_of_the_claims_as_they_stand() -> None:
+    docs = Path(__file__).parents[2] / "docs"
+    assert (docs / "literature.md").read_text() == from_folder(docs / "outcomes")
+    for name in list_experiments():
+        outcome = json.loads((docs / "outcomes" / f"{name}.json").read_text())
+        assert [claim["text"] for claim in outcome["claims"]] == [claim.text for claim in get_experiment(name).claims]

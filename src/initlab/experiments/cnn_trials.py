@@ -16,7 +16,7 @@ from initlab.comparison.engines.runs import make_models
 from initlab.comparison.storage import quiet_optuna
 from initlab.comparison.task import RunSpec, Task
 from initlab.experiments.lab import Lab
-from initlab.experiments.training import SEQUENTIAL, open_session
+from initlab.experiments.training import CHANNELS_LAST, open_session
 from initlab.sampling import derive_seed
 from initlab.schemes import get_scheme
 
@@ -35,7 +35,7 @@ CONSTANTS = ("const_zero", "const_0.5")
 STDS, RATES = (0.01, 4.0), (5e-4, 1e-2)
 PATIENCE = 5  # epochs without a better accuracy on the per-epoch images after which a run ends
 BATCH, DECAY = 32, 0.01
-AT_ONCE = 2  # trials that are proposed together
+AT_ONCE = 4  # trials that are proposed together
 STARTUP = 10  # trials that TPE draws at random before it models anything, as Optuna has it
 PROBE = 256  # images whose signals are measured before training
 
@@ -87,7 +87,7 @@ def search(lab: Lab, name: str, build: Build, images: Images, trials: int, epoch
         count = min(AT_ONCE, trials - begun)
 
         compute = partial(_group, lab, build, images, tuple(records), count, epochs)
-        records += lab.part(f"{name} {len(images.train[0])} {epochs} trials {begun}", compute)
+        records += lab.part(f"{name} {len(images.train[0])} {epochs} trials {begun} to {begun + count}", compute)
     return records
 
 
@@ -176,7 +176,7 @@ def train_to_plateau(task: Task, specs: Sequence[RunSpec], epochs: int) -> dict[
     """
     runs: dict[str, dict[str, Any]] = {spec.key: {"valid": [], "epochs": 0} for spec in specs}
     left = set(runs)
-    session = open_session(task, specs, SEQUENTIAL)
+    session = open_session(task, specs, CHANNELS_LAST)
     try:
         for epoch in range(1, epochs + 1):
             session.advance(task.steps // epochs)
