@@ -310,7 +310,7 @@ def test_a_full_disk_is_an_error_and_loses_nothing(tmp_path: Path, monkeypatch: 
     path = tmp_path / "study.db"
     study(path, seeds=2)
     pages = int(sqlite3.connect(path).execute("PRAGMA page_count").fetchone()[0])
-    real = storage_module._take_write_lock_first
+    real = storage_module._synced_and_locked
 
     def small(engine: Any) -> None:
         from sqlalchemy import event
@@ -318,7 +318,7 @@ def test_a_full_disk_is_an_error_and_loses_nothing(tmp_path: Path, monkeypatch: 
         real(engine)
         event.listen(engine, "connect", lambda c, record: c.execute(f"PRAGMA max_page_count = {pages + 1}"))
 
-    monkeypatch.setattr(storage_module, "_take_write_lock_first", small)
+    monkeypatch.setattr(storage_module, "_synced_and_locked", small)
     with pytest.raises(InputError, match="full"):
         study(path, seeds=4, at_once=3)
     monkeypatch.undo()
@@ -401,3 +401,11 @@ def test_a_worker_killed_between_a_table_and_its_index(tmp_path: Path) -> None:
     study(path, seeds=1)
     with sqlite3.connect(path) as connection:
         assert connection.execute("SELECT count(*) FROM studies").fetchone() == (1,)
+
+
+def test_after_its_tables_are_made_a_sqlite_file_is_written_through_to_the_disk(tmp_path: Path) -> None:
+    for _ in ("made", "opened again"):
+        storage, _shown = storage_module.open_storage(str(tmp_path / "study.db"))
+        with storage.engine.connect() as connection:
+            assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2  # FULL
+        storage.engine.dispose()

@@ -7,6 +7,7 @@ import logging
 import os
 import random
 import re
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -111,8 +112,6 @@ def check_sqlite(path: Path, shown: str) -> None:
 
 
 def _check_tables(path: Path, shown: str) -> None:
-    import sqlite3
-
     def read() -> tuple[set[str], str]:
         connection = sqlite3.connect(path, timeout=BUSY_SECONDS)
         try:
@@ -143,7 +142,7 @@ def _connect(url: str, kind: str) -> Any:
     if kind == "sqlite":
         path = sqlite_path(url)
         fresh = path is None or not path.exists()  # nobody else's tables, so none to be checked
-        kwargs["connect_args"] = {"timeout": BUSY_SECONDS}
+        kwargs["connect_args"] = {"timeout": BUSY_SECONDS, **({"factory": _Making} if path else {})}
     elif kind in ("postgresql", "postgres"):
         url = _with_driver(re.sub(r"^postgres(?=[:+])", "postgresql", url))
         kwargs["pool_pre_ping"] = True
@@ -155,8 +154,16 @@ def _connect(url: str, kind: str) -> Any:
 
     storage = _created_once(whole)
     if kind == "sqlite" and sqlite_path(url) is not None:
-        _take_write_lock_first(storage.engine)
+        _synced_and_locked(storage.engine)
     return storage
+
+
+class _Making(sqlite3.Connection):
+    """A connection that makes tables without waiting for the disk after each: a killed worker loses nothing by it."""
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self.execute("PRAGMA synchronous = OFF")
 
 
 def _complete(engine: Any) -> None:
@@ -191,8 +198,8 @@ def _created_once(make: Callable[[], T]) -> T:
     raise AssertionError("unreachable")
 
 
-def _take_write_lock_first(engine: Any) -> None:
-    """Every SQLite transaction begins with the write lock.
+def _synced_and_locked(engine: Any) -> None:
+    """From here on each commit is on the disk when it returns, and each transaction begins with the write lock.
 
     Optuna reads a trial's state and then changes it in one transaction; SQLite would let two workers read first and
     both claim one run.
@@ -201,6 +208,7 @@ def _take_write_lock_first(engine: Any) -> None:
 
     @event.listens_for(engine, "connect")
     def on_connect(connection: Any, record: Any) -> None:
+        connection.execute("PRAGMA synchronous = FULL")
         connection.isolation_level = None
 
     @event.listens_for(engine, "begin")
