@@ -143,6 +143,23 @@ def test_what_works_is_not_refused() -> None:
     assert result.runs[0].status == "finished"
     frozen = initlab.compare(lambda: tiny_build().requires_grad_(False), DATA, DATA, ["as_built"], seeds=1, steps=5)
     assert frozen.runs[0].status == "finished"
+    assert any("every parameter is frozen" in note for note in frozen.notes)
+    assert "every parameter is frozen" in " ".join(repr(frozen).split())
+
+
+def _half_frozen() -> nn.Module:
+    model = tiny_build()
+    next(model.parameters()).requires_grad_(False)
+    return model
+
+
+def test_frozen_parameters_are_remarked_on() -> None:
+    said = "parameters are frozen and stay at their start"
+    compared = initlab.compare(_half_frozen, DATA, DATA, ["as_built"], seeds=1, steps=5)
+    assert sum(said in note for note in compared.notes) == 1
+    searched = initlab.search(_half_frozen, DATA, DATA, DATA, trials=2, steps=5)
+    assert sum(said in note for note in searched.notes) == 1
+    assert not any("frozen" in note for note in initlab.compare(tiny_build, DATA, DATA, ["as_built"], seeds=1).notes)
 
 
 def test_a_search_goes_by_the_loss_where_the_output_tells_no_classes() -> None:

@@ -6,19 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from initlab.cli import models, options, output
-
-Steps = Annotated[int, typer.Option(help="Optimizer steps of each run.")]
-Batch = Annotated[int, typer.Option("--batch-size", help="Samples in a batch.")]
-Optimizer = Annotated[str, typer.Option(help="sgd, adam or adamw.")]
-Storage = Annotated[
-    str | None,
-    typer.Option(
-        metavar="URL", help="Keep the runs here and go on from there: FILE.db, sqlite:///FILE, postgresql://…"
-    ),
-]
-Study = Annotated[str | None, typer.Option(help="The study's name within the storage.")]
-Drift = Annotated[bool, typer.Option("--allow-drift", help="Resume although model, data or settings have changed.")]
+from initlab.cli import models, options, output, studies
 
 
 def command(
@@ -27,16 +15,16 @@ def command(
     data: Annotated[str, typer.Option(help="digits, mnist, or a .npz file with X and Y.")] = "digits",
     images: options.Images = False,
     seeds: Annotated[int, typer.Option(help="Runs of each scheme.")] = 5,
-    optimizer: Optimizer = "adamw",
+    optimizer: studies.Optimizer = "adamw",
     lr: Annotated[str | None, typer.Option(help="Learning rate, or several: 0.001,0.01.")] = None,
     weight_decay: Annotated[float | None, typer.Option(help="Default torch's own.")] = None,
-    batch_size: Batch = 128,
-    steps: Steps = 1000,
+    batch_size: studies.Batch = 128,
+    steps: studies.Steps = 1000,
     race: Annotated[bool, typer.Option("--race", help="Spend steps where the decision is open.")] = False,
     engine: Annotated[str, typer.Option(help="auto, stacked, processes or sequential.")] = "auto",
-    storage: Storage = None,
-    study: Study = None,
-    allow_drift: Drift = False,
+    storage: studies.Storage = None,
+    study: studies.Study = None,
+    allow_drift: studies.Drift = False,
     seed: options.Seed = 0,
     as_json: options.Json = False,
     report: options.Report = None,
@@ -53,34 +41,23 @@ def command(
     settings: dict[str, Any] = {} if lr is None else {"lr": options.numbers("--lr", lr)}
     if study is not None:
         settings["study"] = study
-    try:
-        with output.stdout_kept():
-            result = comparison.compare(
-                build,
-                split.train,
-                split.test,
-                schemes=options.policies_from(schemes),
-                seeds=seeds,
-                optimizer=optimizer,
-                batch_size=batch_size,
-                steps=steps,
-                storage=storage,
-                allow_drift=allow_drift,
-                engine=engine,
-                race=race,
-                weight_decay=weight_decay,
-                seed=seed,
-                progress=False if as_json else None,
-                **settings,
-            )
-    except KeyboardInterrupt as stop:
-        output.deliver_partial(stop, as_json=as_json, report=target)
-        raise KeyboardInterrupt(how_to_go_on(storage)) from None
+    with studies.under_way(storage, as_json=as_json, report=target):
+        result = comparison.compare(
+            build,
+            split.train,
+            split.test,
+            schemes=options.policies_from(schemes),
+            seeds=seeds,
+            optimizer=optimizer,
+            batch_size=batch_size,
+            steps=steps,
+            storage=storage,
+            allow_drift=allow_drift,
+            engine=engine,
+            race=race,
+            weight_decay=weight_decay,
+            seed=seed,
+            progress=False if as_json else None,
+            **settings,
+        )
     output.deliver(result, as_json=as_json, report=target)
-
-
-def how_to_go_on(storage: str | None) -> str:
-    """The line that an interrupted study ends with."""
-    if storage is None:
-        return "what was done is above; with --storage FILE.db the same command goes on from there"
-    return "what was done is kept; the same command goes on from there"

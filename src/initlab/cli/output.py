@@ -40,13 +40,6 @@ def deliver(result: Any, *, as_json: bool, report: Path | None) -> None:
         said(report)
 
 
-def deliver_partial(stop: BaseException, *, as_json: bool, report: Path | None) -> None:
-    """What an interrupted study had done, if any run was finished; the interruption itself says how to go on."""
-    result = getattr(stop, "result", None)
-    if result is not None and getattr(result, "runs", True):
-        deliver(result, as_json=as_json, report=report)
-
-
 def print_json(data: Any) -> None:
     """`data` as JSON on stdout."""
     emit(json_text(data))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -11,10 +11,6 @@ from initlab.cli import options, output
 from initlab.errors import InputError
 from initlab.experiments.registry import get_experiment, list_experiments
 from initlab.reporting import Column, Table, print_page, save_page
-
-if TYPE_CHECKING:
-    pass
-
 
 FOLDER = Path("initlab-literature")
 

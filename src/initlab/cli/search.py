@@ -6,8 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from initlab.cli import models, options, output
-from initlab.cli.compare import Batch, Drift, Optimizer, Steps, Storage, Study, how_to_go_on
+from initlab.cli import models, options, output, studies
 
 
 def command(
@@ -23,12 +22,12 @@ def command(
     trials: Annotated[int, typer.Option(help="How many settings to try.")] = 100,
     pruning: Annotated[str, typer.Option(help="halving, hyperband, median or none.")] = "halving",
     screen: Annotated[bool, typer.Option(help="Refuse starts that are certain not to train.")] = True,
-    optimizer: Optimizer = "adamw",
-    batch_size: Batch = 128,
-    steps: Steps = 1000,
-    storage: Storage = None,
-    study: Study = None,
-    allow_drift: Drift = False,
+    optimizer: studies.Optimizer = "adamw",
+    batch_size: studies.Batch = 128,
+    steps: studies.Steps = 1000,
+    storage: studies.Storage = None,
+    study: studies.Study = None,
+    allow_drift: studies.Drift = False,
     seed: options.Seed = 0,
     as_json: options.Json = False,
     report: options.Report = None,
@@ -45,27 +44,23 @@ def command(
     train, valid = options.held_out(*split.train)
     space = options.space_from(schemes, rules, {"lr": lr, "weight_decay": weight_decay})
     settings: dict[str, Any] = {} if study is None else {"study": study}
-    try:
-        with output.stdout_kept():
-            result = comparison.search(
-                build,
-                train,
-                valid,
-                split.test,
-                space=space,
-                trials=trials,
-                pruning=pruning,
-                screen=screen,
-                optimizer=optimizer,
-                batch_size=batch_size,
-                steps=steps,
-                storage=storage,
-                allow_drift=allow_drift,
-                seed=seed,
-                progress=False if as_json else None,
-                **settings,
-            )
-    except KeyboardInterrupt as stop:
-        output.deliver_partial(stop, as_json=as_json, report=target)
-        raise KeyboardInterrupt(how_to_go_on(storage)) from None
+    with studies.under_way(storage, as_json=as_json, report=target):
+        result = comparison.search(
+            build,
+            train,
+            valid,
+            split.test,
+            space=space,
+            trials=trials,
+            pruning=pruning,
+            screen=screen,
+            optimizer=optimizer,
+            batch_size=batch_size,
+            steps=steps,
+            storage=storage,
+            allow_drift=allow_drift,
+            seed=seed,
+            progress=False if as_json else None,
+            **settings,
+        )
     output.deliver(result, as_json=as_json, report=target)

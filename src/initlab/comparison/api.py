@@ -16,7 +16,7 @@ from initlab.comparison.engines import Source, Streamed, get_engine
 from initlab.comparison.interrupts import held
 from initlab.comparison.progress import watch_for
 from initlab.comparison.racing import drive_race
-from initlab.comparison.rehearsal import rehearse
+from initlab.comparison.rehearsal import frozen, rehearse
 from initlab.comparison.result import Comparison, StudyInterrupted
 from initlab.comparison.store import MemoryStore
 from initlab.comparison.stored_study import study_name
@@ -153,7 +153,7 @@ def compare(
         settings=settings_of(task, arms, seed_numbers),
         engine=driven.choice,
         missing=driven.missing,
-        notes=(*notes, *plan_notes, *driven.notes),
+        notes=(*notes, *frozen(model), *plan_notes, *driven.notes),
         target_loss=target_loss,
         level=driven.level,
         run_steps=driven.run_steps,

@@ -52,6 +52,21 @@ def rehearse(task: Task, first: nn.Module) -> bool:
     return has_classes(output, y)
 
 
+def frozen(model: nn.Module) -> list[str]:
+    """A remark on parameters that no run trains, if there are any.
+
+    >>> frozen(nn.Linear(2, 2).requires_grad_(False))
+    ['every parameter is frozen (requires_grad=False): nothing is trained, each run stays at its start']
+    """
+    named = dict(model.named_parameters())
+    kept = [name for name, parameter in named.items() if not parameter.requires_grad]
+    if not kept:
+        return []
+    if len(kept) == len(named):
+        return ["every parameter is frozen (requires_grad=False): nothing is trained, each run stays at its start"]
+    return [f"{len(kept)} of {len(named)} parameters are frozen and stay at their start, such as {kept[0]!r}"]
+
+
 def _check_new(model: nn.Module, first: nn.Module) -> None:
     others = {id(parameter) for parameter in first.parameters() if parameter.requires_grad}
     shared = next((name for name, p in model.named_parameters() if p.requires_grad and id(p) in others), None)

@@ -18,7 +18,7 @@ from initlab.comparison.engines import get_engine
 from initlab.comparison.fingerprint import task_fingerprint
 from initlab.comparison.interrupts import INTERRUPTIONS, check, held, settle
 from initlab.comparison.progress import Watch, watch_for
-from initlab.comparison.rehearsal import rehearse
+from initlab.comparison.rehearsal import frozen, rehearse
 from initlab.comparison.result import StudyInterrupted
 from initlab.comparison.screening import certain_not_to_train
 from initlab.comparison.search_result import Search, TrialRecord, trial_record
@@ -121,7 +121,7 @@ def search(
         store = _store(task, found, storage, study, model, maximize, allow_drift)
         hunt = Hunt(task, found, decay, trials, pruning, patience, screen, engine, at_once, store)
         hunt.watch = watch_for(progress, trials * steps, {"trials": trials})
-        result, interrupted = _hunted(hunt, notes, started)
+        result, interrupted = _hunted(hunt, [*notes, *frozen(model)], started)
     if interrupted:
         again = "the same call goes on from there" if storage is not None else "storage='study.db' would let you go on"
         raise StudyInterrupted(f"{len(result.trials)} of {trials} trials are done (in .result); {again}", result)
