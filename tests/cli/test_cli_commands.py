@@ -316,9 +316,20 @@ def test_names_are_text_in_terminal_and_report(
         assert "\x1b" not in html
 
 
-def test_plan_fits_forty_columns(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "40")
-    assert max(map(len, run("plan", "usernets:mlp").out.split("\n"))) <= 40
+@pytest.mark.parametrize("columns", [40, 80, 120])
+def test_results_fit_the_terminal(run: Run, monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    trained = ("--steps", "5", "--schemes", "he_normal,zeros")
+    for words in (
+        ("plan", "usernets:mlp"),
+        ("inspect", "usernets:mlp", "--data", "digits"),
+        ("compare", "usernets:mlp", "--seeds", "3", *trained),
+        ("search", "usernets:mlp", "--trials", "3", *trained),
+        ("reproduce", "why-two-why-six", "--small"),
+    ):
+        widths = [len(line) for line in run(*words).out.split("\n")]
+        assert max(widths) <= columns, words
+        assert max(widths) > 0.7 * min(columns, 100), f"{words} leaves the width unused"
 
 
 def test_a_report_that_could_not_be_written_is_found_before_any_work(run: Run, folder: Path) -> None:

@@ -58,7 +58,7 @@ def test_the_table_fits(told: Demo, width: int) -> None:
     text = table_text(demo_view.results(told), width)
     assert max(map(len, text.split("\n"))) <= width
     assert all(word in text for word in ("healthy", "untrainable"))
-    assert max(map(len, repr(told).split("\n"))) <= 80
+    assert max(map(len, told.text(width).split("\n"))) <= width
 
 
 def test_the_report_and_the_numbers(told: Demo, tmp_path: Path) -> None:

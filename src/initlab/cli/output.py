@@ -11,6 +11,8 @@ from typing import Any
 from initlab.errors import InputError
 from initlab.reporting import check_output, json_text
 
+NARROWEST = 40  # columns: in less no table can be read
+
 
 def stdout_kept() -> contextlib.redirect_stdout[Any]:
     """While the user's code runs, what it prints goes to stderr, so that stdout is the result alone."""
@@ -34,10 +36,17 @@ def deliver(result: Any, *, as_json: bool, report: Path | None) -> None:
             result.save(target)
             emit(target.read_text(encoding="utf-8").rstrip("\n"))
     else:
-        emit(repr(result))
+        emit(result.text(columns()))
     if report is not None:
         result.save(report)
         said(report)
+
+
+def columns() -> int:
+    """How wide stdout's terminal is: 80 where it is none and COLUMNS says nothing."""
+    from initlab.reporting.terminal import make_console
+
+    return max(NARROWEST, make_console().width)
 
 
 def print_json(data: Any) -> None:

@@ -50,7 +50,7 @@ def command(
         for outcome in runner.run_all(names, small=small, seed=seed, folder=folder, note=output.note):
             outcomes.append(outcome)
             if not as_json:
-                output.emit(f"{outcome!r}\n")
+                output.emit(f"{outcome.text(output.columns())}\n")
             if every and folder is not None:
                 output.said(view.save_all(outcomes, folder))
     except KeyboardInterrupt:

@@ -147,10 +147,14 @@ class Search:
 
         return save_result(path, lambda: page(self), lambda: to_dict(self))
 
-    def __repr__(self) -> str:
+    def text(self, width: int = 80) -> str:
+        """The result for a terminal of `width` columns."""
         from initlab.comparison.search_view import text
 
-        return text(self)
+        return text(self, width)
+
+    def __repr__(self) -> str:
+        return self.text()
 
     def _repr_html_(self) -> str:
         from initlab.comparison.search_view import html

@@ -155,7 +155,8 @@ def text(result: Comparison, width: int = 80) -> str:
     """The result for a terminal."""
     lines = [*textwrap.wrap(clean(conclusion(result), 1000), width), "", table_text(results_table(result), width)]
     if any(t.significant for t in result.tests):
-        lines.append(f"* beyond chance at {result.level:.2g}: paired over seeds, Holm-corrected over all pairs")
+        proof = f"* beyond chance at {result.level:.2g}: paired over seeds, Holm-corrected over all pairs"
+        lines += textwrap.wrap(proof, width, subsequent_indent="  ")
     for line in result.warnings:
         lines += textwrap.wrap(clean(line, 1000), width, initial_indent="! ", subsequent_indent="  ")
     if result.engine:

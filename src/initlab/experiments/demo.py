@@ -108,10 +108,14 @@ class Demo:
 
         return save_result(path, lambda: page(self), lambda: record(self))
 
-    def __repr__(self) -> str:
+    def text(self, width: int = 80) -> str:
+        """The result for a terminal of `width` columns."""
         from initlab.experiments.demo_view import text
 
-        return text(self)
+        return text(self, width)
+
+    def __repr__(self) -> str:
+        return self.text()
 
     def _repr_html_(self) -> str:
         from initlab.experiments.demo_view import results

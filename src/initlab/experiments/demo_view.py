@@ -33,9 +33,9 @@ HISTOGRAMS = (
 )
 
 
-def text(demo: Demo) -> str:
-    """The table and the sentence under it, for a terminal of 80 columns."""
-    return f"{table_text(results(demo))}\n\n{textwrap.fill(agreement(demo), 80)}"
+def text(demo: Demo, width: int = 80) -> str:
+    """The table and the sentence under it, for a terminal."""
+    return f"{table_text(results(demo), width)}\n\n{textwrap.fill(agreement(demo), width)}"
 
 
 def results(demo: Demo) -> Table:

@@ -68,10 +68,14 @@ class Outcome:
 
         return save(self, path)
 
-    def __repr__(self) -> str:
+    def text(self, width: int = 80) -> str:
+        """The result for a terminal of `width` columns."""
         from initlab.experiments.view import text
 
-        return text(self)
+        return text(self, width)
+
+    def __repr__(self) -> str:
+        return self.text()
 
     def _repr_html_(self) -> str:
         from initlab.experiments.view import html

@@ -51,17 +51,15 @@ def text(outcome: Outcome, width: int = 80) -> str:
     import textwrap
 
     experiment = outcome.experiment
-    lines = [f"{experiment.name}: {experiment.title}", ""]
+    lines = [*textwrap.wrap(f"{experiment.name}: {experiment.title}", width, subsequent_indent="  "), ""]
     for claim, judgement in outcome.judged:
         mark = {"confirmed": "✓", "refuted": "✗", "inconclusive": "?"}[judgement.verdict]
         lines += textwrap.wrap(f"{mark} {judgement.verdict}: {claim.text}", width, subsequent_indent="  ")
         lines += textwrap.wrap(judgement.numbers, width, initial_indent="    ", subsequent_indent="    ")
     for erratum in experiment.errata:
         lines += ["", *textwrap.wrap(f"In the source: {erratum}", width)]
-    lines += [
-        "",
-        f"{tally(outcome)} ({'small form, ' if outcome.small else ''}seed {outcome.seed}, {outcome.seconds:.0f} s)",
-    ]
+    form = "small form, " if outcome.small else ""
+    lines += ["", *textwrap.wrap(f"{tally(outcome)} ({form}seed {outcome.seed}, {outcome.seconds:.0f} s)", width)]
     return "\n".join(lines)
 
 

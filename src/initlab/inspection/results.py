@@ -196,10 +196,14 @@ class Inspection:
 
         return save_result(path, lambda: page(self), lambda: record(self))
 
-    def __repr__(self) -> str:
+    def text(self, width: int = 80) -> str:
+        """The result for a terminal of `width` columns."""
         from initlab.inspection.view import text
 
-        return text(self)
+        return text(self, width)
+
+    def __repr__(self) -> str:
+        return self.text()
 
     def _repr_html_(self) -> str:
         from initlab.inspection.view import html

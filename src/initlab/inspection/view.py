@@ -124,12 +124,12 @@ def layer_table(inspection: Inspection) -> Table:
     return Table("Layers", columns, [_row(x) for x in inspection.layers])
 
 
-def text(inspection: Inspection) -> str:
-    """For a terminal of 80 columns: verdict, findings, notes, then the table with its middle left out."""
-    lines = [*_wrapped(f"{clean(inspection.model)}: {inspection.verdict}. {_lead(inspection)}", ""), ""]
+def text(inspection: Inspection, width: int = 80) -> str:
+    """For a terminal: verdict, findings, notes, then the table with its middle left out."""
+    lines = [*_wrapped(f"{clean(inspection.model)}: {inspection.verdict}. {_lead(inspection)}", "", width), ""]
     for finding in inspection.findings:
-        lines += [*_wrapped(f"{_MARKS[finding.severity]} {_sentence(finding)}", "  "), ""]
-    lines += [line for note in inspection.notes for line in _wrapped(f"note: {clean(note)}", "  ")]
+        lines += [*_wrapped(f"{_MARKS[finding.severity]} {_sentence(finding)}", "  ", width), ""]
+    lines += [line for note in inspection.notes for line in _wrapped(f"note: {clean(note)}", "  ", width)]
     if not inspection.layers:
         return "\n".join(lines).rstrip()
     kept = inspection.layers
@@ -140,7 +140,7 @@ def text(inspection: Inspection) -> str:
     table = layer_table(inspection)
     if left_out:
         rows.insert(MAX_TEXT_ROWS // 2, (f"… {left_out} layers", *[""] * (len(table.columns) - 1)))
-    return "\n".join(lines) + "\n" + table_text(Table("", table.columns, rows), 80)
+    return "\n".join(lines) + "\n" + table_text(Table("", table.columns, rows), width)
 
 
 def html(inspection: Inspection) -> str:
@@ -173,10 +173,10 @@ def _sentence(finding: Finding) -> str:
     return clean(f"{finding.kind} at {clean(finding.where)}: {finding.evidence}. {finding.advice}.", 1200)
 
 
-def _wrapped(line: str, indent: str) -> list[str]:
+def _wrapped(line: str, indent: str, width: int) -> list[str]:
     import textwrap
 
-    return textwrap.wrap(line, 80, subsequent_indent=indent, break_long_words=True, break_on_hyphens=False)
+    return textwrap.wrap(line, width, subsequent_indent=indent, break_long_words=True, break_on_hyphens=False)
 
 
 def _line(name: str, layers: tuple[LayerStats, ...], values: list[float | None]) -> Series:
