@@ -73,6 +73,20 @@ def test_a_larger_budget_adds_seeds_beyond_those_asked_for() -> None:
     assert not any(test.significant for test in twins.tests)
 
 
+def test_an_arm_that_diverges_leaves_and_its_steps_do_not_count(tmp_path: Path) -> None:
+    settings = {
+        "schemes": {"he": "he_normal", "xavier": "xavier_normal", "huge": "lecun_normal"},
+        "optimizer": "sgd", "lr": {"he": 0.05, "xavier": 0.05, "huge": 1e30},
+    }  # fmt: skip
+    whole, first, again = (raced(**settings, **more) for more in ({"race": False}, *[{"storage": tmp_path / "a"}] * 2))
+    broken = first.of("huge")
+    assert {run.status for run in broken} == {"diverged"}
+    assert any(line.startswith("huge left the race: every seed diverged by step") for line in first.notes)
+    assert whole.run_steps < 3 * 5 * 100
+    assert first.run_steps <= max(0.4 * whole.run_steps, 2 * 5 * 100)
+    assert set(again.notes) == set(first.notes), "a race that goes on from its records must know it as well"
+
+
 @pytest.mark.parametrize(("looks", "arms"), [(1, 2), (5, 7), (7, 3), (12, 30)])
 def test_spending_adds_up_to_the_level(looks: int, arms: int) -> None:
     spending = Spending(looks, arms)
@@ -130,3 +144,8 @@ def test_a_clear_loser_is_found_and_a_late_bloomer_is_not() -> None:
 )
 def test_default_budget(arms: int, seeds: int, steps: int, budget: int) -> None:
     assert default_budget(arms, seeds, steps) == budget
+
+
+def test_a_diverged_arm_lowers_the_default_budget() -> None:
+    assert default_budget(7, 5, 600, unspent=5 * 590) == 2 * (7 * 5 * 600 - 5 * 590) // 5
+    assert default_budget(2, 5, 600, unspent=5 * 590) == 2 * 5 * 600

@@ -67,22 +67,34 @@ class Race:
         arms: label -> arm.
         seeds: the seeds in the order in which they are given out.
         at: steps at which runs are measured in any case.
-        budget: the most run-steps.
+        asked: the most run-steps, or None for the default.
+        planned: seeds that were asked for.
+        broken: arms all of whose first seeds diverged -> the steps that each of these took.
     """
 
     driver: Driver
     arms: dict[str, Arm]
     seeds: Sequence[int]
     at: Sequence[int]
-    budget: int
+    asked: int | None
+    planned: int
     spending: Spending
     given: dict[str, int] = field(default_factory=dict)
+    broken: dict[str, list[int]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     look: int = 0
 
     @property
     def steps(self) -> int:
         return self.driver.task.steps
+
+    @property
+    def budget(self) -> int:
+        """The most run-steps. The whole study would not train a diverged run on either, so its steps do not count."""
+        if self.asked is not None:
+            return self.asked
+        unspent = sum(self.planned * (self.steps - sum(took) / len(took)) for took in self.broken.values())
+        return default_budget(len(self.arms), self.planned, self.steps, round(unspent))
 
     def spent(self) -> int:
         """Run-steps of the study so far, in this process or another."""
@@ -100,8 +112,9 @@ def drive_race(
     """Race the arms over the seeds.
 
     1. Arms that `inspect` is certain about are refused.
-    2. The rest begin with the first three seeds. At 5, 10, 20, 40 and 100% of the steps, an arm that is worse than the
-       leader beyond chance (paired t over seeds), and also worse than the leader was at half the steps, is stopped.
+    2. The rest begin with the first three seeds. At 5, 10, 20, 40 and 100% of the steps, an arm all of whose seeds have
+       diverged leaves the race, and one that is worse than the leader beyond chance (paired t over seeds), and also
+       worse than the leader was at half the steps, is stopped.
        Where the budget cannot take all others to the end, the last of them are set aside, and nothing is claimed.
     3. Then the two best get the next seed, one after another, until the difference is shown or seeds and budget end.
 
@@ -116,8 +129,7 @@ def drive_race(
     """
     most = _seed_numbers(seeds, len(arms), driver.task.steps, budget)
     looks = len(_look_steps(driver.task.steps)) + max(0, len(most) - FIRST_SEEDS)
-    limit = budget if budget is not None else default_budget(len(arms), len(seeds), driver.task.steps)
-    race = Race(driver, {arm.label: arm for arm in arms}, most, at, limit, Spending(looks, len(arms)))
+    race = Race(driver, {arm.label: arm for arm in arms}, most, at, budget, len(seeds), Spending(looks, len(arms)))
     race.given = dict.fromkeys(race.arms, min(FIRST_SEEDS, len(most)))
     driver.labels.update({arm.spec(seed).key: arm.label for arm in arms for seed in most[:FIRST_SEEDS]})
     interrupted = False
@@ -136,13 +148,17 @@ def drive_race(
     return driven
 
 
-def default_budget(arms: int, seeds: int, steps: int) -> int:
+def default_budget(arms: int, seeds: int, steps: int, unspent: int = 0) -> int:
     """Run-steps of a race that is given no budget.
+
+    Args:
+        arms, seeds, steps: of the whole study.
+        unspent: run-steps that the whole study would not spend either, for runs that diverge.
 
     >>> default_budget(7, 5, 100), default_budget(2, 5, 100)
     (1400, 1000)
     """
-    return max(2 * arms * seeds * steps // 5, min(arms, 2) * seeds * steps)
+    return max(2 * (arms * seeds * steps - unspent) // 5, min(arms, 2) * seeds * steps)
 
 
 def _seed_numbers(seeds: Sequence[int], arms: int, steps: int, budget: int | None) -> list[int]:
@@ -193,11 +209,19 @@ def _first_seeds(race: Race, running: list[str]) -> list[str]:
             race.driver.store.put(_train_with_looks(race, training, running, looks))
     done = race.driver.ended()
     out = {done[key].arm: done[key] for key in keys if done[key].status in ("stopped", "set aside")}
+    for label in running:
+        _note_broken(race, label, [done[key] for key in race.keys(label)])
     race.look = len(looks)
     race.notes += [
         f"{label} was {record.status} at step {record.steps}: {record.reason}" for label, record in out.items()
     ]
-    return [label for label in running if label not in out]
+    return [label for label in running if label not in out and label not in race.broken]
+
+
+def _note_broken(race: Race, label: str, runs: Sequence[RunRecord]) -> None:
+    if all(run.status == "diverged" for run in runs):
+        race.broken[label] = [run.steps for run in runs]
+        race.notes.append(f"{label} left the race: every seed diverged by step {max(run.steps for run in runs)}")
 
 
 def _train_with_looks(race: Race, training: Training, running: Sequence[str], looks: Sequence[int]) -> list[RunRecord]:
@@ -210,6 +234,11 @@ def _train_with_looks(race: Race, training: Training, running: Sequence[str], lo
         step = until
         if until not in looks[:-1]:
             continue
+        for label in [label for label in live if all(training.keepers[key].diverged for key in race.keys(label))]:
+            live.remove(label)
+            gone = [training.end(key, "diverged") for key in race.keys(label)]
+            race.broken[label] = [record.steps for record in gone]
+            records += gone
         scores = {label: _scores(training, race.keys(label)) for label in live}
         out = {
             k: ("stopped", why) for k, why in _losers(scores, until, race.spending.pair(looks.index(until) + 1)).items()

@@ -172,5 +172,5 @@ EXPERIMENT = Experiment(
     measure=_measure,
     claims=CLAIMS,
     show=_show,
-    minutes=(0.19, None),
+    minutes=(0.19, 7),
 )
