@@ -255,7 +255,7 @@ def test_debug_shows_the_traceback_and_may_stand_anywhere(run: Run) -> None:
         (("plan", "usernets:Odd", "--select", "a=b.weight=normal(std=0.5)"), "a=b.weight: normal(std=0.5)"),
         (("plan", "usernets:mlp", "--explain", "2.weight"), "2.weight"),
         (("inspect", "usernets:mlp", "--data", "digits", "--policy", "he_normal"), "healthy"),
-        (("inspect", "usernets:conv", "--data", "digits", "--images"), "conv"),
+        (("inspect", "usernets:conv", "--data", "digits", "--images"), "healthy"),
         (("inspect", "usernets:mlp", "--input", "64", "--policy", "zeros"), "untrainable"),
         (("reproduce",), "lecun-std"),
     ],
@@ -298,6 +298,14 @@ def test_the_catalogue_in_json_holds_every_scheme(run: Run) -> None:
     listed = json.loads(run("schemes", "--json").out)
     assert [scheme["name"] for scheme in listed] == list_schemes()
     assert all(scheme["formula"] and scheme["latex"] and scheme["source"] for scheme in listed)
+
+
+def test_inspecting_a_model_as_built_repeats_itself(run: Run) -> None:
+    words = ("inspect", "usernets:mlp", "--data", "digits")
+    first = run(*words).out
+    torch.rand(1)
+    assert run(*words).out == first
+    assert run(*words, "--seed", "1").out != first
 
 
 @pytest.mark.parametrize("width", ["40", "80"])

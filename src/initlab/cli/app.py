@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import importlib.metadata
 import os
@@ -47,7 +48,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
-    sys.exit(_run([word for word in given if word != "--debug"], debug))
+    code = _run([word for word in given if word != "--debug"], debug)
+    if code == INTERRUPTED and arguments is None:
+        _leave(code)
+    sys.exit(code)
 
 
 def _run(arguments: list[str], debug: bool) -> int:
@@ -112,6 +116,15 @@ def _interrupted(message: str) -> int:
     # was caught, and then ends by SIGINT in place of the exit code. Running any text makes it forget.
     exec("pass")
     return INTERRUPTED
+
+
+def _leave(code: int) -> None:
+    """End this process without taking torch apart, which takes up to a second; what is registered for the end runs."""
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
 
 
 def _closed_pipe() -> int:

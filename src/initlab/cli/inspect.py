@@ -40,7 +40,7 @@ def command(
 
     target = output.checked_report(report)
     inputs, targets = _batch(shapes, data, images, batch, seed)
-    module = models.builder(model)()
+    module = models.built(model, seed)
     if weights is not None:
         load(module, weights)
     if policy is not None or select:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from initlab.cli.output import stdout_kept
-from initlab.errors import InitlabError, InputError, unknown
+from initlab.errors import InitlabError, InputError, seed_number, unknown
 
 if TYPE_CHECKING:
     from torch import nn
@@ -30,6 +30,18 @@ class UserCodeError(InitlabError):
     def __init__(self, message: str, error: BaseException) -> None:
         super().__init__(message)
         self.traceback = _own_frames(error)
+
+
+def built(text: str, seed: int) -> nn.Module:
+    """One model from `builder(text)`, its own random start a function of `seed`, so that a command repeats itself."""
+    import torch
+
+    root = seed_number(seed, "--seed")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(root)  # for what the user's module makes on import
+        build = builder(text)
+        torch.manual_seed(root)
+        return build()
 
 
 def builder(text: str) -> Callable[[], nn.Module]:

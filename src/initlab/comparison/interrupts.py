@@ -2,8 +2,8 @@
 
 Python raises KeyboardInterrupt wherever the main thread happens to be. In the callback of a weak reference or in a
 `__del__` it is printed and forgotten; inside a transaction it leaves a connection in doubt. So a study notes it, and
-`check` raises it between two stretches of training; where no check comes within `GRACE` seconds it is raised anyway,
-and once more if it was lost.
+`check` raises it between two steps or batches, or while workers compute; where no check comes within `GRACE` seconds
+it is raised anyway, and once more if it was lost.
 """
 
 from __future__ import annotations

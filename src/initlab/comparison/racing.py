@@ -178,6 +178,7 @@ def _refuse(race: Race) -> list[str]:
     """The arms that may train; the others' runs are put away as refused."""
     running = []
     for label, arm in race.arms.items():
+        check()
         specs = [arm.spec(seed) for seed in race.seeds[: race.given[label]]]
         done = race.driver.ended()
         if all(spec.key in done for spec in specs):

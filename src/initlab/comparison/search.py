@@ -300,6 +300,7 @@ class Hunt:
         """New runs for the free places, those refused by `inspect` already told."""
         specs: list[RunSpec] = []
         while len(self.running) < self.at_once and self._wanted():
+            check()
             with batch(self.store.storage), warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 trial = self.study.ask()

@@ -24,6 +24,7 @@ from initlab.comparison.engines.heads import head_of
 from initlab.comparison.engines.optim import StackedOptimizer, add_scaled, wide
 from initlab.comparison.engines.recognise import Affine, Elementwise, Stage
 from initlab.comparison.engines.runs import Tally, batch_score, slices
+from initlab.comparison.interrupts import check
 from initlab.comparison.task import Task
 
 # How many steps pass between two looks at whether any run of the stack is still finite.
@@ -86,6 +87,7 @@ class ChainTrainer:
         losses = torch.empty(steps, len(self.bundle), dtype=self.task.dtype, device=self.task.device)
         with torch.no_grad():
             for step in range(steps):
+                check()
                 losses[step] = self._step()
                 if step % LOOK == LOOK - 1 and not bool(losses[step].isfinite().any()):
                     losses = losses[: step + 1]

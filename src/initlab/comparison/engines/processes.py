@@ -23,8 +23,11 @@ from initlab.comparison.engines.machine import can_fork, cores, keep_freed_memor
 from initlab.comparison.engines.runs import make_models, unique_keys
 from initlab.comparison.engines.sequential import CHANNELS_LAST, SequentialEngine
 from initlab.comparison.engines.stacked import StackedEngine
+from initlab.comparison.interrupts import check, settle
 from initlab.comparison.task import Progress, RunSpec, Task
 from initlab.errors import InitlabError, InputError, unknown
+
+POLL_SECONDS = 0.05  # how long an interrupt waits at most while workers compute
 
 
 class Starter(Protocol):
@@ -112,7 +115,10 @@ class _Worker:
         theirs.close()
 
     def receive(self) -> Any:
+        """The worker's next answer. An interrupt need not wait for it: what the worker is at is lost with it."""
         try:
+            while not self.pipe.poll(POLL_SECONDS):
+                check()
             failed, value = self.pipe.recv()
         except (EOFError, ConnectionResetError) as problem:
             self.process.join(1)
@@ -181,7 +187,8 @@ class ProcessSession:
                 with contextlib.suppress(BrokenPipeError):
                     worker.pipe.send(request)
                 busy[worker.pipe] = worker
-            for pipe in connection.wait(list(busy)):
+            check()
+            for pipe in connection.wait(list(busy), POLL_SECONDS):
                 worker = busy.pop(pipe)
                 answers.append((worker, worker.receive()))
         return answers
@@ -242,6 +249,7 @@ def _few(keys: Sequence[str]) -> str:
 def _work(pipe: Any, engine: Starter, task: Task, specs: Sequence[RunSpec], models: Any, fellows: int) -> None:
     """The life of a worker, one of `fellows`: begin, then answer requests until the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    settle()  # what the parent was told is the parent's to do
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_die_with_parent, daemon=True).start()
     torch.set_num_threads(1)

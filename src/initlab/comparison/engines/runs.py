@@ -15,6 +15,7 @@ from torch import nn
 
 from initlab.comparison.engines.base import Score
 from initlab.comparison.engines.batches import Source
+from initlab.comparison.interrupts import check
 from initlab.comparison.task import Loss, Pair, RunSpec, Task
 from initlab.errors import InputError
 from initlab.sampling import derive_seed
@@ -181,6 +182,7 @@ def batch_score(task: Task, output: Any, targets: torch.Tensor) -> Measured:
 def slices(source: Source, batch: int, device: str) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """The samples of `source` in order, in batches."""
     for start in range(0, len(source), batch):
+        check()
         yield source.gather(torch.arange(start, min(start + batch, len(source)), device=device))
 
 

@@ -29,6 +29,7 @@ from initlab.comparison.engines.runs import (
     set_rng_state,
     unique_keys,
 )
+from initlab.comparison.interrupts import check
 from initlab.comparison.task import Progress, RunSpec, Task
 
 
@@ -132,6 +133,7 @@ class SequentialSession:
             with forked_rng(0, self.task.device):
                 set_rng_state(run.rng, self.task.device)
                 for _ in range(wanted):
+                    check()
                     self._step(run)
                     if run.diverged:
                         break

@@ -26,6 +26,7 @@ from initlab.comparison.engines.runs import (
     scalar,
     slices,
 )
+from initlab.comparison.interrupts import check
 from initlab.comparison.task import Task
 
 
@@ -56,6 +57,7 @@ class VmapTrainer:
         losses = torch.empty(steps, len(self.bundle), dtype=self.task.dtype, device=self.task.device)
         self.model.train()
         for step in range(steps):
+            check()
             losses[step] = self._step()
             if step % LOOK == LOOK - 1 and not bool(losses[step].isfinite().any()):
                 losses = losses[: step + 1]
