@@ -121,8 +121,8 @@ def pretrain_dbn_(
         `DbnResult` with the machines, which also decode and sample.
 
     Raises:
-        InputError: no stack of linear layers, data that a machine cannot learn from, a checkpoint of another run. The
-            model is as it was, also after Ctrl-C.
+        InputError: no stack of linear layers, a frozen one, data that a machine cannot learn from, a checkpoint of
+            another run. The model is as it was, also after Ctrl-C.
 
     Source: Hinton, Osindero & Teh 2006; Hinton & Salakhutdinov 2006.
 
@@ -195,6 +195,12 @@ def _chosen(chain: list[tuple[str, nn.Linear]], layers: int | None, features: in
         raise InputError(f"layers must be at most {len(chain)}, the linear layers of the model; got {count}")
     if chain[0][1].in_features != features:
         raise InputError(f"data must have {chain[0][1].in_features} features, as {chain[0][0]!r} takes; got {features}")
+    for name, layer in chain[:count]:
+        frozen = next((n for n, p in layer.named_parameters() if not p.requires_grad), None)
+        if frozen is not None:
+            raise InputError(
+                f"parameter '{name}.{frozen}' is frozen (requires_grad is False), and would be overwritten"
+            )
     return chain[:count]
 
 

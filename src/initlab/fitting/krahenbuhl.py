@@ -17,6 +17,7 @@ from initlab.fitting.running import (
     generator,
     parameters_kept_on_failure,
     run_model,
+    taken_by,
     tensors_in,
 )
 from initlab.fitting.weighted import Call, watched
@@ -100,7 +101,8 @@ def data_dependent_(
     unit i over the batch. Between layers: with change rate C_k = rms(∂ℓ/∂W_k)/rms(W_k) for random gradients at the
     output, W_k ← W_k · √(C_k/C̄), b_k scaled along, C̄ the geometric mean. For a chain of positively homogeneous layers
     (linear, relu, pooling) that leaves the output as it is and makes every C_k equal to C̄; where it would change the
-    output by more than 0.1% (residual branches, tanh) it is taken back, and the result says so.
+    output by more than 0.1% (residual branches, tanh) it is taken back, and the result says so. Frozen parameters
+    are kept.
 
     Args:
         model: any module with materialised parameters.
@@ -122,7 +124,7 @@ def data_dependent_(
     True
     """
     module = check_model(model)
-    args, kwargs = check_batch(batch)
+    args, kwargs = taken_by(module, *check_batch(batch))
     number = seed_number(seed)
     with parameters_kept_on_failure(module), as_it_was(module):
         plan = None if start is None else init_(module, start, example_inputs=kwargs or args, seed=number)
@@ -168,7 +170,7 @@ class _Whitening:
             return call.output
         self.watch.settle(call.weight)
         call.scale_units(torch.where(dead, 1.0, 1 / std.clamp_min(1e-30)).to(call.weight.dtype))
-        bias = self.parameters[call.bias] if call.bias else None
+        bias = self.parameters[call.bias] if call.bias and call.bias not in self.watch.kept else None
         if bias is not None:
             self.biases[call.name] = call.bias
             mean = _units(call.again(), call.axis).mean(1)
@@ -181,7 +183,7 @@ class _Whitening:
         """Why a parameter was left as the start drew it."""
         if name in self.watch.looked_up:
             return "an embedding"
-        return self.reasons.get(name, "no linear operation of this pass used it directly")
+        return self.watch.kept.get(name) or self.reasons.get(name, "no linear operation of this pass used it directly")
 
 
 def _units(output: Tensor, axis: int) -> Tensor:
@@ -193,6 +195,8 @@ def _change_rates(
     model: nn.Module, names: list[str], args: tuple[Any, ...], kwargs: dict[str, Any], seed: int
 ) -> dict[str, float]:
     """rms(gradient)/rms(weight) of each weight, averaged over draws of a random gradient at the output."""
+    if not names:
+        return {}
     own = generator(seed)
     parameters = dict(model.named_parameters())
     weights = [parameters[name] for name in names]

@@ -86,6 +86,8 @@ def scalar_loss(model: nn.Module, loss: Loss, x: Tensor, y: Tensor) -> Tensor:
     """
     output = run_model(model, (x,), {})
     first = output if isinstance(output, Tensor) else next(iter(tensors_in(output)), None)
+    if y.is_floating_point() and first is not None and first.is_floating_point():
+        y = y.to(first.dtype)
     try:
         value = loss(first, y)
     except Exception as error:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from initlab.errors import InputError, finite_number, seed_number
-from initlab.fitting.running import as_it_was, check_batch, check_model, parameters_kept_on_failure, run_model
+from initlab.fitting.running import as_it_was, check_batch, check_model, parameters_kept_on_failure, run_model, taken_by
 from initlab.fitting.weighted import Call, watched
 from initlab.graph import ParameterInfo, geometry_of
 from initlab.planning import Plan, init_
@@ -90,7 +90,8 @@ def lsuv_(
     The start is written first. Then one forward pass is made over the batch; at each first use of a weight, in the
     order of the forward pass, W ← W / std(y) until |Var(y) − 1| ≤ tolerance for the operation's output y, and the pass
     goes on with the corrected y. Shared weights are set at their first use; packed weights (q/k/v, LSTM gates) block by
-    block. Dropout is off; batch norms use the batch. No global random state is read or moved.
+    block. Dropout is off; batch norms use the batch. Frozen parameters, and those that a parametrization computes a
+    weight from, are kept and said to be. No global random state is read or moved.
 
     Args:
         model: any module with materialised parameters.
@@ -116,7 +117,7 @@ def lsuv_(
     (['0.weight', '2.weight'], True)
     """
     module = check_model(model)
-    args, kwargs = check_batch(batch)
+    args, kwargs = taken_by(module, *check_batch(batch))
     allowed = finite_number("tolerance", tolerance, low=1e-6)
     if isinstance(max_iterations, bool) or not isinstance(max_iterations, int) or max_iterations < 1:
         raise InputError(f"max_iterations must be an integer of at least 1; got {max_iterations!r}")
@@ -237,5 +238,6 @@ def _skipped(model: nn.Module, tuning: _Tuning) -> dict[str, str]:
         if name in tuning.watch.looked_up:
             skipped[name] = "an embedding: kept as the start drew it"
         else:
-            skipped[name] = tuning.reasons.get(name, "no linear operation of this pass used it directly")
+            reason = tuning.reasons.get(name, "no linear operation of this pass used it directly")
+            skipped[name] = tuning.watch.kept.get(name, reason)
     return skipped

@@ -70,13 +70,25 @@ def check_batch(batch: Any, argument: str = "batch") -> tuple[tuple[Any, ...], d
     return args, kwargs
 
 
+def taken_by(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The inputs where the parameters are, floats in their dtype if they have but one."""
+    place = next(model.parameters()).device
+    dtypes = {parameter.dtype for parameter in model.parameters() if parameter.is_floating_point()}
+    only = dtypes.pop() if len(dtypes) == 1 else None
+
+    def moved(value: Any) -> Any:
+        if not isinstance(value, Tensor):
+            return value
+        return value.to(place, only) if value.is_floating_point() else value.to(place)
+
+    return tuple(map(moved, args)), {key: moved(value) for key, value in kwargs.items()}
+
+
 def run_model(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """The model's output; what its forward raises becomes an `InputError` of one line."""
-    device = next(model.parameters()).device
     try:
-        moved = [value.to(device) if isinstance(value, Tensor) else value for value in args]
-        named = {key: value.to(device) if isinstance(value, Tensor) else value for key, value in kwargs.items()}
-        return model(*moved, **named)
+        given, named = taken_by(model, args, kwargs)
+        return model(*given, **named)
     except InputError:
         raise
     except (Exception, SystemExit) as error:

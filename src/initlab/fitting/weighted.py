@@ -84,7 +84,7 @@ class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's mode
     """While entered, hands each first use of a weight to `handle`, whose result the model goes on with.
 
     `looked_up` collects the parameters that were read as embeddings before any linear use: rescaling those would change
-    signals that have already passed.
+    signals that have already passed. `kept` are those that are never handed over, with the reason.
     """
 
     def __init__(self, model: nn.Module, handle: Handler) -> None:
@@ -93,6 +93,7 @@ class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's mode
         self.looked_up: set[str] = set()
         self.reused: dict[str, int] = {}
         self._named = dict(model.named_parameters())
+        self.kept = {name: reason for name, p in self._named.items() if (reason := _why_kept(name, p))}
         self._parameters: dict[int, list[tuple[str, Tensor]]] = {}
         for name, parameter in self._named.items():
             self._parameters.setdefault(parameter.untyped_storage().data_ptr(), []).append((name, parameter))
@@ -121,6 +122,8 @@ class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's mode
         if len(weights) != 1:
             return result  # no parameter, or a product of parameters, which is no signal
         (name, weight, copies), place = weights[0][1], weights[0][0]
+        if name in self.kept:
+            return result
         parameter = self._named[name]
         if not self._first(weight, name):
             return result
@@ -169,6 +172,14 @@ class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's mode
     def settle(self, weight: Tensor) -> None:
         """Later uses of this memory are no longer handed over."""
         self._done.setdefault(weight.untyped_storage().data_ptr(), []).append(_extent(weight))
+
+
+def _why_kept(name: str, parameter: Tensor) -> str:
+    if not parameter.requires_grad:
+        return "frozen (requires_grad is False): kept as it was"
+    if ".parametrizations." in f".{name}" or name.endswith("_orig"):
+        return "the weight is computed from it by a parametrization: kept as the start drew it"
+    return ""
 
 
 def _unit_axis(func: Any, args: tuple[Any, ...], on_the_left: bool, weight: Tensor) -> int | None:
