@@ -36,12 +36,15 @@ def under_way(storage: str | None, *, as_json: bool, report: Path | None) -> Ite
             yield
     except KeyboardInterrupt as stop:
         result = getattr(stop, "result", None)
-        if result is not None and getattr(result, "runs", True):
+        done = result is not None and bool(getattr(result, "runs", ()) or getattr(result, "trials", ()))
+        if done:
             output.deliver(result, as_json=as_json, report=report)
-        raise KeyboardInterrupt(_how_to_go_on(storage)) from None
+        raise KeyboardInterrupt(_how_to_go_on(storage, done)) from None
 
 
-def _how_to_go_on(storage: str | None) -> str:
-    if storage is None:
-        return "what was done is above; with --storage FILE.db the same command goes on from there"
-    return "what was done is kept; the same command goes on from there"
+def _how_to_go_on(storage: str | None, done: bool) -> str:
+    if storage is not None:
+        return "what was done is kept; the same command goes on from there"
+    if not done:
+        return "no run was finished; with --storage FILE.db those that are would be kept"
+    return "what was done is above; with --storage FILE.db the same command goes on from there"
