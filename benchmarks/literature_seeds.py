@@ -1,7 +1,12 @@
-"""How many verdicts of the literature's experiments stand when the root seed changes: seeds 1, 2 and 3 beside 0."""
+"""How many verdicts of the literature's experiments stand when the root seed changes: seeds 1, 2 and 3 beside 0.
+
+python -m benchmarks.literature_seeds [NAME ...]        # the table; what changed goes to stderr
+python -m benchmarks.literature_seeds --verdicts FILE   # the verdicts at seed 0, as tests/experiments keeps them
+"""
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -30,10 +35,22 @@ def measure(names: Iterable[str]) -> None:
                 print(f"  {name}: {' / '.join(sorted(found))}: {claim.text}", file=sys.stderr, flush=True)
 
 
+def keep_verdicts(path: Path) -> None:
+    """Experiment -> claim -> verdict of the small form at seed 0, into `path`."""
+    found = {}
+    for name in list_experiments():
+        outcome = run(name, small=True, seed=0, folder=FOLDER / "0")
+        found[name] = {claim.text: judgement.verdict for claim, judgement in outcome.judged}
+    path.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
 def main() -> None:
     """Every experiment."""
     measure(list_experiments())
 
 
 if __name__ == "__main__":
-    measure(sys.argv[1:] or list_experiments())
+    if sys.argv[1:2] == ["--verdicts"]:
+        keep_verdicts(Path(sys.argv[2]))
+    else:
+        measure(sys.argv[1:] or list_experiments())
