@@ -224,5 +224,5 @@ EXPERIMENT = Experiment(
     measure=_measure,
     claims=CLAIMS,
     show=_show,
-    minutes=(None, None),
+    minutes=(None, 50),
 )
