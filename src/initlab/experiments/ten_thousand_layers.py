@@ -204,5 +204,5 @@ EXPERIMENT = Experiment(
     measure=_measure,
     claims=CLAIMS,
     show=_show,
-    minutes=(0.38, None),
+    minutes=(0.38, 13),
 )
