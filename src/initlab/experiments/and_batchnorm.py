@@ -47,5 +47,5 @@ EXPERIMENT = grid(
             ),
         ),
     ),
-    minutes=(0.12, None),
+    minutes=(0.12, 2.4),
 )

@@ -38,5 +38,5 @@ EXPERIMENT = grid(
             lambda r: greater(spread(r, "decay 0"), spread(r, "decay 1e-2"), "best − worst accuracy, without − with"),
         ),
     ),
-    minutes=(0.06, None),
+    minutes=(0.06, 2.2),
 )
