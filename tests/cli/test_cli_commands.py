@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from initlab import cli
+from initlab.experiments import list_experiments
 from initlab.schemes import list_schemes
 
 NETS = """
@@ -298,6 +299,13 @@ def test_the_catalogue_in_json_holds_every_scheme(run: Run) -> None:
     listed = json.loads(run("schemes", "--json").out)
     assert [scheme["name"] for scheme in listed] == list_schemes()
     assert all(scheme["formula"] and scheme["latex"] and scheme["source"] for scheme in listed)
+
+
+@pytest.mark.parametrize("columns", [50, 80])
+def test_the_names_of_experiments_are_shown_whole(run: Run, monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    shown = {line.split("  ")[0].strip() for line in run("reproduce").out.split("\n")}
+    assert set(list_experiments()) <= shown
 
 
 def test_inspecting_a_model_as_built_repeats_itself(run: Run) -> None:

@@ -72,7 +72,7 @@ def _list(as_json: bool) -> None:
         output.print_json([{"name": e.name, "title": e.title, "source": e.source, "minutes": e.minutes} for e in found])
         return
     columns = (
-        Column("experiment", kind="code", keep=9),
+        Column("experiment", kind="word", keep=9),
         Column("title", keep=6),
         Column("small, min", "right", "number", 3),
         Column("full, min", "right", "number", 4),

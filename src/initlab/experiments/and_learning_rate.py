@@ -65,5 +65,5 @@ EXPERIMENT = grid(
             lambda r: greater(accuracy(r, _name(0.5), "He"), accuracy(r, _name(0.5), "std 0.5"), "accuracy at lr 0.5"),
         ),
     ),
-    minutes=(0.09, None),
+    minutes=(0.09, 4.1),
 )

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 from initlab.errors import InputError
 
 Align: TypeAlias = Literal["left", "right"]
-Kind: TypeAlias = Literal["text", "number", "code", "status"]
+Kind: TypeAlias = Literal["text", "number", "code", "word", "status"]
 Level: TypeAlias = Literal["info", "good", "warning", "error"]
 Tone: TypeAlias = Literal["neutral", "good", "warning", "error"]
 Dash: TypeAlias = Literal["solid", "dash", "dot"]
@@ -39,8 +39,9 @@ class Column:
     Args:
         name: the heading.
         align: "left" or "right".
-        kind: "text" wraps, "code" (names, formulas) is set in a fixed-width face and cut in its middle, "number" is
-            never cut, "status" is coloured by its word (healthy, slow, untrainable, confirmed, …).
+        kind: "text" wraps, "code" (names, formulas) is set in a fixed-width face and cut in its middle, "word" (a name
+            to be typed) is set so too and never cut, nor is "number", and "status" is coloured by its word (healthy,
+            slow, untrainable, confirmed, …).
         keep: a narrow terminal drops the columns with the lowest `keep` first, and says so.
     """
 

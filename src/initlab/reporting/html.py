@@ -164,7 +164,7 @@ def _cell(column: Column, value: Any) -> dict[str, str]:
         return {"text": text, "class": f"status {tone_of(text)}"}
     if numeric(column):
         return {"text": text, "class": "num"}
-    kinds = ["code"] if column.kind == "code" else []
+    kinds = ["code"] if column.kind in ("code", "word") else []
     whole = ["whole"] if len(text) <= (32 if kinds else 24) else []
     return {"text": text, "class": " ".join(kinds + whole)}
 

@@ -9,7 +9,7 @@ from initlab.reporting.blocks import Column
 from initlab.reporting.words import shorten
 
 GAP = 2
-_LEAST = {"text": 16, "code": 14, "status": 11, "number": 6}
+_LEAST = {"text": 16, "code": 14, "word": 14, "status": 11, "number": 6}
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def _least(column: Column, index: int, cells: Sequence[Sequence[str]]) -> int:
     widest = max([min(cell_len(row[index]), 400) for row in cells] + [1])
     if column.kind == "code":
         return max(word, _distinct_width([row[index] for row in cells], widest))
-    return max(word, widest if numeric(column) else min(widest, _LEAST[column.kind]))
+    return max(word, widest if numeric(column) or column.kind == "word" else min(widest, _LEAST[column.kind]))
 
 
 def _distinct_width(names: Sequence[str], widest: int) -> int:
