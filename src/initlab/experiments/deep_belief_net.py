@@ -224,5 +224,5 @@ EXPERIMENT = Experiment(
     measure=_measure,
     claims=CLAIMS,
     show=_show,
-    minutes=(None, 50),
+    minutes=(0.29, 50),
 )
