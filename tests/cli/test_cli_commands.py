@@ -256,7 +256,7 @@ def test_debug_shows_the_traceback_and_may_stand_anywhere(run: Run) -> None:
         (("plan", "usernets:Odd", "--select", "a=b.weight=normal(std=0.5)"), "a=b.weight: normal(std=0.5)"),
         (("plan", "usernets:mlp", "--explain", "2.weight"), "2.weight"),
         (("inspect", "usernets:mlp", "--data", "digits", "--policy", "he_normal"), "healthy"),
-        (("inspect", "usernets:conv", "--data", "digits", "--images"), "healthy"),
+        (("inspect", "usernets:conv", "--data", "digits", "--images"), "conv"),
         (("inspect", "usernets:mlp", "--input", "64", "--policy", "zeros"), "untrainable"),
         (("reproduce",), "lecun-std"),
     ],

@@ -39,6 +39,7 @@ def test_an_unknown_name_is_refused_with_the_nearest() -> None:
 def test_a_small_run_judges_every_claim(name: str, tmp_path: Path) -> None:
     """Against the verdicts kept: another processor's rounding may leave a claim open, and must not turn one round."""
     outcome = run(name, small=True, seed=0)
+    assert len(outcome.judged) == len(outcome.experiment.claims)
     found = {claim.text: judgement.verdict for claim, judgement in outcome.judged}
     assert set(found) == set(VERDICTS[name])
     turned = [text for text, verdict in found.items() if {verdict, VERDICTS[name][text]} == {"confirmed", "refuted"}]

@@ -6,6 +6,7 @@ import math
 import time
 import warnings
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from initlab.comparison.engines import get_engine
@@ -58,7 +59,6 @@ class Hunt:
     watch: Watch = field(init=False)
     run_steps: int = 0
     choice: str = ""
-    refused: int = 0
     running: dict[str, Running] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -186,7 +186,6 @@ class Hunt:
             one = Running(trial, spec)
             finding = certain_not_to_train(self.task, spec) if self.screen else ""
             if finding:
-                self.refused += 1
                 with batch(self.store.storage):
                     self._tell(one, finding, 0, pruned=True)
                 continue
@@ -204,7 +203,7 @@ class Hunt:
             t for t in trials if t.state.name == "RUNNING" and t.system_attrs.get(WORKER) != self.store.worker.name
         ]
         for trial in self.store.dead(running):
-            self.store.call(lambda i=trial._trial_id: self.store.fail(i, "its worker died"))  # type: ignore[misc]
+            self.store.call(partial(self.store.fail, trial._trial_id, "its worker died"))
             self.study.enqueue_trial(trial.params)
             return True
         return sum(t.state.name in ("COMPLETE", "PRUNED", "RUNNING") for t in trials) < self.trials

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from initlab.comparison.records import RunRecord, record_from
@@ -59,7 +60,7 @@ class OptunaStore(StoredStudy):
         wanted = set(keys)
         running = [t for t in self.trials() if t.state.name == "RUNNING" and t.system_attrs.get(KEY) in wanted]
         for trial in self.dead(running):
-            self.call(lambda i=trial._trial_id: self.fail(i, "its worker died"))  # type: ignore[misc]
+            self.call(partial(self.fail, trial._trial_id, "its worker died"))
         self.call(lambda: self._enqueue(keys, most))
         ended = self.ended()
         waiting = self._open_trials(wanted)[1]

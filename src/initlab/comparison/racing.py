@@ -68,7 +68,6 @@ class Race:
         seeds: the seeds in the order in which they are given out.
         at: steps at which runs are measured in any case.
         asked: the most run-steps, or None for the default.
-        planned: seeds that were asked for.
         broken: arms all of whose first seeds diverged -> the steps that each of these took.
     """
 
@@ -77,7 +76,6 @@ class Race:
     seeds: Sequence[int]
     at: Sequence[int]
     asked: int | None
-    planned: int
     spending: Spending
     given: dict[str, int] = field(default_factory=dict)
     broken: dict[str, list[int]] = field(default_factory=dict)
@@ -93,8 +91,9 @@ class Race:
         """The most run-steps. The whole study would not train a diverged run on either, so its steps do not count."""
         if self.asked is not None:
             return self.asked
-        unspent = sum(self.planned * (self.steps - sum(took) / len(took)) for took in self.broken.values())
-        return default_budget(len(self.arms), self.planned, self.steps, round(unspent))
+        seeds = len(self.seeds)
+        unspent = sum(seeds * (self.steps - sum(took) / len(took)) for took in self.broken.values())
+        return default_budget(len(self.arms), seeds, self.steps, round(unspent))
 
     def spent(self) -> int:
         """Run-steps of the study so far, in this process or another."""
@@ -129,7 +128,7 @@ def drive_race(
     """
     most = _seed_numbers(seeds, len(arms), driver.task.steps, budget)
     looks = len(_look_steps(driver.task.steps)) + max(0, len(most) - FIRST_SEEDS)
-    race = Race(driver, {arm.label: arm for arm in arms}, most, at, budget, len(seeds), Spending(looks, len(arms)))
+    race = Race(driver, {arm.label: arm for arm in arms}, most, at, budget, Spending(looks, len(arms)))
     race.given = dict.fromkeys(race.arms, min(FIRST_SEEDS, len(most)))
     driver.labels.update({arm.spec(seed).key: arm.label for arm in arms for seed in most[:FIRST_SEEDS]})
     interrupted = False
@@ -211,18 +210,22 @@ def _first_seeds(race: Race, running: list[str]) -> list[str]:
     done = race.driver.ended()
     out = {done[key].arm: done[key] for key in keys if done[key].status in ("stopped", "set aside")}
     for label in running:
-        _note_broken(race, label, [done[key] for key in race.keys(label)])
+        _mark_broken(race, label, [done[key] for key in race.keys(label)])
     race.look = len(looks)
+    race.notes += [
+        f"{label} left the race: every seed diverged by step {max(race.broken[label])}"
+        for label in running
+        if label in race.broken
+    ]
     race.notes += [
         f"{label} was {record.status} at step {record.steps}: {record.reason}" for label, record in out.items()
     ]
     return [label for label in running if label not in out and label not in race.broken]
 
 
-def _note_broken(race: Race, label: str, runs: Sequence[RunRecord]) -> None:
+def _mark_broken(race: Race, label: str, runs: Sequence[RunRecord]) -> None:
     if all(run.status == "diverged" for run in runs):
         race.broken[label] = [run.steps for run in runs]
-        race.notes.append(f"{label} left the race: every seed diverged by step {max(run.steps for run in runs)}")
 
 
 def _train_with_looks(race: Race, training: Training, running: Sequence[str], looks: Sequence[int]) -> list[RunRecord]:
@@ -238,7 +241,7 @@ def _train_with_looks(race: Race, training: Training, running: Sequence[str], lo
         for label in [label for label in live if all(training.keepers[key].diverged for key in race.keys(label))]:
             live.remove(label)
             gone = [training.end(key, "diverged") for key in race.keys(label)]
-            race.broken[label] = [record.steps for record in gone]
+            _mark_broken(race, label, gone)
             records += gone
         scores = {label: _scores(training, race.keys(label)) for label in live}
         out = {

@@ -36,7 +36,7 @@ def fit_columns(columns: Sequence[Column], cells: Sequence[Sequence[str]], width
 
 
 def numeric(column: Column) -> bool:
-    """Whether the cells of `column` must never be cut."""
+    """Whether `column` holds numbers, which stand on the right and are never cut."""
     return column.kind == "number" or (column.align == "right" and column.kind == "text")
 
 
