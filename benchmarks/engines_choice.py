@@ -12,13 +12,13 @@ import torch
 from torch import nn
 
 from benchmarks._engines import mlp
-from initlab.comparison.engines import get_engine
-from initlab.comparison.engines.auto import Trial
-from initlab.comparison.engines.batches import with_sources
-from initlab.comparison.engines.machine import keep_freed_memory
-from initlab.comparison.engines.runs import make_models
-from initlab.comparison.task import RunSpec, Task
 from initlab.experiments.cnn_optuna import network
+from initlab.training.batches import with_sources
+from initlab.training.engines import get_engine
+from initlab.training.engines.auto import Trial
+from initlab.training.engines.machine import keep_freed_memory
+from initlab.training.engines.runs import make_models
+from initlab.training.task import RunSpec, Task
 
 ROUNDS, STEPS = 3, 8
 

@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from benchmarks._engines import loop_seconds, median_ratio, paired, say
-from initlab.comparison.engines import get_engine
-from initlab.comparison.engines.machine import cores
-from initlab.comparison.task import RunSpec, Task
+from initlab.training.engines import get_engine
+from initlab.training.engines.machine import cores
+from initlab.training.task import RunSpec, Task
 
 SIDE, SCHEMES, SEEDS, STEPS, ROUNDS = 28, 2, 3, 24, 3
 WAYS = (

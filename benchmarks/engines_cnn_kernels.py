@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from benchmarks.engines_cnn import build
-from initlab.comparison.engines.machine import keep_freed_memory
+from initlab.training.engines.machine import keep_freed_memory
 
 BATCH, REPEATS = 32, 12
 LAST = torch.channels_last

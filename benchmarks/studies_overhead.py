@@ -15,7 +15,7 @@ from torch import nn
 
 import initlab
 from benchmarks.studies_race import network
-from initlab.comparison.sql_store import SqlStore
+from initlab.study.sql_store import SqlStore
 
 REPEATS = 3
 SCHEMES = ("he_normal", "xavier_normal", "lecun_normal", "orthogonal")

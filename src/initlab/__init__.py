@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from initlab import comparison, data, experiments, fitting, integrations, theory
     from initlab import fitting as fit
-    from initlab.comparison import Comparison, Search, compare, search
+    from initlab.comparison import Comparison, compare
     from initlab.errors import InitlabError, InputError, InterruptedInitError, UntrainableError
     from initlab.inspection import Finding, Inspection, LayerStats, inspect
     from initlab.planning import Plan, PlanEntry, init_, plan
     from initlab.schemes import Fans, Geometry, Scheme, get_scheme, list_schemes
+    from initlab.searching import Search, search
 
 __version__ = "0.1.0"
 
@@ -33,8 +34,8 @@ _PUBLIC: dict[str, tuple[str, str | None]] = {
     "LayerStats": ("inspection", "LayerStats"),
     "compare": ("comparison", "compare"),
     "Comparison": ("comparison", "Comparison"),
-    "search": ("comparison", "search"),
-    "Search": ("comparison", "Search"),
+    "search": ("searching", "search"),
+    "Search": ("searching", "Search"),
     "fit": ("fitting", None),
     "fitting": ("fitting", None),
     "theory": ("theory", None),

@@ -23,11 +23,11 @@ from torch.utils.data import DataLoader, TensorDataset
 import initlab
 from initlab.comparison import StudyInterrupted
 from initlab.comparison.analysis import analyse
-from initlab.comparison.engines.runs import make_model
-from initlab.comparison.records import RunRecord
-from initlab.comparison.task import RunSpec, Task
-from initlab.comparison.training import measuring_steps
 from initlab.errors import InputError
+from initlab.training.engines.runs import make_model
+from initlab.training.group import measuring_steps
+from initlab.training.records import RunRecord
+from initlab.training.task import RunSpec, Task
 
 TRAIN, TEST = tiny_data(), tiny_data(48, 1)
 
@@ -61,7 +61,7 @@ def test_a_run_is_the_loop_a_user_would_write(result: initlab.Comparison) -> Non
     task = Task(tiny_build, TRAIN, TEST, batch_size=16, steps=100)
     spec = RunSpec("he_normal|lr=0.01|wd=0.01|seed=0", "he_normal", result.plans["he_normal"], 0, 0.01, 0.01)
     model = make_model(task, spec)
-    from initlab.comparison.engines.batches import Order, order_seed
+    from initlab.training.batches import Order, order_seed
 
     order = Order(96, 16, True, order_seed(task, spec))
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.01, weight_decay=0.01)

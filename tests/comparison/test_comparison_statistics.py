@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from initlab.comparison.statistics import (
+from initlab.statistics import (
     bootstrap_interval,
     detectable_difference,
     first_at_most,

@@ -11,10 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from initlab.comparison.engines import get_engine
-from initlab.comparison.engines.batches import InMemory, Streamed, orders
-from initlab.comparison.engines.runs import forked_rng, forward_seed, make_model
-from initlab.comparison.task import Progress, RunSpec, Task
+from initlab.training.batches import InMemory, Streamed, orders
+from initlab.training.engines import get_engine
+from initlab.training.engines.runs import forked_rng, forward_seed, make_model
+from initlab.training.task import Progress, RunSpec, Task
 
 STEPS = 50
 
@@ -277,7 +277,7 @@ def test_every_epoch_visits_every_sample_once_in_a_new_order() -> None:
 def test_memory_is_shared_with_what_the_user_gave() -> None:
     x, y = torch.zeros(4, 2), torch.zeros(4, dtype=torch.int64)
     task = Task(mlp, (x, y), (x, y))
-    from initlab.comparison.engines.batches import with_sources
+    from initlab.training.batches import with_sources
 
     source = with_sources(task).train
     assert isinstance(source, InMemory)

@@ -12,11 +12,11 @@ import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils import parametrizations
 
-from initlab.comparison.engines import get_engine
-from initlab.comparison.engines.batches import orders
-from initlab.comparison.engines.runs import forked_rng, forward_seed, make_model
-from initlab.comparison.task import RunSpec, Task
 from initlab.errors import InputError
+from initlab.training.batches import orders
+from initlab.training.engines import get_engine
+from initlab.training.engines.runs import forked_rng, forward_seed, make_model
+from initlab.training.task import RunSpec, Task
 
 STEPS, CLASSES = 12, 4
 
@@ -375,7 +375,7 @@ def trained(engine: str, task: Task) -> dict[str, tuple[np.ndarray, float]]:
 def test_every_architecture_trains_as_in_the_plain_loop(
     name: str, optimizer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("initlab.comparison.engines.auto.SHORT", 0.0)  # `auto` measures, however short the study
+    monkeypatch.setattr("initlab.training.engines.auto.SHORT", 0.0)  # `auto` measures, however short the study
     task, refused = task_of(name, optimizer), KINDS[name][2]
     expected = {spec.key: alone(task, spec) for spec in SPECS}
     # Workers time every way on the runs that they then train.

@@ -12,17 +12,17 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from initlab.comparison.engines import get_engine
-from initlab.comparison.engines.auto import Trial, plain_seconds
-from initlab.comparison.engines.bundle import packs, take
-from initlab.comparison.engines.chain import ChainTrainer
-from initlab.comparison.engines.recognise import Affine, Elementwise, recognise
-from initlab.comparison.engines.runs import hold_channels_last, make_models
-from initlab.comparison.engines.sequential import SequentialSession
-from initlab.comparison.engines.stacked import TIMED_STEPS, StackedEngine, StackedSession
-from initlab.comparison.task import RunSpec, Task
 from initlab.errors import InputError
 from initlab.schemes import get_scheme
+from initlab.training.engines import get_engine
+from initlab.training.engines.auto import Trial, plain_seconds
+from initlab.training.engines.bundle import packs, take
+from initlab.training.engines.chain import ChainTrainer
+from initlab.training.engines.recognise import Affine, Elementwise, recognise
+from initlab.training.engines.runs import hold_channels_last, make_models
+from initlab.training.engines.sequential import SequentialSession
+from initlab.training.engines.stacked import TIMED_STEPS, StackedEngine, StackedSession
+from initlab.training.task import RunSpec, Task
 
 
 class Written(nn.Module):
@@ -178,7 +178,7 @@ def test_a_gradient_that_the_stack_would_get_wrong_is_noticed(monkeypatch: pytes
     def build() -> nn.Module:
         return nn.Sequential(nn.Flatten(), nn.Linear(6, 4), nn.Tanh(), nn.Linear(4, 3))
 
-    from initlab.comparison.engines import elementwise
+    from initlab.training.engines import elementwise
 
     wrong = elementwise.Function(
         elementwise.ELEMENTWISE["tanh"].forward, lambda g, y, a, out: out.copy_(g * (1 - y)), from_output=True
@@ -195,7 +195,7 @@ def test_auto_says_what_it_chose_and_what_it_measured(monkeypatch: pytest.Monkey
     short = get_engine("auto").open(task(build), specs())
     assert short.plan == "sequential"
     assert short.choice.startswith("sequential: one run after another (about ")
-    monkeypatch.setattr("initlab.comparison.engines.auto.SHORT", 0.0)
+    monkeypatch.setattr("initlab.training.engines.auto.SHORT", 0.0)
     one_core = get_engine("auto").open(task(build), specs())
     assert "a step of all 3 runs: " in one_core.choice
     assert " ms one after another" in one_core.choice
@@ -269,7 +269,7 @@ def test_images_of_any_number_of_channels_are_convolved_channels_last(channels: 
 
 def test_a_stack_is_no_larger_than_fits_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of Adam's four tensors a parameter (itself, gradient, two moments), a quarter of the free memory's worth."""
-    from initlab.comparison.engines import agree, machine, optim
+    from initlab.training.engines import agree, machine, optim
 
     parameters = 4 * (6 * 3 + 3)
     given = replace(task(lambda: nn.Sequential(nn.Flatten(), nn.Linear(6, 3))), optimizer="adam", options={})

@@ -11,10 +11,10 @@ import pytest
 import torch
 from torch import nn
 
-from initlab.comparison.engines import ENGINES, get_engine
-from initlab.comparison.engines.stacked import StackedSession
-from initlab.comparison.task import RunSpec, Task
 from initlab.errors import InputError
+from initlab.training.engines import ENGINES, get_engine
+from initlab.training.engines.stacked import StackedSession
+from initlab.training.task import RunSpec, Task
 
 ENGINE_NAMES = ["sequential", "stacked:4", "processes:stacked:4"]
 
@@ -98,7 +98,7 @@ def test_runs_are_dropped_added_and_ended(engine: str) -> None:
 def test_what_is_left_of_stacks_is_joined() -> None:
     session = StackedSession(task(), split=4)
     specs = [spec(str(i), seed=i) for i in range(12)]
-    from initlab.comparison.engines.runs import make_models
+    from initlab.training.engines.runs import make_models
 
     session.take(specs, make_models(task(), specs))
     session.advance(5)

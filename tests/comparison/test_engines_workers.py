@@ -15,10 +15,10 @@ import pytest
 import torch
 from torch import nn
 
-from initlab.comparison.engines import ProcessEngine, WorkerDied, get_engine
-from initlab.comparison.engines.machine import can_fork
-from initlab.comparison.engines.processes import ProcessSession, shares
-from initlab.comparison.task import RunSpec, Task
+from initlab.training.engines import ProcessEngine, WorkerDied, get_engine
+from initlab.training.engines.machine import can_fork
+from initlab.training.engines.processes import ProcessSession, shares
+from initlab.training.task import RunSpec, Task
 
 pytestmark = pytest.mark.skipif(not can_fork(), reason="worker processes are forked on Linux only")
 WAIT = 20.0
@@ -96,8 +96,8 @@ def test_workers_die_with_their_parent(how: signal.Signals) -> None:
         """
         import torch
         from torch import nn
-        from initlab.comparison.engines import ProcessEngine
-        from initlab.comparison.task import RunSpec, Task
+        from initlab.training.engines import ProcessEngine
+        from initlab.training.task import RunSpec, Task
         torch.set_num_threads(2)
         x, y = torch.randn(64, 6), torch.randint(0, 3, (64,))
         task = Task(lambda: nn.Linear(6, 3), (x, y), (x, y), batch_size=16, steps=10**9)
@@ -162,7 +162,7 @@ def test_runs_are_shared_out_with_data_orders_kept_together(seeds: list, workers
 
 TOUCHES = """
 import resource, sys, torch
-from initlab.comparison.engines.machine import keep_freed_memory
+from initlab.training.engines.machine import keep_freed_memory
 if sys.argv[1] == "keep":
     keep_freed_memory()
 step = lambda: [torch.empty(1 << 22).fill_(1.0) for _ in range(4)]

@@ -17,10 +17,11 @@ import pytest
 from conftest_comparison import tiny_build, tiny_data
 
 import initlab
-from initlab.comparison import StudyInterrupted, interrupts
-from initlab.comparison.interrupts import check, held, settle
-from initlab.comparison.storage import batch, open_storage
+from initlab import interrupts
+from initlab.comparison import StudyInterrupted
 from initlab.errors import InterruptedInitError
+from initlab.interrupts import check, held, settle
+from initlab.study.storage import batch, open_storage
 
 fork = multiprocessing.get_context("fork")
 

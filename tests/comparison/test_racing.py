@@ -11,7 +11,7 @@ from conftest_comparison import tiny_build, tiny_data
 
 import initlab
 from initlab.comparison.racing import LEVEL, LOOKS, Spending, _losers, default_budget
-from initlab.comparison.statistics import paired_t
+from initlab.statistics import paired_t
 
 
 def raced(**changes: Any) -> initlab.Comparison:

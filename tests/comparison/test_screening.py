@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 import initlab
-from initlab.comparison.engines.sequential import SequentialEngine
 from initlab.comparison.screening import certain_not_to_train
-from initlab.comparison.task import RunSpec, Task
+from initlab.training.engines.sequential import SequentialEngine
+from initlab.training.task import RunSpec, Task
 
 
 def blobs(classes: int) -> tuple[torch.Tensor, torch.Tensor]:

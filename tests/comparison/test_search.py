@@ -18,8 +18,8 @@ from conftest_comparison import tiny_build, tiny_data
 
 import initlab
 from initlab.comparison import StudyInterrupted
-from initlab.comparison.space import space_of
 from initlab.errors import InputError
+from initlab.searching.space import space_of
 
 SPACE = {"@Linear": ["he_normal", "zeros", ("normal", {"std": (1e-3, 3.0)})], "lr": (1e-4, 1e-1)}
 

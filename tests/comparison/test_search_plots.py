@@ -14,8 +14,8 @@ from conftest_comparison import tiny_data
 from torch import nn
 
 import initlab
-from initlab.comparison.search_plots import PLOTS, optuna_figures
 from initlab.reporting import ReadyFigure, block_html, print_page, to_plotly
+from initlab.searching.plots import PLOTS, optuna_figures
 
 EVIL = "<img src=x onerror=alert(1)>"
 

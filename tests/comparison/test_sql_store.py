@@ -11,10 +11,10 @@ import optuna
 import pytest
 
 from initlab.comparison.arms import Arm
-from initlab.comparison.optuna_store import OptunaStore
-from initlab.comparison.records import RunRecord, ended
-from initlab.comparison.sql_store import SqlStore
 from initlab.comparison.study import trial_params
+from initlab.study.optuna_store import OptunaStore
+from initlab.study.sql_store import SqlStore
+from initlab.training.records import RunRecord, ended
 
 ARMS = [Arm(name, name, None, lr, 0.01) for name, lr in (("he_normal", 1e-3), ("zeros", 1e-2))]
 SPECS = {spec.key: spec for seed in (0, 1, 2**60) for arm in ARMS for spec in [arm.spec(seed)]}

@@ -20,9 +20,9 @@ from conftest_comparison import tiny_build, tiny_data
 from torch import nn
 
 import initlab
-from initlab.comparison import storage as storage_module
-from initlab.comparison.storage import batch, shown_url
 from initlab.errors import InputError
+from initlab.study import storage as storage_module
+from initlab.study.storage import batch, shown_url
 
 fork = multiprocessing.get_context("fork")
 SCHEMES = ["he_normal", "xavier_normal", "zeros"]

@@ -11,11 +11,11 @@ from torch import nn
 
 import initlab
 from initlab import data
-from initlab.comparison.task import RunSpec, Task
 from initlab.experiments import get_experiment, list_experiments, run, run_all
 from initlab.experiments.literature import from_folder, keep
 from initlab.experiments.training import open_session
 from initlab.experiments.view import save_all
+from initlab.training.task import RunSpec, Task
 
 # Experiment -> the verdicts of its small form at root seed 0. Written by
 # `python -m benchmarks.literature_seeds --verdicts tests/experiments/small_verdicts.json`.

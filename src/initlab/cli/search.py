@@ -36,7 +36,7 @@ def command(
 
     Every fifth training row is held out to choose by; the test rows are looked at once, for the best.
     """
-    from initlab import comparison
+    from initlab import searching
 
     target = output.checked_report(report)
     build = models.builder(model)
@@ -45,7 +45,7 @@ def command(
     space = options.space_from(schemes, rules, {"lr": lr, "weight_decay": weight_decay})
     settings: dict[str, Any] = {} if study is None else {"study": study}
     with studies.under_way(storage, as_json=as_json, report=target):
-        result = comparison.search(
+        result = searching.search(
             build,
             train,
             valid,

@@ -9,8 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from initlab.comparison.records import RunRecord
-from initlab.comparison.statistics import (
+from initlab.statistics import (
     Interval,
     PairedTest,
     TimeTo,
@@ -26,6 +25,7 @@ from initlab.comparison.statistics import (
     spread_of,
     t_interval,
 )
+from initlab.training.records import RunRecord
 
 MANY_ARMS = 25  # beyond them, the differences of all pairs get Student's interval and no permutation test
 _DEAD = ("stopped", "set aside", "refused")

@@ -12,18 +12,18 @@ from torch import nn
 
 from initlab.comparison.arms import Arm, first_model, lr_lists, make_arms, make_plans, named_policies, seed_list
 from initlab.comparison.driver import Driver, drive
-from initlab.comparison.engines import Source, Streamed, get_engine
-from initlab.comparison.interrupts import held
-from initlab.comparison.progress import watch_for
 from initlab.comparison.racing import drive_race
-from initlab.comparison.rehearsal import frozen, rehearse
 from initlab.comparison.result import Comparison, StudyInterrupted
-from initlab.comparison.store import MemoryStore
-from initlab.comparison.stored_study import study_name
 from initlab.comparison.study import study_store
-from initlab.comparison.task import Loss, Pair, Task, first_samples
-from initlab.comparison.training import measuring_steps
 from initlab.errors import InputError, finite_number, seed_number
+from initlab.interrupts import held
+from initlab.study.store import MemoryStore
+from initlab.study.stored_study import study_name
+from initlab.training.engines import Source, Streamed, get_engine
+from initlab.training.group import measuring_steps
+from initlab.training.progress import watch_for
+from initlab.training.rehearsal import frozen, rehearse
+from initlab.training.task import Loss, Pair, Task, first_samples
 
 EXAMPLES = 8  # samples that the model is recorded on when a plan is made
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from initlab.comparison.engines.runs import forked_rng
-from initlab.comparison.task import RunSpec
 from initlab.errors import InputError, finite_number, seed_number, told
 from initlab.sampling import derive_seed
+from initlab.training.engines.runs import forked_rng
+from initlab.training.task import RunSpec
 
 if TYPE_CHECKING:
     from initlab.planning import Plan

@@ -8,14 +8,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from initlab.comparison.arms import Arm
-from initlab.comparison.engines import Engine, get_engine
-from initlab.comparison.interrupts import INTERRUPTIONS, check, settle
-from initlab.comparison.progress import Watch
-from initlab.comparison.records import CURVE_POINTS, RunRecord
-from initlab.comparison.store import MemoryStore, Store
-from initlab.comparison.task import RunSpec, Task
-from initlab.comparison.training import Training, train_through
 from initlab.errors import InputError
+from initlab.interrupts import INTERRUPTIONS, check, settle
+from initlab.study.store import MemoryStore, Store
+from initlab.training.engines import Engine, get_engine
+from initlab.training.group import Training, train_through
+from initlab.training.progress import Watch
+from initlab.training.records import CURVE_POINTS, RunRecord
+from initlab.training.task import RunSpec, Task
 
 AT_ONCE = 64
 AT_ONCE_STORED = 16  # a killed process loses at most this many runs, and leaves the rest to others
@@ -167,7 +167,7 @@ class Driver:
 
 def _portion(plan: str, runs: int) -> int:
     """How many of a group's runs lose nothing by being trained apart from the others."""
-    from initlab.comparison.engines.machine import cores
+    from initlab.training.engines.machine import cores
 
     if plan == "sequential":
         return 1

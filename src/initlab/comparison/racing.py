@@ -13,11 +13,11 @@ import numpy as np
 from initlab.comparison.analysis import shown_difference
 from initlab.comparison.arms import Arm
 from initlab.comparison.driver import Driven, Driver
-from initlab.comparison.interrupts import INTERRUPTIONS, check, settle
-from initlab.comparison.records import RunRecord, Status, ended
 from initlab.comparison.screening import certain_not_to_train
-from initlab.comparison.statistics import paired_t, resolution
-from initlab.comparison.training import Training
+from initlab.interrupts import INTERRUPTIONS, check, settle
+from initlab.statistics import paired_t, resolution
+from initlab.training.group import Training
+from initlab.training.records import RunRecord, Status, ended
 
 FIRST_SEEDS = 3
 LOOKS = (0.05, 0.1, 0.2, 0.4)  # shares of the steps after which arms are compared; the end is a look as well

@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from initlab.comparison.analysis import Analysis, ArmSummary, analyse
-from initlab.comparison.records import RunRecord
 from initlab.errors import InputError, unknown
+from initlab.training.records import RunRecord
 
 if TYPE_CHECKING:
     import pandas as pd
     import plotly.graph_objects as go
 
-    from initlab.comparison.statistics import PairedTest
     from initlab.planning import Plan
     from initlab.reporting import Table
+    from initlab.statistics import PairedTest
 
 
 @dataclass(frozen=True, repr=False, eq=False)

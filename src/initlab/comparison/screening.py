@@ -6,12 +6,12 @@ from dataclasses import replace
 
 from torch import nn
 
-from initlab.comparison.engines.batches import InMemory, order_seed, orders, source_of
-from initlab.comparison.engines.runs import forked_rng, forward_seed, loss_of, make_model
-from initlab.comparison.engines.sequential import SequentialEngine
-from initlab.comparison.task import RunSpec, Task
 from initlab.errors import InputError
 from initlab.inspection import Inspection, inspect
+from initlab.training.batches import InMemory, order_seed, orders, source_of
+from initlab.training.engines.runs import forked_rng, forward_seed, loss_of, make_model
+from initlab.training.engines.sequential import SequentialEngine
+from initlab.training.task import RunSpec, Task
 
 SAMPLES = 256
 # Predicted steps until the loss moves, over the steps that the run has. Where Adam's eps holds gradients down, biases

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from initlab.comparison.arms import Arm
-from initlab.comparison.fingerprint import plan_fingerprint, task_fingerprint
-from initlab.comparison.optuna_store import OptunaStore
-from initlab.comparison.sql_store import SqlStore
-from initlab.comparison.storage import is_database
-from initlab.comparison.task import Task
+from initlab.study.fingerprint import plan_fingerprint, task_fingerprint
+from initlab.study.optuna_store import OptunaStore
+from initlab.study.sql_store import SqlStore
+from initlab.study.storage import is_database
+from initlab.training.task import Task
 
 if TYPE_CHECKING:
     from initlab.planning import Plan

@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from initlab.comparison.analysis import ArmSummary, shown_difference
-from initlab.comparison.records import RunRecord
-from initlab.comparison.statistics import Interval, TimeTo
 from initlab.reporting import (
     Block,
     Callout,
@@ -28,6 +26,8 @@ from initlab.reporting import (
     table_html,
     table_text,
 )
+from initlab.statistics import Interval, TimeTo
+from initlab.training.records import RunRecord
 
 if TYPE_CHECKING:
     from initlab.comparison.result import Comparison

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-from initlab.comparison.task import RunSpec
 from initlab.experiments.claims import LEVEL, Claim, Judgement, every, exactly, greater, mean_below, trend, within
 from initlab.experiments.cnn_trials import (
     AT_ONCE,
@@ -29,6 +28,7 @@ from initlab.experiments.cnn_view import show
 from initlab.experiments.lab import Lab
 from initlab.experiments.registry import Experiment
 from initlab.sampling import derive_seed
+from initlab.training.task import RunSpec
 
 SOURCE = "a PyTorch and Optuna tutorial on weight initialization (CNN on MNIST; no results published)"
 HEADS = ("logits", "softmax as printed")

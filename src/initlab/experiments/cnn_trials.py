@@ -12,13 +12,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from initlab.comparison.engines.runs import make_models
-from initlab.comparison.storage import quiet_optuna
-from initlab.comparison.task import RunSpec, Task
 from initlab.experiments.lab import Lab
 from initlab.experiments.training import CHANNELS_LAST, open_session
 from initlab.sampling import derive_seed
 from initlab.schemes import get_scheme
+from initlab.study.storage import quiet_optuna
+from initlab.training.engines.runs import make_models
+from initlab.training.task import RunSpec, Task
 
 CONV, LINEAR, RATE = "winit_conv", "winit_fc", "lr"
 SELECTORS = {CONV: "@Conv2d", LINEAR: "@Linear"}

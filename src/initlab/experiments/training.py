@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-from initlab.comparison.engines import Session, get_engine
-from initlab.comparison.engines.agree import CannotStack
-from initlab.comparison.engines.machine import can_fork
-from initlab.comparison.task import RunSpec, Task
 from initlab.data import Split
 from initlab.errors import InputError
 from initlab.experiments.lab import Lab
 from initlab.reporting import LineFigure, Series
 from initlab.sampling import derive_seed
+from initlab.training.engines import Session, get_engine
+from initlab.training.engines.agree import CannotStack
+from initlab.training.engines.machine import can_fork
+from initlab.training.task import RunSpec, Task
 
 DIVERGED_LOSS = 23.03  # ten times ln 10: what a run that diverged counts as
 # How runs train is fixed here rather than chosen by timing, so that numbers repeat on one machine bit for bit.

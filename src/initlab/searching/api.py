@@ -1,0 +1,142 @@
+"""`search`: schemes, their arguments and the learning rate searched together by Optuna, many trials at once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from initlab.comparison.api import count_or_none, make_task
+from initlab.comparison.arms import first_model
+from initlab.comparison.result import StudyInterrupted
+from initlab.errors import InputError, seed_number, unknown
+from initlab.interrupts import INTERRUPTIONS, held, settle
+from initlab.searching.hunt import PRUNERS, Hunt
+from initlab.searching.result import Search
+from initlab.searching.space import Space, space_of
+from initlab.study.fingerprint import task_fingerprint
+from initlab.study.storage import quiet_optuna
+from initlab.study.stored_study import StoredStudy, study_name
+from initlab.training.engines import get_engine
+from initlab.training.progress import watch_for
+from initlab.training.rehearsal import frozen, rehearse
+from initlab.training.task import Loss, Task
+
+PATIENCE = 3  # checks without a better score after which a run ends by itself
+AT_ONCE = 8
+
+
+def search(
+    build: Callable[[], nn.Module],
+    train: Any,
+    valid: Any,
+    test: Any,
+    space: Mapping[str, Any] | None = None,
+    trials: int = 100,
+    storage: Any = None,
+    *,
+    steps: int = 1000,
+    batch_size: int = 128,
+    optimizer: str = "adamw",
+    weight_decay: float | None = None,
+    options: Mapping[str, Any] | None = None,
+    loss: str | Loss = "auto",
+    pruning: str = "halving",
+    patience: int | None = PATIENCE,
+    screen: bool = True,
+    study: str = "search",
+    allow_drift: bool = False,
+    engine: str = "auto",
+    at_once: int = AT_ONCE,
+    seed: int = 0,
+    device: str = "cpu",
+    dtype: torch.dtype = torch.float32,
+    progress: bool | None = None,
+) -> Search:
+    """Search for the scheme of each selector, the schemes' own arguments and the learning rate.
+
+    TPE proposes, several trials train at once, each is measured on `valid` nine times, unpromising ones are pruned, and
+    a run that stops improving ends. The best is trained once more to its best step and measured on `test`, which
+    nothing else has seen.
+
+    Args:
+        build, train, optimizer, options, loss, batch_size, steps, device, dtype: as for `compare`.
+        valid: what choices are made by.
+        test: what the final score is measured on.
+        space: {selector or "scheme": [schemes], "lr": (low, high), "weight_decay": (low, high)}; a scheme is a name, a
+            Scheme, or (name, {argument: (low, high)}); ranges are on a log scale. Default: the main schemes.
+        trials: how many settings to try, over all workers.
+        storage: as for `compare`: the search goes on from there, in as many processes as call it.
+        weight_decay: where the space does not search it; default torch's own.
+        pruning: "halving" (successive halving), "hyperband", "median" or "none".
+        patience: measurements without a better score after which a run ends by itself; None trains it to its end.
+        screen: let `inspect` refuse a start that is certain not to train; it is recorded as pruned with the finding.
+        study: the study's name within the storage.
+        allow_drift: go on although model, data, settings or space have changed.
+        at_once: trials that train at once.
+        seed: root seed.
+        progress: a live table on stderr; default where that is a terminal.
+
+    Returns:
+        A `Search`: `.best_params`, `.policy`, `.test_score`, `.table()`, `.save("search.html")`.
+
+    Raises:
+        InputError: an argument that cannot be meant; nothing has been trained.
+        StudyInterrupted: Ctrl-C; `.result` holds what was done.
+    """
+    started = time.perf_counter()
+    count_or_none("trials", trials)
+    count_or_none("at_once", at_once)
+    count_or_none("patience", patience)
+    get_engine(engine)
+    if pruning not in PRUNERS:
+        raise unknown("pruning", pruning, PRUNERS)
+    found = space_of(space, optimizer)
+    decay = (0.01 if optimizer == "adamw" else 0.0) if weight_decay is None else weight_decay
+    task, notes = make_task(
+        build, train, test, valid, loss=loss, optimizer=optimizer, options=options or {}, batch_size=batch_size,
+        steps=steps, root_seed=seed_number(seed, "seed"), dtype=dtype, device=device,
+    )  # fmt: skip
+    if task.valid is None:
+        raise InputError("valid must be (X, Y) to choose by; got None")
+    study_name(study)
+    model = first_model(build, task.root_seed)
+    maximize = rehearse(task, model)
+    found.check(model)
+    with held():
+        store = _store(task, found, storage, study, model, maximize, allow_drift)
+        hunt = Hunt(task, found, decay, trials, pruning, patience, screen, engine, at_once, store)
+        hunt.watch = watch_for(progress, trials * steps, {"trials": trials})
+        result, interrupted = _hunted(hunt, [*notes, *frozen(model)], started)
+    if interrupted:
+        again = "the same call goes on from there" if storage is not None else "storage='study.db' would let you go on"
+        raise StudyInterrupted(f"{len(result.trials)} of {trials} trials are done (in .result); {again}", result)
+    return result
+
+
+def _hunted(hunt: Hunt, notes: list[str], started: float) -> tuple[Search, bool]:
+    """The search, run to its end or to Ctrl-C; whether it was interrupted."""
+    try:
+        try:
+            with quiet_optuna():
+                hunt.run()
+            return hunt.result(notes, False, started), False
+        except INTERRUPTIONS:
+            settle()
+            hunt.watch.close()
+            return hunt.result(notes, True, started), True
+    finally:
+        hunt.watch.close()
+        hunt.store.close()
+
+
+def _store(
+    task: Task, space: Space, storage: Any, name: str, model: nn.Module, maximize: bool, allow_drift: bool
+) -> StoredStudy:
+    from optuna.storages import InMemoryStorage
+
+    begun = {"kind": "search", **task_fingerprint(task, model), "space": space.describe()}
+    return StoredStudy(InMemoryStorage() if storage is None else storage, name, begun, maximize, allow_drift)

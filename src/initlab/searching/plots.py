@@ -1,0 +1,124 @@
+"""Optuna's own plots of a search, as `optuna.visualization` draws them, for the report."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from initlab.errors import InputError
+from initlab.reporting import ReadyFigure
+from initlab.searching.result import Search
+from initlab.study.storage import quiet_optuna
+
+if TYPE_CHECKING:
+    import optuna
+    import plotly.graph_objects as go
+
+MOST_PARAMETERS = 6  # in one figure, the most important first
+TALL = 420
+
+
+def optuna_figures(result: Search, names: Sequence[str]) -> list[ReadyFigure]:
+    """The plots called `names`, those of them that the search has enough trials for.
+
+    Args:
+        names: of "history", "importances", "slices", "contour" (of the two most important parameters), "parallel".
+    """
+    complete = sum(trial.state == "COMPLETE" for trial in result.trials)
+    if result.study is None or complete < 2:
+        return []
+    found = []
+    for name in names:
+        title, note, draw = PLOTS[name]
+        figure = _drawn(draw, result)
+        if figure is not None:
+            plain = json.loads(figure.to_json())
+            if name in ("contour", "parallel"):
+                plain["layout"]["height"] = TALL
+            found.append(ReadyFigure(title, plain["data"], plain["layout"], note))
+    return found
+
+
+def _drawn(draw: Callable[[Search], go.Figure | None], result: Search) -> go.Figure | None:
+    """None where Optuna has nothing to draw, such as the importance of parameters that never varied."""
+    try:
+        with quiet_optuna(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            figure = draw(result)
+    except (ValueError, RuntimeError, ZeroDivisionError):
+        return None
+    return figure if figure is not None and figure.data else None
+
+
+def _ranked(result: Search) -> list[str]:
+    """Parameters of complete trials, the most important first."""
+    every = dict.fromkeys(name for t in result.trials if t.state == "COMPLETE" for name in t.params)
+    return [*(name for name in result.importances if name in every), *(n for n in every if n not in result.importances)]
+
+
+def study_of(result: Search) -> optuna.Study:
+    """The search's Optuna study."""
+    if result.study is None:
+        raise InputError("this search holds no Optuna study to draw")
+    return result.study
+
+
+def history(result: Search) -> go.Figure:
+    """Score of each trial and the best so far."""
+    from optuna.visualization import plot_optimization_history
+
+    return plot_optimization_history(study_of(result), target_name=f"validation {result.metric}")
+
+
+def importances(result: Search) -> go.Figure | None:
+    """What fANOVA says that mattered."""
+    from optuna.importance import FanovaImportanceEvaluator
+    from optuna.visualization import plot_param_importances
+
+    if not result.importances:
+        return None
+    evaluator = FanovaImportanceEvaluator(seed=0)
+    return plot_param_importances(study_of(result), evaluator=evaluator, target_name=f"validation {result.metric}")
+
+
+def slices(result: Search) -> go.Figure:
+    """Score against each parameter."""
+    from optuna.visualization import plot_slice
+
+    chosen = _ranked(result)[:MOST_PARAMETERS]
+    return plot_slice(study_of(result), params=chosen, target_name=f"validation {result.metric}")
+
+
+def contour(result: Search) -> go.Figure | None:
+    """Score over the two most important parameters."""
+    from optuna.visualization import plot_contour
+
+    chosen = _ranked(result)[:2]
+    if len(chosen) < 2:
+        return None
+    return plot_contour(study_of(result), params=chosen, target_name=f"validation {result.metric}")
+
+
+def parallel(result: Search) -> go.Figure:
+    """Every trial as a line through its parameters."""
+    from optuna.visualization import plot_parallel_coordinate
+
+    # A line needs every parameter of its trial: those of one scheme alone would leave most trials out.
+    shared = set.intersection(*(set(t.params) for t in result.trials if t.state == "COMPLETE"))
+    chosen = [name for name in _ranked(result) if name in shared][:MOST_PARAMETERS]
+    return plot_parallel_coordinate(study_of(result), params=chosen, target_name=f"validation {result.metric}")
+
+
+PLOTS: dict[str, tuple[str, str, Callable[[Search], go.Figure | None]]] = {
+    "history": ("Search history", "Complete trials; drawn by Optuna.", history),
+    "importances": (
+        "What mattered",
+        "Share of the variance of the score over complete trials that each parameter explains (fANOVA).",
+        importances,
+    ),
+    "slices": ("Slices", "Each complete trial against its parameters; darker points are later trials.", slices),
+    "contour": ("The two that mattered most", "Score between the trials interpolated by Optuna.", contour),
+    "parallel": ("Parallel coordinates", "A line is a complete trial.", parallel),
+}

@@ -1,0 +1,148 @@
+"""What of a `Search` to show: the best trials, the history, what mattered, each parameter's slice, the curves."""
+
+from __future__ import annotations
+
+import html as escaping
+import math
+import textwrap
+from typing import Any
+
+from initlab.comparison.view import score_text
+from initlab.reporting import (
+    Block,
+    Callout,
+    Column,
+    LineFigure,
+    Page,
+    Section,
+    Series,
+    Table,
+    Text,
+    clean,
+    table_html,
+    table_text,
+)
+from initlab.searching.plots import optuna_figures
+from initlab.searching.result import Search, TrialRecord
+
+SHOWN = 10
+MOST_CURVES = 60
+
+
+def _ranked(result: Search) -> list[TrialRecord]:
+    complete = [t for t in result.trials if t.state == "COMPLETE"]
+    return sorted(complete, key=lambda t: -t.score(result.metric == "accuracy"))
+
+
+def params_text(trial: TrialRecord) -> str:
+    """The choices on one line."""
+    return ", ".join(f"{k} {v:.3g}" if isinstance(v, float) else f"{k} {v}" for k, v in trial.params.items())
+
+
+def trials_table(result: Search) -> Table:
+    """The best complete trials."""
+    columns = (
+        Column("trial", align="right", kind="number", keep=6),
+        Column(f"validation {result.metric}", align="right", kind="number", keep=9),
+        Column("at step", align="right", kind="number", keep=3),
+        Column("choices", kind="text", keep=10),
+    )
+    rows = [
+        (t.number, score_text(t.value, result.metric), t.best_step, params_text(t)) for t in _ranked(result)[:SHOWN]
+    ]
+    complete = sum(t.state == "COMPLETE" for t in result.trials)
+    title = f"{len(result.trials)} trials: {complete} run out, {len(result.trials) - complete} pruned or refused"
+    return Table(title, columns, rows)
+
+
+def conclusion(result: Search) -> str:
+    """The best trial in a sentence."""
+    if result.best is None:
+        return "No trial was run out."
+    score = score_text(result.best.value, result.metric)
+    test = "" if math.isnan(result.test_score) else f", test {score_text(result.test_score, result.metric)}"
+    return f"Best: {params_text(result.best)} (trial {result.best.number}): validation {score}{test}."
+
+
+def text(result: Search, width: int = 80) -> str:
+    """The result for a terminal."""
+    lines = [*textwrap.wrap(clean(conclusion(result), 1000), width), "", table_text(trials_table(result), width)]
+    if result.importances:
+        shares = ", ".join(f"{name} {share:.2f}" for name, share in result.importances.items())
+        lines += textwrap.wrap(clean(f"importance (fANOVA): {shares}", 1000), width)
+    for line in result.notes:
+        lines += textwrap.wrap(clean(line, 1000), width, initial_indent="! ", subsequent_indent="  ")
+    if result.engine:
+        lines += textwrap.wrap(clean(f"trained {result.engine}", 500), width)
+    return "\n".join(lines)
+
+
+def html(result: Search) -> str:
+    """The result for a notebook."""
+    notes = "".join(f"<li>{escaping.escape(clean(line, 1000))}</li>" for line in result.notes)
+    return f"<p>{escaping.escape(conclusion(result))}</p>{table_html(trials_table(result))}<ul>{notes}</ul>"
+
+
+def curves_figure(result: Search) -> LineFigure:
+    """Validation score against the check, of the best complete trials and some pruned ones."""
+    pruned = [t for t in result.trials if t.state == "PRUNED" and t.curve]
+    chosen = [*_ranked(result)[: MOST_CURVES // 2], *pruned[: MOST_CURVES // 2]]
+    series = [
+        Series(f"{t.number}", list(t.curve), list(t.curve.values()), dash="solid" if t.state == "COMPLETE" else "dot")
+        for t in chosen
+    ]
+    note = "Dotted: pruned."
+    return LineFigure("Validation curves", "check", f"validation {result.metric}", series, note=note)
+
+
+def page(result: Search) -> Page:
+    """The whole report."""
+    first: list[Block] = [trials_table(result), *(Callout("info", line) for line in result.notes)]
+    figures: list[Block] = [*optuna_figures(result, ("history",)), curves_figure(result)]
+    mattered: list[Block] = [*optuna_figures(result, ("importances", "slices", "contour", "parallel"))]
+    ended = [t for t in result.trials if t.reason]
+    sections = [Section("Best trials", first), Section("How it went", figures)]
+    if mattered:
+        sections.append(Section("What mattered", mattered))
+    if ended:
+        sections.append(Section("Trials that ended early", [_ended_table(ended)]))
+    sections.append(
+        Section("What was searched", [Text("\n".join(f"{k}: {v}" for k, v in result.space.items()), mono=True)])
+    )
+    facts = [(str(k), str(v)) for k, v in result.settings.items()]
+    if result.engine:
+        facts.append(("trained", result.engine))
+    return Page("Search", conclusion(result), sections, facts)
+
+
+def _ended_table(trials: list[TrialRecord]) -> Table:
+    columns = (Column("trial", align="right", kind="number"), Column("steps", align="right", kind="number"),
+               Column("why"), Column("choices"))  # fmt: skip
+    return Table("", columns, [(t.number, t.steps, t.reason, params_text(t)) for t in trials])
+
+
+def trial_row(trial: TrialRecord) -> dict[str, Any]:
+    """One trial as a row of a data frame."""
+    names = ("number", "state", "value", "steps", "best_step", "reason")
+    return {**{name: getattr(trial, name) for name in names}, **trial.params}
+
+
+def to_dict(result: Search) -> dict[str, Any]:
+    """Everything for machines."""
+    return {
+        "conclusion": conclusion(result),
+        "metric": result.metric,
+        "best": None if result.best is None else result.best.__dict__,
+        "lr": result.lr,
+        "weight_decay": result.weight_decay,
+        "test_loss": result.test_loss,
+        "test_accuracy": result.test_accuracy,
+        "importances": dict(result.importances),
+        "space": dict(result.space),
+        "settings": dict(result.settings),
+        "engine": result.engine,
+        "notes": list(result.notes),
+        "run_steps": result.run_steps,
+        "seconds": result.seconds,
+        "trials": [trial.__dict__ for trial in result.trials],
+    }

@@ -1,0 +1,56 @@
+"""Ways of training many runs: one after another, stacked into one computation, in worker processes, or the fastest."""
+
+from collections.abc import Callable
+
+from initlab.errors import unknown
+from initlab.training.batches import InMemory, Source, Streamed
+from initlab.training.engines.auto import AutoEngine, WorkersEngine
+from initlab.training.engines.base import Engine, Score, Session
+from initlab.training.engines.processes import ProcessEngine, WorkerDied, inner_engine
+from initlab.training.engines.sequential import SequentialEngine
+from initlab.training.engines.stacked import StackedEngine
+
+# The word by which `compare(engine=...)` names an engine -> what makes it. A new engine is one entry here.
+ENGINES: dict[str, Callable[[], Engine]] = {
+    "auto": AutoEngine,
+    "sequential": SequentialEngine,
+    "stacked": StackedEngine,
+    "processes": WorkersEngine,
+}
+
+
+def get_engine(name: str = "auto") -> Engine:
+    """The engine called `name`: a word of `ENGINES`, or the `plan` of a session, which settles what was measured.
+
+    >>> get_engine("sequential").name
+    'sequential'
+    >>> get_engine("processes:stacked:4").inner.split
+    4
+
+    Raises:
+        InputError: no engine has this name.
+    """
+    kind, _, detail = str(name).partition(":")
+    if kind not in ENGINES or (kind == "auto" and detail):
+        raise unknown("engine", name, ENGINES)
+    if not detail:
+        return ENGINES[kind]()
+    return ProcessEngine(detail) if kind == "processes" else inner_engine(name)
+
+
+__all__ = [
+    "ENGINES",
+    "AutoEngine",
+    "Engine",
+    "InMemory",
+    "ProcessEngine",
+    "Score",
+    "SequentialEngine",
+    "Session",
+    "Source",
+    "StackedEngine",
+    "Streamed",
+    "WorkerDied",
+    "WorkersEngine",
+    "get_engine",
+]

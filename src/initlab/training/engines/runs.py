@@ -1,0 +1,240 @@
+"""One run's model, loss, random numbers and measurement: what every engine must do alike."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import random
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from initlab.errors import InputError
+from initlab.interrupts import check
+from initlab.sampling import derive_seed
+from initlab.training.batches import Source
+from initlab.training.engines.base import Score
+from initlab.training.task import Loss, Pair, RunSpec, Task
+
+
+def data_named(task: Task, which: str) -> Pair | Source:
+    """The task's data called "test" or "valid"."""
+    if which not in ("test", "valid"):
+        raise InputError(f"which must be 'test' or 'valid'; got {which!r}")
+    data = task.test if which == "test" else task.valid
+    if data is None:
+        raise InputError("the task has no validation data: give valid=(X, Y)")
+    return data
+
+
+def unique_keys(specs: Sequence[RunSpec], taken: Sequence[str] = ()) -> None:
+    """Refuse two runs with one key."""
+    seen = set(taken)
+    for spec in specs:
+        if spec.key in seen:
+            raise InputError(f"every run needs a key of its own; got {spec.key!r} twice")
+        seen.add(spec.key)
+
+
+@contextlib.contextmanager
+def forked_rng(seed: int, device: str = "cpu") -> Iterator[None]:
+    """The global generators of torch, numpy and python seeded inside, and as they were afterwards."""
+    before = rng_state(device)
+    try:
+        torch.default_generator.manual_seed(seed)
+        if device != "cpu":
+            torch.cuda.manual_seed(seed)
+        np.random.seed(seed % 2**32)
+        random.seed(seed)
+        yield
+    finally:
+        set_rng_state(before, device)
+
+
+RngState = tuple[Any, Any, tuple[torch.Tensor, ...]]
+
+
+def rng_state(device: str) -> RngState:
+    """The state of the global generators that a forward pass on `device` may draw from: python's, numpy's, torch's."""
+    torchs = (torch.get_rng_state(), *(() if device == "cpu" else (torch.cuda.get_rng_state(device),)))
+    return random.getstate(), np.random.get_state(), torchs
+
+
+def set_rng_state(state: RngState, device: str) -> None:
+    """Put a `rng_state` back."""
+    python, numpys, torchs = state
+    random.setstate(python)
+    np.random.set_state(numpys)
+    torch.set_rng_state(torchs[0])
+    if device != "cpu":
+        torch.cuda.set_rng_state(torchs[1], device)
+
+
+def same_rng_state(one: RngState, other: RngState) -> bool:
+    """Whether nothing was drawn between the two."""
+    (python, numpys, torchs), (python_2, numpys_2, torchs_2) = one, other
+    drawn = python != python_2 or numpys[2] != numpys_2[2] or not np.array_equal(numpys[1], numpys_2[1])
+    return not drawn and all(torch.equal(a, b) for a, b in zip(torchs, torchs_2, strict=True))
+
+
+def first_rng_state(task: Task, spec: RunSpec) -> RngState:
+    """The state from which a run's forward passes begin to draw."""
+    with forked_rng(forward_seed(task, spec), task.device):
+        return rng_state(task.device)
+
+
+def forward_seed(task: Task, spec: RunSpec) -> int:
+    """The seed of a run's dropout and of any other random number that its forward pass draws."""
+    return derive_seed(task.root_seed, "forward", spec.key)
+
+
+def make_model(task: Task, spec: RunSpec) -> nn.Module:
+    """The run's model at step 0: built under a seeded RNG, then initialized by its policy.
+
+    Both derive from (root_seed, seed of the run), so that schemes are paired over seeds.
+    """
+    with forked_rng(derive_seed(task.root_seed, "build", spec.seed)):
+        model = task.build()
+    if not isinstance(model, nn.Module):
+        raise InputError(f"build must return an nn.Module; got {type(model).__name__}")
+    model = model.to(dtype=task.dtype, device=task.device)
+    if spec.policy is not None:
+        from initlab.planning import init_
+
+        init_(model, spec.policy, seed=derive_seed(task.root_seed, "weights", spec.seed))
+    return model.train()
+
+
+def make_models(task: Task, specs: Sequence[RunSpec]) -> list[nn.Module]:
+    """The models of `specs` at step 0."""
+    return [make_model(task, spec) for spec in specs]
+
+
+def hold_channels_last(model: nn.Module) -> nn.Module:
+    """The model, with the weights of 2-d convolutions held channels last.
+
+    The strides are written anew: with one channel a weight passes for channels last as it is, and the convolution then
+    takes its images the other way, with all that follows it up to the next convolution.
+    """
+    for parameter in model.parameters():
+        if parameter.ndim == 4:
+            last = torch.empty_like(parameter, memory_format=torch.channels_last, requires_grad=False)
+            parameter.data = last.copy_(parameter.data)
+    return model
+
+
+def loss_of(task: Task, targets: torch.Tensor) -> Loss:
+    """The loss that `task.loss` means for these targets."""
+    if callable(task.loss):
+        return task.loss
+    return _mse if targets.is_floating_point() else F.cross_entropy
+
+
+def _mse(output: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    if not isinstance(output, torch.Tensor) or output.numel() != targets.numel():
+        shown = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
+        raise InputError(
+            f"targets {tuple(targets.shape)} of floating-point numbers do not fit the model's output {shown}; "
+            "class numbers must be integers, and another loss takes a function loss(output, targets)"
+        )
+    return F.mse_loss(output, targets.reshape(output.shape))
+
+
+def scalar(loss: Any) -> torch.Tensor:
+    """`loss`, if it is a scalar tensor; else an error that says what it is."""
+    if isinstance(loss, torch.Tensor) and loss.numel() == 1:
+        return loss.reshape(())
+    shown = tuple(loss.shape) if isinstance(loss, torch.Tensor) else type(loss).__name__
+    raise InputError(f"loss must return a scalar tensor; got {shown}")
+
+
+def make_optimizer(task: Task, spec: RunSpec, parameters: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
+    """The torch.optim optimizer of one run."""
+    kinds: dict[str, Callable[..., torch.optim.Optimizer]] = {
+        "sgd": torch.optim.SGD,
+        "adam": torch.optim.Adam,
+        "adamw": torch.optim.AdamW,
+    }
+    return kinds[task.optimizer](parameters, lr=spec.lr, weight_decay=spec.weight_decay, **task.options)
+
+
+Measured = tuple[torch.Tensor, torch.Tensor | None]
+
+
+def has_classes(output: Any, targets: torch.Tensor) -> bool:
+    """Whether an output holds logits of the classes that the targets are."""
+    classes = not targets.is_floating_point() and isinstance(output, torch.Tensor)
+    return classes and bool(output.ndim == targets.ndim + 1)
+
+
+def batch_score(task: Task, output: Any, targets: torch.Tensor) -> Measured:
+    """(loss of the batch, number of right classes or None), as tensors."""
+    loss = loss_of(task, targets)(output, targets)
+    if not has_classes(output, targets):
+        return loss, None
+    return loss, (output.argmax(1) == targets).sum()
+
+
+def slices(source: Source, batch: int, device: str) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """The samples of `source` in order, in batches."""
+    for start in range(0, len(source), batch):
+        check()
+        yield source.gather(torch.arange(start, min(start + batch, len(source)), device=device))
+
+
+class Tally:
+    """Adds up loss and accuracy of K runs over the batches of an evaluation.
+
+    Args:
+        task: names the loss.
+        runs: K.
+    """
+
+    def __init__(self, task: Task, runs: int) -> None:
+        self.task = task
+        self.loss = [0.0] * runs
+        self.right = [0.0] * runs
+        self.samples = 0
+        self.answers = 0
+
+    def add(self, measured: Sequence[Measured], targets: torch.Tensor) -> None:
+        """One batch: what `batch_score` gave for each run, on targets that are the same for all."""
+        self.samples += len(targets)
+        if measured and measured[0][1] is not None:
+            self.answers += targets.numel()
+        for run, (loss, hits) in enumerate(measured):
+            self.loss[run] += float(loss) * len(targets)
+            self.right[run] += 0.0 if hits is None else float(hits)
+
+    def scores(self) -> list[Score]:
+        """(mean loss, accuracy or None) of each run."""
+        answers = self.answers
+        return [
+            (loss / self.samples, right / answers if answers else None)
+            for loss, right in zip(self.loss, self.right, strict=True)
+        ]
+
+
+def lost_score(source: Source) -> Score:
+    """What a run that diverged scores: nan, and nan or None for the accuracy."""
+    targets = source.gather(torch.zeros(1, dtype=torch.int64))[1]
+    return math.nan, None if targets.is_floating_point() else math.nan
+
+
+def evaluate_model(task: Task, model: nn.Module, source: Source) -> Score:
+    """(mean loss, accuracy or None) of a model over `source`, in evaluation mode; the mode is put back."""
+    was = [(module, module.training) for module in model.modules()]
+    model.eval()
+    tally = Tally(task, 1)
+    try:
+        with torch.no_grad():
+            for x, y in slices(source, task.eval_batch, task.device):
+                tally.add([batch_score(task, model(x), y)], y)
+    finally:
+        for module, mode in was:
+            module.training = mode
+    return tally.scores()[0]

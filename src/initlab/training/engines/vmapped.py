@@ -1,0 +1,157 @@
+"""Trains K runs of any model that `torch.func.vmap` takes, as one computation over stacked parameters and buffers."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import nn
+from torch.func import functional_call, vmap
+
+from initlab.interrupts import check
+from initlab.training.batches import Source, order_seed, orders
+from initlab.training.engines.base import Score
+from initlab.training.engines.bundle import Bundle, Stacked
+from initlab.training.engines.chain import LOOK
+from initlab.training.engines.dropouts import Dropout, Recording, Replaying, masks
+from initlab.training.engines.optim import StackedOptimizer
+from initlab.training.engines.runs import (
+    Tally,
+    batch_score,
+    forked_rng,
+    loss_of,
+    rng_state,
+    same_rng_state,
+    scalar,
+    slices,
+)
+from initlab.training.task import Task
+
+
+class VmapTrainer:
+    """A `Bundle` of runs in training through vmap; the bundle's tensors are updated in place.
+
+    Args:
+        task: what the runs share.
+        model: any one of the runs' models, for its forward pass; its own values are not used.
+        source: the training samples.
+        bundle: the runs.
+    """
+
+    def __init__(self, task: Task, model: nn.Module, source: Source, bundle: Bundle) -> None:
+        self.task = task
+        self.model = model
+        self.source = source
+        self.bundle = bundle
+        self.optimizer = StackedOptimizer(task, bundle)
+        self._orders = orders(task, bundle.specs, len(source))
+        places = list(self._orders)
+        order_of = [places.index(order_seed(task, spec)) for spec in bundle.specs]
+        self._order_of = torch.tensor(order_of, device=task.device)
+        self._dropouts: dict[int, list[Dropout]] = {}
+
+    def advance(self, steps: int) -> np.ndarray:
+        """(steps, K) losses; fewer rows where every run has stopped being finite."""
+        losses = torch.empty(steps, len(self.bundle), dtype=self.task.dtype, device=self.task.device)
+        self.model.train()
+        for step in range(steps):
+            check()
+            losses[step] = self._step()
+            if step % LOOK == LOOK - 1 and not bool(losses[step].isfinite().any()):
+                losses = losses[: step + 1]
+                break
+        return losses.to("cpu", torch.float64).numpy()
+
+    def _step(self) -> torch.Tensor:
+        x, y, axis = self._batch()
+        one = x if axis is None else x[0]
+        dropped = masks(self._calls(one), self.bundle.generators)
+        parameters = {name: value.detach().requires_grad_() for name, value in self.bundle.parameters.items()}
+        with quietly():
+            losses, constants = vmap(self._loss, in_dims=(0, 0, axis, axis, 0), randomness="error")(
+                parameters, self.bundle.constants, x, y, dropped
+            )
+        gradients = torch.autograd.grad(losses.sum(), list(parameters.values()), allow_unused=True)
+        self.bundle.constants = {name: value.detach() for name, value in constants.items()}
+        self.optimizer.step(self.bundle.parameters, dict(zip(parameters, gradients, strict=True)))
+        self.bundle.steps += 1
+        return losses.detach()
+
+    def _batch(self) -> tuple[torch.Tensor, torch.Tensor, int | None]:
+        """X and Y of the step, and the axis of the runs: None where all share one batch."""
+        indices = [order.batch(self.bundle.steps) for order in self._orders.values()]
+        if len(indices) == 1:
+            return *self.source.gather(indices[0]), None
+        x, y = self.source.gather(torch.cat(indices))
+        shape = (len(indices), len(indices[0]))
+        x, y = x.view(*shape, *x.shape[1:]), y.view(*shape, *y.shape[1:])
+        return x.index_select(0, self._order_of), y.index_select(0, self._order_of), 0
+
+    def _loss(
+        self, parameters: Stacked, constants: Stacked, x: torch.Tensor, y: torch.Tensor, dropped: list[torch.Tensor]
+    ) -> tuple[torch.Tensor, Stacked]:
+        """The loss of one run, and its buffers after the forward pass."""
+        held = {**parameters, **constants}
+        with Replaying(dropped):
+            output = functional_call(self.model, held, (x,))
+        return scalar(loss_of(self.task, y)(output, y)), {name: held[name] for name in constants}
+
+    def _calls(self, x: torch.Tensor) -> list[Dropout]:
+        """The dropout calls of a forward pass on one run's batch."""
+        if len(x) not in self._dropouts:
+            self._dropouts[len(x)] = dropout_calls(self.model, self._first(), x)
+        return self._dropouts[len(x)]
+
+    def _first(self) -> Stacked:
+        return {name: value[0].detach().clone() for name, value in self._all().items()}
+
+    def _all(self) -> Stacked:
+        return {**self.bundle.parameters, **self.bundle.constants}
+
+    def measure(self, source: Source) -> list[Score]:
+        """(mean loss, accuracy or None) of each run over `source`, in evaluation mode."""
+        tally = Tally(self.task, len(self.bundle))
+        self.model.eval()
+        try:
+            with torch.no_grad(), quietly():
+                for x, y in slices(source, self.task.eval_batch, self.task.device):
+                    # Run by run: the batches of every engine, and a large one of all runs would fill the memory.
+                    losses, hits = vmap(self._score, in_dims=(0, None, None), chunk_size=1)(self._all(), x, y)
+                    tally.add([(a, b if self._counted else None) for a, b in zip(losses, hits, strict=True)], y)
+        finally:
+            self.model.train()
+        return tally.scores()
+
+    def _score(self, held: Stacked, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        loss, hits = batch_score(self.task, functional_call(self.model, dict(held), (x,)), y)
+        self._counted = hits is not None
+        return loss, loss.new_zeros(()) if hits is None else hits
+
+
+@contextlib.contextmanager
+def quietly() -> Iterator[None]:
+    """Within it, vmap does not warn of operations that it takes run by run: whether stacking pays was measured."""
+    warn = getattr(torch._C._functorch, "_set_vmap_fallback_warning_enabled", lambda _: None)
+    warn(False)
+    try:
+        yield
+    finally:
+        warn(True)
+
+
+def dropout_calls(model: nn.Module, held: Stacked, x: torch.Tensor) -> list[Dropout]:
+    """The dropout calls of one forward pass in training mode, with values `held` that may be changed.
+
+    Raises:
+        RuntimeError: the pass draws random numbers in another way, which stacked runs could not each draw alone.
+    """
+    device = "cpu" if x.device.type == "cpu" else str(x.device)
+    with forked_rng(0, device), torch.no_grad(), Recording() as recording:
+        before = rng_state(device)
+        functional_call(model, held, (x,))
+        if not same_rng_state(before, rng_state(device)):
+            raise RuntimeError("its forward pass draws random numbers other than dropout's")
+    calls: list[Dropout] = recording.calls
+    return calls

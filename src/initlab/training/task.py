@@ -1,0 +1,187 @@
+"""What every run of a study shares (`Task`), what makes one run itself (`RunSpec`), how far it came (`Progress`)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from initlab.errors import InputError, finite_number, seed_number, unknown
+
+if TYPE_CHECKING:
+    from initlab.training.batches import Source
+
+Pair = tuple[torch.Tensor, torch.Tensor]
+Loss = Callable[[Any, torch.Tensor], torch.Tensor]
+
+# Optimizer name -> its options and their defaults; lr and weight_decay belong to a run.
+OPTIMIZERS: dict[str, dict[str, Any]] = {
+    "sgd": {"momentum": 0.0, "nesterov": False},
+    "adam": {"betas": (0.9, 0.999), "eps": 1e-8},
+    "adamw": {"betas": (0.9, 0.999), "eps": 1e-8},
+}
+DTYPES = (torch.float32, torch.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """What every run of a study shares: the model's builder, the data, the loss, the optimizer, the order of the data.
+
+    The batch of step t is a function of (root_seed, seed of the run, t) alone: each epoch is a fresh permutation of
+    the training samples, cut into consecutive batches. With `shared_order` every run sees one order.
+
+    Args:
+        build: makes the model; called once for each run, under a seeded RNG that is put back afterwards.
+        train: (X, Y) tensors of n samples, or a `Source` that fetches batches of samples by index.
+        test: as `train`; what `Session.evaluate("test")` measures.
+        valid: as `train`, optional; what `Session.evaluate("valid")` measures.
+        loss: "auto" (integer targets: cross-entropy; float targets: mean squared error), or a callable
+            (output, target) -> scalar tensor that is a mean over the batch.
+        optimizer: "sgd", "adam" or "adamw".
+        options: the optimizer's own: momentum and nesterov; or betas and eps.
+        batch_size: samples in a batch; more than n means n.
+        steps: optimizer steps of a whole run.
+        drop_last: leave out the short batch at the end of an epoch.
+        eval_batch: samples in one forward pass of an evaluation.
+        root_seed: the study's seed, in [0, 2^64).
+        shared_order: one data order for all runs rather than one for each seed.
+        dtype: torch.float32 or torch.float64, of parameters and floating-point inputs.
+        device: where runs are trained.
+
+    Raises:
+        InputError: an argument that cannot be meant.
+    """
+
+    build: Callable[[], nn.Module]
+    train: Pair | Source
+    test: Pair | Source
+    valid: Pair | Source | None = None
+    loss: str | Loss = "auto"
+    optimizer: str = "adamw"
+    options: Mapping[str, Any] = field(default_factory=dict)
+    batch_size: int = 128
+    steps: int = 1000
+    drop_last: bool = True
+    eval_batch: int = 2048
+    root_seed: int = 0
+    shared_order: bool = False
+    dtype: torch.dtype = torch.float32
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "steps", "eval_batch"):
+            _positive(name, getattr(self, name))
+        seed_number(self.root_seed, "root_seed")
+        if not callable(self.build):
+            raise InputError(f"build must be a callable that returns an nn.Module; got {type(self.build).__name__}")
+        if self.dtype not in DTYPES:
+            raise InputError(f"dtype must be torch.float32 or torch.float64; got {self.dtype}")
+        if not callable(self.loss) and self.loss != "auto":
+            raise InputError(f"loss must be 'auto' or a callable (output, target) -> scalar; got {self.loss!r}")
+        object.__setattr__(self, "options", optimizer_options(self.optimizer, self.options))
+        for name in ("train", "test", "valid"):
+            _check_pair(name, getattr(self, name))
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """One training: a scheme (or policy) with a seed, a learning rate and a weight decay.
+
+    Args:
+        key: unique within the study and the same each time it is resumed; dropout derives from it.
+        scheme_label: what reports call the policy.
+        policy: a name, a `Scheme`, or {selector: scheme}; None keeps the weights that `build` made.
+        seed: pairs runs: every scheme with this seed sees the same data order.
+        lr: learning rate, at least 0.
+        weight_decay: at least 0; decoupled for "adamw", added to the gradient otherwise.
+    """
+
+    key: str
+    scheme_label: str
+    policy: Any
+    seed: int
+    lr: float
+    weight_decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        seed_number(self.seed, "seed")
+        finite_number("lr", self.lr, low=0)
+        finite_number("weight_decay", self.weight_decay, low=0)
+
+
+@dataclass(frozen=True, eq=False)
+class Progress:
+    """What one call of `Session.advance` did to one run.
+
+    Args:
+        steps: optimizer steps done since the run began.
+        losses: (steps of this call,) training loss of each step, float64. A run that diverged ends with its first
+            loss that is not finite; that step changed no weight.
+        diverged: the loss became nan, +inf or -inf: an outcome; the run has stopped.
+    """
+
+    steps: int
+    losses: np.ndarray
+    diverged: bool
+
+
+def first_samples(data: Pair | Source, count: int) -> Pair:
+    """(X, Y) of the first `count` samples, or of all where there are fewer."""
+    if isinstance(data, tuple):
+        return data[0][:count], data[1][:count]
+    return data.gather(torch.arange(min(count, len(data))))
+
+
+def optimizer_options(optimizer: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The optimizer's options with its defaults filled in, checked.
+
+    >>> optimizer_options("sgd", {"momentum": 0.9})
+    {'momentum': 0.9, 'nesterov': False}
+
+    Raises:
+        InputError: an unknown optimizer or option, or a value outside its range.
+    """
+    if optimizer not in OPTIMIZERS:
+        raise unknown("optimizer", optimizer, OPTIMIZERS)
+    known = OPTIMIZERS[optimizer]
+    for name in options:
+        if name not in known:
+            raise unknown(f"option of optimizer {optimizer!r}", name, known)
+    merged = {**known, **options}
+    if optimizer == "sgd":
+        merged["momentum"] = finite_number("momentum", merged["momentum"], low=0)
+        if merged["nesterov"] and not merged["momentum"]:
+            raise InputError("nesterov=True needs momentum above 0; got momentum 0")
+        return merged
+    merged["eps"] = finite_number("eps", merged["eps"], low=0)
+    betas = tuple(merged["betas"]) if isinstance(merged["betas"], Sequence) else ()
+    if len(betas) != 2 or not all(isinstance(b, int | float) and math.isfinite(b) and 0 <= b < 1 for b in betas):
+        raise InputError(f"betas must be two numbers in [0, 1); got {merged['betas']!r}")
+    merged["betas"] = betas
+    return merged
+
+
+def _positive(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise InputError(f"{name} must be a whole number of at least 1; got {value!r}")
+
+
+def _check_pair(name: str, data: Any) -> None:
+    if data is None and name == "valid":
+        return
+    if not isinstance(data, tuple):
+        if hasattr(data, "gather") and hasattr(data, "__len__"):
+            return
+        raise InputError(f"{name} must be (X, Y) tensors or a batch source; got {type(data).__name__}")
+    if len(data) != 2 or not all(isinstance(part, torch.Tensor) for part in data):
+        raise InputError(f"{name} must be a pair (X, Y) of tensors; got {tuple(type(p).__name__ for p in data)}")
+    x, y = data
+    if x.ndim == 0 or y.ndim == 0 or len(x) != len(y):
+        raise InputError(f"{name} must hold as many targets as samples; got X {tuple(x.shape)} and Y {tuple(y.shape)}")
+    if len(x) == 0:
+        raise InputError(f"{name} must hold at least one sample; got X {tuple(x.shape)}")
