@@ -46,8 +46,15 @@ def test_every_public_name_loads() -> None:
         assert name in dir(initlab)
 
 
+def test_star_gives_the_public_names_and_nothing_else() -> None:
+    given: dict[str, object] = {}
+    exec("from initlab import *", given)
+    assert sorted(set(given) - {"__builtins__"}) == initlab.__all__
+    assert given["fit"] is initlab.fitting
+
+
 def test_an_unknown_name_is_an_attribute_error() -> None:
-    with pytest.raises(AttributeError, match="no attribute 'innit'"):
+    with pytest.raises(AttributeError, match="innit"):
         _ = initlab.innit
 
 

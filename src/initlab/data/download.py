@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import http.client
+import logging
 import os
 import sys
 import tempfile
@@ -16,6 +17,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
+
+import pooch
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from initlab.data.untrusted import reason, short
 from initlab.errors import InputError
@@ -79,42 +84,62 @@ def _try(
     """None when `target` is there with the right checksum, else the reason why it is not."""
     if not address.startswith(("http://", "https://")):
         return "no http or https address"
-    handle, temporary = tempfile.mkstemp(prefix=".initlab-", suffix=".part", dir=target.parent)
+    logger = pooch.get_logger()
+    level = logger.level
+    logger.setLevel(logging.WARNING)  # pooch tells of each file on stderr; the bar does
     try:
-        with os.fdopen(handle, "wb") as out:
-            problem = _receive(address, out, remote, timeout, patience, advance)
-        if problem is None:
-            os.replace(temporary, target)
-        return problem
+        receiver = _Receiver(remote, timeout, patience, advance)
+        pooch.retrieve(address, known_hash=None, fname=target.name, path=target.parent, downloader=receiver)
+        return None
+    except _Wrong as wrong:
+        return str(wrong)
     except (OSError, http.client.HTTPException, zlib.error, ValueError) as error:
         return _reason(error)
     finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
+        logger.setLevel(level)
 
 
-def _receive(
-    address: str, out: BinaryIO, remote: Remote, timeout: float, patience: float, advance: Callable[[int], None]
-) -> str | None:
-    """Write what `address` serves to `out` and say what is wrong with it; at most the declared size is unzipped."""
-    content, deadline = _Content(remote.size), time.monotonic() + patience
-    request = urllib.request.Request(address, headers={"User-Agent": "initlab"})
-    with urllib.request.urlopen(request, timeout=timeout) as response:
-        promised = response.headers.get("Content-Length")
-        received = 0
+class _Wrong(Exception):
+    """What a mirror served is not the file; the message says how."""
+
+
+@dataclass(frozen=True)
+class _Receiver:
+    """A downloader as pooch calls it; what it writes is the right file, or it raises and pooch keeps nothing.
+
+    pooch's own knows neither of the limits that a mirror of no account needs: on what is unzipped, which alone has a
+    known checksum, and on the time that a mirror takes which is never silent for long.
+    """
+
+    remote: Remote
+    timeout: float
+    patience: float
+    advance: Callable[[int], None]
+
+    def __call__(self, url: str, output_file: str, pooch: object, check_only: bool = False) -> None:
+        content = _Content(self.remote.size)
+        request = urllib.request.Request(url, headers={"User-Agent": "initlab"})
+        with open(output_file, "wb") as out, urllib.request.urlopen(request, timeout=self.timeout) as response:
+            promised = response.headers.get("Content-Length")
+            received = self._copy(response, out, content)
+        if promised and promised.isdigit() and received < int(promised):
+            raise _Wrong(f"cut after {received:,} of {int(promised):,} bytes")
+        if not content.whole or content.size < self.remote.size:
+            raise _Wrong(f"cut after {content.size:,} of {self.remote.size:,} unzipped bytes")
+        if content.sha256 != self.remote.sha256:
+            raise _Wrong("wrong checksum")
+
+    def _copy(self, response: http.client.HTTPResponse, out: BinaryIO, content: _Content) -> int:
+        received, deadline = 0, time.monotonic() + self.patience
         while piece := response.read1(_PIECE):
             received += len(piece)
             if time.monotonic() > deadline:
-                return f"too slow: {received:,} bytes in {patience:g} s"
+                raise _Wrong(f"too slow: {received:,} bytes in {self.patience:g} s")
             out.write(piece)
-            advance(content.add(piece))
-            if content.size > remote.size:
-                return f"more than the {remote.size:,} bytes that are right"
-    if promised and promised.isdigit() and received < int(promised):
-        return f"cut after {received:,} of {int(promised):,} bytes"
-    if not content.whole or content.size < remote.size:
-        return f"cut after {content.size:,} of {remote.size:,} unzipped bytes"
-    return None if content.sha256 == remote.sha256 else "wrong checksum"
+            self.advance(content.add(piece))
+            if content.size > self.remote.size:
+                raise _Wrong(f"more than the {self.remote.size:,} bytes that are right")
+        return received
 
 
 class _Content:
@@ -171,9 +196,6 @@ def _bar(total: int, wanted: bool) -> Iterator[Callable[[int], None]]:
     if not (wanted and total and sys.stderr.isatty()):
         yield lambda count: None
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
-
     columns = (TextColumn("downloading"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("download", total=total)

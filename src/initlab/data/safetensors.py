@@ -1,17 +1,16 @@
-"""The safetensors format, strictly: a JSON header and the bytes that it accounts for, each exactly once."""
+"""The safetensors format by its own library, with limits on header, shapes and memory in front of it."""
 
 from __future__ import annotations
 
 import json
 import math
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
-from initlab.data.untrusted import gigabytes, memory_limit
+import safetensors.torch
+from torch import Tensor
+
+from initlab.data.untrusted import gigabytes, memory_limit, reason
 from initlab.errors import InputError
-
-if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
 
 MOST_HEADER_BYTES = 100_000_000
 MOST_AXES = 64
@@ -32,31 +31,19 @@ def read_safetensors(stream: BinaryIO, size: int, shown: str) -> dict[str, Tenso
     Source:
         The safetensors format, https://github.com/huggingface/safetensors (2022).
     """
-    import torch
-
-    header, start = _header(stream, size, shown)
-    spans = sorted((*_span(name, entry, shown), name) for name, entry in header.items() if name != "__metadata__")
-    position, found = 0, {}
-    for begin, end, name in spans:
-        if begin != position:
-            raise _fault(shown, f"tensor {name[:80]!r} starts at byte {begin}, not at {position}: an overlap or a hole")
-        position = end
-    if start + position != size:
-        raise _fault(shown, f"its tensors end at byte {start + position} and the file at {size}")
+    for name, entry in _header(stream, size, shown).items():
+        if name != "__metadata__":
+            _check_shape(name, entry, shown)
     if size > (limit := memory_limit()):
         raise InputError(f"safetensors file {shown!r} has {gigabytes(size)}; {gigabytes(limit)} are to be had")
-    for begin, end, name in spans:
-        entry = header[name]
-        dtype = _dtypes()[entry["dtype"]]
-        body = bytearray(stream.read(end - begin))
-        if len(body) != end - begin:
-            raise _fault(shown, "it ends early")
-        flat = torch.frombuffer(body, dtype=dtype) if body else torch.empty(0, dtype=dtype)
-        found[name] = flat.reshape(entry["shape"])
-    return found
+    stream.seek(0)
+    try:
+        return dict(safetensors.torch.load(stream.read()))
+    except (safetensors.SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as error:
+        raise _fault(shown, reason(error)) from None
 
 
-def _header(stream: BinaryIO, size: int, shown: str) -> tuple[dict[str, Any], int]:
+def _header(stream: BinaryIO, size: int, shown: str) -> dict[str, Any]:
     length = int.from_bytes(stream.read(8), "little")
     if not 2 <= length <= min(size - 8, MOST_HEADER_BYTES):
         raise _fault(shown, f"its header declares {length:,} bytes in a file of {size:,}")
@@ -68,7 +55,7 @@ def _header(stream: BinaryIO, size: int, shown: str) -> tuple[dict[str, Any], in
         raise _fault(shown, f"its header is no JSON ({type(error).__name__})") from None
     if not isinstance(header, dict):
         raise _fault(shown, "its header is no JSON object")
-    return header, 8 + length
+    return header
 
 
 def _unique(pairs: list[tuple[str, Any]], shown: str) -> dict[str, Any]:
@@ -77,30 +64,14 @@ def _unique(pairs: list[tuple[str, Any]], shown: str) -> dict[str, Any]:
     return dict(pairs)
 
 
-def _span(name: str, entry: Any, shown: str) -> tuple[int, int]:
-    """The byte range of one tensor, which shape and dtype must fill exactly."""
-    try:
-        dtype, shape, (begin, end) = entry["dtype"], entry["shape"], entry["data_offsets"]
-        whole = [begin, end, *shape]
-    except (TypeError, KeyError, ValueError):
-        raise _fault(shown, f"its entry for {name[:80]!r} lacks dtype, shape or data_offsets") from None
-    if not isinstance(dtype, str) or dtype not in _dtypes():
-        raise _fault(shown, f"tensor {name[:80]!r} has the dtype {str(dtype)[:20]!r}; known: {', '.join(_dtypes())}")
-    sizes = all(isinstance(n, int) and not isinstance(n, bool) and 0 <= n < 2**48 for n in whole)
+def _check_shape(name: str, entry: Any, shown: str) -> None:
+    """No more axes and no larger sizes than torch can take: what the library does not ask."""
+    shape = entry.get("shape") if isinstance(entry, dict) else None
+    if not isinstance(shape, list):
+        raise _fault(shown, f"its entry for {name[:80]!r} lacks dtype, shape or data_offsets")
+    sizes = all(isinstance(n, int) and not isinstance(n, bool) and 0 <= n < 2**48 for n in shape)
     if not sizes or len(shape) > MOST_AXES or math.prod(max(n, 1) for n in shape) >= 2**60:
-        raise _fault(shown, f"tensor {name[:80]!r} has a shape or offset that is no size")
-    if math.prod(shape) * _dtypes()[dtype].itemsize != end - begin:
-        raise _fault(shown, f"tensor {name[:80]!r} of shape {shape} and dtype {dtype} has {end - begin} bytes")
-    return begin, end
-
-
-def _dtypes() -> dict[str, torch.dtype]:
-    import torch
-
-    names = {"BOOL": "bool", "U8": "uint8", "I8": "int8", "I16": "int16", "I32": "int32", "I64": "int64"}
-    names |= {"F16": "float16", "BF16": "bfloat16", "F32": "float32", "F64": "float64"}
-    names |= {"F8_E4M3": "float8_e4m3fn", "F8_E5M2": "float8_e5m2"}
-    return {key: getattr(torch, name) for key, name in names.items()}
+        raise _fault(shown, f"tensor {name[:80]!r} has a shape that is no size")
 
 
 def _fault(shown: str, what: str) -> InputError:
