@@ -48,10 +48,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
-    code = _run([word for word in given if word != "--debug"], debug)
-    if code == INTERRUPTED and arguments is None:
-        _leave(code)
-    sys.exit(code)
+    ending = _Ending()
+    if arguments is None:
+        atexit.register(ending)
+    ending.code = _run([word for word in given if word != "--debug"], debug)
+    sys.exit(ending.code)
 
 
 def _run(arguments: list[str], debug: bool) -> int:
@@ -112,19 +113,26 @@ def _refused(error: InitlabError, debug: bool) -> int:
 def _interrupted(message: str) -> int:
     """One line: what is kept, and how to go on. The arguments are not repeated: a storage URL may hold a password."""
     _say(f"initlab: interrupted: {message or 'nothing was begun; the same command starts anew'}")
-    # CPython remembers an interrupt that fell into text being exec'd (a dataclass on import) as unhandled, also when it
-    # was caught, and then ends by SIGINT in place of the exit code. Running any text makes it forget.
-    exec("pass")
     return INTERRUPTED
 
 
-def _leave(code: int) -> None:
-    """End this process without taking torch apart, which takes up to a second; what is registered for the end runs."""
-    atexit._run_exitfuncs()
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):
-            stream.flush()
-    os._exit(code)
+class _Ending:
+    """Registered before the commands load theirs, so the last thing to run at exit: an interrupted process ends here.
+
+    What follows would take torch apart, which takes up to a second, and end by SIGINT in place of the exit code where
+    the interrupt fell into text being exec'd (a dataclass on import): CPython holds that for unhandled although it was
+    caught.
+    """
+
+    code = OK
+
+    def __call__(self) -> None:
+        if self.code != INTERRUPTED:
+            return
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(self.code)
 
 
 def _closed_pipe() -> int:

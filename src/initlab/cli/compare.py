@@ -33,6 +33,7 @@ def command(
 
     Several seeds each, intervals, and which differences are real.
     """
+    # lazy: it brings PyTorch, a second that a usage error and `initlab schemes` do without
     from initlab import comparison
 
     target = output.checked_report(report)

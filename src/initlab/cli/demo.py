@@ -21,6 +21,7 @@ def command(
 
     A five-layer network on handwritten digits: what inspect says before the first step, and what training then does.
     """
+    # lazy: it brings PyTorch, a second that a usage error and `initlab schemes` do without
     from initlab.experiments import demo
 
     target = output.checked_report(report)

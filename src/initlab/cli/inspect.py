@@ -36,6 +36,7 @@ def command(
 
     Signals, gradients and findings of one forward and backward pass, and a verdict.
     """
+    # lazy: it brings PyTorch, a second that a usage error and `initlab schemes` do without
     from initlab import inspection, planning
 
     target = output.checked_report(report)
@@ -57,6 +58,7 @@ def load(module: nn.Module, path: Path) -> None:
     Raises:
         InputError: the file is refused, or names or shapes differ.
     """
+    # lazy: it brings PyTorch, a second that a usage error and `initlab schemes` do without
     from initlab.data import load_weights
 
     found, wanted = load_weights(path), module.state_dict()

@@ -34,6 +34,7 @@ class UserCodeError(InitlabError):
 
 def built(text: str, seed: int) -> nn.Module:
     """One model from `builder(text)`, its own random start a function of `seed`, so that a command repeats itself."""
+    # lazy: PyTorch takes a second that a usage error and `initlab schemes` do without
     import torch
 
     root = seed_number(seed, "--seed")
@@ -54,6 +55,7 @@ def builder(text: str) -> Callable[[], nn.Module]:
             arguments or returns no `nn.Module`.
         UserCodeError: the module or the factory raised.
     """
+    # lazy: PyTorch takes a second that a usage error and `initlab schemes` do without
     from torch import nn
 
     module_name, path = _parts(text)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from initlab.errors import InputError, finite_number, unknown
+from initlab.schemes import get_scheme
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -54,8 +55,8 @@ def policy_from(text: str) -> Any:
     name, inner = match.group(1), match.group(2)
     if inner is None or not inner.strip():
         return name
+    # lazy: it brings PyTorch, a second that a usage error and `initlab schemes` do without
     from initlab.planning import get_policy, list_policies
-    from initlab.schemes import get_scheme
 
     arguments = _arguments(text, inner)
     return get_policy(name, **arguments) if name in list_policies() else get_scheme(name, **arguments)
@@ -117,6 +118,7 @@ def split_from(text: str, images: bool = False) -> Split:
 
     A .npz file holds X and Y (every fifth row is then held out for the test), or x_train, y_train, x_test, y_test.
     """
+    # lazy: it brings PyTorch, a second that a usage error and `initlab schemes` do without
     from initlab import data
 
     if text == "digits":
@@ -130,6 +132,7 @@ def split_from(text: str, images: bool = False) -> Split:
 
 def held_out(x: Tensor, y: Tensor) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
     """(X, Y) without every fifth row, and those rows."""
+    # lazy: PyTorch takes a second that a usage error and `initlab schemes` do without
     import torch
 
     fifth = torch.arange(len(x)) % 5 == 4
@@ -171,7 +174,6 @@ def _choice(text: str) -> Any:
     ranges = {name: value for name, value in arguments.items() if isinstance(value, tuple)}
     if match is None or not ranges:
         return policy_from(text)
-    from initlab.schemes import get_scheme
 
     fixed = {name: value for name, value in arguments.items() if name not in ranges}
     return get_scheme(match.group(1), **fixed), ranges
@@ -216,6 +218,7 @@ def _ends(text: str, mark: str) -> Iterator[int]:
 
 
 def _random(text: str, batch: int, seed: int) -> Tensor:
+    # lazy: PyTorch takes a second that a usage error and `initlab schemes` do without
     import torch
 
     match = _SHAPE.fullmatch(text.strip())
@@ -244,6 +247,7 @@ def _product(sizes: list[int]) -> int:
 
 
 def _split_file(path: Path) -> Split:
+    # lazy: it brings PyTorch, a second that a usage error and `initlab schemes` do without
     from initlab import data
 
     arrays = {name.lower(): array for name, array in data.load_arrays(path).items()}

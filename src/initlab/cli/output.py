@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from initlab.errors import InputError
-from initlab.reporting import check_output, json_text
+from initlab.reporting import check_output, clean, json_text
+from initlab.reporting.terminal import make_console
 
 NARROWEST = 40  # columns: in less no table can be read
 
@@ -44,8 +45,6 @@ def deliver(result: Any, *, as_json: bool, report: Path | None) -> None:
 
 def columns() -> int:
     """How wide stdout's terminal is: 80 where it is none and COLUMNS says nothing."""
-    from initlab.reporting.terminal import make_console
-
     return max(NARROWEST, make_console().width)
 
 
@@ -67,6 +66,4 @@ def said(path: Path) -> None:
 
 def note(line: str) -> None:
     """One line on stderr."""
-    from initlab.reporting import clean
-
     print(clean(line, 1000), file=sys.stderr, flush=True)

@@ -25,6 +25,7 @@ def command(
     report: options.Report = None,
 ) -> None:
     """Show every parameter's law, and why; write nothing."""
+    # lazy: it brings PyTorch, a second that a usage error and `initlab schemes` do without
     from initlab import planning
 
     target = output.checked_report(report)
@@ -42,12 +43,14 @@ def command(
 
 
 def _section(plan: Plan) -> Section:
+    # lazy: it brings PyTorch, a second that a usage error and `initlab schemes` do without
     from initlab.planning.view import plan_table
 
     return Section("Plan", [*(Callout("warning", line) for line in plan.warnings), plan_table(plan)])
 
 
 def _record(plan: Plan) -> dict[str, Any]:
+    # lazy: it brings PyTorch, a second that a usage error and `initlab schemes` do without
     from initlab.planning.view import record
 
     parameters = [record(entry) for entry in plan.entries]

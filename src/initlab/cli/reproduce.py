@@ -9,7 +9,6 @@ import typer
 
 from initlab.cli import options, output
 from initlab.errors import InputError
-from initlab.experiments.registry import get_experiment, list_experiments
 from initlab.reporting import Column, Table, print_page, save_page
 
 FOLDER = Path("initlab-literature")
@@ -32,7 +31,8 @@ def command(
     One experiment writes initlab-NAME.html; --all writes every report and an index page into initlab-literature/ (or
     --folder), and goes on there when it was stopped. --json writes nothing unless it is told where.
     """
-    from initlab.experiments import runner, view
+    # lazy: it brings PyTorch, a second that a usage error and `initlab schemes` do without
+    from initlab.experiments import get_experiment, runner, view
 
     target = output.checked_report(report)
     if name is not None and every:
@@ -67,6 +67,9 @@ def command(
 
 
 def _list(as_json: bool) -> None:
+    # lazy: it brings PyTorch, a second that a usage error and `initlab schemes` do without
+    from initlab.experiments import get_experiment, list_experiments
+
     found = [get_experiment(name) for name in list_experiments()]
     if as_json:
         output.print_json([{"name": e.name, "title": e.title, "source": e.source, "minutes": e.minutes} for e in found])

@@ -9,6 +9,7 @@ import typer
 
 from initlab.cli import options, output
 from initlab.reporting import Column, Page, Section, Table, Text, print_page, save_page
+from initlab.schemes import ALIASES, get_scheme, list_schemes, scheme_like
 
 if TYPE_CHECKING:
     from initlab.schemes import Scheme
@@ -25,8 +26,6 @@ def command(
 
     Formula, what it keeps constant and why, source, and what happens where it does not fit.
     """
-    from initlab.schemes import get_scheme, list_schemes, scheme_like
-
     target = output.checked_report(report)
     if name is None:
         schemes = [get_scheme(each) for each in list_schemes()]
@@ -76,6 +75,4 @@ def _record(scheme: Scheme) -> dict[str, Any]:
 
 
 def _aliases(name: str) -> list[str]:
-    from initlab.schemes import ALIASES
-
     return sorted(alias for alias, known in ALIASES.items() if known == name)

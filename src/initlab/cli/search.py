@@ -36,6 +36,7 @@ def command(
 
     Every fifth training row is held out to choose by; the test rows are looked at once, for the best.
     """
+    # lazy: it brings PyTorch, a second that a usage error and `initlab schemes` do without
     from initlab import searching
 
     target = output.checked_report(report)

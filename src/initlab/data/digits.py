@@ -26,6 +26,7 @@ def digits(*, normalize: bool = True, flat: bool = True) -> Split:
     >>> digits()
     Split(digits: 1,442 train, 355 test, one sample (64,))
     """
+    # lazy: scikit-learn takes a second, and only the digits need it
     from sklearn.datasets import load_digits
 
     bunch = load_digits()

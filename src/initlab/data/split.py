@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import numpy as np
-    from torch import Tensor
+import numpy as np
+import torch
+from torch import Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,9 +44,6 @@ def image_split(
     With `normalize` every pixel is (x − mean) / std, with one mean and std over all pixels of the training images, so
     that the second moment of the input is 1; else pixels lie in [0, 1].
     """
-    import numpy as np
-    import torch
-
     levels = np.arange(top + 1) / top
     if normalize:
         share = np.bincount(train[0].reshape(-1), minlength=top + 1) / train[0].size

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from torch import Tensor
 
 from initlab.data.tensors import (
     TooLarge,
@@ -15,9 +17,6 @@ from initlab.data.tensors import (
     sample_at,
 )
 from initlab.errors import InputError
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 class Stream:

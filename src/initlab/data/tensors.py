@@ -5,16 +5,14 @@ from __future__ import annotations
 import contextlib
 import random
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from initlab.data.untrusted import gigabytes, memory_limit
 from initlab.errors import InputError
-
-if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
 
 _EXPECTED = "(X, Y) arrays or tensors, a Dataset, or a DataLoader"
 
@@ -73,8 +71,6 @@ def remarks(x: Tensor, y: Tensor, name: str = "data") -> list[str]:
     >>> remarks(torch.zeros(4, 2), torch.zeros(4, dtype=torch.int64))
     ['data: all 2 features are constant', 'data: all 4 targets are the same, 0']
     """
-    import torch
-
     found = [f"{name}: a single sample; nothing that compares samples can be judged"] if len(x) == 1 else []
     flat = x.reshape(len(x), -1)
     constant = int((flat == flat[:1]).all(dim=0).sum()) if len(x) > 1 else 0
@@ -93,8 +89,6 @@ def remarks(x: Tensor, y: Tensor, name: str = "data") -> list[str]:
 
 def as_features(value: Any, name: str) -> Tensor:
     """X as `as_tensors` holds it."""
-    import torch
-
     x = _tensor(value, name)
     if x.dtype in (torch.uint8, torch.int8, torch.bool) or x.is_floating_point():
         x = x.to(torch.float32)
@@ -108,8 +102,6 @@ def as_features(value: Any, name: str) -> Tensor:
 
 def as_targets(value: Any, name: str) -> Tensor:
     """Y as `as_tensors` holds it."""
-    import torch
-
     y = _tensor(value, name)
     if y.is_complex():
         raise InputError(f"{name} must be real numbers; got {y.dtype}")
@@ -130,8 +122,6 @@ def _finite(values: Tensor, name: str) -> None:
 
 
 def _tensor(value: Any, name: str) -> Tensor:
-    import torch
-
     if isinstance(value, torch.Tensor):
         if value.is_sparse or value.layout != torch.strided:
             raise InputError(f"{name} must be dense; got a tensor of layout {value.layout}")
@@ -158,8 +148,6 @@ def _tensor(value: Any, name: str) -> Tensor:
 
 def _read(data: Any, name: str, limit: int) -> tuple[Tensor, Tensor]:
     """Every sample of a Dataset, or every batch of a DataLoader, joined."""
-    import torch
-
     xs: list[Tensor] = []
     ys: list[Tensor] = []
     used, rows = 0, _rows(data)
@@ -185,8 +173,6 @@ def _read(data: Any, name: str, limit: int) -> tuple[Tensor, Tensor]:
 
 
 def _pairs(data: Any, name: str) -> Iterator[tuple[Tensor, Tensor]]:
-    import torch
-
     for index, item in enumerate(_items(data)):
         if not isinstance(item, tuple | list) or len(item) != 2:
             raise InputError(f"{name}: item {index} must be (x, y); got {_kind(item)}")
@@ -222,8 +208,6 @@ def has_index(data: Any) -> bool:
 
 def sample_at(dataset: Any, index: int) -> Any:
     """`dataset[index]`; whatever it draws, it draws from the index. To be called within `own_random_state`."""
-    import torch
-
     torch.default_generator.manual_seed(index)
     np.random.seed(index % 2**32)
     random.seed(index)
@@ -241,8 +225,6 @@ def _rows(data: Any) -> int:
 @contextlib.contextmanager
 def own_random_state() -> Iterator[None]:
     """Whatever is drawn inside starts from seed 0; afterwards torch, numpy and python stand where they stood."""
-    import torch
-
     kept = torch.get_rng_state(), np.random.get_state(), random.getstate()
     torch.default_generator.manual_seed(0)
     np.random.seed(0)

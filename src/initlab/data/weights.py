@@ -6,15 +6,15 @@ import os
 import warnings
 import zipfile
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
+
+import torch
+from torch import Tensor
 
 from initlab.data.arrays import load_arrays
 from initlab.data.safetensors import read_safetensors
 from initlab.data.untrusted import gigabytes, memory_limit, open_ordinary, short
 from initlab.errors import InputError
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 _ADVICE = "save a state_dict with torch.save(model.state_dict(), path), or safetensors"
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "module")
@@ -54,8 +54,6 @@ def load_weights(path: str | os.PathLike[str]) -> dict[str, Tensor]:
 
 
 def _read_zip(path: str | os.PathLike[str], stream: BinaryIO, size: int, shown: str) -> dict[str, Tensor]:
-    import torch
-
     try:
         with zipfile.ZipFile(stream) as archive:
             members = archive.infolist()
@@ -93,8 +91,6 @@ def _state_dict(loaded: Any, shown: str) -> dict[str, Tensor]:
 
 
 def _is_state_dict(value: Any) -> bool:
-    import torch
-
     if not isinstance(value, Mapping) or not value:
         return False
     return all(isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in value.items())

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+from scipy import stats
 
 Verdict = Literal["confirmed", "refuted", "inconclusive"]
 Results = Mapping[str, Any]
@@ -113,8 +114,6 @@ def trend(first: Sequence[float], second: Sequence[float], what: str, *, sign: i
     >>> trend([1, 2, 3, 4, 5, 6], [1, 4, 9, 16, 25, 36], "x against y", sign=1).verdict
     'confirmed'
     """
-    from scipy import stats
-
     rule = f"Spearman's rank correlation, two-sided at {LEVEL:g}"
     if len(first) < 4 or len(set(first)) < 2 or len(set(second)) < 2:
         return Judgement("inconclusive", f"{what}: {len(first)} pairs are too few or all equal", rule)
@@ -129,8 +128,6 @@ def one_more_run(values: Sequence[float], printed: float, what: str) -> Judgemen
     >>> one_more_run([0.97, 0.972, 0.971, 0.969], 0.9705, "accuracy").verdict
     'confirmed'
     """
-    from scipy import stats
-
     rule = "95% prediction interval of one more run (Student t)"
     data = np.asarray(values, dtype=float)
     if data.size < 2 or not np.isfinite(data).all():
@@ -157,8 +154,6 @@ def every(parts: Sequence[Judgement]) -> Judgement:
 
 def t_interval(values: Sequence[float], level: float = LEVEL) -> tuple[float, float, float]:
     """(low, mean, high) of the mean's Student-t interval; a single or non-finite value has an unbounded one."""
-    from scipy import stats
-
     data = np.asarray(values, dtype=float)
     mean = float(data.mean()) if data.size else math.nan
     if data.size < 2 or not np.isfinite(data).all():

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import optuna
 import torch
 from torch import Tensor, nn
 
@@ -110,8 +111,6 @@ def _group(
 
 def study_of(records: Sequence[Mapping[str, Any]], seed: int) -> Any:
     """An Optuna study with a seeded TPE sampler that knows what the trials so far have given."""
-    import optuna
-
     with quiet_optuna(), warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         sampler = optuna.samplers.TPESampler(seed=seed % 2**32, n_startup_trials=STARTUP, constant_liar=True)
@@ -140,8 +139,6 @@ def _suggest(trial: Any) -> dict[str, Any]:
 
 def importances(records: Sequence[Mapping[str, Any]], seed: int) -> dict[str, float]:
     """fANOVA shares of the variance of the per-trial accuracy that the choices every trial made account for."""
-    import optuna
-
     study = study_of(records, seed)
     evaluator = optuna.importance.FanovaImportanceEvaluator(seed=seed % 2**32)
     found = optuna.importance.get_param_importances(study, evaluator=evaluator, params=[CONV, LINEAR, RATE])

@@ -8,16 +8,16 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from torch import nn
+
+from initlab import data
+from initlab.comparison import Comparison, compare
 from initlab.errors import seed_number
-
-if TYPE_CHECKING:
-    from torch import nn
-
-    from initlab.comparison import Comparison
-    from initlab.inspection import Inspection
-    from initlab.schemes import Scheme
+from initlab.inspection import Inspection, inspect
+from initlab.planning import init_
+from initlab.schemes import Scheme, get_scheme
 
 LAYERS, WIDTH, CLASSES = 5, 100, 10
 BATCH, STEPS, INSPECTED = 64, 600, 256
@@ -37,8 +37,6 @@ class Start:
 
     def policy(self) -> Scheme:
         """The scheme with its arguments set."""
-        from initlab.schemes import get_scheme
-
         return get_scheme(self.scheme, **dict(self.arguments))
 
 
@@ -138,8 +136,6 @@ def run(*, seed: int = 0, note: Callable[[str], None] = lambda line: None) -> De
         X. Glorot, Y. Bengio: Understanding the difficulty of training deep feedforward neural networks (2010);
         K. He et al.: Delving deep into rectifiers (2015).
     """
-    from initlab import data
-
     seed, began = seed_number(seed), time.perf_counter()
     split = data.digits()
     note(f"{split}; a network of {LAYERS} layers of {WIDTH} units, {STEPS} steps of {BATCH}")
@@ -159,8 +155,6 @@ def network(activation: str, features: int = 64) -> nn.Module:
     >>> sum(p.numel() for p in network("ReLU").parameters())
     47910
     """
-    from torch import nn
-
     sizes = [features] + [WIDTH] * LAYERS
     layers: list[nn.Module] = []
     for fan_in, fan_out in itertools.pairwise(sizes):
@@ -169,10 +163,6 @@ def network(activation: str, features: int = 64) -> nn.Module:
 
 
 def _trials(starts: Sequence[Start], optimizer: str, lr: float, split: Any, seed: int) -> list[Trial]:
-    from initlab.comparison import compare
-    from initlab.inspection import inspect
-    from initlab.planning import init_
-
     def build() -> nn.Module:
         return network(starts[0].activation)
 

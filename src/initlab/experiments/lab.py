@@ -7,12 +7,12 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from initlab import data
+from initlab.data import Split
 from initlab.errors import InputError
-
-if TYPE_CHECKING:
-    from initlab.data import Split
+from initlab.reporting import atomic_write
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,6 @@ class Lab:
 
     def data(self, *, normalize: bool = False, flat: bool = True) -> Split:
         """MNIST, or the embedded digits in the small form; inputs in [0, 1] unless normalised."""
-        from initlab import data
-
         load = data.digits if self.small else data.mnist
         return load(normalize=normalize, flat=flat)
 
@@ -50,8 +48,6 @@ class Lab:
         self.note(key)
         value = json.loads(json.dumps(compute()))
         if stored is not None:
-            from initlab.reporting import atomic_write
-
             stored.parent.mkdir(parents=True, exist_ok=True)
             atomic_write(stored, json.dumps(value))
         return value

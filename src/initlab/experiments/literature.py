@@ -10,6 +10,7 @@ from typing import Any
 
 from initlab.experiments.claims import LEVEL
 from initlab.experiments.registry import list_experiments
+from initlab.reporting import atomic_write
 
 HEAD = f"""# The literature, claim by claim
 
@@ -49,8 +50,6 @@ def keep(runs: str | Path, kept: str | Path) -> list[str]:
     Returns:
         The names of the experiments taken over.
     """
-    from initlab.reporting import atomic_write
-
     before = _outcomes(Path(kept))
     taken = []
     for name, outcome in _outcomes(Path(runs)).items():
@@ -64,8 +63,6 @@ def keep(runs: str | Path, kept: str | Path) -> list[str]:
 
 def main() -> None:
     """`python -m initlab.experiments.literature RUNS KEPT PAGE.md`: take over new outcomes and write the page."""
-    from initlab.reporting import atomic_write
-
     if len(sys.argv) != 4:
         raise SystemExit("usage: python -m initlab.experiments.literature RUNS KEPT PAGE.md")
     runs, kept, page = sys.argv[1:]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from scipy import stats
 from torch import Tensor
 
 from initlab.data import Split
@@ -74,8 +75,6 @@ def _in_prediction_interval(published: np.ndarray, costs: np.ndarray) -> Judgeme
 
     By chance alone 5% of the epochs fall outside, so up to two of fifteen are allowed (binomial, p = 0.96).
     """
-    from scipy import stats
-
     n = len(costs)
     half = stats.t.ppf(0.975, n - 1) * costs.std(axis=0, ddof=1) * np.sqrt(1 + 1 / n)
     outside = int((np.abs(published - costs.mean(axis=0)) > half).sum())

@@ -5,13 +5,11 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from initlab.errors import unknown
 from initlab.experiments.claims import Claim, Judgement
-
-if TYPE_CHECKING:
-    from initlab.experiments.lab import Lab
+from initlab.experiments.lab import Lab
 
 
 @dataclass(frozen=True)

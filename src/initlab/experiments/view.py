@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -48,8 +49,6 @@ def tally(outcome: Outcome) -> str:
 
 def text(outcome: Outcome, width: int = 80) -> str:
     """The claims for a terminal: one paragraph each, so that sentences stay whole at any width."""
-    import textwrap
-
     experiment = outcome.experiment
     lines = [*textwrap.wrap(f"{experiment.name}: {experiment.title}", width, subsequent_indent="  "), ""]
     for claim, judgement in outcome.judged:

@@ -29,6 +29,7 @@ def initializer(scheme: str | Scheme, *, name: str, seed: int = 0) -> Callable[.
     """
 
     def init(key: Any, shape: Sequence[int], dtype: Any = "float32", out_sharding: Any = None) -> Any:
+        # lazy: an extra, imported only when it is used
         import jax.numpy as jnp
 
         kind = jnp.dtype(dtype)

@@ -27,6 +27,7 @@ class SchemeInitializer:
         self.seed = seed
 
     def __call__(self, shape: Sequence[int], dtype: Any = None) -> Any:
+        # lazy: an extra, imported only when it is used
         import keras
 
         kind = keras.backend.standardize_dtype(dtype)

@@ -25,6 +25,7 @@ def draw(target: Target, shape: Shape, key: Key, transform: reference.Transform)
     if target.out.size < PLAIN_LIMIT and not (compiled is not None and compiled.is_ready(target.dtype)):
         draw_plain(target, shape, key, transform)
         return
+    # lazy: numba takes half a second, and small tensors do without
     from initlab.sampling import kernels
 
     kernels.draw(target, shape, key, transform)

@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 from initlab.sampling import elements, reference
 from initlab.sampling.laws import DeltaOrthogonal, Orthogonal
@@ -97,6 +98,7 @@ def product(vectors: Array, tau: Array) -> Array:
 
     Source: Schreiber & Van Loan 1989; Puglisi 1992 (T by its inverse).
     """
+    # lazy: SciPy's linear algebra takes a third of a second, and other laws do without
     from scipy.linalg import blas
 
     short = vectors.shape[1]
@@ -143,8 +145,6 @@ def one_blas_thread() -> Iterator[None]:
 
 @lru_cache(maxsize=1)
 def _controller() -> Any:
-    from threadpoolctl import ThreadpoolController
-
     return ThreadpoolController()
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import erf, ndtr
 
 from initlab.errors import InputError, finite_number, unknown
 
@@ -25,14 +26,10 @@ def _softplus(x: Array, beta: float = 1.0) -> Array:
 
 
 def _erf(x: Array) -> Array:
-    from scipy.special import erf
-
     return np.asarray(erf(x), dtype=np.float64)
 
 
 def _gelu(x: Array) -> Array:
-    from scipy.special import ndtr
-
     return np.asarray(x * ndtr(x), dtype=np.float64)
 
 
