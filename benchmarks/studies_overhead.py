@@ -15,11 +15,11 @@ from torch import nn
 
 import initlab
 from benchmarks.studies_race import network
-from initlab.study.sql_store import SqlStore
+from initlab.study.sql import SqlStore
 
 REPEATS = 3
 SCHEMES = ("he_normal", "xavier_normal", "lecun_normal", "orthogonal")
-CALLS = ("__init__", "claim", "put", "ended", "beat", "remember", "recall", "release", "close")
+CALLS = ("__init__", "claim", "propose", "proposal", "put", "ended", "beat", "remember", "recall", "release", "close")
 
 
 @contextmanager

@@ -1,9 +1,20 @@
-"""A small network and small data for the comparison tests."""
+"""A small network, small data and one thread for the tests of comparison, searching and study."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import pytest
 import torch
 from torch import nn
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def tiny_build() -> nn.Module:

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import sqlalchemy as sa
 import torch
 from conftest_comparison import tiny_build, tiny_data
 from torch import nn
@@ -24,6 +25,8 @@ import initlab
 from initlab.comparison import StudyInterrupted
 from initlab.comparison.analysis import analyse
 from initlab.errors import InputError
+from initlab.study.location import location_of
+from initlab.study.sql import RUNNING, RUNS, open_tables
 from initlab.training.engines.runs import make_model
 from initlab.training.group import measuring_steps
 from initlab.training.records import RunRecord
@@ -330,8 +333,6 @@ def _interrupted(path: str | None, ready: Any, answer: Any) -> None:
 
 @pytest.mark.parametrize("stored", [False, True])
 def test_ctrl_c_ends_soon_and_says_how_to_go_on(tmp_path: Path, stored: bool) -> None:
-    import optuna.storages
-
     fork = multiprocessing.get_context("fork")
     ready, (here, there) = fork.Event(), fork.Pipe()
     child = fork.Process(target=_interrupted, args=(str(tmp_path / "s.db") if stored else None, ready, there))
@@ -351,12 +352,10 @@ def test_ctrl_c_ends_soon_and_says_how_to_go_on(tmp_path: Path, stored: bool) ->
     # No wall time is asserted but the promise's own, with room for a busy machine.
     assert stopped - asked < 20
     if stored:
-        import optuna
-
-        states = [
-            t.state.name for t in optuna.load_study(study_name="compare", storage=f"sqlite:///{tmp_path}/s.db").trials
-        ]
-        assert "RUNNING" not in states
+        engine = open_tables(location_of(tmp_path / "s.db"))
+        with engine.begin() as connection:
+            assert RUNNING not in list(connection.scalars(sa.select(RUNS.c.state)))
+        engine.dispose()
 
 
 def test_nothing_is_printed_without_a_terminal(capfd: pytest.CaptureFixture[str]) -> None:

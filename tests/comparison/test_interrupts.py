@@ -12,8 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import optuna
 import pytest
+import sqlalchemy as sa
 from conftest_comparison import tiny_build, tiny_data
 
 import initlab
@@ -21,7 +21,9 @@ from initlab import interrupts
 from initlab.comparison import StudyInterrupted
 from initlab.errors import InterruptedInitError
 from initlab.interrupts import check, held, settle
-from initlab.study.storage import batch, open_storage
+from initlab.study.location import location_of
+from initlab.study.sql import RUNS, STUDIES, SqlStore, open_tables, stored_study
+from initlab.training.records import record_from
 
 fork = multiprocessing.get_context("fork")
 
@@ -116,21 +118,22 @@ def test_tidying_up_is_left_in_peace(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_transaction_is_not_broken_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(interrupts, "GRACE", 0.05)
-    storage, _ = open_storage(tmp_path / "study.db")
-    study_id = storage.create_new_study([optuna.study.StudyDirection.MAXIMIZE], "kept")
+    store = SqlStore(tmp_path / "study.db", "kept", {}, True, record_from)
+
+    def rename_slowly(connection: Any) -> None:
+        connection.execute(STUDIES.update().values(words='{"first": "1"}'))
+        _ctrl_c()
+        _ctrl_c()
+        time.sleep(0.3)
+        connection.execute(STUDIES.update().values(words='{"first": "1", "second": "2"}'))
 
     def work() -> None:
-        with batch(storage):
-            storage.set_study_user_attr(study_id, "first", 1)
-            _ctrl_c()
-            _ctrl_c()
-            time.sleep(0.3)
-            storage.set_study_user_attr(study_id, "second", 2)
+        store._call(rename_slowly)
         check()
         pytest.fail("it was lost")
 
     assert caught(work)
-    assert storage.get_study_user_attrs(study_id) == {"first": 1, "second": 2}
+    assert (store.recall("first"), store.recall("second")) == ("1", "2")
 
 
 def test_an_interrupt_within_init_ends_the_study_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,6 +155,15 @@ def test_a_handler_of_the_callers_own_stays() -> None:
     finally:
         signal.signal(signal.SIGINT, before)
     assert heard == [signal.SIGINT]
+
+
+def states(storage: Any) -> set[str]:
+    """The states of all runs in a storage."""
+    engine = open_tables(location_of(storage))
+    with engine.begin() as connection:
+        found = set(connection.scalars(sa.select(RUNS.c.state)))
+    engine.dispose()
+    return found
 
 
 def _work(kind: str, url: str, **settings: Any) -> Any:
@@ -212,7 +224,6 @@ def test_interrupted_at_random_times(tmp_path: Path, kind: str, workers: int) ->
             assert seconds < 30
     result = _work(kind, url)
     assert not getattr(result, "missing", ())
-    states = [t.state.name for t in optuna.load_study(study_name=kind, storage=url).trials]
-    assert "RUNNING" not in states
+    assert states(url) == {"ended"}
     if kind == "compare":
-        assert states.count("COMPLETE") == 24
+        assert len(stored_study(url, kind)[2]) == 24

@@ -17,11 +17,12 @@ from initlab.comparison.result import Comparison, StudyInterrupted
 from initlab.comparison.study import study_store
 from initlab.errors import InputError, finite_number, seed_number
 from initlab.interrupts import held
-from initlab.study.store import MemoryStore
-from initlab.study.stored_study import study_name
+from initlab.study.location import study_name
+from initlab.study.store import MemoryStore, Store
 from initlab.training.engines import Source, Streamed, get_engine
 from initlab.training.group import measuring_steps
 from initlab.training.progress import watch_for
+from initlab.training.records import RunRecord
 from initlab.training.rehearsal import frozen, rehearse
 from initlab.training.task import Loss, Pair, Task, first_samples
 
@@ -76,7 +77,7 @@ def compare(
             1e-3, for SGD 1e-2.
         batch_size: samples in a batch.
         steps: optimizer steps of each run.
-        storage: None keeps runs in memory; a file name, `sqlite:///file.db` or another Optuna URL keeps them there:
+        storage: None keeps runs in memory; a file name, `sqlite:///file.db` or `postgresql://me@host/db` keeps them:
             the same call goes on from what is done, in as many processes and machines as call it.
         study: the study's name within the storage.
         allow_drift: go on with a stored study although model, data, settings or schemes have changed.
@@ -137,7 +138,7 @@ def compare(
     watch = watch_for(progress, len(arms) * len(seed_numbers) * steps, {a.label: len(seed_numbers) for a in arms})
     with held(), contextlib.ExitStack() as after:
         after.callback(watch.close)
-        store = (
+        store: Store[RunRecord] = (
             MemoryStore()
             if storage is None
             else study_store(storage, study, task, model, arms, plans, maximize, allow_drift)

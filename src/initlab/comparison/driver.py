@@ -12,6 +12,7 @@ from initlab.errors import InputError
 from initlab.interrupts import INTERRUPTIONS, check, settle
 from initlab.study.store import MemoryStore, Store
 from initlab.training.engines import Engine, get_engine
+from initlab.training.engines.machine import cores
 from initlab.training.group import Training, train_through
 from initlab.training.progress import Watch
 from initlab.training.records import CURVE_POINTS, RunRecord
@@ -58,7 +59,9 @@ class Driver:
         runs: about how many runs the study has; curves of very many are kept at fewer points.
     """
 
-    def __init__(self, task: Task, engine: str, store: Store, watch: Watch, at_once: int | None, runs: int) -> None:
+    def __init__(
+        self, task: Task, engine: str, store: Store[RunRecord], watch: Watch, at_once: int | None, runs: int
+    ) -> None:
         self.task = task
         self.engine = engine
         self.store = store
@@ -167,8 +170,6 @@ class Driver:
 
 def _portion(plan: str, runs: int) -> int:
     """How many of a group's runs lose nothing by being trained apart from the others."""
-    from initlab.training.engines.machine import cores
-
     if plan == "sequential":
         return 1
     return cores() if plan == "processes:sequential" else runs

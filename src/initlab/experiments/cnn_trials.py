@@ -17,7 +17,7 @@ from initlab.experiments.lab import Lab
 from initlab.experiments.training import CHANNELS_LAST, open_session
 from initlab.sampling import derive_seed
 from initlab.schemes import get_scheme
-from initlab.study.storage import quiet_optuna
+from initlab.study.to_optuna import quiet_optuna
 from initlab.training.engines.runs import make_models
 from initlab.training.task import RunSpec, Task
 

@@ -14,12 +14,15 @@ from initlab.comparison.arms import first_model
 from initlab.comparison.result import StudyInterrupted
 from initlab.errors import InputError, seed_number, unknown
 from initlab.interrupts import INTERRUPTIONS, held, settle
-from initlab.searching.hunt import PRUNERS, Hunt
-from initlab.searching.result import Search
+from initlab.searching.ongoing import OngoingSearch
+from initlab.searching.proposals import PRUNERS
+from initlab.searching.result import Search, TrialRecord, trial_record
 from initlab.searching.space import Space, space_of
 from initlab.study.fingerprint import task_fingerprint
-from initlab.study.storage import quiet_optuna
-from initlab.study.stored_study import StoredStudy, study_name
+from initlab.study.location import study_name
+from initlab.study.sql import SqlStore
+from initlab.study.store import MemoryStore, Store
+from initlab.study.to_optuna import quiet_optuna
 from initlab.training.engines import get_engine
 from initlab.training.progress import watch_for
 from initlab.training.rehearsal import frozen, rehearse
@@ -108,35 +111,37 @@ def search(
     found.check(model)
     with held():
         store = _store(task, found, storage, study, model, maximize, allow_drift)
-        hunt = Hunt(task, found, decay, trials, pruning, patience, screen, engine, at_once, store)
-        hunt.watch = watch_for(progress, trials * steps, {"trials": trials})
-        result, interrupted = _hunted(hunt, [*notes, *frozen(model)], started)
+        watch = watch_for(progress, trials * steps, {"trials": trials})
+        ongoing = OngoingSearch(
+            task, found, decay, trials, pruning, patience, screen, engine, at_once, store, study, maximize, watch
+        )
+        result, interrupted = _run_out(ongoing, [*notes, *frozen(model)], started)
     if interrupted:
         again = "the same call goes on from there" if storage is not None else "storage='study.db' would let you go on"
         raise StudyInterrupted(f"{len(result.trials)} of {trials} trials are done (in .result); {again}", result)
     return result
 
 
-def _hunted(hunt: Hunt, notes: list[str], started: float) -> tuple[Search, bool]:
+def _run_out(ongoing: OngoingSearch, notes: list[str], started: float) -> tuple[Search, bool]:
     """The search, run to its end or to Ctrl-C; whether it was interrupted."""
     try:
-        try:
-            with quiet_optuna():
-                hunt.run()
-            return hunt.result(notes, False, started), False
-        except INTERRUPTIONS:
-            settle()
-            hunt.watch.close()
-            return hunt.result(notes, True, started), True
+        with quiet_optuna():
+            try:
+                ongoing.run()
+                return ongoing.result(notes, False, started), False
+            except INTERRUPTIONS:
+                settle()
+                ongoing.watch.close()
+                return ongoing.result(notes, True, started), True
     finally:
-        hunt.watch.close()
-        hunt.store.close()
+        ongoing.watch.close()
+        ongoing.store.close()
 
 
 def _store(
     task: Task, space: Space, storage: Any, name: str, model: nn.Module, maximize: bool, allow_drift: bool
-) -> StoredStudy:
-    from optuna.storages import InMemoryStorage
-
+) -> Store[TrialRecord]:
+    if storage is None:
+        return MemoryStore()
     begun = {"kind": "search", **task_fingerprint(task, model), "space": space.describe()}
-    return StoredStudy(InMemoryStorage() if storage is None else storage, name, begun, maximize, allow_drift)
+    return SqlStore(storage, name, begun, maximize, trial_record, allow_drift)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from initlab.errors import InputError
 from initlab.reporting import ReadyFigure
 from initlab.searching.result import Search
-from initlab.study.storage import quiet_optuna
+from initlab.study.to_optuna import quiet_optuna
 
 if TYPE_CHECKING:
     import optuna

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     import optuna
     import pandas as pd
     import plotly.graph_objects as go
-    from optuna.trial import FrozenTrial
 
     from initlab.reporting import Table
 
@@ -31,6 +30,9 @@ class TrialRecord:
         best_step: the step of its best validation score.
         reason: why it ended early or was refused.
         curve: check -> validation score.
+        screened: refused by `inspect` before its first step.
+        distributions: parameter -> the law it was drawn from, as Optuna writes it.
+        sampler: what Optuna's sampler and pruner noted of it.
     """
 
     number: int
@@ -41,26 +43,36 @@ class TrialRecord:
     best_step: int
     reason: str
     curve: Mapping[int, float]
+    screened: bool = False
+    distributions: Mapping[str, str] = field(default_factory=dict)
+    sampler: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """Names the trial's run within its study."""
+        return trial_key(self.number)
 
     def score(self, maximize: bool) -> float:
         """Higher is better."""
         return self.value if maximize else -self.value
 
+    def to_dict(self) -> dict[str, Any]:
+        """The record in what JSON holds."""
+        return dict(self.__dict__)
 
-def trial_record(trial: FrozenTrial) -> TrialRecord:
-    """The record of an ended Optuna trial."""
-    attrs = trial.user_attrs
-    value = trial.value if trial.state.name == "COMPLETE" and trial.value is not None else math.nan
-    return TrialRecord(
-        trial.number,
-        dict(trial.params),
-        trial.state.name,
-        value,
-        int(attrs.get("steps", 0)),
-        int(attrs.get("best_step", 0)),
-        str(attrs.get("reason", "")),
-        dict(trial.intermediate_values),
-    )
+
+def trial_key(number: int) -> str:
+    """The key of a trial's run.
+
+    >>> trial_key(3)
+    'trial 3'
+    """
+    return f"trial {number}"
+
+
+def trial_record(values: Mapping[str, Any]) -> TrialRecord:
+    """The record whose `to_dict` gave `values` (after JSON too)."""
+    return TrialRecord(**{**values, "curve": {int(check): value for check, value in values["curve"].items()}})
 
 
 @dataclass(frozen=True, repr=False, eq=False)

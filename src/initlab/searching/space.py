@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from optuna.trial import BaseTrial, FixedTrial
+from torch import nn
 
 from initlab.comparison.arms import label_of
 from initlab.errors import InputError, finite_number
-
-if TYPE_CHECKING:
-    import optuna
-    from torch import nn
+from initlab.planning import get_policy, plan
+from initlab.schemes.scheme import scheme_like
 
 WHOLE = "scheme"
 NUMBERS = ("lr", "weight_decay")
@@ -28,7 +29,7 @@ class Range:
     low: float
     high: float
 
-    def suggest(self, trial: optuna.trial.BaseTrial, name: str) -> float:
+    def suggest(self, trial: BaseTrial, name: str) -> float:
         """The trial's value."""
         if self.low == self.high:
             return self.low
@@ -58,7 +59,7 @@ class Space:
     lr: Range
     weight_decay: Range | None = None
 
-    def suggest(self, trial: optuna.trial.BaseTrial) -> tuple[Any, float, float | None]:
+    def suggest(self, trial: BaseTrial) -> tuple[Any, float, float | None]:
         """(policy, lr, weight decay) of a trial."""
         chosen = {selector: _scheme(trial, selector, options) for selector, options in self.choices.items()}
         policy = (
@@ -67,14 +68,16 @@ class Space:
         decay = None if self.weight_decay is None else self.weight_decay.suggest(trial, "weight_decay")
         return policy, self.lr.suggest(trial, "lr"), decay
 
+    def settings(self, params: Mapping[str, Any]) -> tuple[Any, float, float | None]:
+        """(policy, lr, weight decay) that these choices mean."""
+        return self.suggest(FixedTrial(dict(params)))
+
     def check(self, model: nn.Module) -> None:
         """Refuse a selector that matches no parameter of the model, before a trial is begun.
 
         Raises:
             InputError: names the selector and what the model has.
         """
-        from initlab.planning import plan
-
         for selector, options in self.choices.items():
             if selector != WHOLE:
                 plan(model, policy={selector: options[0].scheme})
@@ -90,7 +93,7 @@ class Space:
         return found
 
 
-def _scheme(trial: optuna.trial.BaseTrial, selector: str, options: Sequence[Option]) -> Any:
+def _scheme(trial: BaseTrial, selector: str, options: Sequence[Option]) -> Any:
     labels = [option.label for option in options]
     label = trial.suggest_categorical(selector, labels) if len(labels) > 1 else labels[0]
     option = options[labels.index(str(label))]
@@ -160,9 +163,6 @@ def _options(selector: str, schemes: Any) -> tuple[Option, ...]:
 
 
 def _option(selector: str, scheme: Any) -> Option:
-    from initlab.planning import get_policy
-    from initlab.schemes.scheme import scheme_like
-
     if isinstance(scheme, tuple):
         if len(scheme) != 2 or not isinstance(scheme[1], Mapping):
             raise InputError(

@@ -132,7 +132,7 @@ def to_dict(result: Search) -> dict[str, Any]:
     return {
         "conclusion": conclusion(result),
         "metric": result.metric,
-        "best": None if result.best is None else result.best.__dict__,
+        "best": None if result.best is None else _shown(result.best),
         "lr": result.lr,
         "weight_decay": result.weight_decay,
         "test_loss": result.test_loss,
@@ -144,5 +144,10 @@ def to_dict(result: Search) -> dict[str, Any]:
         "notes": list(result.notes),
         "run_steps": result.run_steps,
         "seconds": result.seconds,
-        "trials": [trial.__dict__ for trial in result.trials],
+        "trials": [_shown(trial) for trial in result.trials],
     }
+
+
+def _shown(trial: TrialRecord) -> dict[str, Any]:
+    """What of a trial is for readers, not for Optuna."""
+    return {name: value for name, value in trial.to_dict().items() if name not in ("distributions", "sampler")}

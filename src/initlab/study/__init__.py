@@ -1,1 +1,1 @@
-"""RUNS THAT SURVIVE: the store, claims on work, and what a study was begun with."""
+"""RUNS THAT SURVIVE: the store, claims on work, what a study was begun with, its export to Optuna."""

@@ -2,29 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Protocol
-
-from initlab.training.records import RunRecord
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Generic, Protocol, TypeVar
 
 
-class Store(Protocol):
-    """Keeps the ended runs of one study, and says who trains what."""
+class Record(Protocol):
+    """What is kept of a run that has ended."""
 
-    def ended(self) -> dict[str, RunRecord]:
+    @property
+    def key(self) -> str:
+        """Names the run within its study."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The record in what JSON holds."""
+
+
+R = TypeVar("R", bound=Record)
+
+
+class Store(Protocol[R]):
+    """Keeps the runs of one study, and says who trains what."""
+
+    def ended(self) -> dict[str, R]:
         """Every run that has ended, by key."""
 
     def claim(self, keys: Sequence[str], most: int) -> list[str]:
         """Up to `most` of `keys`, in their order, that are now this worker's to train; none of them ended."""
 
-    def put(self, records: Iterable[RunRecord]) -> None:
+    def propose(self, key: str, choices: Mapping[str, Any]) -> None:
+        """Keep what a claimed run is trained with, so that whoever takes it up again trains the same."""
+
+    def proposal(self, key: str) -> dict[str, Any] | None:
+        """What `propose` kept of a claimed run."""
+
+    def put(self, records: Iterable[R]) -> None:
         """Keep these ended runs."""
 
     def release(self, keys: Iterable[str]) -> None:
         """Give claimed runs back untrained."""
 
     def beat(self) -> None:
-        """This worker is alive; called a few times a second."""
+        """This worker is alive; may be called often."""
 
     def remember(self, name: str, value: str) -> None:
         """Keep a word of the study, if it has none under this name yet."""
@@ -33,26 +51,40 @@ class Store(Protocol):
         """The word that `remember` kept."""
 
     def close(self) -> None:
-        """Let go of connections. Safe to call twice."""
+        """Leave the study and let go of connections. Safe to call twice."""
 
 
-class MemoryStore:
+class MemoryStore(Generic[R]):
     """Keeps runs for the length of one call; one worker."""
 
     def __init__(self) -> None:
-        self._ended: dict[str, RunRecord] = {}
+        self._ended: dict[str, R] = {}
+        self._claimed: set[str] = set()
+        self._proposals: dict[str, dict[str, Any]] = {}
         self._words: dict[str, str] = {}
 
-    def ended(self) -> dict[str, RunRecord]:
+    def ended(self) -> dict[str, R]:
         return dict(self._ended)
 
     def claim(self, keys: Sequence[str], most: int) -> list[str]:
-        return [key for key in keys if key not in self._ended][:most]
+        mine = [key for key in keys if key not in self._ended and key not in self._claimed][:most]
+        self._claimed.update(mine)
+        return mine
 
-    def put(self, records: Iterable[RunRecord]) -> None:
-        self._ended.update({record.key: record for record in records})
+    def propose(self, key: str, choices: Mapping[str, Any]) -> None:
+        self._proposals[key] = dict(choices)
 
-    def release(self, keys: Iterable[str]) -> None: ...
+    def proposal(self, key: str) -> dict[str, Any] | None:
+        return self._proposals.get(key)
+
+    def put(self, records: Iterable[R]) -> None:
+        for record in records:
+            if record.key in self._claimed:
+                self._ended[record.key] = record
+                self._claimed.remove(record.key)
+
+    def release(self, keys: Iterable[str]) -> None:
+        self._claimed.difference_update(keys)
 
     def beat(self) -> None: ...
 

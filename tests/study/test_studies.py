@@ -15,14 +15,16 @@ from typing import Any
 
 import optuna
 import pytest
+import sqlalchemy as sa
 import torch
 from conftest_comparison import tiny_build, tiny_data
 from torch import nn
 
 import initlab
 from initlab.errors import InputError
-from initlab.study import storage as storage_module
-from initlab.study.storage import batch, shown_url
+from initlab.study import location
+from initlab.study.location import shown_url
+from initlab.study.sql import RUNS, STUDIES, open_tables
 
 fork = multiprocessing.get_context("fork")
 SCHEMES = ["he_normal", "xavier_normal", "zeros"]
@@ -42,8 +44,18 @@ def numbers(result: initlab.Comparison) -> list[tuple[Any, ...]]:
     return [(r.key, r.status, r.steps, r.curve.tobytes(), r.tests.tobytes()) for r in result.runs]
 
 
-def trials(path: Path, name: str = "compare") -> list[optuna.trial.FrozenTrial]:
-    return optuna.load_study(study_name=name, storage=f"sqlite:///{path}").trials
+def rows(storage: Any, name: str = "compare") -> list[Any]:
+    """The runs of a study as the database holds them."""
+    engine = open_tables(location.location_of(storage))
+    with engine.begin() as connection:
+        mine = sa.select(STUDIES.c.id).where(STUDIES.c.name == name)
+        found = connection.execute(sa.select(RUNS).where(RUNS.c.study_id.in_(mine)).order_by(RUNS.c.id)).all()
+    engine.dispose()
+    return list(found)
+
+
+def states(storage: Any, name: str = "compare") -> list[str]:
+    return [row.state for row in rows(storage, name)]
 
 
 @pytest.fixture(scope="module")
@@ -75,18 +87,6 @@ def test_storage_changes_no_number(tmp_path: Path, whole: initlab.Comparison) ->
     assert repr(first.table().rows) == repr(whole.table().rows)
 
 
-def test_every_run_is_one_optuna_trial_with_its_curve(tmp_path: Path) -> None:
-    result = study(tmp_path / "study.db")
-    found = {(t.params["scheme"], t.params["seed"]): t for t in trials(tmp_path / "study.db")}
-    assert len(found) == len(result.runs) == 12
-    for run in result.runs:
-        trial = found[run.scheme, run.seed]
-        assert trial.value == run.accuracy
-        assert trial.params["lr"] == 0.01
-        assert trial.intermediate_values[60] == pytest.approx(float(run.curve[-1, 1]))
-        assert 2 <= len(trial.intermediate_values) <= 20
-
-
 def test_six_runs_and_six_more_are_twelve(tmp_path: Path, whole: initlab.Comparison) -> None:
     assert study(tmp_path / "study.db", seeds=2).run_steps == 6 * 60
     rest = study(tmp_path / "study.db")
@@ -104,9 +104,8 @@ def _assert_survives(path: Path, delays: list[float], whole: initlab.Comparison)
     result = _killed_study(path, delays)
     assert numbers(result) == numbers(whole)
     assert result.missing == ()
-    done = [t for t in trials(path) if t.state.is_finished() and t.state.name != "FAIL"]
-    assert len(done) == 12, "a run was done twice"
-    assert sum(t.state.name == "FAIL" for t in trials(path)) <= 3 * len(delays), "more was lost than was in flight"
+    assert states(path) == ["ended"] * 12
+    assert sum(row.claims for row in rows(path)) <= 12 + 3 * len(delays), "more was lost than was in flight"
 
 
 def test_killed_and_resumed(tmp_path: Path, whole: initlab.Comparison) -> None:
@@ -130,9 +129,9 @@ def test_runs_of_a_dead_worker_are_made_anew(tmp_path: Path, whole: initlab.Comp
         study(path)
 
     assert in_child(die_in_training) == 9
-    assert [t.state.name for t in trials(path)] == ["RUNNING"] * 12
+    assert states(path) == ["running"] * 12
     assert numbers(study(path)) == numbers(whole)
-    assert [t.state.name for t in trials(path)].count("FAIL") == 12
+    assert [(row.state, row.claims) for row in rows(path)] == [("ended", 2)] * 12
 
 
 def test_a_living_workers_runs_are_left_alone(tmp_path: Path) -> None:
@@ -152,43 +151,42 @@ def test_a_living_workers_runs_are_left_alone(tmp_path: Path) -> None:
         waits = fork.Process(target=lambda: study(path))
         waits.start()
         deadline = time.monotonic() + 60
-        while sum(t.state.name in ("COMPLETE", "PRUNED") for t in trials(path)) < 8 and time.monotonic() < deadline:
+        while states(path).count("ended") < 8 and time.monotonic() < deadline:
             time.sleep(0.2)
         time.sleep(1.5)
-        states = [t.state.name for t in trials(path)]
-        assert states.count("COMPLETE") == 8
-        assert states.count("RUNNING") == 4
+        assert sorted(states(path)) == ["ended"] * 8 + ["running"] * 4
         assert waits.is_alive(), "it must wait for the runs of the other"
     finally:
         child.kill()
         child.join()
     waits.join(60)
     assert waits.exitcode == 0, "it takes over the runs of the worker that died"
-    assert [t.state.name for t in trials(path)].count("COMPLETE") == 12
+    assert states(path) == ["ended"] * 12
 
 
-def _two_workers(url: str, name: str) -> list[optuna.trial.FrozenTrial]:
+def _two_workers(url: str, name: str) -> list[Any]:
     workers = [fork.Process(target=lambda: study(url, at_once=2, study=name)) for _ in range(2)]
     for worker in workers:
         worker.start()
     for worker in workers:
         worker.join(120)
     assert [worker.exitcode for worker in workers] == [0, 0]
-    return optuna.load_study(study_name=name, storage=url.replace("postgresql:", "postgresql+psycopg2:")).trials
+    return rows(url, name)
 
 
 def test_two_workers_share_the_runs(tmp_path: Path, whole: initlab.Comparison) -> None:
     url = f"sqlite:///{tmp_path / 'study.db'}"
     found = _two_workers(url, "compare")
-    assert [t.state.name for t in found] == ["COMPLETE"] * 12, "every run was done once"
-    assert len({t.system_attrs["initlab:worker"] for t in found}) == 2
+    assert [(row.state, row.claims) for row in found] == [("ended", 1)] * 12, "every run was done once"
+    assert len({row.worker for row in found}) == 2
     assert numbers(study(url)) == numbers(whole)
 
 
 def test_two_workers_on_postgres_and_one_killed(postgres: str, whole: initlab.Comparison) -> None:
     in_child(lambda: study(postgres, at_once=3, study="shared"), kill_after=0.5)
     found = _two_workers(postgres, "shared")
-    assert sum(t.state.name == "COMPLETE" for t in found) == 12
+    assert [row.state for row in found] == ["ended"] * 12
+    assert sum(row.claims for row in found) <= 12 + 3, "more was lost than was in flight"
     assert numbers(study(postgres, study="shared")) == numbers(whole)
 
 
@@ -239,7 +237,7 @@ def test_drift_can_be_allowed(tmp_path: Path) -> None:
 def test_study_names_that_work(tmp_path: Path, name: str) -> None:
     study(tmp_path / "study.db", study=name, seeds=1, schemes=["zeros"], steps=2)
     assert [p.name for p in tmp_path.iterdir()] == ["study.db"]
-    assert len(trials(tmp_path / "study.db", name)) == 1
+    assert states(tmp_path / "study.db", name) == ["ended"]
 
 
 @pytest.mark.parametrize("name", ["", "   ", "x" * 300, "a\nb", "\x1b[31m", 7, None])
@@ -252,6 +250,10 @@ def test_study_names_that_are_refused(tmp_path: Path, name: Any) -> None:
 def _of_another_program(path: Path) -> None:
     with sqlite3.connect(path) as connection:
         connection.execute("CREATE TABLE bookmarks (url TEXT)")
+
+
+def _of_optuna(path: Path) -> None:
+    optuna.create_study(storage=f"sqlite:///{path}", study_name="compare").set_user_attr("initlab:begun", "{}")
 
 
 def _truncated(path: Path) -> None:
@@ -268,6 +270,7 @@ def _read_only(path: Path) -> None:
     ("make", "message"),
     [
         (_of_another_program, "another program's database"),
+        (_of_optuna, "made by Optuna or by an older initlab"),
         (_truncated, "damaged|malformed|cannot be read"),
         (_read_only, "read-only"),
         (lambda path: path.mkdir(), "is a directory"),
@@ -295,7 +298,7 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
 def test_a_file_locked_by_another_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "study.db"
     study(path, seeds=1, schemes=["zeros"], steps=2)
-    monkeypatch.setattr(storage_module, "BUSY_SECONDS", 0.3)
+    monkeypatch.setattr(location, "BUSY_SECONDS", 0.3)
     holder = sqlite3.connect(path)
     holder.execute("BEGIN EXCLUSIVE")
     try:
@@ -310,22 +313,26 @@ def test_a_full_disk_is_an_error_and_loses_nothing(tmp_path: Path, monkeypatch: 
     path = tmp_path / "study.db"
     study(path, seeds=2)
     pages = int(sqlite3.connect(path).execute("PRAGMA page_count").fetchone()[0])
-    real = storage_module._synced_and_locked
+    real = location.synced_and_locked
 
     def small(engine: Any) -> None:
-        from sqlalchemy import event
-
         real(engine)
-        event.listen(engine, "connect", lambda c, record: c.execute(f"PRAGMA max_page_count = {pages + 1}"))
+        sa.event.listen(engine, "connect", lambda c, record: c.execute(f"PRAGMA max_page_count = {pages + 1}"))
 
-    monkeypatch.setattr(storage_module, "_synced_and_locked", small)
+    monkeypatch.setattr(location, "synced_and_locked", small)
     with pytest.raises(InputError, match="full"):
         study(path, seeds=4, at_once=3)
     monkeypatch.undo()
     assert study(path, seeds=4).missing == ()
 
 
-@pytest.mark.parametrize("storage", ["", 7, object(), "nosuchdb://host/x", "postgresql://u:hidden@127.0.0.1:1/x"])
+@pytest.mark.parametrize(
+    "storage",
+    [
+        "", 7, object(), "nosuchdb://host/x", "postgresql://u:hidden@127.0.0.1:1/x", "sqlite://",
+        optuna.storages.InMemoryStorage(),
+    ],
+)  # fmt: skip
 def test_storages_that_are_none(storage: Any) -> None:
     with pytest.raises(InputError, match="storage") as refused:
         study(storage)
@@ -358,54 +365,29 @@ def test_urls_as_shown(url: str, shown: str) -> None:
     assert shown_url(url) == shown
 
 
-def test_a_batch_is_one_transaction(tmp_path: Path) -> None:
-    storage = storage_module.open_storage(tmp_path / "study.db")[0]
-    study_id = storage.create_new_study([optuna.study.StudyDirection.MAXIMIZE], "batched")
-
-    def write_and_fail() -> None:
-        with batch(storage):
-            storage.create_new_trial(study_id)
-            storage.set_study_user_attr(study_id, "a", 1)
-            raise ArithmeticError
-
-    with pytest.raises(ArithmeticError):
-        write_and_fail()
-    assert storage.get_all_trials(study_id) == []
-    with batch(storage):
-        first = storage.create_new_trial(study_id)
-        storage.set_trial_user_attr(first, "a", 1)
-        storage.create_new_trial(study_id)
-    assert [t.number for t in storage.get_all_trials(study_id)] == [0, 1]
-    assert storage.get_trial(first).user_attrs == {"a": 1}
-
-
-def test_other_optuna_storages_work_too(tmp_path: Path, whole: initlab.Comparison) -> None:
-    backend = optuna.storages.journal.JournalFileBackend(str(tmp_path / "journal.log"))
-    assert numbers(study(optuna.storages.JournalStorage(backend))) == numbers(whole)
-    assert numbers(study(optuna.storages.InMemoryStorage())) == numbers(whole)
-
-
 def test_copies_of_a_study_go_on_apart(tmp_path: Path, whole: initlab.Comparison) -> None:
     study(tmp_path / "a.db", seeds=2)
     shutil.copy(tmp_path / "a.db", tmp_path / "b.db")
     assert numbers(study(tmp_path / "a.db")) == numbers(study(tmp_path / "b.db")) == numbers(whole)
 
 
-def test_a_worker_killed_between_a_table_and_its_index(tmp_path: Path) -> None:
-    """Without the index that keeps study names unique, each call would begin a study of its own."""
-    path = tmp_path / "study.db"
-    optuna.storages.RDBStorage(f"sqlite:///{path}").engine.dispose()
-    with sqlite3.connect(path) as connection:
-        connection.execute("DROP INDEX ix_studies_study_name")
-    study(path, seeds=1)
-    study(path, seeds=1)
-    with sqlite3.connect(path) as connection:
-        assert connection.execute("SELECT count(*) FROM studies").fetchone() == (1,)
+def test_a_database_of_an_older_initlab_is_refused(postgres: str) -> None:
+    engine = sa.create_engine(postgres.replace("postgresql:", "postgresql+psycopg2:"))
+    other = postgres.rpartition("/")[0] + "/older"
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql("CREATE DATABASE older")
+    engine.dispose()
+    storage = optuna.storages.RDBStorage(other.replace("postgresql:", "postgresql+psycopg2:"))
+    optuna.create_study(storage=storage, study_name="compare").set_user_attr("initlab:begun", "{}")
+    with pytest.raises(InputError, match="older initlab") as refused:
+        study(other)
+    assert "\n" not in str(refused.value)
+    assert "secret" not in str(refused.value)
 
 
-def test_after_its_tables_are_made_a_sqlite_file_is_written_through_to_the_disk(tmp_path: Path) -> None:
+def test_each_commit_is_on_the_disk(tmp_path: Path) -> None:
     for _ in ("made", "opened again"):
-        storage, _shown = storage_module.open_storage(str(tmp_path / "study.db"))
-        with storage.engine.connect() as connection:
+        engine = open_tables(location.location_of(tmp_path / "study.db"))
+        with engine.connect() as connection:
             assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2  # FULL
-        storage.engine.dispose()
+        engine.dispose()

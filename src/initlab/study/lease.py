@@ -30,9 +30,9 @@ class Worker:
     pid: int
     born: str
 
-    def sign_of_life(self, closed: bool = False) -> dict[str, Any]:
-        """What the worker leaves in the storage every `BEAT_SECONDS`."""
-        return {"host": self.host, "pid": self.pid, "born": self.born, "seen": 0.0 if closed else time.time()}
+    def sign_of_life(self) -> dict[str, Any]:
+        """What the worker leaves with its runs every `BEAT_SECONDS`."""
+        return {"host": self.host, "pid": self.pid, "born": self.born, "seen": time.time()}
 
 
 def this_worker() -> Worker:

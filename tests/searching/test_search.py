@@ -13,6 +13,7 @@ from typing import Any
 
 import optuna
 import pytest
+import sqlalchemy as sa
 import torch
 from conftest_comparison import tiny_build, tiny_data
 
@@ -20,6 +21,8 @@ import initlab
 from initlab.comparison import StudyInterrupted
 from initlab.errors import InputError
 from initlab.searching.space import space_of
+from initlab.study.location import location_of
+from initlab.study.sql import RUNS, open_tables
 
 SPACE = {"@Linear": ["he_normal", "zeros", ("normal", {"std": (1e-3, 3.0)})], "lr": (1e-4, 1e-1)}
 
@@ -140,23 +143,26 @@ def test_killed_and_resumed(tmp_path: Path) -> None:
     child = fork.Process(target=lambda: searched(storage=path, steps=3000))
     child.start()
     deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and not _states(path):
+    while time.monotonic() < deadline and not _rows(path):
         time.sleep(0.1)
     time.sleep(0.5)
     child.kill()
     child.join()
-    lost = _states(path).count("RUNNING")
+    lost = {row.key: json.loads(row.proposal) for row in _rows(path) if row.state == "running" and row.proposal}
     result = searched(storage=path, steps=3000)
-    assert len(result.trials) == 14
-    assert _states(path).count("FAIL") == lost
-    assert "RUNNING" not in _states(path)
+    assert [trial.number for trial in result.trials] == list(range(14))
+    assert {trial.key: trial.params for trial in result.trials if trial.key in lost} == lost
+    assert [(row.state, row.claims) for row in _rows(path) if row.key in lost] == [("ended", 2)] * len(lost)
 
 
-def _states(path: Path) -> list[str]:
-    try:
-        return [t.state.name for t in optuna.load_study(study_name="search", storage=f"sqlite:///{path}").trials]
-    except (KeyError, optuna.exceptions.StorageInternalError, Exception):
+def _rows(path: Path) -> list[Any]:
+    if not path.exists():
         return []
+    engine = open_tables(location_of(path))
+    with engine.begin() as connection:
+        found = list(connection.execute(sa.select(RUNS).order_by(RUNS.c.id)))
+    engine.dispose()
+    return found
 
 
 def test_two_workers_share_a_search(tmp_path: Path) -> None:
@@ -168,9 +174,20 @@ def test_two_workers_share_a_search(tmp_path: Path) -> None:
     for worker in workers:
         worker.join(120)
     assert [worker.exitcode for worker in workers] == [0, 0]
-    # Two that ask at the same moment may each begin the last one.
-    assert 14 <= len(_states(path)) <= 15
-    assert set(_states(path)) == {"COMPLETE", "PRUNED"}
+    assert [(row.state, row.claims) for row in _rows(path)] == [("ended", 1)] * 14
+    assert searched(storage=path).run_steps == 0
+
+
+@pytest.mark.parametrize("pruning", ["none", "halving"])
+def test_six_and_eight_more_are_fourteen(tmp_path: Path, pruning: str) -> None:
+    """A proposal derives from the root seed, the run's key and the trials that have ended, not from a sampler's age."""
+    whole = searched(at_once=1, pruning=pruning)
+    searched(storage=tmp_path / "search.db", trials=6, at_once=1, pruning=pruning)
+    rest = searched(storage=tmp_path / "search.db", at_once=1, pruning=pruning)
+    assert [t.params for t in rest.trials] == [t.params for t in whole.trials]
+    assert [(t.state, t.steps, dict(t.curve)) for t in rest.trials] == [
+        (t.state, t.steps, dict(t.curve)) for t in whole.trials
+    ]
 
 
 def _interrupted(ready: Any, answer: Any) -> None:
