@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import nn
 
 from initlab.errors import InputError, finite_number, seed_number, told
+from initlab.planning import Plan, Policy, plan
 from initlab.sampling import derive_seed
+from initlab.schemes import Scheme
 from initlab.training.engines.runs import forked_rng
 from initlab.training.task import RunSpec
-
-if TYPE_CHECKING:
-    from initlab.planning import Plan
 
 AS_BUILT = "as_built"
 
@@ -55,9 +54,6 @@ def label_of(policy: Any) -> str:
     Raises:
         InputError: what is no policy.
     """
-    from initlab.planning import Plan, Policy
-    from initlab.schemes import Scheme
-
     if policy is None:
         return AS_BUILT
     if isinstance(policy, Plan):
@@ -86,9 +82,6 @@ def named_policies(schemes: Any) -> dict[str, Any]:
     Raises:
         InputError: no scheme, something that is none, or one twice.
     """
-    from initlab.planning import Policy
-    from initlab.schemes import Scheme
-
     if isinstance(schemes, str | Scheme | Policy) or not isinstance(schemes, Mapping | Iterable):
         raise InputError(f"schemes must be a list such as ['he_normal', 'xavier_normal']; got {schemes!r}")
     if isinstance(schemes, Mapping):
@@ -195,8 +188,6 @@ def make_plans(
     Raises:
         InputError: a policy that does not fit the model.
     """
-    from initlab.planning import Plan, plan
-
     plans: dict[str, Plan] = {}
     notes: list[str] = []
     for label, policy in policies.items():

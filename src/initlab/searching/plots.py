@@ -7,13 +7,22 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+import optuna
+from optuna.importance import FanovaImportanceEvaluator
+from optuna.visualization import (
+    plot_contour,
+    plot_optimization_history,
+    plot_parallel_coordinate,
+    plot_param_importances,
+    plot_slice,
+)
+
 from initlab.errors import InputError
 from initlab.reporting import ReadyFigure
 from initlab.searching.result import Search
 from initlab.study.to_optuna import quiet_optuna
 
 if TYPE_CHECKING:
-    import optuna
     import plotly.graph_objects as go
 
 MOST_PARAMETERS = 6  # in one figure, the most important first
@@ -67,16 +76,11 @@ def study_of(result: Search) -> optuna.Study:
 
 def history(result: Search) -> go.Figure:
     """Score of each trial and the best so far."""
-    from optuna.visualization import plot_optimization_history
-
     return plot_optimization_history(study_of(result), target_name=f"validation {result.metric}")
 
 
 def importances(result: Search) -> go.Figure | None:
     """What fANOVA says that mattered."""
-    from optuna.importance import FanovaImportanceEvaluator
-    from optuna.visualization import plot_param_importances
-
     if not result.importances:
         return None
     evaluator = FanovaImportanceEvaluator(seed=0)
@@ -85,16 +89,12 @@ def importances(result: Search) -> go.Figure | None:
 
 def slices(result: Search) -> go.Figure:
     """Score against each parameter."""
-    from optuna.visualization import plot_slice
-
     chosen = _ranked(result)[:MOST_PARAMETERS]
     return plot_slice(study_of(result), params=chosen, target_name=f"validation {result.metric}")
 
 
 def contour(result: Search) -> go.Figure | None:
     """Score over the two most important parameters."""
-    from optuna.visualization import plot_contour
-
     chosen = _ranked(result)[:2]
     if len(chosen) < 2:
         return None
@@ -103,8 +103,6 @@ def contour(result: Search) -> go.Figure | None:
 
 def parallel(result: Search) -> go.Figure:
     """Every trial as a line through its parameters."""
-    from optuna.visualization import plot_parallel_coordinate
-
     # A line needs every parameter of its trial: those of one scheme alone would leave most trials out.
     shared = set.intersection(*(set(t.params) for t in result.trials if t.state == "COMPLETE"))
     chosen = [name for name in _ranked(result) if name in shared][:MOST_PARAMETERS]

@@ -6,15 +6,21 @@ import contextlib
 import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import optuna
+from optuna.distributions import (
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+    distribution_to_json,
+    json_to_distribution,
+)
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from initlab.errors import InputError
 from initlab.study.sql import stored_study
 from initlab.training.records import RunRecord, record_from
-
-if TYPE_CHECKING:
-    import optuna
-    from optuna.trial import FrozenTrial
 
 CURVE_SHOWN = 8  # points of a training curve that a trial is given: Optuna writes each by itself
 
@@ -34,8 +40,6 @@ def export_study(storage: Any, study: str, optuna_storage: Any, name: str | None
     Raises:
         InputError: there is no such study, or Optuna's storage holds one of this name already.
     """
-    import optuna  # not at the top: `import initlab` stays light
-
     begun, maximize, records = stored_study(storage, study)
     trials = (
         run_trials([record_from(r) for r in records], maximize)
@@ -55,8 +59,6 @@ def export_study(storage: Any, study: str, optuna_storage: Any, name: str | None
 
 def run_trials(records: Sequence[RunRecord], maximize: bool) -> list[FrozenTrial]:
     """The runs of a comparison as trials: parameters scheme, lr and seed; the score at the end; some of the curve."""
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-
     schemes = list(dict.fromkeys(record.scheme for record in records))
     rates = [record.lr for record in records]
     found = []
@@ -75,8 +77,6 @@ def run_trials(records: Sequence[RunRecord], maximize: bool) -> list[FrozenTrial
 
 def search_trial(record: Mapping[str, Any]) -> FrozenTrial:
     """A search's ended trial, from what is kept of it."""
-    from optuna.distributions import json_to_distribution
-
     laws = {name: json_to_distribution(text) for name, text in record["distributions"].items()}
     curve = {int(check): float(value) for check, value in dict(record["curve"]).items()}
     notes = {name: record[name] for name in ("steps", "best_step", "reason")}
@@ -92,8 +92,6 @@ def _trial(
     notes: Mapping[str, Any],
     system: Mapping[str, Any] | None = None,
 ) -> FrozenTrial:
-    from optuna.trial import TrialState, create_trial
-
     return create_trial(
         state=TrialState.PRUNED if value is None else TrialState.COMPLETE,
         value=value, params=dict(params), distributions=dict(laws), intermediate_values=dict(curve),
@@ -103,8 +101,6 @@ def _trial(
 
 def distributions_json(trial: optuna.trial.Trial) -> dict[str, str]:
     """Parameter -> the law that it was drawn from, as Optuna writes it."""
-    from optuna.distributions import distribution_to_json
-
     return {name: distribution_to_json(law) for name, law in trial.distributions.items()}
 
 
