@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from initlab.cli import models, options, output
-from initlab.reporting import Callout, Page, Section, print_page, save_page
-
-if TYPE_CHECKING:
-    from initlab.planning import Plan
+from initlab.reporting import print_page
 
 
 def command(
@@ -27,6 +24,7 @@ def command(
     """Show every parameter's law, and why; write nothing."""
     # lazy: it brings PyTorch, a second that a usage error and `initlab schemes` do without
     from initlab import planning
+    from initlab.planning.view import plan_section  # lazy: as above
 
     target = output.checked_report(report)
     inputs = options.example_inputs(shapes, batch, seed)
@@ -35,29 +33,8 @@ def command(
     if explain is not None:
         output.emit(plan.explain(explain))
     elif as_json:
-        output.print_json(_record(plan))
+        output.deliver(plan, as_json=True, report=None)
     else:
-        print_page(_section(plan))
+        print_page(plan_section(plan))
     if target is not None:
-        output.said(save_page(Page(f"Plan for {plan.model}", "", [_section(plan)], (("policy", plan.policy),)), target))
-
-
-def _section(plan: Plan) -> Section:
-    # lazy: it brings PyTorch, a second that a usage error and `initlab schemes` do without
-    from initlab.planning.view import plan_table
-
-    return Section("Plan", [*(Callout("warning", line) for line in plan.warnings), plan_table(plan)])
-
-
-def _record(plan: Plan) -> dict[str, Any]:
-    # lazy: it brings PyTorch, a second that a usage error and `initlab schemes` do without
-    from initlab.planning.view import record
-
-    parameters = [record(entry) for entry in plan.entries]
-    return {
-        "model": plan.model,
-        "policy": plan.policy,
-        "warnings": plan.warnings,
-        "parameters": parameters,
-        "buffers": plan.buffers,
-    }
+        output.said(plan.save(target))

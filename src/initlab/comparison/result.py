@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from initlab.comparison.analysis import Analysis, ArmSummary, analyse
 from initlab.errors import InputError, unknown
+from initlab.reporting import Shown
 from initlab.training.records import RunRecord
 
 if TYPE_CHECKING:
-    import pandas as pd
-    import plotly.graph_objects as go
-
     from initlab.planning import Plan
-    from initlab.reporting import Table
     from initlab.statistics import PairedTest
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Comparison:
+class Comparison(Shown):
     """The alternatives trained side by side. `print(result)` is the table; `result.save("compare.html")` the report.
 
     Args:
@@ -93,52 +88,6 @@ class Comparison:
         if arm not in self.arms:
             raise unknown("arm", arm, self.arms)
         return tuple(run for run in self.runs if run.arm == arm)
-
-    def table(self) -> Table:
-        """The results table: `print(result)` shows it with the warnings."""
-        from initlab.comparison.view import results_table
-
-        return results_table(self)
-
-    def to_frame(self) -> pd.DataFrame:
-        """One row a run."""
-        import pandas as pd
-
-        from initlab.comparison.view import run_row
-
-        return pd.DataFrame([run_row(run) for run in self.runs])
-
-    def figure(self) -> go.Figure:
-        """Training loss against the step, mean over seeds with their range, as a plotly Figure."""
-        from initlab.comparison.view import loss_figure
-        from initlab.reporting import to_plotly
-
-        return to_plotly(loss_figure(self))
-
-    def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the report: `.html` for people, `.json` for machines.
-
-        Raises:
-            InputError: another ending, or a path that cannot be written.
-        """
-        from initlab.comparison.view import page, to_dict
-        from initlab.reporting import save_result
-
-        return save_result(path, lambda: page(self), lambda: to_dict(self))
-
-    def text(self, width: int = 80) -> str:
-        """The result for a terminal of `width` columns."""
-        from initlab.comparison.view import text
-
-        return text(self, width)
-
-    def __repr__(self) -> str:
-        return self.text()
-
-    def _repr_html_(self) -> str:
-        from initlab.comparison.view import html
-
-        return html(self)
 
 
 class StudyInterrupted(KeyboardInterrupt):

@@ -7,11 +7,13 @@ import math
 import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from initlab.comparison.analysis import ArmSummary, shown_difference
+from initlab.comparison.result import Comparison
+from initlab.planning.view import plan_table
 from initlab.reporting import (
     Block,
     Callout,
@@ -22,15 +24,14 @@ from initlab.reporting import (
     Series,
     Table,
     Text,
+    View,
     clean,
+    shows,
     table_html,
     table_text,
 )
 from initlab.statistics import Interval, TimeTo
 from initlab.training.records import RunRecord
-
-if TYPE_CHECKING:
-    from initlab.comparison.result import Comparison
 
 MOST_PLANS = 12
 
@@ -295,8 +296,6 @@ def _stopped_table(runs: Sequence[RunRecord]) -> Table:
 
 
 def _plans(result: Comparison) -> list[Block]:
-    from initlab.planning.view import plan_table
-
     used = [a.scheme for a in result.summaries]
     blocks: list[Block] = []
     labels = [label for label in dict.fromkeys(used) if label in result.plans]
@@ -333,3 +332,17 @@ def to_dict(result: Comparison) -> dict[str, Any]:
         "seconds": result.seconds,
         "runs": [run.to_dict() for run in result.runs],
     }
+
+
+shows(
+    Comparison,
+    View(
+        table=results_table,
+        text=text,
+        html=html,
+        page=page,
+        data=to_dict,
+        figure=loss_figure,
+        rows=lambda result: [run_row(run) for run in result.runs],
+    ),
+)

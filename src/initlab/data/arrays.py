@@ -6,7 +6,7 @@ import math
 import os
 import zipfile
 import zlib
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 
@@ -49,13 +49,6 @@ def load_arrays(path: str | os.PathLike[str], *, most_bytes: int | None = None) 
         except _BROKEN as error:
             raise InputError(f"array file {shown!r} is cut or broken: {reason(error)}") from None
     raise InputError(f"{shown!r} is neither a .npy nor a .npz file; save arrays with numpy.savez(path, X=..., Y=...)")
-
-
-def pair_from(path: str | os.PathLike[str], names: tuple[tuple[str, str], ...]) -> tuple[Any, Any] | None:
-    """The first pair of `names` that the file at `path` holds both of, or None."""
-    arrays = load_arrays(path)
-    lowered = {name.lower(): array for name, array in arrays.items()}
-    return next(((lowered[x], lowered[y]) for x, y in names if x in lowered and y in lowered), None)
 
 
 def _read_zip(stream: BinaryIO, shown: str, limit: int) -> dict[str, np.ndarray]:

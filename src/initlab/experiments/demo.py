@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import itertools
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -17,6 +15,7 @@ from initlab.comparison import Comparison, compare
 from initlab.errors import seed_number
 from initlab.inspection import Inspection, inspect
 from initlab.planning import init_
+from initlab.reporting import Shown
 from initlab.schemes import Scheme, get_scheme
 
 LAYERS, WIDTH, CLASSES = 5, 100, 10
@@ -83,8 +82,8 @@ class Trial:
         return (self.inspection.verdict != "untrainable") == self.learned
 
 
-@dataclass(frozen=True)
-class Demo:
+@dataclass(frozen=True, repr=False)
+class Demo(Shown):
     """All trials. `print(demo)` is the table, `demo.save("demo.html")` the report."""
 
     trials: tuple[Trial, ...]
@@ -94,32 +93,6 @@ class Demo:
     def of(self, start: Start) -> tuple[Trial, ...]:
         """The trials of one start, by optimizer."""
         return tuple(trial for trial in self.trials if trial.start == start)
-
-    def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the report: `.html` for people, `.json` for machines.
-
-        Raises:
-            InputError: another ending, or a path that cannot be written.
-        """
-        from initlab.experiments.demo_view import page, record
-        from initlab.reporting import save_result
-
-        return save_result(path, lambda: page(self), lambda: record(self))
-
-    def text(self, width: int = 80) -> str:
-        """The result for a terminal of `width` columns."""
-        from initlab.experiments.demo_view import text
-
-        return text(self, width)
-
-    def __repr__(self) -> str:
-        return self.text()
-
-    def _repr_html_(self) -> str:
-        from initlab.experiments.demo_view import results
-        from initlab.reporting import table_html
-
-        return table_html(results(self))
 
 
 def run(*, seed: int = 0, note: Callable[[str], None] = lambda line: None) -> Demo:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from initlab.experiments import demo as told
+from initlab.experiments.demo import Demo, Start, Trial
+from initlab.inspection import LayerStats
 from initlab.reporting import (
     Callout,
     Column,
@@ -18,13 +20,11 @@ from initlab.reporting import (
     Series,
     Table,
     Text,
+    View,
     format_number,
+    shows,
     table_text,
 )
-
-if TYPE_CHECKING:
-    from initlab.experiments.demo import Demo, Start, Trial
-    from initlab.inspection import LayerStats
 
 SIGMOID_BINS = 40
 HISTOGRAMS = (
@@ -139,10 +139,12 @@ def _binned(layer: LayerStats, start: Start) -> tuple[Sequence[float], Sequence[
 
 
 def _findings(demo: Demo) -> list[Section]:
-    levels: dict[str, Any] = {"error": "error", "warning": "warning", "info": "info"}
     blocks: list[Any] = []
     for trial in demo.trials:
         for finding in trial.inspection.findings:
             title = f"{trial.start.name}, {trial.optimizer}: {finding.kind} at {finding.where}"
-            blocks.append(Callout(levels[finding.severity], title, f"{finding.evidence}. {finding.advice}"))
+            blocks.append(Callout(finding.severity, title, f"{finding.evidence}. {finding.advice}"))
     return [Section("Every finding", blocks or [Text("Nothing was found.")])]
+
+
+shows(Demo, View(table=results, text=text, page=page, data=record))

@@ -12,10 +12,11 @@ from initlab.errors import seed_number
 from initlab.experiments.claims import Claim, Judgement
 from initlab.experiments.lab import Lab
 from initlab.experiments.registry import Experiment, get_experiment, list_experiments
+from initlab.reporting import Shown
 
 
-@dataclass(frozen=True)
-class Outcome:
+@dataclass(frozen=True, repr=False)
+class Outcome(Shown):
     """One experiment, run: its measured results and what they say of each claim.
 
     Attributes:
@@ -55,32 +56,6 @@ class Outcome:
             "claims": claims,
             "results": dict(self.results),
         }
-
-    def figure(self) -> Any:
-        """The first figure of the report, as plotly holds it; None where the experiment shows none."""
-        from initlab.experiments.view import first_figure
-
-        return first_figure(self)
-
-    def save(self, path: str | Path) -> Path:
-        """Write the report (.html) or the numbers (.json)."""
-        from initlab.experiments.view import save
-
-        return save(self, path)
-
-    def text(self, width: int = 80) -> str:
-        """The result for a terminal of `width` columns."""
-        from initlab.experiments.view import text
-
-        return text(self, width)
-
-    def __repr__(self) -> str:
-        return self.text()
-
-    def _repr_html_(self) -> str:
-        from initlab.experiments.view import html
-
-        return html(self)
 
 
 def run(

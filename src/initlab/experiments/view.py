@@ -10,20 +10,15 @@ from typing import Any
 from initlab.experiments.claims import Verdict
 from initlab.experiments.runner import Outcome
 from initlab.reporting import (
-    BarFigure,
     Callout,
     Column,
-    HeatmapFigure,
-    LineFigure,
     Page,
-    ScatterFigure,
     Section,
     Table,
     Text,
+    View,
     save_page,
-    save_result,
-    table_html,
-    to_plotly,
+    shows,
 )
 
 VERDICTS: tuple[Verdict, ...] = ("confirmed", "refuted", "inconclusive")
@@ -62,11 +57,6 @@ def text(outcome: Outcome, width: int = 80) -> str:
     return "\n".join(lines)
 
 
-def html(outcome: Outcome) -> str:
-    """The claims table, for a notebook."""
-    return table_html(claims_table(outcome))
-
-
 def page(outcome: Outcome) -> Page:
     """The whole report of one experiment."""
     experiment = outcome.experiment
@@ -81,23 +71,6 @@ def page(outcome: Outcome) -> Page:
         ("source", experiment.source),
     )
     return Page(experiment.title, f"{experiment.asks} {tally(outcome).capitalize()}.", sections, facts)
-
-
-def first_figure(outcome: Outcome) -> Any:
-    """The first block that plotly can draw, drawn; None where there is none."""
-    for block in outcome.experiment.show(outcome.results):
-        if isinstance(block, LineFigure | ScatterFigure | BarFigure | HeatmapFigure):
-            return to_plotly(block)
-    return None
-
-
-def save(outcome: Outcome, path: str | Path) -> Path:
-    """Write .html or .json, by the path's ending.
-
-    Raises:
-        InputError: another ending, or a path that cannot be written.
-    """
-    return save_result(path, lambda: page(outcome), outcome.to_dict)
 
 
 def index_table(outcomes: Iterable[Outcome]) -> Table:
@@ -134,6 +107,9 @@ def save_all(outcomes: Sequence[Outcome], folder: str | Path) -> Path:
     root = Path(folder)
     root.mkdir(parents=True, exist_ok=True)
     for outcome in outcomes[-1:]:
-        save(outcome, root / f"{outcome.experiment.name}.html")
-        save(outcome, root / f"{outcome.experiment.name}.json")
+        outcome.save(root / f"{outcome.experiment.name}.html")
+        outcome.save(root / f"{outcome.experiment.name}.json")
     return Path(save_page(index_page(outcomes), root / "index.html"))
+
+
+shows(Outcome, View(table=claims_table, text=text, page=page, data=Outcome.to_dict))

@@ -17,12 +17,12 @@ from initlab.fitting.rbm import RBM
 from initlab.fitting.rows import check_rows, whole
 from initlab.fitting.running import as_it_was, check_model, parameters_kept_on_failure, run_model
 from initlab.graph import record
-from initlab.reporting import Column, Table, table_html, table_text
+from initlab.reporting import Column, Shown, Table
 from initlab.sampling import derive_seed
 
 
-@dataclass(frozen=True)
-class DbnResult:
+@dataclass(frozen=True, repr=False)
+class DbnResult(Shown):
     """What pre-training did.
 
     Args:
@@ -73,12 +73,6 @@ class DbnResult:
         ]  # fmt: skip
         notes = [*self.remarks, *(f"{name} was left as it was" for name in self.untouched)]
         return Table("Deep belief network", columns, rows, note="; ".join(notes))
-
-    def __repr__(self) -> str:
-        return table_text(self.table())
-
-    def _repr_html_(self) -> str:
-        return table_html(self.table())
 
 
 def pretrain_dbn_(

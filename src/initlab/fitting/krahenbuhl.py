@@ -22,7 +22,7 @@ from initlab.fitting.running import (
 )
 from initlab.fitting.weighted import Call, watched
 from initlab.planning import Plan, init_
-from initlab.reporting import Column, Table, table_html, table_text
+from initlab.reporting import Column, Shown, Table
 from initlab.sampling import derive_seed
 
 _DRAWS = 8
@@ -50,8 +50,8 @@ class DataDependentLayer:
     scale: float
 
 
-@dataclass(frozen=True)
-class DataDependentResult:
+@dataclass(frozen=True, repr=False)
+class DataDependentResult(Shown):
     """What the data-dependent start did, in the order of the forward pass.
 
     Args:
@@ -84,12 +84,6 @@ class DataDependentResult:
         ]
         notes = [self.note, *(f"{name}: {reason}" for name, reason in self.skipped.items())]
         return Table("Data-dependent start", columns, rows, note="; ".join(note for note in notes if note))
-
-    def __repr__(self) -> str:
-        return table_text(self.table())
-
-    def _repr_html_(self) -> str:
-        return table_html(self.table())
 
 
 def data_dependent_(

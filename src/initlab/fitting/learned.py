@@ -15,13 +15,13 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from initlab.data import as_tensors
 from initlab.errors import InputError
 from initlab.fitting.running import generator, run_model, tensors_in
-from initlab.reporting import Column, Table, table_html, table_text
+from initlab.reporting import Column, Shown, Table
 
 Loss = Callable[[Any, Tensor], Tensor]
 
 
-@dataclass(frozen=True)
-class LearnedScales:
+@dataclass(frozen=True, repr=False)
+class LearnedScales(Shown):
     """What a method that learns scales did.
 
     Args:
@@ -44,12 +44,6 @@ class LearnedScales:
         return Table(
             self.method, (Column("parameter", kind="code"), Column("scale", "right", "number")), rows, note=note
         )
-
-    def __repr__(self) -> str:
-        return table_text(self.table())
-
-    def _repr_html_(self) -> str:
-        return table_html(self.table())
 
 
 class Batches:

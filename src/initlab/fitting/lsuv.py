@@ -14,7 +14,7 @@ from initlab.fitting.running import as_it_was, check_batch, check_model, paramet
 from initlab.fitting.weighted import Call, watched
 from initlab.graph import ParameterInfo, geometry_of
 from initlab.planning import Plan, init_
-from initlab.reporting import Column, Table, table_html, table_text
+from initlab.reporting import Column, Shown, Table
 
 _STATE = ("weight_hh", "weight_hr")  # torch's own names for what is applied to a recurrent state
 
@@ -38,8 +38,8 @@ class LsuvLayer:
     converged: bool
 
 
-@dataclass(frozen=True)
-class LsuvResult:
+@dataclass(frozen=True, repr=False)
+class LsuvResult(Shown):
     """What LSUV did, layer by layer in the order of the forward pass, and what it could not do.
 
     Args:
@@ -68,12 +68,6 @@ class LsuvResult:
         rows = [(layer.name, layer.std_before, layer.std_after, layer.iterations) for layer in self.layers]
         notes = [f"{name}: {reason}" for name, reason in self.skipped.items()]
         return Table("LSUV", columns, rows, note="; ".join(notes))
-
-    def __repr__(self) -> str:
-        return table_text(self.table())
-
-    def _repr_html_(self) -> str:
-        return table_html(self.table())
 
 
 def lsuv_(

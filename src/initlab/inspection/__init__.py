@@ -1,5 +1,6 @@
 """WHAT HAPPENS: one forward and one backward pass -> layer statistics -> findings -> verdict."""
 
+import initlab.inspection.view  # noqa: F401  # registers how an inspection shows itself
 from initlab.inspection.api import inspect
 from initlab.inspection.results import Finding, Inspection, LayerStats, ParameterStats
 

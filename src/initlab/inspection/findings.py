@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 
 from initlab.inspection.evidence import Evidence, scheme_for
-from initlab.inspection.results import Finding, LayerStats, ParameterStats, Severity
+from initlab.inspection.results import Finding, LayerStats, ParameterStats
 from initlab.inspection.verdict import (
     BYPASS_RANK,
     DROWNED,
@@ -25,8 +25,7 @@ from initlab.inspection.verdict import (
     SLOW_STEPS,
     UNSTEADY,
 )
-
-ORDER: dict[str, int] = {"error": 0, "warning": 1, "info": 2}
+from initlab.reporting.status import Severity, rank
 
 
 def findings_of(evidence: Evidence) -> tuple[Finding, ...]:
@@ -34,7 +33,7 @@ def findings_of(evidence: Evidence) -> tuple[Finding, ...]:
     found = [finding for rule in FINDINGS if (finding := rule(evidence)) is not None]
     if any(f.kind == "non-finite" for f in found):
         found = [f for f in found if f.kind in ("non-finite", "exploding")]
-    return tuple(sorted(found, key=lambda f: ORDER[f.severity]))
+    return tuple(sorted(found, key=lambda f: rank(f.severity)))
 
 
 def non_finite(e: Evidence) -> Finding | None:

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from initlab.errors import UntrainableError
+from initlab.reporting import Shown
+from initlab.reporting.status import Severity
 
-if TYPE_CHECKING:
-    import pandas as pd
-    import plotly.graph_objects as go
-
-Severity: TypeAlias = Literal["error", "warning", "info"]
 Verdict: TypeAlias = Literal["healthy", "slow", "untrainable"]
 
 
@@ -125,8 +120,8 @@ class ParameterStats:
     nonfinite: int
 
 
-@dataclass(frozen=True)
-class Inspection:
+@dataclass(frozen=True, repr=False)
+class Inspection(Shown):
     """What `initlab.inspect` found.
 
     Attributes:
@@ -169,43 +164,3 @@ class Inspection:
         lines += [f"- {finding}" for finding in self.findings if finding.severity != "info"]
         lines += [] if len(lines) > 1 else [f"- {note}" for note in self.notes]
         raise UntrainableError("\n".join(lines))
-
-    def to_frame(self) -> pd.DataFrame:
-        """The layers as a pandas DataFrame, one row a layer, without the histograms."""
-        import pandas as pd
-
-        from initlab.inspection.view import layer_record
-
-        return pd.DataFrame([layer_record(layer) for layer in self.layers])
-
-    def figure(self) -> go.Figure:
-        """Signal and gradient against depth on a log axis, as a plotly Figure."""
-        from initlab.inspection.view import profile_figure
-        from initlab.reporting import to_plotly
-
-        return to_plotly(profile_figure(self))
-
-    def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the report: `.html` for people, `.json` for machines.
-
-        Raises:
-            InputError: another ending, or a path that cannot be written.
-        """
-        from initlab.inspection.view import page, record
-        from initlab.reporting import save_result
-
-        return save_result(path, lambda: page(self), lambda: record(self))
-
-    def text(self, width: int = 80) -> str:
-        """The result for a terminal of `width` columns."""
-        from initlab.inspection.view import text
-
-        return text(self, width)
-
-    def __repr__(self) -> str:
-        return self.text()
-
-    def _repr_html_(self) -> str:
-        from initlab.inspection.view import html
-
-        return html(self)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import asdict
 from typing import Any
 
@@ -18,17 +19,19 @@ from initlab.reporting import (
     Series,
     Table,
     Text,
+    View,
     block_html,
     clean,
     format_number,
+    shows,
     table_text,
 )
 from initlab.reporting.blocks import Level, Tone
+from initlab.reporting.status import SEVERITIES
 
 MAX_TEXT_ROWS = 40
 MAX_PANELS = 120
 MAX_POINTS = 2_000
-LEVELS: dict[str, Level] = {"error": "error", "warning": "warning", "info": "info"}
 VERDICTS: dict[str, tuple[Level, str]] = {
     "healthy": ("good", "healthy: training is predicted to get going at once"),
     "slow": ("warning", "slow: training is predicted to start late or unsteadily"),
@@ -42,11 +45,6 @@ _FIELDS = ("index", "name", "kind", "activation", "parameters", "shape", "mean",
 def layer_record(layer: LayerStats) -> dict[str, Any]:
     """One row of the frame."""
     return {name: getattr(layer, name) for name in _FIELDS}
-
-
-def record(inspection: Inspection) -> dict[str, Any]:
-    """The whole inspection as plain data, histograms included."""
-    return asdict(inspection)
 
 
 def page(inspection: Inspection) -> Page:
@@ -128,7 +126,7 @@ def text(inspection: Inspection, width: int = 80) -> str:
     """For a terminal: verdict, findings, notes, then the table with its middle left out."""
     lines = [*_wrapped(f"{clean(inspection.model)}: {inspection.verdict}. {_lead(inspection)}", "", width), ""]
     for finding in inspection.findings:
-        lines += [*_wrapped(f"{_MARKS[finding.severity]} {_sentence(finding)}", "  ", width), ""]
+        lines += [*_wrapped(f"{SEVERITIES[finding.severity]} {_sentence(finding)}", "  ", width), ""]
     lines += [line for note in inspection.notes for line in _wrapped(f"note: {clean(note)}", "  ", width)]
     if not inspection.layers:
         return "\n".join(lines).rstrip()
@@ -152,9 +150,6 @@ def html(inspection: Inspection) -> str:
     return "".join(block_html(block) for block in blocks)
 
 
-_MARKS = {"error": "✗", "warning": "!", "info": "·"}
-
-
 def _lead(inspection: Inspection) -> str:
     steps = inspection.steps
     when = "never" if steps > 1e7 else "at once" if steps < 50 else f"after about {steps:,.0f} steps"
@@ -166,7 +161,7 @@ def _lead(inspection: Inspection) -> str:
 
 def _callout(finding: Finding) -> Callout:
     title = f"{finding.kind} at {clean(finding.where)}"
-    return Callout(LEVELS[finding.severity], title, f"{clean(finding.evidence, 600)}. {clean(finding.advice, 600)}.")
+    return Callout(finding.severity, title, f"{clean(finding.evidence, 600)}. {clean(finding.advice, 600)}.")
 
 
 def _sentence(finding: Finding) -> str:
@@ -174,8 +169,6 @@ def _sentence(finding: Finding) -> str:
 
 
 def _wrapped(line: str, indent: str, width: int) -> list[str]:
-    import textwrap
-
     return textwrap.wrap(line, width, subsequent_indent=indent, break_long_words=True, break_on_hyphens=False)
 
 
@@ -214,3 +207,17 @@ def _spread(
     wanted = sorted(always or ())[: limit // 4]
     chosen = sorted(even | set(wanted))
     return tuple(layers[i] for i in chosen if i < len(layers))
+
+
+shows(
+    Inspection,
+    View(
+        table=layer_table,
+        text=text,
+        html=html,
+        page=page,
+        data=asdict,
+        figure=profile_figure,
+        rows=lambda inspection: [layer_record(layer) for layer in inspection.layers],
+    ),
+)

@@ -1,5 +1,6 @@
 """WHICH LAW, AND WHY: selectors and policies make a Plan; a Plan is written into a model."""
 
+import initlab.planning.view  # noqa: F401  # registers how a Plan shows itself
 from initlab.planning.plan import BufferEntry, Plan, PlanEntry
 from initlab.planning.planner import plan
 from initlab.planning.policies import Policy, get_policy, list_policies

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from initlab.errors import unknown
+from initlab.reporting import Shown, clean, format_number
 from initlab.sampling.laws import Law
 from initlab.schemes import Fans, Geometry, Scheme
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Action = Literal["write", "keep", "refuse"]
 
@@ -81,7 +79,7 @@ class BufferEntry:
 
 
 @dataclass(frozen=True, repr=False)
-class Plan:
+class Plan(Shown):
     """The law of every parameter of a model. `print(plan)` is a table; nothing is written until `init_(model, plan)`.
 
     Args:
@@ -129,31 +127,52 @@ class Plan:
     def with_warnings(self, warnings: tuple[str, ...]) -> Plan:
         return replace(self, warnings=(*self.warnings, *warnings)) if warnings else self
 
-    def to_frame(self) -> pd.DataFrame:
-        """The plan as a pandas DataFrame, one row a parameter, indexed by its name."""
-        import pandas as pd
-
-        from initlab.planning.view import RECORD_FIELDS, record
-
-        rows = [record(entry) for entry in self.entries]
-        return pd.DataFrame(rows, columns=["parameter", *RECORD_FIELDS]).set_index("parameter")
-
     def explain(self, name: str) -> str:
         """Why `name` gets its law: the formula, the fans and the gain that went in, the derivation and its source.
 
         Raises:
             InputError: no such parameter (with the nearest names).
         """
-        from initlab.planning.view import explanation
+        return _explanation(self[name])
 
-        return explanation(self[name])
 
-    def __repr__(self) -> str:
-        from initlab.planning.view import plan_text
+def _explanation(entry: PlanEntry) -> str:
+    """The whole reason for one entry, as text."""
+    shape = "×".join(map(str, entry.shape)) or "scalar"
+    lines = [f"{clean(entry.name)} ({entry.layer or 'parameter'}, {shape}, {entry.dtype}): {entry.action}"]
+    if entry.tied_to:
+        lines.append("tied to: " + ", ".join(clean(name) for name in entry.tied_to))
+    if entry.fans is not None:
+        lines.append(f"fans: {_fans_in_words(entry)}")
+    if entry.law is not None and entry.std is not None:
+        lines.append(f"law: {entry.law.describe()}, std {format_number(entry.std)}")
+    if entry.gain is not None:
+        undone = f", which undoes a second moment of {format_number(entry.gain**-2)}" if entry.gain > 0 else ""
+        lines.append(f"gain: {format_number(entry.gain)}{undone}")
+    lines.append(f"reason: {clean(entry.reason, 2000)}")
+    if entry.recipe is not None:
+        lines.append(f"scheme: {entry.scheme}")
+        lines.append(f"formula: {entry.recipe.formula}")
+        lines.append(f"why: {entry.recipe.why}")
+        lines.append(f"source: {entry.recipe.source} ({entry.recipe.year})")
+    return "\n".join(lines)
 
-        return plan_text(self)
 
-    def _repr_html_(self) -> str:
-        from initlab.planning.view import plan_html
+def _fans_in_words(entry: PlanEntry) -> str:
+    assert entry.fans is not None
+    text = f"fan_in {fan_text(entry.fans.fan_in)}, fan_out {fan_text(entry.fans.fan_out)}"
+    geometry = entry.geometry
+    if geometry is None:
+        return text
+    if geometry.packing is not None:
+        packed = geometry.packing
+        names = f" ({', '.join(packed.labels)})" if packed.labels else ""
+        text += f" in each of {len(packed.sizes)} packed blocks{names}"
+    if geometry.groups > 1:
+        text += f", {geometry.groups} groups"
+    return text
 
-        return plan_html(self)
+
+def fan_text(number: float) -> str:
+    """A fan as it is shown: strided convolutions have averages, which are no whole numbers."""
+    return f"{int(number)}" if float(number).is_integer() else format_number(number)

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-import random
 from typing import Any
 
-from initlab.planning.plan import Plan, PlanEntry
-from initlab.reporting import Block, Callout, Column, Section, Table, Text, block_html, clean, format_number, table_text
+from initlab.planning.plan import Plan, PlanEntry, fan_text
+from initlab.reporting import (
+    Block,
+    Callout,
+    Column,
+    Page,
+    Section,
+    Table,
+    View,
+    block_html,
+    clean,
+    shows,
+    table_text,
+)
 
-RECORD_FIELDS = (
+_FIELDS = (
+    "parameter",
     "shape",
     "dtype",
     "layer",
@@ -88,72 +100,56 @@ def plan_section(plan: Plan) -> Section:
     return Section("Plan", (*blocks, plan_table(plan)))
 
 
-def plan_text(plan: Plan, width: int = 80) -> str:
+def text(plan: Plan, width: int = 80) -> str:
     """The table and the warnings, at most `width` cells wide where the names allow it."""
-    state = random.getstate()
-    try:
-        lines = [table_text(plan_table(plan), width)]
-    finally:
-        # rich draws link ids from Python's global generator when it is first imported.
-        random.setstate(state)
-    lines.extend(f"warning: {clean(warning, 2000)}" for warning in plan.warnings)
-    return "\n".join(lines)
+    warnings = [f"warning: {clean(warning, 2000)}" for warning in plan.warnings]
+    return "\n".join((table_text(plan_table(plan), width), *warnings))
 
 
-def plan_html(plan: Plan) -> str:
-    section = plan_section(plan)
-    return "".join(block_html(block) for block in section.blocks)
+def html(plan: Plan) -> str:
+    """The warnings and the table, for a notebook."""
+    return "".join(block_html(block) for block in plan_section(plan).blocks)
 
 
-def explanation(entry: PlanEntry) -> str:
-    """The whole reason for one entry, as text."""
-    shape = "×".join(map(str, entry.shape)) or "scalar"
-    lines = [f"{clean(entry.name)} ({entry.layer or 'parameter'}, {shape}, {entry.dtype}): {entry.action}"]
-    if entry.tied_to:
-        lines.append("tied to: " + ", ".join(clean(name) for name in entry.tied_to))
-    if entry.fans is not None:
-        lines.append(f"fans: {_fans_in_words(entry)}")
-    if entry.law is not None and entry.std is not None:
-        lines.append(f"law: {entry.law.describe()}, std {format_number(entry.std)}")
-    if entry.gain is not None:
-        undone = f", which undoes a second moment of {format_number(entry.gain**-2)}" if entry.gain > 0 else ""
-        lines.append(f"gain: {format_number(entry.gain)}{undone}")
-    lines.append(f"reason: {clean(entry.reason, 2000)}")
-    if entry.recipe is not None:
-        lines.append(f"scheme: {entry.scheme}")
-        lines.append(f"formula: {entry.recipe.formula}")
-        lines.append(f"why: {entry.recipe.why}")
-        lines.append(f"source: {entry.recipe.source} ({entry.recipe.year})")
-    return "\n".join(lines)
+def page(plan: Plan) -> Page:
+    """The whole report."""
+    return Page(f"Plan for {plan.model}", "", [plan_section(plan)], (("policy", plan.policy),))
 
 
-def explanation_block(entry: PlanEntry) -> Text:
-    return Text(explanation(entry), mono=True)
+def to_dict(plan: Plan) -> dict[str, Any]:
+    """Everything for machines."""
+    return {
+        "model": plan.model,
+        "policy": plan.policy,
+        "warnings": plan.warnings,
+        "parameters": _records(plan),
+        "buffers": plan.buffers,
+    }
+
+
+def _records(plan: Plan) -> list[dict[str, Any]]:
+    return [record(entry) for entry in plan.entries]
 
 
 def _fans(entry: PlanEntry) -> str:
-    return "" if entry.fans is None else f"{_count(entry.fans.fan_in)} / {_count(entry.fans.fan_out)}"
-
-
-def _fans_in_words(entry: PlanEntry) -> str:
-    assert entry.fans is not None
-    text = f"fan_in {_count(entry.fans.fan_in)}, fan_out {_count(entry.fans.fan_out)}"
-    geometry = entry.geometry
-    if geometry is None:
-        return text
-    if geometry.packing is not None:
-        packed = geometry.packing
-        names = f" ({', '.join(packed.labels)})" if packed.labels else ""
-        text += f" in each of {len(packed.sizes)} packed blocks{names}"
-    if geometry.groups > 1:
-        text += f", {geometry.groups} groups"
-    return text
-
-
-def _count(number: float) -> str:
-    return f"{int(number)}" if float(number).is_integer() else format_number(number)
+    return "" if entry.fans is None else f"{fan_text(entry.fans.fan_in)} / {fan_text(entry.fans.fan_out)}"
 
 
 def _reason(entry: PlanEntry) -> str:
     ties = f" (tied to {', '.join(entry.tied_to)})" if entry.tied_to else ""
     return entry.reason + ties
+
+
+shows(
+    Plan,
+    View(
+        table=plan_table,
+        text=text,
+        html=html,
+        page=page,
+        data=to_dict,
+        rows=_records,
+        index="parameter",
+        fields=_FIELDS,
+    ),
+)

@@ -22,6 +22,7 @@ from initlab.reporting.blocks import (
 from initlab.reporting.figures import to_plotly
 from initlab.reporting.files import atomic_write, check_output, json_text, write_json
 from initlab.reporting.html import block_html, save_page, save_result, table_html, to_html
+from initlab.reporting.shown import Shown, View, shows
 from initlab.reporting.terminal import print_page, table_text
 from initlab.reporting.words import clean, file_name, format_number
 
@@ -41,8 +42,10 @@ __all__ = [
     "ScatterFigure",
     "Section",
     "Series",
+    "Shown",
     "Table",
     "Text",
+    "View",
     "atomic_write",
     "block_html",
     "check_output",
@@ -53,6 +56,7 @@ __all__ = [
     "print_page",
     "save_page",
     "save_result",
+    "shows",
     "table_html",
     "table_text",
     "to_html",

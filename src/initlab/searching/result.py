@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from initlab.reporting import Shown
 
 if TYPE_CHECKING:
     import optuna
-    import pandas as pd
-    import plotly.graph_objects as go
-
-    from initlab.reporting import Table
 
 
 @dataclass(frozen=True)
@@ -76,7 +72,7 @@ def trial_record(values: Mapping[str, Any]) -> TrialRecord:
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Search:
+class Search(Shown):
     """A search over schemes and learning rates. `print(result)` is a summary; `result.save("search.html")` the report.
 
     Args:
@@ -127,48 +123,3 @@ class Search:
     def test_score(self) -> float:
         """The best trial's accuracy (or loss) on the test data."""
         return self.test_accuracy if self.metric == "accuracy" else self.test_loss
-
-    def table(self) -> Table:
-        """The best trials."""
-        from initlab.searching.view import trials_table
-
-        return trials_table(self)
-
-    def to_frame(self) -> pd.DataFrame:
-        """One row a trial."""
-        import pandas as pd
-
-        from initlab.searching.view import trial_row
-
-        return pd.DataFrame([trial_row(trial) for trial in self.trials])
-
-    def figure(self) -> go.Figure:
-        """The validation score of every trial and the best so far: Optuna's plot, a plotly Figure."""
-        from initlab.searching.plots import history
-
-        return history(self)
-
-    def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the report: `.html` for people, `.json` for machines.
-
-        Raises:
-            InputError: another ending, or a path that cannot be written.
-        """
-        from initlab.reporting import save_result
-        from initlab.searching.view import page, to_dict
-
-        return save_result(path, lambda: page(self), lambda: to_dict(self))
-
-    def text(self, width: int = 80) -> str:
-        """The result for a terminal of `width` columns."""
-        from initlab.searching.view import text
-
-        return text(self, width)
-
-    def __repr__(self) -> str:
-        return self.text()
-
-    def _repr_html_(self) -> str:
-        from initlab.searching.view import html
-
-        return html(self)

@@ -18,11 +18,13 @@ from initlab.reporting import (
     Series,
     Table,
     Text,
+    View,
     clean,
+    shows,
     table_html,
     table_text,
 )
-from initlab.searching.plots import optuna_figures
+from initlab.searching.plots import history, optuna_figures
 from initlab.searching.result import Search, TrialRecord
 
 SHOWN = 10
@@ -151,3 +153,17 @@ def to_dict(result: Search) -> dict[str, Any]:
 def _shown(trial: TrialRecord) -> dict[str, Any]:
     """What of a trial is for readers, not for Optuna."""
     return {name: value for name, value in trial.to_dict().items() if name not in ("distributions", "sampler")}
+
+
+shows(
+    Search,
+    View(
+        table=trials_table,
+        text=text,
+        html=html,
+        page=page,
+        data=to_dict,
+        figure=history,
+        rows=lambda result: [trial_row(trial) for trial in result.trials],
+    ),
+)

@@ -1,0 +1,143 @@
+"""`Shown`: how every result shows itself, once: print, notebook, figure, data frame, report file.
+
+A room says what of its result there is to show in its `view.py`, and registers that here from below with `shows`, so
+that a result need not know its view. The room's `__init__` imports the view: whoever can name a result (a pickle too)
+has it registered.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from initlab.reporting.blocks import Figure, Page, ReadyFigure, Section, Table
+from initlab.reporting.figures import to_plotly
+from initlab.reporting.html import save_result, table_html
+from initlab.reporting.terminal import table_text
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import plotly.graph_objects as go
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class View(Generic[Result]):
+    """What of one kind of result to show; what is left out follows from the table.
+
+    Args:
+        table: the result in one table; None where the result's own `table()` makes it.
+        text: for a terminal of so many columns.
+        html: for a notebook, escaped.
+        page: the report.
+        data: what JSON holds.
+        figure: one figure: a block of `reporting`, or a plotly Figure; None takes the first of the page.
+        rows: the records of the data frame.
+        index: the field that is the data frame's index.
+        fields: the data frame's columns, also where there are no rows.
+    """
+
+    table: Callable[[Result], Table] | None = None
+    text: Callable[[Result, int], str] | None = None
+    html: Callable[[Result], str] | None = None
+    page: Callable[[Result], Page] | None = None
+    data: Callable[[Result], Any] | None = None
+    figure: Callable[[Result], Any] | None = None
+    rows: Callable[[Result], Sequence[Mapping[str, Any]]] | None = None
+    index: str = ""
+    fields: Sequence[str] = ()
+
+
+_VIEWS: dict[type, View[Any]] = {}
+_PLAIN: View[Any] = View()
+
+
+def shows(kind: type[Result], view: View[Result]) -> None:
+    """Register `view` as what a `kind` shows."""
+    _VIEWS[kind] = view
+
+
+class Shown:
+    """What every result inherits; a dataclass that does so is declared with `repr=False`."""
+
+    def table(self) -> Table:
+        """The result as one table."""
+        make = _view(self).table
+        if make is None:
+            raise NotImplementedError(f"{type(self).__name__} has neither a table of its own nor a view")
+        return make(self)
+
+    def to_frame(self) -> pd.DataFrame:
+        """The rows as a pandas DataFrame."""
+        import pandas as pd  # heavy, and few want it
+
+        view = _view(self)
+        rows = _records(self.table()) if view.rows is None else view.rows(self)
+        frame = pd.DataFrame(rows, columns=list(view.fields) or None)
+        return frame.set_index(view.index) if view.index else frame
+
+    def figure(self) -> go.Figure:
+        """The result's main figure, as a plotly Figure; None where it has none."""
+        make = _view(self).figure
+        found = _first_figure(_page(self)) if make is None else make(self)
+        return to_plotly(found) if isinstance(found, Figure) else found
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the report: `.html` for people, `.json` for machines.
+
+        Raises:
+            InputError: another ending, or a path that cannot be written.
+        """
+        return save_result(path, lambda: _page(self), lambda: _data(self))
+
+    def text(self, width: int = 80) -> str:
+        """The result for a terminal of `width` columns."""
+        make = _view(self).text
+        state = random.getstate()
+        try:
+            return table_text(self.table(), width) if make is None else make(self, width)
+        finally:
+            # rich draws link ids from Python's global generator when it is first imported.
+            random.setstate(state)
+
+    def __repr__(self) -> str:
+        return self.text()
+
+    def _repr_html_(self) -> str:
+        make = _view(self).html
+        return table_html(self.table()) if make is None else make(self)
+
+
+def _view(result: Shown) -> View[Any]:
+    return next((_VIEWS[kind] for kind in type(result).__mro__ if kind in _VIEWS), _PLAIN)
+
+
+def _page(result: Shown) -> Page:
+    make = _view(result).page
+    if make is not None:
+        return make(result)
+    table = result.table()
+    return Page(table.title, "", [Section(table.title, [table])])
+
+
+def _data(result: Shown) -> Any:
+    make = _view(result).data
+    if make is not None:
+        return make(result)
+    table = result.table()
+    return {"title": table.title, "rows": _records(table), "note": table.note}
+
+
+def _records(table: Table) -> list[dict[str, Any]]:
+    names = [column.name for column in table.columns]
+    return [dict(zip(names, row, strict=True)) for row in table.rows]
+
+
+def _first_figure(page: Page) -> Figure | None:
+    blocks = (block for section in page.sections for block in section.blocks)
+    return next((b for b in blocks if isinstance(b, Figure) and not isinstance(b, ReadyFigure)), None)
