@@ -60,6 +60,12 @@ def test_who_wins(result: initlab.Comparison) -> None:
     assert sum(arm.odds for arm in result.summaries) == pytest.approx(1.0)
 
 
+def test_a_curve_has_the_points_that_are_asked_for() -> None:
+    fine, coarse = (compared(steps=20, curve_points=points).runs[0].curve for points in (20, 5))
+    assert coarse[:, 0].tolist() == [4, 8, 12, 16, 20]
+    np.testing.assert_allclose(coarse[:, 1], fine[:, 1].reshape(5, 4).mean(1), rtol=1e-6)  # float32 means of the same
+
+
 def test_a_run_is_the_loop_a_user_would_write(result: initlab.Comparison) -> None:
     task = Task(tiny_build, TRAIN, TEST, batch_size=16, steps=100)
     spec = RunSpec("he_normal|lr=0.01|wd=0.01|seed=0", "he_normal", result.plans["he_normal"], 0, 0.01, 0.01)
@@ -210,6 +216,7 @@ def test_nan_and_both_infinities_are_divergence(bad: float) -> None:
         ({"engine": "warp"}, "unknown engine"),
         ({"weight_decay": math.inf}, "weight_decay must be a finite number"),
         ({"evaluations": 0}, "evaluations must be"),
+        ({"curve_points": 0}, "curve_points must be"),
         ({"at_once": 0}, "at_once must be"),
         ({"seed": -1}, "seed must be an integer"),
         ({"loss": "hinge"}, "loss must be"),

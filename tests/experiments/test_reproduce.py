@@ -12,10 +12,10 @@ from torch import nn
 import initlab
 from initlab import data
 from initlab.experiments import get_experiment, list_experiments, run, run_all
+from initlab.experiments.lab import Lab
 from initlab.experiments.literature import from_folder, keep
-from initlab.experiments.training import open_session
+from initlab.experiments.training import train
 from initlab.experiments.view import save_all
-from initlab.training.task import RunSpec, Task
 
 # Experiment -> the verdicts of its small form at root seed 0. Written by
 # `python -m benchmarks.literature_seeds --verdicts tests/experiments/small_verdicts.json`.
@@ -58,8 +58,6 @@ def test_the_same_seed_gives_the_same_numbers_and_another_seed_others() -> None:
 
 
 def test_runs_that_cannot_be_stacked_train_one_after_another() -> None:
-    split = data.digits(normalize=False)
-
     widths = itertools.count(4)
 
     def unlike() -> nn.Module:
@@ -67,13 +65,11 @@ def test_runs_that_cannot_be_stacked_train_one_after_another() -> None:
         width = next(widths)
         return nn.Sequential(nn.Linear(64, width), nn.ReLU(), nn.Linear(width, 10))
 
-    task = Task(build=unlike, train=split.train, test=split.test, optimizer="sgd", steps=2)
-    session = open_session(task, [RunSpec(str(k), "a", "he_normal", k, 0.1) for k in range(4)])
-    try:
-        assert "sequential" in session.plan
-        assert len(session.advance(2)) == 4
-    finally:
-        session.close()
+    trained = train(
+        Lab(small=True), "unlike", build=unlike, data=data.digits(), starts={"as built": None}, seeds=4,
+        optimizer="sgd", lr=0.1, batch_size=32, steps=2,
+    )  # fmt: skip
+    assert [[step for step, _ in run["loss"]] for run in trained["as built"]] == [[1, 2]] * 4
 
 
 def test_stored_parts_are_not_run_again(tmp_path: Path) -> None:

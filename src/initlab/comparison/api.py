@@ -51,6 +51,7 @@ def compare(
     loss: str | Loss = "auto",
     target_loss: float | None = None,
     evaluations: int | None = None,
+    curve_points: int | None = None,
     seed: int = 0,
     shared_order: bool = False,
     dtype: torch.dtype = torch.float32,
@@ -91,6 +92,8 @@ def compare(
         loss: "auto" (integer targets: cross-entropy; else mean squared error) or a callable (output, target) -> scalar.
         target_loss: the training loss that steps are counted to; default the median of the arms' final losses.
         evaluations: how often each run is measured on `test`; default as often as costs 2% of the training.
+        curve_points: how many points each run's training curve has, each the mean loss since the last; default 100, and
+            25 where there are more than 1,000 runs.
         seed: root seed of the study, in [0, 2^64).
         shared_order: one data order for all seeds.
         dtype, device: what runs are trained in and on.
@@ -120,7 +123,8 @@ def compare(
     decay = (0.01 if optimizer == "adamw" else 0.0) if weight_decay is None else weight_decay
     decay = finite_number("weight_decay", decay, low=0)
     get_engine(engine)
-    for name, count in (("evaluations", evaluations), ("at_once", at_once), ("budget", budget)):
+    counts = {"evaluations": evaluations, "curve_points": curve_points, "at_once": at_once, "budget": budget}
+    for name, count in counts.items():
         count_or_none(name, count)
     if budget is not None and not race:
         raise InputError(f"budget is a race's: give race=True with it; got budget={budget}")
@@ -145,6 +149,7 @@ def compare(
         )
         after.callback(store.close)
         driver = Driver(task, engine, store, watch, at_once, len(arms) * len(seed_numbers))
+        driver.points = curve_points or driver.points
         at = measuring_steps(task, evaluations)
         driven = drive_race(driver, arms, seed_numbers, at, budget) if race else drive(driver, arms, seed_numbers, at)
     result = Comparison(

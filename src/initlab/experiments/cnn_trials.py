@@ -14,10 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from initlab.experiments.lab import Lab
-from initlab.experiments.training import CHANNELS_LAST, open_session
 from initlab.sampling import derive_seed
 from initlab.schemes import get_scheme
 from initlab.study.to_optuna import quiet_optuna
+from initlab.training.engines import Session, get_engine
+from initlab.training.engines.machine import can_fork
 from initlab.training.engines.runs import make_models
 from initlab.training.task import RunSpec, Task
 
@@ -173,7 +174,7 @@ def train_to_plateau(task: Task, specs: Sequence[RunSpec], epochs: int) -> dict[
     """
     runs: dict[str, dict[str, Any]] = {spec.key: {"valid": [], "epochs": 0} for spec in specs}
     left = set(runs)
-    session = open_session(task, specs, CHANNELS_LAST)
+    session = _open(task, specs)
     try:
         for epoch in range(1, epochs + 1):
             session.advance(task.steps // epochs)
@@ -190,6 +191,12 @@ def train_to_plateau(task: Task, specs: Sequence[RunSpec], epochs: int) -> dict[
     finally:
         session.close()
     return runs
+
+
+def _open(task: Task, specs: Sequence[RunSpec]) -> Session:
+    """Runs in worker processes of one thread each, convolutions channels last; in this process where none is forked."""
+    place = "processes:" if can_fork() else ""
+    return get_engine(f"{place}sequential:channels_last").open(task, specs)
 
 
 def plateau(accuracies: Sequence[float]) -> bool:

@@ -1,7 +1,8 @@
-"""Training the runs of an experiment through the comparison's engines, and reading numbers off them."""
+"""Training the runs of an experiment by `compare`, and reading numbers off them."""
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -9,19 +10,19 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
+from initlab.comparison import Comparison, compare
 from initlab.data import Split
 from initlab.errors import InputError
 from initlab.experiments.lab import Lab
 from initlab.reporting import LineFigure, Series
 from initlab.sampling import derive_seed
-from initlab.training.engines import Session, get_engine
-from initlab.training.engines.agree import CannotStack
-from initlab.training.engines.machine import can_fork
-from initlab.training.task import RunSpec, Task
 
 DIVERGED_LOSS = 23.03  # ten times ln 10: what a run that diverged counts as
 # How runs train is fixed here rather than chosen by timing, so that numbers repeat on one machine bit for bit.
-STACKED, SEQUENTIAL, CHANNELS_LAST = "stacked:8", "sequential", "sequential:channels_last"
+STACKED = "stacked:8"
+ENGINES = (f"processes:{STACKED}", STACKED, "processes:sequential")
+
+Pair = tuple[Tensor, Tensor]
 
 
 def train(
@@ -40,7 +41,7 @@ def train(
     tests: int = 25,
     weight_decay: float = 0.0,
     options: Mapping[str, Any] | None = None,
-    also: Mapping[str, tuple[Tensor, Tensor]] | None = None,
+    also: Mapping[str, Pair] | None = None,
 ) -> dict[str, Any]:
     """Train every start with every seed; the part is stored, so that a stopped experiment goes on.
 
@@ -49,88 +50,57 @@ def train(
         starts: label -> policy.
         every: steps between two points of the curves; steps // 25 by default. A point's loss is the mean over the
             steps since the last one.
-        tests: about how many points the curve of the test accuracy has, at most as many as that of the loss.
-        also: at most one more test set, by name, on which the final accuracy is taken.
+        tests: how many points the curve of the test accuracy has, at most as many as that of the loss.
+        also: more test sets by name, on which the final accuracy is taken; each trains the same runs anew.
 
     Returns:
         label -> one dict a seed: `loss` and `accuracy` as [step, value] points, `diverged`, and each name in `also`.
         Beside them, "settings".
     """
-    extra = dict(also or {})
-    task = Task(
-        build=build,
-        train=data.train,
-        test=data.test,
-        valid=next(iter(extra.values()), None),
-        optimizer=optimizer,
-        options=options or {},
-        batch_size=batch_size,
-        steps=steps,
-        root_seed=derive_seed(lab.seed, "training"),
-    )
-    specs = {
-        label: [RunSpec(f"{label}|{seed}", label, policy, seed, lr, weight_decay) for seed in range(seeds)]
-        for label, policy in starts.items()
-    }
     how = f"{optimizer} {lr} {batch_size} {steps} {weight_decay} {dict(options or {})} {STACKED}"
     key = f"{part} {sorted(starts)} {seeds} {how}"
     settings = {"small": lab.small, "steps": steps, "lr": lr, "optimizer": optimizer, "batch_size": batch_size}
-    points = every or max(1, steps // 25)
-    between = max(1, steps // points // tests)
-    runs: dict[str, Any] = lab.part(key, lambda: _run(task, specs, points, between, extra))
+    points = steps // (every or max(1, steps // 25))
+    shared = {
+        "seeds": seeds, "optimizer": optimizer, "lr": lr, "batch_size": batch_size, "steps": steps,
+        "weight_decay": weight_decay, "options": options, "seed": derive_seed(lab.seed, "training"), "progress": False,
+    }  # fmt: skip
+
+    def compute() -> dict[str, Any]:
+        given = {"evaluations": min(tests, points), "curve_points": points, **shared}
+        runs = _runs(_compared(build, data.train, data.test, starts, given), starts)
+        for name, pair in (also or {}).items():
+            again = _compared(build, data.train, pair, starts, {"evaluations": 1, **shared})
+            for label in starts:
+                for run, record in zip(runs[label], again.of(label), strict=True):
+                    run[name] = float(record.tests[-1, 2])
+        return runs
+
+    runs: dict[str, Any] = lab.part(key, compute)
     return runs | {"settings": settings}
 
 
-def open_session(task: Task, specs: Sequence[RunSpec], plan: str = STACKED) -> Session:
-    """Runs in worker processes of one thread each, or in this process where none can be forked.
-
-    `plan` says what a worker does: `STACKED`, `CHANNELS_LAST` (convolutions; faster on a CPU), or `SEQUENTIAL`, which
-    also takes what the others cannot.
-    """
-    place = "processes:" if can_fork() else ""
-    if plan != SEQUENTIAL:
-        try:
-            return get_engine(place + plan).open(task, specs)
-        except (CannotStack, InputError):
-            pass  # what is wrong beside stacking, the plain loop says as well
-    return get_engine(place + SEQUENTIAL).open(task, specs)
+def _compared(
+    build: Callable[[], nn.Module], train: Pair, test: Pair, starts: Mapping[str, Any], given: Mapping[str, Any]
+) -> Comparison:
+    """In stacks, in worker processes where that can be; else one run after another, which says what is wrong."""
+    for engine in ENGINES:
+        with contextlib.suppress(InputError):
+            return compare(build, train, test, starts, engine=engine, **given)
+    return compare(build, train, test, starts, engine="sequential", **given)
 
 
-def _run(
-    task: Task, specs: Mapping[str, Sequence[RunSpec]], points: int, between: int, extra: Mapping[str, Any]
-) -> dict[str, Any]:
-    every_spec = [spec for group in specs.values() for spec in group]
-    runs: dict[str, dict[str, Any]] = {s.key: _blank(task) for s in every_spec}
-    session = open_session(task, every_spec)
-    try:
-        done = point = 0
-        while done < task.steps:
-            chunk = min(points, task.steps - done)
-            done, point = done + chunk, point + 1
-            for key, progress in session.advance(chunk).items():
-                _note(runs[key], progress, done)
-            if done < task.steps and point % between:
-                continue
-            for key, (_, accuracy) in session.evaluate("test").items():
-                runs[key]["accuracy"].append([done, accuracy])
-        for name in extra:
-            for key, (_, accuracy) in session.evaluate("valid").items():
-                runs[key][name] = accuracy
-    finally:
-        session.close()
-    return {label: [runs[spec.key] for spec in group] for label, group in specs.items()}
+def _runs(compared: Comparison, starts: Mapping[str, Any]) -> dict[str, Any]:
+    return {label: [_run(record, compared.settings["steps"]) for record in compared.of(label)] for label in starts}
 
 
-def _blank(task: Task) -> dict[str, Any]:
-    return {"loss": [], "accuracy": [], "diverged": False, "steps": task.steps}
-
-
-def _note(run: dict[str, Any], progress: Any, done: int) -> None:
-    if progress.diverged:
-        run["diverged"] = True
-    finite = progress.losses[np.isfinite(progress.losses)]
-    if len(finite):
-        run["loss"].append([done, float(finite.mean())])
+def _run(record: Any, steps: int) -> dict[str, Any]:
+    return {
+        "loss": [[int(step), float(loss)] for step, loss in record.curve],
+        "accuracy": [[int(step), float(accuracy)] for step, _, accuracy in record.tests],
+        "diverged": record.status == "diverged",
+        "steps": steps,
+    }
 
 
 def finals(runs: Sequence[Mapping[str, Any]], what: str) -> list[float]:
