@@ -330,6 +330,7 @@ def test_a_full_disk_is_an_error_and_loses_nothing(tmp_path: Path, monkeypatch: 
     "storage",
     [
         "", 7, object(), "nosuchdb://host/x", "postgresql://u:hidden@127.0.0.1:1/x", "sqlite://",
+        "postgresql://u:hidden@127.0.0.1:port/x", "postgresql://u:hidden@[::1/x",
         optuna.storages.InMemoryStorage(),
     ],
 )  # fmt: skip

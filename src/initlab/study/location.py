@@ -64,6 +64,10 @@ def location_of(storage: Any) -> Location:
     kind = url.split("://", 1)[0].split("+")[0]
     if kind not in ("sqlite", "postgresql", "postgres"):
         raise InputError(f"storage {shown} must be a file name, sqlite:///FILE or postgresql://…")
+    try:
+        sa.make_url(url)
+    except (SQLAlchemyError, ValueError):
+        raise InputError(f"storage {shown} is no URL; it must be like postgresql://me@host:5432/database") from None
     if kind != "sqlite":
         return Location(_with_driver(re.sub(r"^postgres(?=[:+])", "postgresql", url)), shown)
     path = sqlite_path(url)
@@ -174,9 +178,11 @@ def _tables_and_state(path: Path) -> tuple[set[str], str]:
 
 
 def connect(where: Location) -> sa.Engine:
-    """The database there; nothing is written to it."""
+    """The database there, which answers; nothing is written to it."""
     if not where.url.startswith("sqlite"):
-        return sa.create_engine(where.url, pool_pre_ping=True)
+        engine = sa.create_engine(where.url, pool_pre_ping=True)
+        engine.connect().close()
+        return engine
     engine = sa.create_engine(where.url, connect_args={"timeout": BUSY_SECONDS})
     synced_and_locked(engine)
     return engine
