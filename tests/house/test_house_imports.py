@@ -8,7 +8,22 @@ import pytest
 from imports import PACKAGE, circles, graph, imports
 
 # The rooms that the checks hold.
-ROOMS = ("__init__", "__main__", "cli", "data", "errors", "integrations", "interrupts", "sampling", "study", "theory")
+ROOMS = (
+    "__init__",
+    "__main__",
+    "cli",
+    "data",
+    "errors",
+    "experiments",
+    "integrations",
+    "interrupts",
+    "planning",
+    "reporting",
+    "sampling",
+    "searching",
+    "study",
+    "theory",
+)
 
 
 def room(name: str) -> str:

@@ -24,8 +24,9 @@ def progress_bar(title: str, total: int, shown: bool, done: int = 0) -> Iterator
     if not shown:
         yield lambda text: None
         return
+    # lazy: rich costs time, and only a bar needs it
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # lazy: as above
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as bar:

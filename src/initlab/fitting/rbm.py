@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -278,8 +279,6 @@ class RBM:
 
     def state(self) -> dict[str, Any]:
         """All that training needs to go on exactly where it stands, as numpy arrays."""
-        import numpy as np
-
         self._check_trained()
         arrays = {name: getattr(self, name).numpy() for name in _WEIGHTS}
         if self._velocity is not None:

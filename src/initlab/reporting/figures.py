@@ -30,6 +30,7 @@ FONT = 'Inter, system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", "
 
 def to_plotly(figure: Figure | HistogramGrid) -> go.Figure:
     """`figure` as a plotly Figure, for a notebook or for further work on it."""
+    # lazy: plotly is heavy, and only figures need it
     import plotly.graph_objects as go
 
     return go.Figure(plotly_dict(figure, titled=True))

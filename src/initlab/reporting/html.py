@@ -219,6 +219,7 @@ def _policy(scripts: Sequence[str]) -> str:
 
 @cache
 def _plotly_js() -> str:
+    # lazy: plotly is heavy, and only figures need it
     from plotly.offline import get_plotlyjs
 
     script: str = get_plotlyjs()
@@ -232,6 +233,7 @@ def _asset(name: str) -> str:
 
 @cache
 def _environment() -> Environment:
+    # lazy: only a page needs jinja2
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     loader = FileSystemLoader(Path(__file__).parent / "templates")

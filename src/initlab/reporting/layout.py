@@ -54,6 +54,7 @@ def _share(shown: Sequence[int], natural: Sequence[int], least: Sequence[int], r
 
 
 def _least(column: Column, index: int, cells: Sequence[Sequence[str]]) -> int:
+    # lazy: rich costs time and moves Python's random state when it is first imported
     from rich.cells import cell_len
 
     word = max([cell_len(part) for part in column.name[:80].split()] + [1])
@@ -73,6 +74,7 @@ def _distinct_width(names: Sequence[str], widest: int) -> int:
 
 
 def _natural(column: Column, index: int, cells: Sequence[Sequence[str]]) -> int:
+    # lazy: rich costs time and moves Python's random state when it is first imported
     from rich.cells import cell_len
 
     return max([cell_len(column.name[:80]), 1] + [min(cell_len(row[index]), 400) for row in cells])

@@ -74,7 +74,8 @@ class Shown:
 
     def to_frame(self) -> pd.DataFrame:
         """The rows as a pandas DataFrame."""
-        import pandas as pd  # heavy, and few want it
+        # lazy: pandas is heavy, and few want a frame
+        import pandas as pd
 
         view = _view(self)
         rows = _records(self.table()) if view.rows is None else view.rows(self)

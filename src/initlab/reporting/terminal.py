@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Sequence
+from io import StringIO
 from typing import TYPE_CHECKING, Any
 
 from initlab.reporting.blocks import (
@@ -53,8 +54,7 @@ def table_text(table: Table, width: int = 80, *, max_rows: int = MAX_ROWS) -> st
     ──────────────
     he_normal  0.1
     """
-    from io import StringIO
-
+    # lazy: rich costs time and moves Python's random state when it is first imported
     from rich.console import Console
 
     console = Console(file=StringIO(), width=max(width, 8), no_color=True, force_terminal=False, legacy_windows=False)
@@ -92,6 +92,7 @@ def print_page(item: Page | Section | Block, console: Console | None = None) -> 
 
 def make_console(*, stderr: bool = False) -> Console:
     """A console on stdout (or stderr) that never fails on a character that the stream cannot encode."""
+    # lazy: rich costs time and moves Python's random state when it is first imported
     from rich.console import Console
 
     stream = sys.stderr if stderr else sys.stdout
@@ -169,8 +170,9 @@ def _series_row(series: Series, width: int, log: bool) -> tuple[str, Any, Any, s
 
 
 def _print_table(console: Console, table: Table, max_rows: int) -> None:
+    # lazy: rich costs time and moves Python's random state when it is first imported
     from rich.box import SIMPLE_HEAD
-    from rich.table import Table as RichTable
+    from rich.table import Table as RichTable  # lazy: as above
 
     if table.title:
         _line(console, table.title, "bold")
@@ -227,6 +229,7 @@ def _cell(column: Column, text: str, width: int) -> RichText:
 
 
 def _plain(text: str, style: str = "") -> RichText:
+    # lazy: rich costs time and moves Python's random state when it is first imported
     from rich.text import Text as RichText
 
     return RichText(text, style=style, overflow="fold")
@@ -237,6 +240,7 @@ def _line(console: Console, text: str, style: str = "") -> None:
 
 
 def _prose(console: Console, text: str, indent: int = 0) -> None:
+    # lazy: rich costs time and moves Python's random state when it is first imported
     from rich.padding import Padding
 
     console.print(Padding(_plain(clean_lines(text)), (0, 0, 0, indent)))

@@ -53,6 +53,7 @@ def shorten(text: str, width: int) -> str:
     >>> shorten("extraordinarily_long", 11)
     'extra…_long'
     """
+    # lazy: rich costs time and moves Python's random state when it is first imported
     from rich.cells import cell_len
 
     parts = text.split(".")
@@ -135,6 +136,7 @@ def _escape(character: str) -> str:
 
 
 def _head(text: str, width: int) -> str:
+    # lazy: rich costs time and moves Python's random state when it is first imported
     from rich.cells import cell_len
 
     if cell_len(text) == len(text):
