@@ -38,7 +38,7 @@ class _Held:
             raise KeyboardInterrupt
 
     def insist_after(self, seconds: float) -> None:
-        self.settle_timer()
+        self.stop_timer()
         self._timer = threading.Timer(seconds, _insist)
         self._timer.daemon = True
         self._timer.start()
@@ -51,7 +51,7 @@ class _Held:
         else:
             sys.__unraisablehook__(unraisable)
 
-    def settle_timer(self) -> None:
+    def stop_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -80,7 +80,7 @@ def held() -> Iterator[None]:
         sys.unraisablehook = hook
         signal.signal(signal.SIGINT, signal.default_int_handler)
         _held.remove(here)
-        here.settle_timer()
+        here.stop_timer()
 
 
 @contextlib.contextmanager
@@ -106,10 +106,10 @@ def check() -> None:
         raise KeyboardInterrupt
 
 
-def settle() -> None:
+def acknowledge() -> None:
     """The interrupt has arrived: what follows is the tidying up, which only another one may disturb."""
     if _held:
-        _held[-1].settle_timer()
+        _held[-1].stop_timer()
         _held[-1].noted = False
 
 

@@ -20,7 +20,7 @@ import initlab
 from initlab import interrupts
 from initlab.comparison import StudyInterrupted
 from initlab.errors import InterruptedInitError
-from initlab.interrupts import check, held, settle
+from initlab.interrupts import acknowledge, check, held
 from initlab.study.location import location_of
 from initlab.study.sql import RUNS, STUDIES, SqlStore, open_tables, stored_study
 from initlab.training.records import record_from
@@ -111,7 +111,7 @@ def test_tidying_up_is_left_in_peace(monkeypatch: pytest.MonkeyPatch) -> None:
         _ctrl_c()
         with pytest.raises(KeyboardInterrupt):
             check()
-        settle()
+        acknowledge()
         time.sleep(0.2)
         check()
 

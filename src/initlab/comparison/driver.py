@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from initlab.comparison.arms import Arm
 from initlab.errors import InputError
-from initlab.interrupts import INTERRUPTIONS, check, settle
+from initlab.interrupts import INTERRUPTIONS, acknowledge, check
 from initlab.study.store import MemoryStore, Store
 from initlab.training.engines import Engine, get_engine
 from initlab.training.engines.machine import cores
@@ -142,7 +142,7 @@ class Driver:
         try:
             yield
         except BaseException:
-            settle()
+            acknowledge()
             self.store.release(keys)
             raise
 
@@ -185,7 +185,7 @@ def drive(driver: Driver, arms: Sequence[Arm], seeds: Sequence[int], at: Sequenc
         driver.run_out([(arm.spec(seed), arm.label) for seed in seeds for arm in arms], at)
         check()
     except INTERRUPTIONS:
-        settle()
+        acknowledge()
         driven = driver.driven(arms, every)
         driven.interrupted = True
         return driven

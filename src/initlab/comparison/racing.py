@@ -14,7 +14,7 @@ from initlab.comparison.analysis import shown_difference
 from initlab.comparison.arms import Arm
 from initlab.comparison.driver import Driven, Driver
 from initlab.comparison.screening import certain_not_to_train
-from initlab.interrupts import INTERRUPTIONS, check, settle
+from initlab.interrupts import INTERRUPTIONS, acknowledge, check
 from initlab.statistics import paired_t, resolution
 from initlab.training.group import Training
 from initlab.training.records import RunRecord, Status, ended
@@ -138,7 +138,7 @@ def drive_race(
         _close_ones(race, running)
         check()
     except INTERRUPTIONS:
-        settle()
+        acknowledge()
         interrupted = True
     driven = driver.driven(arms, {label: most[:count] for label, count in race.given.items()})
     driven.notes = race.notes

@@ -13,7 +13,7 @@ from initlab.comparison.api import count_or_none, make_task
 from initlab.comparison.arms import first_model
 from initlab.comparison.result import StudyInterrupted
 from initlab.errors import InputError, seed_number, unknown
-from initlab.interrupts import INTERRUPTIONS, held, settle
+from initlab.interrupts import INTERRUPTIONS, acknowledge, held
 from initlab.searching.ongoing import OngoingSearch
 from initlab.searching.proposals import PRUNERS
 from initlab.searching.result import Search, TrialRecord, trial_record
@@ -130,7 +130,7 @@ def _run_out(ongoing: OngoingSearch, notes: list[str], started: float) -> tuple[
                 ongoing.run()
                 return ongoing.result(notes, False, started), False
             except INTERRUPTIONS:
-                settle()
+                acknowledge()
                 ongoing.watch.close()
                 return ongoing.result(notes, True, started), True
     finally:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from initlab.comparison.screening import certain_not_to_train
 from initlab.errors import told
-from initlab.interrupts import check, settle
+from initlab.interrupts import acknowledge, check
 from initlab.searching.proposals import Proposals, importances_of
 from initlab.searching.result import Search, TrialRecord, trial_key
 from initlab.searching.space import Space
@@ -89,7 +89,7 @@ class OngoingSearch:
                 assert training is not None
                 self._advance(training, stretch)
         except BaseException:
-            settle()
+            acknowledge()
             self.store.release(list(self.running))
             raise
         finally:

@@ -17,7 +17,7 @@ import torch
 from torch import multiprocessing, nn
 
 from initlab.errors import InitlabError, InputError, unknown
-from initlab.interrupts import check, settle
+from initlab.interrupts import acknowledge, check
 from initlab.training.batches import order_seed, with_sources
 from initlab.training.engines.agree import CannotStack
 from initlab.training.engines.base import Score, Session
@@ -249,7 +249,7 @@ def _few(keys: Sequence[str]) -> str:
 def _work(pipe: Any, engine: Starter, task: Task, specs: Sequence[RunSpec], models: Any, fellows: int) -> None:
     """The life of a worker, one of `fellows`: begin, then answer requests until the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    settle()  # what the parent was told is the parent's to do
+    acknowledge()  # what the parent was told is the parent's to do
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_die_with_parent, daemon=True).start()
     torch.set_num_threads(1)
