@@ -20,6 +20,7 @@ ROOMS = (
     "planning",
     "reporting",
     "sampling",
+    "schemes",
     "searching",
     "study",
     "theory",

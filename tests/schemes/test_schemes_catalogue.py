@@ -12,7 +12,7 @@ import pytest
 import torch
 from scipy import stats
 
-from initlab import Fans, Geometry, get_scheme, list_schemes
+from initlab import Fans, Geometry, get_scheme, list_schemes, plan
 from initlab.errors import InputError
 from initlab.sampling import laws
 from initlab.schemes import ALIASES, scheme_like
@@ -104,6 +104,18 @@ def test_a_scheme_is_a_value(name: str) -> None:
 @pytest.mark.parametrize(("alias", "name"), sorted(ALIASES.items()))
 def test_aliases(alias: str, name: str) -> None:
     assert get_scheme(alias) == ENTRIES[name]
+
+
+@pytest.mark.parametrize(
+    ("short", "name"),
+    [("he", "he_normal"), ("kaiming", "he_normal"), ("xavier", "xavier_normal"), ("glorot", "xavier_normal")],
+)
+def test_a_family_name_means_the_normal_form_and_the_plan_says_so(short: str, name: str) -> None:
+    assert get_scheme(short) == get_scheme(name)
+    entry = plan(torch.nn.Linear(3, 2), policy=short)["weight"]
+    assert entry.scheme == name
+    assert entry.reason == f"policy {name} ({short!r} means {name})"
+    assert f"`{short}`" in str(get_scheme.__doc__)
 
 
 def test_label_shows_what_was_changed() -> None:

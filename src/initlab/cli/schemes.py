@@ -9,7 +9,7 @@ import typer
 
 from initlab.cli import options, output
 from initlab.reporting import Column, Page, Section, Table, Text, print_page, save_page
-from initlab.schemes import ALIASES, get_scheme, list_schemes, scheme_like
+from initlab.schemes import get_scheme, list_schemes, scheme_like
 
 if TYPE_CHECKING:
     from initlab.schemes import Scheme
@@ -62,7 +62,7 @@ def _explained(scheme: Scheme) -> Section:
         ("suits", ", ".join(scheme.suits) or "no activation in particular"),
         ("outside them", scheme.misuse),
         ("arguments", ", ".join(f"{k}={v!r}" for k, v in scheme.arguments.items()) or "none"),
-        ("also called", ", ".join(_aliases(scheme.name)) or "–"),
+        ("also called", ", ".join(sorted(scheme.aliases)) or "–"),
         ("source", f"{scheme.source} ({scheme.year})"),
     ]
     rows = [(name, value) for name, value in facts if value]
@@ -71,8 +71,4 @@ def _explained(scheme: Scheme) -> Section:
 
 
 def _record(scheme: Scheme) -> dict[str, Any]:
-    return {field: getattr(scheme, field) for field in _FIELDS} | {"aliases": _aliases(scheme.name)}
-
-
-def _aliases(name: str) -> list[str]:
-    return sorted(alias for alias, known in ALIASES.items() if known == name)
+    return {field: getattr(scheme, field) for field in _FIELDS} | {"aliases": sorted(scheme.aliases)}

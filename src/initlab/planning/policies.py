@@ -174,7 +174,9 @@ def get_policy(name: str, **options: float) -> Policy:
     if known in POLICIES:
         policy = POLICIES[known]
     elif isinstance(name, str) and (ALIASES.get(name, name) in list_schemes()):
-        policy = scheme_policy(get_scheme(name))
+        scheme = get_scheme(name)
+        meant = "" if scheme.name == name else f" ({name!r} means {scheme.name})"
+        policy = scheme_policy(scheme, f"policy {scheme.label}{meant}")
     else:
         raise unknown("policy or scheme", name, [*POLICIES, *POLICY_ALIASES, *list_schemes(), *ALIASES, "keep"])
     return replace(policy, options=policy.options.with_(**options)) if options else policy

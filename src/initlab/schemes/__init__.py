@@ -1,7 +1,7 @@
 """WHAT to draw: fan modes, gains, the catalogue with formulas and sources. No framework is imported here."""
 
 from initlab.schemes.geometry import Fans, Geometry, Packing
-from initlab.schemes.registry import ALIASES, get_scheme, list_schemes
-from initlab.schemes.scheme import Scheme, scheme_like
+from initlab.schemes.registry import ALIASES, get_scheme, list_schemes, scheme_like
+from initlab.schemes.scheme import Scheme
 
 __all__ = ["ALIASES", "Fans", "Geometry", "Packing", "Scheme", "get_scheme", "list_schemes", "scheme_like"]

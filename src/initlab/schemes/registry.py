@@ -5,26 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from initlab.errors import InputError, unknown
-from initlab.schemes.catalogue.defaults import DEFAULTS
-from initlab.schemes.catalogue.fixed import FIXED
-from initlab.schemes.catalogue.matrix import MATRIX
-from initlab.schemes.catalogue.variance import VARIANCE
+from initlab.schemes.catalogue import CATALOGUE
 from initlab.schemes.scheme import Scheme
 
-ENTRIES: dict[str, Scheme] = {entry.name: entry for entry in (*FIXED, *VARIANCE, *MATRIX, *DEFAULTS)}
+ENTRIES: dict[str, Scheme] = {entry.name: entry for entry in CATALOGUE}
 
-ALIASES: dict[str, str] = {
-    "const": "constant",
-    "dcgan_normal": "gan_normal",
-    "dirac": "identity",
-    "eye": "identity",
-    "gaussian": "normal",
-    "glorot_normal": "xavier_normal",
-    "glorot_uniform": "xavier_uniform",
-    "kaiming_normal": "he_normal",
-    "kaiming_uniform": "he_uniform",
-    "trunc_normal": "truncated_normal",
-}
+ALIASES: dict[str, str] = {alias: entry.name for entry in CATALOGUE for alias in entry.aliases}
 
 
 def list_schemes() -> list[str]:
@@ -40,7 +26,8 @@ def get_scheme(name: str, **arguments: Any) -> Scheme:
     """A scheme from the catalogue, with its arguments set.
 
     Args:
-        name: a catalogue name or an alias (glorot_*, kaiming_*, dirac, gaussian, ...).
+        name: a catalogue name or an alias (glorot_*, kaiming_*, dirac, gaussian, ...). `he` and `kaiming` mean
+            he_normal, `xavier` and `glorot` xavier_normal.
         **arguments: the scheme's own arguments, such as std=0.02 or mode="fan_out".
 
     Raises:
@@ -56,3 +43,19 @@ def get_scheme(name: str, **arguments: Any) -> Scheme:
     if known not in ENTRIES:
         raise unknown("scheme", name, [*ENTRIES, *ALIASES], "initlab schemes lists all")
     return ENTRIES[known].with_(**arguments)
+
+
+def scheme_like(value: Any) -> Scheme:
+    """The `Scheme` that a user's value names: a Scheme itself, or a name from the catalogue.
+
+    Raises:
+        InputError: an unknown name, or something that is neither.
+
+    >>> scheme_like("zeros").name
+    'zeros'
+    """
+    if isinstance(value, Scheme):
+        return value
+    if isinstance(value, str):
+        return get_scheme(value)
+    raise InputError(f"a scheme must be a name or a Scheme; got {value!r}")

@@ -9,7 +9,8 @@ from types import MappingProxyType
 from typing import Any
 
 from initlab.errors import InputError, finite_number
-from initlab.sampling import laws
+from initlab.sampling import laws, sample
+from initlab.sampling.request import check_shape
 from initlab.schemes.geometry import Fans, Geometry, as_fans, as_geometry
 
 Rule = Callable[[Geometry, Mapping[str, Any], float | None], "laws.Law"]
@@ -38,6 +39,8 @@ class Scheme:
         checks: for each argument, the function that checks a value or refuses it.
         uses: "values" (needs no fans), "fans" (needs fans), "matrix" (needs an output and an input axis; every packed
             block and group is drawn on its own), "kind" (needs the kind of layer; a packed tensor is one).
+        aliases: the other names it is known by.
+        defaults: the arguments' values in the catalogue; none for a scheme outside it.
 
     >>> from initlab.schemes import get_scheme
     >>> get_scheme("he_normal").std((100, 50)) ** 2
@@ -57,9 +60,12 @@ class Scheme:
     rule: Rule = field(repr=False)
     checks: Mapping[str, Check] = field(repr=False)
     uses: str = "fans"
+    aliases: tuple[str, ...] = ()
+    defaults: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "arguments", MappingProxyType(dict(self.arguments)))
+        object.__setattr__(self, "defaults", MappingProxyType(dict(self.defaults)))
 
     def with_(self, **arguments: Any) -> Scheme:
         """The same scheme with some arguments changed.
@@ -146,19 +152,13 @@ class Scheme:
         >>> get_scheme("he_normal").sample((3, 2)).shape
         (3, 2)
         """
-        from initlab.sampling import sample
-        from initlab.sampling.request import check_shape
-
         dims = check_shape(shape)
         return sample(self.law(self._geometry(dims, fans)), dims, seed=seed, name=name, dtype=dtype)
 
     @property
     def label(self) -> str:
         """The name with the arguments that differ from the catalogue's, for tables."""
-        from initlab.schemes.registry import ENTRIES
-
-        entry = ENTRIES.get(self.name)
-        plain = {} if entry is None else entry.arguments
+        plain = self.defaults
         changed = {k: v for k, v in self.arguments.items() if k not in plain or plain[k] != v}
         return f"{self.name}({_call(changed)})" if changed else self.name
 
@@ -180,7 +180,8 @@ class Scheme:
 
     def __reduce__(self) -> tuple[Any, ...]:
         fields = {k: getattr(self, k) for k in self.__dataclass_fields__}
-        return _rebuild, ({**fields, "arguments": dict(self.arguments)},)
+        plain = {"arguments": dict(self.arguments), "defaults": dict(self.defaults)}
+        return _rebuild, ({**fields, **plain},)
 
     def _checked(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         checked = {}
@@ -244,21 +245,3 @@ def _call(arguments: Mapping[str, Any]) -> str:
 
 def _rebuild(fields: dict[str, Any]) -> Scheme:
     return Scheme(**fields)
-
-
-def scheme_like(value: Any) -> Scheme:
-    """The `Scheme` that a user's value names: a Scheme itself, or a name from the catalogue.
-
-    Raises:
-        InputError: an unknown name, or something that is neither.
-
-    >>> scheme_like("zeros").name
-    'zeros'
-    """
-    from initlab.schemes.registry import get_scheme
-
-    if isinstance(value, Scheme):
-        return value
-    if isinstance(value, str):
-        return get_scheme(value)
-    raise InputError(f"a scheme must be a name or a Scheme; got {value!r}")

@@ -12,7 +12,7 @@ from torch import nn
 from initlab.comparison.arms import label_of
 from initlab.errors import InputError, finite_number
 from initlab.planning import get_policy, plan
-from initlab.schemes.scheme import scheme_like
+from initlab.schemes import scheme_like
 
 WHOLE = "scheme"
 NUMBERS = ("lr", "weight_decay")

@@ -1,4 +1,4 @@
-"""What torch's own `reset_parameters` draws, layer kind by layer kind, with torch's own fans."""
+"""`torch_default`: what torch's own `reset_parameters` draws, layer kind by layer kind, with torch's own fans."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ BY_KIND: dict[str, Callable[[Geometry], laws.Law]] = {
 }
 
 
-def _torch_default(geometry: Geometry, arguments: Mapping[str, Any], gain: float | None) -> laws.Law:
+def _law(geometry: Geometry, arguments: Mapping[str, Any], gain: float | None) -> laws.Law:
     if geometry.kind not in BY_KIND:
         raise InputError(
             f"torch_default has no rule for a parameter of shape {geometry.shape} outside torch's own layers; "
@@ -106,26 +106,24 @@ def _torch_default(geometry: Geometry, arguments: Mapping[str, Any], gain: float
     return BY_KIND[geometry.kind](geometry)
 
 
-DEFAULTS = (
-    Scheme(
-        name="torch_default",
-        formula=(
-            "Linear, Conv: W, b ~ U(±1/√fan_in) with torch's fan_in; Embedding: N(0, 1); RNN, LSTM, GRU: "
-            "U(±1/√hidden); attention in_proj: xavier_uniform of the packed matrix, biases 0; norms: 1 and 0"
-        ),
-        latex=r"W_{ij} \sim \mathcal{U}\left(-\tfrac{1}{\sqrt{n_{in}}}, \tfrac{1}{\sqrt{n_{in}}}\right)",
-        keeps="Nothing exactly: Var(W) = 1/(3 fan_in), a third of LeCun's.",
-        why=(
-            "torch calls kaiming_uniform with a = √5, whose gain is √(2/(1 + 5)) = 1/√3; the bound √3 · gain/√fan_in "
-            "is then 1/√fan_in, the rule that Lua Torch had. The √5 keeps an old bound; it is no leaky slope."
-        ),
-        source="PyTorch, reset_parameters of each layer; LeCun et al., Efficient backprop, for the origin of 1/√fan_in",
-        year=2017,
-        suits=(),
-        misuse="In a plain ReLU stack the second moment falls to a sixth a layer; norms or residuals hide it.",
-        arguments={},
-        rule=_torch_default,
-        checks={},
-        uses="kind",
+SCHEME = Scheme(
+    name="torch_default",
+    formula=(
+        "Linear, Conv: W, b ~ U(±1/√fan_in) with torch's fan_in; Embedding: N(0, 1); RNN, LSTM, GRU: "
+        "U(±1/√hidden); attention in_proj: xavier_uniform of the packed matrix, biases 0; norms: 1 and 0"
     ),
+    latex=r"W_{ij} \sim \mathcal{U}\left(-\tfrac{1}{\sqrt{n_{in}}}, \tfrac{1}{\sqrt{n_{in}}}\right)",
+    keeps="Nothing exactly: Var(W) = 1/(3 fan_in), a third of LeCun's.",
+    why=(
+        "torch calls kaiming_uniform with a = √5, whose gain is √(2/(1 + 5)) = 1/√3; the bound √3 · gain/√fan_in "
+        "is then 1/√fan_in, the rule that Lua Torch had. The √5 keeps an old bound; it is no leaky slope."
+    ),
+    source="PyTorch, reset_parameters of each layer; LeCun et al., Efficient backprop, for the origin of 1/√fan_in",
+    year=2017,
+    suits=(),
+    misuse="In a plain ReLU stack the second moment falls to a sixth a layer; norms or residuals hide it.",
+    arguments={},
+    rule=_law,
+    checks={},
+    uses="kind",
 )
