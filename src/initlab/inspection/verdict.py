@@ -9,22 +9,6 @@ from dataclasses import dataclass
 from initlab.inspection.results import Finding, ParameterStats, Verdict
 from initlab.inspection.updates import Step
 
-# Thresholds set on the tuned half of benchmarks/verdicts.py and on nothing else.
-NEVER_STEPS = {"sgd": 1_500.0, "sign": 4_000.0}  # predicted steps from which a start counts as not training
-SLOW_STEPS = {"sgd": 600.0, "sign": 1_200.0}  # from which it counts as slow
-READOUT_LOST = 1e-11  # between-sample share at the last layer that single precision cannot tell from rounding
-READOUT_FAINT = 3e-8  # share that an optimizer needs hundreds of steps to make out
-OVERSHOOT = {"sgd": 1.0, "sign": 3.0}  # predicted first decrease of the loss over the loss: beyond it, divergence
-UNSTEADY = {"sgd": 0.5, "sign": 3.0}  # the same, from which training is predicted to be unsteady
-EXCESS_LOST = 1e4  # first loss over the best constant prediction's: too far to come back in a short training
-EXCESS_FAR = 100.0  # the same when it is the targets' mean that lies far away (10 standard deviations)
-EXCESS_SEEN = 3.0  # excess that is no longer the ordinary spread of first outputs
-EXCESS_STEPS = 110.0  # steps to bring a smaller excess down, from which a start counts as slow
-EXCESS_NEVER = 180.0  # from which it counts as not training, if the excess is tenfold
-DROWNED = 3e-5  # signal at the last layer over the learning rate: under it, Adam's bias steps drown the signal
-BYPASS_RANK = 2.5  # directions in which samples differ at the last layer, above which merged layers are bypassed
-MERGED = 0.1  # share of a layer's units that are distinct, under which it counts as symmetric
-
 
 @dataclass(frozen=True)
 class Outlook:

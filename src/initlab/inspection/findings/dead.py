@@ -1,0 +1,38 @@
+"""Units that are off for every sample of the batch."""
+
+from __future__ import annotations
+
+from initlab.inspection.advice import advice
+from initlab.inspection.evidence import Evidence
+from initlab.inspection.findings.kind import Kind
+from initlab.inspection.results import Finding
+from initlab.reporting.status import Severity
+
+SEEN = 0.5  # share of a layer's units from which it is told
+MANY = 0.9  # share from which it slows training
+
+
+def find(e: Evidence) -> Finding | None:
+    worst = max((x for x in e.layers if x.dead is not None), key=lambda x: x.dead or 0.0, default=None)
+    if worst is None or (worst.dead or 0.0) < SEEN:
+        return None
+    first = next(x for x in e.layers if (x.dead or 0.0) >= SEEN)
+    evidence = f"{first.dead:.0%} of its units are off for every sample"
+    if worst is not first:
+        evidence += f"; {worst.dead:.0%} at {worst.name}"
+    return Finding(
+        "dead",
+        _severity(e, worst.dead or 0.0),
+        first.name,
+        evidence,
+        advice(e, first.kind, "Start biases at zero or above"),
+    )
+
+
+def _severity(e: Evidence, share: float) -> Severity:
+    if share == 1.0:
+        return "warning" if e.bypassed else "error"
+    return "warning" if share >= MANY else "info"
+
+
+FINDING = Kind(find)

@@ -1,0 +1,24 @@
+"""What one kind of finding is to the rest of the house."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from initlab.inspection.evidence import Evidence
+from initlab.inspection.results import Finding
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of finding.
+
+    Attributes:
+        find: the finding with its evidence and advice, or None where it does not apply.
+        spoils: where it applies, the numbers that most other kinds read mean nothing.
+        survives: it can be told from spoiled numbers too.
+    """
+
+    find: Callable[[Evidence], Finding | None]
+    spoils: bool = False
+    survives: bool = False

@@ -1,0 +1,60 @@
+"""NaN or infinity in a parameter, a layer's output, the loss, or a gradient: the first of them."""
+
+from __future__ import annotations
+
+import math
+
+from initlab.inspection.advice import scale_advice
+from initlab.inspection.evidence import Evidence
+from initlab.inspection.findings.kind import Kind
+from initlab.inspection.results import Finding, LayerStats
+
+
+def find(e: Evidence) -> Finding | None:
+    return _in_parameters(e) or _in_layers(e) or _in_loss(e) or _in_gradients(e)
+
+
+def _in_parameters(e: Evidence) -> Finding | None:
+    for p in e.parameters:
+        if p.nonfinite or not math.isfinite(p.rms):
+            advice = "Initialize it again; initlab.init_ never writes such a value"
+            return _finding(p.name, f"{p.nonfinite:,} of its values are NaN or infinite", advice)
+    return None
+
+
+def _in_layers(e: Evidence) -> Finding | None:
+    for layer in e.layers:
+        if layer.nonfinite:
+            share = layer.nonfinite / max(1, math.prod(layer.shape))
+            evidence = f"{share:.1%} of its output is NaN or infinite{_before(e, layer)}"
+            return _finding(layer.name, evidence, scale_advice(e))
+    return None
+
+
+def _in_loss(e: Evidence) -> Finding | None:
+    if math.isfinite(e.seen.loss):
+        return None
+    advice = "Check the output's range against the loss (log of 0, division by 0)"
+    return _finding("loss", f"the loss is {e.seen.loss} ({e.seen.loss_name})", advice)
+
+
+def _in_gradients(e: Evidence) -> Finding | None:
+    for p in reversed(e.parameters):
+        if p.grad_rms is not None and not math.isfinite(p.grad_rms):
+            advice = "Look for a square root, norm or division at 0, or overflow in half precision"
+            return _finding(p.name, "its gradient is NaN or infinite, the loss is finite", advice)
+    return None
+
+
+def _before(e: Evidence, layer: LayerStats) -> str:
+    if layer.index == 0:
+        return "; its input is finite"
+    previous = e.layers[layer.index - 1]
+    return f"; {previous.name} before it has rms {previous.second_moment**0.5:.2g}"
+
+
+def _finding(where: str, evidence: str, advice: str) -> Finding:
+    return Finding("non-finite", "error", where, evidence, advice)
+
+
+FINDING = Kind(find, spoils=True, survives=True)

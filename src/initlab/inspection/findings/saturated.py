@@ -1,0 +1,27 @@
+"""Activations sit where the slope is nearly zero."""
+
+from __future__ import annotations
+
+from initlab.inspection.advice import advice
+from initlab.inspection.evidence import Evidence
+from initlab.inspection.findings.kind import Kind
+from initlab.inspection.results import Finding
+from initlab.reporting.status import Severity
+
+SEEN = 0.3  # share of a layer's outputs from which it is told
+MOST = 0.9  # share beyond which it slows training
+
+
+def find(e: Evidence) -> Finding | None:
+    flat = [x for x in e.layers if (x.saturated or 0.0) >= SEEN and x.kind != "softmax"]
+    if not flat:
+        return None
+    worst = max(flat, key=lambda x: x.saturated or 0.0)
+    severity: Severity = "warning" if (worst.saturated or 0.0) > MOST else "info"
+    evidence = f"{flat[0].saturated:.0%} of its outputs are where {flat[0].kind} has under 5% of its largest slope"
+    if worst is not flat[0]:
+        evidence += f"; {worst.saturated:.0%} at {worst.name}"
+    return Finding("saturated", severity, flat[0].name, evidence, advice(e, flat[0].kind))
+
+
+FINDING = Kind(find)

@@ -1,0 +1,56 @@
+"""Units with equal weights and equal gradients stay equal: the layer is as wide as its distinct units."""
+
+from __future__ import annotations
+
+import torch
+
+from initlab.inspection.advice import random_advice
+from initlab.inspection.evidence import Evidence
+from initlab.inspection.findings.kind import Kind
+from initlab.inspection.results import Finding, ParameterStats
+from initlab.reporting.status import Severity
+
+MERGED = 0.1  # share of a layer's units that are distinct, under which it counts as symmetric
+
+
+def find(e: Evidence) -> Finding | None:
+    hidden = [p for p in e.matrices if p.distinct is not None and (p.units or 0) > 1]
+    merged = [p for p in hidden if _merged(e, p)]
+    if not merged:
+        return None
+    p = merged[0]
+    severity: Severity = "warning" if e.bypassed else "error"
+    many = f"{len(merged)} of {len(hidden)} weight matrices; " if len(merged) > 1 else ""
+    evidence = f"{many}its {p.units} units have {p.distinct} distinct set{'' if p.distinct == 1 else 's'} of weights"
+    advice = random_advice(e)
+    return Finding("symmetric", severity, p.name, evidence + " and gradients, so they stay equal", advice)
+
+
+def _merged(e: Evidence, p: ParameterStats) -> bool:
+    if (p.distinct or 0) > _few(p) or _waiting(p) or _parted_by_bias(e, p):
+        return False
+    last = e.readout.parameters if e.readout is not None else ()
+    return not (p.name in last and p.rms == 0)
+
+
+def _few(p: ParameterStats) -> float:
+    return max(1.0, MERGED * (p.units or 0))
+
+
+def _waiting(p: ParameterStats) -> bool:
+    """A weight of zeros whose rows will part at the next step: its gradient is what sets them apart, or is yet to come.
+
+    Zero rows with zero gradients are symmetric only if nothing downstream is about to open: a zero read-out, or a
+    zero branch, lets the gradient through after one step.
+    """
+    return p.rms == 0 and (p.grad_rms or 0.0) > 0 and p.distinct != 1
+
+
+def _parted_by_bias(e: Evidence, p: ParameterStats) -> bool:
+    """Whether units with equal weights have biases of their own, so that they put out different values."""
+    values = dict(e.model.named_parameters())
+    names = e.layers[p.layer].parameters if p.layer is not None else ()
+    return any(values[name].ndim == 1 and int(torch.unique(values[name].detach()).numel()) > _few(p) for name in names)
+
+
+FINDING = Kind(find)
