@@ -11,9 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from initlab.rng import random_states_kept
 from initlab.training.batches import InMemory, Streamed, orders
 from initlab.training.engines import get_engine
-from initlab.training.engines.runs import forked_rng, forward_seed, make_model
+from initlab.training.engines.runs import forward_seed, make_model
 from initlab.training.task import Progress, RunSpec, Task
 
 STEPS = 50
@@ -100,7 +101,7 @@ def reference(task: Task, spec: RunSpec) -> tuple[np.ndarray, float, float]:
     loss_fn = F.mse_loss if y.is_floating_point() else F.cross_entropy
     order = next(iter(orders(task, [spec], len(x)).values()))
     losses = []
-    with forked_rng(forward_seed(task, spec)):
+    with random_states_kept(forward_seed(task, spec)):
         for step in range(task.steps):
             batch = order.batch(step)
             optimizer.zero_grad()

@@ -13,9 +13,10 @@ from torch import nn
 from torch.nn.utils import parametrizations
 
 from initlab.errors import InputError
+from initlab.rng import random_states_kept
 from initlab.training.batches import orders
 from initlab.training.engines import get_engine
-from initlab.training.engines.runs import forked_rng, forward_seed, make_model
+from initlab.training.engines.runs import forward_seed, make_model
 from initlab.training.task import RunSpec, Task
 
 STEPS, CLASSES = 12, 4
@@ -343,7 +344,7 @@ def alone(task: Task, spec: RunSpec) -> tuple[list[float], float]:
     model = make_model(task, spec)
     order = next(iter(orders(task, [spec], len(x)).values()))
     losses = []
-    with forked_rng(forward_seed(task, spec)):
+    with random_states_kept(forward_seed(task, spec)):
         if any(isinstance(p, nn.UninitializedParameter) for p in model.parameters()):
             model(x[:1])
         optimizer = TORCH[task.optimizer](

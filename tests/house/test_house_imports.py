@@ -19,6 +19,7 @@ ROOMS = (
     "interrupts",
     "planning",
     "reporting",
+    "rng",
     "sampling",
     "schemes",
     "searching",

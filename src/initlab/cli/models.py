@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from initlab.cli.output import stdout_kept
 from initlab.errors import InitlabError, InputError, seed_number, unknown
+from initlab.rng import random_states_kept, seed_random_states
 
 if TYPE_CHECKING:
     from torch import nn
@@ -34,14 +35,11 @@ class UserCodeError(InitlabError):
 
 def built(text: str, seed: int) -> nn.Module:
     """One model from `builder(text)`, its own random start a function of `seed`, so that a command repeats itself."""
-    # lazy: PyTorch takes a second that a usage error and `initlab schemes` do without
-    import torch
-
     root = seed_number(seed, "--seed")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(root)  # for what the user's module makes on import
+    importlib.import_module("torch")  # so that its generators are there to be seeded
+    with random_states_kept(root):  # for what the user's module makes on import
         build = builder(text)
-        torch.manual_seed(root)
+        seed_random_states(root)
         return build()
 
 

@@ -11,9 +11,9 @@ from torch import nn
 
 from initlab.errors import InputError, finite_number, seed_number, told
 from initlab.planning import Plan, Policy, plan
+from initlab.rng import random_states_kept
 from initlab.sampling import derive_seed
 from initlab.schemes import Scheme
-from initlab.training.engines.runs import forked_rng
 from initlab.training.task import RunSpec
 
 AS_BUILT = "as_built"
@@ -171,7 +171,7 @@ def first_model(build: Callable[[], nn.Module], root_seed: int) -> nn.Module:
     """
     if isinstance(build, nn.Module):
         raise InputError(f"build must be a function that returns a new model; got a {type(build).__name__} itself")
-    with forked_rng(derive_seed(root_seed, "plan")), told("build()"):
+    with random_states_kept(derive_seed(root_seed, "plan")), told("build()"):
         model = build()
     if not isinstance(model, nn.Module):
         raise InputError(f"build must return an nn.Module; got {type(model).__name__}")

@@ -8,8 +8,9 @@ from torch import nn
 
 from initlab.errors import InputError
 from initlab.inspection import Inspection, inspect
+from initlab.rng import random_states_kept
 from initlab.training.batches import InMemory, order_seed, orders, source_of
-from initlab.training.engines.runs import forked_rng, forward_seed, loss_of, make_model
+from initlab.training.engines.runs import forward_seed, loss_of, make_model
 from initlab.training.engines.sequential import SequentialEngine
 from initlab.training.task import RunSpec, Task
 
@@ -58,7 +59,7 @@ def report_on(task: Task, spec: RunSpec, model: nn.Module) -> Inspection | None:
     order = orders(task, [spec], len(source))[order_seed(task, spec)]
     x, y = source.gather(order.batch(0)[:SAMPLES]) if isinstance(source, InMemory) else source.gather(order.batch(0))
     try:
-        with forked_rng(forward_seed(task, spec), task.device):
+        with random_states_kept(forward_seed(task, spec), task.device):
             return inspect(model, x, y, loss_of(task, y), optimizer=task.optimizer, lr=steady_lr(task, spec))
     except InputError:
         return None

@@ -13,10 +13,10 @@ from initlab.data.tensors import (
     as_tensors,
     has_index,
     is_loader,
-    own_random_state,
     sample_at,
 )
 from initlab.errors import InputError
+from initlab.rng import random_states_kept
 
 
 class Stream:
@@ -38,7 +38,7 @@ class Stream:
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         if not 0 <= index < len(self):
             raise IndexError(index)
-        with own_random_state():
+        with random_states_kept(seed=0):
             sample = sample_at(self.dataset, index)
             pair = sample if self.collate is None else self.collate([sample])
         if not isinstance(pair, tuple | list) or len(pair) != 2:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import random
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -13,6 +11,7 @@ from torch import Tensor
 
 from initlab.data.untrusted import gigabytes, memory_limit
 from initlab.errors import InputError
+from initlab.rng import random_states_kept, seed_random_states
 
 _EXPECTED = "(X, Y) arrays or tensors, a Dataset, or a DataLoader"
 
@@ -151,7 +150,7 @@ def _read(data: Any, name: str, limit: int) -> tuple[Tensor, Tensor]:
     xs: list[Tensor] = []
     ys: list[Tensor] = []
     used, rows = 0, _rows(data)
-    with own_random_state():
+    with random_states_kept(seed=0):
         for index, (x, y) in enumerate(_pairs(data, name)):
             xs.append(x)
             ys.append(y)
@@ -207,10 +206,8 @@ def has_index(data: Any) -> bool:
 
 
 def sample_at(dataset: Any, index: int) -> Any:
-    """`dataset[index]`; whatever it draws, it draws from the index. To be called within `own_random_state`."""
-    torch.default_generator.manual_seed(index)
-    np.random.seed(index % 2**32)
-    random.seed(index)
+    """`dataset[index]`; whatever it draws, it draws from the index. To be called within `random_states_kept`."""
+    seed_random_states(index)
     return dataset[index]
 
 
@@ -220,21 +217,6 @@ def _rows(data: Any) -> int:
         return len(data)
     except TypeError:
         return 0
-
-
-@contextlib.contextmanager
-def own_random_state() -> Iterator[None]:
-    """Whatever is drawn inside starts from seed 0; afterwards torch, numpy and python stand where they stood."""
-    kept = torch.get_rng_state(), np.random.get_state(), random.getstate()
-    torch.default_generator.manual_seed(0)
-    np.random.seed(0)
-    random.seed(0)
-    try:
-        yield
-    finally:
-        torch.set_rng_state(kept[0])
-        np.random.set_state(kept[1])
-        random.setstate(kept[2])
 
 
 def _can_be_read(data: Any) -> bool:

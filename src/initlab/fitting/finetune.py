@@ -15,7 +15,8 @@ from initlab.data import as_tensors
 from initlab.errors import InputError, finite_number, seed_number, unknown
 from initlab.fitting.progress import progress_bar
 from initlab.fitting.rows import whole
-from initlab.fitting.running import check_model, generator, parameters_kept_on_failure, random_states_kept, run_model
+from initlab.fitting.running import check_model, generator, parameters_kept_on_failure, run_model
+from initlab.rng import random_states_kept
 from initlab.sampling import derive_seed
 
 _OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
@@ -116,9 +117,8 @@ def finetune_(
         whole("batch_size", batch_size), whole("patience", patience), number, progress,
     )  # fmt: skip
     flags = {part: part.training for part in module.modules()}
-    with parameters_kept_on_failure(module), random_states_kept():
+    with parameters_kept_on_failure(module), random_states_kept(derive_seed(number, "fine-tuning", "dropout")):
         try:
-            torch.default_generator.manual_seed(derive_seed(number, "fine-tuning", "dropout"))
             with _dropout(module, x[:2], settings.dropout):
                 return _run(module, x, y, held, settings)
         finally:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import random
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from initlab.errors import InputError
+from initlab.rng import random_states_kept
 
 
 def check_model(model: Any) -> nn.Module:
@@ -121,18 +121,6 @@ def as_it_was(model: nn.Module, *, statistics: bool = True) -> Iterator[None]:
                 for name, buffer in model.named_buffers():
                     if name in buffers and buffer.shape == buffers[name].shape:
                         buffer.copy_(buffers[name])
-
-
-@contextlib.contextmanager
-def random_states_kept() -> Iterator[None]:
-    """Whatever the user's code draws, the global generators of torch, numpy and python stand as they stood."""
-    python, legacy, tensors = random.getstate(), np.random.get_state(), torch.random.get_rng_state()
-    try:
-        yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(legacy)
-        torch.random.set_rng_state(tensors)
 
 
 @contextlib.contextmanager

@@ -6,13 +6,11 @@ import contextlib
 import dataclasses
 import io
 import logging
-import random
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
@@ -23,6 +21,7 @@ from initlab.graph.eager import as_written
 from initlab.graph.signal_graph import SignalGraph
 from initlab.graph.tracer import Tracer, modules_of, tensors_in
 from initlab.graph.whole import as_one_process
+from initlab.rng import random_states_kept
 
 
 def record(model: nn.Module, example_inputs: Any) -> SignalGraph:
@@ -323,7 +322,7 @@ def _as_before(place: _Place, training: bool) -> Iterator[None]:
         for _, module in place.modules.values()
         for name, buffer in module._buffers.items()
     ]
-    with _random_states(place):
+    with random_states_kept():
         try:
             for module, _ in flags:
                 module.training = training
@@ -344,15 +343,3 @@ def _restore(buffers: list[tuple[nn.Module, str, torch.Tensor | None, torch.Tens
 
 def _same(buffer: torch.Tensor, copy: torch.Tensor) -> bool:
     return buffer.shape == copy.shape and torch.equal(buffer, copy)
-
-
-@contextlib.contextmanager
-def _random_states(place: _Place) -> Iterator[None]:
-    devices = sorted({tensor.device.index or 0 for tensor in place.tensors.values() if tensor.is_cuda})
-    python, legacy = random.getstate(), np.random.get_state()
-    with torch.random.fork_rng(devices=devices):
-        try:
-            yield
-        finally:
-            random.setstate(python)
-            np.random.set_state(legacy)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import random
 import sys
 from collections.abc import Iterator
 
-import numpy as np
 import torch
 from torch import nn
+
+from initlab.rng import random_states_kept
 
 Tensor = torch.Tensor
 
@@ -31,7 +31,7 @@ def kept(model: nn.Module) -> Iterator[None]:
     ]
     values = [(buffer, buffer.detach().clone()) for buffer in model.buffers()]
     with contextlib.ExitStack() as stack:
-        stack.enter_context(_random_states())
+        stack.enter_context(random_states_kept(seed=0))
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
         stack.enter_context(contextlib.redirect_stdout(sys.stderr))
@@ -69,19 +69,3 @@ def _refill(registry: dict, old: dict) -> None:  # type: ignore[type-arg]  # Mod
     if list(registry) != list(old) or any(registry[key] is not value for key, value in old.items()):
         registry.clear()
         registry.update(old)
-
-
-@contextlib.contextmanager
-def _random_states() -> Iterator[None]:
-    python, numeric = random.getstate(), np.random.get_state()
-    in_use = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
-    devices = list(range(torch.cuda.device_count())) if in_use else []
-    try:
-        with torch.random.fork_rng(devices):
-            torch.manual_seed(0)
-            random.seed(0)
-            np.random.seed(0)
-            yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(numeric)

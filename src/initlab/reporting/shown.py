@@ -8,7 +8,6 @@ has it registered.
 from __future__ import annotations
 
 import os
-import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from initlab.reporting.blocks import Figure, Page, ReadyFigure, Section, Table
 from initlab.reporting.figures import to_plotly
 from initlab.reporting.html import save_result, table_html
 from initlab.reporting.terminal import table_text
+from initlab.rng import random_states_kept
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -99,12 +99,8 @@ class Shown:
     def text(self, width: int = 80) -> str:
         """The result for a terminal of `width` columns."""
         make = _view(self).text
-        state = random.getstate()
-        try:
+        with random_states_kept():  # rich draws link ids from Python's global generator when it is first imported
             return table_text(self.table(), width) if make is None else make(self, width)
-        finally:
-            # rich draws link ids from Python's global generator when it is first imported.
-            random.setstate(state)
 
     def __repr__(self) -> str:
         return self.text()

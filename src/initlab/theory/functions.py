@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import random
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from initlab.errors import InputError
+from initlab.rng import random_states_kept
 from initlab.theory.activations import ALIASES, Array, activation
 
 # Unevenly spaced, so that no lattice of the function's own falls on the points.
@@ -60,7 +59,7 @@ def resolve(fn: Any) -> Function:
         return _resolve_name(ALIASES.get(key, key))
     if not callable(fn):
         raise InputError(f"fn must be an activation's name or a callable of one argument; got {fn!r}")
-    with _random_states_kept():
+    with random_states_kept():
         return _resolve_callable(fn, _name_of(fn))
 
 
@@ -90,7 +89,7 @@ def _resolve_callable(fn: Callable[..., Any], name: str) -> Function:
 
 
 def _values(call: Callable[[Array], tuple[Array, float]], x: Array) -> Array:
-    with _random_states_kept():
+    with random_states_kept():
         return call(x)[0]
 
 
@@ -163,18 +162,3 @@ def _check_elementwise(call: Callable[[Array], tuple[Array, float]], values: Arr
 def _name_of(fn: Any) -> str:
     name = getattr(fn, "__name__", None) or type(fn).__name__
     return str(name)[:80]
-
-
-@contextlib.contextmanager
-def _random_states_kept() -> Iterator[None]:
-    """A user's function may draw random numbers (dropout); the global generators stay as they were all the same."""
-    torch = sys.modules.get("torch")
-    python, legacy = random.getstate(), np.random.get_state()
-    tensor_state = None if torch is None else torch.random.get_rng_state()
-    try:
-        yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(legacy)
-        if torch is not None:
-            torch.random.set_rng_state(tensor_state)

@@ -11,8 +11,9 @@ from torch import nn
 from initlab.errors import InitlabError, InputError, said, told
 from initlab.inspection.passes import watched_forward
 from initlab.inspection.recorder import Recorder
+from initlab.rng import random_states_kept
 from initlab.training.batches import prepared
-from initlab.training.engines.runs import forked_rng, has_classes, loss_of, make_model, make_optimizer, scalar
+from initlab.training.engines.runs import has_classes, loss_of, make_model, make_optimizer, scalar
 from initlab.training.task import Pair, RunSpec, Task, first_samples
 
 IGNORED = -100  # the class that cross-entropy leaves out
@@ -34,7 +35,7 @@ def rehearse(task: Task, first: nn.Module) -> bool:
     spec = RunSpec("rehearsal", "as_built", None, 0, 1e-3, 0.0)
     model = make_model(replace(task, root_seed=0), spec)
     _check_new(model, first)
-    with forked_rng(0, task.device):
+    with random_states_kept(0, task.device):
         x, y = _samples(task, "train")
         output = _output(model, x, "train")
         _check_classes(task, output)

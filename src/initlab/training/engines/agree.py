@@ -13,12 +13,12 @@ from torch.func import functional_call
 from torch.nn.parameter import is_lazy
 
 from initlab.errors import InputError
+from initlab.rng import random_states, random_states_kept
 from initlab.training.batches import Source, orders, source_of
 from initlab.training.engines.bundle import Bundle, take
 from initlab.training.engines.optim import runs_that_fit
 from initlab.training.engines.runs import (
     evaluate_model,
-    forked_rng,
     forward_seed,
     hold_channels_last,
     loss_of,
@@ -147,7 +147,7 @@ def _first_batch(task: Task, source: Source, spec: RunSpec) -> tuple[torch.Tenso
 def _first_loss(task: Task, source: Source, spec: RunSpec, model: nn.Module) -> float:
     x, y = _first_batch(task, source, spec)
     held = {name: value.detach().clone() for name, value in _tensors(model).items()}
-    with forked_rng(forward_seed(task, spec), task.device), torch.no_grad():
+    with random_states_kept(forward_seed(task, spec), task.device), torch.no_grad():
         return float(scalar(loss_of(task, y)(functional_call(model, held, (x,)), y)))
 
 
@@ -159,13 +159,13 @@ def may_be_channels_last(task: Task, source: Source, spec: RunSpec, model: nn.Mo
         return False
     model, other = make_model(task, spec), hold_channels_last(make_model(task, spec))
     try:
-        with forked_rng(0):
+        with random_states_kept(0):
             losses = [_first_loss(task, source, spec, each) for each in (model, other)]
             x, _ = _first_batch(task, source, spec)
-            before = torch.get_rng_state()
+            before = random_states()
             with torch.no_grad():
                 other(x)
-            drew = not torch.equal(before, torch.get_rng_state())
+            drew = not random_states().same_as(before)
     except RuntimeError:
         return False
     return not drew and _close(losses[1], losses[0], LOSS_TOLERANCE[task.dtype])
@@ -199,7 +199,7 @@ def _first_gradients(task: Task, source: Source, spec: RunSpec) -> dict[str, tor
     """Of a new model: a copy would lack the hooks of its parameters."""
     model = make_model(task, spec)
     x, y = _first_batch(task, source, spec)
-    with forked_rng(forward_seed(task, spec), task.device):
+    with random_states_kept(forward_seed(task, spec), task.device):
         scalar(loss_of(task, y)(model(x), y)).backward()  # type: ignore[no-untyped-call]  # torch ships it untyped
     return {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
 

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from initlab.rng import random_states_kept
 from initlab.training.engines.elementwise import ELEMENTWISE
-from initlab.training.engines.runs import forked_rng
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def recognise(model: nn.Module, x: torch.Tensor) -> tuple[Stage, ...] | None:
         return None
     was = model.training
     try:
-        with forked_rng(0, "cpu" if x.device.type == "cpu" else str(x.device)):
+        with random_states_kept(0, "cpu" if x.device.type == "cpu" else str(x.device)):
             chains = [_chain(model.train(mode), x) for mode in (True, False)]
     finally:
         model.train(was)

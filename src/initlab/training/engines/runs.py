@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-import random
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from initlab.errors import InputError
 from initlab.interrupts import check
+from initlab.rng import RandomStates, random_states, random_states_kept
 from initlab.sampling import derive_seed
 from initlab.training.batches import Source
 from initlab.training.engines.base import Score
@@ -40,51 +38,10 @@ def unique_keys(specs: Sequence[RunSpec], taken: Sequence[str] = ()) -> None:
         seen.add(spec.key)
 
 
-@contextlib.contextmanager
-def forked_rng(seed: int, device: str = "cpu") -> Iterator[None]:
-    """The global generators of torch, numpy and python seeded inside, and as they were afterwards."""
-    before = rng_state(device)
-    try:
-        torch.default_generator.manual_seed(seed)
-        if device != "cpu":
-            torch.cuda.manual_seed(seed)
-        np.random.seed(seed % 2**32)
-        random.seed(seed)
-        yield
-    finally:
-        set_rng_state(before, device)
-
-
-RngState = tuple[Any, Any, tuple[torch.Tensor, ...]]
-
-
-def rng_state(device: str) -> RngState:
-    """The state of the global generators that a forward pass on `device` may draw from: python's, numpy's, torch's."""
-    torchs = (torch.get_rng_state(), *(() if device == "cpu" else (torch.cuda.get_rng_state(device),)))
-    return random.getstate(), np.random.get_state(), torchs
-
-
-def set_rng_state(state: RngState, device: str) -> None:
-    """Put a `rng_state` back."""
-    python, numpys, torchs = state
-    random.setstate(python)
-    np.random.set_state(numpys)
-    torch.set_rng_state(torchs[0])
-    if device != "cpu":
-        torch.cuda.set_rng_state(torchs[1], device)
-
-
-def same_rng_state(one: RngState, other: RngState) -> bool:
-    """Whether nothing was drawn between the two."""
-    (python, numpys, torchs), (python_2, numpys_2, torchs_2) = one, other
-    drawn = python != python_2 or numpys[2] != numpys_2[2] or not np.array_equal(numpys[1], numpys_2[1])
-    return not drawn and all(torch.equal(a, b) for a, b in zip(torchs, torchs_2, strict=True))
-
-
-def first_rng_state(task: Task, spec: RunSpec) -> RngState:
+def first_rng_state(task: Task, spec: RunSpec) -> RandomStates:
     """The state from which a run's forward passes begin to draw."""
-    with forked_rng(forward_seed(task, spec), task.device):
-        return rng_state(task.device)
+    with random_states_kept(forward_seed(task, spec), task.device):
+        return random_states()
 
 
 def forward_seed(task: Task, spec: RunSpec) -> int:
@@ -97,7 +54,7 @@ def make_model(task: Task, spec: RunSpec) -> nn.Module:
 
     Both derive from (root_seed, seed of the run), so that schemes are paired over seeds.
     """
-    with forked_rng(derive_seed(task.root_seed, "build", spec.seed)):
+    with random_states_kept(derive_seed(task.root_seed, "build", spec.seed), task.device):
         model = task.build()
     if not isinstance(model, nn.Module):
         raise InputError(f"build must return an nn.Module; got {type(model).__name__}")

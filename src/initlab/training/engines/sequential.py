@@ -11,23 +11,20 @@ import torch
 from torch import nn
 
 from initlab.interrupts import check
+from initlab.rng import RandomStates, random_states, random_states_kept, set_random_states
 from initlab.training.batches import Order, Source, order_seed, source_of
 from initlab.training.engines.base import Score
 from initlab.training.engines.runs import (
-    RngState,
     data_named,
     evaluate_model,
     first_rng_state,
-    forked_rng,
     forward_seed,
     hold_channels_last,
     loss_of,
     lost_score,
     make_models,
     make_optimizer,
-    rng_state,
     scalar,
-    set_rng_state,
     unique_keys,
 )
 from initlab.training.task import Progress, RunSpec, Task
@@ -41,7 +38,7 @@ class _Run:
     model: nn.Module
     optimizer: torch.optim.Optimizer | None
     order: Order
-    rng: RngState
+    rng: RandomStates
     steps: int = 0
     diverged: bool = False
     losses: list[float] = field(default_factory=list)
@@ -130,14 +127,14 @@ class SequentialSession:
             run = self._runs[key]
             wanted = min(steps, self.task.steps - run.steps)
             run.losses = []
-            with forked_rng(0, self.task.device):
-                set_rng_state(run.rng, self.task.device)
+            with random_states_kept(0, self.task.device):
+                set_random_states(run.rng)
                 for _ in range(wanted):
                     check()
                     self._step(run)
                     if run.diverged:
                         break
-                run.rng = rng_state(self.task.device)
+                run.rng = random_states()
             progress[key] = Progress(run.steps, np.array(run.losses), run.diverged)
         return progress
 
@@ -164,5 +161,5 @@ class SequentialSession:
     def _score(self, run: _Run, source: Source) -> Score:
         if run.diverged:
             return lost_score(source)
-        with forked_rng(forward_seed(self.task, run.spec), self.task.device):
+        with random_states_kept(forward_seed(self.task, run.spec), self.task.device):
             return evaluate_model(self.task, run.model, source)

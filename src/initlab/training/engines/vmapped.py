@@ -11,6 +11,7 @@ from torch import nn
 from torch.func import functional_call, vmap
 
 from initlab.interrupts import check
+from initlab.rng import random_states, random_states_kept
 from initlab.training.batches import Source, order_seed, orders
 from initlab.training.engines.base import Score
 from initlab.training.engines.bundle import Bundle, Stacked
@@ -20,10 +21,7 @@ from initlab.training.engines.optim import StackedOptimizer
 from initlab.training.engines.runs import (
     Tally,
     batch_score,
-    forked_rng,
     loss_of,
-    rng_state,
-    same_rng_state,
     scalar,
     slices,
 )
@@ -148,10 +146,10 @@ def dropout_calls(model: nn.Module, held: Stacked, x: torch.Tensor) -> list[Drop
         RuntimeError: the pass draws random numbers in another way, which stacked runs could not each draw alone.
     """
     device = "cpu" if x.device.type == "cpu" else str(x.device)
-    with forked_rng(0, device), torch.no_grad(), Recording() as recording:
-        before = rng_state(device)
+    with random_states_kept(0, device), torch.no_grad(), Recording() as recording:
+        before = random_states()
         functional_call(model, held, (x,))
-        if not same_rng_state(before, rng_state(device)):
+        if not random_states().same_as(before):
             raise RuntimeError("its forward pass draws random numbers other than dropout's")
     calls: list[Dropout] = recording.calls
     return calls

@@ -1,0 +1,111 @@
+"""Every global random state: saved, seeded, compared and put back in one place.
+
+What is not loaded has drawn nothing, so numpy and PyTorch are looked up among the loaded modules: importing this file
+imports neither.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class RandomStates:
+    """The states of every global generator at one moment.
+
+    Args:
+        python: of the `random` module.
+        numpy: of numpy's global `RandomState`; None where numpy is not loaded.
+        torch: device -> state: "cpu", each CUDA device once CUDA is initialised, "mps" where there is one.
+    """
+
+    python: Any
+    numpy: Any
+    torch: dict[str, Any]
+
+    def same_as(self, other: RandomStates) -> bool:
+        """Whether nothing was drawn between the two."""
+        return bool(_plain((self.python, self.numpy, self.torch)) == _plain((other.python, other.numpy, other.torch)))
+
+
+@contextlib.contextmanager
+def random_states_kept(seed: int | None = None, device: str = "cpu") -> Iterator[None]:
+    """Whatever is drawn or seeded inside, every global generator stands afterwards where it stood.
+
+    Args:
+        seed: where the generators start inside; None leaves them as they are.
+        device: a CUDA device to initialise first, so that its generator is kept and seeded although nothing ran yet.
+
+    >>> random.seed(1)
+    >>> with random_states_kept(seed=0):
+    ...     inside = random.random()
+    >>> random.random() == random.Random(1).random(), inside == random.Random(0).random()
+    (True, True)
+    """
+    if device.startswith("cuda"):
+        sys.modules["torch"].cuda.init()
+    before = random_states()
+    try:
+        if seed is not None:
+            seed_random_states(seed)
+        yield
+    finally:
+        set_random_states(before)
+
+
+def random_states() -> RandomStates:
+    """The states of all global generators now."""
+    numpy = sys.modules.get("numpy")
+    return RandomStates(
+        random.getstate(),
+        None if numpy is None else numpy.random.get_state(legacy=False),
+        {device: generator.get_state() for device, generator in _generators().items()},
+    )
+
+
+def set_random_states(states: RandomStates) -> None:
+    """Put `random_states()` back; a generator that was not there then is left alone."""
+    random.setstate(states.python)
+    if states.numpy is not None:
+        sys.modules["numpy"].random.set_state(states.numpy)
+    for device, generator in _generators().items():
+        if device in states.torch:
+            generator.set_state(states.torch[device])
+
+
+def seed_random_states(seed: int) -> None:
+    """Start every global generator from `seed`, in [0, 2^64); numpy takes its lowest 32 bits."""
+    random.seed(seed)
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed(seed % 2**32)
+    for generator in _generators().values():
+        generator.manual_seed(seed)
+
+
+def _generators() -> dict[str, Any]:
+    """PyTorch's global generators by device."""
+    torch = sys.modules.get("torch")
+    if torch is None or not hasattr(torch, "default_generator"):  # it may be half imported
+        return {}
+    found = {"cpu": torch.default_generator}
+    if torch.cuda.is_initialized():
+        found |= {f"cuda:{index}": generator for index, generator in enumerate(torch.cuda.default_generators)}
+    if torch.backends.mps.is_available():
+        found["mps"] = torch.mps._get_default_mps_generator()
+    return found
+
+
+def _plain(state: Any) -> Any:
+    """A state as something that compares by value: arrays and tensors as bytes."""
+    if isinstance(state, dict):
+        return {key: _plain(part) for key, part in state.items()}
+    if isinstance(state, tuple | list):
+        return [_plain(part) for part in state]
+    if type(state).__name__ == "Tensor":
+        state = state.numpy()
+    return state.tobytes() if hasattr(state, "tobytes") else state
