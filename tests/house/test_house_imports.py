@@ -15,6 +15,7 @@ ROOMS = (
     "data",
     "errors",
     "experiments",
+    "graph",
     "integrations",
     "interrupts",
     "planning",

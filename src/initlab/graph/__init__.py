@@ -2,6 +2,8 @@
 
 from initlab.graph.geometry import ParameterInfo, geometry_of
 from initlab.graph.record import record
-from initlab.graph.signal_graph import Feed, LayerCall, Operation, SignalGraph, Use, Value
+from initlab.graph.recording import Operation, Value
+from initlab.graph.signal_graph import SignalGraph
+from initlab.graph.uses import Feed, LayerCall, Use
 
 __all__ = ["Feed", "LayerCall", "Operation", "ParameterInfo", "SignalGraph", "Use", "Value", "geometry_of", "record"]

@@ -7,12 +7,15 @@ from dataclasses import replace
 from typing import Any
 
 from initlab.graph import expressions
+from initlab.graph.flow import Flow
 from initlab.graph.layers import vector
 from initlab.graph.packing import Packed, packed_by_pieces, packed_by_split
-from initlab.graph.recurrent import settled
+from initlab.graph.recording import Operation, Recording, Ref
+from initlab.graph.recurrent import settled_state
+from initlab.graph.regions import settled
 from initlab.graph.rules import apply_rule, recurrent_kind
-from initlab.graph.signal_graph import Feed, Operation, Ref, SignalGraph, Use, refs
-from initlab.graph.signals import Flow, Signal
+from initlab.graph.signals import Signal
+from initlab.graph.uses import Feed, Use
 from initlab.graph.views import ParameterView, viewed
 from initlab.graph.weights import WeightUse, weight_uses
 
@@ -21,7 +24,7 @@ _RECURRENT = frozenset(
 )
 
 
-def uses_of(graph: SignalGraph) -> dict[str, tuple[Use, ...]]:
+def uses_of(graph: Recording) -> dict[str, tuple[Use, ...]]:
     """Every parameter's uses, in forward order."""
     flow, found = Flow(graph), _Found()
     for value in graph.inputs:
@@ -191,7 +194,7 @@ def _recurrent_feed(flow: Flow, operation: Operation, leaf: str, source: Signal 
     if first:
         return feed_of(flow, source)
     kind = recurrent_kind(operation)
-    return Feed(kind, None, settled(kind), operation.where, "recurrent", "the layer's own state, settled")
+    return Feed(kind, None, settled_state(kind), operation.where, "recurrent", "the layer's own state, settled")
 
 
 _ATTENTION_INPUTS = {"in_proj_weight": 0, "q_proj_weight": 0, "k_proj_weight": 1, "v_proj_weight": 2}
@@ -214,7 +217,7 @@ def feed_of(flow: Flow, signal: Signal | None) -> Feed:
     """What a weight reads, for people and planners."""
     if signal is None:
         return Feed("unknown", None, None, "", "unknown", "its input was not recorded")
-    signal = flow.settled(signal)
+    signal = settled(flow, signal)
     if not signal.ops or expressions.affine([flow.graph.operations[i] for i in signal.ops]):
         return Feed(signal.label, None, signal.second, signal.where, signal.source, signal.note)
     function = expressions.scalar_function(flow, signal)
@@ -229,6 +232,3 @@ def _name(flow: Flow, signal: Signal, function: Callable[[Any], Any]) -> str:
     if key not in flow.cache:
         flow.cache[key] = expressions.known_name(function) or expressions.name_of(operations)
     return str(flow.cache[key])
-
-
-__all__ = ["feed_of", "refs", "uses_of"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import pairwise
 
-from initlab.graph.signal_graph import Operation, SignalGraph, Use
+from initlab.graph.recording import Operation, Recording
+from initlab.graph.uses import Use
 from initlab.graph.views import ParameterView, regrouped
 from initlab.schemes.geometry import Fans, Geometry, Packing
 
@@ -16,7 +17,7 @@ _RESHAPES = frozenset({"view", "reshape", "unflatten", "flatten"})
 _SPLITS = frozenset({"chunk", "split", "split_with_sizes", "tensor_split", "unbind"})
 
 
-def packed_by_split(graph: SignalGraph, uses: dict[str, list[Use]]) -> Packed:
+def packed_by_split(graph: Recording, uses: dict[str, list[Use]]) -> Packed:
     """Weights whose output is cut along its features into parts that cover it (q, k, v; the halves of a GLU; gates)."""
     found: Packed = {}
     for name, all_uses in uses.items():
@@ -41,7 +42,7 @@ def blocks(geometry: Geometry, sizes: tuple[int, ...]) -> Geometry:
     return replace(geometry, fan_out=geometry.fan_out * (sizes[0] / whole if alike else 1.0), packing=packing)
 
 
-def _cut(graph: SignalGraph, output: int, geometry: Geometry) -> tuple[int, ...] | None:
+def _cut(graph: Recording, output: int, geometry: Geometry) -> tuple[int, ...] | None:
     """The sizes into which the value is cut along its feature axis; None when it is not."""
     shape, features = graph.values[output].shape, geometry.shape[geometry.out_axis]
     axis = 1 if geometry.kind == "conv" else len(shape) - 1
@@ -53,7 +54,7 @@ def _cut(graph: SignalGraph, output: int, geometry: Geometry) -> tuple[int, ...]
 Cuts = list[tuple[int, int]]
 
 
-def _cuts(graph: SignalGraph, value: int, axis: int, features: int, part: int | None) -> Cuts:
+def _cuts(graph: Recording, value: int, axis: int, features: int, part: int | None) -> Cuts:
     """The (start, stop) of every part that is taken of a value, through whatever only rearranges it.
 
     `axis` is its feature axis, or the axis of `part` equal blocks once a reshape made one.
@@ -71,7 +72,7 @@ def _cuts(graph: SignalGraph, value: int, axis: int, features: int, part: int | 
     return found
 
 
-def _split(graph: SignalGraph, operation: Operation, axis: int, rank: int, features: int, part: int | None) -> Cuts:
+def _split(graph: Recording, operation: Operation, axis: int, rank: int, features: int, part: int | None) -> Cuts:
     dim = operation.argument(1 if operation.kind == "unbind" else 2, "dim", 0)
     if not isinstance(dim, int) or dim % rank != axis or (operation.kind == "unbind" and part is None):
         return []
@@ -108,7 +109,7 @@ def _covering(cuts: Cuts, end: int) -> tuple[int, ...] | None:
 
 
 def _moved(
-    graph: SignalGraph, operation: Operation, value: int, axis: int, part: int | None
+    graph: Recording, operation: Operation, value: int, axis: int, part: int | None
 ) -> tuple[int, int | None] | None:
     """Where the feature axis (or the axis of blocks) is after an operation that only rearranges."""
     shape, after = graph.values[value].shape, graph.values[operation.outputs[0]].shape

@@ -224,6 +224,7 @@ def _room_to_recurse() -> Iterator[None]:
 
 
 def _faked(stack: contextlib.ExitStack, given: _Given, place: _Place) -> tuple[Any, ...]:
+    # lazy: it loads symbolic shapes and sympy, which few passes need
     from torch._subclasses.fake_tensor import FakeTensorMode
 
     stack.enter_context(FakeTensorMode(allow_non_fake_inputs=True))

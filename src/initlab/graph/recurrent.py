@@ -11,7 +11,7 @@ from initlab.theory import moments
 
 
 @functools.cache
-def settled(kind: str) -> float | None:
+def settled_state(kind: str) -> float | None:
     """E[h²] of an LSTM, GRU, tanh or relu RNN after many steps of unit inputs, with the LSTM's forget bias
     at its usual 1 and other biases zero; None when it grows for ever.
 
@@ -19,7 +19,7 @@ def settled(kind: str) -> float | None:
     1 + E[h²]. LSTM: c' = σ(f) c + σ(i) tanh(g), h = σ(o) tanh(c); GRU: h' = (1 − z) n + z h; RNN: h' = φ(a). Gates and
     state are taken as independent and Gaussian.
 
-    >>> round(settled("rnn_tanh"), 3)
+    >>> round(settled_state("rnn_tanh"), 3)
     0.464
     """
     step = _STEPS[kind]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from initlab.graph.signal_graph import Operation, SignalGraph
+from collections.abc import Mapping
+
+from initlab.graph.recording import Operation, Recording
+from initlab.graph.uses import Use
 
 _ENDS = ("weight", "norm_weight")
 _PASSES = frozenset(
@@ -17,10 +20,15 @@ _LINEAR = _PASSES | {
 }  # fmt: skip
 
 
-def residual_ends(graph: SignalGraph) -> tuple[str, ...]:
-    """Names of the weights and norm weights that come last in a branch which is added back to what it grew from."""
+def residual_ends(graph: Recording, uses: Mapping[str, tuple[Use, ...]]) -> tuple[str, ...]:
+    """Names of the weights and norm weights that come last in a branch which is added back to what it grew from.
+
+    Args:
+        graph: the recording.
+        uses: every parameter's uses, which say the roles.
+    """
     names: dict[str, None] = {}
-    roles = {(use.operation.index, name): use.role for name in graph.parameters for use in graph.uses(name)}
+    roles = {(use.operation.index, name): use.role for name, found in uses.items() for use in found}
     for operation in graph.operations:
         if operation.kind == "add":
             names.update(dict.fromkeys(_branch_ends(graph, operation, roles)))
@@ -30,7 +38,7 @@ def residual_ends(graph: SignalGraph) -> tuple[str, ...]:
 Roles = dict[tuple[int, str], str]
 
 
-def _branch_ends(graph: SignalGraph, addition: Operation, roles: Roles) -> list[str]:
+def _branch_ends(graph: Recording, addition: Operation, roles: Roles) -> list[str]:
     """For each operand that was computed from another operand, the last weights or norm of the way."""
     operands = [
         value for value in dict.fromkeys(addition.inputs) if graph.values[value].source in ("operation", "input")
@@ -43,7 +51,7 @@ def _branch_ends(graph: SignalGraph, addition: Operation, roles: Roles) -> list[
     return ends
 
 
-def _passed(graph: SignalGraph, value: int) -> list[int]:
+def _passed(graph: Recording, value: int) -> list[int]:
     """The value and what it was before it was only cast or rearranged."""
     found = [value]
     operation = graph.producer(value)
@@ -53,7 +61,7 @@ def _passed(graph: SignalGraph, value: int) -> list[int]:
     return found
 
 
-def _grew_from(graph: SignalGraph, value: int, others: set[int]) -> bool:
+def _grew_from(graph: Recording, value: int, others: set[int]) -> bool:
     """Whether one of `others` is an ancestor. Only operations after the earliest of them can lie between."""
     floor = min(_made_at(graph, other) for other in others)
     seen: set[int] = set()
@@ -71,12 +79,12 @@ def _grew_from(graph: SignalGraph, value: int, others: set[int]) -> bool:
     return False
 
 
-def _made_at(graph: SignalGraph, value: int) -> int:
+def _made_at(graph: Recording, value: int) -> int:
     operation = graph.producer(value)
     return -1 if operation is None else operation.index
 
 
-def _last(graph: SignalGraph, value: int, floor: int, roles: Roles) -> list[str]:
+def _last(graph: Recording, value: int, floor: int, roles: Roles) -> list[str]:
     """Back to the first weights or norm after `floor`; past a product only along linear operations (a gate is no end).
 
     None where the branch holds no weight, as in x + x³ of GELU's tanh form.

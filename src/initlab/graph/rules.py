@@ -8,10 +8,12 @@ from dataclasses import replace
 from typing import TypeVar
 
 from initlab.graph import expressions
-from initlab.graph.recurrent import settled
-from initlab.graph.signal_graph import Operation, Ref
-from initlab.graph.signals import Flow, Signal
-from initlab.graph.tracer import constant_moments
+from initlab.graph.flow import Flow
+from initlab.graph.recording import Operation, Ref, constant_moments
+from initlab.graph.recurrent import settled_state
+from initlab.graph.regions import measured, settled
+from initlab.graph.replay import constants, held
+from initlab.graph.signals import Signal
 from initlab.graph.weights import einsum_terms
 
 Rule = Callable[[Flow, Operation], "Signal | list[Signal]"]
@@ -39,9 +41,9 @@ def unknown(flow: Flow, operation: Operation) -> Signal:
     """No rule: run it on noise if it reads one region, else say so."""
     carried = flow.carried(operation)
     if len({signal.region for _, signal in carried}) == 1 and not operation.parameters:
-        measured = flow.measured(operation, carried[0][1], operation.kind, operation.kind)
-        if measured is not None:
-            return replace(measured, note="no rule: measured on Gaussian noise")
+        found = measured(flow, operation, carried[0][1], operation.kind, operation.kind)
+        if found is not None:
+            return replace(found, note="no rule: measured on Gaussian noise")
     return flow.fresh(operation, None, None, "unknown", operation.kind, f"no rule for {operation.kind!r}")
 
 
@@ -91,7 +93,7 @@ def resized(flow: Flow, operation: Operation) -> Signal:
     signal = flow.carried(operation)[0][1]
     if isinstance(mode, str) and mode.startswith("nearest"):
         return moved(flow, operation)[0]
-    return flow.measured(operation, signal, "pool", f"{mode} upsampling") or _unsure(flow, operation, signal)
+    return measured(flow, operation, signal, "pool", f"{mode} upsampling") or _unsure(flow, operation, signal)
 
 
 # -- functions of one number --
@@ -114,16 +116,16 @@ def elementwise(flow: Flow, operation: Operation) -> Signal:
     """A function of one signal: its moments under the Gaussian root, whatever the function."""
     carried = flow.carried(operation)
     signals = [signal for _, signal in carried]
-    if alike(signals) and not flow.constants(operation):
+    if alike(signals) and not constants(flow, operation):
         return composed(flow, operation, signals)
     if operation.kind == "where" and len(signals) == 1:
         return signals[0]
     if operation.kind == "where" and len(signals) == 2 and None not in (signals[0].second, signals[1].second):
         return _mixed(flow, operation, signals)
     if len({signal.region for signal in signals}) == 1:
-        measured = flow.measured(operation, signals[0], "activation", operation.kind)
-        if measured is not None:
-            return measured
+        found = measured(flow, operation, signals[0], "activation", operation.kind)
+        if found is not None:
+            return found
     return _unsure(flow, operation, signals[0], f"{operation.kind} of several signals")
 
 
@@ -148,7 +150,7 @@ def composed(flow: Flow, operation: Operation, signals: list[Signal]) -> Signal:
     moments = expressions.function_moments(flow, made)
     if moments is None:
         return replace(made, second=None, mean=None, label=label, note=f"{label} has no finite moments")
-    return replace(made, second=moments.second, mean=moments.mean, label=label if made.source != "data" else None)
+    return replace(made, second=moments[1], mean=moments[0], label=label if made.source != "data" else None)
 
 
 def _counts(flow: Flow, value: int) -> bool:
@@ -174,14 +176,14 @@ def _unsure(flow: Flow, operation: Operation, signal: Signal, note: str = "") ->
 @rule("add", "sub")
 def added(flow: Flow, operation: Operation) -> Signal:
     signals = [signal for _, signal in flow.carried(operation)]
-    constants = flow.constants(operation)
-    if alike(signals) and not constants:
+    fixed = constants(flow, operation)
+    if alike(signals) and not fixed:
         return composed(flow, operation, signals)
     if len(signals) == 1:
-        return _with_constant(flow, operation, signals[0], constants)
+        return _with_constant(flow, operation, signals[0], fixed)
     if _one_region(signals):
         return flow.later(operation, "sum", "sum")
-    signals = [flow.settled(signal) for signal in signals]
+    signals = [settled(flow, signal) for signal in signals]
     if any(signal.second is None for signal in signals):
         note = next(signal.note for signal in signals if signal.second is None)
         return flow.fresh(operation, None, None, "sum", "sum", note or "a sum with an unknown part")
@@ -204,11 +206,9 @@ def apart(first: Signal, second: Signal) -> bool:
     return False
 
 
-def _with_constant(
-    flow: Flow, operation: Operation, signal: Signal, constants: list[tuple[float, float] | None]
-) -> Signal:
+def _with_constant(flow: Flow, operation: Operation, signal: Signal, fixed: list[tuple[float, float] | None]) -> Signal:
     """A signal and a fixed tensor, such as sinusoidal positions or a layer scale."""
-    moments, signal = constants[0] if len(constants) == 1 else None, flow.settled(signal)
+    moments, signal = fixed[0] if len(fixed) == 1 else None, settled(flow, signal)
     if operation.kind == "div" and moments is not None:
         moments = _reciprocal(flow, operation)
     trail = signal.trail | {operation.index}
@@ -226,7 +226,7 @@ def _with_constant(
 def _reciprocal(flow: Flow, operation: Operation) -> tuple[float, float] | None:
     """(mean, second moment) of one over the fixed tensor that a signal is divided by."""
     divisor = operation.inputs[-1]
-    tensor = None if divisor in flow.signals else flow.held(divisor)
+    tensor = None if divisor in flow.signals else held(flow, divisor)
     if tensor is None or not tensor.is_floating_point() or bool((tensor == 0).any()):
         return None
     return constant_moments(1 / tensor)
@@ -235,16 +235,16 @@ def _reciprocal(flow: Flow, operation: Operation) -> tuple[float, float] | None:
 @rule("mul", "div")
 def multiplied(flow: Flow, operation: Operation) -> Signal:
     signals = [signal for _, signal in flow.carried(operation)]
-    constants = flow.constants(operation)
-    if alike(signals) and not constants:
+    fixed = constants(flow, operation)
+    if alike(signals) and not fixed:
         return composed(flow, operation, signals)
     if len(signals) == 1:
-        return _with_constant(flow, operation, signals[0], constants)
+        return _with_constant(flow, operation, signals[0], fixed)
     if _one_region(signals) or operation.kind == "div":
         regions = {signal.region for signal in signals}
-        measured = flow.measured(operation, signals[0], "product", "product") if len(regions) == 1 else None
-        return measured or _unsure(flow, operation, signals[0])
-    signals = [flow.settled(signal) for signal in signals]
+        found = measured(flow, operation, signals[0], "product", "product") if len(regions) == 1 else None
+        return found or _unsure(flow, operation, signals[0])
+    signals = [settled(flow, signal) for signal in signals]
     labels = "×".join(str(signal.label or "data") for signal in signals)
     if any(signal.second is None for signal in signals):
         return flow.fresh(operation, None, None, "product", labels, "a product with an unknown factor")
@@ -262,8 +262,8 @@ def accumulated(flow: Flow, operation: Operation) -> Signal:
     signal = flow.signals.get(added.value) if isinstance(added, Ref) else None
     if signal is None or not isinstance(base, Ref):
         return overwritten(flow, operation)
-    signal = flow.settled(signal)
-    under = flow.settled(flow.signals[base.value]) if base.value in flow.signals else None
+    signal = settled(flow, signal)
+    under = settled(flow, flow.signals[base.value]) if base.value in flow.signals else None
     mean, second = (under.center, under.second) if under is not None else flow.value(base.value).moments or (0.0, None)
     if signal.second is None or second is None:
         return _unsure(flow, operation, signal, signal.note)
@@ -300,7 +300,7 @@ def joined(flow: Flow, operation: Operation) -> Signal:
     for value in operation.inputs:
         size = math.prod(flow.value(value).shape)
         if value in flow.signals:
-            signal = flow.settled(flow.signals[value])
+            signal = settled(flow, flow.signals[value])
             parts.append((size, signal.second, signal.center))
         elif flow.value(value).moments is not None:
             mean, second = flow.value(value).moments or (0.0, 0.0)
@@ -346,7 +346,7 @@ def pooled(flow: Flow, operation: Operation) -> Signal:
         return elementwise(flow, operation)
     base = signals[0]
     label = operation.kind if base.source in ("data", "weight", "norm") else f"{operation.kind} of {base.label}"
-    made = flow.measured(operation, base, "pool", label)
+    made = measured(flow, operation, base, "pool", label)
     if made is None:
         return replace(_unsure(flow, operation, base), region=base.region, trail=base.trail | {operation.index})
     return replace(made, where=operation.where)
@@ -396,7 +396,7 @@ def matrix_product(flow: Flow, operation: Operation) -> Signal:
     count = _contracted(flow, operation)
     if len(signals) == 1 and operation.inputs.count(flow.carried(operation)[0][0]) < 2:
         return _fixed_product(flow, operation, signals[0])
-    signals = [flow.settled(signal) for signal in signals]
+    signals = [settled(flow, signal) for signal in signals]
     if len(signals) < 2 or count is None or any(signal.second is None for signal in signals[-2:]):
         return _unsure(flow, operation, signals[0], "a product of two signals")
     a, b = signals[-2:]
@@ -406,8 +406,8 @@ def matrix_product(flow: Flow, operation: Operation) -> Signal:
 
 def _fixed_product(flow: Flow, operation: Operation, signal: Signal) -> Signal:
     """A fixed matrix (an adjacency, a filter bank) times a signal: measured."""
-    measured = flow.measured(operation, signal, "fixed product", "fixed product")
-    return measured or _unsure(flow, operation, signal, "a fixed matrix whose values could not be read")
+    found = measured(flow, operation, signal, "fixed product", "fixed product")
+    return found or _unsure(flow, operation, signal, "a fixed matrix whose values could not be read")
 
 
 def _contracted(flow: Flow, operation: Operation) -> int | None:
@@ -446,7 +446,7 @@ def _attended(flow: Flow, operation: Operation, values: Signal) -> Signal:
 @rule("lstm", "lstm_cell", "gru", "gru_cell", "rnn_tanh", "rnn_relu", "rnn_tanh_cell", "rnn_relu_cell", "rnn_cell")
 def recurrent(flow: Flow, operation: Operation) -> list[Signal]:
     kind = recurrent_kind(operation)
-    second = settled(kind)
+    second = settled_state(kind)
     made = flow.fresh(operation, second, 0.0, "recurrent", kind, "state after many steps")
     return [replace(made, root=value, head=value, region=value) for value in operation.outputs]
 

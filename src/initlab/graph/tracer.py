@@ -11,10 +11,9 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from initlab.graph.kinds import in_place, kind_of
-from initlab.graph.signal_graph import Operation, Ref, Value, refs
+from initlab.graph.recording import Operation, Ref, Value, constant_moments, refs
 
 _HELD = 65_536  # elements of a constant that are kept, so that what was computed with it can be computed again
-_SAMPLED = 4_096
 
 
 class Tracer(TorchFunctionMode):
@@ -187,19 +186,6 @@ def _version(tensor: torch.Tensor) -> int:
 def _storage(tensor: torch.Tensor) -> int:
     base = tensor._base if tensor._is_view() else None
     return id(tensor if base is None else base)
-
-
-def constant_moments(tensor: torch.Tensor) -> tuple[float, float] | None:
-    """(mean, second moment) of a plain tensor's finite elements, of a regular sample of them when it is large."""
-    plain = tensor.layout == torch.strided and not (tensor.is_meta or tensor.is_complex())
-    if not plain or type(tensor) not in (torch.Tensor, torch.nn.Parameter) or tensor.numel() == 0:
-        return None
-    flat = tensor.detach().flatten()
-    if flat.numel() > _SAMPLED:
-        flat = flat[:: flat.numel() // _SAMPLED]
-    numbers = flat.double()
-    numbers = numbers[numbers.isfinite()]
-    return (float(numbers.mean()), float(numbers.square().mean())) if numbers.numel() else None
 
 
 def modules_of(model: nn.Module) -> dict[int, tuple[str, nn.Module]]:

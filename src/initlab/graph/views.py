@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from initlab.graph.signal_graph import Operation, Value
+from initlab.graph.recording import Operation, Value
 
 Axes = tuple[tuple[int, ...], ...]
 

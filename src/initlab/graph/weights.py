@@ -13,7 +13,7 @@ from initlab.graph.layers import (
     conv_transpose_geometry,
     embedding_geometry,
 )
-from initlab.graph.signal_graph import Operation, Ref
+from initlab.graph.recording import Operation, Ref
 from initlab.graph.views import ParameterView
 from initlab.schemes.geometry import Geometry
 

@@ -1,0 +1,49 @@
+"""The state of one walk through a recording: what is known so far of every value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from initlab.graph.recording import Operation, Recording, Value
+from initlab.graph.signals import Signal
+from initlab.graph.views import ParameterView
+
+
+@dataclass
+class Flow:
+    """The state of one walk through a recording: the signal of every value, and the views of every parameter."""
+
+    graph: Recording
+    signals: dict[int, Signal] = field(default_factory=dict)
+    views: dict[int, ParameterView] = field(default_factory=dict)
+    numbers: set[int] = field(default_factory=set)  # integers that come from the inputs: token ids, masks, positions
+    cache: dict[object, object] = field(default_factory=dict)
+    kept: set[int] = field(default_factory=set)  # operations whose parameter stays as it is (layer scales, decays)
+    budget: int = 100_000  # calls that may still be spent on running regions again
+
+    def value(self, index: int) -> Value:
+        return self.graph.values[index]
+
+    def carried(self, operation: Operation) -> list[tuple[int, Signal]]:
+        """The signals among an operation's inputs, in order, each once."""
+        return [(value, self.signals[value]) for value in dict.fromkeys(operation.inputs) if value in self.signals]
+
+    def fresh(
+        self,
+        operation: Operation,
+        second: float | None,
+        mean: float | None,
+        source: str,
+        label: str | None,
+        note: str = "",
+    ) -> Signal:
+        """A signal that starts anew: nothing before it is needed to know it."""
+        value = operation.outputs[0]
+        return Signal(second, mean, source, label, operation.where, value, head=value, region=value, note=note)
+
+    def later(self, operation: Operation, source: str, label: str, note: str = "") -> Signal:
+        """A signal of one region whose moments are measured only if something asks (`regions.settled`)."""
+        signals = [signal for _, signal in self.carried(operation)]
+        trail = frozenset().union(*(signal.trail for signal in signals)) | {operation.index}
+        made = self.fresh(operation, None, None, source, label, note)
+        return replace(made, region=signals[0].region, trail=trail)

@@ -1,0 +1,148 @@
+"""The recording as data: the operations of one forward pass in order, and the values between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import torch
+
+_SAMPLED = 4_096
+
+
+@dataclass(frozen=True)
+class Ref:
+    """Stands for a value in an operation's recorded arguments."""
+
+    value: int
+
+
+@dataclass(frozen=True)
+class Value:
+    """One tensor as it was between two writes.
+
+    Args:
+        index: its number; a tensor written in place gets a new one.
+        source: "input", "parameter", "constant" (a buffer or a tensor made from neither) or "operation".
+        name: the parameter's name; "" for the rest.
+        producer: the operation that made it, or None.
+        shape: its shape.
+        dtype: its dtype.
+        moments: (mean, second moment) of a constant where they could be read.
+        tensor: a parameter itself, or a constant's values where they are small enough to hold.
+    """
+
+    index: int
+    source: str
+    name: str
+    producer: int | None
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+    moments: tuple[float, float] | None = None
+    tensor: torch.Tensor | None = field(default=None, repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One call of a torch function.
+
+    Args:
+        index: its place in the recording.
+        kind: what it does, spelled one way ("add" for `+`, `add_` and `torch.add`).
+        name: the function's own name.
+        module: path of the module whose forward made the call; "" for the model itself.
+        inputs: the values it read, in order of appearance.
+        outputs: the values it made; an in-place call makes a new value.
+        parameters: names of the parameters among its inputs.
+        attributes: its arguments that are numbers, strings, tuples or None, by position or name.
+        module_type: class name of that module.
+    """
+
+    index: int
+    kind: str
+    name: str
+    module: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    parameters: tuple[str, ...]
+    attributes: dict[str, Any]
+    module_type: str = ""
+    function: Callable[..., Any] | None = field(default=None, repr=False, compare=False)
+    args: tuple[Any, ...] = field(default=(), repr=False, compare=False)
+    kwargs: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    def argument(self, position: int, name: str, default: Any = None) -> Any:
+        """An argument as it was given, by position or by name; tensors stand as `Ref`."""
+        if name in self.kwargs:
+            return self.kwargs[name]
+        return self.args[position] if 0 <= position < len(self.args) else default
+
+    @property
+    def where(self) -> str:
+        """The module's path, or the operation's name where the model itself made the call."""
+        return self.module or self.kind
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One forward pass.
+
+    Args:
+        operations: the calls in order.
+        values: every value by its number.
+        inputs: numbers of the example inputs' values.
+        outputs: numbers of the values in the model's output.
+        training: whether the recorded pass ran in training mode.
+    """
+
+    operations: tuple[Operation, ...]
+    values: dict[int, Value] = field(repr=False)
+    inputs: tuple[int, ...] = ()
+    outputs: tuple[int, ...] = ()
+    training: bool = False
+
+    def consumers(self, value: int) -> tuple[Operation, ...]:
+        """The operations that read a value."""
+        return tuple(self.operations[i] for i in self._consumers.get(value, ()))
+
+    def producer(self, value: int) -> Operation | None:
+        """The operation that made a value; None for inputs, parameters and constants."""
+        index = self.values[value].producer
+        return None if index is None else self.operations[index]
+
+    @cached_property
+    def _consumers(self) -> dict[int, list[int]]:
+        found: dict[int, list[int]] = {}
+        for operation in self.operations:
+            for value in dict.fromkeys(operation.inputs):
+                found.setdefault(value, []).append(operation.index)
+        return found
+
+
+def refs(item: Any) -> Iterator[int]:
+    """The values in recorded arguments, in order of appearance."""
+    if isinstance(item, Ref):
+        yield item.value
+    elif isinstance(item, tuple | list):
+        for part in item:
+            yield from refs(part)
+    elif isinstance(item, dict):
+        for part in item.values():
+            yield from refs(part)
+    elif isinstance(item, slice):
+        yield from refs((item.start, item.stop, item.step))
+
+
+def constant_moments(tensor: torch.Tensor) -> tuple[float, float] | None:
+    """(mean, second moment) of a plain tensor's finite elements, of a regular sample of them when it is large."""
+    plain = tensor.layout == torch.strided and not (tensor.is_meta or tensor.is_complex())
+    if not plain or type(tensor) not in (torch.Tensor, torch.nn.Parameter) or tensor.numel() == 0:
+        return None
+    flat = tensor.detach().flatten()
+    if flat.numel() > _SAMPLED:
+        flat = flat[:: flat.numel() // _SAMPLED]
+    numbers = flat.double()
+    numbers = numbers[numbers.isfinite()]
+    return (float(numbers.mean()), float(numbers.square().mean())) if numbers.numel() else None

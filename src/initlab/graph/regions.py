@@ -1,0 +1,130 @@
+"""Regions without weights: what they make of Gaussian noise, found by running them again on it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from initlab.graph.flow import Flow
+from initlab.graph.recording import Operation
+from initlab.graph.replay import RANDOM, call, filled, stand_ins
+from initlab.graph.signals import Signal
+
+_LARGEST = 1 << 22  # elements of a region's root beyond which it is not run again
+_ENOUGH = 1 << 17  # numbers behind a measured moment: its error is then below 1%
+_REPEATS = 1024
+_CLOSE = 0.003  # relative standard error at which a measurement stops early
+_LONGEST = 128  # operations in a region
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Mean and second moment of what a region makes; whether they stay when its input grows."""
+
+    mean: float
+    second: float
+    scale_free: bool = False
+
+
+def settled(flow: Flow, signal: Signal) -> Signal:
+    """The signal with its moments measured, where they were left for later."""
+    if signal.second is not None or signal.region == signal.root or not signal.trail:
+        return signal
+    found = measure(flow, signal.region, signal.trail, signal.head)
+    if found is None:
+        return replace(signal, note=signal.note or "it could not be run again to be measured")
+    return replace(signal, second=found.second, mean=found.mean)
+
+
+def measured(flow: Flow, operation: Operation, signal: Signal, source: str, label: str) -> Signal | None:
+    """The signal of an operation on one region, found by running it on Gaussian noise; None if it cannot be."""
+    trail = frozenset().union(*(s.trail for _, s in flow.carried(operation))) | {operation.index}
+    found = measure(flow, signal.region, trail, operation.outputs[0])
+    if found is None:
+        return None
+    made = flow.fresh(operation, found.second, found.mean, "norm" if found.scale_free else source, label)
+    label = (operation.module_type or operation.kind) if found.scale_free else label
+    return replace(made, label=label, region=signal.region, trail=trail)
+
+
+def measure(flow: Flow, region: int, trail: frozenset[int], output: int) -> Moments | None:
+    """The moments of `output` when the region's root is Gaussian noise of its recorded shape and of its moments.
+
+    None when the region cannot be run again (random, too large, made on shapes alone) or gives no finite numbers.
+    """
+    root = flow.value(region)
+    size = math.prod(root.shape)
+    if len(trail) > _LONGEST:
+        return None
+    operations = [flow.graph.operations[i] for i in sorted(trail)]
+    if not 0 < size <= _LARGEST or any(op.function is None or op.kind in RANDOM for op in operations):
+        return None
+    signal = flow.signals[region]
+    key = ("region", _region_key(flow, operations, region, output), signal.center, signal.spread, root.shape)
+    if key not in flow.cache:
+        flow.cache[key] = _measured(flow, operations, region, output, signal.center, signal.spread)
+    found = flow.cache[key]
+    return found if isinstance(found, Moments) else None
+
+
+def _region_key(flow: Flow, operations: list[Operation], region: int, output: int) -> tuple[str, ...]:
+    places = {region: "#root"}
+    words = []
+    for place, op in enumerate(operations):
+        args = filled((op.args, op.kwargs), lambda value: places.get(value, str(flow.value(value).moments)))  # type: ignore[arg-type,return-value]  # words, not tensors
+        words.append(f"{op.name}{args!r}")
+        places.update({value: f"#{place}.{i}" for i, value in enumerate(op.outputs)})
+    return (*words, places.get(output, ""))
+
+
+def _measured(
+    flow: Flow, operations: list[Operation], region: int, output: int, center: float, spread: float
+) -> Moments | None:
+    shape = flow.value(region).shape
+    generator = torch.Generator(device="cpu").manual_seed(0)
+    constants = stand_ins(flow, operations)
+    repeats = min(_REPEATS, max(1, _ENOUGH // max(math.prod(flow.value(output).shape), 1)))
+    repeats = min(repeats, flow.budget // len(operations))
+    if repeats == 0:
+        return None
+    means: list[float] = []
+    seconds: list[float] = []
+    try:
+        for turn in range(repeats):
+            if turn >= 8 and turn % 8 == 0 and np.std(seconds) / turn**0.5 <= _CLOSE * np.mean(seconds):
+                break
+            noise = center + spread * torch.randn(shape, generator=generator)
+            values = _replayed(operations, region, noise, constants, output)
+            means.append(float(values.real.double().mean()))
+            seconds.append(_square_mean(values))
+        loud = _square_mean(_replayed(operations, region, 4 * noise, constants, output))
+    except Exception:  # an operation that this torch build, or a shape, does not allow to be run alone
+        return None
+    finally:
+        flow.budget -= len(means) * len(operations)
+    mean, second = float(np.mean(means)), float(np.mean(seconds))
+    if not math.isfinite(mean + second):
+        return None
+    return Moments(mean, second, scale_free=second > 0 and abs(loud - seconds[-1]) < 0.02 * second)
+
+
+def _square_mean(values: torch.Tensor) -> float:
+    """E|x|², of complex numbers too."""
+    return float((values.abs() if values.is_complex() else values).double().square().mean())
+
+
+def _replayed(
+    operations: list[Operation], region: int, noise: torch.Tensor, constants: dict[int, torch.Tensor], output: int
+) -> torch.Tensor:
+    values = {region: noise}
+    with torch.no_grad():
+        for op in operations:
+            result = call(op, lambda value: constants[value] if value in constants else values[value])
+            tensors = (
+                [result] if isinstance(result, torch.Tensor) else [t for t in result if isinstance(t, torch.Tensor)]
+            )
+            values.update(zip(op.outputs, tensors, strict=False))
+    return values[output]

@@ -1,0 +1,102 @@
+"""Recorded operations run again: on fixed tensors that are at hand, or on whatever stands for their inputs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from initlab.graph.flow import Flow
+from initlab.graph.kinds import in_place
+from initlab.graph.recording import Operation, Ref, constant_moments
+
+RANDOM = frozenset({"rand_like", "randn_like", "bernoulli", "rrelu", "multinomial", "normal", "uniform"})
+
+
+def constants(flow: Flow, operation: Operation) -> list[tuple[float, float] | None]:
+    """(mean, second moment) of its fixed tensors of more than one element; masks and ids are left out."""
+    found: list[tuple[float, float] | None] = []
+    for index in operation.inputs:
+        value = flow.value(index)
+        if math.prod(value.shape) == 1 or not value.dtype.is_floating_point:
+            continue
+        if value.source == "constant":
+            found.append(value.moments)
+        elif index in flow.views and operation.index in flow.kept:
+            tensor = held(flow, index)
+            found.append(None if tensor is None else constant_moments(tensor))
+    return found
+
+
+def held(flow: Flow, index: int) -> torch.Tensor | None:
+    """The numbers of a constant, of a parameter, or of what is computed from them alone; None when not at hand."""
+    value = flow.value(index)
+    if value.tensor is not None or value.producer is None:
+        return value.tensor
+    if ("held", index) not in flow.cache:
+        flow.cache["held", index] = _computed(flow, flow.graph.operations[value.producer], index)
+    found = flow.cache["held", index]
+    return found if isinstance(found, torch.Tensor) else None
+
+
+def _computed(flow: Flow, op: Operation, output: int) -> torch.Tensor | None:
+    """One output of an operation whose inputs are all at hand; None where they are not."""
+    read = {value: held(flow, value) for value in op.inputs}
+    if op.function is None or op.kind in RANDOM or any(tensor is None for tensor in read.values()):
+        return None
+    with torch.no_grad():
+        result = call(op, lambda value: read[value])  # type: ignore[arg-type,return-value]  # none of them is None
+    tensors = [result] if isinstance(result, torch.Tensor) else list(result)
+    tensor = tensors[op.outputs.index(output)]
+    return tensor if bool(torch.isfinite(tensor).all()) else None
+
+
+def stand_ins(flow: Flow, operations: list[Operation]) -> dict[int, torch.Tensor]:
+    """The tensors that operations read besides signals; a parameter whose numbers do not matter is a constant one."""
+    found: dict[int, torch.Tensor] = {}
+    for op in operations:
+        for value in op.inputs:
+            tensor = None if value in flow.signals else held(flow, value)
+            if value in flow.views and (op.index not in flow.kept or tensor is None):
+                tensor = torch.full(flow.value(value).shape, _START.get(op.kind, 1.0))
+            if tensor is not None:
+                found[value] = tensor
+    return found
+
+
+_START = {
+    "add": 0.0,
+    "sub": 0.0,
+    "prelu": 0.25,
+}  # what a parameter in a function is taken to be: a shift, a slope, a scale
+
+
+def call(op: Operation, read: Callable[[int], torch.Tensor]) -> Any:
+    """The operation again, on the tensors that `read` gives for the values it read; casts leave numbers alone."""
+    assert op.function is not None
+    args: tuple[Any, ...] = filled(op.args, read)
+    kwargs: dict[str, Any] = filled(op.kwargs, read)
+    if in_place(op.function) or kwargs.get("inplace"):
+        args = (args[0].clone(), *args[1:]) if args else args
+    if op.kind in DTYPES or op.kind == "dropout":
+        return torch.as_tensor(args[0])
+    result = op.function(*args, **kwargs)
+    return args[0] if result is None else result
+
+
+DTYPES = frozenset({"to", "float", "half", "bfloat16", "double", "type_as", "type"})
+
+
+def filled(item: Any, read: Callable[[int], torch.Tensor]) -> Any:
+    """Recorded arguments with what `read` gives in place of every value."""
+    if isinstance(item, Ref):
+        return read(item.value)
+    if isinstance(item, tuple):
+        return tuple(filled(part, read) for part in item)
+    if isinstance(item, list):
+        return [filled(part, read) for part in item]
+    if isinstance(item, dict):
+        return {key: filled(part, read) for key, part in item.items()}
+    return item
