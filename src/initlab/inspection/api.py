@@ -37,9 +37,9 @@ def inspect(
         model: any module whose forward pass runs on `inputs`.
         inputs: a batch as training would see it: tensor or array, tuple (positional) or dict (keyword arguments).
         targets: what the loss takes beside the output.
-        loss: callable (output, targets) -> scalar, "cross_entropy" or "mse". None guesses and says so: integer
-            targets mean cross-entropy on logits, float targets of the output's shape mean squared error, no targets
-            a mean squared distance from fixed random targets.
+        loss: callable (output, targets) -> scalar, or a name: "cross_entropy", "mse", … . None guesses and says so:
+            integer targets mean cross-entropy on logits, float targets of the output's shape mean squared error, no
+            targets a mean squared distance from fixed random targets.
         optimizer: "sgd", "adam", "adamw", … , or a torch.optim.Optimizer: the verdict is about training with it.
         lr: its learning rate; None takes 1e-3 for Adam and its kin, 1e-2 for SGD.
 

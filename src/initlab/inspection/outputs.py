@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import nn
 from torch.nn import functional as F
 
-from initlab.errors import InputError, unknown
+from initlab.errors import InputError
+from initlab.training.losses import CLASSES, Loss, given_loss, named_loss, squared
 
 Tensor = torch.Tensor
 PREFERRED = ("logits", "prediction", "predictions", "output", "outputs", "last_hidden_state")
@@ -56,38 +57,36 @@ def main_output(value: Any) -> tuple[str, Tensor]:
     return next(((path, t) for path, t in found if t.ndim > 0), found[0])
 
 
-def loss_on(output: Any, targets: Any, loss: Any, last_kind: str | None) -> tuple[Tensor, str]:
-    """(scalar loss, what was used in words).
+def loss_on(output: Any, targets: Any, loss: Any, last_kind: str | None) -> tuple[Tensor, Loss]:
+    """(scalar loss, which loss that is).
 
     Args:
         output: what the model returned.
         targets: tensor, or anything the loss takes; None without targets.
-        loss: callable (output, targets) -> scalar; "cross_entropy", "mse", "auto" or None to guess.
+        loss: callable (output, targets) -> scalar; a name in `losses.NAMES`, "auto" or None to guess.
         last_kind: the last recorded call, to see a log_softmax at the output.
 
     Raises:
         InputError: the loss raised, is not a scalar, or targets are out of range.
     """
     if isinstance(loss, str):
-        names = {"auto": None, "cross_entropy": F.cross_entropy, "mse": F.mse_loss, "mse_loss": F.mse_loss}
-        if loss not in names:
-            raise unknown("loss", loss, names, "or give a callable (output, targets) -> scalar")
-        loss = names[loss]
-    if loss is not None and not callable(loss):
+        loss = None if loss == "auto" else named_loss(loss)
+    if loss is not None and not callable(loss) and not isinstance(loss, Loss):
         raise InputError(f"loss must be a callable (output, targets) -> scalar, or None; got {loss!r:.80}")
     if loss is not None:
         return _given(output, targets, loss)
     own = output.get("loss") if isinstance(output, Mapping) and targets is None else None
     if isinstance(own, Tensor) and own.numel() == 1 and own.requires_grad:
-        return own.reshape(()), "the model's own output['loss']"
+        return own.reshape(()), Loss("own", lambda output, _: output["loss"], "the model's own output['loss']")
     path, tensor = main_output(output)
     shown = "" if path == "output" else f" of {path}"
     if targets is None:
-        return probe(tensor), f"mean squared distance{shown} from fixed random targets (no targets and no loss given)"
+        words = f"mean squared distance{shown} from fixed random targets (no targets and no loss given)"
+        return probe(tensor), Loss("random targets", lambda output, _: probe(output), words)
     if not isinstance(targets, Tensor):
         raise InputError(f"targets must be a tensor when no loss is given; got {type(targets).__name__}")
-    value, name = _guess(tensor, targets, last_kind)
-    return value, f"{name}{shown} (guessed from the targets)"
+    value, found = _guess(tensor, targets, last_kind)
+    return value, replace(found, words=f"{found.words}{shown} (guessed from the targets)")
 
 
 def probe(output: Tensor) -> Tensor:
@@ -97,12 +96,10 @@ def probe(output: Tensor) -> Tensor:
     return 0.5 * (output - targets).square().mean()
 
 
-def _guess(output: Tensor, targets: Tensor, last_kind: str | None) -> tuple[Tensor, str]:
+def _guess(output: Tensor, targets: Tensor, last_kind: str | None) -> tuple[Tensor, Loss]:
     if targets.is_floating_point():
-        if targets.shape == output.shape:
-            return F.mse_loss(output, targets.to(output.dtype)), "mean squared error"
         if targets.numel() == output.numel():
-            return F.mse_loss(output.reshape(targets.shape), targets.to(output.dtype)), "mean squared error"
+            return squared(output, targets.to(output.dtype)), Loss("mse", squared, "mean squared error")
         raise InputError(
             f"targets of shape {tuple(targets.shape)} do not fit the model's output of shape {tuple(output.shape)}; "
             "give the loss that takes them"
@@ -110,48 +107,54 @@ def _guess(output: Tensor, targets: Tensor, last_kind: str | None) -> tuple[Tens
     targets = targets.long()
     if targets.shape == output.shape or (output.shape[-1:] == (1,) and targets.numel() == output.numel()):
         _check_range(targets, 2)
-        binary = F.binary_cross_entropy_with_logits(output.reshape(targets.shape), targets.to(output.dtype))
-        return binary, "binary cross-entropy on logits"
+        call = F.binary_cross_entropy_with_logits
+        value = call(output.reshape(targets.shape), targets.to(output.dtype))
+        return value, Loss("bce_with_logits", call, "binary cross-entropy on logits")
     function = F.nll_loss if last_kind == "log_softmax" else F.cross_entropy
-    name = "negative log-likelihood" if function is F.nll_loss else "cross-entropy on logits"
+    found = (
+        Loss("nll", F.nll_loss, "negative log-likelihood")
+        if function is F.nll_loss
+        else Loss("cross_entropy", F.cross_entropy, "cross-entropy on logits")
+    )
     if targets.shape == output.shape[:-1]:
         _check_range(targets, output.shape[-1])
-        return function(output.reshape(-1, output.shape[-1]), targets.reshape(-1)), name
+        return function(output.reshape(-1, output.shape[-1]), targets.reshape(-1)), found
     if output.ndim > 2 and targets.shape == (output.shape[0], *output.shape[2:]):
         _check_range(targets, output.shape[1])
-        return function(output, targets), name
+        return function(output, targets), found
     raise InputError(
         f"targets of shape {tuple(targets.shape)} do not fit the model's output of shape {tuple(output.shape)}; "
         f"one class number a sample would be shape {tuple(output.shape[:-1])}"
     )
 
 
-def _given(output: Any, targets: Any, loss: Callable[..., Any]) -> tuple[Tensor, str]:
-    name = getattr(loss, "__name__", type(loss).__name__)
-    classes = _classes(loss, output, targets)
+def _given(output: Any, targets: Any, loss: Callable[..., Any] | Loss) -> tuple[Tensor, Loss]:
+    known = loss if isinstance(loss, Loss) else given_loss(loss)
+    classes = _classes(known, output, targets)
     if classes is not None:
-        _check_range(targets, classes, getattr(loss, "ignore_index", -100))
+        _check_range(targets, classes, getattr(known.call, "ignore_index", -100))
     attempts = [output] if isinstance(output, Tensor) else [output, main_output(output)[1]]
     failure: Exception | None = None
     for attempt in attempts:
         try:
-            value = loss(attempt) if targets is None else loss(attempt, targets)
+            value = known.call(attempt) if targets is None else known.call(attempt, targets)
+        except InputError:
+            raise
         except Exception as error:
             failure = failure or error
             continue
         if not isinstance(value, Tensor) or value.numel() != 1:
             got = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
-            raise InputError(f"loss {name} must return a scalar tensor; got {got} (reduce it with .mean())")
-        return value.reshape(()), name
+            raise InputError(f"loss {known.words} must return a scalar tensor; got {got} (reduce it with .mean())")
+        return value.reshape(()), given_loss(known.call, attempt, targets) if known.kind == "other" else known
     shapes = f"output {_shape(output)}, targets {_shape(targets)}"
     hint = "; it was called without targets, since none were given" if targets is None else ""
-    raise InputError(f"loss {name} failed on {shapes}: {type(failure).__name__}: {failure}{hint}") from failure
+    raise InputError(f"loss {known.words} failed on {shapes}: {type(failure).__name__}: {failure}{hint}") from failure
 
 
-def _classes(loss: Any, output: Any, targets: Any) -> int | None:
+def _classes(loss: Loss, output: Any, targets: Any) -> int | None:
     """Number of classes when `loss` is torch's cross-entropy or negative log-likelihood on class numbers."""
-    known = loss in (F.cross_entropy, F.nll_loss) or isinstance(loss, nn.CrossEntropyLoss | nn.NLLLoss)
-    if not known or not isinstance(targets, Tensor) or targets.is_floating_point():
+    if loss.kind not in CLASSES or not isinstance(targets, Tensor) or targets.is_floating_point():
         return None
     return int(output.shape[1]) if isinstance(output, Tensor) and output.ndim > 1 else None
 

@@ -16,6 +16,7 @@ from initlab.inspection.backward import gradients
 from initlab.inspection.keeping import kept
 from initlab.inspection.outputs import loss_on, main_output, named_tensors
 from initlab.inspection.recorder import Record, Recorder
+from initlab.training.losses import BINARY, Loss, constant_loss
 
 Tensor = torch.Tensor
 
@@ -50,16 +51,16 @@ def run(
             output = watched_forward(model, args, kwargs, recorder)
             path, tensor = main_output(output)
             last = recorder.records[-1].kind if recorder.records else None
-            value, name = loss_on(output, targets, loss, _last_kind(tensor, last))
+            value, known = loss_on(output, targets, loss, _last_kind(tensor, last))
             seen = Pass(
                 records=recorder.records,
                 loss=float(value.detach()),
-                loss_name=name,
+                loss_name=known.words,
                 gradients={},
                 output_path=path,
                 output_shape=tuple(tensor.shape),
-                constant_loss=constant_loss(targets, name),
-                offset=mean_offset(tensor, targets, name),
+                constant_loss=constant_loss(known, targets),
+                offset=mean_offset(tensor, targets, known),
                 restored=tuple(recorder.touched),
             )
             del output, tensor
@@ -115,48 +116,16 @@ def _last_kind(output: Tensor, fallback: str | None) -> str | None:
     return "log_softmax" if node is not None and "LogSoftmax" in type(node).__name__ else fallback
 
 
-def constant_loss(targets: Any, loss_name: str) -> float | None:
-    """Loss of the best prediction that does not look at its input; None for a loss that is not one of torch's own.
-
-    Cross-entropy: the entropy of the class frequencies in the batch; None for one class; binary cross-entropy: that of
-    each output's mean target. Mean squared error: the variance of the targets about their mean over the batch.
-    """
-    if "random targets" in loss_name:
-        return 0.5
-    if not isinstance(targets, Tensor) or targets.numel() == 0:
-        return None
-    kind = loss_name.lower().replace("_", "").replace("-", "")
-    if targets.is_floating_point() and ("mse" in kind or "squared" in kind):
-        spread = float((targets.double() - targets.double().mean(0, keepdim=True)).square().mean())
-        return spread if spread > 0 else None
-    if targets.is_floating_point() and _binary(loss_name):
-        share = targets.double().mean(0).clamp(0, 1)
-        entropy = float((torch.special.entr(share) + torch.special.entr(1 - share)).mean())
-        return max(entropy, 0.1) if entropy > 0 else None
-    if not targets.is_floating_point() and ("crossentropy" in kind or "nll" in kind or "loglikelihood" in kind):
-        _, counts = torch.unique(targets, return_counts=True)
-        if counts.numel() < 2:
-            return None
-        share = counts.double() / counts.sum()
-        return max(float(-(share * share.log()).sum()), 0.1)
-    return None
-
-
-def _binary(loss_name: str) -> bool:
-    kind = loss_name.lower().replace("_", "")
-    return "binarycrossentropy" in kind or "bce" in kind
-
-
-def mean_offset(output: Tensor, targets: Any, loss_name: str) -> float:
+def mean_offset(output: Tensor, targets: Any, loss: Loss) -> float:
     """Mean square over outputs of the difference between the batch means of targets and output; 0 for classes."""
     if (
-        _binary(loss_name)
+        loss.kind in BINARY
         or not isinstance(targets, Tensor)
         or not targets.is_floating_point()
         or targets.shape != output.shape
     ):
         return 0.0
-    return float((targets.double().mean(0) - output.detach().double().mean(0)).square().mean())
+    return loss.scale * float((targets.double().mean(0) - output.detach().double().mean(0)).square().mean())
 
 
 def names_of(records: list[Record]) -> list[str]:

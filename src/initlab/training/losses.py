@@ -1,0 +1,240 @@
+"""What a loss is, decided once: `Loss(kind, call, words)`, by identity, by type, or by what a function computes.
+
+The inspection and the fits, below the room of training, need the same table: this file imports nothing of the package
+but `initlab.errors`, and a contract of lint-imports holds it there.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from initlab.errors import InputError, unknown
+
+Function = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A loss, chosen.
+
+    Attributes:
+        kind: a name in `KINDS`; "other" for a function that computes none of them; "random targets" for the distance
+            from fixed random targets; "own" for a loss that the model returns itself.
+        call: (output, targets) -> scalar tensor.
+        words: what reports call it.
+        scale: what `call` computes, over what the kind's own function does.
+    """
+
+    kind: str
+    call: Function
+    words: str
+    scale: float = 1.0
+
+
+def squared(output: Any, targets: Tensor) -> Tensor:
+    """The mean squared error, of targets that have as many numbers as the output.
+
+    Raises:
+        InputError: they have not.
+    """
+    if not isinstance(output, Tensor) or output.numel() != targets.numel():
+        shown = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+        raise InputError(
+            f"targets {tuple(targets.shape)} of floating-point numbers do not fit the model's output {shown}; "
+            "class numbers must be integers, and another loss takes a function loss(output, targets)"
+        )
+    return F.mse_loss(output, targets.reshape(output.shape))
+
+
+def _last_axis(function: Function) -> Function:
+    """`function` on classes that lie on the last axis, as a language model's do."""
+
+    def call(output: Tensor, targets: Tensor) -> Tensor:
+        value: Tensor = function(output.reshape(-1, output.shape[-1]), targets.reshape(-1))
+        return value
+
+    return call
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of loss: a row of `KINDS`.
+
+    Attributes:
+        call: what its name stands for.
+        names: other names of it.
+        functions: torch's functions of it.
+        modules: torch's modules of it.
+        also: other forms that a function may compute.
+        probabilities: whether it takes probabilities, and not any real number.
+    """
+
+    call: Function
+    names: tuple[str, ...] = ()
+    functions: tuple[Function, ...] = ()
+    modules: tuple[type[nn.Module], ...] = ()
+    also: tuple[Function, ...] = ()
+    probabilities: bool = False
+
+
+# Kind -> all that is known of it.
+KINDS: dict[str, Kind] = {
+    "cross_entropy": Kind(
+        F.cross_entropy, (), (F.cross_entropy,), (nn.CrossEntropyLoss,), (_last_axis(F.cross_entropy),)
+    ),
+    "nll": Kind(F.nll_loss, ("nll_loss",), (F.nll_loss,), (nn.NLLLoss,), (_last_axis(F.nll_loss),)),
+    "mse": Kind(squared, ("mse_loss",), (F.mse_loss,), (nn.MSELoss,), (F.mse_loss,)),
+    "l1": Kind(F.l1_loss, ("l1_loss",), (F.l1_loss,), (nn.L1Loss,)),
+    "smooth_l1": Kind(F.smooth_l1_loss, ("smooth_l1_loss",), (F.smooth_l1_loss,), (nn.SmoothL1Loss,)),
+    "huber": Kind(F.huber_loss, ("huber_loss",), (F.huber_loss,), (nn.HuberLoss,)),
+    "bce_with_logits": Kind(
+        F.binary_cross_entropy_with_logits,
+        ("binary_cross_entropy_with_logits",),
+        (F.binary_cross_entropy_with_logits,),
+        (nn.BCEWithLogitsLoss,),
+    ),
+    "bce": Kind(
+        F.binary_cross_entropy,
+        ("binary_cross_entropy",),
+        (F.binary_cross_entropy,),
+        (nn.BCELoss,),
+        probabilities=True,
+    ),
+}  # fmt: skip
+NAMES: dict[str, str] = {name: kind for kind, row in KINDS.items() for name in (kind, *row.names)}
+CLASSES = ("cross_entropy", "nll")  # kinds whose targets are class numbers
+BINARY = ("bce_with_logits", "bce")
+PROBES = 3  # random outputs on which a function is compared with the kinds
+FLOOR = 0.1  # nats: the least entropy that a constant prediction is credited with
+
+
+def named_loss(name: str) -> Loss:
+    """The loss of that name.
+
+    >>> named_loss("mse_loss").kind
+    'mse'
+
+    Raises:
+        InputError: there is none.
+    """
+    if name not in NAMES:
+        raise unknown("loss", name, NAMES, "or give a callable (output, targets) -> scalar")
+    kind = NAMES[name]
+    return Loss(kind, KINDS[kind].call, name)
+
+
+def given_loss(function: Function, output: Any = None, targets: Any = None) -> Loss:
+    """A user's function as a `Loss`: torch's own by identity or type, another by what it computes.
+
+    Args:
+        function: (output, targets) -> scalar.
+        output: an example of what it takes, whose shape the random outputs have on which it is compared.
+        targets: the targets that belong to it; without both only torch's own are known.
+    """
+    words = str(getattr(function, "__name__", type(function).__name__))
+    own = _torchs_own(function)
+    if own is not None:
+        return Loss(own, function, words)
+    if not isinstance(output, Tensor) or not isinstance(targets, Tensor):
+        return Loss("other", function, words)
+    kind, scale = _computed(function, output, targets)
+    return Loss(kind, function, words, scale)
+
+
+def constant_loss(loss: Loss, targets: Any) -> float | None:
+    """Loss of the best prediction that does not look at its input; None for a kind of which it is not known.
+
+    Cross-entropy: the entropy of the class frequencies in the batch; None for one class; binary cross-entropy: that of
+    each output's mean target. Mean squared error: the variance of the targets about their mean over the batch.
+    """
+    if loss.kind == "random targets":
+        return 0.5
+    if not isinstance(targets, Tensor) or targets.numel() == 0:
+        return None
+    found = _constant(loss.kind, targets)
+    return None if found is None else loss.scale * found
+
+
+def _constant(kind: str, targets: Tensor) -> float | None:
+    if targets.is_floating_point() and kind == "mse":
+        spread = float((targets.double() - targets.double().mean(0, keepdim=True)).square().mean())
+        return spread if spread > 0 else None
+    if targets.is_floating_point() and kind in BINARY:
+        share = targets.double().mean(0).clamp(0, 1)
+        entropy = float((torch.special.entr(share) + torch.special.entr(1 - share)).mean())
+        return max(entropy, FLOOR) if entropy > 0 else None
+    if not targets.is_floating_point() and kind in (*CLASSES, *BINARY):
+        _, counts = torch.unique(targets, return_counts=True)
+        if counts.numel() < 2:
+            return None
+        share = counts.double() / counts.sum()
+        return max(float(-(share * share.log()).sum()), FLOOR)
+    return None
+
+
+def _torchs_own(function: Function) -> str | None:
+    """The kind of torch's own function or module that averages over the batch, also with arguments filled in."""
+    if isinstance(function, functools.partial):
+        known = not function.args and function.keywords.get("reduction", "mean") == "mean"
+        return _torchs_own(function.func) if known else None
+    for kind, row in KINDS.items():
+        if any(function is own for own in (row.call, *row.functions)):
+            return kind
+        unchanged = any(isinstance(function, m) and type(function).forward is m.forward for m in row.modules)
+        if unchanged and getattr(function, "reduction", "mean") == "mean":
+            return kind
+    return None
+
+
+def _computed(function: Function, output: Tensor, targets: Tensor) -> tuple[str, float]:
+    """(kind, scale) of what `function` gives on random outputs with these targets; ("other", 1) for no known kind.
+
+    A kind is recognised where the function is a positive multiple of it, the same on every random output. What such a
+    trial draws from the global generators is put back.
+    """
+    devices = [output.device] if output.is_cuda else []
+    with torch.random.fork_rng(devices), torch.no_grad():
+        plain = [_random(output, i) for i in range(PROBES)]
+        for chosen, among in ((plain, False), ([p.sigmoid() for p in plain], True)):
+            values = _values(function, chosen, targets)
+            if values is None:
+                continue
+            for kind, row in KINDS.items():
+                for form in (row.call, *row.also) if row.probabilities == among else ():
+                    scale = _multiple(values, _values(form, chosen, targets), output.dtype)
+                    if scale is not None:
+                        return kind, scale
+    return "other", 1.0
+
+
+def _random(output: Tensor, number: int) -> Tensor:
+    generator = torch.Generator().manual_seed(number)
+    drawn = torch.randn(output.shape, generator=generator, dtype=torch.float32)
+    return ((1.0 + number) * drawn).to(output)
+
+
+def _values(function: Function, outputs: list[Tensor], targets: Tensor) -> list[float] | None:
+    """What a function gives on each output; None where it raises or gives no finite number."""
+    try:
+        values = [float(function(output, targets)) for output in outputs]
+    except Exception:
+        return None
+    return values if all(math.isfinite(value) for value in values) else None
+
+
+def _multiple(values: list[float], known: list[float] | None, dtype: torch.dtype) -> float | None:
+    """The positive factor between two lists of numbers; None where it is not the same throughout."""
+    if known is None or any(value == 0 for value in known):
+        return None
+    ratios = [value / other for value, other in zip(values, known, strict=True)]
+    tolerance = 64 * torch.finfo(dtype).eps  # sums in another order differ by some roundings
+    alike = max(ratios) - min(ratios) <= tolerance * abs(ratios[0])
+    return ratios[0] if alike and ratios[0] > 0 else None
