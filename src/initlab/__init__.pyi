@@ -16,7 +16,9 @@ from .inspection import LayerStats as LayerStats
 from .inspection import inspect as inspect
 from .planning import Plan as Plan
 from .planning import PlanEntry as PlanEntry
+from .planning import get_policy as get_policy
 from .planning import init_ as init_
+from .planning import list_policies as list_policies
 from .planning import plan as plan
 from .schemes import Fans as Fans
 from .schemes import Geometry as Geometry

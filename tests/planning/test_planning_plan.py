@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import pickle
 from typing import Any
@@ -426,3 +427,43 @@ def test_explain_has_formula_fans_and_source() -> None:
         assert part in text
     with pytest.raises(InputError, match=r"did you mean 'embed\.weight'"):
         initlab.plan(LanguageModel()).explain("embed.wieght")
+
+
+class frozen_scale(nn.Module):
+    """A layer whose own name is a word of another reason."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(3))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * self.scale
+
+
+def test_what_a_plan_counts_is_the_code_of_a_reason_and_not_its_words() -> None:
+    net = nn.Sequential(nn.Linear(3, 3), frozen_scale())
+    net[0].bias.requires_grad_(False)
+    plan = initlab.plan(net)
+    assert (
+        [entry.code for entry in plan.entries]
+        == [entry.reason.code for entry in plan.entries]
+        == ["fed", "frozen", "unknown_role"]
+    )
+    assert "frozen" in plan["1.scale"].reason
+    assert [note.split(",")[0] for note in plan.warnings if "frozen" in note] == ["1 frozen parameters are kept"]
+
+
+def test_a_reason_is_its_words_and_keeps_its_code_when_pickled_and_copied() -> None:
+    reason = initlab.plan(nn.Linear(3, 2), policy={"@Linear": "keep"})["weight"].reason
+    for again in (reason, pickle.loads(pickle.dumps(reason)), copy.deepcopy(reason)):
+        assert (again, str(again), again.words, again.code) == (*["kept as asked: selector '@Linear'"] * 3, "keep")
+
+
+def test_a_reason_of_words_alone_has_the_action_for_its_code() -> None:
+    net = nn.Linear(3, 2)
+    entry = initlab.init_(net, keep="weight")["weight"]
+    assert (entry.reason, entry.reason.code, entry.action) == ("kept as asked: keep='weight'", "keep", "keep")
+
+
+def test_policies_are_public() -> None:
+    assert initlab.get_policy("gpt2").name in initlab.list_policies()

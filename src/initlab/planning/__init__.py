@@ -4,6 +4,7 @@ import initlab.planning.view  # noqa: F401  # registers how a Plan shows itself
 from initlab.planning.plan import BufferEntry, Plan, PlanEntry
 from initlab.planning.planner import plan
 from initlab.planning.policies import Policy, get_policy, list_policies
+from initlab.planning.reason import Reason
 from initlab.planning.writer import init_
 
-__all__ = ["BufferEntry", "Plan", "PlanEntry", "Policy", "get_policy", "init_", "list_policies", "plan"]
+__all__ = ["BufferEntry", "Plan", "PlanEntry", "Policy", "Reason", "get_policy", "init_", "list_policies", "plan"]

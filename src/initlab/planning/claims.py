@@ -10,6 +10,7 @@ from torch import nn
 
 from initlab.errors import InputError
 from initlab.planning.policies import POLICIES, POLICY_ALIASES, Policy, as_policy
+from initlab.planning.reason import Reason
 from initlab.planning.scene import Scene, Subject
 from initlab.planning.selectors import Selector, matched
 from initlab.planning.walk import Slot, Walk
@@ -66,9 +67,9 @@ class Claim:
     over: tuple[str, ...] = ()
 
     @property
-    def reason(self) -> str:
+    def reason(self) -> Reason:
         beaten = f" (over {', '.join(repr(text) for text in self.over)})" if self.over else ""
-        return f"selector {self.override.selector.text!r}{beaten}"
+        return Reason("selector", f"selector {self.override.selector.text!r}{beaten}")
 
 
 def claims_of(overrides: list[Override], scene: Scene) -> tuple[dict[str, Claim], list[str]]:

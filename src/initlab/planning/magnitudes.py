@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 
 from initlab.planning.plan import PlanEntry
+from initlab.planning.reason import Reason
 from initlab.sampling.laws import Constant
 from initlab.schemes import Geometry, get_scheme
 
@@ -34,7 +35,7 @@ def _turned(entry: PlanEntry) -> PlanEntry:
     if entry.law is None or _rms(entry) > 0:
         return entry
     scheme, geometry = get_scheme("normal", std=1.0), entry.geometry
-    reason = f"{entry.reason}; weight norm: the magnitude is zero, the direction random"
+    reason = Reason(entry.code, f"{entry.reason}; weight norm: the magnitude is zero, the direction random")
     law = scheme.law(geometry if geometry is not None else Geometry(entry.shape, 1.0, 1.0))
     return replace(entry, law=law, std=1.0, scheme=scheme.label, reason=reason, recipe=scheme, gain=None)
 
@@ -65,10 +66,10 @@ def _magnitude(entry: PlanEntry, direction: PlanEntry) -> PlanEntry:
     if entry.action == "refuse" or entry.asked:
         return entry
     if direction.action != "write":
-        reason = f"kept: the magnitude of {direction.name}, which is kept"
+        reason = Reason("kept_direction", f"kept: the magnitude of {direction.name}, which is kept")
         return replace(entry, law=None, std=None, scheme="keep", reason=reason, action="keep", recipe=None, gain=None)
     together = math.prod(direction.shape) // max(1, math.prod(entry.shape))
     norm = _rms(direction) * math.sqrt(together)
     scheme, law = get_scheme("constant", value=norm), Constant(norm)
-    reason = f"weight norm: the expected norm of {together} values of {direction.name}"
+    reason = Reason("weight_norm", f"weight norm: the expected norm of {together} values of {direction.name}")
     return replace(entry, law=law, std=0.0, scheme=scheme.label, reason=reason, action="write", recipe=scheme)

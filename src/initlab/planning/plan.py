@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from initlab.errors import unknown
+from initlab.planning.reason import Reason
 from initlab.reporting import Shown, clean, format_number
 from initlab.sampling.laws import Law
 from initlab.schemes import Fans, Geometry, Scheme
@@ -26,7 +27,8 @@ class PlanEntry:
         law: what its values are drawn from; None when it is not written.
         std: the law's standard deviation; None when it is not written.
         scheme: the scheme's label, or "keep" or "refuse".
-        reason: why this law, or why it is kept or refused.
+        reason: why this law, or why it is kept or refused: a `Reason`, whose `code` is what to count and test. Words
+            alone get the action as their code.
         action: "write", "keep" or "refuse".
         tied_to: the other names that reach the same tensor.
         geometry: the weight as a linear map, where known.
@@ -54,6 +56,15 @@ class PlanEntry:
     gain: float | None = None
     asked: bool = False
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.reason, Reason):
+            object.__setattr__(self, "reason", Reason(self.action, self.reason))
+
+    @property
+    def code(self) -> str:
+        """The reason's code."""
+        return self.reason.code if isinstance(self.reason, Reason) else self.action
+
     @property
     def numel(self) -> int:
         total = 1
@@ -73,7 +84,7 @@ class BufferEntry:
     name: str
     shape: tuple[int, ...]
     dtype: str
-    reason: str
+    reason: Reason
     tied_to: tuple[str, ...] = ()
     action: Action = "keep"
 

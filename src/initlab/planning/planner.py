@@ -16,7 +16,8 @@ from initlab.planning.magnitudes import with_magnitudes
 from initlab.planning.memory import DTYPES, dtype_name
 from initlab.planning.plan import BufferEntry, Plan, PlanEntry
 from initlab.planning.policies import Policy
-from initlab.planning.rules import Choice
+from initlab.planning.reason import Reason
+from initlab.planning.rules import Choice, keep
 from initlab.planning.scene import Scene, Subject
 from initlab.planning.shards import is_split, local_tensor
 from initlab.planning.walk import Walk, walk
@@ -95,9 +96,9 @@ def _claimed_choice(subject: Subject, claim: Claim) -> Choice:
     override = claim.override
     if override.policy is not None:
         choice = override.policy.choose(subject)
-        return replace(choice, reason=f"{claim.reason}: {choice.reason}")
+        return replace(choice, reason=choice.reason.but(f"{claim.reason}: {choice.reason}"))
     if override.scheme is None:
-        return Choice(None, f"kept as asked: {claim.reason}", action="keep")
+        return keep("keep", f"kept as asked: {claim.reason}")
     return Choice(override.scheme, claim.reason)
 
 
@@ -109,18 +110,22 @@ def _unwritable(subject: Subject, claim: Claim | None) -> Choice | None:
         return None
     if tensor.dtype not in DTYPES:
         able = ", ".join(DTYPES.values())
-        return Choice(None, f"{dtype_name(tensor.dtype)} cannot be drawn (only {able}); keep it", action="refuse")
+        return _refuse("dtype", f"{dtype_name(tensor.dtype)} cannot be drawn (only {able}); keep it")
     if type(tensor).__name__ == "FlatParameter":
         why = "a flat parameter of FSDP1, whose layers cannot be told apart: write before wrapping, or use fully_shard"
-        return Choice(None, why, action="refuse")
+        return _refuse("flat_parameter", why)
     if _made_orthogonal(subject):
         why = "its orthogonal parametrization keeps signs and reflections in it, from which it makes the weight"
         if claim is not None and claim.override.selector.exact:
-            return Choice(None, f"{why}; keep it", action="refuse")
-        return Choice(None, f"kept: {why}", action="keep")
+            return _refuse("orthogonal_parametrization", f"{why}; keep it")
+        return keep("orthogonal_parametrization", f"kept: {why}")
     if claim is None and not tensor.requires_grad:
-        return Choice(None, "kept: frozen (requires_grad is False) and not named in the policy", action="keep")
+        return keep("frozen", "kept: frozen (requires_grad is False) and not named in the policy")
     return None
+
+
+def _refuse(code: str, words: str) -> Choice:
+    return Choice(None, Reason(code, words), action="refuse")
 
 
 def _made_orthogonal(subject: Subject) -> bool:
@@ -150,7 +155,7 @@ def _with_law(entry: PlanEntry, choice: Choice, subject: Subject) -> PlanEntry:
         law=law,
         std=std,
         scheme=scheme.label,
-        reason=choice.reason + note,
+        reason=choice.reason.but(choice.reason + note),
         action="write",
         recipe=scheme,
         gain=choice.gain,
@@ -171,7 +176,7 @@ def _buffers(found: Walk) -> tuple[BufferEntry, ...]:
             slot.name,
             tuple(int(size) for size in slot.tensor.shape),
             dtype_name(slot.tensor.dtype),
-            "buffers are kept: they are state, not weights",
+            Reason("buffer", "buffers are kept: they are state, not weights"),
             slot.ties,
         )
         for slot in found.buffers
@@ -181,18 +186,18 @@ def _buffers(found: Walk) -> tuple[BufferEntry, ...]:
 def _warnings(entries: tuple[PlanEntry, ...], found: Walk, *, recorded: bool) -> list[str]:
     notes = []
     kept = {entry.name for entry in entries if entry.action == "keep"}
-    frozen = [entry.name for entry in entries if entry.action == "keep" and "frozen" in entry.reason]
+    frozen = [entry.name for entry in entries if entry.code == "frozen"]
     if frozen:
         notes.append(
             f"{len(frozen)} frozen parameters are kept, {frozen[0]} first; name them in the policy to draw them"
         )
-    unknown = [e.name for e in entries if e.action == "keep" and "is not known" in e.reason]
+    unknown = [e.name for e in entries if e.code == "unknown_role"]
     if unknown:
         notes.append(
             f"{len(unknown)} parameters are kept since their role is not known: {some(unknown)}; "
             "name them in the policy" + ("" if recorded else ", or pass example_inputs so that their use can be seen")
         )
-    unseen = [e.name for e in entries if e.action == "write" and e.reason.startswith("gain 1: not used")]
+    unseen = [e.name for e in entries if e.code == "unused"]
     if unseen:
         notes.append(
             f"{len(unseen)} weights get gain 1 since the recorded pass does not use them, or runs them where it cannot "

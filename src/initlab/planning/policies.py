@@ -9,6 +9,7 @@ from typing import Any
 
 from initlab.errors import InputError, unknown
 from initlab.planning import residual
+from initlab.planning.reason import Reason
 from initlab.planning.rules import DEFAULTS, Choice, Options, embedding_choice, fed_weight, other, padded
 from initlab.planning.scene import Scene, Subject
 from initlab.schemes import Scheme, get_scheme, list_schemes
@@ -45,43 +46,43 @@ class Policy:
         return rule(subject, self.options)
 
 
-def _own_scheme(scheme: Scheme, reason: str) -> Rule:
+def _own_scheme(scheme: Scheme, reason: Reason) -> Rule:
     def rule(subject: Subject, options: Options) -> Choice:
         return Choice(scheme, reason)
 
     return rule
 
 
-def scheme_policy(scheme: Scheme, reason: str | None = None) -> Policy:
+def scheme_policy(scheme: Scheme, words: str | None = None) -> Policy:
     """One scheme for all weights; biases, norms and embeddings keep their defaults."""
-    words = reason or f"policy {scheme.label}"
-    return Policy(scheme.label, scheme.formula, scheme.source, _own_scheme(scheme, words))
+    reason = Reason("scheme", words or f"policy {scheme.label}")
+    return Policy(scheme.label, scheme.formula, scheme.source, _own_scheme(scheme, reason))
 
 
 def _torch(subject: Subject, options: Options) -> Choice:
     scheme = get_scheme("torch_default")
     if subject.geometry is None or subject.geometry.kind == "other":
         choice = other(subject, options)
-        return replace(choice, reason=f"not a parameter of torch's own layers: {choice.reason}")
+        return replace(choice, reason=choice.reason.but(f"not a parameter of torch's own layers: {choice.reason}"))
     if subject.role == "embedding":
         scheme, note = padded(subject, scheme)
-        return Choice(scheme, "as torch's reset_parameters draws it" + note)
-    return Choice(scheme, "as torch's reset_parameters draws it")
+        return Choice(scheme, Reason("torch_default", "as torch's reset_parameters draws it" + note))
+    return Choice(scheme, Reason("torch_default", "as torch's reset_parameters draws it"))
 
 
 def _gpt2_weight(subject: Subject, options: Options) -> Choice:
     ends = residual.projections(subject.scene)
     if subject.name not in ends.names:
-        return Choice(get_scheme("normal", std=0.02), "gpt2: normal, std 0.02")
+        return Choice(get_scheme("normal", std=0.02), Reason("gpt2", "gpt2: normal, std 0.02"))
     std = 0.02 / ends.count**0.5
     return Choice(
         get_scheme("normal", std=std),
-        f"gpt2: ends a residual branch, one of {ends.count} ({ends.how}): 0.02/√{ends.count}",
+        Reason("residual_end", f"gpt2: ends a residual branch, one of {ends.count} ({ends.how}): 0.02/√{ends.count}"),
     )
 
 
 def _gpt2_embedding(subject: Subject, options: Options) -> Choice:
-    return embedding_choice(subject, 0.02, "gpt2: embedding, std 0.02")
+    return embedding_choice(subject, 0.02, Reason("embedding", "gpt2: embedding, std 0.02"))
 
 
 def _gpt2_notes(scene: Scene) -> tuple[str, ...]:
@@ -91,13 +92,18 @@ def _gpt2_notes(scene: Scene) -> tuple[str, ...]:
 
 
 def _gan_norm(subject: Subject, options: Options) -> Choice:
-    return Choice(get_scheme("normal", mean=1.0, std=0.02), "gan: norm weight, normal about 1, std 0.02")
+    return Choice(
+        get_scheme("normal", mean=1.0, std=0.02), Reason("gan_norm", "gan: norm weight, normal about 1, std 0.02")
+    )
 
 
 def _zero_gamma_norm(subject: Subject, options: Options) -> Choice:
     if subject.name in residual.last_norms(subject.scene):
-        return Choice(get_scheme("zeros"), "zero_gamma: last norm of a residual branch, which starts as the identity")
-    return Choice(get_scheme("ones"), "norm weight: one, the normalised signal as it is")
+        return Choice(
+            get_scheme("zeros"),
+            Reason("residual_norm", "zero_gamma: last norm of a residual branch, which starts as the identity"),
+        )
+    return Choice(get_scheme("ones"), Reason("one", "norm weight: one, the normalised signal as it is"))
 
 
 def _zero_gamma_notes(scene: Scene) -> tuple[str, ...]:
@@ -135,7 +141,7 @@ POLICIES: dict[str, Policy] = {
             "gan",
             "weights N(0, 0.02²), norm weights N(1, 0.02²), the rest zero",
             "Radford, Metz & Chintala, DCGAN (2016), section 4",
-            _own_scheme(get_scheme("gan_normal"), "gan: normal, std 0.02"),
+            _own_scheme(get_scheme("gan_normal"), Reason("gan", "gan: normal, std 0.02")),
             {"norm_weight": _gan_norm},
         ),
         Policy(

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from torch import nn
 
 from initlab.errors import InputError, finite_number
+from initlab.planning.reason import Reason
 from initlab.planning.scene import Subject
 from initlab.sampling import laws
 from initlab.schemes import Geometry, Scheme, get_scheme
@@ -45,13 +46,13 @@ class Choice:
     """What a rule decides for one parameter; `scheme` is None when it is kept or refused."""
 
     scheme: Scheme | None
-    reason: str
+    reason: Reason
     gain: float | None = None
     action: Literal["write", "keep", "refuse"] = "write"
 
 
-def keep(reason: str) -> Choice:
-    return Choice(None, reason, action="keep")
+def keep(code: str, words: str) -> Choice:
+    return Choice(None, Reason(code, words), action="keep")
 
 
 # -- weights --
@@ -64,23 +65,27 @@ def fed_weight(subject: Subject, options: Options) -> Choice:
     """Var(W) = 1 / (fan_in · E[φ(x)²]), φ being what feeds the layer."""
     if subject.kind == "recurrent" and subject.leaf.startswith("weight_hh"):
         return Choice(
-            get_scheme("orthogonal"), "hidden to hidden: each gate orthogonal, so that the state keeps its size"
+            get_scheme("orthogonal"),
+            Reason("hidden_to_hidden", "hidden to hidden: each gate orthogonal, so that the state keeps its size"),
         )
     if _ADAPTER_UP.search(subject.name):
-        return Choice(get_scheme("zeros"), "LoRA: B zero, so that the adapter adds nothing at first (Hu et al., 2021)")
+        return Choice(
+            get_scheme("zeros"),
+            Reason("adapter_up", "LoRA: B zero, so that the adapter adds nothing at first (Hu et al., 2021)"),
+        )
     fed = subject.fed()
-    return Choice(get_scheme("lecun_normal"), fed.words, gain=fed.gain)
+    return Choice(get_scheme("lecun_normal"), fed.reason, gain=fed.gain)
 
 
 # -- what is not a weight --
 
 
 def zero(subject: Subject, options: Options) -> Choice:
-    return Choice(get_scheme("zeros"), f"{subject.role.replace('_', ' ')}: zero")
+    return Choice(get_scheme("zeros"), Reason("zero", f"{subject.role.replace('_', ' ')}: zero"))
 
 
 def one(subject: Subject, options: Options) -> Choice:
-    return Choice(get_scheme("ones"), "norm weight: one, the normalised signal as it is")
+    return Choice(get_scheme("ones"), Reason("one", "norm weight: one, the normalised signal as it is"))
 
 
 def recurrent_bias(subject: Subject, options: Options) -> Choice:
@@ -88,11 +93,12 @@ def recurrent_bias(subject: Subject, options: Options) -> Choice:
     packing = None if subject.geometry is None else subject.geometry.packing
     gates = () if packing is None else packing.labels
     if "forget" not in gates:
-        return Choice(get_scheme("zeros"), "recurrent bias: zero")
+        return Choice(get_scheme("zeros"), Reason("zero", "recurrent bias: zero"))
     if not subject.leaf.startswith("bias_ih"):
-        return Choice(get_scheme("zeros"), "recurrent bias: zero (b_ih holds the forget gate's)")
+        return Choice(get_scheme("zeros"), Reason("zero", "recurrent bias: zero (b_ih holds the forget gate's)"))
     return Choice(
-        _forget_scheme(options.forget_bias), f"forget gate {options.forget_bias:g}, other gates 0 (option forget_bias)"
+        _forget_scheme(options.forget_bias),
+        Reason("forget_gate", f"forget gate {options.forget_bias:g}, other gates 0 (option forget_bias)"),
     )
 
 
@@ -126,13 +132,19 @@ def embedding(subject: Subject, options: Options) -> Choice:
     """Normal; 1/√dim when the same matrix reads out; the padding row zero, as torch has it."""
     if subject.tied_to_output():
         std = 1 / math.sqrt(subject.shape[-1])
-        return embedding_choice(subject, std, f"embedding that is also an output layer: std 1/√{subject.shape[-1]}")
-    return embedding_choice(subject, options.embedding_std, f"embedding: normal, std {options.embedding_std:g}")
+        return embedding_choice(
+            subject,
+            std,
+            Reason("tied_embedding", f"embedding that is also an output layer: std 1/√{subject.shape[-1]}"),
+        )
+    return embedding_choice(
+        subject, options.embedding_std, Reason("embedding", f"embedding: normal, std {options.embedding_std:g}")
+    )
 
 
-def embedding_choice(subject: Subject, std: float, reason: str) -> Choice:
+def embedding_choice(subject: Subject, std: float, reason: Reason) -> Choice:
     scheme, note = padded(subject, get_scheme("normal", std=std))
-    return Choice(scheme, reason + note)
+    return Choice(scheme, reason.but(reason + note))
 
 
 @dataclass(frozen=True)
@@ -163,19 +175,26 @@ _ADDED = re.compile(r"pos|token|tok_emb|query_emb|latent|prompt|time_emb", re.IG
 def other(subject: Subject, options: Options) -> Choice:
     """Parameters that no layer type explains: positions and tokens are drawn small, slopes get torch's; else kept."""
     if subject.kind == "prelu":
-        return Choice(get_scheme("constant", value=0.25), "PReLU slope: 0.25")
+        return Choice(get_scheme("constant", value=0.25), Reason("prelu_slope", "PReLU slope: 0.25"))
     if subject.kind == "attention_bias":
-        return Choice(get_scheme("zeros"), "attention bias: zero")
+        return Choice(get_scheme("zeros"), Reason("zero", "attention bias: zero"))
     if subject.kind == "attention_bias_kv":
-        return Choice(get_scheme("torch_default"), "key and value that attention adds: normal, as torch draws them")
+        return Choice(
+            get_scheme("torch_default"),
+            Reason("attention_bias_kv", "key and value that attention adds: normal, as torch draws them"),
+        )
     wide = len(subject.shape) >= 2 and max(subject.shape) > 1
     if wide and (_is_added(subject) or _ADDED.search(subject.leaf)):
         std = options.position_std
-        return Choice(get_scheme("normal", std=std), f"added to the signal (positions, tokens): normal, std {std:g}")
+        return Choice(
+            get_scheme("normal", std=std),
+            Reason("added", f"added to the signal (positions, tokens): normal, std {std:g}"),
+        )
     if math.prod(subject.shape) == 0:
-        return keep("kept: it has no elements")
+        return keep("empty", "kept: it has no elements")
     return keep(
-        f"kept as the model made it: the role of a {len(subject.shape)}-d parameter of {_layer(subject)} is not known"
+        "unknown_role",
+        f"kept as the model made it: the role of a {len(subject.shape)}-d parameter of {_layer(subject)} is not known",
     )
 
 

@@ -12,6 +12,7 @@ from torch import nn
 
 from initlab.graph import Feed, ParameterInfo, SignalGraph
 from initlab.graph.tracer import modules_of
+from initlab.planning.reason import Reason
 from initlab.planning.walk import Slot, Walk
 from initlab.rng import random_states_kept
 from initlab.sampling.streams import WRAPPERS
@@ -24,8 +25,7 @@ class Fed:
     """What arrives at a weight: the gain that undoes it, and where that was read."""
 
     gain: float
-    words: str
-    known: bool = True
+    reason: Reason
 
 
 @dataclass
@@ -99,7 +99,7 @@ class Subject:
             feeds = [use.feeds for use in graph.uses(name) if use.feeds is not None]
             if feeds:
                 return _from_feeds(feeds)
-        return Fed(1.0, "gain 1: not used in the recorded forward pass", known=False)
+        return Fed(1.0, Reason("unused", "gain 1: not used in the recorded forward pass"))
 
 
 def _from_feeds(feeds: list[Feed]) -> Fed:
@@ -109,10 +109,10 @@ def _from_feeds(feeds: list[Feed]) -> Fed:
     moments = [moment for moment in (_moment(item) for item in feeds) if moment is not None]
     if not moments:
         what = feed.activation or "an unknown signal"
-        return Fed(1.0, f"gain 1: fed by {what}{where}, whose size is not known{note}", known=False)
+        return Fed(1.0, Reason("fed_by_unknown", f"gain 1: fed by {what}{where}, whose size is not known{note}"))
     gain = 1 / math.sqrt(sum(moments) / len(moments))
     shared = f" and {len(feeds) - 1} more" if len(feeds) > 1 else ""
-    return Fed(gain, f"gain {gain:.4g}: fed by {feed.activation or 'the data'}{where}{shared}{note}")
+    return Fed(gain, Reason("fed", f"gain {gain:.4g}: fed by {feed.activation or 'the data'}{where}{shared}{note}"))
 
 
 def _moment(feed: Feed) -> float | None:
@@ -184,7 +184,7 @@ def _flat(module: nn.Module) -> Iterator[nn.Module]:
 
 
 def _fed_in_chain(layer: nn.Module, scene: Scene) -> Fed:
-    unknown = Fed(1.0, "gain 1: what feeds it is not known without example_inputs", known=False)
+    unknown = Fed(1.0, Reason("fed_by_unknown", "gain 1: what feeds it is not known without example_inputs"))
     chain = scene.chains.get(id(layer))
     if chain is None:
         return unknown
@@ -193,19 +193,19 @@ def _fed_in_chain(layer: nn.Module, scene: Scene) -> Fed:
     for before in reversed(chain[:position]):
         kind = type(before).__name__
         if isinstance(before, _Data):
-            return Fed(1.0, f"gain 1: fed by the data{passed}")
+            return Fed(1.0, Reason("fed", f"gain 1: fed by the data{passed}"))
         if any(word in kind for word in _NEUTRAL):
             passed = f", through {kind}" if "Pool" in kind else passed
             continue
         if "Norm" in kind:
-            return Fed(1.0, f"gain 1: fed by {kind}{passed}")
+            return Fed(1.0, Reason("fed", f"gain 1: fed by {kind}{passed}"))
         if next(before.parameters(), None) is not None:
-            return Fed(1.0, f"gain 1: fed by {kind}{passed}, with no activation between")
+            return Fed(1.0, Reason("fed", f"gain 1: fed by {kind}{passed}, with no activation between"))
         moment = _scalar_moment(before)
         if moment is None:
             return unknown
         gain = 1 / math.sqrt(moment)
-        return Fed(gain, f"gain {gain:.4g}: fed by {kind}{passed} (order of the Sequential)")
+        return Fed(gain, Reason("fed", f"gain {gain:.4g}: fed by {kind}{passed} (order of the Sequential)"))
     return unknown
 
 

@@ -62,7 +62,7 @@ def record(entry: PlanEntry) -> dict[str, Any]:
         "scheme": entry.scheme,
         "gain": entry.gain,
         "action": entry.action,
-        "reason": entry.reason,
+        "reason": str(entry.reason),
         "tied_to": ", ".join(entry.tied_to),
     }
 
