@@ -7,7 +7,7 @@ import dataclasses
 import io
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,13 +15,14 @@ import torch
 from torch import nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.nn.parameter import is_lazy
+from torch.overrides import TorchFunctionMode
 
 from initlab.errors import InputError
 from initlab.graph.eager import as_written
 from initlab.graph.signal_graph import SignalGraph
 from initlab.graph.tracer import Tracer, modules_of, tensors_in
 from initlab.graph.whole import as_one_process
-from initlab.rng import random_states_kept
+from initlab.rng import random_states_kept, seed_random_states
 
 
 def record(model: nn.Module, example_inputs: Any) -> SignalGraph:
@@ -64,6 +65,44 @@ def record(model: nn.Module, example_inputs: Any) -> SignalGraph:
                 if len(_unused(place, fuller)) < len(_unused(place, graph)):
                     graph = fuller
     return graph
+
+
+def run_under(
+    model: nn.Module, example_inputs: Any, mode: TorchFunctionMode, names: Callable[[dict[int, str]], None]
+) -> None:
+    """One forward pass under a torch function mode of the caller's, leaving everything as it was.
+
+    Layers with running statistics use the batch's, as in training; the rest is in evaluation mode, so that nothing is
+    dropped. Random numbers that the model draws are the same each time. A sharded model runs as for `record`.
+
+    Args:
+        model: any module whose forward runs.
+        example_inputs: as for `record`.
+        mode: what is entered around the forward.
+        names: called before it with id -> name of the tensors that stand for parameters during the pass.
+
+    Raises:
+        InputError: the forward raises, with the failing module and the shapes it saw.
+    """
+    with as_one_process(module for _, module in modules_of(model).values()):
+        place = _Place.of(model)
+        given = _drawn(place, _example(example_inputs, place))
+        follower = _Follower(Tracer(place.parameters), place.modules)
+        names(place.parameters)
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(_as_before(place, training=False))
+            for _, module in place.modules.values():
+                module.training = getattr(module, "running_mean", None) is not None
+            seed_random_states(0)
+            for context in (contextlib.redirect_stdout(io.StringIO()), torch.no_grad(), _room_to_recurse()):
+                stack.enter_context(context)
+            stack.enter_context(as_written())
+            stack.enter_context(follower)
+            stack.enter_context(mode)
+            try:
+                place.model(*given.args, **given.kwargs)
+            except (Exception, SystemExit) as error:
+                raise follower.failure(error, given) from error
 
 
 @dataclass(frozen=True)

@@ -281,6 +281,8 @@ def overwritten(flow: Flow, operation: Operation) -> Signal:
     if len(signals) == 1:
         layout = (*signals[0].layout, (operation.kind, str(operation.index), 0))
         return replace(signals[0], layout=layout, trail=signals[0].trail | {operation.index})
+    if not signals:  # places, not signals: which expert takes which token
+        return flow.fresh(operation, None, None, "unknown", operation.kind, "numbers that say where, not how much")
     if any(signal.second is None for signal in signals):
         return _unsure(flow, operation, signals[0])
     return replace(_mixed(flow, operation, signals[:2]), source="concat", label="parts")

@@ -35,6 +35,15 @@ class SignalGraph(Recording):
             found = self._uses.get(self._canonical.get(canonical_name(parameter_name), ""), ())
         return found
 
+    def known_names(self, *names: str) -> tuple[str, ...]:
+        """The recording's own spelling of canonical parameter names, of those that the pass read at all."""
+        wanted = set(names)
+        return tuple(
+            value.name
+            for value in self.values.values()
+            if value.source == "parameter" and canonical_name(value.name) in wanted
+        )
+
     def layers(self) -> tuple[LayerCall, ...]:
         """Every use of a weight or embedding, in forward order."""
         calls = [

@@ -36,6 +36,7 @@ class PlanEntry:
         layer: the type of the layer that holds it.
         recipe: the scheme itself, with formula and source.
         gain: the gain that was handed to the scheme; None for the scheme's own.
+        correction: what a pass on the example inputs multiplied the derived std by.
         asked: whether the policy names this parameter (a kept one may then hold anything).
     """
 
@@ -55,6 +56,7 @@ class PlanEntry:
     recipe: Scheme | None = None
     gain: float | None = None
     asked: bool = False
+    correction: float = 1.0
 
     def __post_init__(self) -> None:
         if not isinstance(self.reason, Reason):
@@ -160,6 +162,8 @@ def _explanation(entry: PlanEntry) -> str:
     if entry.gain is not None:
         undone = f", which undoes a second moment of {format_number(entry.gain**-2)}" if entry.gain > 0 else ""
         lines.append(f"gain: {format_number(entry.gain)}{undone}")
+    if entry.correction != 1:
+        lines.append(f"measured: the derived std times {format_number(entry.correction)}")
     lines.append(f"reason: {clean(entry.reason, 2000)}")
     if entry.recipe is not None:
         lines.append(f"scheme: {entry.scheme}")

@@ -10,6 +10,7 @@ from torch import nn
 
 from initlab.errors import InputError
 from initlab.graph import geometry_of, record
+from initlab.planning.calibration import calibrated
 from initlab.planning.claims import Claim, claims_of, mapping_words, read_policy
 from initlab.planning.ledger import Held, equal_warnings, some
 from initlab.planning.magnitudes import with_magnitudes
@@ -61,9 +62,13 @@ def make_plan(model: nn.Module, found: Walk, example_inputs: Any, policy: Any) -
     infos = {canonical_name(name): info for name, info in geometry_of(model, graph).items()}
     scene = Scene(model, found, infos, graph)
     claims, notes = claims_of(overrides, scene)
-    entries = with_magnitudes(tuple(_entry(s, claims.get(s.name), base) for s in scene.subjects()))
+    entries, unmeasured = tuple(_entry(s, claims.get(s.name), base) for s in scene.subjects()), ""
+    if base.measured and graph is not None:
+        entries, unmeasured = calibrated(model, entries, graph, example_inputs, claims)
+    entries = with_magnitudes(entries)
     if base.notes is not None:
         notes = [*base.notes(scene), *notes]
+    notes.extend([unmeasured] if unmeasured else [])
     notes.extend(_warnings(entries, found, recorded=graph is not None))
     words = base.name if not overrides else mapping_words(overrides, base)
     return Plan(entries, _buffers(found), words, type(model).__name__, tuple(notes))

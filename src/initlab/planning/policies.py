@@ -30,6 +30,7 @@ class Policy:
         others: rules by role, where they differ from the defaults.
         options: the numbers that the user may set.
         notes: (scene) -> warnings about the recipe on this model.
+        measured: whether a pass on the example inputs corrects what its rules derive.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Policy:
     others: Mapping[str, Rule] = field(default_factory=dict)
     options: Options = field(default_factory=Options)
     notes: Callable[[Scene], tuple[str, ...]] | None = None
+    measured: bool = False
 
     def choose(self, subject: Subject) -> Choice:
         """What this policy gives one parameter."""
@@ -121,6 +123,7 @@ POLICIES: dict[str, Policy] = {
             "Var(W) = gain² / fan_in with the gain of the function that feeds each layer; hidden-to-hidden orthogonal",
             "LeCun et al. (1998); He et al. (2015), equation 10, taken at the layer's input",
             fed_weight,
+            measured=True,
         ),
         Policy(
             "torch_default",

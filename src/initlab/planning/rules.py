@@ -11,6 +11,7 @@ from typing import Any, Literal
 from torch import nn
 
 from initlab.errors import InputError, finite_number
+from initlab.planning.own import adds_back, identity_value, special_bias, use_in_words, zero_on_purpose
 from initlab.planning.reason import Reason
 from initlab.planning.scene import Subject
 from initlab.sampling import laws
@@ -73,7 +74,13 @@ def fed_weight(subject: Subject, options: Options) -> Choice:
             get_scheme("zeros"),
             Reason("adapter_up", "LoRA: B zero, so that the adapter adds nothing at first (Hu et al., 2021)"),
         )
+    if zero_on_purpose(subject):
+        words = "kept at zero, as its author made it and as the other weights are not: a gate, router or read-out"
+        return keep("zero_on_purpose", words)
     fed = subject.fed()
+    if fed.reason.code == "fed_by_softmax" and len(subject.shape) == 2 and subject.shape[0] == subject.shape[1]:
+        words = "mixes shares after a softmax: the identity, which leaves them shares"
+        return Choice(get_scheme("identity"), Reason("mixes_shares", words))
     return Choice(get_scheme("lecun_normal"), fed.reason, gain=fed.gain)
 
 
@@ -81,10 +88,17 @@ def fed_weight(subject: Subject, options: Options) -> Choice:
 
 
 def zero(subject: Subject, options: Options) -> Choice:
+    opened = special_bias(subject)
+    if opened:
+        return keep("special_bias", f"kept as its author made it: a special bias before {opened}")
     return Choice(get_scheme("zeros"), Reason("zero", f"{subject.role.replace('_', ' ')}: zero"))
 
 
 def one(subject: Subject, options: Options) -> Choice:
+    value = 1.0 if subject.scene.graph is None else identity_value(subject.scene.graph, subject.used_name)
+    if value != 1.0:
+        words = f"norm weight: {value:.4g}, with which the scale that is made of it is one"
+        return Choice(get_scheme("constant", value=value) if value else get_scheme("zeros"), Reason("one", words))
     return Choice(get_scheme("ones"), Reason("one", "norm weight: one, the normalised signal as it is"))
 
 
@@ -183,6 +197,9 @@ def other(subject: Subject, options: Options) -> Choice:
             get_scheme("torch_default"),
             Reason("attention_bias_kv", "key and value that attention adds: normal, as torch draws them"),
         )
+    if _gates_itself(subject):
+        words = "scales a signal that is added to itself, h + h·w: zero"
+        return Choice(get_scheme("zeros"), Reason("gates_itself", words))
     wide = len(subject.shape) >= 2 and max(subject.shape) > 1
     if wide and (_is_added(subject) or _ADDED.search(subject.leaf)):
         std = options.position_std
@@ -192,10 +209,21 @@ def other(subject: Subject, options: Options) -> Choice:
         )
     if math.prod(subject.shape) == 0:
         return keep("empty", "kept: it has no elements")
+    used = use_in_words(subject)
+    if used:
+        return keep("own", f"kept as the model made it: {used}")
     return keep(
         "unknown_role",
         f"kept as the model made it: the role of a {len(subject.shape)}-d parameter of {_layer(subject)} is not known",
     )
+
+
+def _gates_itself(subject: Subject) -> bool:
+    graph = subject.scene.graph
+    if graph is None or sum(size > 1 for size in subject.shape) > 1:
+        return False
+    uses = graph.uses(subject.used_name)
+    return bool(uses) and uses[0].operation.kind == "mul" and adds_back(graph, subject.used_name)
 
 
 def _is_added(subject: Subject) -> bool:

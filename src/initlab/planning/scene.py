@@ -83,6 +83,13 @@ class Subject:
     def leaf(self) -> str:
         return self.slot.owner.leaf
 
+    @property
+    def used_name(self) -> str:
+        """The name by which the recording knows this parameter."""
+        graph = self.scene.graph
+        names = () if graph is None else graph.known_names(self.name, *self.slot.ties)
+        return names[0] if names else self.name
+
     def tied_to_output(self) -> bool:
         """Whether an embedding is also the matrix of a layer that is not one."""
         owners = self.slot.owners
@@ -110,6 +117,8 @@ def _from_feeds(feeds: list[Feed]) -> Fed:
     if not moments:
         what = feed.activation or "an unknown signal"
         return Fed(1.0, Reason("fed_by_unknown", f"gain 1: fed by {what}{where}, whose size is not known{note}"))
+    if feed.activation == "softmax":
+        return Fed(1.0, Reason("fed_by_softmax", f"gain 1: fed by softmax{where}, whose shares it mixes"))
     gain = 1 / math.sqrt(sum(moments) / len(moments))
     shared = f" and {len(feeds) - 1} more" if len(feeds) > 1 else ""
     return Fed(gain, Reason("fed", f"gain {gain:.4g}: fed by {feed.activation or 'the data'}{where}{shared}{note}"))

@@ -1,0 +1,399 @@
+"""The calibrating pass: one forward with every weight drawn by its plan, where a std that misses its target is mended.
+
+Rules derive the size of what a layer gives; a pass measures it. Each weight is drawn from its law just before its first
+use, the second moment of what it makes is measured there, and where that misses the target the std is corrected and the
+pass goes on with the corrected weight. Nothing is written into the model: drawn tensors stand in for its parameters at
+every torch function, and the corrected std is a number of the plan, so values still follow from (seed, name, shape,
+law) alone.
+"""
+
+from __future__ import annotations
+
+import math
+import weakref
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+from initlab.errors import InputError
+from initlab.graph import SignalGraph, run_under
+from initlab.graph.kinds import kind_of
+from initlab.graph.tracer import tensors_in
+from initlab.planning.drawing import Job, write_one
+from initlab.planning.plan import PlanEntry
+from initlab.planning.reason import Reason
+from initlab.planning.shards import part_of
+from initlab.planning.targets import REARRANGES, Targets, targets_of
+from initlab.reporting import format_number
+from initlab.sampling import canonical_name
+
+APPLIES = frozenset(
+    {
+        "linear", "matmul", "mm", "mv", "bmm", "grouped_mm", "inner", "rmatmul", "addmm", "addmv", "addbmm", "baddbmm",
+        "einsum", "tensordot", "conv", "conv_transpose", "bilinear",
+    }
+)  # fmt: skip
+LOOKS_UP = frozenset({"embedding", "embedding_bag", "index_select", "getitem"})
+PROPORTIONAL = REARRANGES | {
+    "sum", "mean", "gather", "split", "chunk", "unbind", "flip", "neg", "repeat", "repeat_interleave", "movedim",
+    "moveaxis", "avg_pool2d", "adaptive_avg_pool2d", "unfold", "cumsum", "tril", "triu", "interpolate", "linear",
+    "conv", "data", "reshape_as", "expand_as",
+}  # fmt: skip
+GATHERS = frozenset({"add", "sub", "cat", "stack", "index_add", "scatter_add", "index_put", "setitem", "alias"})
+PRODUCTS = frozenset({"mul", "div", "matmul", "bmm", "einsum", "masked_fill", "where"})
+SLACK = 1.2  # what a second moment may miss its target by before anything is corrected
+SPREADS = 3.0  # and by how many standard deviations of one draw of the weight
+LARGEST = 2**27  # elements of all parameters beyond which a pass would need too much memory
+
+
+@dataclass
+class Found:
+    """What one pass found.
+
+    Args:
+        factors: by parameter, what its std is to be multiplied by.
+        measured: by parameter, the second moment of what it made as planned, and the target.
+    """
+
+    factors: dict[str, float] = field(default_factory=dict)
+    measured: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+
+def calibrated(
+    model: nn.Module,
+    entries: tuple[PlanEntry, ...],
+    graph: SignalGraph,
+    example_inputs: Any,
+    fixed: Iterable[str] = (),
+) -> tuple[tuple[PlanEntry, ...], str]:
+    """The entries with each std corrected where one pass shows that it misses, and a note where no pass was possible.
+
+    A table that is also the head is corrected first, and what is added to its rows is then measured once more.
+
+    Args:
+        model: the model; it is left as it was.
+        entries: the plan by its rules.
+        graph: the recording.
+        example_inputs: as for `plan`.
+        fixed: names whose laws were asked for, which are not changed.
+    """
+    parameters = dict(model.named_parameters(remove_duplicate=False))
+    why = _impossible(parameters)
+    if why:
+        return entries, why
+    by_name = {entry.name: entry for entry in entries}
+    owner = {name: entry.name for entry in entries for name in (entry.name, *entry.tied_to)}
+    targets = targets_of(graph, by_name)
+    for _ in range(2):
+        calibrator = Calibrator(by_name, targets, frozenset(fixed))
+        try:
+            run_under(model, example_inputs, calibrator, partial(calibrator.know, owner))
+        except InputError as error:
+            return entries, f"not measured: {error}"
+        found = calibrator.found
+        by_name = {name: _corrected(entry, found, targets) for name, entry in by_name.items()}
+        if all(found.factors.get(name, 1.0) == 1.0 for name in targets.ties):
+            break
+    return tuple(by_name.values()), ""
+
+
+def _impossible(parameters: Mapping[str, torch.Tensor]) -> str:
+    if any(tensor.is_meta for tensor in parameters.values()):
+        return "not measured: the model has no values (meta device)"
+    if sum(tensor.numel() for tensor in parameters.values()) > LARGEST:
+        return "not measured: the model is too large for a pass on the side"
+    return ""
+
+
+def adjustable(entry: PlanEntry | None) -> bool:
+    """Whether a law has a std that can be multiplied."""
+    if entry is None or entry.law is None or entry.recipe is None or not entry.std:
+        return False
+    return entry.gain is not None or "std" in entry.recipe.arguments
+
+
+def _corrected(entry: PlanEntry, found: Found, targets: Targets) -> PlanEntry:
+    factor = found.factors.get(entry.name, 1.0)
+    if factor == 1.0 or entry.recipe is None or entry.std is None:
+        return entry
+    code = entry.reason.code if isinstance(entry.reason, Reason) else "measured"
+    reason = Reason(code, f"{entry.reason}; {_words(entry.name, found, targets, factor)}")
+    correction = entry.correction * factor
+    if entry.gain is not None and entry.geometry is not None:
+        law = entry.recipe.law(entry.geometry, entry.gain * correction)
+        return replace(entry, law=law, std=law.std_of(entry.shape), reason=reason, correction=correction)
+    recipe = replace(entry.recipe, arguments={**entry.recipe.arguments, "std": entry.recipe.arguments["std"] * factor})
+    law = recipe.rule(entry.geometry, recipe.arguments, None)  # type: ignore[arg-type]  # fixed numbers ask no geometry
+    std = law.std_of(entry.shape)
+    return replace(entry, law=law, std=std, recipe=recipe, scheme=recipe.label, reason=reason, correction=correction)
+
+
+def _words(name: str, found: Found, targets: Targets, factor: float) -> str:
+    change = f"std ×{format_number(factor)}"
+    if name in targets.heads:
+        return f"read-out: first loss within {targets.excess:.1%} of a uniform guess, {change}"
+    if name in targets.positions:
+        return f"a share of what it is added to, {change}"
+    if name in targets.ends:
+        return f"one of {len(targets.ends)} that end residual branches, each a share of the stream, {change}"
+    if name in found.measured:
+        second, target = found.measured[name]
+        return f"measured {format_number(second)} for {format_number(target)}, {change}"
+    return change
+
+
+@dataclass(frozen=True)
+class _Mark:
+    """What is known of a live tensor: the weights that it is proportional to, or the parameter that it is."""
+
+    tensor: weakref.ref[torch.Tensor]
+    names: frozenset[str] = frozenset()
+    of: str = ""
+
+
+class Calibrator(TorchFunctionMode):
+    """Stands drawn tensors in for parameters while it is entered, measures, and corrects."""
+
+    def __init__(self, entries: Mapping[str, PlanEntry], targets: Targets, fixed: frozenset[str]) -> None:
+        super().__init__()
+        self.entries, self.targets, self.fixed = entries, targets, fixed
+        self.parameters: dict[int, str] = {}
+        self.found = Found()
+        self._drawn: dict[str, torch.Tensor] = {}
+        self._marks: dict[int, _Mark] = {}
+        self._met: set[tuple[str, bool]] = set()
+        self._joined: set[str] = set()
+
+    def know(self, owner: Mapping[str, str], names: Mapping[int, str]) -> None:
+        """Takes the parameters of the running model: id -> the name of their entry."""
+        self.parameters = {key: owner[canonical_name(name)] for key, name in names.items()}
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        args, kwargs = self._stand_in(args), self._stand_in(kwargs or {})
+        kind = kind_of(func)
+        if not kind:
+            return func(*args, **kwargs)
+        if kind in ("add", "sub") and len(args) > 1:
+            args = (*self._before_sum(args[0], args[1]), *args[2:])
+        return self._after(kind, args, kwargs, func(*args, **kwargs))
+
+    # -- standing in --
+
+    def _stand_in(self, item: Any) -> Any:
+        if isinstance(item, torch.Tensor):
+            name = self.parameters.get(id(item))
+            return item if name is None else self._draw(name, item)
+        if type(item) in (tuple, list):
+            return type(item)(self._stand_in(part) for part in item)
+        if type(item) is dict:
+            return {key: self._stand_in(part) for key, part in item.items()}
+        return item
+
+    def _draw(self, name: str, parameter: torch.Tensor) -> torch.Tensor:
+        made = self._drawn.get(name)
+        if made is None:
+            entry, made = self.entries.get(name), parameter.detach()
+            if entry is not None and entry.law is not None:
+                made = torch.empty(parameter.shape, dtype=parameter.dtype, device=parameter.device)
+                place = (
+                    f"drawn {len(self._drawn)}"  # by order of use, so that wrappers and renames change no measurement
+                )
+                write_one(Job(place, made, part_of(name, made), entry.law), 0)
+            self._drawn[name] = made
+            self._mark(made, of=name)
+        return made
+
+    def _mark(self, tensor: torch.Tensor, names: frozenset[str] = frozenset(), of: str = "") -> None:
+        self._marks[id(tensor)] = _Mark(weakref.ref(tensor), names, of)
+
+    def _known(self, tensor: torch.Tensor) -> _Mark:
+        found = self._marks.get(id(tensor))
+        return found if found is not None and found.tensor() is tensor else _Mark(weakref.ref(tensor))
+
+    # -- following --
+
+    def _after(self, kind: str, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> Any:
+        read = [(tensor, self._known(tensor)) for tensor in tensors_in((args, kwargs))]
+        weights = [(tensor, mark) for tensor, mark in read if mark.of]
+        signals = [(tensor, mark) for tensor, mark in read if not mark.of and tensor.is_floating_point()]
+        if weights and not signals:
+            return self._from_parameters(kind, weights, len(read), result)
+        if kind in APPLIES and weights:
+            name = next((mark.of for _, mark in weights if self._is_weight(mark.of)), weights[0][1].of)
+            return self._applied(name, weights, result, head=name in self.targets.heads)
+        self._mark_all(result, self._carried(kind, signals))
+        return result
+
+    def _mark_all(self, result: Any, names: frozenset[str]) -> None:
+        for tensor in tensors_in(result) if names else ():
+            self._mark(tensor, names)
+
+    def _from_parameters(self, kind: str, weights: list[tuple[torch.Tensor, _Mark]], read: int, result: Any) -> Any:
+        name = weights[0][1].of
+        if kind in LOOKS_UP and read > len(weights) and name in self.targets.tables:
+            return self._applied(name, weights[:1], result)
+        if kind in PROPORTIONAL and all(mark.of == name for _, mark in weights):
+            for tensor in tensors_in(result):
+                self._mark(tensor, of=name)
+        return result
+
+    def _carried(self, kind: str, signals: list[tuple[torch.Tensor, _Mark]]) -> frozenset[str]:
+        """The weights that an operation's output is proportional to."""
+        named = [mark.names for _, mark in signals]
+        if kind in GATHERS:
+            live = [mark.names for tensor, mark in signals if mark.names or bool(tensor.any())]
+            return frozenset[str]().union(*live) if all(live) else frozenset()
+        if kind in PRODUCTS:
+            found = [names for names in named if names]
+            return found[0] if len(found) == 1 else frozenset()
+        if kind == "scaled_dot_product_attention":
+            return named[2] if len(named) > 2 else frozenset()
+        return named[0] if kind in PROPORTIONAL and named else frozenset()
+
+    # -- measuring --
+
+    def _is_weight(self, name: str) -> bool:
+        entry = self.entries.get(name)
+        return entry is not None and entry.role in ("weight", "embedding")
+
+    def _free(self, name: str) -> bool:
+        return name not in self.fixed and adjustable(self.entries.get(name))
+
+    def _applied(self, name: str, weights: list[tuple[torch.Tensor, _Mark]], result: Any, head: bool = False) -> Any:
+        made = next(tensors_in(result), None)
+        if made is None or not made.is_floating_point() or made.numel() == 0:
+            return result
+        if any(mark.of != name and bool(tensor.any()) for tensor, mark in weights):
+            return result  # a bias that is not zero: what comes out is not in proportion to the weight
+        if (name, head) not in self._met:
+            self._met.add((name, head))
+            factor = self._factor(name, made, head) if self._free(name) else 1.0
+            if factor != 1.0:
+                self._scale({name}, factor, weights)
+                result = made = made * factor
+        self._mark(made, frozenset({name}))
+        return result
+
+    def _factor(self, name: str, made: torch.Tensor, head: bool) -> float:
+        second, entry = second_moment(made), self.entries[name]
+        if second is None:
+            return 1.0
+        if head:
+            factor = head_factor(made, _class_axis(made, entry), self.targets.excess)
+            self.found.measured[name] = (second, second * factor * factor)
+            return factor
+        target = self.targets.of(name)
+        if target is None:
+            return 1.0
+        self.found.measured[name] = (second, target)
+        return rounded(math.sqrt(target / second)) if misses(second / target, _units(made, entry)) else 1.0
+
+    def _scale(
+        self, names: Iterable[str], factor: float, copies: list[tuple[torch.Tensor, _Mark]] | None = None
+    ) -> None:
+        for name in names:
+            drawn = self._drawn[name]
+            drawn.mul_(factor)
+            self.found.factors[name] = self.found.factors.get(name, 1.0) * factor
+            for tensor, mark in copies or ():
+                if mark.of == name and tensor.untyped_storage().data_ptr() != drawn.untyped_storage().data_ptr():
+                    tensor.mul_(factor)
+
+    # -- sums: branches and positions get their share of what they are added to --
+
+    def _before_sum(self, left: Any, right: Any) -> tuple[Any, Any]:
+        if not (isinstance(left, torch.Tensor) and isinstance(right, torch.Tensor)):
+            return left, right
+        return self._shared(left, right), self._shared(right, left)
+
+    def _shared(self, part: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+        mark = self._known(part)
+        names = mark.names or (frozenset({mark.of}) & self.targets.positions)
+        share = self.targets.share(names, self._known(other).names)
+        if share is None or names & self._joined or not all(self._free(name) for name in names):
+            return part
+        own, base = second_moment(part), second_moment(other)
+        if own is None or base is None or other.numel() < 2:
+            return part
+        self._joined |= names
+        factor = rounded(math.sqrt(share * base / own))
+        if factor == 1.0 or (factor > 1 and names <= self.targets.positions):
+            return part
+        self._scale(names, factor)
+        if mark.of:
+            return part
+        scaled = part * factor
+        self._mark(scaled, names)
+        return scaled
+
+
+def second_moment(tensor: torch.Tensor) -> float | None:
+    """E[y²] over the finite elements; None where there are none or all are zero."""
+    if not tensor.is_floating_point() or tensor.numel() == 0:
+        return None
+    numbers = tensor.detach().float()
+    found = float(numbers.square().mean())
+    if not math.isfinite(found):
+        numbers = numbers[numbers.isfinite()]
+        found = float(numbers.square().mean()) if numbers.numel() else 0.0
+    return found if found > 0 and math.isfinite(found) else None
+
+
+def _units(made: torch.Tensor, entry: PlanEntry) -> int:
+    """How many units of the layer one draw of its weight makes."""
+    geometry = entry.geometry
+    if geometry is None or entry.role == "embedding" or len(geometry.shape) < 2:
+        return max(1, made.shape[-1] if made.dim() else 1)
+    return max(1, geometry.shape[geometry.out_axis])
+
+
+def misses(ratio: float, units: int) -> bool:
+    """Whether a second moment misses by more than the slack, and by more than one draw's spread explains.
+
+    The second moment over m Gaussian units spreads by √(2/m) from draw to draw where the inputs agree most.
+    """
+    slack = max(SLACK, 1 + SPREADS * math.sqrt(2 / units))
+    return ratio > slack or ratio < 1 / slack
+
+
+def rounded(factor: float) -> float:
+    """To three digits, so that the last bits of a measurement do not reach the values."""
+    return float(f"{factor:.3g}")
+
+
+def _class_axis(made: torch.Tensor, entry: PlanEntry) -> int:
+    return 1 if entry.geometry is not None and entry.geometry.kind.startswith("conv") and made.dim() > 2 else -1
+
+
+def head_factor(logits: torch.Tensor, axis: int, excess: float) -> float:
+    """The largest s ≤ 1 with E[logsumexp(s·z) − mean(s·z)] ≤ (1 + excess)·ln C: the first loss with labels at random.
+
+    Args:
+        logits: what the head gives; classes along `axis`.
+        axis: the axis of the classes.
+        excess: how far above ln C the first loss may lie, as a share of ln C.
+    """
+    rows = logits.detach().double().movedim(axis, -1).reshape(-1, logits.shape[axis])
+    rows = rows[:: max(1, len(rows) // 512)]
+    rows = rows[rows.isfinite().all(-1)]
+    classes = rows.shape[-1]
+    if classes < 2 or not len(rows):
+        return 1.0
+
+    def loss(scale: float) -> float:
+        return float((torch.logsumexp(scale * rows, -1) - scale * rows.mean(-1)).mean())
+
+    if loss(1.0) <= (1 + 1.3 * excess) * math.log(classes):
+        return 1.0
+    low, high = 0.0, 1.0
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (middle, high) if loss(middle) <= (1 + excess) * math.log(classes) else (low, middle)
+    return rounded(low)

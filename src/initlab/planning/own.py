@@ -1,0 +1,156 @@
+"""A start that is deliberate: what a parameter's values and its use say of what its author meant."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from typing import Any
+
+import torch
+
+from initlab.graph import Operation, SignalGraph
+from initlab.graph.recording import Ref
+from initlab.planning.scene import Subject
+from initlab.planning.shards import is_split
+from initlab.planning.targets import REARRANGES, SIGMOIDS
+
+OPENERS = SIGMOIDS | {"softplus", "exp", "logsigmoid"}
+CANDIDATES = (1.0, 0.0, math.log(math.expm1(1.0)), -1.0)
+FUSED = frozenset({"layer_norm", "rms_norm", "group_norm", "batch_norm", "instance_norm"})
+
+
+def identity_value(graph: SignalGraph, name: str) -> float:
+    """The value of a scale's parameter with which the scale is 1: 1 for w, 0 for 1 + w or exp(w), softplus⁻¹(1) else.
+
+    Args:
+        graph: the recording.
+        name: a parameter that multiplies a signal, after functions of itself alone.
+    """
+    steps, last = _own_steps(graph, name)
+    added = last is not None and _adds_back(graph, last, steps)
+    for value in CANDIDATES:
+        made = _evaluated(graph, steps, value)
+        if made is not None and abs(made + added - 1) < 1e-4:
+            return value
+    return 1.0
+
+
+def _own_steps(graph: SignalGraph, name: str) -> tuple[list[Operation], Operation | None]:
+    """The operations that a parameter goes through before it meets a signal, and the one where it does."""
+    value = next((v.index for v in graph.values.values() if v.source == "parameter" and v.name == name), None)
+    steps: list[Operation] = []
+    while value is not None:
+        readers = graph.consumers(value)
+        if not readers:
+            return steps, None
+        reader = readers[0]
+        signals = [v for v in reader.inputs if v != value and graph.values[v].source in ("operation", "input")]
+        if signals or reader.kind in FUSED or len(reader.outputs) != 1 or len(steps) > 8:
+            return steps, reader
+        steps.append(reader)
+        value = reader.outputs[0]
+    return steps, None
+
+
+def _evaluated(graph: SignalGraph, steps: list[Operation], value: float) -> float | None:
+    made: Any = torch.full((2,), value, dtype=torch.float64)
+    for step in steps:
+        if step.function is None or step.kind in REARRANGES:
+            continue
+        current = made
+
+        def put(item: Any, current: Any = current, step: Operation = step) -> Any:
+            if not isinstance(item, Ref):
+                return item
+            held = graph.values[item.value].tensor if graph.values[item.value].source == "constant" else None
+            return current if held is None else held.double().flatten()[:1]
+
+        try:
+            made = step.function(*[put(item) for item in step.args], **{k: put(v) for k, v in step.kwargs.items()})
+        except (RuntimeError, TypeError, ValueError):
+            return None
+        if not isinstance(made, torch.Tensor):
+            return None
+    return float(made.flatten()[0])
+
+
+def adds_back(graph: SignalGraph, name: str) -> bool:
+    """Whether a parameter w is used as h + h·w."""
+    steps, last = _own_steps(graph, name)
+    return last is not None and _adds_back(graph, last, steps)
+
+
+def _adds_back(graph: SignalGraph, product: Operation, steps: list[Operation]) -> bool:
+    """Whether h·f(w) is added to h itself."""
+    if product.kind != "mul" or len(product.outputs) != 1:
+        return False
+    scale = steps[-1].outputs[0] if steps else None
+    signals = {v for v in product.inputs if v != scale and graph.values[v].source in ("operation", "input")}
+    return any(reader.kind == "add" and signals & set(reader.inputs) for reader in graph.consumers(product.outputs[0]))
+
+
+def zero_on_purpose(subject: Subject) -> bool:
+    """Whether a matrix of zeros is so on purpose: the other matrices of its model are not."""
+    tensor = subject.slot.tensor
+    if not _readable(tensor) or subject.scene.graph is None or bool(tensor.any()):
+        return False
+    if "zero matrices" not in subject.scene.notes:
+        matrices = [s.slot.tensor for s in subject.scene.subjects() if s.role == "weight"]
+        zeros = sum(not matrix.any() for matrix in matrices if _readable(matrix))
+        subject.scene.notes["zero matrices"] = (zeros, len(matrices))
+    zeros, count = subject.scene.notes["zero matrices"]
+    return bool(2 * zeros < count)
+
+
+def _readable(tensor: torch.Tensor) -> bool:
+    """Whether all of its values are here: what one shard holds says nothing of the whole."""
+    return not (tensor.is_meta or is_split(tensor) or tensor.numel() == 0)
+
+
+def special_bias(subject: Subject) -> str:
+    """What a bias opens, where its values are not what a layer draws by default and its use says why; else ""."""
+    graph, tensor = subject.scene.graph, subject.slot.tensor
+    if graph is None or not _readable(tensor) or not tensor.is_floating_point() or not tensor.any():
+        return ""
+    values = tensor.detach().float()
+    fan = None if subject.geometry is None else subject.geometry.native_fan_in
+    usual = 1.001 / math.sqrt(fan) if fan else 0.0
+    constant = bool((values == values.flatten()[0]).all()) and values.numel() > 1
+    if not constant and float(values.abs().max()) <= usual:
+        return ""
+    for use in graph.uses(subject.used_name):
+        opened = _opens(graph, use.operation)
+        if opened:
+            return opened
+    return ""
+
+
+def _opens(graph: SignalGraph, operation: Operation) -> str:
+    """The first gate function that reads an operation's output past sums and rearrangements; "" where none does."""
+    queue, seen = deque(operation.outputs), set(operation.outputs)
+    while queue and len(seen) < 64:
+        for reader in graph.consumers(queue.popleft()):
+            if reader.kind in OPENERS:
+                return reader.kind
+            if reader.kind in REARRANGES or reader.kind in ("chunk", "split", "unbind", "add"):
+                queue.extend(value for value in reader.outputs if value not in seen)
+                seen.update(reader.outputs)
+    return ""
+
+
+def use_in_words(subject: Subject) -> str:
+    """What a parameter does in the recording; "" without one."""
+    graph = subject.scene.graph
+    if graph is None:
+        return ""
+    uses = graph.uses(subject.used_name)
+    if not uses:
+        steps, last = _own_steps(graph, subject.used_name)
+        if last is None and not steps:
+            return "it is not used in the recorded pass"
+        return f"it enters {last.kind if last is not None else steps[-1].kind}"
+    steps, last = _own_steps(graph, subject.used_name)
+    through = ", ".join(step.kind for step in steps if step.kind not in REARRANGES)
+    operation = uses[0].operation
+    where = f" at {operation.module}" if operation.module else ""
+    return f"it enters {operation.kind}{where}" + (f" through {through}" if through else "")

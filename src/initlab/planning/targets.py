@@ -1,0 +1,226 @@
+"""What each weight's output should be like, from what reads it: heads, gates, branch ends, positions, and the rest."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from initlab.graph import Operation, SignalGraph
+from initlab.planning.plan import PlanEntry
+from initlab.sampling import canonical_name
+
+EXCESS = 0.025  # by which share of ln C the first loss may lie above that of a uniform guess
+GATE = 0.1  # second moment before a sigmoid that multiplies a signal: the gate is half open everywhere
+SCORE = 4e-4  # second moment of what a table adds to attention scores: they begin nearly free of it
+POSITION = 0.25  # second moment of positions and types as a share of the tokens' that they are added to
+REARRANGES = frozenset(
+    {
+        "to", "float", "half", "bfloat16", "double", "type_as", "type", "clone", "contiguous", "dropout", "view",
+        "reshape", "flatten", "unflatten", "transpose", "permute", "squeeze", "unsqueeze", "detach", "getitem",
+        "expand", "T", "mT", "t", "pad", "roll", "index_select", "slice", "select", "narrow", "view_as", "clamp",
+    }
+)  # fmt: skip
+SIGMOIDS = frozenset({"sigmoid", "hardsigmoid", "softplus"})
+CURVED = frozenset(
+    {"relu", "leaky_relu", "elu", "selu", "gelu", "silu", "mish", "tanh", "sin", "cos", "softplus", "sigmoid", "erf"}
+)
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What a calibrating pass aims at.
+
+    Args:
+        heads: weights whose output is the model's, read by nothing else.
+        gates: weights whose output opens a gate through a sigmoid.
+        ends: weights that end residual branches.
+        tables: embeddings that are read by what the model is given.
+        positions: tables and parameters that are added to the tokens.
+        ties: tables that are also heads.
+        shares: weights that mix what a softmax gives, which stays of its size.
+        tables_of_scores: tables that are added to attention scores.
+        inner: by weight, the constant that its output is multiplied by within the function that reads it.
+        excess: see `EXCESS`.
+    """
+
+    heads: frozenset[str]
+    gates: frozenset[str]
+    ends: frozenset[str]
+    tables: frozenset[str]
+    positions: frozenset[str]
+    ties: frozenset[str]
+    shares: frozenset[str] = frozenset()
+    tables_of_scores: frozenset[str] = frozenset()
+    inner: Mapping[str, float] = field(default_factory=dict)
+    excess: float = EXCESS
+
+    def of(self, name: str) -> float | None:
+        """The second moment that a weight's output should have; None where nothing says."""
+        if name in self.tables_of_scores:
+            return SCORE
+        if name in self.tables or name in self.positions or name in self.shares:
+            return None
+        return GATE if name in self.gates else 1 / self.inner.get(name, 1.0) ** 2
+
+    def share(self, names: frozenset[str], others: frozenset[str]) -> float | None:
+        """The second moment of a summand as a share of what it is added to; None where it is no branch."""
+        if names and names <= self.positions and not (others and others <= self.positions):
+            return POSITION
+        if names and names <= self.ends:
+            return 1 / len(self.ends)
+        return None
+
+
+def targets_of(graph: SignalGraph, entries: Mapping[str, PlanEntry]) -> Targets:
+    """The targets of a recorded model's weights."""
+    read: dict[str, list[tuple[Operation, str]]] = {}
+    for name in graph.parameters:
+        for use in graph.uses(name):
+            read.setdefault(canonical_name(name), []).append((use.operation, use.role))
+    owner = {tie: name for name, entry in entries.items() for tie in (name, *entry.tied_to)}
+    known = {owner[name]: uses for name, uses in read.items() if name in owner}
+    ends = frozenset(
+        owner[canonical_name(name)]
+        for name in graph.residual_ends()
+        if owner.get(canonical_name(name)) in entries and entries[owner[canonical_name(name)]].role == "weight"
+    )
+    outputs = frozenset(graph.outputs)
+    applied = {name: [operation for operation, role in uses if role == "weight"] for name, uses in known.items()}
+    heads = frozenset(name for name, uses in applied.items() if any(_is_head(graph, use, outputs) for use in uses))
+    gates = frozenset(name for name, uses in applied.items() if uses and _opens_gate(graph, uses[0]))
+    looked = {name: [operation for operation, role in uses if role == "embedding"] for name, uses in known.items()}
+    tables = frozenset(name for name, uses in looked.items() if uses)
+    tokens = _tokens(graph, {name: uses for name, uses in looked.items() if uses}, entries)
+    added = frozenset(
+        name for name, uses in known.items()
+        if entries[name].role == "other" and len(entries[name].shape) > 1 and any(use.kind == "add" for use, _ in uses)
+    )  # fmt: skip
+    scored = frozenset(name for name in tables - tokens if _adds_to_scores(graph, looked[name][0]))
+    shares = frozenset(
+        name for name, uses in known.items()
+        for use in graph.uses(uses[0][0].parameters[0] if uses[0][0].parameters else name)
+        if use.feeds is not None and use.feeds.activation == "softmax"
+    )  # fmt: skip
+    inner = {name: factor for name, uses in applied.items() if uses and (factor := _inner(graph, uses[0])) != 1.0}
+    positions = ((tables - tokens) | added) - scored
+    return Targets(
+        heads, gates - heads, ends - heads, tables, positions, tables & heads, shares - tables, scored, inner
+    )
+
+
+def _tokens(
+    graph: SignalGraph, looked: Mapping[str, list[Operation]], entries: Mapping[str, PlanEntry]
+) -> frozenset[str]:
+    """The tables that carry the data: read by an input as it is; of several that are added, the one of most rows."""
+    direct = {name for name, uses in looked.items() if any(_by_input(graph, use) for use in uses)}
+    if not direct:
+        return frozenset(looked)
+    groups: dict[int, list[str]] = {}
+    for name in direct:
+        groups.setdefault(_first_sum(graph, looked[name][0]), []).append(name)
+    most = {max(names, key=lambda name: entries[name].shape[0]) for key, names in groups.items() if key >= 0}
+    return frozenset(most | set(groups.get(-1, [])))
+
+
+def _by_input(graph: SignalGraph, use: Operation) -> bool:
+    for value in use.inputs:
+        while graph.values[value].source == "operation":
+            producer = graph.producer(value)
+            if producer is None or producer.kind not in REARRANGES or not producer.inputs:
+                break
+            value = producer.inputs[0]
+        if graph.values[value].source == "input":
+            return True
+    return False
+
+
+def _first_sum(graph: SignalGraph, use: Operation) -> int:
+    """The last of the sums that follow one another right after a table is read; -1 where none does."""
+    found, value = -1, use.outputs[0]
+    while True:
+        readers = [reader for reader in graph.consumers(value) if reader.kind in REARRANGES | {"add", "mul"}]
+        if not readers:
+            return found
+        reader = readers[0]
+        if reader.kind == "add":
+            found = reader.index
+        value = reader.outputs[0]
+        others = [v for v in reader.inputs if graph.values[v].source == "operation"]
+        if reader.kind == "mul" and len(others) > 1:
+            return found
+
+
+def _ahead(graph: SignalGraph, operation: Operation) -> Iterable[tuple[str, Operation | None]]:
+    """What reads an operation's output first, past rearrangements and functions of one number."""
+    queue, seen = deque(operation.outputs), set(operation.outputs)
+    while queue:
+        value = queue.popleft()
+        if value in graph.outputs:
+            yield "output", None
+        for reader in graph.consumers(value):
+            signals = [v for v in reader.inputs if graph.values[v].source in ("operation", "input")]
+            shapes = {graph.values[v].shape for v in (*reader.outputs, value)}
+            alone = len(set(signals)) == 1 and not reader.parameters
+            if reader.kind in SIGMOIDS:
+                yield "sigmoid", reader
+            elif reader.kind in REARRANGES or (alone and len(shapes) == 1 and reader.kind != "softmax"):
+                for made in reader.outputs:
+                    if made not in seen:
+                        seen.add(made)
+                        queue.append(made)
+            elif reader.kind == "add" and reader.parameters and len(set(signals)) == 1:  # a bias
+                queue.extend(made for made in reader.outputs if made not in seen)
+                seen.update(reader.outputs)
+            else:
+                yield reader.kind, reader
+
+
+def _adds_to_scores(graph: SignalGraph, use: Operation) -> bool:
+    """Whether a table's rows are added to what a softmax or a fused attention reads as scores."""
+    for _, reader in _ahead(graph, use):
+        if reader is None:
+            continue
+        if reader.kind == "scaled_dot_product_attention":
+            return True
+        if reader.kind == "add" and any(kind == "softmax" for kind, _ in _ahead(graph, reader)):
+            return True
+    return False
+
+
+def _inner(graph: SignalGraph, use: Operation) -> float:
+    """The constant in φ(c·y) where φ is a bounded or curved function of one number; 1 where there is none."""
+    factor, value = 1.0, use.outputs[0]
+    for _ in range(8):
+        readers = graph.consumers(value)
+        if len(readers) != 1 or len(readers[0].outputs) != 1:
+            return 1.0
+        reader = readers[0]
+        other = next((arg for arg in reader.args if isinstance(arg, int | float) and not isinstance(arg, bool)), None)
+        if reader.kind in ("mul", "div") and other:
+            factor *= other if reader.kind == "mul" else 1 / other
+        elif reader.kind in CURVED:
+            return factor
+        elif reader.kind not in REARRANGES and not (reader.kind == "add" and reader.parameters):
+            return 1.0
+        value = reader.outputs[0]
+    return 1.0
+
+
+def _is_head(graph: SignalGraph, use: Operation, outputs: frozenset[int]) -> bool:
+    kinds = {kind for kind, _ in _ahead(graph, use)}
+    return "output" in kinds and not kinds - {"output", "sigmoid", "softmax", "log_softmax", "cross_entropy"}
+
+
+def _opens_gate(graph: SignalGraph, use: Operation) -> bool:
+    for kind, reader in _ahead(graph, use):
+        if kind != "sigmoid" or reader is None:
+            return False
+        value = reader.outputs[0]
+        for after in graph.consumers(value):
+            while after.kind in REARRANGES and graph.consumers(after.outputs[0]):
+                value, after = after.outputs[0], graph.consumers(after.outputs[0])[0]
+            others = [v for v in after.inputs if v != value and graph.values[v].source == "operation"]
+            if after.kind != "mul" or not others or use.outputs[0] in others:
+                return False
+    return True

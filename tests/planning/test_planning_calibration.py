@@ -1,0 +1,227 @@
+"""The calibrating pass: what it measures, what it corrects, and what it leaves alone; deliberate starts are kept."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+import initlab
+from initlab.planning.calibration import head_factor, misses
+
+F = nn.functional
+
+
+def batch(*shape: int) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(0))
+
+
+class Branch(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm, self.up, self.down = nn.LayerNorm(32), nn.Linear(32, 64), nn.Linear(64, 32)
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return x + self.down(F.gelu(self.up(self.norm(x))))
+
+
+class Tokens(nn.Module):
+    """Tokens and positions in tables, two branches, the head tied to the tokens."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tokens, self.positions = nn.Embedding(100, 32), nn.Embedding(16, 32)
+        self.blocks, self.norm = nn.Sequential(Branch(), Branch()), nn.LayerNorm(32)
+        self.head = nn.Linear(32, 100, bias=False)
+        self.head.weight = self.tokens.weight
+
+    def stream(self, ids: torch.Tensor) -> Any:
+        return self.tokens(ids) + self.positions(torch.arange(ids.shape[1]))
+
+    def forward(self, ids: torch.Tensor) -> Any:
+        return self.head(self.norm(self.blocks(self.stream(ids))))
+
+
+IDS = torch.randint(0, 100, (8, 16), generator=torch.Generator().manual_seed(0))
+
+
+def test_first_loss_is_near_that_of_a_uniform_guess() -> None:
+    model = Tokens()
+    initlab.init_(model, example_inputs=IDS)
+    loss = F.cross_entropy(model(IDS).flatten(0, 1), IDS.roll(1, 1).flatten())
+    assert loss.item() == pytest.approx(math.log(100), rel=0.05)
+
+
+def test_positions_and_branches_get_their_share_of_the_tokens() -> None:
+    model = Tokens()
+    initlab.init_(model, example_inputs=IDS)
+    tokens, stream = model.tokens(IDS).square().mean(), model.stream(IDS)
+    assert model.positions.weight.square().mean().item() == pytest.approx(0.25 * tokens.item(), rel=0.2)
+    made = (model.blocks[0](stream) - stream).square().mean()
+    assert made.item() == pytest.approx(stream.square().mean().item() / 2, rel=0.2)
+
+
+def test_a_measured_std_is_a_number_of_the_plan() -> None:
+    plan, again = initlab.plan(Tokens(), IDS), initlab.plan(Tokens(), IDS)
+    assert [entry.std for entry in plan.entries] == [entry.std for entry in again.entries]
+    entry = plan["positions.weight"]
+    assert entry.correction < 1
+    assert "a share of what it is added to" in plan.explain("positions.weight")
+    one, other = Tokens(), Tokens()
+    initlab.init_(one, plan, seed=3)
+    initlab.init_(other, again, seed=3)
+    assert all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
+
+
+def test_planning_leaves_the_model_as_it_was() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 16, 3), nn.BatchNorm2d(16), nn.ReLU(), nn.Flatten(), nn.Linear(16 * 36, 10))
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    state, flags = torch.get_rng_state(), [module.training for module in model.modules()]
+    initlab.plan(model, batch(4, 3, 8, 8))
+    assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
+    assert torch.equal(state, torch.get_rng_state())
+    assert flags == [module.training for module in model.modules()]
+
+
+def test_an_input_far_from_unit_size_is_seen() -> None:
+    model = nn.Sequential(nn.Linear(64, 256), nn.ReLU(), nn.Linear(256, 10))
+    entry = initlab.plan(model, 0.01 * batch(256, 64))["0.weight"]
+    assert entry.std == pytest.approx(100 / 8, rel=0.1)
+    assert "measured" in entry.reason
+
+
+def test_what_the_policy_names_is_not_corrected() -> None:
+    model = nn.Sequential(nn.Linear(64, 256), nn.ReLU(), nn.Linear(256, 10))
+    plan = initlab.plan(model, 0.01 * batch(256, 64), {"0.weight": "he_normal"})
+    assert plan["0.weight"].std == pytest.approx(math.sqrt(2 / 64))
+
+
+class Squeeze(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.reduce, self.expand = nn.Conv2d(3, 64, 3), nn.Conv2d(64, 32, 1), nn.Conv2d(32, 64, 1)
+        self.head = nn.Linear(64, 10)
+
+    def forward(self, x: torch.Tensor) -> Any:
+        x = F.relu(self.stem(x))
+        self.reduced = self.reduce(x.mean((2, 3), keepdim=True))
+        x = x * torch.sigmoid(self.expand(F.relu(self.reduced)))
+        return self.head(x.amax((2, 3)))
+
+
+def test_squeeze_and_excite_and_pooling_are_measured() -> None:
+    model, x = Squeeze(), batch(32, 3, 12, 12)
+    initlab.init_(model, example_inputs=x)
+    out = model(x)
+    assert 0.5 < model.reduced.square().mean().item() < 2
+    loss = torch.logsumexp(out, -1).mean() - out.mean()
+    assert loss.item() == pytest.approx(math.log(10), rel=0.05)
+
+
+class Sine(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(64, 256), nn.Linear(256, 10)
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return self.last(torch.sin(30 * self.first(x)))
+
+
+def test_a_constant_inside_a_function_counts() -> None:
+    assert initlab.plan(Sine(), batch(256, 64))["first.weight"].std == pytest.approx(1 / (30 * 8), rel=0.05)
+
+
+class Scale(nn.Module):
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind, self.first, self.last = kind, nn.Linear(16, 16), nn.Linear(16, 4)
+        self.w = nn.Parameter(torch.full((16,), 0.3))
+
+    def forward(self, x: torch.Tensor) -> Any:
+        h = self.first(x)
+        if self.kind == "added":
+            return self.last(h + h * self.w)
+        h = h * torch.rsqrt(h.square().mean(-1, keepdim=True) + 1e-6)
+        scale = {"1 + w": lambda w: 1 + w, "exp": torch.exp, "softplus": F.softplus, "w": lambda w: w}[self.kind]
+        return self.last(h * scale(self.w))
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"), [("1 + w", 0.0), ("exp", 0.0), ("softplus", math.log(math.e - 1)), ("w", 1.0), ("added", 0.0)]
+)
+def test_a_scale_starts_where_it_is_one(kind: str, value: float) -> None:
+    model = Scale(kind)
+    initlab.init_(model, example_inputs=batch(32, 16))
+    assert model.w.detach().numpy() == pytest.approx(value, abs=1e-5)
+
+
+class Gate(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.step, self.value, self.router, self.last = (nn.Linear(16, n) for n in (8, 8, 8, 4))
+        nn.init.zeros_(self.router.weight)
+        with torch.no_grad():
+            self.step.bias.copy_(torch.linspace(-7, -2, 8))
+        self.decay = nn.Parameter(torch.arange(1.0, 9.0).log())
+
+    def forward(self, x: torch.Tensor) -> Any:
+        step = F.softplus(self.step(x))
+        kept = torch.exp(-step * torch.exp(self.decay))
+        return self.last(torch.cat([kept * self.value(x), self.router(x).softmax(-1)], -1))
+
+
+def test_deliberate_starts_are_kept_and_said() -> None:
+    model, x = Gate(), batch(32, 16)
+    model.last = nn.Linear(16, 4)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    plan = initlab.init_(model, example_inputs=x)
+    for name, code in {"step.bias": "special_bias", "router.weight": "zero_on_purpose", "decay": "own"}.items():
+        assert torch.equal(before[name], model.state_dict()[name])
+        assert plan[name].reason.code == code
+    assert not any(entry.reason.code == "unknown_role" for entry in plan.entries)
+
+
+def test_a_model_of_zeros_is_drawn() -> None:
+    model = nn.Sequential(nn.Linear(16, 32), nn.ReLU(), nn.Linear(32, 4))
+    for parameter in model.parameters():
+        nn.init.zeros_(parameter)
+    initlab.init_(model, example_inputs=batch(8, 16))
+    assert all(layer.weight.any() for layer in (model[0], model[2]))
+
+
+def _mixture() -> nn.Module:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import transformers  # lazy: heavy, and only two tests want it
+    transformers.logging.set_verbosity_error()
+    config = transformers.MixtralConfig(
+        vocab_size=64, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
+        intermediate_size=48, max_position_embeddings=64, num_local_experts=4,
+    )  # fmt: skip
+    return transformers.MixtralForCausalLM(config)
+
+
+def test_a_mixture_of_experts_is_planned() -> None:
+    plan = initlab.plan(_mixture(), IDS % 64)
+    experts = [entry for entry in plan.entries if "experts" in entry.name]
+    assert experts
+    assert all(entry.action == "write" for entry in experts)
+    assert not any(entry.reason.code == "unknown_role" for entry in plan.entries)
+
+
+def test_a_read_out_is_only_made_smaller() -> None:
+    logits = batch(512, 10)
+    assert head_factor(logits / 100, -1, 0.025) == 1.0
+    factor = head_factor(3 * logits, -1, 0.025)
+    found = torch.logsumexp(3 * factor * logits, -1).mean() - (3 * factor * logits).mean()
+    assert found.item() == pytest.approx(1.025 * math.log(10), rel=1e-3)
+
+
+def test_what_one_draw_explains_is_no_miss() -> None:
+    assert not misses(1.5, units=16)
+    assert misses(1.5, units=4096)
+    assert misses(0.1, units=64)
