@@ -19,9 +19,7 @@ from initlab.graph.uses import Feed, Use
 from initlab.graph.views import ParameterView, viewed
 from initlab.graph.weights import WeightUse, weight_uses
 
-_RECURRENT = frozenset(
-    {"lstm", "gru", "rnn_tanh", "rnn_relu", "lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell", "rnn_cell"}
-)
+_RECURRENT = frozenset({"lstm", "gru", "rnn_tanh", "rnn_relu", "lstm_cell", "gru_cell", "rnn_cell"})
 
 
 def uses_of(graph: Recording) -> dict[str, tuple[Use, ...]]:

@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+# What gives the same numbers in the same order: in another dtype, or merely elsewhere. One list, for every question.
+CASTS = frozenset({"to", "float", "half", "bfloat16", "double", "type_as", "type"})
+UNCHANGED = CASTS | {"contiguous", "clone", "detach", "data"}
+
 _SAME: dict[str, str] = {
     "rsub": "rsub",
     "truediv": "div",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import pairwise
 
+from initlab.graph.kinds import UNCHANGED
 from initlab.graph.recording import Operation, Recording
 from initlab.graph.uses import Use
 from initlab.graph.views import ParameterView, regrouped
@@ -12,7 +13,7 @@ from initlab.schemes.geometry import Fans, Geometry, Packing
 
 Packed = dict[str, Geometry]
 
-_THROUGH = frozenset({"contiguous", "clone", "to", "float", "dropout", "detach"})
+_THROUGH = UNCHANGED | {"dropout"}
 _RESHAPES = frozenset({"view", "reshape", "unflatten", "flatten"})
 _SPLITS = frozenset({"chunk", "split", "split_with_sizes", "tensor_split", "unbind"})
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from initlab.graph.flow import Flow
-from initlab.graph.kinds import in_place
+from initlab.graph.kinds import CASTS, in_place
 from initlab.graph.recording import Operation, Ref, constant_moments
 
 RANDOM = frozenset({"rand_like", "randn_like", "bernoulli", "rrelu", "multinomial", "normal", "uniform"})
@@ -80,13 +80,10 @@ def call(op: Operation, read: Callable[[int], torch.Tensor]) -> Any:
     kwargs: dict[str, Any] = filled(op.kwargs, read)
     if in_place(op.function) or kwargs.get("inplace"):
         args = (args[0].clone(), *args[1:]) if args else args
-    if op.kind in DTYPES or op.kind == "dropout":
+    if op.kind in CASTS or op.kind == "dropout":
         return torch.as_tensor(args[0])
     result = op.function(*args, **kwargs)
     return args[0] if result is None else result
-
-
-DTYPES = frozenset({"to", "float", "half", "bfloat16", "double", "type_as", "type"})
 
 
 def filled(item: Any, read: Callable[[int], torch.Tensor]) -> Any:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from initlab.graph.kinds import UNCHANGED
 from initlab.graph.recording import Operation, Recording
 from initlab.graph.uses import Use
 
 _ENDS = ("weight", "norm_weight")
-_PASSES = frozenset(
-    {
-        "to", "float", "half", "bfloat16", "double", "type_as", "clone", "contiguous", "dropout", "view", "reshape",
-        "flatten", "unflatten", "transpose", "permute", "squeeze", "unsqueeze", "detach",
-    }
-)  # fmt: skip
+_PASSES = UNCHANGED | {
+    "dropout", "view", "reshape", "flatten", "unflatten", "transpose", "permute", "squeeze", "unsqueeze"
+}  # fmt: skip
 _LINEAR = _PASSES | {
     "mul", "div", "add", "sub", "sum", "mean", "getitem", "index_add", "setitem", "cat", "stack", "pad", "index_select",
     "gather", "scatter_add", "expand", "masked_fill", "alias", "split", "chunk",

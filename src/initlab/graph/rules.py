@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from initlab.graph import expressions
 from initlab.graph.flow import Flow
+from initlab.graph.kinds import UNCHANGED
 from initlab.graph.recording import Operation, Ref, constant_moments
 from initlab.graph.recurrent import settled_state
 from initlab.graph.regions import measured, settled
@@ -51,8 +52,7 @@ def unknown(flow: Flow, operation: Operation) -> Signal:
 
 
 @rule(
-    "contiguous", "clone", "detach", "to", "float", "half", "bfloat16", "double", "type_as", "type", "data",
-    "dropout", "pad", "masked_fill", "tril", "triu", "requires_grad", "cuda", "cpu", "nan_to_num", "alias_copy",
+    *UNCHANGED, "dropout", "pad", "masked_fill", "tril", "triu", "requires_grad", "cuda", "cpu", "nan_to_num", "alias_copy",
     "pack_padded_sequence", "pad_packed_sequence", "checkpoint", "real", "as_subclass", "identity",
 )  # fmt: skip
 def same(flow: Flow, operation: Operation) -> Signal:
@@ -65,7 +65,7 @@ def same(flow: Flow, operation: Operation) -> Signal:
     "unsqueeze", "expand", "expand_as", "broadcast_to", "repeat", "repeat_interleave", "tile", "movedim",
     "moveaxis", "select", "narrow", "index_select", "roll", "flip", "pixel_shuffle", "pixel_unshuffle",
     "channel_shuffle", "unfold", "diagonal", "view_as", "reshape_as", "adjoint", "ravel", "gather", "masked_select",
-    "take", "take_along_dim", "rot90", "swapaxes", "as_strided", "slice", "unsqueeze_copy", "atleast_1d",
+    "take", "take_along_dim", "rot90", "as_strided", "slice", "unsqueeze_copy", "atleast_1d",
     "atleast_2d", "atleast_3d", "scatter", "sort", "index", "iter",
 )  # fmt: skip
 def moved(flow: Flow, operation: Operation) -> list[Signal]:
@@ -445,7 +445,7 @@ def _attended(flow: Flow, operation: Operation, values: Signal) -> Signal:
 # -- whole layers in one call --
 
 
-@rule("lstm", "lstm_cell", "gru", "gru_cell", "rnn_tanh", "rnn_relu", "rnn_tanh_cell", "rnn_relu_cell", "rnn_cell")
+@rule("lstm", "lstm_cell", "gru", "gru_cell", "rnn_tanh", "rnn_relu", "rnn_cell")
 def recurrent(flow: Flow, operation: Operation) -> list[Signal]:
     kind = recurrent_kind(operation)
     second = settled_state(kind)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from initlab.graph.kinds import UNCHANGED
 from initlab.graph.recording import Operation, Value
 
 Axes = tuple[tuple[int, ...], ...]
@@ -177,9 +178,7 @@ _MOVES = {
     "repeat": _broadcast,
     "tile": _broadcast,
 }
-_ALIKE = frozenset(
-    {"contiguous", "clone", "to", "float", "half", "bfloat16", "double", "type_as", "detach", "data", "type"}
-)
+_ALIKE = UNCHANGED
 
 
 # -- pieces --

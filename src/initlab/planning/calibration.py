@@ -42,7 +42,7 @@ LOOKS_UP = frozenset({"embedding", "embedding_bag", "index_select", "getitem"})
 PROPORTIONAL = REARRANGES | {
     "sum", "mean", "gather", "split", "chunk", "unbind", "flip", "neg", "repeat", "repeat_interleave", "movedim",
     "moveaxis", "avg_pool2d", "adaptive_avg_pool2d", "unfold", "cumsum", "tril", "triu", "interpolate", "linear",
-    "conv", "data", "reshape_as", "expand_as",
+    "conv", "reshape_as", "expand_as",
 }  # fmt: skip
 GATHERS = frozenset({"add", "sub", "cat", "stack", "index_add", "scatter_add", "index_put", "setitem", "alias"})
 PRODUCTS = frozenset({"mul", "div", "matmul", "bmm", "einsum", "masked_fill", "where"})

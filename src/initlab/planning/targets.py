@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from initlab.graph import Operation, SignalGraph
+from initlab.graph.kinds import UNCHANGED
 from initlab.planning.plan import PlanEntry
 from initlab.sampling import canonical_name
 
@@ -14,13 +15,10 @@ EXCESS = 0.025  # by which share of ln C the first loss may lie above that of a 
 GATE = 0.1  # second moment before a sigmoid that multiplies a signal: the gate is half open everywhere
 SCORE = 4e-4  # second moment of what a table adds to attention scores: they begin nearly free of it
 POSITION = 0.25  # second moment of positions and types as a share of the tokens' that they are added to
-REARRANGES = frozenset(
-    {
-        "to", "float", "half", "bfloat16", "double", "type_as", "type", "clone", "contiguous", "dropout", "view",
-        "reshape", "flatten", "unflatten", "transpose", "permute", "squeeze", "unsqueeze", "detach", "getitem",
-        "expand", "T", "mT", "t", "pad", "roll", "index_select", "slice", "select", "narrow", "view_as", "clamp",
-    }
-)  # fmt: skip
+REARRANGES = UNCHANGED | {
+    "dropout", "view", "reshape", "flatten", "unflatten", "transpose", "permute", "squeeze", "unsqueeze", "getitem",
+    "expand", "T", "mT", "t", "pad", "roll", "index_select", "slice", "select", "narrow", "view_as", "clamp",
+}  # fmt: skip
 SIGMOIDS = frozenset({"sigmoid", "hardsigmoid", "softplus"})
 CURVED = frozenset(
     {"relu", "leaky_relu", "elu", "selu", "gelu", "silu", "mish", "tanh", "sin", "cos", "softplus", "sigmoid", "erf"}
