@@ -11,8 +11,9 @@ import torch
 
 from initlab.errors import InputError
 from initlab.graph.flow import Flow
+from initlab.graph.kinds import CASTS
 from initlab.graph.recording import Operation, Ref
-from initlab.graph.replay import DTYPES, call, filled, stand_ins
+from initlab.graph.replay import call, filled, stand_ins
 from initlab.graph.signals import Signal
 from initlab.theory import ACTIVATIONS, activation, moments
 
@@ -100,7 +101,7 @@ _AFFINE = frozenset({"add", "sub", "rsub", "mul", "div", "neg", "positive"})
 def affine(operations: list[Operation]) -> bool:
     """Whether the operations only scale and shift one signal by numbers."""
     return all(
-        op.kind in DTYPES or (op.kind in _AFFINE and sum(isinstance(arg, Ref) for arg in op.args) <= 1)
+        op.kind in CASTS or (op.kind in _AFFINE and sum(isinstance(arg, Ref) for arg in op.args) <= 1)
         for op in operations
     )
 
@@ -110,7 +111,7 @@ _PLAIN = {"hardtanh": "hardtanh", "square": "square", "atan": "arctan"}
 
 def name_of(operations: list[Operation]) -> str:
     """What to call a function: its operation where it is one, else its operations in order."""
-    kinds = [op.kind for op in operations if op.kind not in DTYPES]
+    kinds = [op.kind for op in operations if op.kind not in CASTS]
     return _PLAIN.get(kinds[0], kinds[0]) if len(kinds) == 1 else "composite of " + ", ".join(dict.fromkeys(kinds))
 
 

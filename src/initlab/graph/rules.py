@@ -52,8 +52,8 @@ def unknown(flow: Flow, operation: Operation) -> Signal:
 
 
 @rule(
-    *UNCHANGED, "dropout", "pad", "masked_fill", "tril", "triu", "requires_grad", "cuda", "cpu", "nan_to_num", "alias_copy",
-    "pack_padded_sequence", "pad_packed_sequence", "checkpoint", "real", "as_subclass", "identity",
+    *UNCHANGED, "dropout", "pad", "masked_fill", "tril", "triu", "requires_grad", "cuda", "cpu", "nan_to_num",
+    "alias_copy", "pack_padded_sequence", "pad_packed_sequence", "checkpoint", "real", "as_subclass", "identity",
 )  # fmt: skip
 def same(flow: Flow, operation: Operation) -> Signal:
     signal = flow.carried(operation)[0][1]
