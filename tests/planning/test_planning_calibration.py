@@ -225,3 +225,78 @@ def test_what_one_draw_explains_is_no_miss() -> None:
     assert not misses(1.5, units=16)
     assert misses(1.5, units=4096)
     assert misses(0.1, units=64)
+
+
+class Relative(nn.Module):
+    """Attention with a table of biases by relative position, read by index."""
+
+    def __init__(self, std: float) -> None:
+        super().__init__()
+        self.qkv, self.out = nn.Linear(32, 96), nn.Linear(32, 8)
+        self.table = nn.Parameter(std * batch(15, 4))
+        self.register_buffer("index", torch.arange(8)[:, None] - torch.arange(8) + 7)
+
+    def forward(self, x: torch.Tensor) -> Any:
+        q, k, v = self.qkv(x).view(-1, 8, 3, 4, 8).permute(2, 0, 3, 1, 4)
+        bias = self.table[self.index.view(-1)].view(8, 8, 4).permute(2, 0, 1)
+        shares = (q @ k.transpose(2, 3) / math.sqrt(8) + bias).softmax(-1)
+        return self.out((shares @ v).transpose(1, 2).reshape(-1, 8, 32))
+
+
+@pytest.mark.parametrize(("std", "planned"), [(0.0, 0.0), (0.02, 0.02)])
+def test_a_table_of_relative_positions_begins_small(std: float, planned: float) -> None:
+    assert initlab.plan(Relative(std), batch(4, 8, 32))["table"].std == pytest.approx(planned, rel=0.3)
+
+
+class Mixed(nn.Module):
+    """A small matrix that mixes attention heads after the softmax."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.qkv, self.mix, self.out = nn.Linear(32, 96), nn.Linear(4, 4, bias=False), nn.Linear(32, 8)
+
+    def forward(self, x: torch.Tensor) -> Any:
+        q, k, v = self.qkv(x).view(-1, 8, 3, 4, 8).permute(2, 0, 3, 1, 4)
+        shares = (q @ k.transpose(2, 3) / math.sqrt(8)).softmax(-1)
+        shares = self.mix(shares.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        return self.out((shares @ v).transpose(1, 2).reshape(-1, 8, 32))
+
+
+def test_heads_are_mixed_by_the_identity() -> None:
+    model = Mixed()
+    initlab.init_(model, example_inputs=batch(4, 8, 32))
+    assert torch.equal(model.mix.weight, torch.eye(4))
+
+
+class Scaled(Tokens):
+    """A tied head that reads the hidden state times d^-1/2, and none of the positions."""
+
+    def forward(self, ids: torch.Tensor) -> Any:
+        return self.head(self.norm(self.blocks(self.tokens(ids))) * 32**-0.5)
+
+
+def test_a_constant_before_a_tied_head_counts() -> None:
+    ids = IDS
+    assert 0.4 < initlab.plan(Scaled(), ids)["tokens.weight"].std <= 1.0  # type: ignore[operator]
+
+
+class Written(nn.Module):
+    """A state written by index in a loop, bool and float under one `where`, a mask filled in place."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(8, 8), nn.Linear(8, 4)
+
+    def forward(self, x: torch.Tensor) -> Any:
+        state, h = torch.zeros(len(x), 4, 8), self.first(x)
+        for i in range(4):
+            state[:, i] = torch.tanh(h * (i + 1) + state[:, i - 1])
+        mask = state > 0
+        made = torch.where(mask, 1.0, state).masked_fill_(mask, 0.5)
+        return self.last((made + torch.where(mask, mask, mask).float()).mean(1))
+
+
+def test_a_state_written_by_index_is_planned() -> None:
+    plan = initlab.plan(Written(), batch(32, 8))
+    assert plan.counts == {"write": 4, "keep": 0, "refuse": 0}
+    assert not any("not measured" in warning for warning in plan.warnings)

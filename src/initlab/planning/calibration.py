@@ -286,7 +286,8 @@ class Calibrator(TorchFunctionMode):
         if second is None:
             return 1.0
         if head:
-            factor = head_factor(made, _class_axis(made, entry), self.targets.excess)
+            most = max(1.0, 1 / entry.std) if entry.std and name in self.targets.ties else 1.0
+            factor = head_factor(made, _class_axis(made, entry), self.targets.excess, most)
             self.found.measured[name] = (second, second * factor * factor)
             return factor
         target = self.targets.of(name)
@@ -372,13 +373,14 @@ def _class_axis(made: torch.Tensor, entry: PlanEntry) -> int:
     return 1 if entry.geometry is not None and entry.geometry.kind.startswith("conv") and made.dim() > 2 else -1
 
 
-def head_factor(logits: torch.Tensor, axis: int, excess: float) -> float:
-    """The largest s ≤ 1 with E[logsumexp(s·z) − mean(s·z)] ≤ (1 + excess)·ln C: the first loss with labels at random.
+def head_factor(logits: torch.Tensor, axis: int, excess: float, most: float = 1.0) -> float:
+    """The largest s ≤ `most` with E[logsumexp(s·z) − mean(s·z)] ≤ (1 + excess)·ln C: the first loss by chance labels.
 
     Args:
         logits: what the head gives; classes along `axis`.
         axis: the axis of the classes.
         excess: how far above ln C the first loss may lie, as a share of ln C.
+        most: the largest factor; a table that is also the head may grow, where a constant before the head shrinks it.
     """
     rows = logits.detach().double().movedim(axis, -1).reshape(-1, logits.shape[axis])
     rows = rows[:: max(1, len(rows) // 512)]
@@ -390,10 +392,13 @@ def head_factor(logits: torch.Tensor, axis: int, excess: float) -> float:
     def loss(scale: float) -> float:
         return float((torch.logsumexp(scale * rows, -1) - scale * rows.mean(-1)).mean())
 
-    if loss(1.0) <= (1 + 1.3 * excess) * math.log(classes):
-        return 1.0
-    low, high = 0.0, 1.0
+    bound = (1 + excess) * math.log(classes)
+    if loss(most) <= bound:
+        return rounded(most)
+    if (1 + 0.2 * excess) * math.log(classes) <= loss(1.0) <= (1 + 1.3 * excess) * math.log(classes):
+        return 1.0  # near enough: the law stays as derived
+    low, high = 0.0, most
     for _ in range(40):
         middle = (low + high) / 2
-        low, high = (middle, high) if loss(middle) <= (1 + excess) * math.log(classes) else (low, middle)
+        low, high = (middle, high) if loss(middle) <= bound else (low, middle)
     return rounded(low)

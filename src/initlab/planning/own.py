@@ -7,6 +7,7 @@ from collections import deque
 from typing import Any
 
 import torch
+from torch import nn
 
 from initlab.graph import Operation, SignalGraph
 from initlab.graph.recording import Ref
@@ -100,6 +101,12 @@ def zero_on_purpose(subject: Subject) -> bool:
         subject.scene.notes["zero matrices"] = (zeros, len(matrices))
     zeros, count = subject.scene.notes["zero matrices"]
     return bool(2 * zeros < count)
+
+
+def table_of_zeros(subject: Subject) -> bool:
+    """Whether a table of zeros is read by number outside an embedding layer, as biases of experts and positions are."""
+    layer, tensor = subject.module, subject.slot.tensor
+    return not isinstance(layer, nn.Embedding | nn.EmbeddingBag) and _readable(tensor) and not tensor.any()
 
 
 def _readable(tensor: torch.Tensor) -> bool:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from torch import nn
 
 from initlab.errors import InputError, finite_number
-from initlab.planning.own import adds_back, identity_value, special_bias, use_in_words, zero_on_purpose
+from initlab.planning.own import adds_back, identity_value, special_bias, table_of_zeros, use_in_words, zero_on_purpose
 from initlab.planning.reason import Reason
 from initlab.planning.scene import Subject
 from initlab.sampling import laws
@@ -144,6 +144,8 @@ def _forget_scheme(forget: float) -> Scheme:
 
 def embedding(subject: Subject, options: Options) -> Choice:
     """Normal; 1/√dim when the same matrix reads out; the padding row zero, as torch has it."""
+    if table_of_zeros(subject):
+        return Choice(get_scheme("zeros"), Reason("table_of_zeros", "a table of biases read by number: zero, as made"))
     if subject.tied_to_output():
         std = 1 / math.sqrt(subject.shape[-1])
         return embedding_choice(

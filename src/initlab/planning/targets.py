@@ -94,7 +94,7 @@ def targets_of(graph: SignalGraph, entries: Mapping[str, PlanEntry]) -> Targets:
         name for name, uses in known.items()
         if entries[name].role == "other" and len(entries[name].shape) > 1 and any(use.kind == "add" for use, _ in uses)
     )  # fmt: skip
-    scored = frozenset(name for name in tables - tokens if _adds_to_scores(graph, looked[name][0]))
+    scored = frozenset(name for name in tables if _adds_to_scores(graph, looked[name][0]))
     shares = frozenset(
         name for name, uses in known.items()
         for use in graph.uses(uses[0][0].parameters[0] if uses[0][0].parameters else name)
