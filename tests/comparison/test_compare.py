@@ -219,7 +219,7 @@ def test_nan_and_both_infinities_are_divergence(bad: float) -> None:
         ({"curve_points": 0}, "curve_points must be"),
         ({"at_once": 0}, "at_once must be"),
         ({"seed": -1}, "seed must be an integer"),
-        ({"loss": "hinge"}, "loss must be"),
+        ({"loss": "hinge"}, "unknown loss"),
         ({"build": lambda: 3}, "build must return an nn.Module"),
         ({"build": "net"}, "build must be a callable"),
         ({"train": (TRAIN[0] * math.nan, TRAIN[1])}, "NaN"),

@@ -89,7 +89,8 @@ def compare(
             two best until then. Default: two fifths of the whole study and no seed beyond `seeds`.
         weight_decay: default torch's own: 0.01 for AdamW, else 0.
         options: the optimizer's other options, such as {"momentum": 0.9}.
-        loss: "auto" (integer targets: cross-entropy; else mean squared error) or a callable (output, target) -> scalar.
+        loss: "auto" (integer targets: cross-entropy; else mean squared error), the name of a loss ("mse", "l1", …) or a
+            callable (output, target) -> scalar.
         target_loss: the training loss that steps are counted to; default the median of the arms' final losses.
         evaluations: how often each run is measured on `test`; default as often as costs 2% of the training.
         curve_points: how many points each run's training curve has, each the mean loss since the last; default 100, and

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from initlab.errors import InputError, finite_number, seed_number, unknown
+from initlab.training.losses import named_loss
 
 if TYPE_CHECKING:
     from initlab.training.batches import Source
@@ -40,8 +41,8 @@ class Task:
         train: (X, Y) tensors of n samples, or a `Source` that fetches batches of samples by index.
         test: as `train`; what `Session.evaluate("test")` measures.
         valid: as `train`, optional; what `Session.evaluate("valid")` measures.
-        loss: "auto" (integer targets: cross-entropy; float targets: mean squared error), or a callable
-            (output, target) -> scalar tensor that is a mean over the batch.
+        loss: "auto" (integer targets: cross-entropy; float targets: mean squared error), the name of a loss ("mse",
+            "cross_entropy", "l1", …), or a callable (output, target) -> scalar tensor that is a mean over the batch.
         optimizer: "sgd", "adam" or "adamw".
         options: the optimizer's own: momentum and nesterov; or betas and eps.
         batch_size: samples in a batch; more than n means n.
@@ -81,11 +82,15 @@ class Task:
             raise InputError(f"build must be a callable that returns an nn.Module; got {type(self.build).__name__}")
         if self.dtype not in DTYPES:
             raise InputError(f"dtype must be torch.float32 or torch.float64; got {self.dtype}")
-        if not callable(self.loss) and self.loss != "auto":
-            raise InputError(f"loss must be 'auto' or a callable (output, target) -> scalar; got {self.loss!r}")
+        if not callable(self.loss) and not isinstance(self.loss, str):
+            raise InputError(
+                f"loss must be 'auto', a loss's name or a callable (output, target) -> scalar; got {self.loss!r}"
+            )
         object.__setattr__(self, "options", optimizer_options(self.optimizer, self.options))
         for name in ("train", "test", "valid"):
             _check_pair(name, getattr(self, name))
+        if isinstance(self.loss, str) and self.loss != "auto":
+            object.__setattr__(self, "loss", _by_name(self.loss, first_samples(self.train, 1)[1]))
 
 
 @dataclass(frozen=True)
@@ -135,6 +140,13 @@ def first_samples(data: Pair | Source, count: int) -> Pair:
     if isinstance(data, tuple):
         return data[0][:count], data[1][:count]
     return data.gather(torch.arange(min(count, len(data))))
+
+
+def _by_name(name: str, targets: torch.Tensor) -> str | Loss:
+    """A named loss; "auto" where that is what these targets mean anyway, which every engine knows how to stack."""
+    chosen = named_loss(name)
+    usual = "mse" if targets.is_floating_point() else "cross_entropy"
+    return "auto" if chosen.kind == usual else chosen.call
 
 
 def optimizer_options(optimizer: str, options: Mapping[str, Any]) -> dict[str, Any]:
