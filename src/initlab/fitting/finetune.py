@@ -149,10 +149,11 @@ def _run(model: nn.Module, x: Tensor, y: Tensor, valid: tuple[Tensor, Tensor], s
     order = generator(derive_seed(s.seed, "fine-tuning", "order"))
     history: list[FineTuneEpoch] = []
     best, best_error, best_weights, stopped = 0, (math.inf, math.inf), _copy(model), "finished"
-    steps = s.epochs * math.ceil(len(x) / s.batch_size)
+    batches = math.ceil(len(x) / s.batch_size)
+    steps = s.epochs * batches
     with progress_bar("fine-tuning", s.epochs, s.progress) as step:
         for epoch in range(1, s.epochs + 1):
-            train_loss = _epoch(model, optimizer, x, y, order, s, steps)
+            train_loss = _epoch(model, optimizer, x, y, order, s, range((epoch - 1) * batches, steps))
             valid_loss, valid_error = evaluate(model, valid)
             history.append(FineTuneEpoch(epoch, train_loss, valid_loss, valid_error))
             step(f"validation error {valid_error:.2%}")
@@ -175,24 +176,22 @@ def _epoch(
     y: Tensor,
     order: torch.Generator,
     s: _Settings,
-    steps: int,
+    steps: range,
 ) -> float:
+    """One pass over the data; `steps` runs from those done before it to all that there will be."""
     model.train()
     total = 0.0
     rows = torch.randperm(len(x), generator=order)
-    done = int(getattr(optimizer, "_steps_done", 0))
-    for start in range(0, len(x), s.batch_size):
+    for done, start in zip(steps, range(0, len(x), s.batch_size), strict=False):
         chosen = rows[start : start + s.batch_size]
         if s.schedule == "cosine":
             for group in optimizer.param_groups:
-                group["lr"] = s.lr * 0.5 * (1 + math.cos(math.pi * done / steps))
+                group["lr"] = s.lr * 0.5 * (1 + math.cos(math.pi * done / steps.stop))
         optimizer.zero_grad(set_to_none=True)
         loss = nn.functional.cross_entropy(model(x[chosen]), y[chosen])
         loss.backward()  # type: ignore[no-untyped-call]  # torch's own signature has no types
         optimizer.step()
         total += float(loss.detach()) * len(chosen)
-        done += 1
-    optimizer._steps_done = done  # type: ignore[attr-defined]  # the schedule's place lives with its optimizer
     return total / len(x)
 
 
