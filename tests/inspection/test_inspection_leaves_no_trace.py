@@ -122,6 +122,17 @@ def test_everything_is_as_it_was(name: str, raises: bool) -> None:
     assert changed == []
 
 
+@pytest.mark.parametrize("name", MODELS)
+def test_everything_is_as_it_was_where_a_plan_is_made_for_the_advice(name: str) -> None:
+    build, inputs = MODELS[name]
+    model, x = build(), inputs()
+    before = snapshot(model)
+    report = initlab.inspect(model, x, optimizer="sgd", lr=1e6)
+    after = snapshot(model)
+    assert "exploding" in [f.kind for f in report.findings]
+    assert [key for key in before if not same(before[key], after[key])] == []
+
+
 def test_the_same_batch_gives_the_same_report_whatever_the_random_state() -> None:
     model = nn.Sequential(nn.Linear(6, 50), nn.ReLU(), nn.Dropout(0.5), nn.Linear(50, 3))
     x = torch.randn(32, 6)

@@ -11,7 +11,6 @@ from torch import nn
 from torch.nn import functional as F
 
 import initlab
-from initlab.inspection.activations import ACTIVATIONS
 from initlab.inspection.moments import BINS, batch_axis, moments_of
 
 GENERATOR = torch.Generator().manual_seed(5)
@@ -200,7 +199,3 @@ def test_a_pass_with_gradients_leaves_no_activation_behind() -> None:
     assert len(refs) == 5
     assert all(ref() is None for ref in refs)
     assert report.layers
-
-
-def test_every_activation_has_a_known_scheme() -> None:
-    assert {a.scheme for a in ACTIVATIONS.values()} <= set(initlab.list_schemes())

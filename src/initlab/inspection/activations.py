@@ -1,4 +1,4 @@
-"""The activation functions that are recognised by name: where they saturate, when a unit is off, which scheme suits."""
+"""The activation functions that are recognised by name: where they saturate and when a unit is off."""
 
 from __future__ import annotations
 
@@ -19,13 +19,11 @@ class Activation:
     Attributes:
         saturated: counts output elements where the slope is under 5% of its largest; None when it never saturates.
         off: the output value of a unit that is off; None when there is no off state.
-        scheme: the scheme that suits a layer around this activation.
         one_sided: the output is never below `off`, so that a unit whose mean is `off` is off for every sample.
     """
 
     saturated: Count | None
     off: float | None
-    scheme: str
     one_sided: bool = False
 
 
@@ -47,37 +45,37 @@ _SIGMOID = (1 - math.sqrt(0.95)) / 2
 _SOFTSIGN = 1 - math.sqrt(0.05)
 _ERF = math.erf(math.sqrt(-math.log(0.05)))
 
-_RELU = Activation(None, 0.0, "he_normal", one_sided=True)
-_SMOOTH = Activation(None, None, "he_normal")
+_RELU = Activation(None, 0.0, one_sided=True)
+_PLAIN = Activation(None, None)
 
 ACTIVATIONS: dict[str, Activation] = {
     "relu": _RELU,
-    "relu6": Activation(lambda y: (y >= 6).count_nonzero(), 0.0, "he_normal", one_sided=True),
+    "relu6": Activation(lambda y: (y >= 6).count_nonzero(), 0.0, one_sided=True),
     "threshold": _RELU,
-    "leaky_relu": Activation(None, None, "he_normal"),
-    "rrelu": Activation(None, None, "he_normal"),
-    "prelu": Activation(None, None, "he_normal"),
-    "gelu": _SMOOTH,
-    "silu": _SMOOTH,
-    "mish": _SMOOTH,
-    "hardswish": _SMOOTH,
-    "softplus": Activation(_below(0.05), None, "he_normal"),
-    "elu": Activation(_below(-0.95), None, "he_normal"),
-    "celu": Activation(_below(-0.95), None, "he_normal"),
-    "selu": Activation(_below(-0.95 * 1.7580993), None, "lecun_normal"),
-    "tanh": Activation(_outside(-_TANH, _TANH), None, "xavier_normal"),
-    "hardtanh": Activation(lambda y: (y.abs() >= 1).count_nonzero(), None, "xavier_normal"),
-    "softsign": Activation(_outside(-_SOFTSIGN, _SOFTSIGN), None, "xavier_normal"),
-    "erf": Activation(_outside(-_ERF, _ERF), None, "xavier_normal"),
-    "sigmoid": Activation(_outside(_SIGMOID, 1 - _SIGMOID), None, "xavier_normal"),
-    "hardsigmoid": Activation(_outside(1e-6, 1 - 1e-6), None, "xavier_normal"),
-    "logsigmoid": _SMOOTH,
-    "tanhshrink": _SMOOTH,
-    "softshrink": Activation(None, 0.0, "xavier_normal"),
-    "hardshrink": Activation(None, 0.0, "xavier_normal"),
-    "sin": Activation(None, None, "xavier_normal"),
-    "glu": _SMOOTH,
-    "softmax": Activation(None, None, "xavier_normal"),
+    "leaky_relu": _PLAIN,
+    "rrelu": _PLAIN,
+    "prelu": _PLAIN,
+    "gelu": _PLAIN,
+    "silu": _PLAIN,
+    "mish": _PLAIN,
+    "hardswish": _PLAIN,
+    "softplus": Activation(_below(0.05), None),
+    "elu": Activation(_below(-0.95), None),
+    "celu": Activation(_below(-0.95), None),
+    "selu": Activation(_below(-0.95 * 1.7580993), None),
+    "tanh": Activation(_outside(-_TANH, _TANH), None),
+    "hardtanh": Activation(lambda y: (y.abs() >= 1).count_nonzero(), None),
+    "softsign": Activation(_outside(-_SOFTSIGN, _SOFTSIGN), None),
+    "erf": Activation(_outside(-_ERF, _ERF), None),
+    "sigmoid": Activation(_outside(_SIGMOID, 1 - _SIGMOID), None),
+    "hardsigmoid": Activation(_outside(1e-6, 1 - 1e-6), None),
+    "logsigmoid": _PLAIN,
+    "tanhshrink": _PLAIN,
+    "softshrink": Activation(None, 0.0),
+    "hardshrink": Activation(None, 0.0),
+    "sin": _PLAIN,
+    "glu": _PLAIN,
+    "softmax": _PLAIN,
 }
 
 ALIASES = {"clamp_min": "relu", "expit": "sigmoid", "special_expit": "sigmoid", "swish": "silu"}

@@ -69,7 +69,7 @@ def inspect(
     seen = run(model, args, kwargs, targets, loss, batch)
     parameters = _parameters(model, seen, step, 1 if alike else batch)
     layers = _layers(seen, parameters)
-    evidence = Evidence(model, seen, layers, parameters, step, batch, alike)
+    evidence = Evidence(model, kwargs or args, seen, layers, parameters, step, batch, alike)
     findings = findings_of(evidence)
     return Inspection(
         verdict=verdict_of(findings, any(p.trainable for p in parameters)),

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from torch import nn
 
+from initlab.errors import InputError
+from initlab.inspection.keeping import kept
 from initlab.inspection.passes import Pass
 from initlab.inspection.recorder import Record
 from initlab.inspection.results import LayerStats, ParameterStats
 from initlab.inspection.updates import Step
 from initlab.inspection.verdict import Outlook, outlook_of
+from initlab.planning import Plan, plan
 
 # Directions in which samples differ at the last layer, above which merged layers are bypassed; set on the tuned half of
 # benchmarks/verdicts.py and on nothing else.
@@ -20,9 +24,13 @@ BYPASS_RANK = 2.5
 
 @dataclass(frozen=True)
 class Evidence:
-    """One inspection's measurements; what several findings derive from them stands here, computed once."""
+    """One inspection's measurements; what several findings derive from them stands here, computed once.
+
+    `inputs` are the batch as `plan` takes it: positional arguments in a tuple, or keyword arguments in a dict.
+    """
 
     model: nn.Module
+    inputs: Any
     seen: Pass
     layers: tuple[LayerStats, ...]
     parameters: tuple[ParameterStats, ...]
@@ -33,6 +41,15 @@ class Evidence:
     @cached_property
     def outlook(self) -> Outlook:
         return outlook_of(self.parameters, self.step, self.seen.loss, self.seen.constant_loss)
+
+    @cached_property
+    def plan(self) -> Plan | None:
+        """What `plan` says of this model and batch, made when advice first asks; None where it cannot be planned."""
+        try:
+            with kept(self.model, train=False, written=self.seen.restored):
+                return plan(self.model, self.inputs)
+        except InputError:
+            return None
 
     @cached_property
     def matrices(self) -> list[ParameterStats]:

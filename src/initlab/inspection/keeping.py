@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import torch
 from torch import nn
@@ -15,9 +15,10 @@ Tensor = torch.Tensor
 
 
 @contextlib.contextmanager
-def kept(model: nn.Module) -> Iterator[None]:
+def kept(model: nn.Module, *, train: bool = True, written: Collection[str] = ()) -> Iterator[None]:
     """Run the body with `model` in training mode and gradients on; afterwards everything is as it was.
 
+    With `train` False, the modes are as they come; `written` names parameters that the body may write to.
     A model that is in training mode already keeps the modes of its parts (a frozen batch-norm stays frozen). Buffers
     are put back value by value and object by object, attributes that the forward pass set are taken back, and the
     random states of torch, numpy and Python are restored; inside, they start from a fixed seed.
@@ -29,14 +30,15 @@ def kept(model: nn.Module) -> Iterator[None]:
         for module in modules
         if not isinstance(module, torch.jit.ScriptModule)  # whose tensors can be written but not exchanged
     ]
-    values = [(buffer, buffer.detach().clone()) for buffer in model.buffers()]
+    own = [parameter for name, parameter in model.named_parameters() if name in written]
+    values = [(tensor, tensor.detach().clone()) for tensor in (*model.buffers(), *own)]
     with contextlib.ExitStack() as stack:
         stack.enter_context(random_states_kept(seed=0))
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
         stack.enter_context(contextlib.redirect_stdout(sys.stderr))
         try:
-            if not model.training:
+            if train and not model.training:
                 model.train()
             yield
         finally:
@@ -56,8 +58,8 @@ def _put_back(
         _refill(module._buffers, buffers)
         _refill(module._parameters, parameters)
     with torch.no_grad():
-        for buffer, value in values:
-            buffer.copy_(value)
+        for tensor, value in values:
+            tensor.copy_(value)
 
 
 def _same_objects(new: dict[str, object], old: dict[str, object]) -> bool:

@@ -22,7 +22,7 @@ class Finding:
             training is predicted to get over).
         where: name of the layer or parameter where it starts.
         evidence: the numbers.
-        advice: what to do, naming the scheme to use instead.
+        advice: what to do; where weights are to be drawn again, with the std that `plan` gives them.
     """
 
     kind: str

@@ -25,7 +25,7 @@ def find(e: Evidence) -> Finding | None:
         _severity(e, worst.dead or 0.0),
         first.name,
         evidence,
-        advice(e, first.kind, "Start biases at zero or above"),
+        advice(e, "Start biases at zero or above"),
     )
 
 

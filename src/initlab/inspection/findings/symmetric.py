@@ -22,7 +22,7 @@ def find(e: Evidence) -> Finding | None:
     severity: Severity = "warning" if e.bypassed else "error"
     many = f"{len(merged)} of {len(hidden)} weight matrices; " if len(merged) > 1 else ""
     evidence = f"{many}its {p.units} units have {p.distinct} distinct set{'' if p.distinct == 1 else 's'} of weights"
-    advice = random_advice(e)
+    advice = random_advice(e, p)
     return Finding("symmetric", severity, p.name, evidence + " and gradients, so they stay equal", advice)
 
 
