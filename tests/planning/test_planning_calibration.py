@@ -65,6 +65,30 @@ def test_positions_and_branches_get_their_share_of_the_tokens() -> None:
     assert made.item() == pytest.approx(stream.square().mean().item() / 2, rel=0.2)
 
 
+class Joined(nn.Module):
+    """A branch that the stream is added to, into the branch's own memory or not."""
+
+    def __init__(self, in_place: bool) -> None:
+        super().__init__()
+        self.in_place, self.norm = in_place, nn.LayerNorm(256)
+        self.first, self.down, self.middle = nn.Linear(64, 256), nn.Linear(256, 256), nn.Linear(256, 256)
+        self.head = nn.Linear(256, 10)
+
+    def forward(self, x: torch.Tensor) -> Any:
+        x = self.first(x)
+        branch = self.down(F.gelu(self.norm(x)))
+        if self.in_place:
+            branch.add_(x)
+        else:
+            branch = branch + x
+        return self.head(F.relu(self.middle(branch)))
+
+
+def test_a_sum_written_into_the_branch_is_measured_as_any_other() -> None:
+    one, other = (initlab.plan(Joined(in_place), batch(256, 64)) for in_place in (True, False))
+    assert [entry.std for entry in one.entries] == [entry.std for entry in other.entries]
+
+
 def test_a_measured_std_is_a_number_of_the_plan() -> None:
     plan, again = initlab.plan(Tokens(), IDS), initlab.plan(Tokens(), IDS)
     assert [entry.std for entry in plan.entries] == [entry.std for entry in again.entries]

@@ -8,7 +8,7 @@ import io
 import logging
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -87,22 +87,13 @@ def run_under(
     with as_one_process(module for _, module in modules_of(model).values()):
         place = _Place.of(model)
         given = _drawn(place, _example(example_inputs, place))
-        follower = _Follower(Tracer(place.parameters), place.modules)
+        follower = _Follower([], place.modules)
         names(place.parameters)
-        with contextlib.ExitStack() as stack:
-            stack.enter_context(_as_before(place, training=False))
+        with _as_a_guest(place, training=False, quiet=True), follower, mode:
             for _, module in place.modules.values():
                 module.training = getattr(module, "running_mean", None) is not None
             seed_random_states(0)
-            for context in (contextlib.redirect_stdout(io.StringIO()), torch.no_grad(), _room_to_recurse()):
-                stack.enter_context(context)
-            stack.enter_context(as_written())
-            stack.enter_context(follower)
-            stack.enter_context(mode)
-            try:
-                place.model(*given.args, **given.kwargs)
-            except (Exception, SystemExit) as error:
-                raise follower.failure(error, given) from error
+            follower.run(place.model, given)
 
 
 @dataclass(frozen=True)
@@ -223,25 +214,17 @@ def _drawn(place: _Place, given: _Given) -> _Given:
 
 def _pass(place: _Place, given: _Given, training: bool, *, fake: bool = False, gradients: bool = False) -> SignalGraph:
     tracer = Tracer(place.parameters, read_constants=not place.meta)
-    follower = _Follower(tracer, place.modules)
+    follower = _Follower(tracer.stack, place.modules)
     with contextlib.ExitStack() as stack:
-        stack.enter_context(_as_before(place, training))
-        stack.enter_context(contextlib.redirect_stdout(io.StringIO() if training else sys.stderr))
-        stack.enter_context(torch.set_grad_enabled(gradients))
-        stack.enter_context(_room_to_recurse())
-        stack.enter_context(as_written())
-        args, kwargs = given.args, given.kwargs
+        stack.enter_context(_as_a_guest(place, training, quiet=training, gradients=gradients))
         if fake:
-            args = _faked(stack, given, place)
+            given = replace(given, args=_faked(stack, given, place))
         elif place.meta:
             stack.enter_context(torch.device("meta"))
-        inputs = tuple(tracer.add_input(tensor) for tensor in tensors_in((args, kwargs)))
+        inputs = tuple(tracer.add_input(tensor) for tensor in tensors_in((given.args, given.kwargs)))
         stack.enter_context(follower)
         stack.enter_context(tracer)
-        try:
-            output = place.model(*args, **kwargs)
-        except (Exception, SystemExit) as error:
-            raise follower.failure(error, given) from error
+        output = follower.run(place.model, given)
         outputs = tuple(tracer.value_of(tensor) for tensor in _output_tensors(output))
     if not outputs:
         raise InputError(
@@ -249,6 +232,14 @@ def _pass(place: _Place, given: _Given, training: bool, *, fake: bool = False, g
             "tensors in a tuple, list, dict or dataclass"
         )
     return SignalGraph(tuple(tracer.operations), tracer.values, inputs, outputs, training)
+
+
+@contextlib.contextmanager
+def _as_a_guest(place: _Place, training: bool, *, quiet: bool, gradients: bool = False) -> Iterator[None]:
+    """The user's model may run inside: everything is put back, and what it prints is dropped or goes to stderr."""
+    printed = contextlib.redirect_stdout(io.StringIO() if quiet else sys.stderr)
+    with _as_before(place, training), printed, torch.set_grad_enabled(gradients), _room_to_recurse(), as_written():
+        yield
 
 
 @contextlib.contextmanager
@@ -297,10 +288,15 @@ def _output_tensors(output: Any, depth: int = 0) -> Iterator[torch.Tensor]:
 
 
 class _Follower:
-    """Keeps the path of the module whose forward is running, and remembers where one failed."""
+    """Keeps the path of the module whose forward is running, and remembers where one failed.
 
-    def __init__(self, tracer: Tracer, modules: dict[int, tuple[str, nn.Module]]) -> None:
-        self.tracer = tracer
+    Args:
+        stack: (path, type name) of the modules that are running, outermost first; written here.
+        modules: id -> (path, module).
+    """
+
+    def __init__(self, stack: list[tuple[str, str]], modules: dict[int, tuple[str, nn.Module]]) -> None:
+        self.stack = stack
         self.modules = modules
         self.running: list[tuple[int, Any]] = []
         self.failed: tuple[BaseException, int, Any] | None = None
@@ -319,7 +315,7 @@ class _Follower:
     def _enter_module(self, module: nn.Module, args: Any) -> None:
         if id(module) in self.modules:
             self.running.append((id(module), args))
-            self.tracer.stack.append((self.modules[id(module)][0], type(module).__name__))
+            self.stack.append((self.modules[id(module)][0], type(module).__name__))
 
     def _leave_module(self, module: nn.Module, args: Any, output: Any) -> None:
         if id(module) not in self.modules:
@@ -329,9 +325,16 @@ class _Follower:
             self.failed = (error, id(module), args)
         while self.running:
             key, _ = self.running.pop()
-            self.tracer.stack.pop()
+            self.stack.pop()
             if key == id(module):
                 break
+
+    def run(self, model: nn.Module, given: _Given) -> Any:
+        """What the model returns; whatever it raises is an `InputError`."""
+        try:
+            return model(*given.args, **given.kwargs)
+        except (Exception, SystemExit) as error:
+            raise self.failure(error, given) from error
 
     def failure(self, error: BaseException, given: _Given) -> InputError:
         """One line: which module failed, on what shapes, and why."""

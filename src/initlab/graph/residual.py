@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 
 from initlab.graph.kinds import UNCHANGED
 from initlab.graph.recording import Operation, Recording
 from initlab.graph.uses import Use
 
 _ENDS = ("weight", "norm_weight")
-_PASSES = UNCHANGED | {
+PASSES = UNCHANGED | {
     "dropout", "view", "reshape", "flatten", "unflatten", "transpose", "permute", "squeeze", "unsqueeze"
 }  # fmt: skip
-_LINEAR = _PASSES | {
+_LINEAR = PASSES | {
     "mul", "div", "add", "sub", "sum", "mean", "getitem", "index_add", "setitem", "cat", "stack", "pad", "index_select",
     "gather", "scatter_add", "expand", "masked_fill", "alias", "split", "chunk",
 }  # fmt: skip
@@ -43,17 +43,17 @@ def _branch_ends(graph: Recording, addition: Operation, roles: Roles) -> list[st
     ]
     ends: list[str] = []
     for value in operands:
-        others = {passed for other in operands if other != value for passed in _passed(graph, other)}
+        others = {before for other in operands if other != value for before in passed(graph, other)}
         if others and _grew_from(graph, value, others):
             ends.extend(_last(graph, value, min(_made_at(graph, other) for other in others), roles))
     return ends
 
 
-def _passed(graph: Recording, value: int) -> list[int]:
-    """The value and what it was before it was only cast or rearranged."""
+def passed(graph: Recording, value: int, kinds: Set[str] = PASSES) -> list[int]:
+    """The value and what it was before operations of these kinds, which only cast or rearrange it."""
     found = [value]
     operation = graph.producer(value)
-    while operation is not None and operation.kind in _PASSES and operation.inputs:
+    while operation is not None and operation.kind in kinds and operation.inputs:
         found.append(operation.inputs[0])
         operation = graph.producer(operation.inputs[0])
     return found

@@ -35,14 +35,9 @@ class SignalGraph(Recording):
             found = self._uses.get(self._canonical.get(canonical_name(parameter_name), ""), ())
         return found
 
-    def known_names(self, *names: str) -> tuple[str, ...]:
-        """The recording's own spelling of canonical parameter names, of those that the pass read at all."""
-        wanted = set(names)
-        return tuple(
-            value.name
-            for value in self.values.values()
-            if value.source == "parameter" and canonical_name(value.name) in wanted
-        )
+    def value_of(self, *names: str) -> int | None:
+        """The first value of a parameter by any of its canonical names; None where the pass did not read it."""
+        return next((self._read[name] for name in names if name in self._read), None)
 
     def layers(self) -> tuple[LayerCall, ...]:
         """Every use of a weight or embedding, in forward order."""
@@ -66,6 +61,14 @@ class SignalGraph(Recording):
     @cached_property
     def _uses(self) -> dict[str, tuple[Use, ...]]:
         return uses_of(self)
+
+    @cached_property
+    def _read(self) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for value in self.values.values():
+            if value.source == "parameter":
+                found.setdefault(canonical_name(value.name), value.index)
+        return found
 
     @cached_property
     def _canonical(self) -> dict[str, str]:

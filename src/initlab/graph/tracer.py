@@ -36,7 +36,7 @@ class Tracer(TorchFunctionMode):
         kind = kind_of(func)
         if not kind or kind in _READS_ONLY:
             return func(*args, **kwargs)
-        given = _replaced((args, kwargs), self._ref)
+        given = replaced((args, kwargs), self._ref)
         before = {id(tensor): _version(tensor) for tensor in tensors_in(args)}
         result = func(*args, **kwargs)
         made = list(tensors_in(result))
@@ -159,18 +159,19 @@ def tensors_in(item: Any) -> Iterator[torch.Tensor]:
         yield from tensors_in((item.start, item.stop, item.step))
 
 
-def _replaced(item: Any, ref: Callable[[torch.Tensor], Ref]) -> Any:
+def replaced(item: Any, ref: Callable[[torch.Tensor], Any]) -> Any:
+    """Nested arguments with what `ref` gives in place of every tensor."""
     if isinstance(item, torch.Tensor):
         return ref(item)
     if isinstance(item, tuple):
-        parts = [_replaced(part, ref) for part in item]
+        parts = [replaced(part, ref) for part in item]
         return tuple(parts)
     if isinstance(item, list):
-        return [_replaced(part, ref) for part in item]
+        return [replaced(part, ref) for part in item]
     if isinstance(item, dict):
-        return {key: _replaced(part, ref) for key, part in item.items()}
+        return {key: replaced(part, ref) for key, part in item.items()}
     if isinstance(item, slice):
-        return slice(_replaced(item.start, ref), _replaced(item.stop, ref), _replaced(item.step, ref))
+        return slice(replaced(item.start, ref), replaced(item.stop, ref), replaced(item.step, ref))
     return item
 
 

@@ -337,5 +337,8 @@ READERS: dict[str, Reader] = {
     "rms_norm": _norm(2, -1),
     "prelu": _prelu,
 }
+NORMS = frozenset({"layer_norm", "group_norm", "batch_norm", "instance_norm", "rms_norm"})
+LOOKS_UP = frozenset({"embedding", "embedding_bag", "getitem", "index_select"})
+APPLIES = frozenset(READERS) - NORMS - LOOKS_UP - {"prelu"}  # sums over an axis of a weight
 
-__all__ = ["READERS", "WeightUse", "einsum_terms", "from_axes", "weight_uses"]
+__all__ = ["APPLIES", "LOOKS_UP", "NORMS", "READERS", "WeightUse", "einsum_terms", "from_axes", "weight_uses"]

@@ -22,8 +22,9 @@ from torch.overrides import TorchFunctionMode
 
 from initlab.errors import InputError
 from initlab.graph import SignalGraph, run_under
-from initlab.graph.kinds import kind_of
-from initlab.graph.tracer import tensors_in
+from initlab.graph.kinds import in_place, kind_of
+from initlab.graph.tracer import replaced, tensors_in
+from initlab.graph.weights import APPLIES, LOOKS_UP
 from initlab.planning.drawing import Job, write_one
 from initlab.planning.plan import PlanEntry
 from initlab.planning.reason import Reason
@@ -31,14 +32,8 @@ from initlab.planning.shards import part_of
 from initlab.planning.targets import REARRANGES, Targets, targets_of
 from initlab.reporting import format_number
 from initlab.sampling import canonical_name
+from initlab.schemes import Geometry
 
-APPLIES = frozenset(
-    {
-        "linear", "matmul", "mm", "mv", "bmm", "grouped_mm", "inner", "rmatmul", "addmm", "addmv", "addbmm", "baddbmm",
-        "einsum", "tensordot", "conv", "conv_transpose", "bilinear",
-    }
-)  # fmt: skip
-LOOKS_UP = frozenset({"embedding", "embedding_bag", "index_select", "getitem"})
 PROPORTIONAL = REARRANGES | {
     "sum", "mean", "gather", "split", "chunk", "unbind", "flip", "neg", "repeat", "repeat_interleave", "movedim",
     "moveaxis", "avg_pool2d", "adaptive_avg_pool2d", "unfold", "cumsum", "tril", "triu", "interpolate", "linear",
@@ -88,7 +83,7 @@ def calibrated(
         return entries, why
     by_name = {entry.name: entry for entry in entries}
     owner = {name: entry.name for entry in entries for name in (entry.name, *entry.tied_to)}
-    targets = targets_of(graph, by_name)
+    targets = targets_of(graph, by_name, owner)
     for _ in range(2):
         calibrator = Calibrator(by_name, targets, frozenset(fixed))
         try:
@@ -121,14 +116,11 @@ def _corrected(entry: PlanEntry, found: Found, targets: Targets) -> PlanEntry:
     factor = found.factors.get(entry.name, 1.0)
     if factor == 1.0 or entry.recipe is None or entry.std is None:
         return entry
-    code = entry.reason.code if isinstance(entry.reason, Reason) else "measured"
-    reason = Reason(code, f"{entry.reason}; {_words(entry.name, found, targets, factor)}")
-    correction = entry.correction * factor
-    if entry.gain is not None and entry.geometry is not None:
-        law = entry.recipe.law(entry.geometry, entry.gain * correction)
-        return replace(entry, law=law, std=law.std_of(entry.shape), reason=reason, correction=correction)
-    recipe = replace(entry.recipe, arguments={**entry.recipe.arguments, "std": entry.recipe.arguments["std"] * factor})
-    law = recipe.rule(entry.geometry, recipe.arguments, None)  # type: ignore[arg-type]  # fixed numbers ask no geometry
+    reason = Reason(entry.code, f"{entry.reason}; {_words(entry.name, found, targets, factor)}")
+    correction, recipe, gain = entry.correction * factor, entry.recipe, entry.gain
+    if gain is None:  # fixed numbers
+        recipe = replace(recipe, arguments={**recipe.arguments, "std": recipe.arguments["std"] * factor})
+    law = recipe.law(entry.geometry or Geometry.bare(entry.shape), None if gain is None else gain * correction)
     std = law.std_of(entry.shape)
     return replace(entry, law=law, std=std, recipe=recipe, scheme=recipe.label, reason=reason, correction=correction)
 
@@ -176,25 +168,19 @@ class Calibrator(TorchFunctionMode):
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        args, kwargs = self._stand_in(args), self._stand_in(kwargs or {})
-        kind = kind_of(func)
+        args, kwargs = replaced((args, kwargs or {}), self._stand_in)
+        kind, writes = kind_of(func), in_place(func)
         if not kind:
             return func(*args, **kwargs)
         if kind in ("add", "sub") and len(args) > 1:
-            args = (*self._before_sum(args[0], args[1]), *args[2:])
+            args = (*self._before_sum(args[0], args[1], writes), *args[2:])
         return self._after(kind, args, kwargs, func(*args, **kwargs))
 
     # -- standing in --
 
-    def _stand_in(self, item: Any) -> Any:
-        if isinstance(item, torch.Tensor):
-            name = self.parameters.get(id(item))
-            return item if name is None else self._draw(name, item)
-        if type(item) in (tuple, list):
-            return type(item)(self._stand_in(part) for part in item)
-        if type(item) is dict:
-            return {key: self._stand_in(part) for key, part in item.items()}
-        return item
+    def _stand_in(self, tensor: torch.Tensor) -> torch.Tensor:
+        name = self.parameters.get(id(tensor))
+        return tensor if name is None else self._draw(name, tensor)
 
     def _draw(self, name: str, parameter: torch.Tensor) -> torch.Tensor:
         made = self._drawn.get(name)
@@ -202,9 +188,7 @@ class Calibrator(TorchFunctionMode):
             entry, made = self.entries.get(name), parameter.detach()
             if entry is not None and entry.law is not None:
                 made = torch.empty(parameter.shape, dtype=parameter.dtype, device=parameter.device)
-                place = (
-                    f"drawn {len(self._drawn)}"  # by order of use, so that wrappers and renames change no measurement
-                )
+                place = f"drawn {len(self._drawn)}"  # by order of use: wrappers and renames change no measurement
                 write_one(Job(place, made, part_of(name, made), entry.law), 0)
             self._drawn[name] = made
             self._mark(made, of=name)
@@ -247,6 +231,8 @@ class Calibrator(TorchFunctionMode):
     def _carried(self, kind: str, signals: list[tuple[torch.Tensor, _Mark]]) -> frozenset[str]:
         """The weights that an operation's output is proportional to."""
         named = [mark.names for _, mark in signals]
+        if not any(named):
+            return frozenset()
         if kind in GATHERS:
             live = [mark.names for tensor, mark in signals if mark.names or bool(tensor.any())]
             return frozenset[str]().union(*live) if all(live) else frozenset()
@@ -309,12 +295,13 @@ class Calibrator(TorchFunctionMode):
 
     # -- sums: branches and positions get their share of what they are added to --
 
-    def _before_sum(self, left: Any, right: Any) -> tuple[Any, Any]:
+    def _before_sum(self, left: Any, right: Any, writes: bool) -> tuple[Any, Any]:
         if not (isinstance(left, torch.Tensor) and isinstance(right, torch.Tensor)):
             return left, right
-        return self._shared(left, right), self._shared(right, left)
+        return self._shared(left, right, writes), self._shared(right, left)
 
-    def _shared(self, part: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    def _shared(self, part: torch.Tensor, other: torch.Tensor, writes: bool = False) -> torch.Tensor:
+        """What is added, brought to its share of the other; itself where the sum is written into it."""
         mark = self._known(part)
         names = mark.names or (frozenset({mark.of}) & self.targets.positions)
         share = self.targets.share(names, self._known(other).names)
@@ -330,7 +317,7 @@ class Calibrator(TorchFunctionMode):
         self._scale(names, factor)
         if mark.of:
             return part
-        scaled = part * factor
+        scaled = part.mul_(factor) if writes else part * factor
         self._mark(scaled, names)
         return scaled
 
@@ -392,10 +379,10 @@ def head_factor(logits: torch.Tensor, axis: int, excess: float, most: float = 1.
     def loss(scale: float) -> float:
         return float((torch.logsumexp(scale * rows, -1) - scale * rows.mean(-1)).mean())
 
-    bound = (1 + excess) * math.log(classes)
+    bound, above = (1 + excess) * math.log(classes), loss(1.0) / math.log(classes) - 1
     if loss(most) <= bound:
         return rounded(most)
-    if (1 + 0.2 * excess) * math.log(classes) <= loss(1.0) <= (1 + 1.3 * excess) * math.log(classes):
+    if 0.2 * excess <= above <= 1.3 * excess:
         return 1.0  # near enough: the law stays as derived
     low, high = 0.0, most
     for _ in range(40):

@@ -10,24 +10,26 @@ import torch
 from torch import nn
 
 from initlab.graph import Operation, SignalGraph
-from initlab.graph.recording import Ref
+from initlab.graph.replay import call
+from initlab.graph.weights import NORMS
 from initlab.planning.scene import Subject
 from initlab.planning.shards import is_split
-from initlab.planning.targets import REARRANGES, SIGMOIDS
+from initlab.planning.targets import GATES, REARRANGES
 
-OPENERS = SIGMOIDS | {"softplus", "exp", "logsigmoid"}
+OPENERS = GATES | {"exp", "logsigmoid"}
 CANDIDATES = (1.0, 0.0, math.log(math.expm1(1.0)), -1.0)
-FUSED = frozenset({"layer_norm", "rms_norm", "group_norm", "batch_norm", "instance_norm"})
 
 
-def identity_value(graph: SignalGraph, name: str) -> float:
+def identity_value(subject: Subject) -> float:
     """The value of a scale's parameter with which the scale is 1: 1 for w, 0 for 1 + w or exp(w), softplus⁻¹(1) else.
 
     Args:
-        graph: the recording.
-        name: a parameter that multiplies a signal, after functions of itself alone.
+        subject: a parameter that multiplies a signal, after functions of itself alone; without a recording it is w.
     """
-    steps, last = _own_steps(graph, name)
+    graph = subject.scene.graph
+    if graph is None:
+        return 1.0
+    steps, last = _own_steps(graph, subject.value)
     added = last is not None and _adds_back(graph, last, steps)
     for value in CANDIDATES:
         made = _evaluated(graph, steps, value)
@@ -36,9 +38,17 @@ def identity_value(graph: SignalGraph, name: str) -> float:
     return 1.0
 
 
-def _own_steps(graph: SignalGraph, name: str) -> tuple[list[Operation], Operation | None]:
+def adds_back(subject: Subject) -> bool:
+    """Whether a parameter w is used as h + h·w."""
+    graph = subject.scene.graph
+    if graph is None:
+        return False
+    steps, last = _own_steps(graph, subject.value)
+    return last is not None and _adds_back(graph, last, steps)
+
+
+def _own_steps(graph: SignalGraph, value: int | None) -> tuple[list[Operation], Operation | None]:
     """The operations that a parameter goes through before it meets a signal, and the one where it does."""
-    value = next((v.index for v in graph.values.values() if v.source == "parameter" and v.name == name), None)
     steps: list[Operation] = []
     while value is not None:
         readers = graph.consumers(value)
@@ -46,7 +56,7 @@ def _own_steps(graph: SignalGraph, name: str) -> tuple[list[Operation], Operatio
             return steps, None
         reader = readers[0]
         signals = [v for v in reader.inputs if v != value and graph.values[v].source in ("operation", "input")]
-        if signals or reader.kind in FUSED or len(reader.outputs) != 1 or len(steps) > 8:
+        if signals or reader.kind in NORMS or len(reader.outputs) != 1 or len(steps) > 8:
             return steps, reader
         steps.append(reader)
         value = reader.outputs[0]
@@ -54,31 +64,24 @@ def _own_steps(graph: SignalGraph, name: str) -> tuple[list[Operation], Operatio
 
 
 def _evaluated(graph: SignalGraph, steps: list[Operation], value: float) -> float | None:
+    """What the steps make of a number; None where they cannot be run on it."""
     made: Any = torch.full((2,), value, dtype=torch.float64)
+
+    def read(index: int) -> torch.Tensor:
+        item = graph.values[index]
+        held = item.tensor if item.source == "constant" else None
+        return made if held is None else held.double().flatten()[:1]
+
     for step in steps:
         if step.function is None or step.kind in REARRANGES:
             continue
-        current = made
-
-        def put(item: Any, current: Any = current, step: Operation = step) -> Any:
-            if not isinstance(item, Ref):
-                return item
-            held = graph.values[item.value].tensor if graph.values[item.value].source == "constant" else None
-            return current if held is None else held.double().flatten()[:1]
-
         try:
-            made = step.function(*[put(item) for item in step.args], **{k: put(v) for k, v in step.kwargs.items()})
+            made = call(step, read)
         except (RuntimeError, TypeError, ValueError):
             return None
         if not isinstance(made, torch.Tensor):
             return None
     return float(made.flatten()[0])
-
-
-def adds_back(graph: SignalGraph, name: str) -> bool:
-    """Whether a parameter w is used as h + h·w."""
-    steps, last = _own_steps(graph, name)
-    return last is not None and _adds_back(graph, last, steps)
 
 
 def _adds_back(graph: SignalGraph, product: Operation, steps: list[Operation]) -> bool:
@@ -125,11 +128,7 @@ def special_bias(subject: Subject) -> str:
     constant = bool((values == values.flatten()[0]).all()) and values.numel() > 1
     if not constant and float(values.abs().max()) <= usual:
         return ""
-    for use in graph.uses(subject.used_name):
-        opened = _opens(graph, use.operation)
-        if opened:
-            return opened
-    return ""
+    return next(filter(None, (_opens(graph, use.operation) for use in subject.uses)), "")
 
 
 def _opens(graph: SignalGraph, operation: Operation) -> str:
@@ -150,14 +149,11 @@ def use_in_words(subject: Subject) -> str:
     graph = subject.scene.graph
     if graph is None:
         return ""
-    uses = graph.uses(subject.used_name)
-    if not uses:
-        steps, last = _own_steps(graph, subject.used_name)
-        if last is None and not steps:
-            return "it is not used in the recorded pass"
-        return f"it enters {last.kind if last is not None else steps[-1].kind}"
-    steps, last = _own_steps(graph, subject.used_name)
+    steps, last = _own_steps(graph, subject.value)
+    if not subject.uses:
+        entered = last or (steps[-1] if steps else None)
+        return "it is not used in the recorded pass" if entered is None else f"it enters {entered.kind}"
     through = ", ".join(step.kind for step in steps if step.kind not in REARRANGES)
-    operation = uses[0].operation
+    operation = subject.uses[0].operation
     where = f" at {operation.module}" if operation.module else ""
     return f"it enters {operation.kind}{where}" + (f" through {through}" if through else "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
 from initlab.errors import unknown
@@ -123,10 +124,14 @@ class Plan(Shown):
         Raises:
             InputError: no such parameter (with the nearest names).
         """
-        for entry in self.entries:
-            if name == entry.name or name in entry.tied_to:
-                return entry
-        raise unknown("parameter", name, (entry.name for entry in self.entries))
+        if name not in self._by_name:
+            raise unknown("parameter", name, (entry.name for entry in self.entries))
+        return self._by_name[name]
+
+    @cached_property
+    def _by_name(self) -> dict[str, PlanEntry]:
+        tied = {tie: entry for entry in self.entries for tie in entry.tied_to}
+        return tied | {entry.name: entry for entry in self.entries}
 
     def __len__(self) -> int:
         return len(self.entries)

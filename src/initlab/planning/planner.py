@@ -144,7 +144,7 @@ def _with_law(entry: PlanEntry, choice: Choice, subject: Subject) -> PlanEntry:
     scheme = choice.scheme
     assert scheme is not None
     try:
-        geometry = subject.geometry or _bare(subject)
+        geometry = subject.geometry or Geometry.bare(entry.shape)
         law = scheme.law(geometry, choice.gain)
         law.check(entry.shape)
     except InputError as error:
@@ -165,14 +165,6 @@ def _with_law(entry: PlanEntry, choice: Choice, subject: Subject) -> PlanEntry:
         recipe=scheme,
         gain=choice.gain,
     )
-
-
-def _bare(subject: Subject) -> Geometry:
-    """The geometry of a parameter that no layer explains: torch's layout where its shape allows that."""
-    shape = subject.shape
-    if len(shape) >= 2:
-        return Geometry.from_shape(shape) if 0 not in shape else Geometry(shape, 1.0, 1.0)
-    return Geometry(shape, 1.0, 1.0, kind="other")
 
 
 def _buffers(found: Walk) -> tuple[BufferEntry, ...]:

@@ -95,7 +95,7 @@ def zero(subject: Subject, options: Options) -> Choice:
 
 
 def one(subject: Subject, options: Options) -> Choice:
-    value = 1.0 if subject.scene.graph is None else identity_value(subject.scene.graph, subject.used_name)
+    value = identity_value(subject)
     if value != 1.0:
         words = f"norm weight: {value:.4g}, with which the scale that is made of it is one"
         return Choice(get_scheme("constant", value=value) if value else get_scheme("zeros"), Reason("one", words))
@@ -221,11 +221,8 @@ def other(subject: Subject, options: Options) -> Choice:
 
 
 def _gates_itself(subject: Subject) -> bool:
-    graph = subject.scene.graph
-    if graph is None or sum(size > 1 for size in subject.shape) > 1:
-        return False
-    uses = graph.uses(subject.used_name)
-    return bool(uses) and uses[0].operation.kind == "mul" and adds_back(graph, subject.used_name)
+    vector = sum(size > 1 for size in subject.shape) <= 1
+    return vector and bool(subject.uses) and subject.uses[0].operation.kind == "mul" and adds_back(subject)
 
 
 def _is_added(subject: Subject) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from initlab.graph import Feed, ParameterInfo, SignalGraph
+from initlab.graph import Feed, ParameterInfo, SignalGraph, Use
 from initlab.graph.tracer import modules_of
 from initlab.planning.reason import Reason
 from initlab.planning.walk import Slot, Walk
@@ -84,11 +84,16 @@ class Subject:
         return self.slot.owner.leaf
 
     @property
-    def used_name(self) -> str:
-        """The name by which the recording knows this parameter."""
+    def value(self) -> int | None:
+        """The recording's first value of this parameter; None without a recording, or where it is not read."""
         graph = self.scene.graph
-        names = () if graph is None else graph.known_names(self.name, *self.slot.ties)
-        return names[0] if names else self.name
+        return None if graph is None else graph.value_of(self.name, *self.slot.ties)
+
+    @property
+    def uses(self) -> tuple[Use, ...]:
+        """Its uses in the recording, under the first of its names that has any."""
+        graph = self.scene.graph
+        return () if graph is None else next(filter(None, map(graph.uses, (self.name, *self.slot.ties))), ())
 
     def tied_to_output(self) -> bool:
         """Whether an embedding is also the matrix of a layer that is not one."""
@@ -102,7 +107,7 @@ class Subject:
         return _fed_in_chain(self.module, self.scene)
 
     def _fed_as_recorded(self, graph: SignalGraph) -> Fed:
-        for name in (self.name, *self.slot.ties):
+        for name in (self.name, *self.slot.ties):  # a tied table's feeds come from the use as a head
             feeds = [use.feeds for use in graph.uses(name) if use.feeds is not None]
             if feeds:
                 return _from_feeds(feeds)

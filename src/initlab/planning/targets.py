@@ -6,8 +6,8 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from initlab.graph import Operation, SignalGraph
-from initlab.graph.kinds import UNCHANGED
+from initlab.graph import Operation, SignalGraph, Use
+from initlab.graph.residual import PASSES, passed
 from initlab.planning.plan import PlanEntry
 from initlab.sampling import canonical_name
 
@@ -15,11 +15,10 @@ EXCESS = 0.025  # by which share of ln C the first loss may lie above that of a 
 GATE = 0.1  # second moment before a sigmoid that multiplies a signal: the gate is half open everywhere
 SCORE = 4e-4  # second moment of what a table adds to attention scores: they begin nearly free of it
 POSITION = 0.25  # second moment of positions and types as a share of the tokens' that they are added to
-REARRANGES = UNCHANGED | {
-    "dropout", "view", "reshape", "flatten", "unflatten", "transpose", "permute", "squeeze", "unsqueeze", "getitem",
-    "expand", "T", "mT", "t", "pad", "roll", "index_select", "slice", "select", "narrow", "view_as", "clamp",
+REARRANGES = PASSES | {
+    "getitem", "expand", "T", "mT", "t", "pad", "roll", "index_select", "slice", "select", "narrow", "view_as", "clamp",
 }  # fmt: skip
-SIGMOIDS = frozenset({"sigmoid", "hardsigmoid", "softplus"})
+GATES = frozenset({"sigmoid", "hardsigmoid", "softplus"})  # functions by whose output a signal is let through
 CURVED = frozenset(
     {"relu", "leaky_relu", "elu", "selu", "gelu", "silu", "mish", "tanh", "sin", "cos", "softplus", "sigmoid", "erf"}
 )
@@ -70,41 +69,49 @@ class Targets:
         return None
 
 
-def targets_of(graph: SignalGraph, entries: Mapping[str, PlanEntry]) -> Targets:
-    """The targets of a recorded model's weights."""
-    read: dict[str, list[tuple[Operation, str]]] = {}
+def targets_of(graph: SignalGraph, entries: Mapping[str, PlanEntry], owner: Mapping[str, str]) -> Targets:
+    """The targets of a recorded model's weights.
+
+    Args:
+        graph: the recording.
+        entries: the plan's entries by name.
+        owner: every canonical name, tied ones too -> the name of its entry.
+    """
+    uses: dict[str, list[Use]] = {}
     for name in graph.parameters:
-        for use in graph.uses(name):
-            read.setdefault(canonical_name(name), []).append((use.operation, use.role))
-    owner = {tie: name for name, entry in entries.items() for tie in (name, *entry.tied_to)}
-    known = {owner[name]: uses for name, uses in read.items() if name in owner}
-    ends = frozenset(
-        owner[canonical_name(name)]
-        for name in graph.residual_ends()
-        if owner.get(canonical_name(name)) in entries and entries[owner[canonical_name(name)]].role == "weight"
-    )
-    outputs = frozenset(graph.outputs)
-    applied = {name: [operation for operation, role in uses if role == "weight"] for name, uses in known.items()}
-    heads = frozenset(name for name, uses in applied.items() if any(_is_head(graph, use, outputs) for use in uses))
-    gates = frozenset(name for name, uses in applied.items() if uses and _opens_gate(graph, uses[0]))
-    looked = {name: [operation for operation, role in uses if role == "embedding"] for name, uses in known.items()}
-    tables = frozenset(name for name, uses in looked.items() if uses)
-    tokens = _tokens(graph, {name: uses for name, uses in looked.items() if uses}, entries)
+        if canonical_name(name) in owner:
+            uses.setdefault(owner[canonical_name(name)], []).extend(graph.uses(name))
+    applied, looked = _by_role(uses, "weight"), _by_role(uses, "embedding")
+    ended = {owner.get(canonical_name(name), "") for name in graph.residual_ends()}
+    heads = frozenset(name for name, found in applied.items() if any(_is_head(graph, use) for use in found))
+    tables = frozenset(looked)
+    scored = frozenset(name for name, found in looked.items() if _adds_to_scores(graph, found[0]))
     added = frozenset(
-        name for name, uses in known.items()
-        if entries[name].role == "other" and len(entries[name].shape) > 1 and any(use.kind == "add" for use, _ in uses)
+        name for name, found in uses.items()
+        if entries[name].role == "other" and len(entries[name].shape) > 1
+        and any(use.operation.kind == "add" for use in found)
     )  # fmt: skip
-    scored = frozenset(name for name in tables if _adds_to_scores(graph, looked[name][0]))
-    shares = frozenset(
-        name for name, uses in known.items()
-        for use in graph.uses(uses[0][0].parameters[0] if uses[0][0].parameters else name)
-        if use.feeds is not None and use.feeds.activation == "softmax"
-    )  # fmt: skip
-    inner = {name: factor for name, uses in applied.items() if uses and (factor := _inner(graph, uses[0])) != 1.0}
-    positions = ((tables - tokens) | added) - scored
+    mixers = {
+        name for name, found in uses.items() if any(use.feeds and use.feeds.activation == "softmax" for use in found)
+    }
+    inner = {name: _inner(graph, found[0]) for name, found in applied.items()}
     return Targets(
-        heads, gates - heads, ends - heads, tables, positions, tables & heads, shares - tables, scored, inner
+        heads=heads,
+        gates=frozenset(name for name, found in applied.items() if _opens_gate(graph, found[0])) - heads,
+        ends=frozenset(name for name in ended & entries.keys() if entries[name].role == "weight") - heads,
+        tables=tables,
+        positions=((tables - _tokens(graph, looked, entries)) | added) - scored,
+        ties=tables & heads,
+        shares=frozenset(mixers) - tables,
+        tables_of_scores=scored,
+        inner={name: factor for name, factor in inner.items() if factor != 1.0},
     )
+
+
+def _by_role(uses: Mapping[str, list[Use]], role: str) -> dict[str, list[Operation]]:
+    """The operations that use each parameter in a role, of those that are used in it."""
+    found = {name: [use.operation for use in all_uses if use.role == role] for name, all_uses in uses.items()}
+    return {name: operations for name, operations in found.items() if operations}
 
 
 def _tokens(
@@ -122,15 +129,8 @@ def _tokens(
 
 
 def _by_input(graph: SignalGraph, use: Operation) -> bool:
-    for value in use.inputs:
-        while graph.values[value].source == "operation":
-            producer = graph.producer(value)
-            if producer is None or producer.kind not in REARRANGES or not producer.inputs:
-                break
-            value = producer.inputs[0]
-        if graph.values[value].source == "input":
-            return True
-    return False
+    before = (value for read in use.inputs for value in passed(graph, read, REARRANGES))
+    return any(graph.values[value].source == "input" for value in before)
 
 
 def _first_sum(graph: SignalGraph, use: Operation) -> int:
@@ -160,14 +160,11 @@ def _ahead(graph: SignalGraph, operation: Operation) -> Iterable[tuple[str, Oper
             signals = [v for v in reader.inputs if graph.values[v].source in ("operation", "input")]
             shapes = {graph.values[v].shape for v in (*reader.outputs, value)}
             alone = len(set(signals)) == 1 and not reader.parameters
-            if reader.kind in SIGMOIDS:
-                yield "sigmoid", reader
-            elif reader.kind in REARRANGES or (alone and len(shapes) == 1 and reader.kind != "softmax"):
-                for made in reader.outputs:
-                    if made not in seen:
-                        seen.add(made)
-                        queue.append(made)
-            elif reader.kind == "add" and reader.parameters and len(set(signals)) == 1:  # a bias
+            function = alone and len(shapes) == 1 and reader.kind != "softmax"
+            biased = reader.kind == "add" and bool(reader.parameters) and len(set(signals)) == 1
+            if reader.kind in GATES:
+                yield "gate", reader
+            elif reader.kind in REARRANGES or function or biased:
                 queue.extend(made for made in reader.outputs if made not in seen)
                 seen.update(reader.outputs)
             else:
@@ -205,14 +202,14 @@ def _inner(graph: SignalGraph, use: Operation) -> float:
     return 1.0
 
 
-def _is_head(graph: SignalGraph, use: Operation, outputs: frozenset[int]) -> bool:
+def _is_head(graph: SignalGraph, use: Operation) -> bool:
     kinds = {kind for kind, _ in _ahead(graph, use)}
-    return "output" in kinds and not kinds - {"output", "sigmoid", "softmax", "log_softmax", "cross_entropy"}
+    return "output" in kinds and not kinds - {"output", "gate", "softmax", "log_softmax", "cross_entropy"}
 
 
 def _opens_gate(graph: SignalGraph, use: Operation) -> bool:
     for kind, reader in _ahead(graph, use):
-        if kind != "sigmoid" or reader is None:
+        if kind != "gate" or reader is None:
             return False
         value = reader.outputs[0]
         for after in graph.consumers(value):

@@ -162,6 +162,13 @@ class Geometry:
         return cls(dims, dims[1] * kernel, dims[0] * kernel)
 
     @classmethod
+    def bare(cls, shape: tuple[int, ...]) -> Geometry:
+        """The geometry of a parameter that no layer explains: torch's layout where its shape allows that."""
+        if len(shape) >= 2:
+            return cls.from_shape(shape) if 0 not in shape else cls(shape, 1.0, 1.0)
+        return cls(shape, 1.0, 1.0, kind="other")
+
+    @classmethod
     def from_fans(cls, fans: Fans, shape: Sequence[int] | None = None) -> Geometry:
         """A geometry with these fans: of a dense layer (fan_out, fan_in) unless a shape is given."""
         dims = (round(fans.fan_out), round(fans.fan_in)) if shape is None else _shape(shape)
