@@ -1,7 +1,7 @@
 """What a loss is, decided once: `Loss(kind, call, words)`, by identity, by type, or by what a function computes.
 
 The inspection and the fits, below the room of training, need the same table: this file imports nothing of the package
-but `initlab.errors`, and a contract of lint-imports holds it there.
+but `initlab.errors` and `initlab.rng`, and a contract of lint-imports holds it there.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from initlab.errors import InputError, unknown
+from initlab.rng import random_states_kept
 
 Function = Callable[..., Any]
 
@@ -200,8 +201,7 @@ def _computed(function: Function, output: Tensor, targets: Tensor) -> tuple[str,
     A kind is recognised where the function is a positive multiple of it, the same on every random output. What such a
     trial draws from the global generators is put back.
     """
-    devices = [output.device] if output.is_cuda else []
-    with torch.random.fork_rng(devices), torch.no_grad():
+    with random_states_kept(), torch.no_grad():
         plain = [_random(output, i) for i in range(PROBES)]
         for chosen, among in ((plain, False), ([p.sigmoid() for p in plain], True)):
             values = _values(function, chosen, targets)
@@ -225,7 +225,7 @@ def _values(function: Function, outputs: list[Tensor], targets: Tensor) -> list[
     """What a function gives on each output; None where it raises or gives no finite number."""
     try:
         values = [float(function(output, targets)) for output in outputs]
-    except Exception:
+    except Exception:  # the user's function: whatever it raises, it computes no kind that is known here
         return None
     return values if all(math.isfinite(value) for value in values) else None
 

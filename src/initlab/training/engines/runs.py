@@ -16,6 +16,7 @@ from initlab.rng import RandomStates, random_states, random_states_kept
 from initlab.sampling import derive_seed
 from initlab.training.batches import Source
 from initlab.training.engines.base import Score
+from initlab.training.losses import squared
 from initlab.training.task import Loss, Pair, RunSpec, Task
 
 
@@ -88,17 +89,7 @@ def loss_of(task: Task, targets: torch.Tensor) -> Loss:
     """The loss that `task.loss` means for these targets."""
     if callable(task.loss):
         return task.loss
-    return _mse if targets.is_floating_point() else F.cross_entropy
-
-
-def _mse(output: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    if not isinstance(output, torch.Tensor) or output.numel() != targets.numel():
-        shown = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
-        raise InputError(
-            f"targets {tuple(targets.shape)} of floating-point numbers do not fit the model's output {shown}; "
-            "class numbers must be integers, and another loss takes a function loss(output, targets)"
-        )
-    return F.mse_loss(output, targets.reshape(output.shape))
+    return squared if targets.is_floating_point() else F.cross_entropy
 
 
 def scalar(loss: Any) -> torch.Tensor:
