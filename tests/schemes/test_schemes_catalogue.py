@@ -52,6 +52,8 @@ STDS: list[tuple[str, dict[str, Any], float, str]] = [
     ("orthogonal", {}, 1 / math.sqrt(N), "Σ squares = min(r, c), so std = 1/√max(r, c)"),
     ("orthogonal", {"gain": 2.0}, 2 / math.sqrt(N), "gain times the std"),
     ("delta_orthogonal", {}, 1 / math.sqrt(N), "a 1×1 kernel is an orthogonal matrix"),
+    ("mirrored", {}, 1 / math.sqrt(N / 2), "A of half the size each way, four times"),
+    ("mirrored", {"side": "outputs"}, 1 / math.sqrt(N), "[A; −A]: A has all the inputs"),
     ("identity", {}, math.sqrt(1 / N - 1 / N**2), "one element in 300 is 1"),
     ("sparse", {"sparsity": 0.75, "std": 2.0}, 1.0, "a quarter of the elements have variance 4"),
     ("torch_default", {}, 1 / math.sqrt(3 * N), "kaiming_uniform(a=√5): U(±1/√fan_in)"),

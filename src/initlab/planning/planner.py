@@ -21,6 +21,7 @@ from initlab.planning.reason import Reason
 from initlab.planning.rules import Choice, keep
 from initlab.planning.scene import Scene, Subject
 from initlab.planning.shards import is_split, local_tensor
+from initlab.planning.stacks import with_stacks
 from initlab.planning.walk import Walk, walk
 from initlab.sampling import canonical_name
 from initlab.schemes import Geometry
@@ -64,7 +65,8 @@ def make_plan(model: nn.Module, found: Walk, example_inputs: Any, policy: Any) -
     claims, notes = claims_of(overrides, scene)
     entries, unmeasured = tuple(_entry(s, claims.get(s.name), base) for s in scene.subjects()), ""
     if base.measured and graph is not None:
-        entries, unmeasured = calibrated(model, entries, graph, example_inputs, claims)
+        entries, held = with_stacks(entries, graph, claims)
+        entries, unmeasured = calibrated(model, entries, graph, example_inputs, {*claims, *held})
     entries = with_magnitudes(entries)
     if base.notes is not None:
         notes = [*base.notes(scene), *notes]

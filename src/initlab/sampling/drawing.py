@@ -15,6 +15,7 @@ from initlab.sampling.laws import (
     DeltaOrthogonal,
     Identity,
     Law,
+    Mirrored,
     Normal,
     Orthogonal,
     Sparse,
@@ -146,5 +147,6 @@ LAWS: dict[type[Law], Draw] = {
     Sparse: patterns.draw_sparse,
     Orthogonal: orthogonal.draw_orthogonal,
     DeltaOrthogonal: orthogonal.draw_delta_orthogonal,
+    Mirrored: orthogonal.draw_mirrored,
     Stacked: _draw_stacked,
 }

@@ -195,7 +195,9 @@ def _cut(name: str, value: float) -> float:
     return finite_number(name, value)
 
 
-def _matrix_axes(law: Orthogonal | DeltaOrthogonal | Identity | Sparse, shape: Sequence[int]) -> tuple[int, int]:
+def _matrix_axes(
+    law: Orthogonal | DeltaOrthogonal | Mirrored | Identity | Sparse, shape: Sequence[int]
+) -> tuple[int, int]:
     """(rows, columns' channel count) of a shape under a law of matrices, or an `InputError`."""
     rank = len(shape)
     if rank < 2:
@@ -278,6 +280,54 @@ class DeltaOrthogonal(Law):
 
     def describe(self) -> str:
         return f"{self.gain:.4g} · orthogonal at the kernel's centre, else 0"
+
+
+@dataclass(frozen=True)
+class Mirrored(Law):
+    """gain · [[A, −A], [−A, A]], A Haar-distributed and orthogonal, at the kernel's centre where there is a kernel.
+
+    A layer so drawn makes units in pairs u, −u, and reads such pairs through φ as the odd part φ(u) − φ(−u).
+
+    Args:
+        gain: the singular values of A.
+        out_axis, in_axis: the axes of the outputs and inputs.
+        outputs: whether the outputs are mirrored; False for [A, −A]. An odd last output has no mirror.
+        inputs: whether the inputs are; False for [A; −A], which reads data.
+
+    Source: Balduzzi et al., The shattered gradients problem, 2017, section 4.1 ("looks linear").
+
+    >>> Mirrored(1.0).std_of((4, 4)) == 0.5**0.5
+    True
+    """
+
+    gain: float = 1.0
+    out_axis: int = 0
+    in_axis: int = 1
+    outputs: bool = True
+    inputs: bool = True
+    family: ClassVar[str] = "mirrored"
+    needs_whole: ClassVar[bool] = True
+    mean: ClassVar[float] = 0.0
+    std: ClassVar[float] = math.nan
+
+    def __post_init__(self) -> None:
+        _set(self, gain=finite_number("gain", self.gain))
+
+    def check(self, shape: Sequence[int]) -> None:
+        _matrix_axes(self, shape)
+
+    def factor_shape(self, shape: Sequence[int]) -> tuple[int, int]:
+        """(rows, columns) of A."""
+        rows, columns = _matrix_axes(self, shape)
+        return -(-rows // 2) if self.outputs else rows, -(-columns // 2) if self.inputs else columns
+
+    def std_of(self, shape: Sequence[int]) -> float:
+        rows, columns = _matrix_axes(self, shape)
+        return abs(self.gain) * math.sqrt(rows * columns / (max(self.factor_shape(shape)) * math.prod(shape)))
+
+    def describe(self) -> str:
+        above, below = ("A, −A" if self.inputs else "A"), ("−A, A" if self.inputs else "−A")
+        return f"{self.gain:.4g} · [{above}; {below}]" if self.outputs else f"{self.gain:.4g} · [{above}]"
 
 
 @dataclass(frozen=True)
@@ -428,6 +478,7 @@ __all__ = [
     "DeltaOrthogonal",
     "Identity",
     "Law",
+    "Mirrored",
     "Normal",
     "Orthogonal",
     "Sparse",

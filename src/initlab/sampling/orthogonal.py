@@ -17,7 +17,7 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from initlab.sampling import elements, reference
-from initlab.sampling.laws import DeltaOrthogonal, Orthogonal
+from initlab.sampling.laws import DeltaOrthogonal, Mirrored, Orthogonal
 from initlab.sampling.patterns import centre_of
 from initlab.sampling.request import Array, Region, Stream, Target
 from initlab.sampling.streams import Key
@@ -194,15 +194,29 @@ def batches(blocks: Sequence[Block]) -> Iterator[list[Block]]:
 
 def draw_delta_orthogonal(target: Target, law: DeltaOrthogonal, stream: Stream, region: Region) -> None:
     """Zeros everywhere but in the kernel's centre, which alone is factored."""
+    _draw_centre(target, law, stream, region, (region.shape[law.out_axis], region.shape[law.in_axis]))
+
+
+def draw_mirrored(target: Target, law: Mirrored, stream: Stream, region: Region) -> None:
+    """The factor A and its mirror images in the kernel's centre; zeros elsewhere."""
+    _draw_centre(target, law, stream, region, law.factor_shape(region.shape))
+
+
+def _draw_centre(
+    target: Target, law: DeltaOrthogonal | Mirrored, stream: Stream, region: Region, factor: tuple[int, int]
+) -> None:
+    """The factor in the kernel's centre; beyond its own rows and columns it goes on with the sign changed."""
     target.out[...] = 0
     centre = centre_of(target, law, region)
     if centre is None:
         return
     plane, row, column = centre
-    rows, columns = region.shape[law.out_axis], region.shape[law.in_axis]
-    (matrix,) = haar(rows, columns, stream.key(law.family), [region.base], precision_of(target.dtype))
+    (matrix,) = haar(*factor, stream.key(law.family), [region.base], precision_of(target.dtype))
     matrix *= law.gain
-    store(plane, matrix[row : row + plane.shape[0], column : column + plane.shape[1]], target.dtype)
+    rows, columns = row + np.arange(plane.shape[0]), column + np.arange(plane.shape[1])
+    part = matrix[np.ix_(rows % factor[0], columns % factor[1])]
+    part[(rows >= factor[0])[:, None] ^ (columns >= factor[1])[None, :]] *= -1.0
+    store(plane, part, target.dtype)
 
 
 def store(out: Array, values: Array, dtype: str) -> None:

@@ -15,6 +15,7 @@ from initlab.sampling.laws import (
     DeltaOrthogonal,
     Identity,
     Law,
+    Mirrored,
     Normal,
     Orthogonal,
     Sparse,
@@ -222,5 +223,5 @@ def farthest(law: Law) -> float:
         return abs(law.mean) + _FARTHEST * law.std
     if isinstance(law, Sparse):
         return _FARTHEST * law.std_nonzero
-    assert isinstance(law, Orthogonal | DeltaOrthogonal | Identity)
+    assert isinstance(law, Orthogonal | DeltaOrthogonal | Mirrored | Identity)
     return abs(law.gain)

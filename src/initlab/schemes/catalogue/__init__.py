@@ -27,6 +27,7 @@ NAMES: tuple[str, ...] = (
     "siren",
     "orthogonal",
     "delta_orthogonal",
+    "mirrored",
     "identity",
     "sparse",
     "torch_default",

@@ -1,0 +1,205 @@
+"""Deep plain stacks: where a law that keeps the second moment would lose the input on the way, one that keeps it all.
+
+In a chain of layers W φ(W φ(…)) without norms or branches, Var(W) = 1/(fan_in · E[φ²]) keeps the size of the signal
+but not what it says: inputs become alike (ReLU, sigmoid) or gradients grow or fade with depth (tanh). Theory says after
+how many layers. Beyond, an odd φ gets orthogonal weights at χ = 1, and any other mirrored orthogonal ones, for which
+the odd part ψ(u) = φ(u) − φ(−u) takes the place of φ.
+
+Source: Schoenholz et al. 2017 (depth scales); Balduzzi et al. 2017, section 4.1; Pennington et al. 2017 (isometry).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from initlab import theory
+from initlab.errors import InitlabError
+from initlab.graph import SignalGraph, Use
+from initlab.graph.weights import NORMS
+from initlab.planning.plan import PlanEntry
+from initlab.planning.reason import Reason
+from initlab.schemes import get_scheme
+
+ALIKE = 0.95  # correlation after the stack, of inputs that came with 0.5, from which they count as alike
+GRADIENT = 4.0  # by what factor mean squared gradients may grow or fade through the stack
+SMALL = 1e-6  # the second moment at which an odd activation is taken as its slope at zero
+MIXING = NORMS | {"softmax", "log_softmax", "cumsum", "roll", "flip", "sort", "fft"}
+
+Function = Callable[[Any], Any]
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A chain of weights, each fed by nothing but the activation of the one before.
+
+    Args:
+        names: the weights in forward order; the last reads the last activation and belongs to what follows.
+        activation: the function's name.
+        function: the function.
+    """
+
+    names: tuple[str, ...]
+    activation: str
+    function: Function
+
+    @property
+    def depth(self) -> int:
+        return len(self.names) - 1
+
+
+def with_stacks(
+    entries: tuple[PlanEntry, ...], graph: SignalGraph, asked: Collection[str]
+) -> tuple[tuple[PlanEntry, ...], frozenset[str]]:
+    """The entries with deep plain stacks given laws that keep directions, and the names whose gain must stay.
+
+    Args:
+        entries: the plan by its rules.
+        graph: the recording.
+        asked: names whose laws were asked for, which are not changed.
+    """
+    by_name = {entry.name: entry for entry in entries}
+    held: set[str] = set()
+    for stack in stacks_of(graph, {name: entry for name, entry in by_name.items() if name not in asked}):
+        law = law_for(stack)
+        if law is None:
+            continue
+        for place, name in enumerate(stack.names[:-1]):
+            by_name[name] = _entry(by_name[name], stack, law, first=place == 0)
+            held.update([name] if place else [])
+    return tuple(by_name.values()), frozenset(held)
+
+
+# -- finding them --
+
+
+def stacks_of(graph: SignalGraph, entries: Mapping[str, PlanEntry]) -> Iterator[Stack]:
+    """The maximal chains of one activation, among weights that are used once."""
+    found = {name: graph.uses(name) for name, entry in entries.items() if entry.code == "fed"}
+    uses = {name: made[0] for name, made in found.items() if len(made) == 1 and made[0].feeds is not None}
+    makers = {use.operation.index: name for name, use in uses.items()}
+    before = {name: made for name, use in uses.items() if (made := _before(graph, use, makers)) is not None}
+    readers: dict[str, list[str]] = {}
+    for name, made in before.items():
+        readers.setdefault(made, []).append(name)
+    after = {made: names[0] for made, names in readers.items() if len(names) == 1}
+    goes_on = {made: name for made, name in after.items() if _same(uses, before, made, name)}
+    for made, name in after.items():
+        if made not in goes_on:
+            names = [made, name]
+            while names[-1] in goes_on:
+                names.append(goes_on[names[-1]])
+            feeds = uses[names[1]].feeds
+            if feeds is not None and feeds.function is not None:
+                yield Stack(tuple(names), feeds.activation or "", feeds.function)
+
+
+def _same(uses: Mapping[str, Use], before: Mapping[str, str], made: str, name: str) -> bool:
+    """Whether a weight that itself reads an activation is read through the same one."""
+    one, other = uses[made].feeds, uses[name].feeds
+    return made in before and one is not None and other is not None and one.activation == other.activation
+
+
+def _before(graph: SignalGraph, use: Use, makers: Mapping[int, str]) -> str | None:
+    """The one weight of whose output alone this use's input is a function; None where there is none."""
+    feeds = use.feeds
+    if feeds is None or feeds.function is None or feeds.source != "activation":
+        return None
+    signals = [value for value in use.operation.inputs if graph.values[value].source == "operation"]
+    found: set[str] = set()
+    stack, seen = signals[:1], set(signals[:1])
+    while stack:
+        operation = graph.producer(stack.pop())
+        if operation is None:
+            return None
+        if operation.index in makers:
+            found.add(makers[operation.index])
+            continue
+        if operation.kind in MIXING or (operation.parameters and operation.kind != "add"):
+            return None
+        read = [value for value in operation.inputs if graph.values[value].source != "parameter"]
+        if any(graph.values[value].source == "input" for value in read):
+            return None
+        stack.extend(value for value in read if value not in seen)
+        seen.update(read)
+    return found.pop() if len(found) == 1 else None
+
+
+# -- what theory says of them --
+
+
+@dataclass(frozen=True)
+class StackLaw:
+    """What a stack's weights get, and why."""
+
+    scheme: str
+    gain: float
+    why: str
+
+
+def law_for(stack: Stack) -> StackLaw | None:
+    """The law for a stack that a second moment kept alone does not carry; None where it does, or where none is known.
+
+    Raises:
+        Nothing: a function that theory cannot take leaves the plan as it is.
+    """
+    try:
+        why = loses(stack.function, stack.depth)
+        if not why:
+            return None
+        odd = is_odd(stack.function)
+        part = stack.function if odd else odd_part(stack.function)
+        slope = theory.chi(part, SMALL if odd else 1.0)
+    except (InitlabError, ValueError, TypeError, RuntimeError):
+        return None
+    if not (math.isfinite(slope) and slope > 0):
+        return None
+    return StackLaw("orthogonal" if odd else "mirrored", 1 / math.sqrt(slope), why)
+
+
+def loses(function: Function, depth: int) -> str:
+    """What goes wrong in `depth` layers with Var(W) = 1/(fan_in · E[φ²]), in words; "" where nothing does."""
+    sigma_w = theory.gain(function)
+    growth = theory.chi(function, 1.0, sigma_w)
+    total = depth * math.log(growth) if growth > 0 else -math.inf
+    if abs(total) > math.log(GRADIENT):
+        return f"gradients {'grow' if total > 0 else 'fade'} ×{growth:.3g} a layer"
+    correlation = 0.5
+    for layer in range(depth):
+        correlation = min(theory.correlation_map(function, correlation, 1.0, sigma_w), 1.0)
+        if correlation > ALIKE:
+            return f"inputs alike after {layer + 1} layers"
+    return ""
+
+
+def odd_part(function: Function) -> Function:
+    """ψ(x) = φ(x) − φ(−x)."""
+    return lambda x: function(x) - function(-x)
+
+
+def is_odd(function: Function) -> bool:
+    even = theory.moments(lambda x: function(x) + function(-x)).second
+    return bool(even <= 1e-8 * theory.moments(function).second)
+
+
+# -- writing them into the plan --
+
+
+def _entry(entry: PlanEntry, stack: Stack, found: StackLaw, first: bool) -> PlanEntry:
+    geometry = entry.geometry
+    if geometry is None:
+        return entry
+    rows, columns = geometry.shape[geometry.out_axis], geometry.shape[geometry.in_axis]
+    spread = math.sqrt(max(1.0, rows / columns))  # a widening A keeps lengths, which more units then share
+    scheme = "delta_orthogonal" if found.scheme == "orthogonal" and len(geometry.shape) > 2 else found.scheme
+    recipe = get_scheme(scheme)
+    if scheme == "mirrored" and first:
+        recipe = recipe.with_(side="outputs")
+    gain = (1.0 if first else found.gain) * spread
+    words = f"one of {stack.depth} plain layers of {stack.activation}, in which a kept second moment loses the input"
+    reason = Reason("deep_stack", f"{words} ({found.why}): {scheme}, gain {gain:.4g}")
+    law = recipe.law(geometry, gain)
+    std = law.std_of(entry.shape)
+    return replace(entry, law=law, std=std, scheme=recipe.label, reason=reason, recipe=recipe, gain=gain)
