@@ -128,7 +128,7 @@ def _layer(record: Record, name: str, own: list[ParameterStats]) -> LayerStats:
         row_share=moments.row_share,
         edges=moments.edges,
         counts=moments.counts,
-        grad_rms=None if record.grad_square is None else (record.grad_square / size) ** 0.5,
+        grad_rms=None if record.grad_square is None or not size else (record.grad_square / size) ** 0.5,
         weight_rms=main.rms if main else None,
         weight_grad_rms=main.grad_rms if main else None,
         update_ratio=main.update_ratio if main else None,

@@ -87,8 +87,9 @@ def call_arguments(inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
             raise InputError(f"inputs must hold at least one sample; got a tensor of shape {tuple(tensor.shape)}")
         if tensor.is_meta:
             raise InputError(f"inputs must hold values; got a tensor of shape {tuple(tensor.shape)} on the meta device")
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            bad = int((~torch.isfinite(tensor)).sum())
+        values = stored(tensor)
+        if values.is_floating_point() and not bool(torch.isfinite(values).all()):
+            bad = int((~torch.isfinite(values)).sum())
             raise InputError(f"inputs must be finite; got {bad} NaN or infinite values in shape {tuple(tensor.shape)}")
     return args, kwargs
 
@@ -113,10 +114,19 @@ def samples_alike(args: tuple[Any, ...], kwargs: dict[str, Any], batch: int | No
     if batch is None or batch < 2:
         return False
     for _, tensor in named_tensors((args, kwargs)):
-        axis = next((d for d, size in enumerate(tensor.shape[:2]) if size == batch), None)
+        axis = None if tensor.is_nested else next((d for d, n in enumerate(tensor.shape[:2]) if n == batch), None)
+        if axis is not None and tensor.layout != torch.strided:
+            return False
         if axis is not None and not bool((tensor == tensor.narrow(axis, 0, 1)).all()):
             return False
     return True
+
+
+def stored(tensor: Tensor) -> Tensor:
+    """The numbers that a tensor holds, whatever its layout: those of a sparse or nested one are its values."""
+    if tensor.layout == torch.sparse_coo:
+        return tensor._values()
+    return tensor if tensor.layout == torch.strided and not tensor.is_nested else tensor.values()
 
 
 def _tensors_of(value: Any) -> Any:

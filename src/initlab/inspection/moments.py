@@ -16,7 +16,10 @@ HISTOGRAM_SAMPLE = 16_384
 
 @dataclass
 class Moments:
-    """See `LayerStats` for each number. `unit_mean` is the mean of each unit (a small vector)."""
+    """See `LayerStats` for each number. `unit_mean` is the mean of each unit (a small vector).
+
+    `masked` counts elements at minus infinity among those that are not finite: the value of what a softmax leaves out.
+    """
 
     mean: float
     std: float
@@ -30,6 +33,7 @@ class Moments:
     nonfinite: int
     unit_mean: Tensor | None
     batch_axis: int | None = None
+    masked: int = 0
 
 
 def batch_axis(shape: tuple[int, ...], batch: int | None) -> int | None:
@@ -194,17 +198,18 @@ def _wide(tensor: Tensor, kind: str, batch: int | None, unit_axis: int) -> Momen
     nonfinite = int(y.numel() - int(finite.sum()))
     if nonfinite == 0 and float(y.abs().max()) < 1e140:
         return moments_of(y, kind, batch, unit_axis)
+    masked = int((y == -math.inf).sum())
     kept = y[finite]
     if kept.numel() == 0:
-        return _empty(nonfinite)
+        return _empty(nonfinite, masked)
     scale = float(kept.abs().max()) or 1.0
     edges, counts = histogram(kept)
     mean = float((kept / scale).mean()) * scale
     second = float((kept / scale).square().mean()) * scale * scale
     std = float((kept / scale).std(correction=0)) * scale
-    return Moments(mean, std, second, None, None, None, None, edges, counts, nonfinite, None)
+    return Moments(mean, std, second, None, None, None, None, edges, counts, nonfinite, None, masked=masked)
 
 
-def _empty(nonfinite: int = 0) -> Moments:
+def _empty(nonfinite: int = 0, masked: int = 0) -> Moments:
     nan = float("nan")
-    return Moments(nan, nan, nan, None, None, None, None, (), (), nonfinite, None)
+    return Moments(nan, nan, nan, None, None, None, None, (), (), nonfinite, None, masked=masked)

@@ -132,17 +132,17 @@ class Recorder(TorchFunctionMode):
             return
         for result in results:
             self._data.add(result)
-        floating = [r for r in results if r.is_floating_point() and r.ndim > 0]
+        floating = [r for r in results if r.is_floating_point() and r.ndim > 0 and is_plain(r)]
         if not floating or name.startswith("__get"):
             return
         kind = activation_of(name)
-        if name == "clamp" and kwargs.get("min", args[1] if len(args) > 1 else None) == 0 and "max" not in kwargs:
-            kind = "relu" if len(args) < 3 else None
+        if name.rstrip("_") == "clamp" and _clamps_at_zero(args, kwargs):
+            kind = "relu"
         if names or kind or name.rstrip("_") in NORMS:
             self._record(kind or name.rstrip("_"), kind is not None and not names, names, data, floating[0])
 
     def _record(self, kind: str, activation: bool, names: tuple[str, ...], data: list[Tensor], output: Tensor) -> None:
-        source = next((t for t in data if t.is_floating_point()), None)
+        source = next((t for t in data if t.is_floating_point() and is_plain(t)), None)
         axis = self._unit_axis(kind, output, source)
         record = Record(
             index=len(self.records),
@@ -234,6 +234,20 @@ def _gradient_hook(record: Record) -> Callable[[Tensor], None]:
             record.grad_unit_sum = g.sum(others)
 
     return hook
+
+
+def is_plain(tensor: Tensor) -> bool:
+    """Whether every element is stored: statistics of sparse and nested tensors are not taken."""
+    return tensor.layout == torch.strided and not tensor.is_nested
+
+
+def _clamps_at_zero(args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
+    """Whether a clamp has the lower bound 0, a number or a tensor of zeros, and no upper bound."""
+    low = kwargs.get("min", args[1] if len(args) > 1 else None)
+    high = kwargs.get("max", args[2] if len(args) > 2 else None)
+    if high is not None or low is None:
+        return False
+    return not bool(low.any()) if isinstance(low, Tensor) else low == 0
 
 
 def _number_at(args: Sequence[Any], position: int) -> bool:

@@ -56,7 +56,7 @@ def parameter_stats(
     first = first_step(g, grad_rms, step)
     ratio = first / rms if rms > 0 else (math.inf if first > 0 else 0.0)
     pace = gain = duplicated = distinct = units = None
-    if w.ndim >= 2 and min(w.shape[0], w[0].numel()) > 0 and math.isfinite(grad_rms):
+    if w.ndim >= 2 and w.numel() > 0 and math.isfinite(grad_rms):
         useful = useful_gradient(g, record, batch)
         pace, gain = _pace(w, rms, useful, grad_rms, record, step, loss, batch)
         kind = record.kind if record is not None else ""

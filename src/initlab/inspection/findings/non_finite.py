@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import torch
+
 from initlab.inspection.advice import scale_advice
 from initlab.inspection.evidence import Evidence
 from initlab.inspection.findings.kind import Kind
@@ -16,6 +18,8 @@ def find(e: Evidence) -> Finding | None:
 
 def _in_parameters(e: Evidence) -> Finding | None:
     for p in e.parameters:
+        if p.nonfinite and not p.trainable and _intended(e) and _masks(dict(e.model.named_parameters())[p.name]):
+            continue
         if p.nonfinite or not math.isfinite(p.rms):
             advice = "Initialize it again; initlab.init_ never writes such a value"
             return _finding(p.name, f"{p.nonfinite:,} of its values are NaN or infinite", advice)
@@ -23,12 +27,23 @@ def _in_parameters(e: Evidence) -> Finding | None:
 
 
 def _in_layers(e: Evidence) -> Finding | None:
-    for layer in e.layers:
-        if layer.nonfinite:
+    intended = _intended(e)
+    for layer, record in zip(e.layers, e.seen.records, strict=True):
+        faults = layer.nonfinite - (record.moments.masked if intended else 0)
+        if faults:
             share = layer.nonfinite / max(1, math.prod(layer.shape))
             evidence = f"{share:.1%} of its output is NaN or infinite{_before(e, layer)}"
             return _finding(layer.name, evidence, scale_advice(e))
     return None
+
+
+def _intended(e: Evidence) -> bool:
+    """Whether minus infinities did what a mask is for: the loss and every gradient are finite all the same."""
+    return math.isfinite(e.seen.loss) and all(p.grad_rms is None or math.isfinite(p.grad_rms) for p in e.parameters)
+
+
+def _masks(values: torch.Tensor) -> bool:
+    return not bool(values.isnan().any()) and not bool((values == math.inf).any())
 
 
 def _in_loss(e: Evidence) -> Finding | None:
