@@ -7,14 +7,12 @@ from typing import Any
 
 from torch import nn
 
-from initlab.inspection.evidence import Evidence
 from initlab.inspection.findings import findings_of
-from initlab.inspection.inputs import batch_size, call_arguments, model_of, optimizer_of, samples_alike, targets_of
+from initlab.inspection.gathering import gathered
+from initlab.inspection.inputs import model_of
 from initlab.inspection.notes import notes_of
-from initlab.inspection.passes import Pass, names_of, run
-from initlab.inspection.recorder import Record
-from initlab.inspection.results import Inspection, LayerStats, ParameterStats
-from initlab.inspection.updates import Step, parameter_stats
+from initlab.inspection.optimizers import step_of
+from initlab.inspection.results import Inspection
 from initlab.inspection.verdict import verdict_of
 
 
@@ -61,84 +59,20 @@ def inspect(
     'healthy'
     """
     model = model_of(model)
-    step = Step(*optimizer_of(optimizer, lr))
-    args, kwargs = call_arguments(inputs)
-    targets = targets_of(targets)
-    batch = batch_size(args, kwargs, targets)
-    alike = samples_alike(args, kwargs, batch)
-    seen = run(model, args, kwargs, targets, loss, batch)
-    parameters = _parameters(model, seen, step, 1 if alike else batch)
-    layers = _layers(seen, parameters)
-    evidence = Evidence(model, kwargs or args, seen, layers, parameters, step, batch, alike)
+    step = step_of(optimizer, lr, model)
+    evidence = gathered(model, inputs, targets, loss, step, line_probe=False)
     findings = findings_of(evidence)
     return Inspection(
-        verdict=verdict_of(findings, any(p.trainable for p in parameters)),
+        verdict=verdict_of(findings, any(p.trainable for p in evidence.parameters)),
         findings=findings,
-        layers=layers,
-        parameters=parameters,
+        layers=evidence.layers,
+        parameters=evidence.parameters,
         notes=notes_of(evidence),
         model=type(model).__name__,
-        loss=seen.loss if abs(seen.loss) < float("inf") else None,
-        loss_name=seen.loss_name,
+        loss=evidence.seen.loss if abs(evidence.seen.loss) < float("inf") else None,
+        loss_name=evidence.seen.loss_name,
         optimizer=step.name,
-        lr=step.lr,
-        batch_size=batch,
+        lr=evidence.step.lr,
+        batch_size=evidence.batch,
         steps=evidence.outlook.steps,
     )
-
-
-def _parameters(model: nn.Module, seen: Pass, step: Step, batch: int | None) -> tuple[ParameterStats, ...]:
-    first_use: dict[str, Record] = {}
-    for record in seen.records:
-        for name in record.parameters:
-            first_use.setdefault(name, record)
-    return tuple(
-        parameter_stats(name, p, seen.gradients.pop(name, None), first_use.get(name), step, seen.loss, batch or 1)
-        for name, p in model.named_parameters()
-    )
-
-
-def _layers(seen: Pass, parameters: tuple[ParameterStats, ...]) -> tuple[LayerStats, ...]:
-    by_name = {p.name: p for p in parameters}
-    names = names_of(seen.records)
-    return tuple(
-        _layer(record, name, [by_name[p] for p in record.parameters if p in by_name])
-        for record, name in zip(seen.records, names, strict=True)
-    )
-
-
-def _layer(record: Record, name: str, own: list[ParameterStats]) -> LayerStats:
-    moments = record.moments
-    main = max(own, key=lambda p: (len(p.shape) > 1, _size(p.shape)), default=None)
-    size = _size(record.shape)
-    return LayerStats(
-        index=record.index,
-        name=name,
-        kind=record.kind,
-        activation=record.activation,
-        parameters=record.parameters,
-        shape=record.shape,
-        batch_axis=record.moments.batch_axis,
-        mean=moments.mean,
-        std=moments.std,
-        second_moment=moments.second_moment,
-        saturated=moments.saturated,
-        dead=moments.dead,
-        between=moments.between,
-        row_share=moments.row_share,
-        edges=moments.edges,
-        counts=moments.counts,
-        grad_rms=None if record.grad_square is None or not size else (record.grad_square / size) ** 0.5,
-        weight_rms=main.rms if main else None,
-        weight_grad_rms=main.grad_rms if main else None,
-        update_ratio=main.update_ratio if main else None,
-        duplicated=main.duplicated if main else None,
-        nonfinite=moments.nonfinite,
-    )
-
-
-def _size(shape: tuple[int, ...]) -> int:
-    size = 1
-    for length in shape:
-        size *= length
-    return size

@@ -10,10 +10,11 @@ from torch import nn
 
 from initlab.errors import InputError
 from initlab.inspection.keeping import kept
+from initlab.inspection.line import Line
+from initlab.inspection.optimizers import Step
 from initlab.inspection.passes import Pass
 from initlab.inspection.recorder import Record
 from initlab.inspection.results import LayerStats, ParameterStats
-from initlab.inspection.updates import Step
 from initlab.inspection.verdict import Outlook, outlook_of
 from initlab.planning import Plan, plan
 
@@ -26,7 +27,8 @@ BYPASS_RANK = 2.5
 class Evidence:
     """One inspection's measurements; what several findings derive from them stands here, computed once.
 
-    `inputs` are the batch as `plan` takes it: positional arguments in a tuple, or keyword arguments in a dict.
+    `inputs` are the batch as `plan` takes it: positional arguments in a tuple, or keyword arguments in a dict;
+    `line` is the loss along the first step, None where it was not asked for or cannot be taken.
     """
 
     model: nn.Module
@@ -37,6 +39,7 @@ class Evidence:
     step: Step
     batch: int | None
     alike: bool
+    line: Line | None = None
 
     @cached_property
     def outlook(self) -> Outlook:

@@ -9,46 +9,10 @@ import torch
 from torch import nn
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
-from initlab.errors import InputError, finite_number, unknown
+from initlab.errors import InputError
 from initlab.inspection.outputs import named_tensors
 
 Tensor = torch.Tensor
-
-# Optimizer -> (family, learning rate when none is given, eps). "sign": a first step of about lr whatever the gradient.
-OPTIMIZERS: dict[str, tuple[str, float, float]] = {
-    "sgd": ("sgd", 1e-2, 0.0),
-    "adam": ("sign", 1e-3, 1e-8),
-    "adamw": ("sign", 1e-3, 1e-8),
-    "nadam": ("sign", 2e-3, 1e-8),
-    "radam": ("sign", 1e-3, 1e-8),
-    "adamax": ("sign", 2e-3, 1e-8),
-    "rmsprop": ("sign", 1e-2, 1e-8),
-    "adagrad": ("sign", 1e-2, 1e-10),
-}
-
-
-def optimizer_of(optimizer: Any, lr: float | None) -> tuple[str, float]:
-    """(name, learning rate) from a name, an Optimizer class or an Optimizer.
-
-    SGD with momentum m steps like SGD at lr/(1 - m): an Optimizer instance's momentum is counted so.
-    """
-    if isinstance(optimizer, torch.optim.Optimizer):
-        group = optimizer.param_groups[0]
-        name = type(optimizer).__name__.lower()
-        rate = float(group["lr"]) / (1.0 - float(group.get("momentum") or 0.0))
-        lr = rate if lr is None else lr
-    elif isinstance(optimizer, type):
-        name = optimizer.__name__.lower()
-    else:
-        name = str(optimizer).lower()
-    if name not in OPTIMIZERS:
-        raise unknown("optimizer", name, OPTIMIZERS)
-    if lr is None:
-        return name, OPTIMIZERS[name][1]
-    rate = finite_number("lr", lr, low=0)
-    if rate == 0:
-        raise InputError("lr must be greater than 0; got 0")
-    return name, rate
 
 
 def model_of(model: Any) -> nn.Module:

@@ -34,6 +34,11 @@ class Pass:
     constant_loss: float | None
     offset: float
     restored: tuple[str, ...]
+    batch: int | None = None
+    last_kind: str | None = None
+    own_loss: bool = False
+    output: Tensor | None = field(default=None, repr=False)
+    output_gradient: Tensor | None = field(default=None, repr=False)
 
 
 def run(
@@ -51,7 +56,8 @@ def run(
             output = watched_forward(model, args, kwargs, recorder)
             path, tensor = main_output(output)
             last = recorder.records[-1].kind if recorder.records else None
-            value, known = loss_on(output, targets, loss, _last_kind(tensor, last))
+            last = _last_kind(tensor, last)
+            value, known = loss_on(output, targets, loss, last)
             seen = Pass(
                 records=recorder.records,
                 loss=float(value.detach()),
@@ -62,7 +68,12 @@ def run(
                 constant_loss=constant_loss(known, targets),
                 offset=mean_offset(tensor, targets, known),
                 restored=tuple(recorder.touched),
+                batch=batch,
+                last_kind=last,
+                own_loss=known.kind == "own",
+                output=tensor.detach(),
             )
+            _keep_gradient(tensor, seen)
             del output, tensor
             seen.gradients = gradients(value, model)
         finally:
@@ -88,6 +99,22 @@ def watched_forward(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, A
     finally:
         enter.remove()
         leave.remove()
+
+
+def value_on(output: Any, targets: Any, loss: Any, seen: Pass) -> Tensor:
+    """The loss of another output of the model, as the pass `seen` computed it."""
+    own = output.get("loss") if seen.own_loss else None
+    return own.reshape(()) if isinstance(own, Tensor) else loss_on(output, targets, loss, seen.last_kind)[0]
+
+
+def _keep_gradient(output: Tensor, seen: Pass) -> None:
+    """Have the backward pass leave the gradient of the loss at the output in `seen`."""
+
+    def hook(gradient: Tensor) -> None:
+        seen.output_gradient = gradient.detach()
+
+    if output.requires_grad:
+        output.register_hook(hook)  # type: ignore[no-untyped-call]  # torch leaves it so
 
 
 def _failure(

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import torch
 
-from initlab.inspection.inputs import OPTIMIZERS
+from initlab.inspection.optimizers import Step
 from initlab.inspection.recorder import Record
 from initlab.inspection.results import ParameterStats
 
@@ -18,27 +17,6 @@ ROUNDING_SHARE = 1e-12
 _MULTIPLIES = ("linear", "conv", "matmul", "mm", "addmm", "baddbmm", "bmm", "__matmul__", "bilinear", "einsum", "rnn",
                "lstm", "gru", "multi_head")  # fmt: skip
 _UNITS_SECOND = {"matmul", "mm", "addmm", "__matmul__", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"}
-
-
-@dataclass(frozen=True)
-class Step:
-    """The optimizer: name, learning rate, whether its step has a size of its own, and the eps that bounds it."""
-
-    name: str
-    lr: float
-
-    @property
-    def family(self) -> str:
-        """What its first step is like: "sgd" goes by the gradient's size, "sign" does not."""
-        return OPTIMIZERS[self.name][0]
-
-    @property
-    def sign_like(self) -> bool:
-        return self.family == "sign"
-
-    @property
-    def eps(self) -> float:
-        return OPTIMIZERS[self.name][2]
 
 
 def parameter_stats(
@@ -84,12 +62,12 @@ def parameter_stats(
 def first_step(g: Tensor, grad_rms: float, step: Step) -> float:
     """Root mean square of the first step: lr·rms(g) for SGD, lr·rms(g/(|g| + eps)) for Adam and its kin."""
     if not step.sign_like:
-        return step.lr * grad_rms
+        return step.rate * grad_rms
     if grad_rms > 1e3 * step.eps:
         zero = float((g == 0).float().mean())
-        return step.lr * math.sqrt(1.0 - zero)
+        return step.rate * math.sqrt(1.0 - zero)
     size = g.abs()
-    return step.lr * _rms(size / (size + step.eps))
+    return step.rate * _rms(size / (size + step.eps))
 
 
 def useful_gradient(g: Tensor, record: Record | None, batch: int) -> float:
@@ -126,11 +104,11 @@ def _pace(
     size = math.sqrt(w.numel())
     if step.sign_like:
         heard = math.sqrt(share * batch / (1.0 + share * batch))
-        change = step.lr * heard * useful / (useful + step.eps)
+        change = step.rate * heard * useful / (useful + step.eps)
         decrease = change * useful * w.numel()
     else:
-        change = step.lr * useful
-        decrease = step.lr * useful * useful * w.numel()
+        change = step.rate * useful
+        decrease = step.rate * useful * useful * w.numel()
     spectral = rms * (math.sqrt(rows) + math.sqrt(columns)) if rms > 0 else 1.0
     return change * size / spectral, decrease / loss if loss > 0 else 0.0
 

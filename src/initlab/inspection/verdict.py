@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from initlab.inspection.optimizers import Step
 from initlab.inspection.results import Finding, ParameterStats, Verdict
-from initlab.inspection.updates import Step
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,130 @@
+"""Trains cells for real and keeps how each ended: resumable, one line of JSON a cell.
+
+Cells are drawn in an order of their own (a fixed seed), so that any beginning of the file is a varied sample. Every
+cell trains at each of its optimizer's rates for 80 steps, and where none of them learns, for 400; kept is the mean loss
+of the last ten steps, None where it was no number.
+
+    INITLAB_DATA=... python -m benchmarks.verdict.record OUT.jsonl --cells 1500 --seconds 3600
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from benchmarks.verdict.architectures import ARCHITECTURES, BY_NAME
+from benchmarks.verdict.starts import (
+    INPUT_FAULTS,
+    MODEL_FAULTS,
+    NORMS,
+    RATES,
+    STARTS,
+    Cell,
+    fits,
+    inputs_of,
+    optimizer_for,
+    started,
+    weight_of,
+)
+from benchmarks.verdict.tasks import Task, task_of
+
+STEPS, LONG, BATCH, TAIL = 80, 400, 32, 10
+LEARNED = 0.9  # share of the constant answer's loss under which a training has learned something
+
+
+def cells() -> Iterator[Cell]:
+    """Endless cells, each once; the plain default and `auto` of every architecture come first."""
+    seen: set[str] = set()
+    chance = random.Random(0)
+    kinds = {a.name: _kind(a.name) for a in ARCHITECTURES}
+    first = [Cell(a.name, s, "", o, 0) for a in ARCHITECTURES for s in ("default", "auto") for o in ("adamw", "sgd")]
+    chance.shuffle(first)
+    yield from first
+    seen.update(cell.key for cell in first)
+    faults = [*INPUT_FAULTS, *MODEL_FAULTS]
+    while True:
+        cell = Cell(
+            chance.choice(ARCHITECTURES).name,
+            *chance.choices(list(STARTS), [weight for weight, _ in STARTS.values()]),
+            *chance.choices(faults, [weight_of(fault) for fault in faults]),
+            chance.choice(list(RATES)),
+            chance.randrange(1, 1000),
+        )
+        if cell.key not in seen and fits(cell, *kinds[cell.architecture]):
+            seen.add(cell.key)
+            yield cell
+
+
+def _kind(name: str) -> tuple[bool, bool, bool]:
+    """(takes tokens, answers with classes, has normalization)."""
+    architecture = BY_NAME[name]
+    task = task_of(architecture.task)
+    normed = any(isinstance(m, NORMS) for m in architecture.build().modules())
+    return not task.x.is_floating_point(), not task.y.is_floating_point(), normed
+
+
+def trained(cell: Cell) -> dict[str, list[float | None]]:
+    """{rate: mean loss of the last steps of the short training, and of the long one where no rate had learned}."""
+    architecture = BY_NAME[cell.architecture]
+    task = task_of(architecture.task)
+    runs = {f"{lr:g}": Run(cell, started(cell, architecture.build, task), task, lr) for lr in RATES[cell.optimizer]}
+    finals = {rate: [run.until(STEPS)] for rate, run in runs.items()}
+    if not any(final < LEARNED * task.constant for (final,) in finals.values() if final is not None):
+        for rate, run in runs.items():
+            finals[rate].append(run.until(LONG))
+    return finals
+
+
+class Run:
+    """One training, which can go on."""
+
+    def __init__(self, cell: Cell, model: nn.Module, task: Task, lr: float) -> None:
+        self.model, self.task, self.x = model, task, inputs_of(cell, task.x)
+        self.optimizer = optimizer_for(cell, model, lr)
+        self.generator = torch.Generator().manual_seed(cell.seed + 1)
+        self.losses: list[float] = []
+
+    def until(self, steps: int) -> float | None:
+        """Mean loss of the last `TAIL` of `steps` steps; None once a loss was no number."""
+        while len(self.losses) < steps and all(math.isfinite(loss) for loss in self.losses[-1:]):
+            batch = torch.randint(0, len(self.x), (BATCH,), generator=self.generator)
+            loss = self.task.loss(self.model(self.x[batch]), self.task.y[batch])
+            self.losses.append(float(loss.detach()))
+            self.optimizer.zero_grad()
+            loss.backward()
+            self.optimizer.step()
+        tail = sum(self.losses[-TAIL:]) / TAIL
+        return float(f"{tail:.5g}") if math.isfinite(tail) else None
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--cells", type=int, default=1500)
+    parser.add_argument("--seconds", type=float, default=3600)
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)  # vanishing gradients would take a hundred times as long
+    done = {json.loads(line)["cell"] for line in asked.out.read_text().splitlines()} if asked.out.exists() else set()
+    began = time.perf_counter()
+    with asked.out.open("a") as out:
+        for number, cell in enumerate(cells(), 1):
+            if number > asked.cells or time.perf_counter() - began > asked.seconds:
+                break
+            if cell.key not in done:
+                began_cell = time.perf_counter()
+                finals = trained(cell)
+                line = {"cell": cell.key, "finals": finals, "seconds": round(time.perf_counter() - began_cell, 2)}
+                print(json.dumps(line), file=out, flush=True)
+
+
+if __name__ == "__main__":
+    main()

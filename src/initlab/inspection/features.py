@@ -1,0 +1,219 @@
+"""The numbers that the verdict is read from, one entry each: its name, what it says in words, how it is measured.
+
+All are free of units and finite or NaN (not known); logarithms are decimal and cut off at `FLOOR` and `CEILING`.
+Those with `about_rate` depend on the learning rate that is judged; the others are the same whatever it is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from initlab.inspection.evidence import Evidence
+from initlab.inspection.line import FLAT, Line, Point
+
+FLOOR, CEILING = -12.0, 6.0
+NAN = math.nan
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One number.
+
+    Attributes:
+        name: its key in the recorded cells and in the calibrated trees.
+        words: how a reader is told its value; `{}` stands for the number, or for ten to its power.
+        of: measures it.
+        power: whether the number is a decimal logarithm, to be told as ten to its power.
+        about_rate: whether it is about the learning rate that is judged.
+    """
+
+    name: str
+    words: str
+    of: Callable[[Evidence], float]
+    power: bool = False
+    about_rate: bool = False
+
+
+def features_of(evidence: Evidence) -> dict[str, float]:
+    """{name: number} of every feature."""
+    return {feature.name: feature.of(evidence) for feature in FEATURES}
+
+
+def log(value: float | None) -> float:
+    """Decimal logarithm within `FLOOR` and `CEILING`; NaN for what is not known."""
+    if value is None or math.isnan(value):
+        return NAN
+    return min(CEILING, max(FLOOR, math.log10(value))) if value > 0 else FLOOR
+
+
+def _on_line(measure: Callable[[Evidence, Line], float]) -> Callable[[Evidence], float]:
+    return lambda e: NAN if e.line is None else measure(e, e.line)
+
+
+def _cut(value: float | None) -> float:
+    return NAN if value is None or math.isnan(value) else min(1.0, max(-1.0, value))
+
+
+def _judged(e: Evidence, line: Line) -> Point:
+    return line.at(e.step.lr)
+
+
+def _first(line: Line) -> Point:
+    return line.points[0]
+
+
+def _window(e: Evidence, line: Line) -> float:
+    return float(sum(line.decrease(p) > FLAT for p in line.points))
+
+
+def _largest(e: Evidence, line: Line) -> float:
+    return log(line.largest.lr * e.step.boost) if line.largest else -7.0
+
+
+def _below_largest(e: Evidence, line: Line) -> float:
+    return log(e.step.lr / line.largest.lr) if line.largest else CEILING
+
+
+def _apart(e: Evidence, line: Line) -> float:
+    p = _first(line)
+    return NAN if p.moved is None or not p.shifted else p.moved / p.shifted
+
+
+def _answer(e: Evidence, line: Line) -> float:
+    """Largest decrease on the line that the centred movement alone promises."""
+    pulls = [p.pulled for p in line.points if p.pulled is not None and line.decrease(p) > FLAT]
+    return log(max(pulls)) if pulls else FLOOR
+
+
+def _excess(e: Evidence) -> float:
+    return log(e.outlook.excess)
+
+
+def _readout_share(e: Evidence) -> float:
+    return log(e.readout.input_row_share) if e.readout is not None else NAN
+
+
+def _readout_rank(e: Evidence) -> float:
+    rank = e.readout.input_rank if e.readout is not None else None
+    return NAN if rank is None else rank
+
+
+def _readout_signal(e: Evidence) -> float:
+    if e.readout is None or e.readout.input_second is None:
+        return NAN
+    return log(math.sqrt(max(0.0, e.readout.input_second * (e.readout.input_row_share or 0.0))))
+
+
+def _worst(e: Evidence, what: str) -> float:
+    shares = [value for x in e.layers if (value := getattr(x, what)) is not None and x.kind != "softmax"]
+    return max(shares, default=0.0)
+
+
+def _largest_signal(e: Evidence) -> float:
+    return log(max((x.second_moment for x in e.layers if math.isfinite(x.second_moment)), default=NAN) ** 0.5)
+
+
+def _growth(e: Evidence) -> float:
+    rms = [x.second_moment**0.5 for x in e.layers if x.parameters and math.isfinite(x.second_moment)]
+    return log(rms[-1] / rms[0]) if rms and rms[0] > 0 else NAN
+
+
+def _fade(e: Evidence) -> float:
+    reached = [x.grad_rms for x in e.layers if x.grad_rms is not None and math.isfinite(x.grad_rms)]
+    return log(reached[0] / reached[-1]) if reached and reached[-1] > 0 else FLOOR
+
+
+def _least_between(e: Evidence) -> float:
+    return log(min((x.between for x in e.layers if x.between is not None), default=NAN))
+
+
+def _distinct(e: Evidence) -> list[float]:
+    return [p.distinct / p.units for p in e.matrices if p.distinct is not None and p.units and p.units > 1]
+
+
+def _merged(e: Evidence) -> float:
+    shares = _distinct(e)
+    return sum(share <= 0.1 for share in shares) / len(shares) if shares else 0.0
+
+
+def _median_distinct(e: Evidence) -> float:
+    shares = sorted(_distinct(e))
+    return shares[len(shares) // 2] if shares else 1.0
+
+
+def _unmoved(e: Evidence) -> float:
+    return sum(not p.grad_rms for p in e.matrices) / len(e.matrices) if e.matrices else 1.0
+
+
+def _pace(e: Evidence) -> float:
+    return log(e.outlook.pace)
+
+
+def _slow_pace(e: Evidence) -> float:
+    paces = sorted(p.pace or 0.0 for p in e.matrices)
+    return log(paces[len(paces) // 4]) if paces else FLOOR
+
+
+def _over_eps(e: Evidence) -> float:
+    sizes = sorted(p.grad_rms for p in e.matrices if p.grad_rms is not None and math.isfinite(p.grad_rms))
+    return log(sizes[len(sizes) // 2] / e.step.eps) if sizes and e.step.eps else CEILING
+
+
+def _depth(e: Evidence) -> float:
+    return math.log10(max(1, len(e.matrices)))
+
+
+def _size(e: Evidence) -> float:
+    return math.log10(max(1, sum(math.prod(p.shape) for p in e.parameters)))
+
+
+FEATURES: tuple[Feature, ...] = (
+    Feature("decrease", "one step of the best rate lowers the loss by {} of itself",
+            _on_line(lambda e, line: _cut(line.decrease(line.lowest)))),
+    Feature("largest", "the largest rate that lowers the loss is {}", _on_line(_largest), power=True),
+    Feature("window", "{} of the tried rates lower the loss", _on_line(_window)),
+    Feature("moved", "that step moves the centred outputs by {}",
+            _on_line(lambda e, line: log(line.lowest.moved)), power=True),
+    Feature("aligned", "their movement has cosine {} with what the loss asks for",
+            _on_line(lambda e, line: _cut(line.lowest.aligned))),
+    Feature("aligned first", "a very small step has cosine {} with what the loss asks for",
+            _on_line(lambda e, line: _cut(_first(line).aligned))),
+    Feature("pulled", "what tells samples apart lowers the loss by {} of itself", _on_line(_answer), power=True),
+    Feature("apart", "{} of the first movement tells samples apart", _on_line(_apart)),
+    Feature("spread", "the centred outputs have rms {}", _on_line(lambda e, line: log(line.spread)), power=True),
+    Feature("excess", "the first loss is {} times that of the best constant answer", _excess, power=True),
+    Feature("readout share", "{} of the signal at the read-out tells samples apart", _readout_share, power=True),
+    Feature("readout rank", "samples differ in {} directions at the read-out", _readout_rank),
+    Feature("readout signal", "the signal that tells samples apart has rms {} at the read-out",
+            _readout_signal, power=True),
+    Feature("dead", "{} of a layer's units are off for every sample", lambda e: _worst(e, "dead")),
+    Feature("saturated", "{} of a layer's outputs are saturated", lambda e: _worst(e, "saturated")),
+    Feature("largest signal", "the largest signal has rms {}", _largest_signal, power=True),
+    Feature("growth", "the signal grows by {} from the first layer to the last", _growth, power=True),
+    Feature("fade", "the gradient at the first layer is {} of that at the last", _fade, power=True),
+    Feature("between", "at the worst layer {} of the signal tells samples apart", _least_between, power=True),
+    Feature("merged", "{} of the weight matrices have equal units", _merged),
+    Feature("distinct", "the median matrix has {} of its units distinct", _median_distinct),
+    Feature("unmoved", "{} of the weight matrices get no gradient", _unmoved),
+    Feature("over eps", "the median gradient is {} times the optimizer's eps", _over_eps, power=True),
+    Feature("pace", "a step changes the fastest matrix by {} of itself", _pace, power=True, about_rate=True),
+    Feature("slow pace", "a step changes the slowest quarter by {} of themselves",
+            _slow_pace, power=True, about_rate=True),
+    Feature("steps", "by its first step the loss moves visibly after {} steps",
+            lambda e: log(e.outlook.steps), power=True, about_rate=True),
+    Feature("depth", "{} weight matrices are stacked", _depth, power=True),
+    Feature("size", "it has {} parameters", _size, power=True),
+    Feature("sign", "the optimizer's steps have a size of their own", lambda e: float(e.step.sign_like)),
+    Feature("normalised", "it normalises", lambda e: float(e.normalised)),
+    Feature("below largest", "the rate is {} of the largest that lowers the loss",
+            _on_line(_below_largest), power=True, about_rate=True),
+    Feature("decrease here", "one step lowers the loss by {} of itself",
+            _on_line(lambda e, line: _cut(line.decrease(_judged(e, line)))), about_rate=True),
+    Feature("moved here", "one step moves the centred outputs by {}",
+            _on_line(lambda e, line: log(_judged(e, line).moved)), power=True, about_rate=True),
+    Feature("aligned here", "that movement has cosine {} with what the loss asks for",
+            _on_line(lambda e, line: _cut(_judged(e, line).aligned)), about_rate=True),
+    Feature("rate", "the rate is {}", lambda e: log(e.step.rate), power=True, about_rate=True),
+)  # fmt: skip

@@ -1,0 +1,99 @@
+"""One look at a model: the watched pass, the loss along the first step, and the statistics of layers and parameters."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from torch import nn
+
+from initlab.inspection.evidence import Evidence
+from initlab.inspection.inputs import batch_size, call_arguments, samples_alike, targets_of
+from initlab.inspection.line import line_of
+from initlab.inspection.optimizers import Step
+from initlab.inspection.passes import Pass, names_of, run
+from initlab.inspection.recorder import Record
+from initlab.inspection.results import LayerStats, ParameterStats
+from initlab.inspection.updates import parameter_stats
+
+
+def gathered(
+    model: nn.Module, inputs: Any, targets: Any, loss: Any, step: Step, *, line_probe: bool = True
+) -> Evidence:
+    """Everything that is measured of `model` on a batch; the model is left as it was.
+
+    Where the user chose no learning rate, the statistics are about the one that lowers the loss most along the first
+    step.
+
+    Raises:
+        InputError: see `inspect`.
+    """
+    args, kwargs = call_arguments(inputs)
+    targets = targets_of(targets)
+    batch = batch_size(args, kwargs, targets)
+    alike = samples_alike(args, kwargs, batch)
+    seen = run(model, args, kwargs, targets, loss, batch)
+    line = line_of(model, args, kwargs, targets, loss, seen, step) if line_probe else None
+    seen.output = seen.output_gradient = None
+    if line is not None and line.largest is not None and not step.given:
+        step = replace(step, lr=line.lowest.lr)
+    parameters = _parameters(model, seen, step, 1 if alike else batch)
+    layers = _layers(seen, parameters)
+    return Evidence(model, kwargs or args, seen, layers, parameters, step, batch, alike, line)
+
+
+def _parameters(model: nn.Module, seen: Pass, step: Step, batch: int | None) -> tuple[ParameterStats, ...]:
+    first_use: dict[str, Record] = {}
+    for record in seen.records:
+        for name in record.parameters:
+            first_use.setdefault(name, record)
+    return tuple(
+        parameter_stats(name, p, seen.gradients.pop(name, None), first_use.get(name), step, seen.loss, batch or 1)
+        for name, p in model.named_parameters()
+    )
+
+
+def _layers(seen: Pass, parameters: tuple[ParameterStats, ...]) -> tuple[LayerStats, ...]:
+    by_name = {p.name: p for p in parameters}
+    names = names_of(seen.records)
+    return tuple(
+        _layer(record, name, [by_name[p] for p in record.parameters if p in by_name])
+        for record, name in zip(seen.records, names, strict=True)
+    )
+
+
+def _layer(record: Record, name: str, own: list[ParameterStats]) -> LayerStats:
+    moments = record.moments
+    main = max(own, key=lambda p: (len(p.shape) > 1, _size(p.shape)), default=None)
+    size = _size(record.shape)
+    return LayerStats(
+        index=record.index,
+        name=name,
+        kind=record.kind,
+        activation=record.activation,
+        parameters=record.parameters,
+        shape=record.shape,
+        batch_axis=record.moments.batch_axis,
+        mean=moments.mean,
+        std=moments.std,
+        second_moment=moments.second_moment,
+        saturated=moments.saturated,
+        dead=moments.dead,
+        between=moments.between,
+        row_share=moments.row_share,
+        edges=moments.edges,
+        counts=moments.counts,
+        grad_rms=None if record.grad_square is None or not size else (record.grad_square / size) ** 0.5,
+        weight_rms=main.rms if main else None,
+        weight_grad_rms=main.grad_rms if main else None,
+        update_ratio=main.update_ratio if main else None,
+        duplicated=main.duplicated if main else None,
+        nonfinite=moments.nonfinite,
+    )
+
+
+def _size(shape: tuple[int, ...]) -> int:
+    size = 1
+    for length in shape:
+        size *= length
+    return size

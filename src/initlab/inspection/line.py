@@ -1,0 +1,184 @@
+"""The loss along the first step: forward passes at w - lr · d, for learning rates by decades, on moved weights.
+
+d is what one step of the optimizer does at a rate of 1. Nothing trains: five or six forward passes on the batch that
+the gradient was taken on, with the same random numbers each time, tell which rates lower the loss, by how much, and
+whether what they change tells samples apart.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from initlab.graph.eager import as_written
+from initlab.inspection.keeping import kept
+from initlab.inspection.moments import batch_axis
+from initlab.inspection.optimizers import Step
+from initlab.inspection.outputs import main_output
+from initlab.inspection.passes import Pass, value_on
+from initlab.rng import seed_random_states
+
+Tensor = torch.Tensor
+
+# Decades of the learning rate that are tried, by family; SGD's with its momentum counted.
+DECADES: dict[str, tuple[float, ...]] = {
+    "sign": (1e-5, 1e-4, 1e-3, 1e-2, 1e-1),
+    "sgd": (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0),
+}
+FLAT = 1e-6  # relative decrease of the loss that single precision cannot tell from none
+
+
+@dataclass(frozen=True)
+class Point:
+    """One learning rate on the line.
+
+    Attributes:
+        lr: the learning rate.
+        loss: the loss after one step of that size; infinite where it is not finite.
+        moved: root mean square of the change of the outputs, the batch's mean change taken off; None for one sample.
+        shifted: the same with the mean change left in.
+        aligned: cosine between that change and the one that the loss asks for (its negative gradient at the outputs,
+            mean taken off; for class numbers the centred labels less the centred predictions).
+        pulled: decrease of the loss that the change promises to first order, over the loss.
+    """
+
+    lr: float
+    loss: float
+    moved: float | None
+    shifted: float | None
+    aligned: float | None
+    pulled: float | None
+
+
+@dataclass(frozen=True)
+class Line:
+    """The loss along the first step.
+
+    Attributes:
+        start: the loss at the weights as they are.
+        spread: root mean square of the outputs, the batch's mean taken off.
+        points: by rising learning rate.
+    """
+
+    start: float
+    spread: float | None
+    points: tuple[Point, ...]
+
+    def decrease(self, point: Point) -> float:
+        """Relative decrease of the loss at that point; minus infinity where it is not finite."""
+        return (self.start - point.loss) / abs(self.start) if self.start else -point.loss
+
+    @property
+    def lowest(self) -> Point:
+        """The point of the lowest loss."""
+        return min(self.points, key=lambda point: point.loss)
+
+    @property
+    def largest(self) -> Point | None:
+        """The point of the largest rate that lowers the loss; None where no rate does."""
+        return max((p for p in self.points if self.decrease(p) > FLAT), key=lambda p: p.lr, default=None)
+
+    def at(self, lr: float) -> Point:
+        """The point nearest to a learning rate."""
+        return min(self.points, key=lambda point: abs(math.log(point.lr / lr)))
+
+
+def rates_of(step: Step) -> tuple[float, ...]:
+    """The learning rates that are tried: the decades of the optimizer's family, and the rate that the user gave."""
+    decades = [float(f"{rate / step.boost:.9g}") for rate in DECADES[step.family]]
+    if step.given and not any(math.isclose(step.lr, rate, rel_tol=1e-6) for rate in decades):
+        decades.append(step.lr)
+    return tuple(sorted(decades))
+
+
+def line_of(
+    model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], targets: Any, loss: Any, seen: Pass, step: Step
+) -> Line | None:
+    """The loss along the first step of `step`; None where the loss or a gradient is not finite, or nothing moves.
+
+    `seen` is the pass that took the gradients. Parameters point at moved values meanwhile and at their own again
+    afterwards, so their own values are never written to; buffers, modes and random states are put back.
+    """
+    own = dict(model.named_parameters())
+    gradients = {name: g for name, g in seen.gradients.items() if g is not None and step.share(name) != 0.0}
+    if not gradients or not math.isfinite(seen.loss) or not all(_finite(g) for g in gradients.values()):
+        return None
+    pull, axis = _pull(seen)
+    points = []
+    with kept(model, written=seen.restored), torch.no_grad(), as_written():
+        for lr in rates_of(step):
+            with _moved({name: own[name] for name in gradients}, gradients, step, lr):
+                seed_random_states(0)
+                output = model(*args, **kwargs)
+                value = float(value_on(output, targets, loss, seen))
+                change = _clean(main_output(output)[1].detach() - seen.output) if seen.output is not None else None
+                del output
+            points.append(_point(lr, value, change, pull, axis, seen.loss))
+    spread = None if seen.output is None or axis is None else _rms(_centred(_clean(seen.output), axis))
+    return Line(seen.loss, spread, tuple(points))
+
+
+@contextlib.contextmanager
+def _moved(own: Mapping[str, nn.Parameter], gradients: Mapping[str, Tensor], step: Step, lr: float) -> Iterator[None]:
+    """Inside, each parameter points at its value after one step; afterwards at its own storage again."""
+    values = {name: p.data for name, p in own.items()}
+    try:
+        for name, parameter in own.items():
+            d = step.direction(name, values[name], gradients[name])
+            if d is not None:
+                parameter.data = values[name].sub(d, alpha=lr)
+        yield
+    finally:
+        for name, parameter in own.items():
+            parameter.data = values[name]
+
+
+def _pull(seen: Pass) -> tuple[Tensor | None, int | None]:
+    """What the loss asks of the outputs, mean over the batch taken off, and the axis of the batch."""
+    output = seen.output
+    if output is None:
+        return None, None
+    axis = batch_axis(tuple(output.shape), seen.batch)
+    if axis is None or output.shape[axis] < 2:
+        return None, None
+    gradient = seen.output_gradient
+    return (None if gradient is None else _centred(-gradient, axis)), axis
+
+
+def _point(lr: float, loss: float, change: Tensor | None, pull: Tensor | None, axis: int | None, start: float) -> Point:
+    if not math.isfinite(loss):
+        return Point(lr, math.inf, None, None, None, None)
+    if change is None or axis is None:
+        return Point(lr, loss, None, None, None, None)
+    centred = _centred(change, axis)
+    moved, shifted = _rms(centred), _rms(change)
+    if pull is None:
+        return Point(lr, loss, moved, shifted, None, None)
+    inner = float((centred.double() * pull.double()).sum())
+    size = moved * _rms(pull) * centred.numel()
+    return Point(lr, loss, moved, shifted, inner / size if size > 0 else 0.0, inner / abs(start) if start else None)
+
+
+def _centred(tensor: Tensor, axis: int) -> Tensor:
+    wide = tensor if tensor.dtype == torch.float64 else tensor.float()
+    return wide - wide.mean(axis, keepdim=True)
+
+
+def _clean(tensor: Tensor) -> Tensor:
+    """Zeros in place of infinities that are meant, such as those of masked classes, and of their differences."""
+    return torch.where(torch.isfinite(tensor), tensor, 0.0)
+
+
+def _rms(tensor: Tensor) -> float:
+    return float(torch.linalg.vector_norm(tensor.double())) / math.sqrt(max(1, tensor.numel()))
+
+
+def _finite(gradient: Tensor) -> bool:
+    values = gradient.coalesce().values() if gradient.is_sparse else gradient
+    return bool(torch.isfinite(values).all())

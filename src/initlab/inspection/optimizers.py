@@ -1,0 +1,155 @@
+"""The optimizer as the inspection sees it: rate, momentum, decay, and what its first step does to a parameter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from initlab.errors import InputError, finite_number, unknown
+
+Tensor = torch.Tensor
+
+# Optimizer -> (family, learning rate when none is given, eps). "sign": a first step of about lr whatever the gradient.
+OPTIMIZERS: dict[str, tuple[str, float, float]] = {
+    "sgd": ("sgd", 1e-2, 0.0),
+    "adam": ("sign", 1e-3, 1e-8),
+    "adamw": ("sign", 1e-3, 1e-8),
+    "nadam": ("sign", 2e-3, 1e-8),
+    "radam": ("sign", 1e-3, 1e-8),
+    "adamax": ("sign", 2e-3, 1e-8),
+    "rmsprop": ("sign", 1e-2, 1e-8),
+    "adagrad": ("sign", 1e-2, 1e-10),
+}
+
+
+@dataclass(frozen=True)
+class Group:
+    """What an optimizer object does to one parameter: its rate over that of the first group, and its weight decay."""
+
+    share: float
+    decay: float
+
+
+@dataclass(frozen=True)
+class Step:
+    """The optimizer.
+
+    Attributes:
+        name: a key of `OPTIMIZERS`.
+        lr: its learning rate.
+        given: whether the user chose that rate; the verdict then is about it, and about the best rate otherwise.
+        momentum: of SGD: its steps add up to those of plain SGD at `rate`.
+        eps: what keeps Adam and its kin from dividing by zero.
+        groups: {parameter name: what an optimizer object does to it}; None where every parameter is treated alike. A
+            parameter that is not in it does not move.
+    """
+
+    name: str
+    lr: float
+    given: bool = True
+    momentum: float = 0.0
+    eps: float = 0.0
+    groups: Mapping[str, Group] | None = None
+
+    @property
+    def family(self) -> str:
+        """What its first step is like: "sgd" goes by the gradient's size, "sign" does not."""
+        return OPTIMIZERS[self.name][0]
+
+    @property
+    def sign_like(self) -> bool:
+        return self.family == "sign"
+
+    @property
+    def boost(self) -> float:
+        """1 / (1 - momentum): how many steps of plain SGD one step is worth in the end."""
+        return 1.0 / (1.0 - self.momentum)
+
+    @property
+    def rate(self) -> float:
+        """The learning rate, momentum counted."""
+        return self.lr * self.boost
+
+    def at(self, lr: float) -> Step:
+        """The same optimizer at another learning rate."""
+        return replace(self, lr=lr)
+
+    def share(self, name: str) -> float:
+        """Learning rate of that parameter over `lr`; 0 for one that the optimizer does not hold."""
+        if self.groups is None:
+            return 1.0
+        return self.groups[name].share if name in self.groups else 0.0
+
+    def direction(self, name: str, parameter: Tensor, gradient: Tensor) -> Tensor | None:
+        """d with w - lr · d the parameter after one step at `lr`; None for a parameter that does not move.
+
+        SGD: the gradient, times `boost`. Adam and its kin: g / (|g| + eps), their first step. Weight decay is added.
+        """
+        share = self.share(name)
+        if share == 0.0:
+            return None
+        g = gradient.detach()
+        g = (g.to_dense() if g.is_sparse else g).to(parameter.dtype)
+        d = _sign(g, self.eps) if self.sign_like else g * self.boost
+        decay = self.groups[name].decay if self.groups is not None else 0.0
+        if decay:
+            d = d.add(parameter.detach(), alpha=decay * (1.0 if self.sign_like else self.boost))
+        return d if share == 1.0 else d * share
+
+
+def step_of(optimizer: Any, lr: float | None, model: nn.Module) -> Step:
+    """What `optimizer` (a name, an Optimizer class or an Optimizer) does to the parameters of `model`.
+
+    Raises:
+        InputError: an unknown optimizer, or a learning rate that is not above 0.
+    """
+    if isinstance(optimizer, torch.optim.Optimizer):
+        return _of_object(optimizer, lr, model)
+    name = _known(optimizer.__name__ if isinstance(optimizer, type) else str(optimizer))
+    _, usual, eps = OPTIMIZERS[name]
+    return Step(name, _rate(usual if lr is None else lr), lr is not None, 0.0, eps)
+
+
+def _of_object(optimizer: torch.optim.Optimizer, lr: float | None, model: nn.Module) -> Step:
+    name = _known(type(optimizer).__name__)
+    first = next((group for group in optimizer.param_groups if _lr(group)), optimizer.param_groups[0])
+    own = _rate(_lr(first))
+    held = {id(p): group for group in optimizer.param_groups for p in group["params"]}
+    sign = -1.0 if first.get("maximize") else 1.0
+    groups = {
+        parameter: Group(sign * _lr(held[id(p)]) / own, float(held[id(p)].get("weight_decay") or 0.0))
+        for parameter, p in model.named_parameters()
+        if id(p) in held
+    }
+    eps = float(first.get("eps", OPTIMIZERS[name][2]))
+    return Step(name, own if lr is None else _rate(lr), True, float(first.get("momentum") or 0.0), eps, groups)
+
+
+def _lr(group: Mapping[str, Any]) -> float:
+    """The group's learning rate; where a warm-up holds it at 0, the rate that the warm-up leads to."""
+    return float(group["lr"]) or float(group.get("initial_lr", 0.0))
+
+
+def _known(name: str) -> str:
+    if name.lower() not in OPTIMIZERS:
+        raise unknown("optimizer", name.lower(), OPTIMIZERS)
+    return name.lower()
+
+
+def _rate(lr: float) -> float:
+    rate = finite_number("lr", lr, low=0)
+    if rate == 0:
+        raise InputError("lr must be greater than 0; got 0")
+    return rate
+
+
+def _sign(g: Tensor, eps: float) -> Tensor:
+    """g / (|g| + eps); real and imaginary parts apart, as torch's optimizers take them."""
+    if g.is_complex():
+        return torch.view_as_complex(_sign(torch.view_as_real(g).contiguous(), eps))
+    tiny = torch.finfo(g.dtype).tiny  # a gradient of 0 gives 0 also without eps
+    return g / (g.abs() + max(eps, tiny))
