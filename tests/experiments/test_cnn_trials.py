@@ -35,6 +35,7 @@ def test_finalists_are_the_best_pairs_and_the_classic_answer() -> None:
     found = finalists(tried, 2)
     assert list(found) == ["gaussian + const_zero", "he_uniform + he_uniform", " + ".join(CLASSIC)]
     assert trials.policy(found["gaussian + const_zero"]) == {
+        "*": "auto",
         "@Conv2d": get_scheme("normal", std=0.05),
         "@Linear": "zeros",
     }
@@ -68,7 +69,7 @@ def test_a_search_goes_on_from_its_parts_and_ends_the_same(tmp_path: Path) -> No
 def test_a_run_ends_after_five_epochs_without_gain() -> None:
     images = _images()
     task = images.task(_small, images.test, 12, 0)
-    policy = {"@Conv2d": "zeros", "@Linear": "zeros"}
+    policy = {"*": "auto", "@Conv2d": "zeros", "@Linear": "zeros"}
     run = trials.train_to_plateau(task, [trials.RunSpec("a", "a", policy, 0, 1e-3, 0.0)], 12)["a"]
     assert run["epochs"] == len(run["valid"]) < 12
     assert run["epochs"] == 1 + run["valid"].index(max(run["valid"])) + trials.PATIENCE
@@ -79,7 +80,7 @@ def test_the_start_is_measured_before_training() -> None:
     task = images.task(_small, images.test, 1, 0)
 
     def start(conv: str, linear: Any) -> dict[str, float]:
-        policy = {"@Conv2d": conv, "@Linear": linear}
+        policy = {"*": "auto", "@Conv2d": conv, "@Linear": linear}
         return trials.at_start(task, trials.RunSpec("a", "a", policy, 0, 1e-3, 0.0))
 
     assert start("zeros", "zeros") == {"saturated": 0.0, "gradient": 0.0}

@@ -104,7 +104,7 @@ def test_the_forget_gate_gets_its_bias_once(build: Any, forget: float | None) ->
 
 def test_the_forget_gate_can_be_named() -> None:
     module = nn.LSTM(3, 5)
-    plan = initlab.init_(module, {"bias_ih_l0": initlab.get_scheme("constant", value=2.0)})
+    plan = initlab.init_(module, {"*": "auto", "bias_ih_l0": initlab.get_scheme("constant", value=2.0)})
     assert (module.bias_ih_l0 == 2).all()
     assert plan["bias_hh_l0"].std == 0
 

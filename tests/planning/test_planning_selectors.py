@@ -94,7 +94,7 @@ def test_what_a_scheme_claims(selector: str, claimed: set[str]) -> None:
 
 
 def test_a_fan_rule_under_a_pattern_leaves_vectors_to_their_default() -> None:
-    plan = initlab.plan(Net(), policy={"features.*.weight": "he_normal"})
+    plan = initlab.plan(Net(), policy={"*": "auto", "features.*.weight": "he_normal"})
     assert plan["features.0.weight"].scheme == "he_normal"
     assert plan["features.1.weight"].scheme == "ones"
     assert "embed" not in repr([e.name for e in plan.entries if e.scheme == "he_normal"])

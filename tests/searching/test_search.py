@@ -24,7 +24,11 @@ from initlab.searching.space import space_of
 from initlab.study.location import location_of
 from initlab.study.sql import RUNS, open_tables
 
-SPACE = {"@Linear": ["he_normal", "zeros", ("normal", {"std": (1e-3, 3.0)})], "lr": (1e-4, 1e-1)}
+SPACE = {
+    "@Linear": ["he_normal", "zeros", ("normal", {"std": (1e-3, 3.0)})],
+    "*.bias": ["zeros"],
+    "lr": (1e-4, 1e-1),
+}
 
 
 def searched(**changes: Any) -> initlab.Search:

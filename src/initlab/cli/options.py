@@ -92,7 +92,7 @@ def selected(policy: str, rules: list[str] | None) -> Any:
     """The policy, or the mapping of selectors to schemes that `--select` spells out over it."""
     if not rules:
         return policy_from(policy)
-    mapping = {} if policy == "auto" else {"**": policy_from(policy)}
+    mapping = {"*": policy_from(policy)}
     for rule in rules:
         selector, separator, scheme = _split_rule(rule)
         if not separator or not selector or not scheme:

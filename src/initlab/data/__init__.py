@@ -1,6 +1,7 @@
 """DATA: the embedded digits, MNIST, the user's own arrays or Dataset, and files that nobody vouches for."""
 
 from initlab.data.arrays import load_arrays
+from initlab.data.contents import weight_shapes
 from initlab.data.digits import digits
 from initlab.data.mnist import mnist
 from initlab.data.split import Split
@@ -18,4 +19,5 @@ __all__ = [
     "load_weights",
     "mnist",
     "remarks",
+    "weight_shapes",
 ]

@@ -31,9 +31,7 @@ def read_safetensors(stream: BinaryIO, size: int, shown: str) -> dict[str, Tenso
     Source:
         The safetensors format, https://github.com/huggingface/safetensors (2022).
     """
-    for name, entry in _header(stream, size, shown).items():
-        if name != "__metadata__":
-            _check_shape(name, entry, shown)
+    tensor_shapes(stream, size, shown)
     if size > (limit := memory_limit()):
         raise InputError(f"safetensors file {shown!r} has {gigabytes(size)}; {gigabytes(limit)} are to be had")
     stream.seek(0)
@@ -41,6 +39,20 @@ def read_safetensors(stream: BinaryIO, size: int, shown: str) -> dict[str, Tenso
         return dict(safetensors.torch.load(stream.read()))
     except (safetensors.SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as error:
         raise _fault(shown, reason(error)) from None
+
+
+def tensor_shapes(stream: BinaryIO, size: int, shown: str) -> dict[str, tuple[int, ...]]:
+    """The names and shapes in the header of an open safetensors file.
+
+    Raises:
+        InputError: as for `read_safetensors`, so far as the header tells.
+    """
+    shapes = {}
+    for name, entry in _header(stream, size, shown).items():
+        if name != "__metadata__":
+            _check_shape(name, entry, shown)
+            shapes[name] = tuple(entry["shape"])
+    return shapes
 
 
 def _header(stream: BinaryIO, size: int, shown: str) -> dict[str, Any]:

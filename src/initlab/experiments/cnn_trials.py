@@ -70,7 +70,7 @@ def std_of(params: Mapping[str, Any], place: str) -> float | None:
 
 def policy(params: Mapping[str, Any]) -> dict[str, Any]:
     """A trial's parameters as a policy; the biases are zero."""
-    chosen = {}
+    chosen: dict[str, Any] = {"*": "auto"}
     for place, selector in SELECTORS.items():
         std = std_of(params, place)
         chosen[selector] = SCHEMES[params[place]] if std is None else get_scheme("normal", std=std)

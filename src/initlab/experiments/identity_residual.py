@@ -20,8 +20,8 @@ LE = "Le, Jaitly & Hinton 2015; Bartlett, Helmbold & Long 2018"
 WIDTH, DEPTH = 64, 30
 
 STARTS = {
-    "He": {"**": "he_normal"},
-    "zero branches": {"**": "he_normal", "blocks.*.second.weight": "zeros"},
+    "He": {"*": "auto", "**": "he_normal"},
+    "zero branches": {"*": "auto", "**": "he_normal", "blocks.*.second.weight": "zeros"},
 }
 
 
@@ -70,9 +70,9 @@ class Plain(nn.Module):
 
 
 PLAIN_STARTS = {
-    "plain, He": {"**": "he_normal"},
-    "plain, identity": {"**": "he_normal", "blocks.*.weight": "identity"},
-    "plain, Xavier": {"**": "xavier_normal"},
+    "plain, He": {"*": "auto", "**": "he_normal"},
+    "plain, identity": {"*": "auto", "**": "he_normal", "blocks.*.weight": "identity"},
+    "plain, Xavier": {"*": "auto", "**": "xavier_normal"},
 }
 
 

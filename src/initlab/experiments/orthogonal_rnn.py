@@ -65,7 +65,8 @@ def _measure(lab: Lab) -> dict[str, Any]:
 def _train(policy: Any, wait: int, steps: int, seed: int) -> dict[str, Any]:
     """Adam with the gradient's norm clipped at 1, batch 64; accuracy on 500 fresh sequences at ten moments."""
     model = Recall()
-    init_(model, {"*.weight_ih_l0": "xavier_normal", "head.weight": "xavier_normal", **policy}, seed=seed)
+    base = {"*": "auto", "*.weight_ih_l0": "xavier_normal", "head.weight": "xavier_normal"}
+    init_(model, base | policy, seed=seed)
     generator = torch.Generator().manual_seed(seed >> 1)
     gradient = _gradient_ratio(model, wait, generator)
     optimizer = torch.optim.Adam(model.parameters(), lr=RATE)

@@ -11,10 +11,26 @@ from torch import nn
 from initlab.errors import InputError
 from initlab.planning.policies import POLICIES, POLICY_ALIASES, Policy, as_policy
 from initlab.planning.reason import Reason
+from initlab.planning.rules import DEFAULTS, Choice, Options, keep
 from initlab.planning.scene import Scene, Subject
-from initlab.planning.selectors import Selector, matched
+from initlab.planning.selectors import Selector, below, matched
 from initlab.planning.walk import Slot, Walk
 from initlab.schemes import Scheme, scheme_like
+
+THE_REST = "*"
+
+
+def _not_named(subject: Subject, options: Options) -> Choice:
+    return keep("not_named", f"kept: the policy does not name it ({THE_REST!r} names the rest)")
+
+
+KEEP = Policy(
+    "keep",
+    "every parameter as it is",
+    "initlab",
+    _not_named,
+    dict.fromkeys(DEFAULTS, _not_named),
+)
 
 
 @dataclass(frozen=True)
@@ -27,19 +43,25 @@ class Override:
 
 
 def read_policy(policy: Any, found: Walk) -> tuple[Policy, list[Override]]:
+    """The policy for what no selector claims, and the selectors with what they ask for, in order.
+
+    A mapping keeps what it does not name; what stands under "*" is for the rest, wherever it stands.
+    """
     if not isinstance(policy, Mapping):
         return as_policy(policy), []
     if not policy:
         raise InputError("policy must be a name, a Scheme, or a mapping of selectors to schemes; got an empty mapping")
-    return POLICIES["auto"], [_override(key, value) for key, value in policy.items()]
+    rest = policy.get(THE_REST, "keep")
+    base = KEEP if isinstance(rest, str) and rest == "keep" else as_policy(rest)
+    return base, [_override(key, value, found) for key, value in policy.items() if key != THE_REST]
 
 
-def _override(key: Any, value: Any) -> Override:
+def _override(key: Any, value: Any, found: Walk) -> Override:
     if isinstance(key, type) and issubclass(key, nn.Module):
         key = f"@{key.__name__}"
     if not isinstance(key, str) or not key:
         raise InputError(f"a selector must be a string such as 'conv*.weight' or '@Linear'; got {key!r}")
-    selector = Selector(key)
+    selector = below(key, found)
     if isinstance(value, Policy):
         return Override(selector, policy=value)
     if isinstance(value, str) and value == "keep":
@@ -58,7 +80,7 @@ def mapping_words(overrides: list[Override], base: Policy) -> str:
         return "keep" if item.policy is None else item.policy.name
 
     parts = [f"{item.selector.text}: {asked(item)}" for item in overrides]
-    return "; ".join([*parts, f"else {base.name}"])
+    return "; ".join([*parts, f"the rest: {base.name}"])
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ from torch import nn
 from initlab.errors import InputError
 from initlab.graph import geometry_of, record
 from initlab.planning.calibration import calibrated
-from initlab.planning.claims import Claim, claims_of, mapping_words, read_policy
+from initlab.planning.claims import KEEP, THE_REST, Claim, claims_of, mapping_words, read_policy
 from initlab.planning.ledger import Held, equal_warnings, some
+from initlab.planning.loaded import is_marked_loaded
 from initlab.planning.magnitudes import with_magnitudes
 from initlab.planning.memory import DTYPES, dtype_name
 from initlab.planning.plan import BufferEntry, Plan, PlanEntry
@@ -38,10 +39,12 @@ def plan(model: nn.Module, example_inputs: Any = None, policy: Any = "auto") -> 
         example_inputs: for one forward pass: a tensor, a tuple of positional arguments, a dict of keyword arguments,
             or the shape of the one input.
         policy: a name (`auto`, `torch_default`, `gpt2`, `gan`, `zero_gamma`, or any scheme's), a Scheme, or an ordered
-            mapping of selectors to schemes, policies or "keep", on top of `auto`; where two selectors claim one
+            mapping of selectors to schemes, policies or "keep". A mapping plans what its selectors name and keeps
+            everything else; `"*"` names the rest (`{"head": "zeros", "*": "auto"}`). Where two selectors claim one
             parameter, the later wins. A scheme that is given for the whole model, a layer type or a wildcard goes to
             the weights there; biases, norms and embeddings keep their defaults unless named (`"*.bias"`). Frozen
-            parameters (requires_grad False) are taken for loaded ones and kept, unless a selector claims them.
+            parameters (requires_grad False) and those that Hugging Face marks as loaded are kept, unless a selector
+            claims them.
 
     Returns:
         A `Plan`; print it for the table, or call `.explain(name)`.
@@ -59,25 +62,41 @@ def plan(model: nn.Module, example_inputs: Any = None, policy: Any = "auto") -> 
 
 def make_plan(model: nn.Module, found: Walk, example_inputs: Any, policy: Any) -> Plan:
     base, overrides = read_policy(policy, found)
+    policies = [base, *(override.policy for override in overrides if override.policy is not None)]
     graph = None if example_inputs is None else record(model, example_inputs)
     infos = {canonical_name(name): info for name, info in geometry_of(model, graph).items()}
     scene = Scene(model, found, infos, graph)
     claims, notes = claims_of(overrides, scene)
     entries, unmeasured = tuple(_entry(s, claims.get(s.name), base) for s in scene.subjects()), ""
-    if base.measured and graph is not None:
-        entries, held = with_stacks(entries, graph, claims)
-        entries, unmeasured = calibrated(model, entries, graph, example_inputs, {*claims, *held})
+    if graph is not None and any(policy.measured for policy in policies):
+        fixed = {entry.name for entry in entries if not _measured(claims.get(entry.name), base)}
+        entries, held = with_stacks(entries, graph, fixed)
+        entries, unmeasured = calibrated(model, entries, graph, example_inputs, {*fixed, *held})
     entries = with_magnitudes(entries)
-    if base.notes is not None:
-        notes = [*base.notes(scene), *notes]
+    notes = [*(note for policy in policies if policy.notes is not None for note in policy.notes(scene)), *notes]
+    if all(entry.action == "keep" for entry in entries):
+        notes.append(f"nothing is to be written; {THE_REST!r} in a mapping names all that its selectors do not")
     notes.extend([unmeasured] if unmeasured else [])
     notes.extend(_warnings(entries, found, recorded=graph is not None))
     words = base.name if not overrides else mapping_words(overrides, base)
     return Plan(entries, _buffers(found), words, type(model).__name__, tuple(notes))
 
 
+def _measured(claim: Claim | None, base: Policy) -> bool:
+    """Whether a pass may correct what a parameter gets: by a policy that asks for it, and no scheme of the user's."""
+    policy = base if claim is None else claim.override.policy
+    return policy is not None and policy.measured
+
+
+def _choice(subject: Subject, claim: Claim | None, base: Policy) -> Choice:
+    if claim is None:
+        kept = base.choose(subject) if base is KEEP else _unwritable(subject, claim)
+        return kept or base.choose(subject)
+    return _unwritable(subject, claim) or _claimed_choice(subject, claim)
+
+
 def _entry(subject: Subject, claim: Claim | None, base: Policy) -> PlanEntry:
-    choice = _unwritable(subject, claim) or (base.choose(subject) if claim is None else _claimed_choice(subject, claim))
+    choice = _choice(subject, claim, base)
     info, tensor = subject.info, subject.slot.tensor
     geometry = subject.geometry
     entry = PlanEntry(
@@ -126,6 +145,8 @@ def _unwritable(subject: Subject, claim: Claim | None) -> Choice | None:
         if claim is not None and claim.override.selector.exact:
             return _refuse("orthogonal_parametrization", f"{why}; keep it")
         return keep("orthogonal_parametrization", f"kept: {why}")
+    if claim is None and is_marked_loaded(tensor):
+        return keep("loaded", "kept: loaded, as Hugging Face marks it, and not named in the policy")
     if claim is None and not tensor.requires_grad:
         return keep("frozen", "kept: frozen (requires_grad is False) and not named in the policy")
     return None
@@ -189,6 +210,10 @@ def _warnings(entries: tuple[PlanEntry, ...], found: Walk, *, recorded: bool) ->
     if frozen:
         notes.append(
             f"{len(frozen)} frozen parameters are kept, {frozen[0]} first; name them in the policy to draw them"
+        )
+    if loaded := [entry.name for entry in entries if entry.code == "loaded"]:
+        notes.append(
+            f"{len(loaded)} loaded parameters are kept, {loaded[0]} first; name them in the policy to draw them"
         )
     unknown = [e.name for e in entries if e.code == "unknown_role"]
     if unknown:

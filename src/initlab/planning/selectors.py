@@ -23,7 +23,7 @@ class Selector:
     """A pattern over a model's parameters. A parameter's own name always describes it, brackets and all.
 
     `conv*.weight`        a glob on the whole name; `*` and `?` stop at a dot, `**` crosses dots
-    `features.**`         everything below `features`
+    `features.**`         everything below `features`; so does the module's own name, `features`
     `@Linear`             the parameters of every layer whose type, or a base of it, has this name
     `@Linear.bias`        of those, the one called `bias`
     `@EncoderLayer.**`    everything below such a layer
@@ -52,7 +52,10 @@ class Selector:
         if not self.by_type:
             pattern = glob_pattern(self.text)
             names = (*(owner.name for owner in slot.owners), slot.plain_name)
-            return self.text in names or any(pattern.fullmatch(name) for name in names)
+            if self.text in names or any(pattern.fullmatch(name) for name in names):
+                return True
+            head, _, last = self.text.rpartition(".")  # a module's own name, brackets and all
+            return last == "**" and any(name.startswith(f"{head}.") for name in names)
         kind, _, inner = self.text[1:].partition(".")
         tail = glob_pattern(inner or "*")
         return any(
@@ -114,13 +117,23 @@ def type_matches(kind: str, module: nn.Module) -> bool:
     return any(pattern.fullmatch(name) for name in type_names(module))
 
 
+def below(text: str, found: Walk) -> Selector:
+    """The selector that a text is: a module's own name means everything below it.
+
+    >>> below("head", Walk(modules={"head": nn.Linear(2, 2)})).text
+    'head.**'
+    """
+    names = {slot.name for slot in found.parameters}
+    return Selector(f"{text}.**" if text in found.modules and text not in names else text)
+
+
 def matched(text: str, found: Walk, argument: str = "selector") -> list[Slot]:
     """The parameters that `text` describes.
 
     Raises:
         InputError: it describes none; the message has the nearest names.
     """
-    selector = Selector(text)
+    selector = below(text, found)
     slots = _below_types(text, found) if _is_deep(text) else [s for s in found.parameters if selector.matches(s)]
     if not slots:
         raise _no_match(text, found, argument)

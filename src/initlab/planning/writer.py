@@ -13,9 +13,11 @@ from initlab.errors import InitlabError, InputError, InterruptedInitError, seed_
 from initlab.planning.drawing import Job, write_one
 from initlab.planning.interrupts import HeldInterrupts
 from initlab.planning.ledger import Held, check_account, check_kept, equal_warnings, non_finite
+from initlab.planning.loaded import Loaded, loaded_words, read_loaded
 from initlab.planning.memory import DTYPES, check_apart, check_writable
 from initlab.planning.plan import Plan, PlanEntry
 from initlab.planning.planner import make_plan
+from initlab.planning.reason import Reason
 from initlab.planning.selectors import matched
 from initlab.planning.shards import local_tensor, part_of, refuse_gathered
 from initlab.planning.walk import Slot, Walk, walk
@@ -31,6 +33,7 @@ def init_(
     seed: int = 0,
     rollback: bool = False,
     keep: str | Sequence[str] = (),
+    loaded: Any = None,
 ) -> Plan:
     """Write a start into `model`, in place, and return the plan that was written.
 
@@ -46,7 +49,9 @@ def init_(
             positional arguments, or a dict of keyword arguments. Not used with a `Plan`.
         seed: an integer in [0, 2^64).
         rollback: hold one copy of what is overwritten, and put it back if the writing is interrupted.
-        keep: selectors of parameters to leave as they are, such as loaded ones.
+        keep: selectors of parameters to leave as they are.
+        loaded: what was loaded into the model, which is kept whatever the policy: a state dict, the path of a weight
+            file or of a safetensors index, or parameter names.
 
     Returns:
         The `Plan` that was written, with warnings about parameters that start out equal.
@@ -69,6 +74,8 @@ def init_(
         policy_or_plan if isinstance(policy_or_plan, Plan) else make_plan(model, found, example_inputs, policy_or_plan)
     )
     plan, named = keep_also(plan, found, keep)
+    if loaded is not None:
+        plan = keep_loaded(plan, read_loaded(loaded, found), found)
     check_account(plan, found)
     jobs = prepare(plan, found, named)
     plan = plan.with_warnings(_kept_warnings(found, named))
@@ -93,6 +100,13 @@ def keep_also(plan: Plan, found: Walk, keep: str | Sequence[str]) -> tuple[Plan,
         _kept(e, f"kept as asked: keep={chosen[e.name]!r}") if e.name in chosen else e for e in plan.entries
     )
     return replace(plan, entries=entries), frozenset(chosen)
+
+
+def keep_loaded(plan: Plan, loaded: Loaded, found: Walk) -> Plan:
+    """The plan with what was loaded kept, and a note of how much that is."""
+    reason = Reason("loaded", "kept: loaded")
+    entries = tuple(_kept(entry, reason) if entry.name in loaded.names else entry for entry in plan.entries)
+    return replace(plan, entries=entries).with_warnings(loaded_words(loaded, found.parameters))
 
 
 def _kept(entry: PlanEntry, reason: str) -> PlanEntry:

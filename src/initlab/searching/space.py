@@ -62,9 +62,7 @@ class Space:
     def suggest(self, trial: BaseTrial) -> tuple[Any, float, float | None]:
         """(policy, lr, weight decay) of a trial."""
         chosen = {selector: _scheme(trial, selector, options) for selector, options in self.choices.items()}
-        policy = (
-            chosen[WHOLE] if set(chosen) == {WHOLE} else {("**" if s == WHOLE else s): v for s, v in chosen.items()}
-        )
+        policy = chosen[WHOLE] if set(chosen) == {WHOLE} else {("*" if s == WHOLE else s): v for s, v in chosen.items()}
         decay = None if self.weight_decay is None else self.weight_decay.suggest(trial, "weight_decay")
         return policy, self.lr.suggest(trial, "lr"), decay
 
@@ -107,8 +105,9 @@ def space_of(space: Mapping[str, Any] | None, optimizer: str) -> Space:
     """The space that the user's mapping means.
 
     Args:
-        space: {selector or "scheme": [schemes], "lr": (low, high) or a number, "weight_decay": the same}. A scheme is
-            what `compare` takes, or (name, {argument: (low, high)}). None is the whole catalogue's main schemes.
+        space: {selector or "scheme": [schemes], "lr": (low, high) or a number, "weight_decay": the same}. What neither
+            names stays as `build` made it. A scheme is what `compare` takes, or (name, {argument: (low, high)}). None:
+            the main schemes for the whole model.
         optimizer: sets the default range of the learning rate.
 
     Raises:
