@@ -12,6 +12,8 @@ from torch import nn
 import initlab
 from initlab.experiments.registry import MODULES
 from initlab.inspection import findings
+from initlab.planning import Policy, recipes
+from initlab.planning.roles import ROLES
 from initlab.schemes.catalogue import CATALOGUE
 from initlab.schemes.catalogue import NAMES as SCHEMES
 
@@ -32,6 +34,49 @@ def test_every_scheme_is_listed() -> None:
 def test_no_scheme_takes_another_ones_name() -> None:
     names = [name for scheme in CATALOGUE for name in (scheme.name, *scheme.aliases)]
     assert len(names) == len(set(names))
+
+
+def test_every_recipe_is_listed_under_its_own_name() -> None:
+    files = {path.stem for path in (PACKAGE / "planning" / "recipes").glob("*.py")} - {"__init__"}
+    assert files == set(recipes.NAMES)
+    assert tuple(recipe.name for recipe in recipes.recipes()) == recipes.NAMES
+
+
+def test_no_recipe_takes_another_ones_name() -> None:
+    names = [name for recipe in recipes.recipes() for name in (recipe.name, *recipe.aliases)]
+    assert sorted(names) == sorted(set(names))
+
+
+@pytest.mark.parametrize("recipe", recipes.recipes(), ids=lambda recipe: recipe.name)
+def test_a_recipe_is_whole(recipe: Policy) -> None:
+    """Every law's role is known and said, weights have one, and source, year and uses are stated."""
+    assert {law.role for law in recipe.laws} <= set(ROLES)
+    assert "weight" in {law.role for law in recipe.laws}
+    assert all(law.law for law in recipe.laws)
+    assert all((recipe.about, recipe.source, recipe.right, recipe.wrong, recipe.leaves))
+    assert 1980 < recipe.year < 2030
+
+
+def test_a_recipe_is_one_file_and_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "halves.py").write_text(
+        "from initlab.planning.given import Normal\n"
+        "from initlab.planning.policy import Policy, RoleLaw\n"
+        "RECIPE = Policy('halves', 'N(0, 0.5²)', 'a test', (RoleLaw('weight', Normal('std'), 'N'),), 2026,"
+        " numbers={'std': 0.5})\n"
+    )
+    monkeypatch.setattr(recipes, "__path__", [*recipes.__path__, str(tmp_path)])
+    monkeypatch.setattr(recipes, "NAMES", (*recipes.NAMES, "halves"))
+    assert "halves" in initlab.list_policies()
+    assert initlab.plan(nn.Linear(3, 2), policy="halves")["weight"].std == 0.5
+    assert initlab.plan(nn.Linear(3, 2), policy={"weight": "halves"})["weight"].std == 0.5
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "planning").rglob("*.py")), ids=lambda path: path.stem)
+def test_patterns_of_names_stand_in_one_file(path: Path) -> None:
+    """Selectors and stars are the user's own patterns; every other one of planning is in `names`."""
+    if path.stem not in ("names", "selectors", "policies"):
+        assert "re.compile(" not in path.read_text()
+        assert "re.search(" not in path.read_text()
 
 
 def test_every_finding_is_listed() -> None:

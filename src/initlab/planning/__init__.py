@@ -3,7 +3,8 @@
 import initlab.planning.view  # noqa: F401  # registers how a Plan shows itself
 from initlab.planning.plan import BufferEntry, Plan, PlanEntry
 from initlab.planning.planner import plan
-from initlab.planning.policies import Policy, get_policy, list_policies
+from initlab.planning.policies import get_policy, list_policies
+from initlab.planning.policy import Policy
 from initlab.planning.reason import Reason
 from initlab.planning.writer import init_
 

@@ -9,9 +9,11 @@ from typing import Any
 from torch import nn
 
 from initlab.errors import InputError
-from initlab.planning.policies import POLICIES, POLICY_ALIASES, Policy, as_policy
+from initlab.planning.choice import Choice, Options, keep
+from initlab.planning.defaults import DEFAULTS
+from initlab.planning.policies import as_policy, recipe_names
+from initlab.planning.policy import Policy, RoleLaw
 from initlab.planning.reason import Reason
-from initlab.planning.rules import DEFAULTS, Choice, Options, keep
 from initlab.planning.scene import Scene, Subject
 from initlab.planning.selectors import Selector, below, matched
 from initlab.planning.walk import Slot, Walk
@@ -28,8 +30,7 @@ KEEP = Policy(
     "keep",
     "every parameter as it is",
     "initlab",
-    _not_named,
-    dict.fromkeys(DEFAULTS, _not_named),
+    tuple(RoleLaw(role, _not_named, "kept") for role in ("weight", *DEFAULTS)),
 )
 
 
@@ -66,7 +67,7 @@ def _override(key: Any, value: Any, found: Walk) -> Override:
         return Override(selector, policy=value)
     if isinstance(value, str) and value == "keep":
         return Override(selector)
-    if isinstance(value, str) and POLICY_ALIASES.get(value, value) in POLICIES:
+    if isinstance(value, str) and value in recipe_names():
         return Override(selector, policy=as_policy(value))
     if not isinstance(value, str | Scheme):
         raise InputError(f"selector {key!r} needs a scheme, a policy or 'keep'; got {value!r}")

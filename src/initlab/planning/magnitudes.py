@@ -5,13 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+from initlab.planning.names import WEIGHT_NORM
 from initlab.planning.plan import PlanEntry
 from initlab.planning.reason import Reason
 from initlab.sampling.laws import Constant
 from initlab.schemes import Geometry, get_scheme
-
-# (end of the magnitude's name, end of the direction's name) as torch's two forms of weight norm call them.
-_PAIRS = ((".original0", ".original1"), ("_g", "_v"))
 
 
 def with_magnitudes(entries: tuple[PlanEntry, ...]) -> tuple[PlanEntry, ...]:
@@ -47,7 +45,7 @@ def _rms(entry: PlanEntry) -> float:
 
 
 def _direction(entry: PlanEntry, by_name: dict[str, PlanEntry]) -> PlanEntry | None:
-    for own, other in _PAIRS:
+    for own, other in WEIGHT_NORM:
         found = by_name.get(entry.name.removesuffix(own) + other) if entry.name.endswith(own) else None
         if found is not None and _broadcasts(entry.shape, found.shape):
             return found

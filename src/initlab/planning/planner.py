@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -11,15 +12,15 @@ from torch import nn
 from initlab.errors import InputError
 from initlab.graph import geometry_of, record
 from initlab.planning.calibration import calibrated
+from initlab.planning.choice import Choice, keep
 from initlab.planning.claims import KEEP, THE_REST, Claim, claims_of, mapping_words, read_policy
 from initlab.planning.ledger import Held, equal_warnings, some
 from initlab.planning.loaded import is_marked_loaded
 from initlab.planning.magnitudes import with_magnitudes
 from initlab.planning.memory import DTYPES, dtype_name
 from initlab.planning.plan import BufferEntry, Plan, PlanEntry
-from initlab.planning.policies import Policy
+from initlab.planning.policy import Policy
 from initlab.planning.reason import Reason
-from initlab.planning.rules import Choice, keep
 from initlab.planning.scene import Scene, Subject
 from initlab.planning.shards import is_split, local_tensor
 from initlab.planning.stacks import with_stacks
@@ -38,8 +39,8 @@ def plan(model: nn.Module, example_inputs: Any = None, policy: Any = "auto") -> 
         model: any module; it may be on the meta device.
         example_inputs: for one forward pass: a tensor, a tuple of positional arguments, a dict of keyword arguments,
             or the shape of the one input.
-        policy: a name (`auto`, `torch_default`, `gpt2`, `gan`, `zero_gamma`, or any scheme's), a Scheme, or an ordered
-            mapping of selectors to schemes, policies or "keep". A mapping plans what its selectors name and keeps
+        policy: a name (`auto`, another recipe of `list_policies()`, or any scheme's), a Scheme, or a mapping, in order, of
+            selectors to schemes, policies or "keep". A mapping plans what its selectors name and keeps
             everything else; `"*"` names the rest (`{"head": "zeros", "*": "auto"}`). Where two selectors claim one
             parameter, the later wins. A scheme that is given for the whole model, a layer type or a wildcard goes to
             the weights there; biases, norms and embeddings keep their defaults unless named (`"*.bias"`). Frozen
@@ -50,7 +51,8 @@ def plan(model: nn.Module, example_inputs: Any = None, policy: Any = "auto") -> 
         A `Plan`; print it for the table, or call `.explain(name)`.
 
     Raises:
-        InputError: a bad policy, a selector that matches nothing, a model that cannot be planned.
+        InputError: a bad policy, a selector that matches nothing, a model that cannot be planned or that lacks what
+            the policy needs.
 
     >>> import initlab
     >>> net = nn.Sequential(nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 2))
@@ -67,6 +69,7 @@ def make_plan(model: nn.Module, found: Walk, example_inputs: Any, policy: Any) -
     infos = {canonical_name(name): info for name, info in geometry_of(model, graph).items()}
     scene = Scene(model, found, infos, graph)
     claims, notes = claims_of(overrides, scene)
+    _check_needs(scene, claims, base)
     entries, unmeasured = tuple(_entry(s, claims.get(s.name), base) for s in scene.subjects()), ""
     if graph is not None and any(policy.measured for policy in policies):
         fixed = {entry.name for entry in entries if not _measured(claims.get(entry.name), base)}
@@ -93,6 +96,18 @@ def _choice(subject: Subject, claim: Claim | None, base: Policy) -> Choice:
         kept = base.choose(subject) if base is KEEP else _unwritable(subject, claim)
         return kept or base.choose(subject)
     return _unwritable(subject, claim) or _claimed_choice(subject, claim)
+
+
+def _check_needs(scene: Scene, claims: Mapping[str, Claim], base: Policy) -> None:
+    """Every policy that is asked for finds what it needs among the parameters that it is asked for."""
+    asked: dict[int, tuple[Policy, list[Subject]]] = {}
+    for subject in scene.subjects():
+        claim = claims.get(subject.name)
+        policy = base if claim is None else claim.override.policy
+        if policy is not None and policy.needs:
+            asked.setdefault(id(policy), (policy, []))[1].append(subject)
+    for policy, subjects in asked.values():
+        policy.check(scene, subjects)
 
 
 def _entry(subject: Subject, claim: Claim | None, base: Policy) -> PlanEntry:

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
+from initlab.planning.names import BRANCH_END
 from initlab.planning.scene import Scene
 from initlab.sampling import canonical_name
-
-# The last matrix of a block's branches, as the models of the literature call it, within a numbered block.
-_LAST = re.compile(
-    r"(^|\.)\d+\.(.*\.)?(c_proj|out_proj|o_proj|wo|down_proj|linear2|fc2|w2|proj_out|dense_4h_to_h"
-    r"|attn\.proj|attention\.output\.dense|output\.dense|mlp\.2|ff\.2)\.weight$"
-)
 
 
 @dataclass(frozen=True)
@@ -33,7 +27,7 @@ def projections(scene: Scene) -> Ends:
         return Ends(_recorded(scene, "weight"), "as recorded")
     if "by name" not in scene.notes:
         weights = [s.name for s in scene.subjects() if s.role == "weight"]
-        scene.notes["by name"] = frozenset(name for name in weights if _LAST.search(name))
+        scene.notes["by name"] = frozenset(name for name in weights if BRANCH_END.search(name))
     return Ends(scene.notes["by name"], "by name")
 
 

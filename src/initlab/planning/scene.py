@@ -12,6 +12,7 @@ from torch import nn
 
 from initlab.graph import Feed, ParameterInfo, SignalGraph, Use
 from initlab.graph.tracer import modules_of
+from initlab.planning.names import NEUTRAL
 from initlab.planning.reason import Reason
 from initlab.planning.walk import Slot, Walk
 from initlab.rng import random_states_kept
@@ -149,8 +150,6 @@ def _function_moment(function: Callable[..., Any]) -> float | None:
 
 # -- without a recording: the order of a plain Sequential is certain --
 
-_NEUTRAL = ("Dropout", "Identity", "Flatten", "Unflatten", "Pool", "Pad", "Upsample", "PixelShuffle", "PixelUnshuffle")
-
 
 def _chain_up(model: nn.Module, modules: Iterable[nn.Module], chains: dict[int, list[nn.Module]]) -> None:
     """For each layer inside plain Sequentials, the layers in order of the outermost one: chains[id(layer)]."""
@@ -208,7 +207,7 @@ def _fed_in_chain(layer: nn.Module, scene: Scene) -> Fed:
         kind = type(before).__name__
         if isinstance(before, _Data):
             return Fed(1.0, Reason("fed", f"gain 1: fed by the data{passed}"))
-        if any(word in kind for word in _NEUTRAL):
+        if any(word in kind for word in NEUTRAL):
             passed = f", through {kind}" if "Pool" in kind else passed
             continue
         if "Norm" in kind:

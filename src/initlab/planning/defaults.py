@@ -1,16 +1,17 @@
-"""Rules: one small function for each kind of parameter, from what is known of it to the scheme it gets and why."""
+"""What each kind of parameter gets where a policy says nothing else: one small function for each role."""
 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 from torch import nn
 
 from initlab.errors import InputError, finite_number
+from initlab.planning.choice import Choice, Chooser, Options, keep
+from initlab.planning.names import ADAPTER_UP, ADDED, HIDDEN_TO_HIDDEN, INPUT_BIAS
 from initlab.planning.own import adds_back, identity_value, special_bias, table_of_zeros, use_in_words, zero_on_purpose
 from initlab.planning.reason import Reason
 from initlab.planning.scene import Subject
@@ -18,58 +19,17 @@ from initlab.sampling import laws
 from initlab.schemes import Geometry, Scheme, get_scheme
 from initlab.schemes.scheme import Rule
 
-
-@dataclass(frozen=True)
-class Options:
-    """The numbers that a policy lets the user set.
-
-    Args:
-        forget_bias: the total bias of an LSTM's forget gate at the start (b_ih gets it, b_hh gets zero).
-        embedding_std: the std of embeddings that are not tied to an output layer.
-        position_std: the std of learned positions, class tokens and the like.
-    """
-
-    forget_bias: float = 1.0
-    embedding_std: float = 1.0
-    position_std: float = 0.02
-
-    def with_(self, **changes: Any) -> Options:
-        """The options with some changed; an unknown name or a bad number is an `InputError`."""
-        for name, value in changes.items():
-            if name not in self.__dataclass_fields__:
-                raise InputError(f"unknown policy option {name!r}; known: {', '.join(self.__dataclass_fields__)}")
-            finite_number(name, value, low=None if name == "forget_bias" else 0)
-        return replace(self, **{name: float(value) for name, value in changes.items()})
-
-
-@dataclass(frozen=True)
-class Choice:
-    """What a rule decides for one parameter; `scheme` is None when it is kept or refused."""
-
-    scheme: Scheme | None
-    reason: Reason
-    gain: float | None = None
-    action: Literal["write", "keep", "refuse"] = "write"
-
-
-def keep(code: str, words: str) -> Choice:
-    return Choice(None, Reason(code, words), action="keep")
-
-
 # -- weights --
-
-# The second factor of a low-rank adapter, as LoRA, PEFT and torchtune call it.
-_ADAPTER_UP = re.compile(r"(^|\.)lora_(B|up|b)(\.|$)")
 
 
 def fed_weight(subject: Subject, options: Options) -> Choice:
     """Var(W) = 1 / (fan_in · E[φ(x)²]), φ being what feeds the layer."""
-    if subject.kind == "recurrent" and subject.leaf.startswith("weight_hh"):
+    if subject.kind == "recurrent" and subject.leaf.startswith(HIDDEN_TO_HIDDEN):
         return Choice(
             get_scheme("orthogonal"),
             Reason("hidden_to_hidden", "hidden to hidden: each gate orthogonal, so that the state keeps its size"),
         )
-    if _ADAPTER_UP.search(subject.name):
+    if ADAPTER_UP.search(subject.name):
         return Choice(
             get_scheme("zeros"),
             Reason("adapter_up", "LoRA: B zero, so that the adapter adds nothing at first (Hu et al., 2021)"),
@@ -108,7 +68,7 @@ def recurrent_bias(subject: Subject, options: Options) -> Choice:
     gates = () if packing is None else packing.labels
     if "forget" not in gates:
         return Choice(get_scheme("zeros"), Reason("zero", "recurrent bias: zero"))
-    if not subject.leaf.startswith("bias_ih"):
+    if not subject.leaf.startswith(INPUT_BIAS):
         return Choice(get_scheme("zeros"), Reason("zero", "recurrent bias: zero (b_ih holds the forget gate's)"))
     return Choice(
         _forget_scheme(options.forget_bias),
@@ -185,9 +145,6 @@ def padded(subject: Subject, scheme: Scheme) -> tuple[Scheme, str]:
     return replace(scheme, rule=PaddedRule(scheme.rule, row)), f"; padding row {row} zero"
 
 
-_ADDED = re.compile(r"pos|token|tok_emb|query_emb|latent|prompt|time_emb", re.IGNORECASE)
-
-
 def other(subject: Subject, options: Options) -> Choice:
     """Parameters that no layer type explains: positions and tokens are drawn small, slopes get torch's; else kept."""
     if subject.kind == "prelu":
@@ -203,7 +160,7 @@ def other(subject: Subject, options: Options) -> Choice:
         words = "scales a signal that is added to itself, h + h·w: zero"
         return Choice(get_scheme("zeros"), Reason("gates_itself", words))
     wide = len(subject.shape) >= 2 and max(subject.shape) > 1
-    if wide and (_is_added(subject) or _ADDED.search(subject.leaf)):
+    if wide and (_is_added(subject) or ADDED.search(subject.leaf)):
         std = options.position_std
         return Choice(
             get_scheme("normal", std=std),
@@ -236,7 +193,8 @@ def _layer(subject: Subject) -> str:
     return type(subject.module).__name__
 
 
-DEFAULTS = {
+# Role -> what a parameter of that role gets; a policy always says what weights get.
+DEFAULTS: dict[str, Chooser] = {
     "bias": zero,
     "norm_weight": one,
     "norm_bias": zero,

@@ -1,0 +1,157 @@
+"""A policy: what a whole model gets, as data: laws by role, numbers, needs, the training that belongs to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from initlab.errors import InputError
+from initlab.planning.choice import Choice, Options
+from initlab.planning.defaults import DEFAULTS, padded
+from initlab.planning.reason import Reason
+from initlab.planning.roles import ROLES
+from initlab.planning.scene import Scene, Subject
+from initlab.schemes import Scheme
+
+Gives = Callable[[Subject, Options], "Choice | Scheme"]
+
+
+@dataclass(frozen=True)
+class RoleLaw:
+    """What a policy gives to the parameters of one role.
+
+    Args:
+        role: a name of `ROLES`.
+        gives: a scheme, or a function of the parameter and the policy's options that returns a scheme or a `Choice`.
+        words: the law as a reader sees it; a scheme's own label where none is given.
+    """
+
+    role: str
+    gives: Scheme | Gives
+    words: str = ""
+
+    @property
+    def law(self) -> str:
+        return self.words or (self.gives.label if isinstance(self.gives, Scheme) else "")
+
+
+@dataclass(frozen=True)
+class Need:
+    """What a model must have for a policy to be right.
+
+    Args:
+        words: what it is, as words that follow "needs".
+        met: (scene, the parameters that the policy is asked for) -> whether they have it.
+        recorded: whether only a recorded pass can tell.
+    """
+
+    words: str
+    met: Callable[[Scene, Sequence[Subject]], bool]
+    recorded: bool = True
+
+
+def has(role: str, words: str = "") -> Need:
+    """The need of at least one parameter in a role."""
+    found = ROLES[role]
+    return Need(
+        words or found.about, lambda scene, subjects: any(found.holds(s) for s in subjects), recorded=found.recorded
+    )
+
+
+@dataclass(frozen=True)
+class Training:
+    """The optimizer's settings that a source states beside its start; None or "" for what it does not state.
+
+    Args:
+        optimizer: its name, such as "adamw".
+        lr: the peak rate.
+        betas: of Adam and its kin; for SGD (momentum,).
+        eps: of Adam and its kin.
+        weight_decay: as the optimizer takes it.
+        schedule: warm-up and decay, in words.
+        more: what else belongs to it (batch, clipping, rate by role), in words.
+    """
+
+    optimizer: str = ""
+    lr: float | None = None
+    betas: tuple[float, ...] = ()
+    eps: float | None = None
+    weight_decay: float | None = None
+    schedule: str = ""
+    more: str = ""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A recipe for a whole model.
+
+    Args:
+        name: what the plan calls it.
+        about: what it does, in a sentence.
+        source: where it comes from: paper and section, or repository and file.
+        laws: by role, most particular first; roles without one get the defaults.
+        year: the source's.
+        numbers: the numbers of its laws, which the user may set.
+        needs: what the model must have; without it the policy is refused.
+        training: the optimizer's settings of the source.
+        right: when it is right.
+        wrong: when it is wrong, and what then happens.
+        leaves: what it leaves open.
+        aliases: the other names it is known by.
+        options: the numbers as they are set.
+        notes: (scene) -> warnings about the policy on this model.
+        measured: whether a pass on the example inputs corrects what its laws derive.
+    """
+
+    name: str
+    about: str
+    source: str
+    laws: tuple[RoleLaw, ...]
+    year: int = 0
+    numbers: Mapping[str, float] = field(default_factory=dict)
+    needs: tuple[Need, ...] = ()
+    training: Training | None = None
+    right: str = ""
+    wrong: str = ""
+    leaves: str = ""
+    aliases: tuple[str, ...] = ()
+    options: Options = field(default_factory=Options)
+    notes: Callable[[Scene], tuple[str, ...]] | None = None
+    measured: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.options.numbers:
+            object.__setattr__(self, "options", replace(self.options, numbers=dict(self.numbers)))
+
+    def choose(self, subject: Subject) -> Choice:
+        """What this policy gives one parameter."""
+        for law in self.laws:
+            if ROLES[law.role].holds(subject):
+                return self._given(law, subject)
+        return DEFAULTS[subject.role](subject, self.options)
+
+    def check(self, scene: Scene, subjects: Sequence[Subject]) -> None:
+        """Refuse a model that lacks what the policy needs.
+
+        Raises:
+            InputError: with what is lacking, or what would show whether it is there.
+        """
+        for need in self.needs:
+            if need.recorded and scene.graph is None:
+                raise InputError(
+                    f"policy {self.name!r} needs {need.words}, which only a recorded pass shows: pass example_inputs"
+                )
+            if not need.met(scene, subjects):
+                model = type(scene.model).__name__
+                raise InputError(f"policy {self.name!r} needs {need.words}, and {model} has none ({self.source})")
+
+    def _given(self, law: RoleLaw, subject: Subject) -> Choice:
+        given = law.gives if isinstance(law.gives, Scheme) else law.gives(subject, self.options)
+        if isinstance(given, Choice):
+            return given
+        role, note = ROLES[law.role], ""
+        if subject.role == "embedding":
+            given, note = padded(subject, given)
+        detail = role.detail(subject)
+        said = f"{role.about} ({detail})" if detail else role.about
+        return Choice(given, Reason(law.role, f"{self.name}: {said}: {given.label}{note}"))

@@ -1,0 +1,21 @@
+"""The recipes for whole models: one file each, holding its laws, numbers, needs, source and uses, as `RECIPE`."""
+
+from __future__ import annotations
+
+import importlib
+
+from initlab.planning.policy import Policy
+
+# The files, in the order in which recipes are listed.
+NAMES: tuple[str, ...] = (
+    "auto",
+    "torch_default",
+    "gpt2",
+    "gan",
+    "zero_gamma",
+)
+
+
+def recipes() -> tuple[Policy, ...]:
+    """Every recipe, in order."""
+    return tuple(importlib.import_module(f"{__name__}.{name}").RECIPE for name in NAMES)
