@@ -39,8 +39,8 @@ def plan(model: nn.Module, example_inputs: Any = None, policy: Any = "auto") -> 
         model: any module; it may be on the meta device.
         example_inputs: for one forward pass: a tensor, a tuple of positional arguments, a dict of keyword arguments,
             or the shape of the one input.
-        policy: a name (`auto`, another recipe of `list_policies()`, or any scheme's), a Scheme, or a mapping, in order, of
-            selectors to schemes, policies or "keep". A mapping plans what its selectors name and keeps
+        policy: a name (`auto`, another recipe of `list_policies()`, or any scheme's), a Scheme, or a mapping, in
+            order, of selectors to schemes, policies or "keep". A mapping plans what its selectors name and keeps
             everything else; `"*"` names the rest (`{"head": "zeros", "*": "auto"}`). Where two selectors claim one
             parameter, the later wins. A scheme that is given for the whole model, a layer type or a wildcard goes to
             the weights there; biases, norms and embeddings keep their defaults unless named (`"*.bias"`). Frozen
