@@ -10,8 +10,7 @@ import torch
 from torch import nn
 
 import initlab
-from initlab.graph.kinds import CASTS, kind_of
-from initlab.graph.rules import RULES
+from initlab.graph.operations import TABLE, cast
 
 WAYS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "none": lambda x: x,
@@ -48,16 +47,6 @@ def test_a_packed_projection_is_one_under_every_cast(way: str) -> None:
     assert entry.std == pytest.approx(0.25)
 
 
-@pytest.mark.parametrize("cast", sorted(CASTS))
-def test_every_cast_has_the_rule_of_what_changes_nothing(cast: str) -> None:
-    assert RULES[cast] is RULES["clone"]
-
-
-@pytest.mark.parametrize("kind", sorted(RULES))
-def test_every_rule_can_be_reached(kind: str) -> None:
-    """A rule under a spelling that is rewritten to another is never asked."""
-
-    def spelled() -> None: ...
-
-    spelled.__name__ = kind
-    assert kind_of(spelled) == kind
+@pytest.mark.parametrize("kind", [kind for op in cast.OPS if op.keeps == "order" for kind in op.kinds])
+def test_every_cast_and_copy_passes_a_signal_on(kind: str) -> None:
+    assert TABLE[kind].signal is TABLE["clone"].signal

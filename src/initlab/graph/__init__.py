@@ -1,4 +1,4 @@
-"""HOW SIGNALS FLOW: a forward pass recorded as a SignalGraph; fans from layer geometry; rules per operation."""
+"""HOW SIGNALS FLOW: a forward pass recorded as a SignalGraph; fans from layer geometry; one record an operation."""
 
 from initlab.graph.geometry import ParameterInfo, geometry_of
 from initlab.graph.record import record, run_under

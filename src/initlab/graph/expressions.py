@@ -11,7 +11,6 @@ import torch
 
 from initlab.errors import InputError
 from initlab.graph.flow import Flow
-from initlab.graph.kinds import CASTS
 from initlab.graph.recording import Operation, Ref
 from initlab.graph.replay import call, filled, stand_ins
 from initlab.graph.signals import Signal
@@ -95,24 +94,21 @@ def _key(flow: Flow, signal: Signal, center: float, spread: float) -> tuple[Any,
 
 # -- names --
 
-_AFFINE = frozenset({"add", "sub", "rsub", "mul", "div", "neg", "positive"})
-
 
 def affine(operations: list[Operation]) -> bool:
     """Whether the operations only scale and shift one signal by numbers."""
-    return all(
-        op.kind in CASTS or (op.kind in _AFFINE and sum(isinstance(arg, Ref) for arg in op.args) <= 1)
-        for op in operations
-    )
+    return all(op.traits.skipped or _scales_or_shifts(op) for op in operations)
 
 
-_PLAIN = {"hardtanh": "hardtanh", "square": "square", "atan": "arctan"}
+def _scales_or_shifts(op: Operation) -> bool:
+    known = op.traits.linear or op.traits.combines in ("sum", "product")
+    return known and sum(isinstance(arg, Ref) for arg in op.args) <= 1
 
 
 def name_of(operations: list[Operation]) -> str:
     """What to call a function: its operation where it is one, else its operations in order."""
-    kinds = [op.kind for op in operations if op.kind not in CASTS]
-    return _PLAIN.get(kinds[0], kinds[0]) if len(kinds) == 1 else "composite of " + ", ".join(dict.fromkeys(kinds))
+    kinds = [op.kind for op in operations if not op.traits.skipped]
+    return kinds[0] if len(kinds) == 1 else "composite of " + ", ".join(dict.fromkeys(kinds))
 
 
 def known_name(function: Callable[[Any], Any]) -> str | None:

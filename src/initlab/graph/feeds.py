@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
-from initlab.graph import expressions
+from initlab.graph.arrivals import feed_of
 from initlab.graph.flow import Flow
 from initlab.graph.layers import vector
+from initlab.graph.operations import TABLE
+from initlab.graph.operations.op import Part
 from initlab.graph.packing import Packed, packed_by_pieces, packed_by_split
 from initlab.graph.recording import Operation, Recording, Ref
-from initlab.graph.recurrent import settled_state
-from initlab.graph.regions import settled
-from initlab.graph.rules import apply_rule, recurrent_kind
 from initlab.graph.signals import Signal
-from initlab.graph.uses import Feed, Use
-from initlab.graph.views import ParameterView, viewed
-from initlab.graph.weights import WeightUse, weight_uses
-
-_RECURRENT = frozenset({"lstm", "gru", "rnn_tanh", "rnn_relu", "lstm_cell", "gru_cell", "rnn_cell"})
+from initlab.graph.uses import Use
+from initlab.graph.views import ParameterView
+from initlab.graph.weights import WeightUse
 
 
 def uses_of(graph: Recording) -> dict[str, tuple[Use, ...]]:
@@ -64,8 +59,10 @@ def _step(flow: Flow, operation: Operation, found: _Found) -> None:
     carried = any(value in flow.signals for value in operation.inputs)
     if not held and not carried:
         _integers(flow, operation)
-    elif held and not carried and not _reads_rows(flow, operation, held):
-        made = viewed(operation, list(held.values()), [flow.value(value) for value in operation.outputs])
+    elif held and not carried and not _reads_rows(flow, operation):
+        made = TABLE[operation.kind].viewed(
+            operation, list(held.values()), [flow.value(value) for value in operation.outputs]
+        )
         flow.views.update(zip(operation.outputs, made, strict=False))
     else:
         _apply(flow, operation, held, found)
@@ -77,26 +74,25 @@ def _integers(flow: Flow, operation: Operation) -> None:
         _input(flow, value)
 
 
-def _reads_rows(flow: Flow, operation: Operation, held: dict[int, ParameterView]) -> bool:
-    if operation.kind in ("embedding", "embedding_bag"):
-        return True
-    if operation.kind not in ("getitem", "index_select"):
-        return False
-    index = operation.argument(2 if operation.kind == "index_select" else 1, "index")
-    return isinstance(index, Ref) and not flow.value(index.value).dtype.is_floating_point
+def _reads_rows(flow: Flow, operation: Operation) -> bool:
+    """Whether a table's rows are read by numbers."""
+    given = (operation.argument(*place) for place in operation.traits.rows)
+    return any(isinstance(item, Ref) and not flow.value(item.value).dtype.is_floating_point for item in given)
 
 
 def _apply(flow: Flow, operation: Operation, held: dict[int, ParameterView], found: _Found) -> None:
+    op = TABLE[operation.kind]
     shapes = {value: flow.value(value).shape for value in operation.inputs}
-    uses = weight_uses(operation, held, shapes) if held else None
-    if operation.kind in _RECURRENT or operation.kind == "multi_head_attention_forward":
-        signals = _fused(flow, operation, found)
+    uses = op.weights(operation, held, shapes) if held and op.weights is not None else None
+    if op.layer is not None:
+        _parts(flow, operation, op.layer, found)
+        signals = op.signals(flow, operation)
     elif uses is not None and any(use.role in ("weight", "embedding") for use in uses):
         signals = _weighted(flow, operation, uses)
     elif held and uses is None:
         signals = _with_parameter(flow, operation, held, found)
     else:
-        signals = apply_rule(flow, operation)
+        signals = op.signals(flow, operation)
     for use in uses or ():
         _note(flow, operation, use, found)
     flow.signals.update(zip(operation.outputs, signals, strict=False))
@@ -146,11 +142,11 @@ def _with_parameter(flow: Flow, operation: Operation, held: dict[int, ParameterV
             found.add(name, Use(operation, "other", None, None, operation.outputs[0], False))
     if role == "other":
         flow.kept.add(operation.index)
-    if operation.kind in ("cat", "stack"):
+    if operation.traits.combines == "join":
         return [replace(flow.fresh(operation, signal.second, signal.mean, "concat", signal.label), where=signal.where)]
-    if len(carried) > 1 or (role == "other" and operation.kind not in ("add", "sub")):
-        return apply_rule(flow, operation)
-    applied = frozenset({"weight"} if operation.kind == "mul" else {"bias"})
+    if len(carried) > 1 or (role == "other" and operation.traits.combines != "sum"):
+        return TABLE[operation.kind].signals(flow, operation)
+    applied = frozenset({"weight"} if operation.traits.combines == "product" else {"bias"})
     return [replace(signal, trail=signal.trail | {operation.index}, affine=signal.affine | applied)]
 
 
@@ -159,7 +155,7 @@ def _role_beside(operation: Operation, held: dict[int, ParameterView], signal: S
     long_axes = max(sum(size != 1 for size in view.whole) for view in held.values())
     if long_axes > 1 or len(held) > 1:
         return "other"
-    if operation.kind in ("add", "sub"):
+    if operation.traits.combines == "sum":
         if signal.source == "norm":
             return "other" if "bias" in signal.affine else "norm_bias"
         return "bias" if signal.source in ("weight", "product", "sum") and not signal.ops else "other"
@@ -168,65 +164,12 @@ def _role_beside(operation: Operation, held: dict[int, ParameterView], signal: S
     return "other"
 
 
-# -- whole layers in one call: the layer's type knows the parameters, the call knows what arrives --
+# -- whole layers in one call: the record knows each parameter's part --
 
 
-def _fused(flow: Flow, operation: Operation, found: _Found) -> list[Signal]:
+def _parts(flow: Flow, operation: Operation, part: Part, found: _Found) -> None:
     carried = flow.carried(operation)
     source = carried[0][1] if carried else None
     for name in operation.parameters:
-        leaf = name.rpartition(".")[2]
-        role, feeds = "other", None
-        if operation.kind == "multi_head_attention_forward":
-            role, feeds = _attention_part(flow, operation, name, leaf)
-        elif leaf.startswith("weight"):
-            role, feeds = "weight", _recurrent_feed(flow, operation, leaf, source)
-        elif leaf.startswith("bias"):
-            role = "recurrent_bias"
+        role, feeds = part(flow, operation, name, source)
         found.add(name, Use(operation, role, feeds, None, operation.outputs[0] if operation.outputs else None))
-    return apply_rule(flow, operation)
-
-
-def _recurrent_feed(flow: Flow, operation: Operation, leaf: str, source: Signal | None) -> Feed:
-    first = leaf.startswith("weight_ih") and (leaf in ("weight_ih", "weight_ih_l0", "weight_ih_l0_reverse"))
-    if first:
-        return feed_of(flow, source)
-    kind = recurrent_kind(operation)
-    return Feed(kind, None, settled_state(kind), operation.where, "recurrent", "the layer's own state, settled")
-
-
-_ATTENTION_INPUTS = {"in_proj_weight": 0, "q_proj_weight": 0, "k_proj_weight": 1, "v_proj_weight": 2}
-
-
-def _attention_part(flow: Flow, operation: Operation, name: str, leaf: str) -> tuple[str, Feed | None]:
-    if leaf in _ATTENTION_INPUTS:
-        item = operation.argument(_ATTENTION_INPUTS[leaf], ("query", "key", "value")[_ATTENTION_INPUTS[leaf]])
-        return "weight", feed_of(flow, flow.signals.get(item.value) if isinstance(item, Ref) else None)
-    out = operation.argument(11, "out_proj_weight")
-    if isinstance(out, Ref) and flow.value(out.value).name == name:
-        return "weight", Feed("attention", None, 1.0, operation.where, "attention", "positions taken as alike")
-    return ("bias", None) if leaf in ("in_proj_bias", "bias") else ("other", None)
-
-
-# -- a signal as a feed --
-
-
-def feed_of(flow: Flow, signal: Signal | None) -> Feed:
-    """What a weight reads, for people and planners."""
-    if signal is None:
-        return Feed("unknown", None, None, "", "unknown", "its input was not recorded")
-    signal = settled(flow, signal)
-    if not signal.ops or expressions.affine([flow.graph.operations[i] for i in signal.ops]):
-        return Feed(signal.label, None, signal.second, signal.where, signal.source, signal.note)
-    function = expressions.scalar_function(flow, signal)
-    return Feed(_name(flow, signal, function), function, signal.second, signal.where, signal.source, signal.note)
-
-
-def _name(flow: Flow, signal: Signal, function: Callable[[Any], Any]) -> str:
-    operations = [flow.graph.operations[i] for i in signal.ops]
-    if len(operations) == 1 and operations[0].kind not in ("hardtanh", "gelu", "mul", "pow"):
-        return operations[0].kind
-    key = ("name", *(repr((op.name, op.attributes)) for op in operations))
-    if key not in flow.cache:
-        flow.cache[key] = expressions.known_name(function) or expressions.name_of(operations)
-    return str(flow.cache[key])

@@ -41,6 +41,21 @@ class Flow:
         value = operation.outputs[0]
         return Signal(second, mean, source, label, operation.where, value, head=value, region=value, note=note)
 
+    def unsure(self, operation: Operation, note: str = "") -> Signal:
+        """A signal whose second moment is not known, and why."""
+        words = note or f"what {operation.kind} does to the second moment is not known"
+        return self.fresh(operation, None, None, "unknown", operation.kind, words)
+
+    def mixed(self, operation: Operation, signals: list[Signal], source: str, label: str) -> Signal:
+        """Numbers of several signals, as many of each."""
+        second = sum(signal.second or 0.0 for signal in signals) / len(signals)
+        mean = sum(signal.center for signal in signals) / len(signals)
+        return self.fresh(operation, second, mean, source, label)
+
+    def averaged(self, operation: Operation, values: Signal) -> Signal:
+        """Attention's average of the values: between second/tokens and second, taken as the latter."""
+        return self.fresh(operation, values.second, values.mean, "attention", "attention", "positions taken as alike")
+
     def later(self, operation: Operation, source: str, label: str, note: str = "") -> Signal:
         """A signal of one region whose moments are measured only if something asks (`regions.settled`)."""
         signals = [signal for _, signal in self.carried(operation)]

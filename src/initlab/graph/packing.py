@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import pairwise
 
-from initlab.graph.kinds import UNCHANGED
+from initlab.graph.operations import TABLE
 from initlab.graph.recording import Operation, Recording
 from initlab.graph.uses import Use
-from initlab.graph.views import ParameterView, regrouped
+from initlab.graph.views import Index, ParameterView, Shape
 from initlab.schemes.geometry import Fans, Geometry, Packing
 
 Packed = dict[str, Geometry]
-
-_THROUGH = UNCHANGED | {"dropout"}
-_RESHAPES = frozenset({"view", "reshape", "unflatten", "flatten"})
-_SPLITS = frozenset({"chunk", "split", "split_with_sizes", "tensor_split", "unbind"})
 
 
 def packed_by_split(graph: Recording, uses: dict[str, list[Use]]) -> Packed:
@@ -46,7 +41,8 @@ def blocks(geometry: Geometry, sizes: tuple[int, ...]) -> Geometry:
 def _cut(graph: Recording, output: int, geometry: Geometry) -> tuple[int, ...] | None:
     """The sizes into which the value is cut along its feature axis; None when it is not."""
     shape, features = graph.values[output].shape, geometry.shape[geometry.out_axis]
-    axis = 1 if geometry.kind == "conv" else len(shape) - 1
+    made = graph.producer(output)
+    axis = len(shape) - 1 if made is None or made.traits.features < 0 else made.traits.features
     if len(shape) <= axis or shape[axis] != features:
         return None
     return _covering(_cuts(graph, output, axis, features, None), features)
@@ -62,10 +58,10 @@ def _cuts(graph: Recording, value: int, axis: int, features: int, part: int | No
     """
     shape, found = graph.values[value].shape, []
     for operation in graph.consumers(value):
-        if operation.kind in _SPLITS:
-            found.extend(_split(graph, operation, axis, len(shape), features, part))
-        elif operation.kind == "getitem":
-            found.extend(_slice(operation, axis, shape, features, part))
+        cut = TABLE[operation.kind].cut
+        if cut is not None:
+            indices = cut(operation, shape, [graph.values[output].shape for output in operation.outputs])
+            found.extend(_along(axis, shape, features, part, indices or []))
         else:
             moved = _moved(graph, operation, value, axis, part)
             if moved is not None:
@@ -73,32 +69,19 @@ def _cuts(graph: Recording, value: int, axis: int, features: int, part: int | No
     return found
 
 
-def _split(graph: Recording, operation: Operation, axis: int, rank: int, features: int, part: int | None) -> Cuts:
-    dim = operation.argument(1 if operation.kind == "unbind" else 2, "dim", 0)
-    if not isinstance(dim, int) or dim % rank != axis or (operation.kind == "unbind" and part is None):
-        return []
-    width = 1 if part is None else features // part
-    sizes = [1 if operation.kind == "unbind" else graph.values[output].shape[axis] for output in operation.outputs]
-    edges = [sum(sizes[:i]) * width for i in range(len(sizes) + 1)]
-    return list(pairwise(edges))
-
-
-def _slice(operation: Operation, axis: int, shape: tuple[int, ...], features: int, part: int | None) -> Cuts:
-    index = operation.argument(1, "index")
-    items = list(index) if isinstance(index, tuple) else [index]
-    if any(not (item is Ellipsis or isinstance(item, int | slice)) for item in items):
-        return []
-    if Ellipsis in items:
-        place = items.index(Ellipsis)
-        items[place : place + 1] = [slice(None)] * (len(shape) - len(items) + 1)
-    if len(items) <= axis:
-        return []
-    item, width = items[axis], 1 if part is None else features // part
-    if isinstance(item, int):
-        start = item % shape[axis]
-        return [(start * width, (start + 1) * width)] if part is not None else []
-    start, stop, step = item.indices(shape[axis])
-    return [(start * width, stop * width)] if step == 1 and (start, stop) != (0, shape[axis]) else []
+def _along(axis: int, shape: Shape, features: int, part: int | None, indices: list[Index]) -> Cuts:
+    """What indices take along an axis; blocks count with all their features, and what takes all is no cut."""
+    width, found = 1 if part is None else features // part, []
+    for index in indices:
+        item = dict(enumerate(item for item in index if item is not None)).get(axis)
+        if isinstance(item, slice):
+            start, stop, step = item.indices(shape[axis])
+            if step == 1 and (start, stop) != (0, shape[axis]):
+                found.append((start * width, stop * width))
+        elif item is not None and part is not None:
+            start = item % shape[axis]
+            found.append((start * width, (start + 1) * width))
+    return found
 
 
 def _covering(cuts: Cuts, end: int) -> tuple[int, ...] | None:
@@ -113,38 +96,15 @@ def _moved(
     graph: Recording, operation: Operation, value: int, axis: int, part: int | None
 ) -> tuple[int, int | None] | None:
     """Where the feature axis (or the axis of blocks) is after an operation that only rearranges."""
-    shape, after = graph.values[value].shape, graph.values[operation.outputs[0]].shape
-    if operation.kind in _THROUGH:
+    if operation.traits.keeps == "order":
         return axis, part
-    if operation.kind in ("transpose", "permute"):
-        order = _order(operation, len(shape))
-        return None if order is None else (order.index(axis), part)
-    if operation.kind in _RESHAPES:
-        grouped = regrouped(shape, after)
-        if grouped is None:
-            return None
-        news = [i for i, olds in enumerate(grouped) if olds == (axis,)]
-        if not news:
-            return None
-        if len(news) == 1:
-            return news[0], part
-        return (news[0], after[news[0]]) if part is None and after[news[0]] > 1 else None
-    return None
-
-
-def _order(operation: Operation, rank: int) -> list[int] | None:
-    given = list(operation.args[1:])
-    if len(given) == 1 and isinstance(given[0], tuple | list):
-        given = list(given[0])
-    numbers = [*given, *operation.kwargs.values()]
-    if any(not isinstance(item, int) for item in numbers):
-        return None
-    dims = [item % rank for item in numbers]
-    if operation.kind == "permute":
-        return dims
-    order = list(range(rank))
-    order[dims[0]], order[dims[1]] = order[dims[1]], order[dims[0]]
-    return order
+    moves = TABLE[operation.kind].moves
+    before, after = graph.values[value].shape, graph.values[operation.outputs[0]].shape
+    axes = None if moves is None else moves(operation, before, after)
+    news = [new for new, olds in enumerate(axes or ()) if olds == (axis,)]
+    if len(news) == 1:
+        return (news[0], part) if after[news[0]] == before[axis] else None
+    return (news[0], after[news[0]]) if news and part is None and after[news[0]] > 1 else None
 
 
 def packed_by_pieces(uses: dict[str, list[Use]], views: dict[str, list[ParameterView]]) -> Packed:

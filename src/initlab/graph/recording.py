@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 
+from initlab.graph.traits import UNKNOWN, Traits
+
 _SAMPLED = 4_096
 
 
@@ -58,6 +60,10 @@ class Operation:
         parameters: names of the parameters among its inputs.
         attributes: its arguments that are numbers, strings, tuples or None, by position or name.
         module_type: class name of that module.
+        function: the torch function itself.
+        args: what it was given by position; tensors stand as `Ref`.
+        kwargs: what it was given by name.
+        traits: what is known of its kind.
     """
 
     index: int
@@ -72,6 +78,7 @@ class Operation:
     function: Callable[..., Any] | None = field(default=None, repr=False, compare=False)
     args: tuple[Any, ...] = field(default=(), repr=False, compare=False)
     kwargs: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    traits: Traits = field(default=UNKNOWN, repr=False, compare=False)
 
     def argument(self, position: int, name: str, default: Any = None) -> Any:
         """An argument as it was given, by position or by name; tensors stand as `Ref`."""

@@ -10,7 +10,7 @@ import torch
 
 from initlab.graph.flow import Flow
 from initlab.graph.recording import Operation
-from initlab.graph.replay import RANDOM, call, filled, stand_ins
+from initlab.graph.replay import call, filled, stand_ins
 from initlab.graph.signals import Signal
 
 _LARGEST = 1 << 22  # elements of a region's root beyond which it is not run again
@@ -60,7 +60,7 @@ def measure(flow: Flow, region: int, trail: frozenset[int], output: int) -> Mome
     if len(trail) > _LONGEST:
         return None
     operations = [flow.graph.operations[i] for i in sorted(trail)]
-    if not 0 < size <= _LARGEST or any(op.function is None or op.kind in RANDOM for op in operations):
+    if not 0 < size <= _LARGEST or any(op.function is None or op.traits.random for op in operations):
         return None
     signal = flow.signals[region]
     key = ("region", _region_key(flow, operations, region, output), signal.center, signal.spread, root.shape)

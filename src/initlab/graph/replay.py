@@ -9,10 +9,8 @@ from typing import Any
 import torch
 
 from initlab.graph.flow import Flow
-from initlab.graph.kinds import CASTS, in_place
 from initlab.graph.recording import Operation, Ref, constant_moments
-
-RANDOM = frozenset({"rand_like", "randn_like", "bernoulli", "rrelu", "multinomial", "normal", "uniform"})
+from initlab.graph.spelling import in_place
 
 
 def constants(flow: Flow, operation: Operation) -> list[tuple[float, float] | None]:
@@ -44,7 +42,7 @@ def held(flow: Flow, index: int) -> torch.Tensor | None:
 def _computed(flow: Flow, op: Operation, output: int) -> torch.Tensor | None:
     """One output of an operation whose inputs are all at hand; None where they are not."""
     read = {value: held(flow, value) for value in op.inputs}
-    if op.function is None or op.kind in RANDOM or any(tensor is None for tensor in read.values()):
+    if op.function is None or op.traits.random or any(tensor is None for tensor in read.values()):
         return None
     with torch.no_grad():
         result = call(op, lambda value: read[value])  # type: ignore[arg-type,return-value]  # none of them is None
@@ -60,17 +58,10 @@ def stand_ins(flow: Flow, operations: list[Operation]) -> dict[int, torch.Tensor
         for value in op.inputs:
             tensor = None if value in flow.signals else held(flow, value)
             if value in flow.views and (op.index not in flow.kept or tensor is None):
-                tensor = torch.full(flow.value(value).shape, _START.get(op.kind, 1.0))
+                tensor = torch.full(flow.value(value).shape, op.traits.start)
             if tensor is not None:
                 found[value] = tensor
     return found
-
-
-_START = {
-    "add": 0.0,
-    "sub": 0.0,
-    "prelu": 0.25,
-}  # what a parameter in a function is taken to be: a shift, a slope, a scale
 
 
 def call(op: Operation, read: Callable[[int], torch.Tensor]) -> Any:
@@ -80,7 +71,7 @@ def call(op: Operation, read: Callable[[int], torch.Tensor]) -> Any:
     kwargs: dict[str, Any] = filled(op.kwargs, read)
     if in_place(op.function) or kwargs.get("inplace"):
         args = (args[0].clone(), *args[1:]) if args else args
-    if op.kind in CASTS or op.kind == "dropout":
+    if op.traits.skipped:
         return torch.as_tensor(args[0])
     result = op.function(*args, **kwargs)
     return args[0] if result is None else result

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
 
-from initlab.graph.kinds import UNCHANGED
 from initlab.graph.recording import Operation, Recording
+from initlab.graph.traits import Traits
 from initlab.graph.uses import Use
 
 _ENDS = ("weight", "norm_weight")
-PASSES = UNCHANGED | {
-    "dropout", "view", "reshape", "flatten", "unflatten", "transpose", "permute", "squeeze", "unsqueeze"
-}  # fmt: skip
-_LINEAR = PASSES | {
-    "mul", "div", "add", "sub", "sum", "mean", "getitem", "index_add", "setitem", "cat", "stack", "pad", "index_select",
-    "gather", "scatter_add", "expand", "masked_fill", "alias", "split", "chunk",
-}  # fmt: skip
 
 
 def residual_ends(graph: Recording, uses: Mapping[str, tuple[Use, ...]]) -> tuple[str, ...]:
@@ -49,14 +42,24 @@ def _branch_ends(graph: Recording, addition: Operation, roles: Roles) -> list[st
     return ends
 
 
-def passed(graph: Recording, value: int, kinds: Set[str] = PASSES) -> list[int]:
-    """The value and what it was before operations of these kinds, which only cast or rearrange it."""
+def passed(graph: Recording, value: int, parts: bool = False) -> list[int]:
+    """The value and what it was before operations that only cast or rearrange it.
+
+    Args:
+        graph: the recording.
+        value: where to begin.
+        parts: whether to go on past operations that take a part of it.
+    """
     found = [value]
     operation = graph.producer(value)
-    while operation is not None and operation.kind in kinds and operation.inputs:
+    while operation is not None and _passes(operation, parts) and operation.inputs:
         found.append(operation.inputs[0])
         operation = graph.producer(operation.inputs[0])
     return found
+
+
+def _passes(operation: Operation, parts: bool) -> bool:
+    return operation.traits.passes if parts else operation.traits.rearranges
 
 
 def _grew_from(graph: Recording, value: int, others: set[int]) -> bool:
@@ -101,7 +104,11 @@ def _last(graph: Recording, value: int, floor: int, roles: Roles) -> list[str]:
             found.extend(ends)
             continue
         sources = [source for source in operation.inputs if graph.values[source].source == "operation"]
-        if operation.kind not in _LINEAR and (product or len(sources) > 1):
+        if not _linear(operation.traits) and (product or len(sources) > 1):
             continue
         stack.extend((source, product or len(sources) > 1) for source in sources)
     return found
+
+
+def _linear(traits: Traits) -> bool:
+    return traits.keeps != "none" or traits.linear or traits.gathers or traits.combines == "product"

@@ -4,6 +4,23 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Layout(NamedTuple):
+    """One step in how numbers were rearranged: two values with the same steps from one root are aligned.
+
+    Args:
+        kind: the operation.
+        arguments: its arguments, spelled out.
+        place: which of its outputs.
+        part: whether it took a part.
+    """
+
+    kind: str
+    arguments: str
+    place: int
+    part: bool = False
 
 
 @dataclass(frozen=True)
@@ -34,7 +51,7 @@ class Signal:
     root: int
     ops: tuple[int, ...] = ()
     head: int = -1
-    layout: tuple[tuple[str, str, int], ...] = ()
+    layout: tuple[Layout, ...] = ()
     region: int = -1
     trail: frozenset[int] = frozenset()
     note: str = ""

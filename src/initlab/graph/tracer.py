@@ -10,8 +10,9 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from initlab.graph.kinds import in_place, kind_of
+from initlab.graph.operations import TABLE
 from initlab.graph.recording import Operation, Ref, Value, constant_moments, refs
+from initlab.graph.spelling import in_place
 
 _HELD = 65_536  # elements of a constant that are kept, so that what was computed with it can be computed again
 
@@ -33,8 +34,8 @@ class Tracer(TorchFunctionMode):
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        kind = kind_of(func)
-        if not kind or kind in _READS_ONLY:
+        kind = TABLE.kind_of(func)
+        if not kind or TABLE[kind].reads_only:
             return func(*args, **kwargs)
         given = replaced((args, kwargs), self._ref)
         before = {id(tensor): _version(tensor) for tensor in tensors_in(args)}
@@ -65,7 +66,7 @@ class Tracer(TorchFunctionMode):
         inputs = tuple(refs((args, kwargs)))
         index = len(self.operations)
         sources = [self.values[value].source for value in inputs]
-        constant = all(source == "constant" for source in sources) or _makes_anew(kind)
+        constant = all(source == "constant" for source in sources) or TABLE[kind].shape_only
         outputs = []
         for tensor in made:
             value = self._new(tensor, "constant" if constant else "operation", producer=None if constant else index)
@@ -77,7 +78,7 @@ class Tracer(TorchFunctionMode):
         self.operations.append(
             Operation(
                 index, kind, str(getattr(func, "__name__", kind)), module, inputs, tuple(outputs), tuple(names),
-                _attributes(args, kwargs), module_type, func, args, kwargs,
+                _attributes(args, kwargs), module_type, func, args, kwargs, TABLE[kind],
             )
         )  # fmt: skip
 
@@ -108,8 +109,11 @@ class Tracer(TorchFunctionMode):
         module, module_type = self.stack[-1] if self.stack else ("", "")
         args = (Ref(old), Ref(written[1]))
         self.operations.append(
-            Operation(index, "alias", "alias", module, (old, written[1]), (value,), (), {}, module_type, None, args)
-        )
+            Operation(
+                index, "alias", "alias", module, (old, written[1]), (value,), (), {}, module_type, None, args,
+                traits=TABLE["alias"],
+            )
+        )  # fmt: skip
         return self._name(tensor, value)
 
     def _name(self, tensor: torch.Tensor, value: int, written: bool = False) -> int:
@@ -128,21 +132,6 @@ class Tracer(TorchFunctionMode):
             held = tensor.detach()
         self.values[index] = Value(index, source, name, producer, tuple(tensor.shape), tensor.dtype, moments, held)
         return index
-
-
-_READS_ONLY = frozenset(
-    {
-        "size", "dim", "ndimension", "stride", "numel", "nelement", "len", "item", "tolist", "is_contiguous",
-        "is_complex", "is_floating_point", "element_size", "storage_offset", "data_ptr", "get_device",
-        "set_grad_enabled", "is_tensor", "requires_grad", "equal", "allclose", "index",
-        "format", "repr", "hash", "is_same_size",
-    }
-)  # fmt: skip
-
-
-def _makes_anew(kind: str) -> bool:
-    """Whether the call reads only the shape of what it is given, as `zeros_like` and `new_zeros` do."""
-    return kind.startswith("new_") or (kind.endswith("_like") and not kind.startswith(("rand", "empty")))
 
 
 def tensors_in(item: Any) -> Iterator[torch.Tensor]:

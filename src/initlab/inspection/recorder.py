@@ -11,13 +11,11 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
+from initlab.graph.operations import TABLE
 from initlab.inspection.activations import NORMS, activation_of
 from initlab.inspection.moments import Moments, effective_rank, moments_of
 
 Tensor = torch.Tensor
-
-_CONVOLUTIONS = {f"conv{t}{d}d" for t in ("", "_transpose") for d in (1, 2, 3)} | {"conv1d", "conv2d", "conv3d"}
-_UNITS_FIRST = _CONVOLUTIONS | {"batch_norm", "group_norm", "instance_norm", "local_response_norm"}
 
 
 @dataclass
@@ -171,7 +169,7 @@ class Recorder(TorchFunctionMode):
         record.fed_by = maker.kind if maker is not None else None
         known = self._means.get(source)
         if known is None:
-            axis = 1 if kind in _CONVOLUTIONS else -1
+            axis = TABLE.named(kind).features
             known = (moments_of(source, "", self.batch, axis), axis)
         moments, _ = known
         record.input_mean = moments.unit_mean
@@ -180,7 +178,7 @@ class Recorder(TorchFunctionMode):
         record.input_rank = effective_rank(source, moments.batch_axis)
 
     def _unit_axis(self, kind: str, output: Tensor, source: Tensor | None) -> int:
-        if kind in _UNITS_FIRST:
+        if TABLE.named(kind).features == 1:
             return min(1, output.ndim - 1)
         if source is not None:
             known = self._means.get(source)

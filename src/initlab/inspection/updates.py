@@ -6,6 +6,7 @@ import math
 
 import torch
 
+from initlab.graph.operations import TABLE
 from initlab.inspection.optimizers import Step
 from initlab.inspection.recorder import Record
 from initlab.inspection.results import ParameterStats
@@ -13,10 +14,6 @@ from initlab.inspection.results import ParameterStats
 Tensor = torch.Tensor
 # A between-sample share below this is rounding noise of single precision (eps^2 is 1.4e-14).
 ROUNDING_SHARE = 1e-12
-# Calls whose weight has output units that could be equal; the rows of an embedding are not units.
-_MULTIPLIES = ("linear", "conv", "matmul", "mm", "addmm", "baddbmm", "bmm", "__matmul__", "bilinear", "einsum", "rnn",
-               "lstm", "gru", "multi_head")  # fmt: skip
-_UNITS_SECOND = {"matmul", "mm", "addmm", "__matmul__", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"}
 
 
 def parameter_stats(
@@ -38,7 +35,7 @@ def parameter_stats(
         useful = useful_gradient(g, record, batch)
         pace, gain = _pace(w, rms, useful, grad_rms, record, step, loss, batch)
         kind = record.kind if record is not None else ""
-        if kind.startswith(_MULTIPLIES):
+        if TABLE.named(kind).units is not None:
             rows = units_first(w, kind)
             units = rows.shape[0]
             duplicated, distinct = equal_units(rows, units_first(g, kind))
@@ -88,7 +85,7 @@ def useful_gradient(g: Tensor, record: Record | None, batch: int) -> float:
 
 def units_first(weight: Tensor, kind: str) -> Tensor:
     """`weight` with output units on axis 0: products x @ W and transposed convolutions have them on axis 1."""
-    return weight.transpose(0, 1) if kind in _UNITS_SECOND and weight.ndim >= 2 else weight
+    return weight.transpose(0, 1) if TABLE.named(kind).units == 1 and weight.ndim >= 2 else weight
 
 
 def _pace(

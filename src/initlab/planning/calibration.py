@@ -22,25 +22,18 @@ from torch.overrides import TorchFunctionMode
 
 from initlab.errors import InputError
 from initlab.graph import SignalGraph, run_under
-from initlab.graph.kinds import in_place, kind_of
+from initlab.graph.operations import TABLE, Op
+from initlab.graph.spelling import in_place
 from initlab.graph.tracer import replaced, tensors_in
-from initlab.graph.weights import APPLIES, LOOKS_UP
 from initlab.planning.drawing import Job, write_one
 from initlab.planning.plan import PlanEntry
 from initlab.planning.reason import Reason
 from initlab.planning.shards import part_of
-from initlab.planning.targets import REARRANGES, Targets, targets_of
+from initlab.planning.targets import Targets, targets_of
 from initlab.reporting import format_number
 from initlab.sampling import canonical_name
 from initlab.schemes import Geometry
 
-PROPORTIONAL = REARRANGES | {
-    "sum", "mean", "gather", "split", "chunk", "unbind", "flip", "neg", "repeat", "repeat_interleave", "movedim",
-    "moveaxis", "avg_pool2d", "adaptive_avg_pool2d", "unfold", "cumsum", "tril", "triu", "interpolate", "linear",
-    "conv", "reshape_as", "expand_as",
-}  # fmt: skip
-GATHERS = frozenset({"add", "sub", "cat", "stack", "index_add", "scatter_add", "index_put", "setitem", "alias"})
-PRODUCTS = frozenset({"mul", "div", "matmul", "bmm", "einsum", "masked_fill", "where"})
 SLACK = 1.2  # what a second moment may miss its target by before anything is corrected
 SPREADS = 3.0  # and by how many standard deviations of one draw of the weight
 LARGEST = 2**27  # elements of all parameters beyond which a pass would need too much memory
@@ -169,12 +162,13 @@ class Calibrator(TorchFunctionMode):
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         args, kwargs = replaced((args, kwargs or {}), self._stand_in)
-        kind, writes = kind_of(func), in_place(func)
+        kind, writes = TABLE.kind_of(func), in_place(func)
         if not kind:
             return func(*args, **kwargs)
-        if kind in ("add", "sub") and len(args) > 1:
+        op = TABLE[kind]
+        if op.combines == "sum" and len(args) > 1:
             args = (*self._before_sum(args[0], args[1], writes), *args[2:])
-        return self._after(kind, args, kwargs, func(*args, **kwargs))
+        return self._after(op, args, kwargs, func(*args, **kwargs))
 
     # -- standing in --
 
@@ -203,45 +197,45 @@ class Calibrator(TorchFunctionMode):
 
     # -- following --
 
-    def _after(self, kind: str, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> Any:
+    def _after(self, op: Op, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> Any:
         read = [(tensor, self._known(tensor)) for tensor in tensors_in((args, kwargs))]
         weights = [(tensor, mark) for tensor, mark in read if mark.of]
         signals = [(tensor, mark) for tensor, mark in read if not mark.of and tensor.is_floating_point()]
         if weights and not signals:
-            return self._from_parameters(kind, weights, len(read), result)
-        if kind in APPLIES and weights:
+            return self._from_parameters(op, weights, len(read), result)
+        if op.weights is not None and op.combines == "contraction" and weights:
             name = next((mark.of for _, mark in weights if self._is_weight(mark.of)), weights[0][1].of)
             return self._applied(name, weights, result, head=name in self.targets.heads)
-        self._mark_all(result, self._carried(kind, signals))
+        self._mark_all(result, self._carried(op, signals))
         return result
 
     def _mark_all(self, result: Any, names: frozenset[str]) -> None:
         for tensor in tensors_in(result) if names else ():
             self._mark(tensor, names)
 
-    def _from_parameters(self, kind: str, weights: list[tuple[torch.Tensor, _Mark]], read: int, result: Any) -> Any:
+    def _from_parameters(self, op: Op, weights: list[tuple[torch.Tensor, _Mark]], read: int, result: Any) -> Any:
         name = weights[0][1].of
-        if kind in LOOKS_UP and read > len(weights) and name in self.targets.tables:
+        if op.rows and read > len(weights) and name in self.targets.tables:
             return self._applied(name, weights[:1], result)
-        if kind in PROPORTIONAL and all(mark.of == name for _, mark in weights):
+        if op.proportional and all(mark.of == name for _, mark in weights):
             for tensor in tensors_in(result):
                 self._mark(tensor, of=name)
         return result
 
-    def _carried(self, kind: str, signals: list[tuple[torch.Tensor, _Mark]]) -> frozenset[str]:
+    def _carried(self, op: Op, signals: list[tuple[torch.Tensor, _Mark]]) -> frozenset[str]:
         """The weights that an operation's output is proportional to."""
         named = [mark.names for _, mark in signals]
         if not any(named):
             return frozenset()
-        if kind in GATHERS:
+        if op.gathers:
             live = [mark.names for tensor, mark in signals if mark.names or bool(tensor.any())]
             return frozenset[str]().union(*live) if all(live) else frozenset()
-        if kind in PRODUCTS:
+        if op.multiplies:
             found = [names for names in named if names]
             return found[0] if len(found) == 1 else frozenset()
-        if kind == "scaled_dot_product_attention":
+        if op.attends:
             return named[2] if len(named) > 2 else frozenset()
-        return named[0] if kind in PROPORTIONAL and named else frozenset()
+        return named[0] if op.proportional and named else frozenset()
 
     # -- measuring --
 

@@ -186,7 +186,7 @@ def _is_added(subject: Subject) -> bool:
     graph = subject.scene.graph
     if graph is None:
         return False
-    return any(use.operation.kind in ("add", "cat", "concat") for use in graph.uses(subject.name))
+    return any(use.operation.traits.combines in ("sum", "join") for use in graph.uses(subject.name))
 
 
 def _layer(subject: Subject) -> str:

@@ -11,12 +11,9 @@ from torch import nn
 
 from initlab.graph import Operation, SignalGraph
 from initlab.graph.replay import call
-from initlab.graph.weights import NORMS
 from initlab.planning.scene import Subject
 from initlab.planning.shards import is_split
-from initlab.planning.targets import GATES, REARRANGES
 
-OPENERS = GATES | {"exp", "logsigmoid"}
 CANDIDATES = (1.0, 0.0, math.log(math.expm1(1.0)), -1.0)
 
 
@@ -56,7 +53,7 @@ def _own_steps(graph: SignalGraph, value: int | None) -> tuple[list[Operation], 
             return steps, None
         reader = readers[0]
         signals = [v for v in reader.inputs if v != value and graph.values[v].source in ("operation", "input")]
-        if signals or reader.kind in NORMS or len(reader.outputs) != 1 or len(steps) > 8:
+        if signals or reader.traits.norm or len(reader.outputs) != 1 or len(steps) > 8:
             return steps, reader
         steps.append(reader)
         value = reader.outputs[0]
@@ -73,7 +70,7 @@ def _evaluated(graph: SignalGraph, steps: list[Operation], value: float) -> floa
         return made if held is None else held.double().flatten()[:1]
 
     for step in steps:
-        if step.function is None or step.kind in REARRANGES:
+        if step.function is None or step.traits.passes:
             continue
         try:
             made = call(step, read)
@@ -136,9 +133,9 @@ def _opens(graph: SignalGraph, operation: Operation) -> str:
     queue, seen = deque(operation.outputs), set(operation.outputs)
     while queue and len(seen) < 64:
         for reader in graph.consumers(queue.popleft()):
-            if reader.kind in OPENERS:
+            if reader.traits.opens:
                 return reader.kind
-            if reader.kind in REARRANGES or reader.kind in ("chunk", "split", "unbind", "add"):
+            if reader.traits.passes or reader.traits.keeps == "pieces" or reader.traits.combines == "sum":
                 queue.extend(value for value in reader.outputs if value not in seen)
                 seen.update(reader.outputs)
     return ""
@@ -153,7 +150,7 @@ def use_in_words(subject: Subject) -> str:
     if not subject.uses:
         entered = last or (steps[-1] if steps else None)
         return "it is not used in the recorded pass" if entered is None else f"it enters {entered.kind}"
-    through = ", ".join(step.kind for step in steps if step.kind not in REARRANGES)
+    through = ", ".join(step.kind for step in steps if not step.traits.passes)
     operation = subject.uses[0].operation
     where = f" at {operation.module}" if operation.module else ""
     return f"it enters {operation.kind}{where}" + (f" through {through}" if through else "")

@@ -18,7 +18,6 @@ from typing import Any
 from initlab import theory
 from initlab.errors import InitlabError
 from initlab.graph import SignalGraph, Use
-from initlab.graph.weights import NORMS
 from initlab.planning.plan import PlanEntry
 from initlab.planning.reason import Reason
 from initlab.schemes import get_scheme
@@ -26,7 +25,6 @@ from initlab.schemes import get_scheme
 ALIKE = 0.95  # correlation after the stack, of inputs that came with 0.5, from which they count as alike
 GRADIENT = 4.0  # by what factor mean squared gradients may grow or fade through the stack
 SMALL = 1e-6  # the second moment at which an odd activation is taken as its slope at zero
-MIXING = NORMS | {"softmax", "log_softmax", "cumsum", "roll", "flip", "sort", "fft"}
 
 Function = Callable[[Any], Any]
 
@@ -117,7 +115,7 @@ def _before(graph: SignalGraph, use: Use, makers: Mapping[int, str]) -> str | No
         if operation.index in makers:
             found.add(makers[operation.index])
             continue
-        if operation.kind in MIXING or (operation.parameters and operation.kind != "add"):
+        if operation.traits.mixes or (operation.parameters and operation.kind != "add"):
             return None
         read = [value for value in operation.inputs if graph.values[value].source != "parameter"]
         if any(graph.values[value].source == "input" for value in read):

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from initlab.graph import Operation, SignalGraph, Use
-from initlab.graph.residual import PASSES, passed
+from initlab.graph.residual import passed
 from initlab.planning.plan import PlanEntry
 from initlab.sampling import canonical_name
 
@@ -15,13 +15,6 @@ EXCESS = 0.025  # by which share of ln C the first loss may lie above that of a 
 GATE = 0.1  # second moment before a sigmoid that multiplies a signal: the gate is half open everywhere
 SCORE = 4e-4  # second moment of what a table adds to attention scores: they begin nearly free of it
 POSITION = 0.25  # second moment of positions and types as a share of the tokens' that they are added to
-REARRANGES = PASSES | {
-    "getitem", "expand", "T", "mT", "t", "pad", "roll", "index_select", "slice", "select", "narrow", "view_as", "clamp",
-}  # fmt: skip
-GATES = frozenset({"sigmoid", "hardsigmoid", "softplus"})  # functions by whose output a signal is let through
-CURVED = frozenset(
-    {"relu", "leaky_relu", "elu", "selu", "gelu", "silu", "mish", "tanh", "sin", "cos", "softplus", "sigmoid", "erf"}
-)
 
 
 @dataclass(frozen=True)
@@ -129,7 +122,7 @@ def _tokens(
 
 
 def _by_input(graph: SignalGraph, use: Operation) -> bool:
-    before = (value for read in use.inputs for value in passed(graph, read, REARRANGES))
+    before = (value for read in use.inputs for value in passed(graph, read, parts=True))
     return any(graph.values[value].source == "input" for value in before)
 
 
@@ -137,7 +130,7 @@ def _first_sum(graph: SignalGraph, use: Operation) -> int:
     """The last of the sums that follow one another right after a table is read; -1 where none does."""
     found, value = -1, use.outputs[0]
     while True:
-        readers = [reader for reader in graph.consumers(value) if reader.kind in REARRANGES | {"add", "mul"}]
+        readers = [reader for reader in graph.consumers(value) if reader.traits.passes or reader.kind in ("add", "mul")]
         if not readers:
             return found
         reader = readers[0]
@@ -162,9 +155,9 @@ def _ahead(graph: SignalGraph, operation: Operation) -> Iterable[tuple[str, Oper
             alone = len(set(signals)) == 1 and not reader.parameters
             function = alone and len(shapes) == 1 and reader.kind != "softmax"
             biased = reader.kind == "add" and bool(reader.parameters) and len(set(signals)) == 1
-            if reader.kind in GATES:
+            if reader.traits.gate:
                 yield "gate", reader
-            elif reader.kind in REARRANGES or function or biased:
+            elif reader.traits.passes or function or biased:
                 queue.extend(made for made in reader.outputs if made not in seen)
                 seen.update(reader.outputs)
             else:
@@ -176,7 +169,7 @@ def _adds_to_scores(graph: SignalGraph, use: Operation) -> bool:
     for _, reader in _ahead(graph, use):
         if reader is None:
             continue
-        if reader.kind == "scaled_dot_product_attention":
+        if reader.traits.attends:
             return True
         if reader.kind == "add" and any(kind == "softmax" for kind, _ in _ahead(graph, reader)):
             return True
@@ -194,17 +187,18 @@ def _inner(graph: SignalGraph, use: Operation) -> float:
         other = next((arg for arg in reader.args if isinstance(arg, int | float) and not isinstance(arg, bool)), None)
         if reader.kind in ("mul", "div") and other:
             factor *= other if reader.kind == "mul" else 1 / other
-        elif reader.kind in CURVED:
+        elif reader.traits.curved:
             return factor
-        elif reader.kind not in REARRANGES and not (reader.kind == "add" and reader.parameters):
+        elif not reader.traits.passes and not (reader.kind == "add" and reader.parameters):
             return 1.0
         value = reader.outputs[0]
     return 1.0
 
 
 def _is_head(graph: SignalGraph, use: Operation) -> bool:
-    kinds = {kind for kind, _ in _ahead(graph, use)}
-    return "output" in kinds and not kinds - {"output", "gate", "softmax", "log_softmax", "cross_entropy"}
+    ahead = list(_ahead(graph, use))
+    read = any(kind == "output" for kind, _ in ahead)
+    return read and all(kind in ("output", "gate") or (by is not None and by.traits.logits) for kind, by in ahead)
 
 
 def _opens_gate(graph: SignalGraph, use: Operation) -> bool:
@@ -213,7 +207,7 @@ def _opens_gate(graph: SignalGraph, use: Operation) -> bool:
             return False
         value = reader.outputs[0]
         for after in graph.consumers(value):
-            while after.kind in REARRANGES and graph.consumers(after.outputs[0]):
+            while after.traits.passes and graph.consumers(after.outputs[0]):
                 value, after = after.outputs[0], graph.consumers(after.outputs[0])[0]
             others = [v for v in after.inputs if v != value and graph.values[v].source == "operation"]
             if after.kind != "mul" or not others or use.outputs[0] in others:

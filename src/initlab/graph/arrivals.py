@@ -1,0 +1,38 @@
+"""A signal as what arrives at a weight, for people and planners."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from initlab.graph import expressions
+from initlab.graph.flow import Flow
+from initlab.graph.regions import settled
+from initlab.graph.signals import Signal
+from initlab.graph.uses import Feed
+
+
+def feed_of(flow: Flow, signal: Signal | None) -> Feed:
+    """What a weight reads.
+
+    Args:
+        flow: the walk so far.
+        signal: the signal at its input; None where none was recorded.
+    """
+    if signal is None:
+        return Feed("unknown", None, None, "", "unknown", "its input was not recorded")
+    signal = settled(flow, signal)
+    if not signal.ops or expressions.affine([flow.graph.operations[i] for i in signal.ops]):
+        return Feed(signal.label, None, signal.second, signal.where, signal.source, signal.note)
+    function = expressions.scalar_function(flow, signal)
+    return Feed(_name(flow, signal, function), function, signal.second, signal.where, signal.source, signal.note)
+
+
+def _name(flow: Flow, signal: Signal, function: Callable[[Any], Any]) -> str:
+    operations = [flow.graph.operations[i] for i in signal.ops]
+    if len(operations) == 1 and not operations[0].traits.by_value:
+        return operations[0].kind
+    key = ("name", *(repr((op.name, op.attributes)) for op in operations))
+    if key not in flow.cache:
+        flow.cache[key] = expressions.known_name(function) or expressions.name_of(operations)
+    return str(flow.cache[key])

@@ -1,0 +1,99 @@
+"""Sums and products of two: of a signal and a number, a fixed tensor, itself, or another signal."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from initlab.graph.flow import Flow
+from initlab.graph.operations.op import Op
+from initlab.graph.operations.pointwise import alike, composed
+from initlab.graph.recording import Operation, constant_moments
+from initlab.graph.regions import measured, settled
+from initlab.graph.replay import constants, held
+from initlab.graph.signals import Signal
+
+
+def added(flow: Flow, operation: Operation) -> Signal:
+    signals = [signal for _, signal in flow.carried(operation)]
+    fixed = constants(flow, operation)
+    if alike(signals) and not fixed:
+        return composed(flow, operation, signals)
+    if len(signals) == 1:
+        return _with_constant(flow, operation, signals[0], fixed)
+    if _one_region(signals):
+        return flow.later(operation, "sum", "sum")
+    signals = [settled(flow, signal) for signal in signals]
+    if any(signal.second is None for signal in signals):
+        note = next(signal.note for signal in signals if signal.second is None)
+        return flow.fresh(operation, None, None, "sum", "sum", note or "a sum with an unknown part")
+    sign = -1 if operation.kind == "sub" else 1
+    first, second = signals[0], signals[1]
+    total = (first.second or 0) + (second.second or 0) + 2 * sign * first.center * second.center
+    return flow.fresh(operation, total, first.center + sign * second.center, "sum", "sum")
+
+
+def multiplied(flow: Flow, operation: Operation) -> Signal:
+    signals = [signal for _, signal in flow.carried(operation)]
+    fixed = constants(flow, operation)
+    if alike(signals) and not fixed:
+        return composed(flow, operation, signals)
+    if len(signals) == 1:
+        return _with_constant(flow, operation, signals[0], fixed)
+    if _one_region(signals) or operation.kind == "div":
+        regions = {signal.region for signal in signals}
+        found = measured(flow, operation, signals[0], "product", "product") if len(regions) == 1 else None
+        return found or flow.unsure(operation)
+    signals = [settled(flow, signal) for signal in signals]
+    labels = "×".join(str(signal.label or "data") for signal in signals)
+    if any(signal.second is None for signal in signals):
+        return flow.fresh(operation, None, None, "product", labels, "a product with an unknown factor")
+    second = math.prod(signal.second or 0.0 for signal in signals)
+    return flow.fresh(operation, second, math.prod(signal.center for signal in signals), "product", labels)
+
+
+def _one_region(signals: list[Signal]) -> bool:
+    """Whether both are computed from one root, and not from separate parts of it, which are independent."""
+    return len({signal.region for signal in signals}) == 1 and not _apart(signals[0], signals[1])
+
+
+def _apart(first: Signal, second: Signal) -> bool:
+    """Whether two views of one value take different pieces of it."""
+    for one, other in zip(first.layout, second.layout, strict=False):
+        if one != other:
+            return one.kind == other.kind and (one.arguments == other.arguments or one.part)
+    return False
+
+
+def _with_constant(flow: Flow, operation: Operation, signal: Signal, fixed: list[tuple[float, float] | None]) -> Signal:
+    """A signal and a fixed tensor, such as sinusoidal positions or a layer scale."""
+    moments, signal = fixed[0] if len(fixed) == 1 else None, settled(flow, signal)
+    if operation.kind == "div" and moments is not None:
+        moments = _reciprocal(flow, operation)
+    trail = signal.trail | {operation.index}
+    if signal.second is None or moments is None:
+        return replace(flow.unsure(operation), region=signal.region, trail=trail)
+    mean, second = moments
+    if operation.traits.combines == "product":
+        made = flow.fresh(operation, signal.second * second, signal.center * mean, signal.source, signal.label)
+    else:
+        total = signal.second + second + 2 * signal.center * mean
+        made = flow.fresh(operation, total, signal.center + mean, signal.source, signal.label)
+    return replace(made, where=signal.where, region=signal.region, trail=trail)
+
+
+def _reciprocal(flow: Flow, operation: Operation) -> tuple[float, float] | None:
+    """(mean, second moment) of one over the fixed tensor that a signal is divided by."""
+    divisor = operation.inputs[-1]
+    tensor = None if divisor in flow.signals else held(flow, divisor)
+    if tensor is None or not tensor.is_floating_point() or bool((tensor == 0).any()):
+        return None
+    return constant_moments(1 / tensor)
+
+
+OPS = (
+    Op(("add",), added, names=("radd",), combines="sum", start=0.0),
+    Op(("sub",), added, names=("subtract",), combines="sum", start=0.0),
+    Op(("mul",), multiplied, names=("multiply", "rmul"), combines="product", by_value=True),
+    Op(("div",), multiplied, names=("truediv", "true_divide", "divide"), combines="product"),
+)

@@ -1,0 +1,103 @@
+"""The same numbers elsewhere: views, permutations, padding, and where each axis goes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from initlab.graph.flow import Flow
+from initlab.graph.operations.op import Op
+from initlab.graph.recording import Operation
+from initlab.graph.signals import Layout, Signal
+from initlab.graph.views import Axes, Shape, regrouped
+
+
+def same(flow: Flow, operation: Operation) -> Signal:
+    """The numbers as they are, or but for a few."""
+    signal = flow.carried(operation)[0][1]
+    return replace(signal, trail=signal.trail | {operation.index})
+
+
+def moved(flow: Flow, operation: Operation) -> list[Signal]:
+    """The same numbers elsewhere, or some of them."""
+    signal = flow.carried(operation)[0][1]
+    trail = signal.trail | {operation.index}
+    arguments = repr((operation.args[1:], sorted(operation.kwargs.items())))
+    part = operation.traits.keeps == "part"
+    return [
+        replace(signal, layout=(*signal.layout, Layout(operation.kind, arguments, place, part)), trail=trail)
+        for place in range(len(operation.outputs))
+    ]
+
+
+# -- where axes go --
+
+
+def _each(rank: int) -> list[tuple[int, ...]]:
+    return [(axis,) for axis in range(rank)]
+
+
+def _integers(operation: Operation) -> list[int]:
+    given = [*operation.args[1:], *operation.kwargs.values()]
+    if len(given) == 1 and isinstance(given[0], tuple | list):
+        given = list(given[0])
+    return [item for item in given if isinstance(item, int) and not isinstance(item, bool)]
+
+
+def _reversed(operation: Operation, before: Shape, after: Shape) -> Axes | None:
+    return tuple(_each(len(before))[::-1])
+
+
+def _last_swapped(operation: Operation, before: Shape, after: Shape) -> Axes | None:
+    axes = _each(len(before))
+    return (*axes[:-2], axes[-1], axes[-2]) if len(axes) > 1 else tuple(axes)
+
+
+def _swapped(operation: Operation, before: Shape, after: Shape) -> Axes | None:
+    first, second = [*_integers(operation), 0, 1][:2]
+    axes = _each(len(before))
+    axes[first], axes[second] = axes[second], axes[first]
+    return tuple(axes)
+
+
+def _permuted(operation: Operation, before: Shape, after: Shape) -> Axes | None:
+    order = _integers(operation)
+    return tuple((axis % len(before),) for axis in order) if len(order) == len(before) else None
+
+
+def _regrouped(operation: Operation, before: Shape, after: Shape) -> Axes | None:
+    """Axes of a contiguous reshape: runs of old axes whose product is that of a run of new axes."""
+    groups = regrouped(before, after)
+    return None if groups is None else tuple(groups)
+
+
+def _broadcast(operation: Operation, before: Shape, after: Shape) -> Axes | None:
+    return (*((),) * (len(after) - len(before)), *_each(len(before)))
+
+
+def _untold(operation: Operation, before: Shape, after: Shape) -> Axes | None:
+    return None
+
+
+OPS = (
+    Op(("t", "T", "H"), moved, keeps="values", moves=_reversed),
+    Op(("mT", "mH", "adjoint"), moved, keeps="values", moves=_last_swapped),
+    Op(("transpose",), moved, names=("swapaxes", "swapdims"), keeps="values", moves=_swapped),
+    Op(("permute",), moved, keeps="values", moves=_permuted),
+    Op(
+        ("view", "reshape", "flatten", "unflatten", "view_as", "reshape_as", "squeeze", "unsqueeze"), moved,
+        keeps="values", moves=_regrouped,
+    ),
+    Op(("expand", "expand_as", "broadcast_to", "repeat", "tile"), moved, keeps="values", moves=_broadcast),
+    Op(("movedim",), moved, keeps="values", moves=_untold),
+    Op(
+        ("moveaxis", "repeat_interleave", "pixel_shuffle", "pixel_unshuffle",
+         "channel_shuffle", "unfold", "ravel", "unsqueeze_copy", "atleast_1d", "atleast_2d", "atleast_3d"), moved,
+        keeps="values",
+    ),
+    Op(("roll", "flip", "rot90"), moved, keeps="values", mixes=True),
+    Op(("sort",), moved, mixes=True),
+    Op(("as_strided", "iter"), moved),
+    Op(("pad", "pack_padded_sequence", "pad_packed_sequence"), same, keeps="values"),
+    Op(("tril", "triu", "masked_fill"), same, linear=True),
+    Op(("nan_to_num",), same, guard=True),
+)  # fmt: skip

@@ -1,0 +1,42 @@
+"""Norms: second moment one, whatever comes in."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from initlab.graph.flow import Flow
+from initlab.graph.operations.op import Op
+from initlab.graph.recording import Operation
+from initlab.graph.signals import Signal
+from initlab.graph.weights import Reader, Shapes, Views, WeightUse, biased
+
+
+def normalised(flow: Flow, operation: Operation) -> Signal:
+    """Second moment one; what centres its input has mean zero too."""
+    return _affine(flow.fresh(operation, 1.0, 0.0, "norm", operation.kind), operation)
+
+
+def normalised_without_mean(flow: Flow, operation: Operation) -> Signal:
+    mean = flow.carried(operation)[0][1].mean
+    return _affine(flow.fresh(operation, 1.0, mean, "norm", operation.kind), operation)
+
+
+def _affine(made: Signal, operation: Operation) -> Signal:
+    return replace(made, affine=frozenset({"weight", "bias"} if operation.parameters else ()))
+
+
+def _scaled(weight_at: int, bias_at: int) -> Reader:
+    def read(operation: Operation, views: Views, shapes: Shapes) -> list[WeightUse]:
+        scale = biased(operation, views, weight_at, "weight", "norm_weight")
+        return [*scale, *biased(operation, views, bias_at, "bias", "norm_bias")]
+
+    return read
+
+
+OPS = (
+    Op(("layer_norm",), normalised, norm=True, mixes=True, weights=_scaled(2, 3)),
+    Op(("group_norm",), normalised, norm=True, mixes=True, weights=_scaled(2, 3), features=1),
+    Op(("batch_norm", "instance_norm"), normalised, norm=True, mixes=True, weights=_scaled(3, 4), features=1),
+    Op(("rms_norm",), normalised_without_mean, norm=True, mixes=True, weights=_scaled(2, -1)),
+    Op(("native_layer_norm", "native_batch_norm"), normalised, norm=True, mixes=True),
+)

@@ -1,0 +1,174 @@
+"""Parts of a tensor taken, joined and overwritten. What is taken is spelled as an index, whatever takes it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+from initlab.graph.flow import Flow
+from initlab.graph.operations.arrange import moved
+from initlab.graph.operations.lookups import looked_up
+from initlab.graph.operations.op import Op
+from initlab.graph.recording import Operation, Ref, Value
+from initlab.graph.regions import settled
+from initlab.graph.signals import Layout, Signal
+from initlab.graph.views import Index, ParameterView, Shape
+
+
+def pieces(flow: Flow, operation: Operation) -> list[Signal]:
+    """Parts of the same kind of numbers, but not the same numbers: products and sums take them as independent."""
+    if not flow.carried(operation):
+        return [flow.fresh(operation, None, None, "unknown", operation.kind)]
+    return moved(flow, operation)
+
+
+# -- what is taken, as an index --
+
+
+def _at(axis: int, item: int | slice) -> Index:
+    return (*(slice(None),) * axis, item)
+
+
+def _axis(operation: Operation, position: int, rank: int) -> int:
+    axis = operation.argument(position, "dim", 0)
+    return axis % rank if isinstance(axis, int) else 0
+
+
+def _split(operation: Operation, shape: Shape, parts: list[Shape]) -> list[Index] | None:
+    axis, start, found = _axis(operation, 2, len(shape)), 0, []
+    for part in parts:
+        found.append(_at(axis, slice(start, start + part[axis])))
+        start += part[axis]
+    return found
+
+
+def _unbound(operation: Operation, shape: Shape, parts: list[Shape]) -> list[Index] | None:
+    axis = _axis(operation, 1, len(shape))
+    return [_at(axis, place) for place in range(len(parts))]
+
+
+def _selected(operation: Operation, shape: Shape, parts: list[Shape]) -> list[Index] | None:
+    place = operation.argument(2, "index", 0)
+    return [_at(_axis(operation, 1, len(shape)), place if isinstance(place, int) else 0)]
+
+
+def _narrowed(operation: Operation, shape: Shape, parts: list[Shape]) -> list[Index] | None:
+    axis, start = _axis(operation, 1, len(shape)), operation.argument(2, "start", 0)
+    start = start % shape[axis] if isinstance(start, int) and shape[axis] else 0
+    return [_at(axis, slice(start, start + parts[0][axis]))]
+
+
+def _indexed(operation: Operation, shape: Shape, parts: list[Shape]) -> list[Index] | None:
+    """x[…], where it holds numbers, slices, None and one ellipsis."""
+    given = operation.argument(1, "index")
+    items = list(given) if isinstance(given, tuple) else [given]
+    if not all(_plain(item) for item in items):
+        return None
+    if any(item is Ellipsis for item in items):
+        place = next(i for i, item in enumerate(items) if item is Ellipsis)
+        spared = len(shape) - sum(item is not None and item is not Ellipsis for item in items)
+        items[place : place + 1] = [slice(None)] * spared
+    return [tuple(items)]
+
+
+def _plain(item: Any) -> bool:
+    if isinstance(item, slice):
+        return all(edge is None or isinstance(edge, int) for edge in (item.start, item.stop, item.step))
+    return item is None or item is Ellipsis or (isinstance(item, int) and not isinstance(item, bool))
+
+
+# -- joined --
+
+
+def joined(flow: Flow, operation: Operation) -> Signal:
+    """The second moment of all the numbers together; constants (an empty cache, zero padding) count with their own."""
+    parts: list[tuple[int, float | None, float]] = []
+    for value in operation.inputs:
+        size = math.prod(flow.value(value).shape)
+        if value in flow.signals:
+            signal = settled(flow, flow.signals[value])
+            parts.append((size, signal.second, signal.center))
+        elif flow.value(value).moments is not None:
+            mean, second = flow.value(value).moments or (0.0, 0.0)
+            parts.append((size, second, mean))
+    signals = [signal for _, signal in flow.carried(operation)]
+    labels = list(dict.fromkeys(signal.label or "data" for signal in signals))
+    label = labels[0] if len(labels) == 1 else "concat of " + ", ".join(labels)
+    total = sum(size for size, _, _ in parts)
+    if not total or any(second is None for _, second, _ in parts):
+        return flow.fresh(operation, None, None, "concat", label, "a concat with an unknown part")
+    if len(signals) == 1 and len([size for size, _, _ in parts if size]) == 1:
+        return signals[0]
+    second = sum(size * (value or 0.0) for size, value, _ in parts) / total
+    return flow.fresh(operation, second, sum(size * mean for size, _, mean in parts) / total, "concat", label)
+
+
+def _stacked(operation: Operation, views: list[ParameterView], outputs: list[Value]) -> list[ParameterView] | None:
+    """Parameters of one shape, stacked: one map each."""
+    if len({view.whole for view in views}) != 1 or views[0].axes is None:
+        return None
+    axis = operation.argument(1, "dim", 0) % len(outputs[0].shape)
+    axes = (*views[0].axes[:axis], (), *views[0].axes[axis:])
+    names = tuple(view.name for view in views[1:])
+    return [replace(views[0], shape=outputs[0].shape, axes=axes, others=names, stacked=True)]
+
+
+# -- overwritten --
+
+
+def overwritten(flow: Flow, operation: Operation) -> Signal:
+    """Part of a tensor was written anew: it holds both signals."""
+    signals = [signal for value, signal in flow.carried(operation) if not _counts(flow, value)]
+    if len(signals) == 1:
+        layout = (*signals[0].layout, Layout(operation.kind, str(operation.index), 0))
+        return replace(signals[0], layout=layout, trail=signals[0].trail | {operation.index})
+    if not signals:  # places, not signals: which expert takes which token
+        return flow.fresh(operation, None, None, "unknown", operation.kind, "numbers that say where, not how much")
+    if any(signal.second is None for signal in signals):
+        return flow.unsure(operation)
+    return flow.mixed(operation, signals[:2], "concat", "parts")
+
+
+def _counts(flow: Flow, value: int) -> bool:
+    """Whether a value holds places (of what is not zero, of the largest) rather than a signal."""
+    dtype = flow.value(value).dtype
+    return not (dtype.is_floating_point or dtype.is_complex)
+
+
+def accumulated(flow: Flow, operation: Operation) -> Signal:
+    """Rows added where an index says: n/m of them to each place, taken as independent, on top of what was there."""
+    base, added = (
+        operation.argument(0, "input"),
+        operation.argument(3, "src" if "src" in operation.kwargs else "source"),
+    )
+    signal = flow.signals.get(added.value) if isinstance(added, Ref) else None
+    if signal is None or not isinstance(base, Ref):
+        return overwritten(flow, operation)
+    signal = settled(flow, signal)
+    under = settled(flow, flow.signals[base.value]) if base.value in flow.signals else None
+    mean, second = (under.center, under.second) if under is not None else flow.value(base.value).moments or (0.0, None)
+    if signal.second is None or second is None:
+        return flow.unsure(operation, signal.note)
+    share = math.prod(flow.value(added.value).shape) / max(1, math.prod(flow.value(base.value).shape))
+    spread = signal.second - signal.center**2
+    sums = share * signal.second if share <= 1 else share * spread + (share * signal.center) ** 2
+    total = second + sums + 2 * mean * share * signal.center
+    return flow.fresh(operation, total, mean + share * signal.center, "sum", "sum")
+
+
+OPS = (
+    Op(("chunk", "split", "split_with_sizes", "tensor_split"), pieces, keeps="pieces", cut=_split),
+    Op(("hsplit", "vsplit"), pieces, keeps="pieces"),
+    Op(("unbind",), pieces, keeps="pieces", cut=_unbound),
+    Op(("getitem",), pieces, keeps="part", cut=_indexed, weights=looked_up, rows=((1, "index"),)),
+    Op(("select",), moved, keeps="part", cut=_selected),
+    Op(("narrow",), moved, keeps="part", cut=_narrowed),
+    Op(("slice", "diagonal", "gather", "masked_select", "take", "take_along_dim"), moved, keeps="part"),
+    Op(("cat",), joined, names=("concat", "concatenate"), combines="join"),
+    Op(("stack",), joined, combines="join", view=_stacked),
+    Op(("hstack", "vstack", "dstack", "column_stack", "meshgrid", "block_diag"), joined, combines="join"),
+    Op(("alias", "setitem", "index_put", "index_copy", "masked_scatter", "copy"), overwritten, combines="write"),
+    Op(("index_add", "scatter_add"), accumulated, combines="write"),
+    Op(("scatter",), moved, combines="write"),
+)

@@ -1,0 +1,99 @@
+"""Functions of one number: a signal stays an elementwise function of its root, whose moments theory computes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from initlab.graph import expressions
+from initlab.graph.flow import Flow
+from initlab.graph.operations.op import Op
+from initlab.graph.recording import Operation
+from initlab.graph.regions import measured
+from initlab.graph.replay import constants
+from initlab.graph.signals import Signal
+from initlab.graph.weights import Shapes, Views, WeightUse, biased
+
+
+def elementwise(flow: Flow, operation: Operation) -> Signal:
+    """A function of one signal: its moments under the Gaussian root, whatever the function."""
+    signals = [signal for _, signal in flow.carried(operation)]
+    if alike(signals) and not constants(flow, operation):
+        return composed(flow, operation, signals)
+    if len({signal.region for signal in signals}) == 1:
+        found = measured(flow, operation, signals[0], "activation", operation.kind)
+        if found is not None:
+            return found
+    return flow.unsure(operation, f"{operation.kind} of several signals")
+
+
+def chosen(flow: Flow, operation: Operation) -> Signal:
+    """One of two signals at each place: as many numbers of each."""
+    signals = [signal for _, signal in flow.carried(operation)]
+    if not alike(signals) or constants(flow, operation):
+        if len(signals) == 1:
+            return signals[0]
+        if len(signals) == 2 and None not in (signals[0].second, signals[1].second):
+            return flow.mixed(operation, signals, "sum", "where")
+    return elementwise(flow, operation)
+
+
+def alike(signals: list[Signal]) -> bool:
+    """Whether all are functions of the same number at the same place."""
+    return len({(signal.root, signal.layout) for signal in signals}) == 1
+
+
+def composed(flow: Flow, operation: Operation, signals: list[Signal]) -> Signal:
+    """The signal of one more elementwise operation on functions of one root."""
+    base = signals[0]
+    ops = tuple(sorted({index for signal in signals for index in signal.ops} | {operation.index}))
+    trail = frozenset().union(*(signal.trail for signal in signals)) | {operation.index}
+    operations = [flow.graph.operations[i] for i in ops]
+    root = flow.signals[base.root]
+    made = replace(base, ops=ops, head=operation.outputs[0], trail=trail, source="activation", where=operation.where)
+    label = expressions.name_of(operations)
+    if expressions.affine(operations):  # a scaled or shifted signal is still what its root is
+        made, label = replace(made, source=root.source, where=root.where), root.label or "data"
+    if root.region != base.root:  # no Gaussian root: measured from the region's, if anything asks
+        return replace(made, second=None, mean=None, label=label if made.source != "data" else None)
+    moments = expressions.function_moments(flow, made)
+    if moments is None:
+        return replace(made, second=None, mean=None, label=label, note=f"{label} has no finite moments")
+    return replace(made, second=moments[1], mean=moments[0], label=label if made.source != "data" else None)
+
+
+def _slope(operation: Operation, views: Views, shapes: Shapes) -> list[WeightUse]:
+    return biased(operation, views, 1, "weight", "other")
+
+
+OPS = (
+    Op(("relu", "leaky_relu", "elu", "selu", "mish", "tanh", "sin", "cos"), elementwise, curved=True),
+    Op(("silu",), elementwise, curved=True),
+    Op(("erf",), elementwise, names=("special_erf",), curved=True),
+    Op(("gelu",), elementwise, curved=True, by_value=True),
+    Op(("sigmoid",), elementwise, names=("expit", "special_expit"), curved=True, gate=True, opens=True),
+    Op(("softplus",), elementwise, curved=True, gate=True, opens=True),
+    Op(("hardsigmoid",), elementwise, gate=True, opens=True),
+    Op(("exp",), elementwise, opens=True),
+    Op(("logsigmoid",), elementwise, names=("log_sigmoid",), opens=True),
+    Op(("clamp",), elementwise, names=("clip",), guard=True),
+    Op(("hardtanh", "pow"), elementwise, by_value=True),
+    Op(("prelu",), elementwise, weights=_slope, start=0.25),
+    Op(("rrelu",), elementwise, random=True),
+    Op(("neg",), elementwise, names=("negative",), linear=True),
+    Op(("positive",), elementwise, linear=True),
+    Op(("rsub",), elementwise, combines="sum"),
+    Op(("rdiv",), elementwise, names=("rtruediv",)),
+    Op(("abs",), elementwise, names=("absolute",)),
+    Op(("arctan",), elementwise, names=("atan",)),
+    Op(("trunc",), elementwise, names=("fix",)),
+    Op(("where",), chosen, combines="choice"),
+    Op(
+        ("relu6", "celu", "softsign", "hardswish", "hardshrink", "softshrink", "tanhshrink", "threshold", "expm1",
+         "log", "log1p", "sqrt", "rsqrt", "reciprocal", "square", "tan", "asin", "acos", "sinh", "cosh", "asinh",
+         "acosh", "atanh", "erfc", "erfinv", "clamp_min", "clamp_max", "sign", "sgn", "round", "floor", "ceil", "sinc",
+         "logit", "rpow", "frac", "log2", "log10", "exp2", "heaviside", "xlogy", "special_ndtr", "ndtr", "deg2rad",
+         "rad2deg", "gt", "lt", "ge", "le", "eq", "ne", "logical_not", "logical_and", "logical_or", "maximum",
+         "minimum", "addcmul", "addcdiv", "lerp", "fmod", "remainder", "atan2", "hypot", "copysign", "isnan",
+         "float_power", "floor_divide", "bitwise_and", "and", "or", "bitwise_or", "invert"), elementwise,
+    ),
+)  # fmt: skip

@@ -1,0 +1,218 @@
+"""Products summed over an axis: of a signal and a weight, of two signals, of a signal and a fixed matrix."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from initlab.graph.flow import Flow
+from initlab.graph.layers import bilinear_geometry
+from initlab.graph.operations.op import Op
+from initlab.graph.recording import Operation, Ref
+from initlab.graph.regions import measured, settled
+from initlab.graph.signals import Signal
+from initlab.graph.weights import Shapes, Views, WeightUse, biased, from_axes, value_of, view_of
+
+# -- of two signals, or of a signal and a fixed matrix --
+
+
+def matrix_product(flow: Flow, operation: Operation) -> Signal:
+    """Two signals multiplied: attention where one of them is a softmax, else a sum of independent products."""
+    signals = [signal for _, signal in flow.carried(operation)]
+    shares = [signal for signal in signals if signal.source == "softmax"]
+    if shares and len(signals) >= 2:
+        return flow.averaged(operation, next(signal for signal in signals if signal.source != "softmax"))
+    count = _contracted(flow, operation)
+    if len(signals) == 1 and operation.inputs.count(flow.carried(operation)[0][0]) < 2:
+        return _fixed_product(flow, operation, signals[0])
+    signals = [settled(flow, signal) for signal in signals]
+    if len(signals) < 2 or count is None or any(signal.second is None for signal in signals[-2:]):
+        return flow.unsure(operation, "a product of two signals")
+    a, b = signals[-2:]
+    second = count * (a.second or 0) * (b.second or 0) + count * (count - 1) * (a.center * b.center) ** 2
+    return flow.fresh(operation, second, count * a.center * b.center, "product", "product of signals")
+
+
+def _fixed_product(flow: Flow, operation: Operation, signal: Signal) -> Signal:
+    """A fixed matrix (an adjacency, a filter bank) times a signal: measured."""
+    found = measured(flow, operation, signal, "fixed product", "fixed product")
+    return found or flow.unsure(operation, "a fixed matrix whose values could not be read")
+
+
+def _contracted(flow: Flow, operation: Operation) -> int | None:
+    shapes = {value: flow.value(value).shape for value in operation.inputs}
+    if operation.kind == "einsum":
+        parsed = _einsum_terms(operation, shapes)
+        if parsed is None:
+            return None
+        terms, output, operands = parsed
+        sizes = {
+            letter: size
+            for term, item in zip(terms, operands, strict=False)
+            for letter, size in zip(term, shapes[item.value], strict=False)
+        }
+        return math.prod(size for letter, size in sizes.items() if letter not in output)
+    if operation.kind == "outer":
+        return 1
+    first = shapes[operation.inputs[-2]]
+    return first[-1] if first else None
+
+
+# -- of a signal and a weight --
+
+
+def _linear(operation: Operation, views: Views, shapes: Shapes) -> list[WeightUse]:
+    signal, weight = operation.argument(0, "input"), view_of(operation.argument(1, "weight"), views)
+    found = biased(operation, views, 2)
+    if weight is None:
+        return found
+    if len(weight.shape) == 1:
+        return [WeightUse(weight, "weight", value_of(signal), from_axes(weight, [0], [], [])), *found]
+    return [WeightUse(weight, "weight", value_of(signal), from_axes(weight, [1], [0], [])), *found]
+
+
+def _product(left: Any, right: Any, views: Views, shapes: Shapes) -> list[WeightUse]:
+    """left @ right with torch.matmul's rules."""
+    found = []
+    a, b = view_of(left, views), view_of(right, views)
+    if b is not None and a is None:
+        rank = len(b.shape)
+        summed, made = ([0], []) if rank == 1 else ([rank - 2], [rank - 1])
+        found.append(WeightUse(b, "weight", value_of(left), from_axes(b, summed, made, list(range(rank - 2)))))
+    if a is not None and b is None:
+        rank = len(a.shape)
+        summed, made = ([0], []) if rank == 1 else ([rank - 1], [rank - 2])
+        found.append(WeightUse(a, "weight", value_of(right), from_axes(a, summed, made, list(range(rank - 2)))))
+    return found
+
+
+def _matmul(operation: Operation, views: Views, shapes: Shapes) -> list[WeightUse]:
+    return _product(operation.argument(0, "input"), operation.argument(1, "other"), views, shapes)
+
+
+def _mm(operation: Operation, views: Views, shapes: Shapes) -> list[WeightUse]:
+    return _product(operation.argument(0, "input"), operation.argument(1, "mat2"), views, shapes)
+
+
+def _rmatmul(operation: Operation, views: Views, shapes: Shapes) -> list[WeightUse]:
+    return _product(operation.argument(1, "other"), operation.argument(0, "input"), views, shapes)
+
+
+def _added_product(operation: Operation, views: Views, shapes: Shapes) -> list[WeightUse]:
+    left, right = _first(operation, 1, "mat1", "batch1", "mat"), _first(operation, 2, "mat2", "batch2", "vec")
+    return [*_product(left, right, views, shapes), *biased(operation, views, 0, "input")]
+
+
+def _first(operation: Operation, position: int, *names: str) -> Any:
+    for name in names:
+        if name in operation.kwargs:
+            return operation.kwargs[name]
+    return operation.argument(position, names[0])
+
+
+def _einsum(operation: Operation, views: Views, shapes: Shapes) -> list[WeightUse]:
+    parsed = _einsum_terms(operation, shapes)
+    if parsed is None:
+        return []
+    terms, output, operands = parsed
+    found = []
+    for place, item in enumerate(operands):
+        view = view_of(item, views)
+        if view is None or len(terms[place]) != len(view.shape):
+            continue
+        others = {letter for i, term in enumerate(terms) if i != place for letter in term}
+        letters = terms[place]
+        summed = [i for i, letter in enumerate(letters) if letter not in output]
+        made = [i for i, letter in enumerate(letters) if letter in output and letter not in others]
+        batch = [i for i, letter in enumerate(letters) if letter in output and letter in others]
+        signal = next(
+            (value_of(other) for i, other in enumerate(operands) if i != place and view_of(other, views) is None), None
+        )
+        if signal is None:
+            continue
+        if not summed and len(letters) - len(batch) == 0:
+            found.append(WeightUse(view, "other", signal))
+            continue
+        found.append(WeightUse(view, "weight", signal, from_axes(view, summed, made, batch)))
+    return found
+
+
+def _einsum_terms(operation: Operation, shapes: Shapes) -> tuple[list[str], str, list[Any]] | None:
+    """The letters of each operand and of the output, the ellipsis spelled out in capitals; None in list form."""
+    equation = operation.argument(0, "equation")
+    operands = list(operation.args[1:])
+    if len(operands) == 1 and isinstance(operands[0], tuple | list):
+        operands = list(operands[0])
+    if not isinstance(equation, str):
+        return None
+    left, arrow, right = equation.replace(" ", "").partition("->")
+    terms = left.split(",")
+    spelled = []
+    for term, operand in zip(terms, operands, strict=False):
+        rank = len(shapes[operand.value]) if isinstance(operand, Ref) else len(term)
+        spelled.append(_spell(term, rank))
+    if not arrow:
+        letters = "".join(spelled)
+        right = "".join(sorted(letter for letter in dict.fromkeys(letters) if letters.count(letter) == 1))
+    longest = max((rank for term, rank in zip(terms, map(len, spelled), strict=False) if "..." in term), default=0)
+    return spelled, _spell(right, longest + len(right)) if "..." in right else right, operands
+
+
+_SPARE = "\u03b1\u03b2\u03b3\u03b4\u03b5\u03b6\u03b7\u03b8"
+
+
+def _spell(term: str, rank: int) -> str:
+    if "..." not in term:
+        return term
+    named = len(term) - 3
+    missing = max(0, min(rank - named, len(_SPARE)))
+    return term.replace("...", _SPARE[len(_SPARE) - missing :])
+
+
+def _tensordot(operation: Operation, views: Views, shapes: Shapes) -> list[WeightUse]:
+    a, b, dims = operation.argument(0, "a"), operation.argument(1, "b"), operation.argument(2, "dims", 2)
+    rank_a, rank_b = len(shapes[a.value]), len(shapes[b.value])
+    if isinstance(dims, int):
+        over_a, over_b = list(range(rank_a - dims, rank_a)), list(range(dims))
+    else:
+        over_a, over_b = ([dim % rank for dim in part] for part, rank in zip(dims, (rank_a, rank_b), strict=True))
+    found = []
+    for item, other, over in ((a, b, over_a), (b, a, over_b)):
+        view = view_of(item, views)
+        if view is not None and view_of(other, views) is None:
+            made = [i for i in range(len(view.shape)) if i not in over]
+            found.append(WeightUse(view, "weight", value_of(other), from_axes(view, over, made, [])))
+    return found
+
+
+def _bilinear(operation: Operation, views: Views, shapes: Shapes) -> list[WeightUse]:
+    weight = view_of(operation.argument(2, "weight"), views)
+    found = biased(operation, views, 3)
+    if weight is None:
+        return found
+    return [
+        WeightUse(weight, "weight", value_of(operation.argument(0, "input1")), bilinear_geometry(weight.shape)),
+        *found,
+    ]
+
+
+OPS = (
+    Op(("linear",), weights=_linear, combines="contraction", units=0),
+    Op(("bilinear",), weights=_bilinear, combines="contraction", units=0),
+    Op(("matmul",), matrix_product, weights=_matmul, combines="contraction", units=1),
+    Op(("rmatmul",), matrix_product, weights=_rmatmul, combines="contraction"),
+    Op(("mm",), matrix_product, weights=_mm, combines="contraction", units=1),
+    Op(("bmm",), matrix_product, weights=_mm, combines="contraction", units=0),
+    Op(("mv", "dot"), matrix_product, weights=_mm, combines="contraction"),
+    Op(("inner",), matrix_product, weights=_linear, combines="contraction"),
+    Op(("grouped_mm",), weights=_mm, combines="contraction"),
+    Op(("addmm",), weights=_added_product, combines="contraction", units=1),
+    Op(("addmv",), weights=_added_product, combines="contraction"),
+    Op(("baddbmm",), matrix_product, weights=_added_product, combines="contraction", units=0),
+    Op(("addbmm",), matrix_product, weights=_added_product, combines="contraction"),
+    Op(("einsum",), matrix_product, weights=_einsum, combines="contraction", units=0),
+    Op(("tensordot",), matrix_product, weights=_tensordot, combines="contraction"),
+    Op(("outer",), matrix_product, combines="contraction"),
+    Op(("cdist",), matrix_product),
+    Op(("multi_dot",), names=("chain_matmul",), combines="contraction"),
+)

@@ -1,0 +1,64 @@
+"""Many numbers into one: means, sums, extremes, statistics along an axis."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from initlab.graph.flow import Flow
+from initlab.graph.operations.op import Op
+from initlab.graph.operations.pointwise import elementwise
+from initlab.graph.recording import Operation
+from initlab.graph.regions import measured
+from initlab.graph.signals import Signal
+
+
+def reduced(flow: Flow, operation: Operation) -> Signal:
+    """What is made of independent neighbours, by running it on noise (with the activation before it)."""
+    base = flow.carried(operation)[0][1]
+    label = operation.kind if base.source in ("data", "weight", "norm") else f"{operation.kind} of {base.label}"
+    made = measured(flow, operation, base, "pool", label)
+    if made is None:
+        return replace(flow.unsure(operation), region=base.region, trail=base.trail | {operation.index})
+    return replace(made, where=operation.where)
+
+
+def extreme(flow: Flow, operation: Operation) -> Signal:
+    """The largest along an axis, or the larger of two."""
+    return (elementwise if len(flow.carried(operation)) == 2 else reduced)(flow, operation)
+
+
+def averaged(flow: Flow, operation: Operation) -> list[Signal]:
+    """A mean over a whole axis: between second/n (independent positions) and second (all alike), taken as alike."""
+    signal = flow.carried(operation)[0][1]
+    label, note = f"mean of {signal.label or 'data'}", "positions taken as alike"
+    return _over_axis(flow, operation, flow.fresh(operation, signal.second, signal.mean, "pool", label, note))
+
+
+def statistic(flow: Flow, operation: Operation) -> list[Signal]:
+    """A statistic, which only counts where a norm is made of it."""
+    note = f"{operation.kind} of independent numbers"
+    return _over_axis(flow, operation, flow.fresh(operation, None, None, "unknown", operation.kind, note))
+
+
+def _over_axis(flow: Flow, operation: Operation, made: Signal) -> list[Signal]:
+    signal = flow.carried(operation)[0][1]
+    trail = signal.trail | {operation.index}
+    return [
+        replace(made, root=value, head=value, region=signal.region, trail=trail, where=signal.where)
+        for value in operation.outputs
+    ]
+
+
+OPS = (
+    Op(("mean", "nanmean"), averaged, linear=True),
+    Op(("sum",), statistic, linear=True),
+    Op(("cumsum",), reduced, linear=True, mixes=True),
+    Op(("max", "min"), extreme),
+    Op(("amax", "amin", "logsumexp", "normalize", "topk"), reduced),
+    Op(
+        ("var", "std", "var_mean", "std_mean", "norm", "vector_norm", "linalg_vector_norm", "linalg_norm", "median",
+         "prod", "segment_reduce"), statistic,
+    ),
+    Op(("cross_entropy",), logits=True),
+    Op(("fft_fft", "fft_ifft", "fft_rfft", "fft_irfft", "fft_fft2", "fft_fftn"), mixes=True),
+)  # fmt: skip

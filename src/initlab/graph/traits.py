@@ -1,0 +1,89 @@
+"""What is known of a kind of operation besides its functions: the properties that every walk over a recording asks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Keeps = Literal["none", "order", "values", "part", "pieces"]
+Combines = Literal["none", "sum", "join", "write", "product", "contraction", "choice"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Traits:
+    """The properties of a kind of operation.
+
+    Args:
+        keeps: what its outputs hold of the input's numbers: all of them in their "order" and shape, all "values"
+            elsewhere (some of them repeated, or beside zeros), a "part", several "pieces", or "none" as they were.
+        linear: scaling its input scales its output alike.
+        combines: how it makes one of several signals: their "sum", a "join" side by side, a "write" of some into places
+            of the first, their "product" element by element, a "contraction" (products summed over an axis) or a
+            "choice" of one of them at each place.
+        attends: it averages its third operand with weights that come from the first two.
+        mixes: each number that it makes is of several places, though its shape stays.
+        norm: it gives a signal of second moment one, whatever came in.
+        curved: a function of one number that is curved or bounded: its input's size matters.
+        gate: a function by whose output a signal is let through.
+        opens: a function whose input is biased on purpose, so that a gate begins open or a decay slow.
+        logits: what it reads are logits.
+        guard: it only changes numbers of unusual size.
+        by_value: its arguments decide which function of one number it is.
+        start: what a parameter in it is taken to be where its values do not matter: a shift of 0, a scale of 1.
+        units: the axis of its weight along which output units lie; None where it has no units.
+        features: the axis of its input and output along which features lie, where it is not the last.
+        rows: the arguments (position, name) by which rows of a table are read by number.
+        random: it draws random numbers.
+        skipped: when it is run again, its input is its output: casts, and dropout in evaluation.
+        reads_only: it only tells of a tensor, and is not recorded.
+        shape_only: it reads the shape of what it is given and nothing else, so that it makes a constant.
+    """
+
+    keeps: Keeps = "none"
+    linear: bool = False
+    combines: Combines = "none"
+    attends: bool = False
+    mixes: bool = False
+    norm: bool = False
+    curved: bool = False
+    gate: bool = False
+    opens: bool = False
+    logits: bool = False
+    guard: bool = False
+    by_value: bool = False
+    start: float = 1.0
+    units: int | None = None
+    features: int = -1
+    rows: tuple[tuple[int, str], ...] = ()
+    random: bool = False
+    skipped: bool = False
+    reads_only: bool = False
+    shape_only: bool = False
+
+    @property
+    def rearranges(self) -> bool:
+        """Whether all numbers are there still, at most in another order."""
+        return self.keeps in ("order", "values")
+
+    @property
+    def passes(self) -> bool:
+        """Whether its output is what its input is, or a part of it."""
+        return self.keeps in ("order", "values", "part") or self.guard
+
+    @property
+    def proportional(self) -> bool:
+        """Whether its output grows as its input does."""
+        return self.keeps != "none" or self.linear or self.guard
+
+    @property
+    def gathers(self) -> bool:
+        """Whether its output grows as its signals do, where all of them do."""
+        return self.combines in ("sum", "join", "write")
+
+    @property
+    def multiplies(self) -> bool:
+        """Whether its output grows as one of its signals does, the others as they are."""
+        return self.combines in ("product", "contraction", "choice")
+
+
+UNKNOWN = Traits()
