@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
 WORKERS ?= 2
 
-.PHONY: demo test lint types bench literature nightly clean setup setup-dev
+.PHONY: demo test lint types bench literature nightly zoo clean setup setup-dev
 
 $(VENV)/.core: pyproject.toml constraints.txt
 	@echo "setup: creating $(VENV) and installing initlab (first time: a few minutes)"
@@ -45,10 +45,21 @@ nightly: $(VENV)/.dev
 bench: $(VENV)/.dev
 	@$(BIN)/python -m benchmarks
 
+# Models of other libraries: an environment of its own (6 GB), since torchvision does not go with the small torch build.
+.zoo/.ready: pyproject.toml
+	@echo "zoo: an environment with torch, torchvision, timm and transformers (6 GB)"
+	@test -x .zoo/bin/python || $(PYTHON) -m venv .zoo
+	@.zoo/bin/python -m pip --disable-pip-version-check install --quiet torch==2.14.1 torchvision==0.29.1 timm transformers
+	@.zoo/bin/python -m pip --disable-pip-version-check install --quiet -e .
+	@touch $@
+
+zoo: .zoo/.ready
+	@.zoo/bin/python -m benchmarks.zoo
+
 # The full runs take hours and go on where they were stopped; their outcomes are kept in docs/outcomes.
 literature: $(VENV)/.core
 	@$(BIN)/initlab reproduce --all
 	@$(BIN)/python -m initlab.experiments.literature initlab-literature docs/outcomes docs/literature.md
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .zoo .pytest_cache .mypy_cache .ruff_cache

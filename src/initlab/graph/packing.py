@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from initlab.graph.operations import TABLE
 from initlab.graph.recording import Operation, Recording
+from initlab.graph.rows import interleaved
 from initlab.graph.uses import Use
 from initlab.graph.views import Index, ParameterView, Shape
 from initlab.schemes.geometry import Fans, Geometry, Packing
@@ -23,9 +24,14 @@ def packed_by_split(graph: Recording, uses: dict[str, list[Use]]) -> Packed:
             if use.role == "weight" and geometry is not None and use.output is not None and geometry.packing is None:
                 cuts.add(_cut(graph, use.output, geometry))
         sizes = cuts.pop() if len(cuts) == 1 else None
-        geometry = next((use.geometry for use in all_uses if use.geometry is not None and use.role == "weight"), None)
-        if sizes is not None and geometry is not None and geometry.groups == 1:
-            found[name] = blocks(geometry, sizes)
+        first = next((use for use in all_uses if use.geometry is not None and use.role == "weight"), None)
+        if first is None or first.geometry is None or first.geometry.groups != 1 or first.geometry.packing is not None:
+            continue
+        if sizes is not None:
+            found[name] = blocks(first.geometry, sizes)
+        elif first.output is not None and len(all_uses) == 1:
+            made = interleaved(graph, first.output, first.geometry)
+            found.update({} if made is None else {name: made})
     return found
 
 

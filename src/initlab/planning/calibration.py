@@ -36,6 +36,7 @@ from initlab.schemes import Geometry
 
 SLACK = 1.2  # what a second moment may miss its target by before anything is corrected
 SPREADS = 3.0  # and by how many standard deviations of one draw of the weight
+LOGITS = 2**19  # numbers from which the loss of a read-out is measured
 LARGEST = 2**27  # elements of all parameters beyond which a pass would need too much memory
 
 
@@ -363,9 +364,9 @@ def head_factor(logits: torch.Tensor, axis: int, excess: float, most: float = 1.
         excess: how far above ln C the first loss may lie, as a share of ln C.
         most: the largest factor; a table that is also the head may grow, where a constant before the head shrinks it.
     """
-    rows = logits.detach().double().movedim(axis, -1).reshape(-1, logits.shape[axis])
-    rows = rows[:: max(1, len(rows) // 512)]
-    rows = rows[rows.isfinite().all(-1)]
+    rows = logits.detach().movedim(axis, -1).reshape(-1, logits.shape[axis])
+    rows = rows[:: max(1, len(rows) // min(512, max(16, LOGITS // logits.shape[axis])))]
+    rows = rows[rows.isfinite().all(-1)].double()
     classes = rows.shape[-1]
     if classes < 2 or not len(rows):
         return 1.0
@@ -379,7 +380,7 @@ def head_factor(logits: torch.Tensor, axis: int, excess: float, most: float = 1.
     if 0.2 * excess <= above <= 1.3 * excess:
         return 1.0  # near enough: the law stays as derived
     low, high = 0.0, most
-    for _ in range(40):
+    for _ in range(24):
         middle = (low + high) / 2
         low, high = (middle, high) if loss(middle) <= bound else (low, middle)
     return rounded(low)

@@ -1,0 +1,87 @@
+"""`make zoo`: tries `auto` on every model, one line each in benchmarks/zoo/results.jsonl; goes on where it stopped.
+
+`python -m benchmarks.zoo [PART …]`: PART is the beginning of names, such as `timm/` or `transformers/gpt`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+KEPT = Path(__file__).with_name("results.jsonl")
+SECONDS = 180  # for one model
+VERDICTS = "INITLAB_ZOO_VERDICTS" in os.environ  # whether each model is also inspected as built
+
+
+class TooLong(BaseException):
+    """A model that took longer than it may."""
+
+
+def _stop(*_: Any) -> None:
+    raise TooLong
+
+
+def kept() -> list[dict[str, Any]]:
+    return [json.loads(line) for line in KEPT.read_text().splitlines()] if KEPT.exists() else []
+
+
+def run(parts: list[str]) -> None:
+    from benchmarks.zoo.families import classifiers, language_models, vision_models
+    from benchmarks.zoo.measure import measured
+
+    done = {line["name"] for line in kept()}
+    for source in (language_models, classifiers, vision_models):
+        for family in source():
+            if family.name in done or (parts and not any(family.name.startswith(part) for part in parts)):
+                continue
+            signal.alarm(SECONDS)
+            try:
+                line = measured(family, verdicts=VERDICTS)
+            except TooLong:
+                line = {"name": family.name, "failed": f"more than {SECONDS} s"}
+            finally:
+                signal.alarm(0)
+            with KEPT.open("a") as file:
+                file.write(json.dumps(line) + "\n")
+
+
+def share(values: Iterable[bool]) -> str:
+    found = list(values)
+    return f"{sum(found)} of {len(found)} ({sum(found) / max(1, len(found)):.1%})"
+
+
+def table(lines: list[dict[str, Any]]) -> None:
+    for part in ("transformers/", "transformers-vision/", "timm/"):
+        built = [line for line in lines if line["name"].startswith(part) and "failed" not in line]
+        if not built:
+            continue
+        planned = [line for line in built if "raised" not in line]
+        layers = [value for line in planned for value in line["layers"].values()]
+        failed = sum("failed" in line for line in lines if line["name"].startswith(part))
+        print(f"{part[:-1]}: {len(built)} models ({failed} not built here)")
+        print(f"  planned and written            {share('raised' not in line for line in built)}")
+        print(f"  nothing undecided              {share(not line['undecided'] for line in planned)}")
+        print(f"  first loss within 5%, own      {share(abs(line['own_loss'] - 1) <= 0.05 for line in built)}")
+        print(f"  first loss within 5%, auto     {share(abs(line['loss'] - 1) <= 0.05 for line in planned)}")
+        print(f"  second moment in [0.5, 2]      {share(0.5 <= value <= 2 for value in layers)}")
+        print(f"  second moment in [0.25, 4]     {share(0.25 <= value <= 4 for value in layers)}")
+        print(f"  as built called untrainable    {share(line.get('own_verdict') == 'untrainable' for line in built)}")
+        print(f"  planned in 3 passes + 2 s      {share(line['plan'] <= 3 * line['pass'] + 2 for line in planned)}")
+
+
+def main() -> None:
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    warnings.filterwarnings("ignore")
+    signal.signal(signal.SIGALRM, _stop)
+    run(sys.argv[1:])
+    table(kept())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,129 @@
+"""What `auto` does to one model: time, what is undecided, the first loss, the second moments of its layers."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+import initlab
+from benchmarks.zoo.families import Family, uniform
+from initlab.graph import record
+from initlab.planning.plan import Plan
+from initlab.planning.targets import targets_of
+
+NORMS = ("norm_weight", "norm_bias")
+
+
+def call(model: nn.Module, given: Any) -> Any:
+    return model(**given) if isinstance(given, dict) else model(given)
+
+
+def training(model: nn.Module) -> nn.Module:
+    """The model as it trains, with batches normalised by themselves, but for dropout, which stays off."""
+    model.train()
+    for module in model.modules():
+        if "drop" in type(module).__name__.lower():
+            module.eval()
+    return model
+
+
+def logits_of(output: Any) -> torch.Tensor:
+    while isinstance(output, tuple | list):
+        output = output[0]
+    return output
+
+
+def first_loss(model: nn.Module, family: Family) -> float:
+    """Cross-entropy against labels drawn evenly, in expectation, as a share of a uniform guess's."""
+    torch.manual_seed(1)
+    with torch.no_grad():
+        logits = logits_of(call(model, family.inputs()))
+    rows = logits.reshape(-1, logits.shape[-1]).double()
+    expected = (torch.logsumexp(rows, -1) - rows.mean(-1)).mean().item()
+    return expected / math.log(rows.shape[-1]) if rows.shape[-1] > 1 else 1.0
+
+
+def moments(model: nn.Module, family: Family) -> dict[str, float]:
+    """The output second moment of every linear and convolution layer that ran."""
+    found: dict[str, float] = {}
+
+    def watch(name: str) -> Callable[[nn.Module, Any, torch.Tensor], None]:
+        def hook(module: nn.Module, given: Any, output: Any) -> None:
+            if isinstance(output, torch.Tensor):
+                found.setdefault(name, float(output.detach().float().square().mean()))
+
+        return hook
+
+    hooks = [
+        module.register_forward_hook(watch(name))
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d) or type(module).__name__ == "Conv1D"
+    ]
+    with torch.no_grad():
+        call(model, family.inputs())
+    for hook in hooks:
+        hook.remove()
+    return found
+
+
+def inspected(model: nn.Module, family: Family) -> str:
+    """The verdict on the model as it is, at AdamW's usual rate."""
+    given = family.inputs()
+    with torch.no_grad():
+        shape = logits_of(call(model, given)).shape
+    labels = torch.arange(math.prod(shape[:-1])) % shape[-1]
+    return initlab.inspect(model, given, labels.reshape(shape[:-1]), loss=_loss, lr=1e-3).verdict
+
+
+def _loss(output: Any, labels: torch.Tensor) -> torch.Tensor:
+    logits = logits_of(output)
+    return F.cross_entropy(logits.reshape(-1, logits.shape[-1]).float(), labels.reshape(-1))
+
+
+def measured(family: Family, verdicts: bool = False) -> dict[str, Any]:
+    """One line for one model; `failed` says what a library's own model could not do here, `raised` what ours did."""
+    line: dict[str, Any] = {"name": family.name}
+    try:
+        torch.manual_seed(0)
+        model = training(family.build())
+        began = time.perf_counter()
+        line["own_loss"] = first_loss(model, family)
+        line["pass"] = round(time.perf_counter() - began, 3)
+    except Exception as error:
+        return {**line, "failed": f"{type(error).__name__}: {error}"[:200]}
+    try:
+        if verdicts:
+            line["own_verdict"] = inspected(model, family)
+        began = time.perf_counter()
+        plan = initlab.init_(model, "auto", example_inputs=family.inputs(), seed=0)
+        line["plan"] = round(time.perf_counter() - began, 3)
+    except Exception as error:
+        return {**line, "raised": f"{type(error).__name__}: {error}"[:300]}
+    return {**line, **_after(model, family, plan)}
+
+
+def _with_own_targets(model: nn.Module, family: Family, plan: Plan) -> set[str]:
+    """The layers whose output is not meant to have second moment one: heads, gates, branch ends, tables, mixers."""
+    owner = {name: entry.name for entry in plan.entries for name in (entry.name, *entry.tied_to)}
+    targets = targets_of(record(model, family.inputs()), {entry.name: entry for entry in plan.entries}, owner)
+    kept = {entry.name for entry in plan.entries if entry.action != "write"}
+    own = targets.heads | targets.gates | targets.ends | targets.tables | targets.shares | set(targets.inner) | kept
+    return {name.rpartition(".")[0] for name, entry in owner.items() if entry in own}
+
+
+def _after(model: nn.Module, family: Family, plan: Plan) -> dict[str, Any]:
+    seconds, others = moments(model, family), _with_own_targets(model, family, plan)
+    return {
+        "uniform": uniform(family),
+        "loss": first_loss(model, family),
+        "undecided": [entry.name for entry in plan.entries if entry.code == "unknown_role"],
+        "norms": [e.name for e in plan.entries if e.role == "norm_weight" and e.reason.code not in ("one", "frozen")],
+        "layers": {name: round(value, 4) for name, value in seconds.items() if name not in others},
+        "reasons": {e.name: str(e.reason) for e in plan.entries if e.role == "weight"},
+    }
