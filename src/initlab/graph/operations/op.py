@@ -131,10 +131,19 @@ class Table(Mapping[str, Op]):
             return name[1:] if name[1:] in self._ops else ""
         return self._kinds.get(name, name)
 
-    def named(self, name: str) -> Op:
-        """The record of a torch function by its name, in any spelling."""
+    def kind_named(self, name: str) -> str:
+        """The operation's one name, by a torch function's name in any spelling.
+
+        >>> from initlab.graph.operations import TABLE
+        >>> TABLE.kind_named("special_expit"), TABLE.kind_named("relu_")
+        ('sigmoid', 'relu')
+        """
         name = plain(name)
-        return self[self._kinds.get(name, name)]
+        return self._kinds.get(name, name)
+
+    def named(self, name: str) -> Op:
+        """The record of a torch function by its name in any spelling."""
+        return self[self.kind_named(name)]
 
     @contextlib.contextmanager
     def also(self, *ops: Op) -> Iterator[None]:
