@@ -18,7 +18,6 @@ from initlab.sampling import derive_seed
 from initlab.schemes import get_scheme
 from initlab.study.to_optuna import quiet_optuna
 from initlab.training.engines import Session, get_engine
-from initlab.training.engines.machine import can_fork
 from initlab.training.engines.runs import make_models
 from initlab.training.task import RunSpec, Task
 
@@ -194,9 +193,8 @@ def train_to_plateau(task: Task, specs: Sequence[RunSpec], epochs: int) -> dict[
 
 
 def _open(task: Task, specs: Sequence[RunSpec]) -> Session:
-    """Runs in worker processes of one thread each, convolutions channels last; in this process where none is forked."""
-    place = "processes:" if can_fork() else ""
-    return get_engine(f"{place}sequential:channels_last").open(task, specs)
+    """Runs in worker processes of one thread each, convolutions channels last."""
+    return get_engine("processes:sequential:channels_last").open(task, specs)
 
 
 def plateau(accuracies: Sequence[float]) -> bool:

@@ -13,8 +13,9 @@ from initlab.training.batches import with_sources
 from initlab.training.engines.agree import CannotStack, may_be_channels_last
 from initlab.training.engines.base import Session
 from initlab.training.engines.bundle import Bundle
-from initlab.training.engines.machine import can_fork, cores
-from initlab.training.engines.processes import CannotFork, ProcessSession, WorkerDied, inner_engine
+from initlab.training.engines.machine import cores
+from initlab.training.engines.pool import warm
+from initlab.training.engines.processes import NoWorkers, ProcessSession, WorkerDied, inner_engine
 from initlab.training.engines.runs import make_models
 from initlab.training.engines.sequential import CHANNELS_LAST, SequentialEngine, SequentialSession
 from initlab.training.engines.stacked import StackedSession, split_timings, step_seconds
@@ -22,8 +23,8 @@ from initlab.training.task import RunSpec, Task
 
 # A study that the plain loop ends sooner (seconds) is not worth a choice.
 SHORT = 1.0
-# Where workers cannot be forked they start slowly (seconds each, to import torch): worth it in a study this long.
-LONG = 120.0
+# Workers that are not there yet take seconds to start (they import torch): worth it in a study this long (seconds).
+LONG = 10.0
 
 
 @dataclass(frozen=True)
@@ -89,8 +90,10 @@ class Trial:
 class TrialEngine:
     """Begins with a `Trial`; what a worker does before the choice is made."""
 
-    def begin(self, task: Task, specs: Sequence[RunSpec], models: Sequence[nn.Module]) -> Any:
-        return Trial(task, specs, models)
+    name = "trial"
+
+    def open(self, task: Task, specs: Sequence[RunSpec]) -> Any:
+        return Trial(task, specs, make_models(task, specs))
 
 
 def plain_seconds(task: Task, specs: Sequence[RunSpec], channels_last: bool = False) -> float:
@@ -118,19 +121,18 @@ class AutoEngine:
 
     def open(self, task: Task, specs: Sequence[RunSpec]) -> Session:
         task = with_sources(task)
-        models = make_models(task, specs)
         if not specs:
             return SequentialSession(task)
         plain = len(specs) * plain_seconds(task, specs)
         if plain * task.steps < SHORT:
-            session = SequentialEngine().begin(task, specs, models)
+            session = SequentialEngine().open(task, specs)
             session.why = f" (about {plain * task.steps:.2g} s in all)"
             return session
-        workers = _workers(task, specs, models, plain * task.steps)
+        workers = _workers(task, specs, plain * task.steps)
         if workers is not None and len(specs) >= cores() and workers[1] < plain:
             workers[0].why += f"; {1e3 * plain:.3g} ms one run after another on all cores)"
             return workers[0]
-        return _here_or_there(task, specs, models, workers)
+        return _here_or_there(task, specs, workers)
 
 
 class WorkersEngine:
@@ -143,8 +145,8 @@ class WorkersEngine:
         if not specs:
             return ProcessSession(task, SequentialEngine(), cores())
         try:
-            session, _ = _in_workers(task, specs, make_models(task, specs))
-        except CannotFork as problem:
+            session, _ = _in_workers(task, specs)
+        except NoWorkers as problem:
             raise InputError(f"engine='processes' cannot train here: {problem}; engine='auto' can") from problem
         session.why += ")"
         return session
@@ -153,21 +155,21 @@ class WorkersEngine:
 Found = tuple[ProcessSession, float]
 
 
-def _workers(task: Task, specs: Sequence[RunSpec], models: Sequence[nn.Module], total: float) -> Found | None:
+def _workers(task: Task, specs: Sequence[RunSpec], total: float) -> Found | None:
     """Workers, settled, and their seconds for one step of every run; None where there can be none."""
-    if task.device != "cpu" or len(specs) == 1 or cores() == 1 or not (can_fork() or total > LONG):
+    if task.device != "cpu" or len(specs) == 1 or cores() == 1 or not (warm() or total > LONG):
         return None
     try:
-        return _in_workers(task, specs, models)
-    except (CannotFork, WorkerDied):
+        return _in_workers(task, specs)
+    except (NoWorkers, WorkerDied):
         return None
 
 
-def _in_workers(task: Task, specs: Sequence[RunSpec], models: Sequence[nn.Module]) -> Found:
+def _in_workers(task: Task, specs: Sequence[RunSpec]) -> Found:
     """Workers that do what takes the slowest of them least."""
     session = ProcessSession(task, TrialEngine(), cores())
     try:
-        session.take(specs, models)
+        session.add(specs)
         found: list[tuple[int, Timings]] = session.request("timings")
         common = set.intersection(*(set(timings.seconds) for _, timings in found))
         rounds = {plan: max(runs * timings.seconds[plan] for runs, timings in found) for plan in common}
@@ -180,9 +182,9 @@ def _in_workers(task: Task, specs: Sequence[RunSpec], models: Sequence[nn.Module
     return session, rounds[plan]
 
 
-def _here_or_there(task: Task, specs: Sequence[RunSpec], models: Sequence[nn.Module], workers: Found | None) -> Session:
+def _here_or_there(task: Task, specs: Sequence[RunSpec], workers: Found | None) -> Session:
     """What is fastest in this process, or the workers if they are faster still."""
-    trial = Trial(task, specs, models)
+    trial = Trial(task, specs, make_models(task, specs))
     runs, timings = trial.timings()
     rounds = {plan: runs * seconds for plan, seconds in timings.seconds.items()}
     plan = min(rounds, key=lambda plan: rounds[plan])

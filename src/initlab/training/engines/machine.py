@@ -1,10 +1,9 @@
-"""What this machine offers: cores that may be used, memory that is free or kept, whether processes may be forked."""
+"""What this machine offers: cores that may be used, memory that is free or kept."""
 
 from __future__ import annotations
 
 import ctypes
 import os
-import sys
 
 import torch
 
@@ -54,12 +53,3 @@ def keep_freed_memory() -> bool:
     except (AttributeError, OSError, TypeError):
         return False
     return all(any(mallopt(option, size) for size in KEPT) for option in (M_TRIM_THRESHOLD, M_MMAP_THRESHOLD))
-
-
-def can_fork() -> bool:
-    """Whether worker processes may be forked: on Linux, in a process that holds no CUDA context and is no worker."""
-    import multiprocessing
-
-    if sys.platform != "linux" or multiprocessing.current_process().daemon:
-        return False
-    return not torch.cuda.is_initialized()  # type: ignore[no-untyped-call]  # torch ships it untyped

@@ -1,54 +1,42 @@
-"""Runs in worker processes with one thread each: no core waits for another, and each caches its own runs."""
+"""Runs in workers: this machine's own, with one thread each, or those of any `concurrent.futures.Executor`."""
 
 from __future__ import annotations
 
-import contextlib
-import gc
-import os
-import signal
-import threading
-import warnings
-from collections.abc import Iterable, Sequence
-from multiprocessing import connection, parent_process
-from pickle import PicklingError
-from typing import Any, Protocol
+import pickle
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
+from dataclasses import dataclass, field
+from typing import Any
 
-import torch
-from torch import multiprocessing, nn
+import cloudpickle
 
 from initlab.errors import InitlabError, InputError, unknown
-from initlab.interrupts import acknowledge, check
+from initlab.interrupts import check
 from initlab.training.batches import order_seed, with_sources
-from initlab.training.engines.agree import CannotStack
-from initlab.training.engines.base import Score, Session
-from initlab.training.engines.machine import can_fork, cores, keep_freed_memory, share_memory
-from initlab.training.engines.runs import make_models, unique_keys
+from initlab.training.engines.base import Engine, Score
+from initlab.training.engines.handover import HandedTask
+from initlab.training.engines.machine import cores
+from initlab.training.engines.pool import LocalWorker, borrow, give_back
+from initlab.training.engines.runs import unique_keys
 from initlab.training.engines.sequential import CHANNELS_LAST, SequentialEngine
 from initlab.training.engines.stacked import StackedEngine
+from initlab.training.engines.worker import Answer, Order, Request, after, work
 from initlab.training.task import Progress, RunSpec, Task
 
 POLL_SECONDS = 0.05  # how long an interrupt waits at most while workers compute
+TRIES = 2  # a part whose worker dies is begun once more elsewhere
 
 
-class Starter(Protocol):
-    """An engine that can begin with models already made; workers run one."""
-
-    def begin(self, task: Task, specs: Sequence[RunSpec], models: Sequence[nn.Module]) -> Session: ...
-
-
-class CannotFork(Exception):
+class NoWorkers(Exception):
     """Worker processes cannot be started here; the message says why."""
 
 
 class WorkerDied(InitlabError, RuntimeError):
-    """A worker process ended while its runs were in training."""
+    """A worker ended while its runs were in training, and so did the one that took them over."""
 
 
 class ProcessEngine:
-    """Trains runs in worker processes, one thread each.
-
-    Workers are forked, so that `build` and the loss may be any callable and data is shared, not copied. Where forking
-    is not safe they are spawned, which needs a task that can be pickled.
+    """Trains runs in worker processes of this machine, one thread each.
 
     Args:
         inner: what each worker does with its runs: "sequential", "stacked" (in stacks of a size it measures) or
@@ -63,23 +51,13 @@ class ProcessEngine:
         self.workers = workers
 
     def open(self, task: Task, specs: Sequence[RunSpec]) -> ProcessSession:
-        try:
-            return self.begin(task, specs, make_models(task, specs))
-        except (CannotFork, CannotStack) as problem:
-            raise InputError(f"engine='processes' cannot train here: {problem}; engine='auto' can") from problem
-
-    def begin(self, task: Task, specs: Sequence[RunSpec], models: Sequence[nn.Module]) -> ProcessSession:
-        """`open`, with the models already made.
-
-        Raises:
-            CannotFork: no worker can be started.
-            CannotStack: the workers are to stack runs that cannot be.
-        """
         session = ProcessSession(task, self.inner, self.workers or cores())
         try:
-            session.take(specs, models)
-        except BaseException:
+            session.add(specs)
+        except BaseException as problem:
             session.close()
+            if isinstance(problem, NoWorkers):
+                raise InputError(f"engine='processes' cannot train here: {problem}; engine='auto' can") from problem
             raise
         return session
 
@@ -98,138 +76,244 @@ def inner_engine(plan: str) -> SequentialEngine | StackedEngine:
     return SequentialEngine(channels_last=plan.endswith(CHANNELS_LAST))
 
 
-class _Worker:
-    """One worker process and the keys of the runs it holds."""
+@dataclass
+class Part:
+    """Some runs, which one worker at a time holds.
 
-    def __init__(
-        self, context: Any, engine: Starter, task: Task, specs: Sequence[RunSpec], models: Any, fellows: int
-    ) -> None:
-        self.keys = [spec.key for spec in specs]
-        self.live = set(self.keys)
-        self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=_work, args=(theirs, engine, task, specs, models, fellows), daemon=True)
-        with warnings.catch_warnings():
-            # The child takes no lock that another thread of the parent may hold: it computes and writes to its pipe.
-            warnings.filterwarnings("ignore", message=".*fork.*", category=DeprecationWarning)
-            self.process.start()
-        theirs.close()
+    Args:
+        number: names the part.
+        engine: trains it.
+        specs: its runs as they began.
+        keys: its runs that have not been dropped.
+        live: those of them that train on.
+        worker: this machine's worker that holds it; None for those of an executor.
+        done: the requests that have changed it.
+        later: requests that can wait for the next order.
+        state: where workers send it back: the session as it is.
+    """
 
-    def receive(self) -> Any:
-        """The worker's next answer. An interrupt need not wait for it: what the worker is at is lost with it."""
-        try:
-            while not self.pipe.poll(POLL_SECONDS):
-                check()
-            failed, value = self.pipe.recv()
-        except (EOFError, ConnectionResetError) as problem:
-            self.process.join(1)
-            code = self.process.exitcode
-            raise WorkerDied(f"a worker process died (exit code {code}) with runs {_few(self.keys)}") from problem
-        if failed:
-            raise value
-        return value
-
-    def end(self) -> None:
-        self.pipe.close()
-        self.process.kill()
-        self.process.join(1)
+    number: int
+    engine: Engine
+    specs: Sequence[RunSpec]
+    keys: list[str]
+    live: set[str]
+    worker: LocalWorker | None
+    done: tuple[Request, ...] = ()
+    later: tuple[Request, ...] = ()
+    state: bytes | None = None
+    tries: int = field(default=0, compare=False)
 
 
 class ProcessSession:
-    """Runs that workers hold. As many workers compute at once as there are cores."""
+    """Runs that workers hold, in parts.
 
-    def __init__(self, task: Task, engine: Starter, at_once: int) -> None:
-        self.task = with_sources(task)
+    Args:
+        task: what the runs share.
+        engine: what a worker does with its runs.
+        at_once: workers; how many parts runs are cut into.
+        executor: has the workers; None for this machine's own.
+    """
+
+    def __init__(self, task: Task, engine: Engine, at_once: int, executor: Executor | None = None) -> None:
+        self.task = with_sources(task) if task.device == "cpu" else task
         self.at_once = at_once
         self.detail = self.inner_plan = self.why = ""
+        # Called again and again while workers compute.
+        self.meanwhile: Callable[[], None] = check
+        self.executor = executor
         self._engine = engine
-        self._workers: list[_Worker] = []
+        self._handed: HandedTask | None = None
+        self._workers: list[LocalWorker] = []
+        self._parts: list[Part] = []
+        self._begun = 0
 
     @property
     def live(self) -> tuple[str, ...]:
-        return tuple(key for worker in self._workers for key in worker.keys if key in worker.live)
+        return tuple(key for part in self._parts for key in part.keys if key in part.live)
 
     @property
     def choice(self) -> str:
-        count = min(self.at_once, len(self._workers))
+        if self.executor is not None:
+            parts = f"{self._begun} part{'s' if self._begun != 1 else ''}"
+            return f"executor: {type(self.executor).__name__}, {parts}; in each, {self.detail}{self.why}"
+        count = len(self._workers)
         workers = "1 worker" if count == 1 else f"{count} workers"
         return f"processes: {workers} of one thread each; in each, {self.detail}{self.why}"
 
     @property
     def plan(self) -> str:
-        return f"processes:{self.inner_plan}"
+        return self.inner_plan if self.executor is not None else f"processes:{self.inner_plan}"
+
+    def pids(self) -> list[int]:
+        """The process ids of this machine's workers."""
+        return [pid for worker in self._workers for pid in worker.pids()]
 
     def add(self, specs: Sequence[RunSpec]) -> None:
-        self.take(specs, make_models(self.task, specs))
+        unique_keys(specs, [key for part in self._parts for key in part.keys])
+        if self._handed is None:
+            self._handed = HandedTask(self.task)
+        begun = [self._begin([specs[place] for place in places]) for places in shares(self.task, specs, self.at_once)]
+        if self.executor is None:
+            self._ask(begun)
 
-    def take(self, specs: Sequence[RunSpec], models: Sequence[nn.Module]) -> None:
-        """`add`, with the models already made; workers of their own are started for these runs."""
-        unique_keys(specs, [key for worker in self._workers for key in worker.keys])
-        context = multiprocessing.get_context("fork" if can_fork() else "spawn")
-        started = []
-        parts = shares(self.task, specs, self.at_once)
-        for places in parts:
-            some, made = [specs[place] for place in places], [models[place] for place in places]
+    def _begin(self, specs: Sequence[RunSpec]) -> Part:
+        """A part of these runs, on the worker that has the fewest."""
+        keys = [spec.key for spec in specs]
+        self._begun += 1
+        part = Part(self._begun, self._engine, specs, keys, set(keys), self._least_busy())
+        self._parts.append(part)
+        return part
+
+    def _least_busy(self) -> LocalWorker | None:
+        if self.executor is not None:
+            return None
+        if len(self._workers) < self.at_once:
+            self._workers += borrow(1)
+            return self._workers[-1]
+        held = {id(worker): 0 for worker in self._workers}
+        for part in self._parts:
+            held[id(part.worker)] += len(part.live)
+        return min(self._workers, key=lambda worker: held[id(worker)])
+
+    # -- asking --
+
+    def _ask(self, parts: Sequence[Part], *requests: Request) -> list[tuple[Part, list[Any]]]:
+        """Have the parts' workers answer these requests; the parts with their answers, in order."""
+        for part in parts:
+            part.tries = 1
+        waiting = {self._send(part, requests): part for part in parts}
+        answers: dict[int, list[Any]] = {}
+        while waiting:
+            done, _ = wait(waiting, POLL_SECONDS, FIRST_COMPLETED)
+            self.meanwhile()
+            for future in done:
+                part = waiting.pop(future)
+                answer = self._received(future, part)
+                if answer is None or answer.missing:
+                    waiting[self._send(part, requests, answer is not None)] = part
+                else:
+                    answers[part.number] = self._taken(part, answer, requests)
+        return [(part, answers[part.number]) for part in parts]
+
+    def _send(self, part: Part, requests: Sequence[Request], whole: bool = False) -> Future[bytes]:
+        assert self._handed is not None
+        asked = (*part.later, *requests)
+        order = Order(
+            self._handed.token, self._handed.words, self._handed.path, part.number, part.engine, part.specs, part.done,
+            asked, part.state, part.worker is None,
+        )  # fmt: skip
+        arguments = (cloudpickle.dumps(order), self._handed.whole()) if whole else (cloudpickle.dumps(order),)
+        return self._submit(part, arguments)
+
+    def _submit(self, part: Part, arguments: tuple[bytes, ...]) -> Future[bytes]:
+        if part.worker is None and self.executor is not None:
             try:
-                worker = _Worker(context, self._engine, self.task, some, made, len(parts))
-            except (OSError, AttributeError, TypeError, ValueError, AssertionError, PicklingError) as problem:
-                raise CannotFork(f"no worker process could be started ({problem})") from problem
-            started.append(worker)
-            self._workers.append(worker)
-        for worker in started:
-            self.detail, self.inner_plan = worker.receive()
+                return self.executor.submit(work, *arguments)
+            except BrokenExecutor:
+                self._do_without_executor()
+            except RuntimeError as problem:
+                raise InputError(f"executor takes no work ({problem}); give one that runs") from problem
+        if part.worker is None:
+            part.worker = self._least_busy()
+        assert part.worker is not None
+        try:
+            try:
+                return part.worker.submit(work, *arguments)
+            except BrokenExecutor:
+                part.worker.renew()
+                return part.worker.submit(work, *arguments)
+        except (OSError, RuntimeError, AssertionError) as problem:
+            raise NoWorkers(f"no worker process could be started ({problem})") from problem
 
-    def _ask(self, workers: Sequence[_Worker], *request: Any) -> list[tuple[_Worker, Any]]:
-        """Send a request to workers, few enough at a time that each has a core, and collect the answers."""
-        waiting, busy, answers = list(workers), dict[Any, _Worker](), list[tuple[_Worker, Any]]()
-        while waiting or busy:
-            while waiting and len(busy) < self.at_once:
-                worker = waiting.pop(0)
-                with contextlib.suppress(BrokenPipeError):
-                    worker.pipe.send(request)
-                busy[worker.pipe] = worker
-            check()
-            for pipe in connection.wait(list(busy), POLL_SECONDS):
-                worker = busy.pop(pipe)
-                answers.append((worker, worker.receive()))
-        return answers
+    def _do_without_executor(self) -> None:
+        """An executor that a dead worker has broken takes nothing more: what is left is trained on this machine."""
+        self.why += "; the executor broke, so the rest was trained by workers of this machine"
+        self.executor = None
+        self.at_once = cores()
+
+    def _received(self, future: Future[bytes], part: Part) -> Answer | None:
+        """The worker's answer; None where it died, for the first time."""
+        try:
+            answer: Answer = pickle.loads(future.result())
+        except (Exception, CancelledError) as problem:  # `work` raises nothing: what comes here is the executor's
+            part.tries += 1
+            if part.tries > TRIES:
+                words = (str(problem).strip() or type(problem).__name__).splitlines()[0]
+                runs = _few(part.keys)
+                raise WorkerDied(f"a worker died, and so did the next, with runs {runs} ({words})") from problem
+            return None
+        if answer.problem is not None:
+            raise answer.problem
+        return answer
+
+    def _taken(self, part: Part, answer: Answer, requests: Sequence[Request]) -> list[Any]:
+        """The answers to `requests`, and what changed kept with the part."""
+        part.done, part.state = after(part.done, (*part.later, *requests)), answer.state
+        skipped, part.later = len(part.later), ()
+        self.detail, self.inner_plan = answer.choice or self.detail, answer.plan or self.inner_plan
+        return answer.values[skipped:]
 
     def request(self, name: str, *arguments: Any) -> list[Any]:
-        """Call a method of every worker's session."""
-        return [answer for _, answer in self._ask(self._workers, name, *arguments)]
+        """Call a method of every part's session."""
+        return [values[0] for _, values in self._ask(self._parts, (name, *arguments))]
 
-    def use(self, engine: Starter, choice: str, plan: str) -> None:
-        """From now on new workers begin with `engine`, and this is what the workers do."""
+    def use(self, engine: Engine, choice: str, plan: str) -> None:
+        """From now on parts are trained by `engine`, and this is what the workers do."""
         self._engine, self.detail, self.inner_plan = engine, choice, plan
+        for part in self._parts:
+            part.engine = engine
+
+    # -- what a session does --
 
     def advance(self, steps: int) -> dict[str, Progress]:
-        result: dict[str, Progress] = {}
-        for worker, progress in self._ask([w for w in self._workers if w.live], "advance", steps):
-            result.update(progress)
-            ended = {key for key, one in progress.items() if one.diverged or one.steps >= self.task.steps}
-            worker.live -= ended
-        return {key: result[key] for worker in self._workers for key in worker.keys if key in result}
+        return self._merged(self._ask([part for part in self._parts if part.live], ("advance", steps)), 0)
 
     def evaluate(self, which: str = "test") -> dict[str, Score]:
-        scores: dict[str, Score] = {}
-        for _, some in self._ask([w for w in self._workers if w.keys], "evaluate", which):
-            scores.update(some)
-        return {key: scores[key] for worker in self._workers for key in worker.keys}
+        return {
+            key: score
+            for part, (scores,) in self._ask(self._parts, ("evaluate", which))
+            for key, score in scores.items()
+            if key in part.keys
+        }
+
+    def through(self, stretches: Sequence[int], which: str) -> list[tuple[dict[str, Progress], dict[str, Score]]]:
+        """Advance by each of these numbers of steps and evaluate after each: one request to a worker."""
+        requests = [one for steps in stretches for one in (("advance", steps), ("evaluate", which))]
+        answers = self._ask(self._parts, *requests)
+        result = []
+        for i in range(len(stretches)):
+            scores = {key: score for _, values in answers for key, score in values[2 * i + 1].items()}
+            result.append((self._merged(answers, 2 * i), scores))
+        return result
+
+    def _merged(self, answers: Sequence[tuple[Part, list[Any]]], place: int) -> dict[str, Progress]:
+        result: dict[str, Progress] = {}
+        for part, values in answers:
+            progress = values[place]
+            part.live -= {key for key, one in progress.items() if one.diverged or one.steps >= self.task.steps}
+            result.update((key, progress[key]) for key in part.keys if key in progress)
+        return result
 
     def drop(self, keys: Iterable[str]) -> None:
         gone = set(keys)
-        touched = [worker for worker in self._workers if gone & set(worker.keys)]
-        for worker in touched:
-            worker.keys = [key for key in worker.keys if key not in gone]
-            worker.live -= gone
-        self._ask([worker for worker in touched if worker.keys], "drop", list(gone))
-        for worker in [worker for worker in touched if not worker.keys]:
-            worker.end()
-            self._workers.remove(worker)
+        touched = [part for part in self._parts if gone & set(part.keys)]
+        for part in touched:
+            leaving = [key for key in part.keys if key in gone]
+            part.keys = [key for key in part.keys if key not in gone]
+            part.live -= gone
+            part.later += (("drop", leaving),)
+        self._parts = [part for part in self._parts if part.keys]
+        self._ask([part for part in touched if part.worker is not None])
 
     def close(self) -> None:
+        if self._handed is None:
+            return
         for worker in self._workers:
-            worker.end()
+            give_back(worker, self._handed.token)
+        self._handed.remove()
+        self._handed = None
         self._workers.clear()
+        self._parts.clear()
 
 
 def shares(task: Task, specs: Sequence[RunSpec], workers: int) -> list[list[int]]:
@@ -244,50 +328,3 @@ def shares(task: Task, specs: Sequence[RunSpec], workers: int) -> list[list[int]
 
 def _few(keys: Sequence[str]) -> str:
     return ", ".join(map(repr, keys[:3])) + (", …" if len(keys) > 3 else "")
-
-
-def _work(pipe: Any, engine: Starter, task: Task, specs: Sequence[RunSpec], models: Any, fellows: int) -> None:
-    """The life of a worker, one of `fellows`: begin, then answer requests until the parent is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    acknowledge()  # what the parent was told is the parent's to do
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    threading.Thread(target=_die_with_parent, daemon=True).start()
-    torch.set_num_threads(1)
-    keep_freed_memory()
-    share_memory(fellows)
-    # What was inherited is never collected here: no finalizer of the parent's connections runs in a child.
-    gc.freeze()
-    try:
-        session = engine.begin(task, specs, models)
-        models.clear()
-        pipe.send((False, (session.choice, session.plan)))
-        while True:
-            _answer(pipe, session)
-    except (EOFError, BrokenPipeError):
-        return
-    except Exception as problem:
-        with contextlib.suppress(OSError):
-            pipe.send((True, _portable(problem)))
-
-
-def _answer(pipe: Any, session: Session) -> None:
-    name, *arguments = pipe.recv()
-    try:
-        answer = (False, getattr(session, name)(*arguments))
-    except Exception as problem:
-        answer = (True, _portable(problem))
-    pipe.send(answer)
-
-
-def _portable(problem: Exception) -> Exception:
-    """The exception if it survives pickling as it is, else one that carries its words."""
-    if type(problem) in (InputError, CannotStack):
-        return problem
-    return RuntimeError(f"{type(problem).__name__} in a worker process: {problem}")
-
-
-def _die_with_parent() -> None:
-    parent = parent_process()
-    if parent is not None:
-        connection.wait([parent.sentinel])
-        os._exit(1)
