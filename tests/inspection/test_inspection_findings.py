@@ -317,7 +317,7 @@ def test_unused_rows_of_a_zero_table_are_not_symmetric() -> None:
 def test_targets_far_from_the_output_are_said_to_be_so() -> None:
     model = started(nn.Sequential(nn.Linear(64, 32), nn.Tanh(), nn.Linear(32, 1)), xavier)
     report = initlab.inspect(model, X, 100 + X[:, :1])
-    assert [(f.kind, f.where, f.severity) for f in report.findings] == [("unbalanced", "output", "warning")]
+    assert [(f.kind, f.where, f.severity) for f in report.findings] == [("targets", "targets", "warning")]
     assert "Standardize" in report.findings[0].advice
 
 

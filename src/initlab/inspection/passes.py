@@ -12,7 +12,9 @@ from torch.nn.modules.module import register_module_forward_hook, register_modul
 
 from initlab.errors import InitlabError, InputError
 from initlab.graph.eager import as_written
+from initlab.inspection.answer import Answer, answer_of
 from initlab.inspection.backward import gradients
+from initlab.inspection.events import Events
 from initlab.inspection.keeping import kept
 from initlab.inspection.outputs import loss_on, main_output, named_tensors
 from initlab.inspection.recorder import Record, Recorder
@@ -34,6 +36,8 @@ class Pass:
     constant_loss: float | None
     offset: float
     restored: tuple[str, ...]
+    events: Events = field(repr=False)
+    answer: Answer = field(repr=False)
     batch: int | None = None
     last_kind: str | None = None
     own_loss: bool = False
@@ -72,6 +76,8 @@ def run(
                 last_kind=last,
                 own_loss=known.kind == "own",
                 output=tensor.detach(),
+                events=recorder.events,
+                answer=answer_of(tensor, targets, known, float(value.detach())),
             )
             _keep_gradient(tensor, seen)
             del output, tensor

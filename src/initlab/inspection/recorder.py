@@ -13,6 +13,7 @@ from torch.overrides import TorchFunctionMode
 
 from initlab.graph.operations import TABLE
 from initlab.inspection.activations import NORMS, activation_of
+from initlab.inspection.events import Events
 from initlab.inspection.moments import Moments, effective_rank, moments_of
 
 Tensor = torch.Tensor
@@ -20,7 +21,11 @@ Tensor = torch.Tensor
 
 @dataclass
 class Record:
-    """One watched call. Filled in the forward pass, and its gradient numbers in the backward pass."""
+    """One watched call. Filled in the forward pass, and its gradient numbers in the backward pass.
+
+    `origin` is the index of the last record whose signal it reads, -1 where that is the inputs themselves; `attached`
+    is whether a gradient can reach it.
+    """
 
     index: int
     module: str
@@ -35,9 +40,12 @@ class Record:
     input_row_share: float | None = None
     input_second: float | None = None
     input_rank: float | None = None
+    input_filled: float | None = None
     grad_square: float | None = None
     grad_unit_sum: Tensor | None = field(default=None, repr=False)
     fed_by: str | None = None
+    origin: int = -1
+    attached: bool = True
 
 
 class TensorSet:
@@ -70,6 +78,7 @@ class Recorder(TorchFunctionMode):
         self.arrived = ""
         self.touched: dict[str, Tensor] = {}
         self.last: Record | None = None
+        self.events = Events()
         self._names = {id(module): name for name, module in model.named_modules()}
         self._parameters: dict[int, tuple[str, Tensor]] = {}
         for name, parameter in model.named_parameters():
@@ -82,7 +91,7 @@ class Recorder(TorchFunctionMode):
     def watch(self, inputs: Iterable[Tensor]) -> None:
         """Tell the recorder which tensors are data."""
         for tensor in inputs:
-            self._data.add(tensor)
+            self._data.add(tensor, -1)
 
     def enter_module(self, module: nn.Module, args: Any) -> None:
         if id(module) in self._names:
@@ -118,18 +127,23 @@ class Recorder(TorchFunctionMode):
         tensors = _tensors([*args, *kwargs.values()])
         if not tensors:
             return
-        data = [t for t in tensors if self._data.get(t)]
+        data = [t for t in tensors if self._data.get(t) is not None]
         names = self._parameter_names(tensors)
         name = getattr(func, "__name__", "")
         results = _tensors([output])
         if data and ((name.endswith("_") and not name.endswith("__")) or name == "__setitem__"):
-            self._data.add(tensors[0])
+            self._data.add(tensors[0], max(self._data.get(t) for t in data))
         if not data:
             for result in results if names else ():
                 self._weights.add(result, names)
             return
+        origins = [self._data.get(t) for t in data]
         for result in results:
-            self._data.add(result)
+            self._data.add(result, max(origins))
+        here = self.stack[-1] if self.stack else ""
+        self.events.see(name, here, args, kwargs, origins, output)
+        if _cuts(tensors, results):
+            self.events.cut(name, here, max(origins))
         floating = [r for r in results if r.is_floating_point() and r.ndim > 0 and is_plain(r)]
         if not floating or name.startswith("__get"):
             return
@@ -152,6 +166,8 @@ class Recorder(TorchFunctionMode):
             shape=tuple(output.shape),
             axis=axis,
             moments=moments_of(output, kind, self.batch, axis),
+            origin=max(self._data.get(t) for t in data),
+            attached=output.requires_grad,
         )
         if source is not None and names:
             self._read_input(record, source, kind)
@@ -160,6 +176,7 @@ class Recorder(TorchFunctionMode):
         if record.moments.unit_mean is not None or record.moments.row_share is not None:
             self._means.add(output, (record.moments, axis))
         self._made_by.add(output, record)
+        self._data.add(output, record.index)
         if output.requires_grad:
             output.register_hook(_gradient_hook(record))  # type: ignore[no-untyped-call]  # torch leaves it so
 
@@ -176,6 +193,8 @@ class Recorder(TorchFunctionMode):
         record.input_row_share = moments.row_share if moments.row_share is not None else moments.between
         record.input_second = moments.second_moment
         record.input_rank = effective_rank(source, moments.batch_axis)
+        if record.origin < 0:
+            record.input_filled = float((source.detach() != 0).float().mean())
 
     def _unit_axis(self, kind: str, output: Tensor, source: Tensor | None) -> int:
         if TABLE.named(kind).features == 1:
@@ -232,6 +251,12 @@ def _gradient_hook(record: Record) -> Callable[[Tensor], None]:
             record.grad_unit_sum = g.sum(others)
 
     return hook
+
+
+def _cuts(tensors: Iterable[Tensor], results: Sequence[Tensor]) -> bool:
+    """Whether a call on tensors that have a gradient gives floating-point values that have none."""
+    made = [r for r in results if r.is_floating_point()]
+    return bool(made) and not any(r.requires_grad for r in made) and any(t.requires_grad for t in tensors)
 
 
 def is_plain(tensor: Tensor) -> bool:

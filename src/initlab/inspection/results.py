@@ -17,7 +17,9 @@ class Finding:
     """One thing that is wrong, or worth knowing.
 
     Attributes:
-        kind: vanishing, exploding, saturated, dead, symmetric, collapsed, unbalanced or non-finite.
+        kind: what is wrong, in the field's word: a cause (inputs, targets, broadcast, output activation, label count,
+            cut off, mode, residuals, copies) or a symptom (vanishing, exploding, saturated, dead, symmetric, collapsed,
+            unbalanced, non-finite).
         severity: "error" (training is predicted to fail), "warning" (to be slow or unsteady), "info" (a symptom that
             training is predicted to get over).
         where: name of the layer or parameter where it starts.

@@ -12,6 +12,15 @@ from initlab.reporting.status import rank
 # The files, each with its `FINDING`; findings of equal severity are shown in this order.
 ORDER = (
     "non_finite",
+    "cut_off",
+    "broadcast",
+    "output_activation",
+    "label_count",
+    "targets",
+    "inputs",
+    "mode",
+    "residuals",
+    "copies",
     "symmetric",
     "collapsed",
     "dead",

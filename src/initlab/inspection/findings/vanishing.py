@@ -25,7 +25,7 @@ def find(e: Evidence) -> Finding | None:
     steps, drowned = e.outlook.steps, _drowned(e)
     where, first, last = _fading(e)
     severity = _severity(e, drowned)
-    if severity == "info" and not (last > 0 and first < FADED * last and _fraction_stuck(e) > STUCK):
+    if severity == "info" and (e.opening or not (last > 0 and first < FADED * last and _fraction_stuck(e) > STUCK)):
         return None
     evidence = ""
     if severity != "info" and steps > SLOW_STEPS[e.step.family]:

@@ -1,0 +1,123 @@
+"""The model's output as the loss gets it: which function made it, and whether the targets fit it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from initlab.training.losses import Loss
+
+Tensor = torch.Tensor
+
+ELEMENTWISE = ("mse", "l1", "smooth_l1", "huber")  # kinds of loss that compare number with number
+_REARRANGES = ("View", "UnsafeView", "Reshape", "Squeeze", "Unsqueeze", "Transpose", "TBackward", "Permute", "Alias",
+               "Clone", "ToCopy", "Slice", "Select", "Expand", "AsStrided", "Index", "Split", "Unbind")  # fmt: skip
+_MADE_BY = {"Softmax": "softmax", "LogSoftmax": "log_softmax", "Sigmoid": "sigmoid", "Hardsigmoid": "hardsigmoid",
+            "LogSigmoid": "logsigmoid", "Tanh": "tanh", "Hardtanh": "hardtanh", "Relu": "relu", "ClampMin": "relu",
+            "Softplus": "softplus", "Elu": "elu", "Gelu": "gelu", "Silu": "silu", "Mish": "mish"}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The output beside the targets.
+
+    Attributes:
+        loss: kind of the loss, a name in `losses.KINDS` or "other".
+        output: its values, without gradient.
+        targets: as they were given.
+        activation: the function that made the output, "" for none that is known.
+        spread: the shape to which the loss broadcasts output and targets; None where number meets number.
+    """
+
+    loss: str
+    output: Tensor = field(repr=False)
+    targets: Any = field(repr=False)
+    activation: str
+    spread: tuple[int, ...] | None
+
+    @property
+    def real_targets(self) -> Tensor | None:
+        """Targets that are floating-point numbers."""
+        t = self.targets
+        return t.detach() if isinstance(t, Tensor) and t.is_floating_point() and t.numel() else None
+
+    @property
+    def class_targets(self) -> Tensor | None:
+        """Targets that are class numbers, those that the loss leaves out (negative ones) taken away."""
+        t = self.targets
+        return t[t >= 0] if isinstance(t, Tensor) and not t.is_floating_point() and not t.is_complex() else None
+
+
+def answer_of(output: Tensor, targets: Any, loss: Loss, value: float) -> Answer:
+    """What the findings about output, targets and loss rest on; `value` is the loss."""
+    values = output.detach()
+    return Answer(loss.kind, values, targets, _activation(output, values), _spread(values, targets, loss, value))
+
+
+def _activation(output: Tensor, values: Tensor) -> str:
+    if _sums_to_one(values):
+        return "softmax"
+    node = output.grad_fn
+    while node is not None and node.name().startswith(_REARRANGES) and node.next_functions:
+        node = node.next_functions[0][0]
+    if node is None:
+        return ""
+    name = node.name().partition("Backward")[0]
+    if name in _MADE_BY:
+        return _MADE_BY[name]
+    if name in ("Clamp", "Maximum") and bool((values >= 0).all()) and bool((values == 0).any()):
+        return "relu"
+    return "sigmoid" if name in ("Reciprocal", "Div", "Mul") and _logistic(node, values) else ""
+
+
+def _sums_to_one(values: Tensor) -> bool:
+    """Whether the outputs of each sample are probabilities of classes."""
+    if values.ndim < 2 or values.numel() == 0 or not bool((values >= 0).all()):
+        return False
+    for axis in {1, values.ndim - 1}:
+        if values.shape[axis] > 1 and bool(((values.sum(axis) - 1).abs() < 1e-3).all()):
+            return True
+    return False
+
+
+def _logistic(node: Any, values: Tensor) -> bool:
+    """Whether the output is 1 / (1 + exp(-x)), written out."""
+    if not (bool((values > 0).all()) and bool((values < 1).all())):
+        return False
+    waiting = [(node, 0)]
+    while waiting:
+        here, depth = waiting.pop()
+        if here is not None and here.name().startswith("ExpBackward"):
+            return True
+        if here is not None and depth < 3:
+            waiting += [(following, depth + 1) for following, _ in here.next_functions]
+    return False
+
+
+def _spread(output: Tensor, targets: Any, loss: Loss, value: float) -> tuple[int, ...] | None:
+    """The shape that broadcasting makes of output and targets inside the loss; None where it makes none."""
+    if not isinstance(targets, Tensor) or not targets.is_floating_point() or targets.shape == output.shape:
+        return None
+    shape = common_shape(output, targets)
+    if shape is None or loss.kind in ("own", "random targets"):
+        return None
+    if output.numel() != targets.numel():
+        return shape if loss.kind in ELEMENTWISE else None
+    try:
+        with torch.no_grad():
+            matched = float(loss.call(output, targets.reshape(output.shape)))
+    except Exception:  # the user's function: one that takes no targets of the output's shape broadcasts nothing
+        return None
+    same = math.isclose(matched, value, rel_tol=1e-5, abs_tol=1e-12)
+    return None if same or not math.isfinite(value) else shape
+
+
+def common_shape(output: Tensor, targets: Tensor) -> tuple[int, ...] | None:
+    """What torch broadcasts the two to; None where it would refuse."""
+    try:
+        return tuple(torch.broadcast_shapes(output.shape, targets.shape))
+    except RuntimeError:
+        return None

@@ -1,0 +1,132 @@
+"""What happens between the layers of a forward pass: where gradients are cut, what is summed, multiplied or dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+Tensor = torch.Tensor
+_SUMS = {"add", "__add__", "__radd__", "__iadd__", "add_"}
+_PRODUCTS = {"mul", "__mul__", "__rmul__", "__imul__", "mul_", "multiply"}
+_QUOTIENTS = {"div", "__truediv__", "__itruediv__", "div_", "true_divide", "divide"}
+_DROPS = {"dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout"}
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A call that gives values without a gradient although a gradient could pass: detach, a part under no_grad, argmax.
+
+    Attributes:
+        module: name of the module that makes it.
+        function: name of the function.
+        origin: index of the last record whose signal it reads; -1 for the inputs.
+    """
+
+    module: str
+    function: str
+    origin: int
+
+
+@dataclass(frozen=True)
+class Sum:
+    """A sum of two signals of one shape, one of which is made from the other or from the same.
+
+    Attributes:
+        module: name of the module that makes it.
+        stream: index of the last record of the older signal; -1 for the inputs.
+        branch: that of the newer one.
+        second_moment: of the sum.
+    """
+
+    module: str
+    stream: int
+    branch: int
+    second_moment: float
+
+
+@dataclass(frozen=True)
+class Factor:
+    """A signal multiplied by a number that stands in the code.
+
+    Attributes:
+        number: of the call, counted over all products and quotients of signals with numbers, from 0.
+        module: name of the module that makes it.
+        value: the factor; for a quotient 1 over the divisor.
+        origin: index of the last record whose signal it reads; -1 for the inputs.
+    """
+
+    number: int
+    module: str
+    value: float
+    origin: int
+
+
+@dataclass(frozen=True)
+class Drop:
+    """A call of dropout.
+
+    Attributes:
+        module: name of the module that makes it.
+        share: of the elements that it drops.
+    """
+
+    module: str
+    share: float
+
+
+@dataclass
+class Events:
+    """All of them, in the order of the forward pass."""
+
+    cuts: list[Cut] = field(default_factory=list)
+    sums: list[Sum] = field(default_factory=list)
+    factors: list[Factor] = field(default_factory=list)
+    drops: list[Drop] = field(default_factory=list)
+
+    def see(
+        self, name: str, module: str, args: Sequence[Any], kwargs: Mapping[str, Any], origins: list[int], output: Any
+    ) -> None:
+        """Note one call of the function `name` that reads signals from the records `origins`."""
+        if name in _DROPS:
+            self._drop(module, args, kwargs)
+        if not isinstance(output, Tensor) or not output.is_floating_point():
+            return
+        if name in _SUMS:
+            self._sum(module, args, origins, output)
+        elif name in _PRODUCTS or name in _QUOTIENTS:
+            value = factor_of(name, args)
+            if value is not None:
+                self.factors.append(Factor(len(self.factors), module, value, max(origins)))
+
+    def cut(self, name: str, module: str, origin: int) -> None:
+        self.cuts.append(Cut(module, name, origin))
+
+    def _sum(self, module: str, args: Sequence[Any], origins: list[int], output: Tensor) -> None:
+        shapes = [a.shape for a in args[:2] if isinstance(a, Tensor)]
+        if len(origins) != 2 or len(shapes) != 2 or shapes[0] != shapes[1] or output.layout != torch.strided:
+            return
+        flat = output.detach().reshape(-1).float()
+        second = float(torch.dot(flat, flat)) / max(1, flat.numel())
+        self.sums.append(Sum(module, min(origins), max(origins), second))
+
+    def _drop(self, module: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+        share = kwargs.get("p", args[1] if len(args) > 1 else 0.5)
+        active = bool(kwargs.get("training", args[2] if len(args) > 2 else True))
+        if isinstance(share, int | float) and active:
+            self.drops.append(Drop(module, float(share)))
+
+
+def factor_of(name: str, args: Sequence[Any]) -> float | None:
+    """The number in a product or quotient of one signal and one number; None for others, and for 1 over a signal."""
+    numbers = [a for a in args[:2] if isinstance(a, int | float) and not isinstance(a, bool)]
+    if len(args) < 2 or len(numbers) != 1:
+        return None
+    value = float(numbers[0])
+    if name in _PRODUCTS:
+        return value
+    if name in _QUOTIENTS and isinstance(args[0], Tensor) and value:
+        return 1.0 / value
+    return None

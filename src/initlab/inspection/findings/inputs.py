@@ -1,0 +1,139 @@
+"""The values that the model reads: far from size one, hardly different between samples, or on scales far apart."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+from initlab.inspection.activations import NORMS
+from initlab.inspection.evidence import Evidence
+from initlab.inspection.findings.kind import Kind
+from initlab.inspection.outputs import named_tensors
+from initlab.inspection.recorder import Record, is_plain
+from initlab.inspection.results import Finding
+from initlab.reporting.status import Severity
+
+Tensor = torch.Tensor
+
+LARGE, SMALL = 10.0, 0.02  # rms of the values that are not zero, beyond which they are not of the size one
+OFFSET = 1e-2  # variance about each feature's mean over the second moment, under which samples hardly differ
+APART = 1e3  # rms of the largest feature over that of the smallest
+ENOUGH = 16  # samples from which a table's columns are judged
+SPARSE = 1 / 3  # share of zeros from which a column of zeros is one of many
+STANDARDIZE = "Standardize the inputs: take off each feature's mean and divide by its standard deviation"
+
+
+@dataclass(frozen=True)
+class _Read:
+    """What a weight reads of the inputs: rms over what is not zero, of the values themselves and about their means."""
+
+    record: Record
+    rms: float
+    share: float | None
+
+
+def find(e: Evidence) -> Finding | None:
+    return _size(e) or _offset(e) or _columns(e)
+
+
+def _size(e: Evidence) -> Finding | None:
+    off = [read for read in _reads(e) if not SMALL <= read.rms <= LARGE]
+    if not off:
+        return None
+    worst = max(off, key=lambda read: abs(math.log(read.rms)))
+    size = "large" if worst.rms > LARGE else "small"
+    evidence = f"{_name(e, worst.record)} reads values of rms {worst.rms:.3g} from them, far too {size}"
+    return Finding("inputs", _severity(e, worst.record), "inputs", evidence, STANDARDIZE)
+
+
+def _offset(e: Evidence) -> Finding | None:
+    for read in _reads(e):
+        if e.batch is not None and e.batch >= ENOUGH and not e.alike and (read.share or 1.0) < OFFSET:
+            evidence = f"what differs in them is {read.share:.1e} of their second moment: the means drown it"
+            return Finding("inputs", "info", "inputs", evidence, STANDARDIZE)
+    return None
+
+
+def _reads(e: Evidence) -> list[_Read]:
+    """Every matrix that multiplies the inputs themselves, or what code without parameters makes of them."""
+    shapes = {p.name: p.shape for p in e.parameters}
+    found = []
+    for record in e.seen.records:
+        matrix = any(len(shapes.get(name, ())) > 1 for name in record.parameters)
+        if record.origin >= 0 or not matrix or record.kind.startswith("embedding") or not record.input_second:
+            continue
+        filled = record.input_filled or 1.0
+        found.append(_Read(record, math.sqrt(record.input_second / filled), record.input_row_share))
+    return found
+
+
+def _severity(e: Evidence, record: Record) -> Severity:
+    """A norm that follows at once takes the size away."""
+    following = [r for r in e.seen.records if r.origin == record.index]
+    return "info" if following and all(r.kind in NORMS for r in following) else "warning"
+
+
+def _name(e: Evidence, record: Record) -> str:
+    return e.layers[record.index].name
+
+
+def _columns(e: Evidence) -> Finding | None:
+    """Columns of a table: on scales far apart, the same in every row, or equal to another."""
+    normed = any(r.origin < 0 and r.kind in NORMS for r in e.seen.records)
+    for _, table in named_tensors(e.inputs, "inputs"):
+        if table.ndim != 2 or not table.is_floating_point() or not is_plain(table) or table.shape[1] < 2:
+            continue
+        if table.shape[0] < ENOUGH or table.shape[0] != e.batch or e.alike:
+            continue
+        told = (None if normed else _apart(table)) or _constant(table) or _equal(table)
+        if told is not None:
+            return Finding("inputs", "info", "inputs", *told)
+    return None
+
+
+def _apart(table: Tensor) -> tuple[str, str] | None:
+    rms = table.double().square().mean(0).sqrt()
+    used = torch.nonzero(rms > 0).flatten()
+    if used.numel() < 2:
+        return None
+    low, high = used[rms[used].argmin()], used[rms[used].argmax()]
+    if _sparse(table) or float(rms[high]) < APART * float(rms[low]):
+        return None
+    evidence = f"column {int(high)} has rms {float(rms[high]):.3g}, column {int(low)} {float(rms[low]):.3g}"
+    return evidence, STANDARDIZE
+
+
+def _constant(table: Tensor) -> tuple[str, str] | None:
+    same = (table == table[:1]).all(0)
+    if _sparse(table):
+        same &= table[0] != 0
+    count = int(same.sum())
+    if count == 0:
+        return None
+    return f"{_which(same)} the same in every sample", "Leave such features out: they act as a second bias"
+
+
+def _equal(table: Tensor) -> tuple[str, str] | None:
+    varied = torch.nonzero((table != table[:1]).any(0)).flatten()
+    _, inverse, counts = torch.unique(table[:, varied].t(), dim=0, return_inverse=True, return_counts=True)
+    twice = counts[inverse] > 1
+    if _sparse(table) or not bool(twice.any()):
+        return None
+    repeated = torch.zeros(table.shape[1], dtype=torch.bool)
+    repeated[varied[twice].cpu()] = True
+    return f"{_which(repeated)} equal to another in every sample", "Leave copies out: they count twice"
+
+
+def _sparse(table: Tensor) -> bool:
+    return float((table == 0).float().mean()) > SPARSE
+
+
+def _which(columns: Tensor) -> str:
+    numbers = torch.nonzero(columns).flatten().tolist()
+    shown = ", ".join(map(str, numbers[:5])) + (f" and {len(numbers) - 5} more" if len(numbers) > 5 else "")
+    return f"column {shown} is" if len(numbers) == 1 else f"{len(numbers)} columns ({shown}) are"
+
+
+FINDING = Kind(find)

@@ -1,0 +1,77 @@
+"""Dropout or batch norm in a mode that does not fit: drops in evaluation, or statistics that were never taken."""
+
+from __future__ import annotations
+
+import torch
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
+
+from initlab.inspection.evidence import Evidence
+from initlab.inspection.findings.kind import Kind
+from initlab.inspection.keeping import kept
+from initlab.inspection.outputs import named_tensors
+from initlab.inspection.passes import watched_forward
+from initlab.inspection.recorder import Recorder
+from initlab.inspection.results import Finding
+
+MOST = 0.8  # share of a layer that dropout takes, from which hardly a signal is left
+
+
+def find(e: Evidence) -> Finding | None:
+    return _never_taken(e) or _always_drops(e) or _drops_most(e) or _drops_nothing(e)
+
+
+def _never_taken(e: Evidence) -> Finding | None:
+    """Batch norm that evaluates with the statistics it was made with, while the model trains."""
+    if not e.model.training:
+        return None
+    for name, module in e.model.named_modules():
+        if isinstance(module, _BatchNorm) and not module.training and module.running_mean is not None:
+            fresh = not bool(module.running_mean.any()) and bool((module.running_var == 1).all())
+            if fresh and any(p.requires_grad for p in module.parameters(recurse=False)):
+                evidence = "it is in evaluation mode with the statistics it was made with (mean 0, variance 1)"
+                advice = "Call model.train() before training, so that it normalizes by the batch"
+                return Finding("mode", "warning", name, f"{evidence}: it normalizes nothing", advice)
+    return None
+
+
+def _always_drops(e: Evidence) -> Finding | None:
+    written = [d for d in e.seen.events.drops if not isinstance(e.model.get_submodule(d.module), _DropoutNd)]
+    if not written:
+        return None
+    args, kwargs = ((), e.inputs) if isinstance(e.inputs, dict) else (e.inputs, {})
+    recorder = Recorder(e.model, e.batch)
+    recorder.watch(t for _, t in named_tensors(e.inputs))
+    with kept(e.model, train=False, written=e.seen.restored), torch.no_grad():
+        e.model.eval()
+        watched_forward(e.model, args, kwargs, recorder)
+    for drop in recorder.events.drops:
+        evidence = f"dropout({drop.share:g}) is called without training=self.training: it drops in evaluation too"
+        return Finding("mode", "info", drop.module or "the model", evidence, "Pass training=self.training")
+    return None
+
+
+def _drops_most(e: Evidence) -> Finding | None:
+    worst = max(e.seen.events.drops, key=lambda drop: drop.share, default=None)
+    if worst is None or worst.share < MOST:
+        return None
+    evidence = f"dropout takes {worst.share:.0%} of the signal"
+    where = worst.module or "the model"
+    return Finding(
+        "mode", "error" if worst.share == 1 else "warning", where, evidence, "Drop less: 0.1 to 0.5 is usual"
+    )
+
+
+def _drops_nothing(e: Evidence) -> Finding | None:
+    """Dropout in evaluation mode inside a model that trains, where the rest of its part trains too."""
+    if not e.model.training:
+        return None
+    for name, module in e.model.named_modules():
+        parent = e.model.get_submodule(name.rpartition(".")[0])
+        if isinstance(module, _DropoutNd) and module.p > 0 and not module.training and parent.training:
+            evidence = "it is in evaluation mode in a model that is in training mode: it drops nothing"
+            return Finding("mode", "info", name, evidence, "Call model.train() before training")
+    return None
+
+
+FINDING = Kind(find, survives=True)

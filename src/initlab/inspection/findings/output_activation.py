@@ -1,0 +1,89 @@
+"""The function at the output does not fit what the loss takes: logits, log-probabilities or probabilities."""
+
+from __future__ import annotations
+
+from initlab.inspection.answer import Answer
+from initlab.inspection.evidence import Evidence
+from initlab.inspection.findings.kind import Kind
+from initlab.inspection.results import Finding
+from initlab.reporting.status import Severity
+
+LOGITS = ("cross_entropy", "bce_with_logits")
+# Functions that keep an output from being any logit; a log_softmax before a cross-entropy changes nothing.
+BOUNDED = ("softmax", "sigmoid", "hardsigmoid", "tanh", "hardtanh", "relu", "softplus", "elu", "gelu", "silu", "mish",
+           "logsigmoid")  # fmt: skip
+PROBABILITIES = ("softmax", "sigmoid", "hardsigmoid")
+
+
+def find(e: Evidence) -> Finding | None:
+    return _one_unit(e) or _no_logits(e) or _no_log_probabilities(e) or _off(e)
+
+
+def _one_unit(e: Evidence) -> Finding | None:
+    """A softmax over one number is 1, its logarithm 0, whatever the number."""
+    answer = e.seen.answer
+    units = [r for r in e.seen.records if r.kind == "softmax" and r.index == len(e.seen.records) - 1]
+    alone = bool(units) and units[-1].shape[-1:] == (1,)
+    classes = answer.class_targets
+    lone = answer.loss == "cross_entropy" and classes is not None and answer.output.shape[1:2] == (1,)
+    if not (alone or lone or (answer.activation == "log_softmax" and answer.output.shape[1:2] == (1,))):
+        return None
+    evidence = "a softmax over one unit gives 1 whatever the unit says, so that no gradient comes back"
+    return _finding(e, "error", evidence, "Use one logit with binary_cross_entropy_with_logits, or one output a class")
+
+
+def _no_logits(e: Evidence) -> Finding | None:
+    answer = e.seen.answer
+    if answer.loss not in LOGITS or answer.activation not in BOUNDED:
+        return None
+    takes = "cross-entropy" if answer.loss == "cross_entropy" else "binary cross-entropy with logits"
+    evidence = f"the output is made by {answer.activation} and lies in {_range(answer)}, {takes} takes logits"
+    advice = f"Take the {answer.activation} away: the loss has its own softmax"
+    if answer.loss == "bce_with_logits":
+        advice = f"Take the {answer.activation} away: the loss has its own sigmoid"
+    return _finding(e, "warning", evidence, advice)
+
+
+def _no_log_probabilities(e: Evidence) -> Finding | None:
+    answer = e.seen.answer
+    if answer.loss != "nll" or answer.output.ndim < 2:
+        return None
+    values = answer.output.double()
+    axis = 1 if answer.class_targets is None or answer.targets.ndim == answer.output.ndim - 1 else values.ndim - 1
+    sums = values.logsumexp(axis)
+    if bool((sums.abs() < 1e-2).all()):
+        return None
+    if answer.activation == "softmax":
+        evidence, advice = "the output is probabilities, negative log-likelihood takes their logarithm", "log_softmax"
+        return _finding(e, "warning", evidence, f"Use {advice} in place of softmax")
+    evidence = f"the output lies in {_range(answer)} and is no log-probability, which negative log-likelihood takes"
+    return _finding(e, "warning", evidence, "Use cross_entropy, or end the model in log_softmax")
+
+
+def _off(e: Evidence) -> Finding | None:
+    """A function at the output that is off, or flat, for every sample."""
+    answer = e.seen.answer
+    last = next((x for x in reversed(e.layers) if x.activation and x.kind == answer.activation), None)
+    if last is None or (e.batch or 0) < 2 or last.index != len(e.layers) - 1:
+        return None
+    if answer.activation == "relu" and not bool(answer.output.any()):
+        evidence = "it is off for every sample, so that the output is 0 and no gradient comes back"
+    elif (last.saturated or 0.0) > 0.99 and answer.activation not in ("softmax", "relu"):
+        evidence = f"{last.saturated:.0%} of the outputs lie where {answer.activation} is flat"
+    else:
+        return None
+    return Finding("output activation", "error" if answer.activation == "relu" else "warning", last.name, evidence,
+                   "Leave the function at the output out, or start the last bias and weight at zero")  # fmt: skip
+
+
+def _range(answer: Answer) -> str:
+    return f"[{float(answer.output.min()):.3g}, {float(answer.output.max()):.3g}]"
+
+
+def _finding(e: Evidence, severity: Severity, evidence: str, advice: str) -> Finding:
+    """Placed at the layer that made the output, where that is known."""
+    made = next((x.name for x in reversed(e.layers) if x.kind == e.seen.answer.activation), "output")
+    return Finding("output activation", severity, made, evidence, advice)
+
+
+FINDING = Kind(find, survives=True)

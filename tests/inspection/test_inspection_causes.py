@@ -1,0 +1,309 @@
+"""Causes of bad training beyond the weights: each is named where it is planted, and not named on healthy models."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from healthy import (
+    FAMILIES,
+    GREY,
+    IMAGES,
+    LABELS,
+    MODELS,
+    REAL,
+    SERIES,
+    TABLE,
+    N,
+    drawn,
+    mlp,
+    resnet,
+    transformer,
+)
+from torch import nn
+from torch.nn import functional as F
+
+import initlab
+
+CAUSES = {
+    "inputs",
+    "targets",
+    "broadcast",
+    "output activation",
+    "label count",
+    "cut off",
+    "mode",
+    "residuals",
+    "copies",
+}
+BINARY = (REAL > 0).float()
+
+
+def ended(*last: nn.Module, out: int = 4) -> nn.Module:
+    return nn.Sequential(mlp(nn.ReLU, out=out), *last)
+
+
+class Written(nn.Module):
+    """Runs `after` on what an MLP returns."""
+
+    def __init__(self, after: Callable[[torch.Tensor], torch.Tensor], out: int = 4) -> None:
+        super().__init__()
+        self.net, self.after = mlp(nn.ReLU, out=out), after
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.after(self.net(x))
+
+
+class Cut(nn.Module):
+    """A head on a trunk whose signal goes through `cut`."""
+
+    def __init__(self, cut: Callable[[nn.Module, torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        self.trunk, self.head, self.cut = mlp(nn.ReLU, out=16), nn.Linear(16, 4), cut
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.cut(self.trunk, x))
+
+
+def without_grad(trunk: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    with torch.no_grad():
+        return trunk(x)
+
+
+class Dropping(nn.Module):
+    def __init__(self, share: float, told: bool = False) -> None:
+        super().__init__()
+        self.a, self.b, self.share, self.told = nn.Linear(20, 32), nn.Linear(32, 4), share, told
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        hidden = self.a(x).relu()
+        return self.b(F.dropout(hidden, self.share, self.training) if self.told else F.dropout(hidden, self.share))
+
+
+class Residual(nn.Module):
+    """x + f(x), many times, without a norm."""
+
+    def __init__(self, depth: int, scale: float) -> None:
+        super().__init__()
+        self.stem, self.head, self.scale = nn.Linear(20, 48), nn.Linear(48, 4), scale
+        self.blocks = nn.ModuleList(nn.Linear(48, 48) for _ in range(depth))
+        for block in self.blocks:
+            nn.init.kaiming_normal_(block.weight)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.stem(x)
+        for block in self.blocks:
+            x = x + self.scale * block(x.relu())
+        return self.head(x)
+
+
+class Ensemble(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        first = mlp(nn.ReLU)
+        self.members = nn.ModuleList([first, copy.deepcopy(first)])
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.members[0](x) + self.members[1](x)
+
+
+class Scaled(nn.Module):
+    """Multiplies its inputs by a number first."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.net, self.factor = mlp(nn.ReLU), factor
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.net(self.factor * x)
+
+
+def evaluating(model: nn.Module, kind: type[nn.Module]) -> nn.Module:
+    for module in model.modules():
+        if isinstance(module, kind):
+            module.eval()
+    return model
+
+
+def bias_at_the_end(value: float, act: nn.Module) -> nn.Module:
+    model = ended(act, out=1)
+    nn.init.constant_(model[0][-1].bias, value)
+    return model
+
+
+COUNTS = (100 * TABLE.abs()).round()
+ONE_LARGE = torch.cat([TABLE[:, :-1], 1e5 * TABLE[:, -1:]], 1)
+CONSTANT, TWICE = TABLE.clone(), TABLE.clone()
+CONSTANT[:, 3] = 1.0
+TWICE[:, 7] = TWICE[:, 2]
+
+# name: (model, inputs, targets, loss, kind, where, words of the evidence)
+PLANTED: dict[str, tuple[Callable[[], nn.Module], Any, Any, Any, str, str, str]] = {
+    "inputs 0..255": (lambda: mlp(nn.ReLU), 255 * TABLE.sigmoid(), LABELS, None, "inputs", "inputs", "too large"),
+    "inputs 0..255, convolution, batch norm": (
+        lambda: resnet(3), 255 * IMAGES.sigmoid(), LABELS, None, "inputs", "inputs", "too large"),
+    "inputs x 1e-4": (lambda: mlp(nn.ReLU), 1e-4 * TABLE, LABELS, None, "inputs", "inputs", "too small"),
+    "inputs x 1e-4, a series": (MODELS["LSTM"][0], 1e-4 * SERIES, LABELS, None, "inputs", "inputs", "too small"),
+    "inputs x 1e-4 in a dict": (lambda: mlp(nn.ReLU), {"input": 1e-4 * TABLE}, LABELS, None, "inputs", "inputs", "too small"),
+    "counts": (lambda: mlp(nn.ReLU), COUNTS, LABELS, None, "inputs", "inputs", "too large"),
+    "inputs far from zero": (lambda: mlp(nn.ReLU), 5 + 0.1 * TABLE, LABELS, None, "inputs", "inputs", "means drown"),
+    "one column on another scale": (lambda: mlp(nn.ReLU), 1e-4 * ONE_LARGE, LABELS, None, "inputs", "inputs", "column 19"),
+    "a constant column": (lambda: mlp(nn.ReLU), CONSTANT, LABELS, None, "inputs", "inputs", "column 3 is the same"),
+    "a column twice": (lambda: mlp(nn.ReLU), TWICE, LABELS, None, "inputs", "inputs", "(2, 7) are equal"),
+    "targets (N,), outputs (N, 1)": (
+        lambda: mlp(nn.ReLU, out=1), TABLE, REAL[:, 0], F.mse_loss, "broadcast", "loss", "(32, 32)"),
+    "targets (N, 1), outputs (N,)": (
+        lambda: Written(lambda y: y[:, 0]), TABLE, REAL, nn.MSELoss(), "broadcast", "loss", "(32, 32)"),
+    "the same in a loss of one's own": (
+        lambda: mlp(nn.ReLU, out=1), TABLE, REAL[:, 0], lambda o, t: (o - t).abs().pow(1.5).mean(), "broadcast", "loss",
+        "(32, 32)"),
+    "the same by name": (lambda: mlp(nn.ReLU, out=1), TABLE, REAL[:, 0], "mse", "broadcast", "loss", "one to one"),
+    "one output for three targets": (
+        lambda: mlp(nn.ReLU, out=1), TABLE, drawn(N, 3), F.l1_loss, "broadcast", "loss", "(32, 3)"),
+    "softmax before cross-entropy": (
+        lambda: ended(nn.Softmax(-1)), TABLE, LABELS, F.cross_entropy, "output activation", "1", "takes logits"),
+    "softmax written out": (
+        lambda: Written(lambda y: y.exp() / y.exp().sum(-1, keepdim=True)), TABLE, LABELS, F.cross_entropy,
+        "output activation", "output", "takes logits"),
+    "softmax before cross-entropy, guessed": (
+        lambda: ended(nn.Softmax(-1)), TABLE, LABELS, None, "output activation", "1", "takes logits"),
+    "sigmoid before bce with logits": (
+        lambda: ended(nn.Sigmoid(), out=1), TABLE, BINARY, nn.BCEWithLogitsLoss(), "output activation", "1", "sigmoid"),
+    "sigmoid, then squeezed": (
+        lambda: Written(lambda y: y.sigmoid().squeeze(-1), out=1), TABLE, BINARY[:, 0],
+        F.binary_cross_entropy_with_logits, "output activation", "sigmoid", "sigmoid"),
+    "sigmoid written out": (
+        lambda: Written(lambda y: 1 / (1 + torch.exp(-y)), out=1), TABLE, BINARY, F.binary_cross_entropy_with_logits,
+        "output activation", "output", "sigmoid"),
+    "relu before cross-entropy": (
+        lambda: ended(nn.ReLU()), TABLE, LABELS, F.cross_entropy, "output activation", "1", "relu"),
+    "tanh before cross-entropy": (
+        lambda: ended(nn.Tanh()), TABLE, LABELS, F.cross_entropy, "output activation", "1", "tanh"),
+    "softmax over one unit": (
+        lambda: ended(nn.Softmax(-1), out=1), TABLE, BINARY, F.binary_cross_entropy, "output activation", "1", "one unit"),
+    "cross-entropy over one unit": (
+        lambda: mlp(nn.ReLU, out=1), TABLE, LABELS * 0, F.cross_entropy, "output activation", "output", "one unit"),
+    "probabilities into nll": (
+        lambda: ended(nn.Softmax(-1)), TABLE, LABELS, F.nll_loss, "output activation", "1", "logarithm"),
+    "logits into nll": (lambda: mlp(nn.ReLU), TABLE, LABELS, F.nll_loss, "output activation", "output", "no log-prob"),
+    "relu at the end, off": (
+        lambda: bias_at_the_end(-30, nn.ReLU()), TABLE, REAL.abs(), F.mse_loss, "output activation", "1", "is off"),
+    "sigmoid at the end, flat": (
+        lambda: bias_at_the_end(40, nn.Sigmoid()), TABLE, BINARY, F.mse_loss, "output activation", "1", "is flat"),
+    "head of 9 for 4 classes": (lambda: mlp(nn.ReLU, out=9), TABLE, LABELS, None, "label count", "6", "9 outputs"),
+    "classes counted from 1": (lambda: mlp(nn.ReLU, out=5), TABLE, LABELS + 1, None, "label count", "6", "1 to 4"),
+    "targets beyond a sigmoid": (
+        lambda: ended(nn.Sigmoid(), out=1), TABLE, 3 * REAL, F.mse_loss, "targets", "targets", "sigmoid"),
+    "negative targets, relu": (
+        lambda: ended(nn.ReLU()), TABLE, drawn(N, 4), F.mse_loss, "targets", "targets", "relu"),
+    "images 0..1 for a tanh are in reach, 0..255 are not": (
+        lambda: nn.Sequential(nn.Conv2d(1, 1, 3, padding=1), nn.Tanh()), GREY, 255 * GREY, F.mse_loss, "targets",
+        "targets", "tanh"),
+    "-1 and 1 for bce": (
+        lambda: mlp(nn.ReLU, out=1), TABLE, 2 * BINARY - 1, F.binary_cross_entropy_with_logits, "targets", "targets", "[0, 1]"),
+    "house prices": (lambda: mlp(nn.ReLU, out=1), TABLE, 2e5 + 1e5 * REAL, F.mse_loss, "targets", "targets", "rms"),
+    "ages": (lambda: mlp(nn.ReLU, out=1), TABLE, 40 + 12 * REAL, F.l1_loss, "targets", "targets", "rms is 4"),
+    "tiny targets": (lambda: mlp(nn.ReLU, out=1), TABLE, 1e-4 * REAL, F.mse_loss, "targets", "targets", "rms is"),
+    "targets on two scales": (
+        lambda: mlp(nn.ReLU, out=2), TABLE, torch.cat([REAL * 0.01, REAL * 5], 1), F.mse_loss, "targets", "targets", "0.0"),
+    "one value for all": (lambda: mlp(nn.ReLU, out=1), TABLE, REAL * 0 + 0.5, F.mse_loss, "targets", "targets", "same (0.5)"),
+    "one class for all": (lambda: mlp(nn.ReLU), TABLE, LABELS * 0 + 2, None, "targets", "targets", "same (2)"),
+    "trunk under no_grad": (lambda: Cut(without_grad), TABLE, LABELS, None, "cut off", "trunk.0", "no_grad"),
+    "trunk detached": (lambda: Cut(lambda f, x: f(x).detach()), TABLE, LABELS, None, "cut off", "trunk.0", "detach"),
+    "trunk's .data": (lambda: Cut(lambda f, x: f(x).data * 1), TABLE, LABELS, None, "cut off", "trunk.0", ".data"),
+    "everything under no_grad": (
+        lambda: Written(lambda y: y.detach()), TABLE, LABELS, None, "cut off", "net.0", "detach"),
+    "batch norm in evaluation": (
+        lambda: evaluating(resnet(2), nn.BatchNorm2d), IMAGES, LABELS, None, "mode", "1", "normalizes nothing"),
+    "dropout in evaluation": (
+        lambda: evaluating(nn.Sequential(mlp(nn.ReLU), nn.Dropout(0.5)), nn.Dropout), TABLE, LABELS, None, "mode", "1",
+        "drops nothing"),
+    "dropout that is not told": (lambda: Dropping(0.3), TABLE, LABELS, None, "mode", "the model", "in evaluation too"),
+    "dropout of nearly everything": (
+        lambda: Dropping(0.95, told=True), TABLE, LABELS, None, "mode", "the model", "95%"),
+    "40 unscaled residual branches": (
+        lambda: Residual(40, 1.0), TABLE, LABELS, None, "residuals", "blocks.0", "times a sum"),
+    "layers that were copied": (
+        lambda: nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2, 32, batch_first=True), 3), SERIES, SERIES, F.mse_loss,
+        "copies", "layers.1.self_attn.in_proj_weight", "3 weights hold the same values"),
+    "two equal members": (Ensemble, TABLE, LABELS, None, "copies", "members.1.0.weight", "stay equal"),
+}  # fmt: skip
+
+
+def built(build: Callable[[], nn.Module]) -> nn.Module:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return build()
+
+
+@pytest.mark.filterwarnings("ignore:Using a target size")
+@pytest.mark.parametrize("name", PLANTED)
+def test_a_planted_cause_is_named_and_no_other(name: str) -> None:
+    build, inputs, targets, loss, kind, where, words = PLANTED[name]
+    report = initlab.inspect(built(build), inputs, targets, loss)
+    causes = [f for f in report.findings if f.kind in CAUSES]
+    assert [f.kind for f in causes] == [kind], report
+    assert causes[0].where == where
+    assert words in causes[0].evidence
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_no_cause_is_named_on_a_healthy_model(name: str) -> None:
+    build, inputs, targets, loss = MODELS[name]
+    report = initlab.inspect(built(build), inputs, targets, loss)
+    assert report.verdict == "healthy", report
+    assert report.findings == ()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_no_cause_is_named_on_a_healthy_transformer(family: str) -> None:
+    pytest.importorskip("transformers")
+    report = initlab.inspect(*transformer(family))
+    assert report.verdict == "healthy", report
+    assert report.findings == ()
+
+
+def test_logits_for_a_loss_that_takes_probabilities_are_one_error() -> None:
+    with pytest.raises(initlab.InputError, match="use binary_cross_entropy_with_logits"):
+        initlab.inspect(mlp(nn.ReLU, out=1), TABLE, BINARY, F.binary_cross_entropy)
+
+
+HARMLESS: dict[str, tuple[Callable[[], nn.Module], Any, Any, Any]] = {
+    "the model divides by 255 itself": (
+        lambda: Scaled(1 / 255), 255 * TABLE.sigmoid(), LABELS, None),
+    "a norm reads the inputs": (
+        lambda: nn.Sequential(nn.BatchNorm1d(20), mlp(nn.ReLU)), 255 * TABLE.sigmoid(), LABELS, None),
+    "a table of zeros and ones": (lambda: mlp(nn.ReLU), (TABLE > 1.5).float(), LABELS, None),
+    "frozen trunk under no_grad": (lambda: frozen(Cut(without_grad)), TABLE, LABELS, None),
+    "straight-through": (lambda: Written(lambda y: y + (y.round() - y).detach()), TABLE, LABELS, None),
+    "batch norm frozen for fine-tuning": (
+        lambda: evaluating(resnet(2).apply(seen_data), nn.BatchNorm2d), IMAGES, LABELS, None),
+    "dropout that is told": (lambda: Dropping(0.3, told=True), TABLE, LABELS, None),
+    "40 residual branches, scaled": (lambda: Residual(40, 40**-0.5), TABLE, LABELS, None),
+    "relu for targets above zero": (lambda: ended(nn.ReLU()), TABLE, drawn(N, 4).abs(), F.mse_loss),
+    "sigmoid for images": (
+        lambda: nn.Sequential(nn.Conv2d(1, 1, 3, padding=1), nn.Sigmoid()), GREY, GREY, F.mse_loss),
+    "few of many classes, gaps": (lambda: mlp(nn.ReLU, out=50), TABLE, LABELS * 10, None),
+    "prices, and the last bias at their mean and scale": (
+        lambda: Written(lambda y: 2e5 + 1e5 * y, out=1), TABLE, 2e5 + 1e5 * REAL, F.mse_loss),
+}  # fmt: skip
+
+
+def frozen(model: Cut) -> nn.Module:
+    model.trunk.requires_grad_(False)
+    return model
+
+
+def seen_data(module: nn.Module) -> None:
+    if isinstance(module, nn.BatchNorm2d):
+        module.running_mean.add_(0.1)
+
+
+@pytest.mark.parametrize("name", HARMLESS)
+def test_what_only_looks_like_a_cause_is_not_named(name: str) -> None:
+    build, inputs, targets, loss = HARMLESS[name]
+    report = initlab.inspect(built(build), inputs, targets, loss)
+    assert [f for f in report.findings if f.kind in CAUSES] == [], report
