@@ -30,8 +30,8 @@ def mlp(act: type[nn.Module], depth: int = 3, out: int = 4, norm: type[nn.Module
 
 def convolutional(norm: Callable[[int], nn.Module], act: type[nn.Module]) -> nn.Module:
     return nn.Sequential(
-        nn.Conv2d(3, 16, 3, padding=1), norm(16), act(), nn.MaxPool2d(2), nn.Conv2d(16, 32, 3, padding=1), norm(32), act(),
-        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(0.2), nn.Linear(32, 4))  # fmt: skip
+        nn.Conv2d(3, 16, 3, padding=1), norm(16), act(), nn.MaxPool2d(2),
+        nn.Conv2d(16, 32, 3, padding=1), norm(32), act(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(0.2), nn.Linear(32, 4))  # fmt: skip
 
 
 class Block(nn.Module):
@@ -100,7 +100,7 @@ class PreNorm(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         h = self.tokens(x) + self.places
-        for i, (qkv, out) in enumerate(zip(self.qkv, self.out, strict=True)):
+        for i, out in enumerate(self.out):
             q, k, v = self.qkv[i](self.norms[i](h)).unflatten(-1, (3, 4, 8)).permute(2, 0, 3, 1, 4)
             branch = out(F.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2).flatten(2))
             h = h + (branch if self.scales is None else self.scales[i] * branch)

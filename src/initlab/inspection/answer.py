@@ -118,6 +118,6 @@ def _spread(output: Tensor, targets: Any, loss: Loss, value: float) -> tuple[int
 def common_shape(output: Tensor, targets: Tensor) -> tuple[int, ...] | None:
     """What torch broadcasts the two to; None where it would refuse."""
     try:
-        return tuple(torch.broadcast_shapes(output.shape, targets.shape))
+        return tuple(torch.broadcast_shapes(output.shape, targets.shape))  # type: ignore[no-untyped-call]  # torch's gap
     except RuntimeError:
         return None

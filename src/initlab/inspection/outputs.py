@@ -15,8 +15,8 @@ from initlab.training.losses import CLASSES, Loss, given_loss, named_loss, squar
 
 Tensor = torch.Tensor
 _LOGITS = (
-    "loss binary_cross_entropy takes probabilities in [0, 1], and the model's output runs from {low:.3g} to {high:.3g}: "
-    "it gives logits; use binary_cross_entropy_with_logits"
+    "loss binary_cross_entropy takes probabilities in [0, 1], and the model's output runs from {low:.3g} to "
+    "{high:.3g}: it gives logits; use binary_cross_entropy_with_logits"
 )
 PREFERRED = ("logits", "prediction", "predictions", "output", "outputs", "last_hidden_state")
 
@@ -152,7 +152,7 @@ def _given(output: Any, targets: Any, loss: Callable[..., Any] | Loss) -> tuple[
             raise InputError(f"loss {known.words} must return a scalar tensor; got {got} (reduce it with .mean())")
         return value.reshape(()), given_loss(known.call, attempt, targets) if known.kind == "other" else known
     if known.kind == "bce" and isinstance(output, Tensor) and not _probabilities(output):
-        raise InputError(_LOGITS.format(low=float(output.min()), high=float(output.max())))
+        raise InputError(_LOGITS.format(low=float(output.detach().min()), high=float(output.detach().max())))
     shapes = f"output {_shape(output)}, targets {_shape(targets)}"
     hint = "; it was called without targets, since none were given" if targets is None else ""
     raise InputError(f"loss {known.words} failed on {shapes}: {type(failure).__name__}: {failure}{hint}") from failure

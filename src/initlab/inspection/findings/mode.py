@@ -26,8 +26,13 @@ def _never_taken(e: Evidence) -> Finding | None:
     if not e.model.training:
         return None
     for name, module in e.model.named_modules():
-        if isinstance(module, _BatchNorm) and not module.training and module.running_mean is not None:
-            fresh = not bool(module.running_mean.any()) and bool((module.running_var == 1).all())
+        if (
+            isinstance(module, _BatchNorm)
+            and not module.training
+            and module.running_mean is not None
+            and module.running_var is not None
+        ):
+            fresh = not bool(module.running_mean.any()) and bool(module.running_var.eq(1).all())
             if fresh and any(p.requires_grad for p in module.parameters(recurse=False)):
                 evidence = "it is in evaluation mode with the statistics it was made with (mean 0, variance 1)"
                 advice = "Call model.train() before training, so that it normalizes by the batch"
