@@ -31,7 +31,8 @@ def mlp(act: type[nn.Module], depth: int = 3, out: int = 4, norm: type[nn.Module
 def convolutional(norm: Callable[[int], nn.Module], act: type[nn.Module]) -> nn.Module:
     return nn.Sequential(
         nn.Conv2d(3, 16, 3, padding=1), norm(16), act(), nn.MaxPool2d(2),
-        nn.Conv2d(16, 32, 3, padding=1), norm(32), act(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(0.2), nn.Linear(32, 4))  # fmt: skip
+        nn.Conv2d(16, 32, 3, padding=1), norm(32), act(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(0.2),
+        nn.Linear(32, 4))  # fmt: skip
 
 
 class Block(nn.Module):

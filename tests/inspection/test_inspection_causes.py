@@ -147,10 +147,12 @@ PLANTED: dict[str, tuple[Callable[[], nn.Module], Any, Any, Any, str, str, str]]
         lambda: resnet(3), 255 * IMAGES.sigmoid(), LABELS, None, "inputs", "inputs", "too large"),
     "inputs x 1e-4": (lambda: mlp(nn.ReLU), 1e-4 * TABLE, LABELS, None, "inputs", "inputs", "too small"),
     "inputs x 1e-4, a series": (MODELS["LSTM"][0], 1e-4 * SERIES, LABELS, None, "inputs", "inputs", "too small"),
-    "inputs x 1e-4 in a dict": (lambda: mlp(nn.ReLU), {"input": 1e-4 * TABLE}, LABELS, None, "inputs", "inputs", "too small"),
+    "inputs x 1e-4 in a dict": (lambda: mlp(nn.ReLU), {"input": 1e-4 * TABLE}, LABELS, None, "inputs", "inputs",
+        "too small"),
     "counts": (lambda: mlp(nn.ReLU), COUNTS, LABELS, None, "inputs", "inputs", "too large"),
     "inputs far from zero": (lambda: mlp(nn.ReLU), 5 + 0.1 * TABLE, LABELS, None, "inputs", "inputs", "means drown"),
-    "one column on another scale": (lambda: mlp(nn.ReLU), 1e-4 * ONE_LARGE, LABELS, None, "inputs", "inputs", "column 19"),
+    "one column on another scale": (lambda: mlp(nn.ReLU), 1e-4 * ONE_LARGE, LABELS, None, "inputs", "inputs",
+        "column 19"),
     "a constant column": (lambda: mlp(nn.ReLU), CONSTANT, LABELS, None, "inputs", "inputs", "column 3 is the same"),
     "a column twice": (lambda: mlp(nn.ReLU), TWICE, LABELS, None, "inputs", "inputs", "(2, 7) are equal"),
     "targets (N,), outputs (N, 1)": (
@@ -183,7 +185,8 @@ PLANTED: dict[str, tuple[Callable[[], nn.Module], Any, Any, Any, str, str, str]]
     "tanh before cross-entropy": (
         lambda: ended(nn.Tanh()), TABLE, LABELS, F.cross_entropy, "output activation", "1", "tanh"),
     "softmax over one unit": (
-        lambda: ended(nn.Softmax(-1), out=1), TABLE, BINARY, F.binary_cross_entropy, "output activation", "1", "one unit"),
+        lambda: ended(nn.Softmax(-1), out=1), TABLE, BINARY, F.binary_cross_entropy, "output activation", "1",
+        "one unit"),
     "cross-entropy over one unit": (
         lambda: mlp(nn.ReLU, out=1), TABLE, LABELS * 0, F.cross_entropy, "output activation", "output", "one unit"),
     "probabilities into nll": (
@@ -203,13 +206,16 @@ PLANTED: dict[str, tuple[Callable[[], nn.Module], Any, Any, Any, str, str, str]]
         lambda: nn.Sequential(nn.Conv2d(1, 1, 3, padding=1), nn.Tanh()), GREY, 255 * GREY, F.mse_loss, "targets",
         "targets", "tanh"),
     "-1 and 1 for bce": (
-        lambda: mlp(nn.ReLU, out=1), TABLE, 2 * BINARY - 1, F.binary_cross_entropy_with_logits, "targets", "targets", "[0, 1]"),
+        lambda: mlp(nn.ReLU, out=1), TABLE, 2 * BINARY - 1, F.binary_cross_entropy_with_logits, "targets", "targets",
+        "[0, 1]"),
     "house prices": (lambda: mlp(nn.ReLU, out=1), TABLE, 2e5 + 1e5 * REAL, F.mse_loss, "targets", "targets", "rms"),
     "ages": (lambda: mlp(nn.ReLU, out=1), TABLE, 40 + 12 * REAL, F.l1_loss, "targets", "targets", "rms is 4"),
     "tiny targets": (lambda: mlp(nn.ReLU, out=1), TABLE, 1e-4 * REAL, F.mse_loss, "targets", "targets", "rms is"),
     "targets on two scales": (
-        lambda: mlp(nn.ReLU, out=2), TABLE, torch.cat([REAL * 0.01, REAL * 5], 1), F.mse_loss, "targets", "targets", "0.0"),
-    "one value for all": (lambda: mlp(nn.ReLU, out=1), TABLE, REAL * 0 + 0.5, F.mse_loss, "targets", "targets", "same (0.5)"),
+        lambda: mlp(nn.ReLU, out=2), TABLE, torch.cat([REAL * 0.01, REAL * 5], 1), F.mse_loss, "targets", "targets",
+        "0.0"),
+    "one value for all": (lambda: mlp(nn.ReLU, out=1), TABLE, REAL * 0 + 0.5, F.mse_loss, "targets", "targets",
+        "same (0.5)"),
     "one class for all": (lambda: mlp(nn.ReLU), TABLE, LABELS * 0 + 2, None, "targets", "targets", "same (2)"),
     "trunk under no_grad": (lambda: Cut(without_grad), TABLE, LABELS, None, "cut off", "trunk.0", "no_grad"),
     "trunk detached": (lambda: Cut(lambda f, x: f(x).detach()), TABLE, LABELS, None, "cut off", "trunk.0", "detach"),
@@ -227,7 +233,8 @@ PLANTED: dict[str, tuple[Callable[[], nn.Module], Any, Any, Any, str, str, str]]
     "40 unscaled residual branches": (
         lambda: Residual(40, 1.0), TABLE, LABELS, None, "residuals", "blocks.0", "times a sum"),
     "layers that were copied": (
-        lambda: nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2, 32, batch_first=True), 3), SERIES, SERIES, F.mse_loss,
+        lambda: nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2, 32, batch_first=True), 3), SERIES, SERIES,
+        F.mse_loss,
         "copies", "layers.1.self_attn.in_proj_weight", "3 weights hold the same values"),
     "two equal members": (Ensemble, TABLE, LABELS, None, "copies", "members.1.0.weight", "stay equal"),
 }  # fmt: skip

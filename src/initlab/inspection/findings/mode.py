@@ -26,18 +26,19 @@ def _never_taken(e: Evidence) -> Finding | None:
     if not e.model.training:
         return None
     for name, module in e.model.named_modules():
-        if (
-            isinstance(module, _BatchNorm)
-            and not module.training
-            and module.running_mean is not None
-            and module.running_var is not None
-        ):
-            fresh = not bool(module.running_mean.any()) and bool(module.running_var.eq(1).all())
-            if fresh and any(p.requires_grad for p in module.parameters(recurse=False)):
-                evidence = "it is in evaluation mode with the statistics it was made with (mean 0, variance 1)"
-                advice = "Call model.train() before training, so that it normalizes by the batch"
-                return Finding("mode", "warning", name, f"{evidence}: it normalizes nothing", advice)
+        if not isinstance(module, _BatchNorm) or module.training or not _fresh(module):
+            continue
+        if any(p.requires_grad for p in module.parameters(recurse=False)):
+            evidence = "it is in evaluation mode with the statistics it was made with (mean 0, variance 1)"
+            advice = "Call model.train() before training, so that it normalizes by the batch"
+            return Finding("mode", "warning", name, f"{evidence}: it normalizes nothing", advice)
     return None
+
+
+def _fresh(norm: _BatchNorm) -> bool:
+    """Whether its running statistics were never taken."""
+    mean, variance = norm.running_mean, norm.running_var
+    return mean is not None and variance is not None and not bool(mean.any()) and bool(variance.eq(1).all())
 
 
 def _always_drops(e: Evidence) -> Finding | None:
