@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from initlab.training.losses import Loss
+from initlab.training.losses import BINARY, CLASSES, Loss
 
 Tensor = torch.Tensor
 
@@ -37,6 +37,21 @@ class Answer:
     targets: Any = field(repr=False)
     activation: str
     spread: tuple[int, ...] | None
+
+    @property
+    def elementwise(self) -> bool:
+        """Whether the loss compares number with number."""
+        return self.loss in ELEMENTWISE
+
+    @property
+    def binary(self) -> bool:
+        """Whether the loss is a binary cross-entropy."""
+        return self.loss in BINARY
+
+    @property
+    def classes(self) -> bool:
+        """Whether the loss takes class numbers."""
+        return self.loss in CLASSES
 
     @property
     def real_targets(self) -> Tensor | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from initlab.inspection.answer import ELEMENTWISE, Answer, common_shape
+from initlab.inspection.answer import Answer, common_shape
 from initlab.inspection.evidence import Evidence
 from initlab.inspection.findings.kind import Kind
 from initlab.inspection.results import Finding
@@ -17,7 +17,7 @@ def find(e: Evidence) -> Finding | None:
         evidence = f"{shapes}: the loss broadcasts them to {answer.spread} and compares each sample with all others"
         return Finding("broadcast", "error", "loss", evidence, _advice(answer))
     alike = targets.numel() == answer.output.numel() and targets.shape != answer.output.shape
-    if alike and answer.loss in ELEMENTWISE and common_shape(answer.output, targets) is not None:
+    if alike and answer.elementwise and common_shape(answer.output, targets) is not None:
         evidence = f"{shapes}: here they were compared one to one, torch's own loss would broadcast them"
         return Finding("broadcast", "info", "loss", evidence, _advice(answer))
     return None

@@ -7,14 +7,13 @@ import torch
 from initlab.inspection.evidence import Evidence
 from initlab.inspection.findings.kind import Kind
 from initlab.inspection.results import Finding
-from initlab.training.losses import CLASSES
 
 PER_CLASS = 8.0  # samples of each class seen, from which a class that never comes is none
 
 
 def find(e: Evidence) -> Finding | None:
     answer, labels = e.seen.answer, e.seen.answer.class_targets
-    if answer.loss not in CLASSES or labels is None or labels.ndim != 1 or answer.output.ndim != 2:
+    if not answer.classes or labels is None or labels.ndim != 1 or answer.output.ndim != 2:
         return None
     units = int(answer.output.shape[1])
     seen = torch.unique(labels)

@@ -6,12 +6,10 @@ import math
 
 import torch
 
-from initlab.inspection.answer import ELEMENTWISE
 from initlab.inspection.evidence import Evidence
 from initlab.inspection.findings.kind import Kind
 from initlab.inspection.results import Finding
 from initlab.reporting.status import Severity
-from initlab.training.losses import BINARY, CLASSES
 
 Tensor = torch.Tensor
 
@@ -34,20 +32,20 @@ def find(e: Evidence) -> Finding | None:
 
 def _out_of_reach(e: Evidence) -> Finding | None:
     answer, targets = e.seen.answer, e.seen.answer.real_targets
-    if targets is None or answer.loss not in (*ELEMENTWISE, *BINARY):
+    if targets is None or not (answer.elementwise or answer.binary):
         return None
-    reach = (0.0, 1.0) if answer.loss in BINARY else REACH.get(answer.activation)
+    reach = (0.0, 1.0) if answer.binary else REACH.get(answer.activation)
     if reach is None:
         return None
     low, high = reach
     share = float(((targets < low - SLACK) | (targets > high + SLACK)).float().mean())
     if share == 0:
         return None
-    what = "binary cross-entropy" if answer.loss in BINARY else f"{answer.activation} at the output"
+    what = "binary cross-entropy" if answer.binary else f"{answer.activation} at the output"
     evidence = f"{share:.0%} of them, from {float(targets.min()):.3g} to {float(targets.max()):.3g}, lie outside "
     evidence += f"[{low:g}, {high:g}], where {what} can go"
     advice = f"Bring the targets into [{low:g}, {high:g}]"
-    if answer.loss not in BINARY:
+    if not answer.binary:
         advice = f"Leave the {answer.activation} out, or b" + advice[1:]
     return _finding("warning" if share > MANY else "info", evidence, advice)
 
@@ -63,7 +61,7 @@ def _far(e: Evidence) -> Finding | None:
 
 def _size(e: Evidence) -> Finding | None:
     answer, targets = e.seen.answer, e.seen.answer.real_targets
-    if targets is None or answer.loss not in ELEMENTWISE or answer.activation in REACH:
+    if targets is None or not answer.elementwise or answer.activation in REACH:
         return None
     size, output = _rms(targets), _rms(answer.output)
     large = size > LARGE and output < size / FAR
@@ -78,7 +76,7 @@ def _size(e: Evidence) -> Finding | None:
 def _columns(e: Evidence) -> Finding | None:
     """One output on a far larger scale than another has all of the loss."""
     answer, targets = e.seen.answer, e.seen.answer.real_targets
-    if targets is None or answer.loss not in ELEMENTWISE or targets.ndim != 2 or (e.batch or 0) < 2:
+    if targets is None or not answer.elementwise or targets.ndim != 2 or (e.batch or 0) < 2:
         return None
     spread = targets.double().std(0, correction=0)
     varied = spread[spread > 0]
@@ -92,7 +90,7 @@ def _constant(e: Evidence) -> Finding | None:
     targets = e.seen.answer.targets
     if not isinstance(targets, Tensor) or targets.numel() < 8 or targets.ndim == 0 or targets.is_complex():
         return None
-    if e.seen.answer.loss in CLASSES and e.seen.answer.output.shape[1:2] == (1,):
+    if e.seen.answer.classes and e.seen.answer.output.shape[1:2] == (1,):
         return None  # one class is all that such a head has
     if targets.layout != torch.strided or not bool((targets == targets[:1]).all()) or targets.shape[0] < 8:
         return None
