@@ -275,7 +275,7 @@ def test_no_cause_is_named_on_a_healthy_transformer(family: str) -> None:
 
 def test_logits_for_a_loss_that_takes_probabilities_are_one_error() -> None:
     with pytest.raises(initlab.InputError, match="use binary_cross_entropy_with_logits"):
-        initlab.inspect(mlp(nn.ReLU, out=1), TABLE, BINARY, F.binary_cross_entropy)
+        initlab.inspect(bias_at_the_end(3, nn.Identity()), TABLE, BINARY, F.binary_cross_entropy)
 
 
 HARMLESS: dict[str, tuple[Callable[[], nn.Module], Any, Any, Any]] = {
