@@ -59,7 +59,7 @@ ACTIVATIONS: dict[str, Activation] = {
     "silu": _PLAIN,
     "mish": _PLAIN,
     "hardswish": _PLAIN,
-    "softplus": _PLAIN,  # small values are what it is used for: steps and scales above zero
+    "softplus": Activation(_below(0.05), None),
     "elu": Activation(_below(-0.95), None),
     "celu": Activation(_below(-0.95), None),
     "selu": Activation(_below(-0.95 * 1.7580993), None),

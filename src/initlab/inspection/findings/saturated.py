@@ -9,11 +9,12 @@ from initlab.inspection.results import Finding
 from initlab.reporting.status import Severity
 
 SEEN = 0.3  # share of a layer's outputs from which it is told
+MEANT = ("softmax", "softplus")  # one is sharp where it chooses, the other small where it makes small steps
 MOST = 0.9  # share beyond which it slows training
 
 
 def find(e: Evidence) -> Finding | None:
-    flat = [x for x in e.layers if (x.saturated or 0.0) >= SEEN and x.kind != "softmax"]
+    flat = [x for x in e.layers if (x.saturated or 0.0) >= SEEN and x.kind not in MEANT]
     if not flat:
         return None
     worst = max(flat, key=lambda x: x.saturated or 0.0)
