@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 import initlab
+from initlab.planning import calibration
 from initlab.planning.calibration import head_factor, misses
 
 F = nn.functional
@@ -324,3 +325,36 @@ def test_a_state_written_by_index_is_planned() -> None:
     plan = initlab.plan(Written(), batch(32, 8))
     assert plan.counts == {"write": 4, "keep": 0, "refuse": 0}
     assert not any("not measured" in warning for warning in plan.warnings)
+
+
+def test_drawn_weights_that_are_let_go_are_drawn_again_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pass holds few drawn weights at a time; what is used again comes back with its correction."""
+    torch.manual_seed(0)
+    tokens = torch.randint(0, 50, (4, 12))
+    table, shared = nn.Embedding(50, 32), nn.Linear(32, 32)
+    net = nn.Sequential(table, shared, nn.ReLU(), shared, nn.ReLU(), nn.Linear(32, 32), nn.Tanh(), nn.Linear(32, 50))
+    net[7].weight = table.weight
+    whole = initlab.plan(net, tokens).to_frame()
+    monkeypatch.setattr(calibration, "HELD", 1)
+    assert initlab.plan(net, tokens).to_frame().equals(whole)
+
+
+class TwoHeads(nn.Module):
+    """Two read-outs whose logits are averaged, as distilled transformers have."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body, self.one, self.other = nn.Linear(32, 64), nn.Linear(64, 10), nn.Linear(64, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = torch.relu(self.body(x))
+        return (self.one(x) + self.other(x)) / 2
+
+
+def test_averaged_read_outs_are_read_outs() -> None:
+    net, x = TwoHeads(), torch.randn(64, 32)
+    plan = initlab.init_(net, "auto", example_inputs=x)
+    logits = net(x)
+    assert "read-out" in plan["one.weight"].reason
+    assert "read-out" in plan["other.weight"].reason
+    assert (logits.logsumexp(-1) - logits.mean(-1)).mean() <= 1.05 * math.log(10)

@@ -37,7 +37,8 @@ from initlab.schemes import Geometry
 SLACK = 1.2  # what a second moment may miss its target by before anything is corrected
 SPREADS = 3.0  # and by how many standard deviations of one draw of the weight
 LOGITS = 2**19  # numbers from which the loss of a read-out is measured
-LARGEST = 2**27  # elements of all parameters beyond which a pass would need too much memory
+LARGEST = 2**32  # elements of all parameters beyond which a model is planned by its rules alone
+HELD = 2**29  # bytes of drawn weights that a pass holds; older ones are drawn again where they are used again
 
 
 @dataclass
@@ -151,6 +152,8 @@ class Calibrator(TorchFunctionMode):
         self.parameters: dict[int, str] = {}
         self.found = Found()
         self._drawn: dict[str, torch.Tensor] = {}
+        self._places: dict[str, int] = {}
+        self._bytes = 0
         self._marks: dict[int, _Mark] = {}
         self._met: set[tuple[str, bool]] = set()
         self._joined: set[str] = set()
@@ -181,13 +184,21 @@ class Calibrator(TorchFunctionMode):
         made = self._drawn.get(name)
         if made is None:
             entry, made = self.entries.get(name), parameter.detach()
+            place = self._places.setdefault(name, len(self._places))
             if entry is not None and entry.law is not None:
                 made = torch.empty(parameter.shape, dtype=parameter.dtype, device=parameter.device)
-                place = f"drawn {len(self._drawn)}"  # by order of use: wrappers and renames change no measurement
-                write_one(Job(place, made, part_of(name, made), entry.law), 0)
-            self._drawn[name] = made
+                job = f"drawn {place}"  # by order of use: wrappers and renames change no measurement
+                write_one(Job(job, made, part_of(name, made), entry.law), 0)
+                made.mul_(self.found.factors.get(name, 1.0))
+            self._hold(name, made)
             self._mark(made, of=name)
         return made
+
+    def _hold(self, name: str, made: torch.Tensor) -> None:
+        self._drawn[name] = made
+        self._bytes += made.nbytes
+        while self._bytes > HELD and len(self._drawn) > 1:
+            self._bytes -= self._drawn.pop(next(iter(self._drawn))).nbytes
 
     def _mark(self, tensor: torch.Tensor, names: frozenset[str] = frozenset(), of: str = "") -> None:
         self._marks[id(tensor)] = _Mark(weakref.ref(tensor), names, of)
@@ -281,11 +292,13 @@ class Calibrator(TorchFunctionMode):
         self, names: Iterable[str], factor: float, copies: list[tuple[torch.Tensor, _Mark]] | None = None
     ) -> None:
         for name in names:
-            drawn = self._drawn[name]
-            drawn.mul_(factor)
+            drawn = self._drawn.get(name)
+            if drawn is not None:
+                drawn.mul_(factor)
+            own = None if drawn is None else drawn.untyped_storage().data_ptr()
             self.found.factors[name] = self.found.factors.get(name, 1.0) * factor
             for tensor, mark in copies or ():
-                if mark.of == name and tensor.untyped_storage().data_ptr() != drawn.untyped_storage().data_ptr():
+                if mark.of == name and tensor.untyped_storage().data_ptr() != own:
                     tensor.mul_(factor)
 
     # -- sums: branches and positions get their share of what they are added to --

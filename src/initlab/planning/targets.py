@@ -77,6 +77,7 @@ def targets_of(graph: SignalGraph, entries: Mapping[str, PlanEntry], owner: Mapp
     applied, looked = _by_role(uses, "weight"), _by_role(uses, "embedding")
     ended = {owner.get(canonical_name(name), "") for name in graph.residual_ends()}
     heads = frozenset(name for name, found in applied.items() if any(_is_head(graph, use) for use in found))
+    heads |= _voting(graph, applied)
     tables = frozenset(looked)
     scored = frozenset(name for name, found in looked.items() if _adds_to_scores(graph, found[0]))
     added = frozenset(
@@ -199,6 +200,22 @@ def _is_head(graph: SignalGraph, use: Operation) -> bool:
     ahead = list(_ahead(graph, use))
     read = any(kind == "output" for kind, _ in ahead)
     return read and all(kind in ("output", "gate") or (by is not None and by.traits.logits) for kind, by in ahead)
+
+
+def _voting(graph: SignalGraph, applied: Mapping[str, list[Operation]]) -> frozenset[str]:
+    """Read-outs whose outputs are averaged: each is read by a sum of such alone, and the sum by nothing else."""
+    sums: dict[int, set[str]] = {}
+    for name, uses in applied.items():
+        ahead = list(_ahead(graph, uses[0]))
+        if len(uses) == 1 and len(ahead) == 1 and ahead[0][0] == "add" and ahead[0][1] is not None:
+            sums.setdefault(ahead[0][1].index, set()).add(name)
+    found: set[str] = set()
+    for index, names in sums.items():
+        addition = graph.operations[index]
+        operands = {value for value in addition.inputs if graph.values[value].source == "operation"}
+        if len(names) == len(operands) > 1 and [kind for kind, _ in _ahead(graph, addition)] == ["output"]:
+            found |= names
+    return frozenset(found)
 
 
 def _opens_gate(graph: SignalGraph, use: Operation) -> bool:
