@@ -47,9 +47,8 @@ def blocks(geometry: Geometry, sizes: tuple[int, ...]) -> Geometry:
 def _cut(graph: Recording, output: int, geometry: Geometry) -> tuple[int, ...] | None:
     """The sizes into which the value is cut along its feature axis; None when it is not."""
     shape, features = graph.values[output].shape, geometry.shape[geometry.out_axis]
-    made = graph.producer(output)
-    axis = len(shape) - 1 if made is None or made.traits.features < 0 else made.traits.features
-    if len(shape) <= axis or shape[axis] != features:
+    axis = graph.feature_axis(output)
+    if not 0 <= axis < len(shape) or shape[axis] != features:
         return None
     return _covering(_cuts(graph, output, axis, features, None), features)
 

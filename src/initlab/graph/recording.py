@@ -119,6 +119,12 @@ class Recording:
         index = self.values[value].producer
         return None if index is None else self.operations[index]
 
+    def feature_axis(self, value: int) -> int:
+        """The axis along which the features of a value lie, as the operation that made it lays them out."""
+        operation, rank = self.producer(value), len(self.values[value].shape)
+        axis = -1 if operation is None else operation.traits.features
+        return axis if axis >= 0 else rank + axis
+
     @cached_property
     def _consumers(self) -> dict[int, list[int]]:
         found: dict[int, list[int]] = {}

@@ -32,9 +32,9 @@ def interleaved(graph: Recording, output: int, geometry: Geometry) -> Geometry |
         geometry: the matrix, its fan_out that of all units.
     """
     shape, features = graph.values[output].shape, geometry.shape[geometry.out_axis]
-    axis = 1 if geometry.kind == "conv" else len(shape) - 1
+    axis = graph.feature_axis(output)
     if (
-        len(shape) <= axis
+        not 0 <= axis < len(shape)
         or shape[axis] != features
         or not 0 < math.prod(shape) <= LARGEST
         or not _is_cut(graph, output)
@@ -50,9 +50,9 @@ def _is_cut(graph: Recording, output: int) -> bool:
     stack, seen = [output], {output}
     while stack:
         for reader in graph.consumers(stack.pop()):
-            if TABLE[reader.kind].keeps in ("part", "pieces"):
+            if reader.traits.keeps in ("part", "pieces"):
                 return True
-            if TABLE[reader.kind].rearranges:
+            if reader.traits.rearranges:
                 stack.extend(value for value in reader.outputs if value not in seen)
                 seen.update(reader.outputs)
     return False
@@ -74,7 +74,7 @@ def _read(graph: Recording, output: int, units: torch.Tensor) -> list[torch.Tens
         if made is None:
             found.extend(held[read] for read in known)
             continue
-        if TABLE[reader.kind].combines == "sum" and len(known) > 1:
+        if reader.traits.combines == "sum" and len(known) > 1:
             found.append(torch.cat([held[read].flatten() for read in known]))
         held.update(zip(reader.outputs, made, strict=False))
         for value in reader.outputs:
