@@ -1,0 +1,120 @@
+"""The leaves of a pytree of parameters (Flax Linen, Flax NNX, Equinox, plain dicts) as a twin's leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from initlab.errors import InputError
+from initlab.integrations.extras import needed
+from initlab.integrations.jax.equinox import equinox_weight
+from initlab.integrations.jax.primitives import torch_dtype
+from initlab.integrations.names import MapNames, renamed
+from initlab.integrations.twin import Leaf
+from initlab.integrations.weights import Weight, by_convention
+from initlab.planning.memory import DTYPES
+
+jax = needed("jax", "jax")
+
+ByPath = Mapping[tuple[str, ...], Weight]
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A pytree taken apart.
+
+    Args:
+        leaves: every leaf in jax's order.
+        structure: jax's treedef.
+        places: the places of the leaves that are parameters.
+        parameters: those, as a twin holds them.
+    """
+
+    leaves: tuple[Any, ...]
+    structure: Any
+    places: tuple[int, ...]
+    parameters: tuple[Leaf, ...]
+
+    def filled(self, values: Mapping[int, Any]) -> Any:
+        """The tree with other leaves at some places."""
+        return jax.tree_util.tree_unflatten(
+            self.structure, [values.get(place, leaf) for place, leaf in enumerate(self.leaves)]
+        )
+
+
+def tree_of(tree: Any, map_names: MapNames = None, by_use: ByPath | None = None) -> Tree:
+    """The parameters of a pytree: its floating-point arrays; in a Linen variables dict those of "params".
+
+    Raises:
+        InputError: no such array; two that get one name.
+    """
+    found, structure = jax.tree_util.tree_flatten_with_path(tree)
+    linen = isinstance(tree, Mapping) and "params" in tree
+    places, parameters = [], []
+    for place, (keys, value) in enumerate(found):
+        path = tuple(_word(key) for key in keys)
+        if not _is_parameter(value) or (linen and path[0] != "params"):
+            continue
+        path = path[1:] if linen else path
+        path = path[:-1] if len(path) > 1 and path[-1] == "value" else path
+        places.append(place)
+        parameters.append(_leaf(tree, keys, path, value, map_names, by_use or {}))
+    if not parameters:
+        raise InputError(f"tree must hold floating-point arrays or ShapeDtypeStructs; got {type(tree).__name__}")
+    return Tree(tuple(value for _, value in found), structure, tuple(places), tuple(parameters))
+
+
+def _word(key: Any) -> str:
+    for attribute in ("key", "name", "idx"):
+        if hasattr(key, attribute):
+            return str(getattr(key, attribute))
+    return str(key)
+
+
+def _is_parameter(value: Any) -> bool:
+    if not hasattr(value, "dtype") or not hasattr(value, "shape"):
+        return False
+    return bool(jax.numpy.issubdtype(value.dtype, jax.numpy.floating)) and torch_dtype_or_none(value.dtype) in DTYPES
+
+
+def torch_dtype_or_none(dtype: Any) -> torch.dtype | None:
+    """The torch dtype of the same name, where there is one."""
+    try:
+        return torch_dtype(dtype)
+    except (AttributeError, TypeError):
+        return None
+
+
+def _leaf(tree: Any, keys: Any, path: tuple[str, ...], value: Any, map_names: MapNames, by_use: ByPath) -> Leaf:
+    shape = tuple(int(size) for size in value.shape)
+    owner = _owner(tree, keys)
+    weight = equinox_weight(owner, path[-1], shape) or by_use.get(path) or by_convention(path[-1], shape)
+    name = renamed(path, weight.leaf, map_names)
+    kind = "Layer" if owner is None or isinstance(owner, Mapping | list | tuple) else type(owner).__name__
+    return Leaf(path, name, weight, values_of(value), torch_dtype(value.dtype), kind)
+
+
+def values_of(value: Any) -> np.ndarray[Any, Any] | None:
+    """A leaf's numbers as float32 or float64; None where it has none here."""
+    if isinstance(value, jax.ShapeDtypeStruct) or not getattr(value, "is_fully_addressable", True):
+        return None
+    array = np.asarray(value)
+    return array if array.dtype in (np.float32, np.float64) else array.astype(np.float32)
+
+
+def _owner(tree: Any, keys: Any) -> Any:
+    """What holds a leaf."""
+    holder = tree
+    for key in keys[:-1]:
+        try:
+            if hasattr(key, "name"):
+                holder = getattr(holder, key.name)
+            else:
+                holder = holder[key.key if hasattr(key, "key") else key.idx]
+        except (AttributeError, KeyError, IndexError, TypeError):
+            return None
+    return holder

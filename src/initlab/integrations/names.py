@@ -1,0 +1,52 @@
+"""How another framework's paths become parameter names, which are the names of the streams."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from initlab.errors import InputError
+
+MapNames = Mapping[str, str] | Callable[[str], str] | None
+
+
+def renamed(path: tuple[str, ...], leaf: str, map_names: MapNames = None) -> str:
+    """The parameter name of a path: its parts joined by dots, the last one in torch's word, unless `map_names` says.
+
+    Args:
+        path: where the framework holds the variable.
+        leaf: torch's word for its last part ("weight" for a kernel).
+        map_names: {path: name}, where a path is the framework's own with slashes ("dense/kernel") and may end in "/"
+            to rename everything below it; or a function of that path that returns a name.
+
+    Raises:
+        InputError: `map_names` gives something else than a name.
+
+    >>> renamed(("encoder", "dense", "kernel"), "weight")
+    'encoder.dense.weight'
+    >>> renamed(("encoder", "dense", "kernel"), "weight", {"encoder/": "net", "encoder/dense/": "net.fc"})
+    'net.fc.weight'
+    """
+    plain = ".".join((*path[:-1], leaf))
+    if map_names is None:
+        return plain
+    whole = "/".join(path)
+    if callable(map_names):
+        name: object = map_names(whole)
+    elif isinstance(map_names, Mapping):
+        name = _looked_up(path, leaf, map_names, plain)
+    else:
+        raise InputError(f"map_names must be a mapping of paths to names, or a function; got {map_names!r}")
+    if not isinstance(name, str) or not name or name.startswith(".") or name.endswith(".") or ".." in name:
+        raise InputError(f"map_names must give a parameter name such as 'fc.weight' for {whole!r}; got {name!r}")
+    return name
+
+
+def _looked_up(path: tuple[str, ...], leaf: str, names: Mapping[str, str], plain: str) -> object:
+    whole = "/".join(path)
+    if whole in names:
+        return names[whole]
+    for cut in range(len(path) - 1, 0, -1):
+        head = "/".join(path[:cut]) + "/"
+        if head in names:
+            return ".".join((names[head], *path[cut:-1], leaf))
+    return plain
