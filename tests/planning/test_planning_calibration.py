@@ -358,3 +358,23 @@ def test_averaged_read_outs_are_read_outs() -> None:
     assert "read-out" in plan["one.weight"].reason
     assert "read-out" in plan["other.weight"].reason
     assert (logits.logsumexp(-1) - logits.mean(-1)).mean() <= 1.05 * math.log(10)
+
+
+class ScaledTable(nn.Module):
+    """Rows of an untied table multiplied by √d before the first block, as in Transformer (2017) and Pegasus."""
+
+    def __init__(self, scale: float) -> None:
+        super().__init__()
+        self.table, self.norm, self.head = nn.Embedding(50, 64), nn.LayerNorm(64), nn.Linear(64, 50)
+        self.up, self.down = nn.Linear(64, 64), nn.Linear(64, 64)
+        self.register_buffer("scale", torch.tensor(scale))
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        x = self.table(tokens) * self.scale
+        return self.head(x + self.down(torch.relu(self.up(self.norm(x)))))
+
+
+@pytest.mark.parametrize("scale", [1.0, 8.0, 0.25])
+def test_a_constant_after_a_table_counts(scale: float) -> None:
+    plan = initlab.plan(ScaledTable(scale), torch.randint(0, 50, (8, 16)))
+    assert plan["table.weight"].std == pytest.approx(1 / scale, rel=0.05)

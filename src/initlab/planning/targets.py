@@ -30,7 +30,8 @@ class Targets:
         ties: tables that are also heads.
         shares: weights that mix what a softmax gives, which stays of its size.
         tables_of_scores: tables that are added to attention scores.
-        inner: by weight, the constant that its output is multiplied by within the function that reads it.
+        inner: by weight, the constant that its output is multiplied by within the function that reads it; by table,
+            the constant that its rows are multiplied by before anything else reads them.
         excess: see `EXCESS`.
     """
 
@@ -49,6 +50,8 @@ class Targets:
         """The second moment that a weight's output should have; None where nothing says."""
         if name in self.tables_of_scores:
             return SCORE
+        if name in self.tables and name in self.inner and name not in self.positions | self.ties:
+            return 1 / self.inner[name] ** 2
         if name in self.tables or name in self.positions or name in self.shares:
             return None
         return GATE if name in self.gates else 1 / self.inner.get(name, 1.0) ** 2
@@ -89,6 +92,7 @@ def targets_of(graph: SignalGraph, entries: Mapping[str, PlanEntry], owner: Mapp
         name for name, found in uses.items() if any(use.feeds and use.feeds.activation == "softmax" for use in found)
     }
     inner = {name: _inner(graph, found[0]) for name, found in applied.items()}
+    inner |= {name: _multiplied(graph, found[0]) for name, found in looked.items()}
     return Targets(
         heads=heads,
         gates=frozenset(name for name, found in applied.items() if _opens_gate(graph, found[0])) - heads,
@@ -194,6 +198,28 @@ def _inner(graph: SignalGraph, use: Operation) -> float:
             return 1.0
         value = reader.outputs[0]
     return 1.0
+
+
+def _multiplied(graph: SignalGraph, use: Operation) -> float:
+    """The constant that an operation's output is multiplied by before anything else reads it."""
+    factor, value = 1.0, use.outputs[0]
+    while len(readers := graph.consumers(value)) == 1 and len(readers[0].outputs) == 1:
+        reader = readers[0]
+        number = _number(graph, reader) if reader.kind in ("mul", "div") else None
+        if number:
+            factor *= number if reader.kind == "mul" else 1 / number
+        elif not reader.traits.rearranges:
+            break
+        value = reader.outputs[0]
+    return abs(factor)
+
+
+def _number(graph: SignalGraph, operation: Operation) -> float | None:
+    """The number beside a signal: given as one, or a constant of one element."""
+    plain = [arg for arg in operation.args if isinstance(arg, int | float) and not isinstance(arg, bool)]
+    held = [graph.values[value].tensor for value in operation.inputs if graph.values[value].source == "constant"]
+    found = [*plain, *(float(tensor) for tensor in held if tensor is not None and tensor.numel() == 1)]
+    return float(found[0]) if len(found) == 1 else None
 
 
 def _is_head(graph: SignalGraph, use: Operation) -> bool:
