@@ -16,10 +16,13 @@ from .inspection import LayerStats as LayerStats
 from .inspection import inspect as inspect
 from .planning import Plan as Plan
 from .planning import PlanEntry as PlanEntry
+from .planning import StreamLog as StreamLog
 from .planning import get_policy as get_policy
 from .planning import init_ as init_
 from .planning import list_policies as list_policies
 from .planning import plan as plan
+from .planning import reinit_ as reinit_
+from .planning import streams as streams
 from .schemes import Fans as Fans
 from .schemes import Geometry as Geometry
 from .schemes import Scheme as Scheme

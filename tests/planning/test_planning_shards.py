@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from group import lines_of_rank_0
 from torch import nn
 
 from initlab.errors import InputError
@@ -21,26 +20,19 @@ CASES = {1: 20, 2: 20, 4: 30}
 
 @pytest.mark.parametrize("world", [1, 2, 4])
 def test_promise_02_shards_equal_the_slices_of_the_whole(world: int, tmp_path: Path) -> None:
-    store = str(tmp_path / "store")
-    started = [
-        subprocess.Popen(
-            [sys.executable, str(WORKER), str(rank), str(world), store],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(world)
-    ]
-    try:
-        done = [process.communicate(timeout=240) for process in started]
-    finally:
-        for process in started:
-            process.kill()
-    for process, (_, errors) in zip(started, done, strict=True):
-        assert process.returncode == 0, errors[-3000:]
-    lines = done[0][0].splitlines()
+    lines = lines_of_rank_0(WORKER, world, tmp_path / "store")
     assert [line for line in lines if not line.startswith("ok ")] == []
     assert len(lines) == CASES[world]
+
+
+STREAM_CASES = {1: 8, 2: 8, 4: 10}
+
+
+@pytest.mark.parametrize("world", [1, 2, 4])
+def test_promise_21_a_models_own_start_is_the_same_in_shards(world: int, tmp_path: Path) -> None:
+    lines = lines_of_rank_0(WORKER.with_name("streams_worker.py"), world, tmp_path / "store")
+    assert [line for line in lines if not line.startswith("ok ")] == []
+    assert len(lines) == STREAM_CASES[world]
 
 
 def test_a_plain_tensor_is_one_block() -> None:

@@ -1,0 +1,367 @@
+"""While it is entered, what is drawn into the model comes from its parameters' own streams, whatever draws it."""
+
+# mypy: disable-error-code="no-untyped-call"
+# (torch leaves its dispatch modes and storage references unannotated.)
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
+from torch.utils._pytree import tree_flatten, tree_map_only
+
+from initlab.graph.whole import is_sharded_type
+from initlab.planning.named_streams.draws import Draw, factory_draw, is_known
+from initlab.planning.named_streams.homes import Entry, Home, draw_at, home_of, whole_home
+from initlab.planning.named_streams.rewind import Rewinder
+from initlab.planning.named_streams.tape import DEEPEST, Form, Node, Ref, made_again, owners_of
+from initlab.planning.shards import is_split, local_tensor, part_of
+
+_LIKE = ("randn_like", "rand_like", "randint_like")
+_PURGE = 4096  # pieces of memory on record before those that are gone are dropped
+
+
+@dataclass(eq=False)
+class Cell:
+    """What is known of a piece of memory that is not the model's.
+
+    Args:
+        memory: it; its address is not used again while this is held.
+        node: how its content was made, where a draw is behind it.
+        home: the one parameter that it was derived from.
+    """
+
+    memory: StorageWeakRef
+    node: Node | None = None
+    home: Home | None = None
+
+
+class NamedDraws(TorchDispatchMode):
+    """The mode; `entries` are the model's tensors by the address of their memory."""
+
+    def __init__(self, entries: list[Entry], seed: int) -> None:
+        super().__init__()
+        self.seed = seed
+        self.rewinder = Rewinder()
+        self.elsewhere = 0  # draws that are not the model's
+        self._owned: dict[int, list[tuple[StorageWeakRef, Entry]]] = {}
+        self._cells: dict[int, Cell] = {}
+        for entry in entries:
+            self.own(entry)
+
+    def own(self, entry: Entry) -> None:
+        """From now on this memory is this parameter's."""
+        key = _address(entry.part.tensor)
+        if key is not None:
+            memory = StorageWeakRef(entry.part.tensor.untyped_storage())
+            self._owned.setdefault(key, []).append((memory, entry))
+
+    # -- whose a tensor is --
+
+    def entry_of(self, tensor: torch.Tensor) -> Entry | None:
+        key = _address(tensor)
+        held = () if key is None else self._owned.get(key, ())
+        if len(held) == 1:
+            return held[0][1]
+        first = local_tensor(tensor).data_ptr() if held else 0
+        return next((entry for _, entry in held if _begins_in(first, entry)), None)
+
+    def _cell(self, tensor: torch.Tensor) -> Cell | None:
+        key = _address(tensor)
+        return None if key is None else self._cells.get(key)
+
+    def node_of(self, tensor: torch.Tensor) -> Node | None:
+        cell = self._cell(tensor)
+        return None if cell is None else cell.node
+
+    def _home(self, tensor: torch.Tensor) -> Home | None:
+        entry = self.entry_of(tensor)
+        if entry is not None:
+            return home_of(entry, local_tensor(tensor))
+        cell = self._cell(tensor)
+        return None if cell is None else cell.home
+
+    def _remember(self, tensor: torch.Tensor, node: Node | None, home: Home | None) -> None:
+        key = _address(tensor)
+        if key is None or key in self._owned:
+            return
+        if len(self._cells) >= _PURGE and len(self._cells) % _PURGE == 0:
+            self._cells = {k: cell for k, cell in self._cells.items() if not cell.memory.expired()}
+        self._cells[key] = Cell(StorageWeakRef(local_tensor(tensor).untyped_storage()), node, home)
+
+    # -- every operation --
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
+        named = kwargs or {}
+        written = [index for index, argument in enumerate(func._schema.arguments) if _writes(argument)]
+        if torch.Tag.nondeterministic_seeded in func.tags:
+            return self._random(func, args, named, written)
+        tensors = [value for value in tree_flatten((args, named))[0] if isinstance(value, torch.Tensor)]
+        if not tensors:
+            return func(*args, **named)
+        targets = [value for value in (_argument(func, args, named, index) for index in written) if value is not None]
+        if targets:
+            return self._write(func, args, named, targets)
+        return self._compute(func, args, named, tensors)
+
+    def _random(self, func: Any, args: tuple[Any, ...], named: dict[str, Any], written: list[int]) -> Any:
+        named = {key: value for key, value in named.items() if key != "generator" or written == []}
+        op = func.overloadpacket.__name__
+        if written and written[0] == 0:
+            return self.draw_in_place(
+                args[0], Draw(op.rstrip("_"), args[1:], named, func), lambda: func(*args, **named)
+            )
+        target = named.get("out")
+        if isinstance(target, torch.Tensor):
+            draw = factory_draw(op, args, {}, func)
+            return self.draw_in_place(target, draw, lambda: func(*args, **named))
+        home = self._home(args[0]) if op in _LIKE else None
+        if home is not None:
+            options = {key: value for key, value in named.items() if key in ("dtype", "device", "memory_format")}
+            made = torch.empty_like(args[0], **options)
+            return self.draw_in_place(made, factory_draw(op, args[1:], {}, func), lambda: made, home)
+        with self.rewinder.watching(_device(args, named)) as taken:
+            result = func(*args, **named)
+        self.elsewhere += 1
+        if isinstance(result, torch.Tensor) and _is_plain(result):
+            draw = factory_draw(op, args, named, func)
+            node = Node(Form.of(result), draw, device=result.device, owners=frozenset({None}))
+            self.rewinder.took(taken, node)
+            self._remember(result, node, None)
+        return result
+
+    def draw_in_place(self, target: torch.Tensor, draw: Draw, original: Any, home: Home | None = None) -> Any:
+        """A draw into a tensor: from the stream of the parameter it is, or is derived from; else as torch makes it."""
+        entry = self.entry_of(target)
+        home = home or self._home(target)
+        if home is None or (entry is None and not is_known(draw, target.dtype)):
+            return self._draw_elsewhere(target, draw, original)
+        if entry is not None:
+            draw = Draw(draw.op, self._settled(draw.arguments, home), draw.named, draw.func, draw.in_place)
+        draw_at(home, draw, target, self.seed)
+        if entry is not None:
+            entry.called(draw, int(local_tensor(target).numel()))
+        else:
+            home.entry.called(draw, int(local_tensor(target).numel()))
+            self._leaf(target, draw, frozenset({home.entry}), home)
+        return target
+
+    def _draw_elsewhere(self, target: torch.Tensor, draw: Draw, original: Any) -> Any:
+        before = self._snapshot(target)
+        with self.rewinder.watching(target.device) as taken:
+            result = original()
+        self.elsewhere += 1
+        node = self._leaf(target, draw, frozenset({None}), None, before)
+        if node is not None:
+            self.rewinder.took(taken, node)
+        return result
+
+    def _snapshot(self, target: torch.Tensor) -> Node | torch.Tensor | None:
+        """What is around a part of some memory that is about to be drawn; None where all of it is."""
+        if not _is_plain(target) or target.numel() * target.element_size() == target.untyped_storage().nbytes():
+            return None
+        return self.node_of(target) or _all_of(target).clone()
+
+    def _leaf(
+        self,
+        target: torch.Tensor,
+        draw: Draw,
+        owners: frozenset[Entry | None],
+        home: Home | None,
+        before: Node | torch.Tensor | None = None,
+    ) -> Node | None:
+        if not _is_plain(target):
+            return None
+        if isinstance(before, Node):
+            owners = owners | before.owners
+        node = Node(Form.of(target), draw, base=before, device=target.device, owners=owners)
+        self._remember(target, node, home)
+        return node
+
+    # -- what is no draw --
+
+    def _write(self, func: Any, args: tuple[Any, ...], named: dict[str, Any], targets: list[torch.Tensor]) -> Any:
+        entry = self.entry_of(targets[0])
+        if entry is not None:
+            home = home_of(entry, local_tensor(targets[0]))
+            args, named = self._settled((args, named), home)
+            entry.calls.append(_call(func, args))
+            return self._into(func, args, named, targets[0])
+        refs = self._as_refs((args, named))
+        if len(targets) != 1 or not _is_plain(targets[0]) or not _any_refs(refs):
+            result = func(*args, **named)
+            for target in targets:
+                cell = self._cell(target)
+                if cell is not None and len(targets) > 1:
+                    cell.node = None
+            return result
+        before = self.node_of(targets[0])
+        if before is None:
+            memory = _all_of(targets[0])
+            kept = torch.empty_like(memory) if _overwrites(func, targets[0]) else memory.clone()
+            before = Node(Form.of(memory), func=torch.clone, args=(kept,), order=-1)
+            refs = _seen_in(refs, before, targets[0])
+        result = func(*args, **named)
+        self._record(func, refs, before, targets[0])
+        return result
+
+    def _into(self, func: Any, args: tuple[Any, ...], named: dict[str, Any], target: torch.Tensor) -> Any:
+        """An in-place operation on the model's own; of a whole tensor, a shard takes its slice."""
+        copies = func.overloadpacket.__name__ == "copy_" and is_sharded_type(target)
+        if not copies or is_sharded_type(args[1]) or args[1].shape != target.shape:
+            return func(*args, **named)
+        entry = self.entry_of(target)
+        if entry is not None and is_split(target):
+            entry.whole.append(_call(func, args))
+        part = part_of("target", target)
+        for local, whole in part.blocks:
+            part.tensor.detach()[local].copy_(args[1][whole])
+        return target
+
+    def _compute(self, func: Any, args: tuple[Any, ...], named: dict[str, Any], tensors: list[torch.Tensor]) -> Any:
+        known = [tensor for tensor in tensors if self.entry_of(tensor) is not None or self._cell(tensor) is not None]
+        if known and func.overloadpacket.__name__ in ("new_empty", "empty_like") and is_sharded_type(args[0]):
+            args = _made_whole(func, args)
+        result = func(*args, **named)
+        if not known:
+            return result
+        refs = None
+        given = {_address(tensor) for tensor in tensors}
+        homes = {id(home.entry): home for home in map(self._home, known) if home is not None}
+        home = self._one_home(known) if len(homes) == 1 else None
+        for place, made in enumerate(tree_flatten(result)[0]):
+            if isinstance(made, torch.Tensor) and _address(made) not in given:
+                refs = self._as_refs((args, named)) if refs is None else refs
+                if _any_refs(refs) and _is_plain(made):
+                    self._record(func, refs, None, made, place, home)
+                else:
+                    self._remember(made, None, home)
+        return result
+
+    def _one_home(self, known: list[torch.Tensor]) -> Home | None:
+        homes = [home for home in map(self._home, known) if home is not None]
+        same = all(home.counted == homes[0].counted for home in homes)
+        return homes[0] if same else whole_home(homes[0].entry)
+
+    # -- the tape --
+
+    def _as_refs(self, nest: Any) -> Any:
+        def ref(tensor: torch.Tensor) -> Any:
+            node = self.node_of(tensor)
+            return tensor if node is None else Ref(node, Form.of(tensor))
+
+        return tree_map_only(torch.Tensor, ref, nest)
+
+    def _record(
+        self,
+        func: Any,
+        refs: Any,
+        before: Node | None,
+        made: torch.Tensor,
+        place: int | None = None,
+        home: Home | None = None,
+    ) -> None:
+        args, kwargs = refs
+        node = Node(Form.of(made), None, func, args, kwargs, before, place)
+        parents = list(node.parents())
+        node.owners, node.depth = owners_of(parents), 1 + max((p.depth for p in parents), default=0)
+        cell = self._cell(made)
+        self._remember(made, node if node.depth <= DEEPEST else None, home or (cell.home if cell else None))
+
+    def _settled(self, nest: Any, home: Home) -> Any:
+        """Arguments of something that is written into a parameter, made again from its stream where they must be."""
+
+        def settle(tensor: torch.Tensor) -> torch.Tensor:
+            node = self.node_of(tensor)
+            if node is None or not node.is_foreign_to(home.entry):
+                return tensor
+            return self.landed(Ref(node, Form.of(tensor)), home)
+
+        return tree_map_only(torch.Tensor, settle, nest)
+
+    def landed(self, ref: Ref, home: Home) -> torch.Tensor:
+        """What a tensor would hold, had everything behind it been drawn from a parameter's stream."""
+
+        def fill(draw: Draw, target: torch.Tensor) -> None:
+            draw_at(home, draw, target, self.seed)
+            home.entry.called(draw, int(target.numel()))
+
+        made = made_again(ref, fill)
+        self.elsewhere -= self.rewinder.landed(ref.node)
+        return made
+
+
+@contextlib.contextmanager
+def aside() -> Iterator[None]:
+    """Nothing within is seen by the mode."""
+    with _disable_current_modes():
+        yield
+
+
+def _seen_in(refs: Any, before: Node, target: torch.Tensor) -> Any:
+    """The target itself, among arguments, as part of what its memory held before."""
+    own = _address(target)
+    return tree_map_only(torch.Tensor, lambda t: Ref(before, Form.of(t)) if _address(t) == own else t, refs)
+
+
+def _writes(argument: Any) -> bool:
+    return argument.alias_info is not None and argument.alias_info.is_write
+
+
+def _argument(func: Any, args: tuple[Any, ...], named: dict[str, Any], index: int) -> torch.Tensor | None:
+    value = args[index] if index < len(args) else named.get(func._schema.arguments[index].name)
+    return value if isinstance(value, torch.Tensor) else None
+
+
+def _any_refs(nest: Any) -> bool:
+    return any(isinstance(value, Ref) for value in tree_flatten(nest)[0])
+
+
+def _address(tensor: torch.Tensor) -> int | None:
+    """What tells a piece of memory from every other; None for a tensor without memory of its own."""
+    local = local_tensor(tensor)
+    if not _is_plain(local) or local.is_meta:
+        return None
+    return int(local.untyped_storage()._cdata)
+
+
+def _is_plain(tensor: torch.Tensor) -> bool:
+    return type(tensor) in (torch.Tensor, torch.nn.Parameter, torch.nn.Buffer) and tensor.layout == torch.strided
+
+
+def _begins_in(address: int, entry: Entry) -> bool:
+    local = entry.part.tensor
+    reach = sum((size - 1) * stride for size, stride in zip(local.shape, local.stride(), strict=True)) + 1
+    return local.data_ptr() <= address < local.data_ptr() + reach * local.element_size()
+
+
+def _all_of(tensor: torch.Tensor) -> torch.Tensor:
+    count = tensor.untyped_storage().nbytes() // tensor.element_size()
+    return tensor.detach().as_strided((count,), (1,), 0)
+
+
+def _device(args: tuple[Any, ...], named: dict[str, Any]) -> torch.device:
+    held = next((value.device for value in args if isinstance(value, torch.Tensor)), torch.device("cpu"))
+    return torch.device(named.get("device") or held)
+
+
+def _overwrites(func: Any, target: torch.Tensor) -> bool:
+    """Whether nothing of what the memory held before is left."""
+    whole = target.numel() * target.element_size() == target.untyped_storage().nbytes()
+    return whole and func.overloadpacket.__name__ in ("copy_", "fill_", "zero_")
+
+
+def _call(func: Any, args: tuple[Any, ...]) -> str:
+    return Draw(func.overloadpacket.__name__.rstrip("_"), args[1:]).describe()
+
+
+def _made_whole(func: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Memory of another shape than a shard's is made whole on each process, as no placement is known for it."""
+    if func.overloadpacket.__name__ == "new_empty" and tuple(args[1]) != tuple(args[0].shape):
+        return (local_tensor(args[0]), *args[1:])
+    return args

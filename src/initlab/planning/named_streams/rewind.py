@@ -1,0 +1,90 @@
+"""torch's generator put back where a draw that moved it turned out to be the model's own."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import torch
+
+from initlab.planning.named_streams.tape import Node
+
+_MOST = 512  # draws that can be taken back
+
+
+@dataclass(eq=False)
+class Taken:
+    """One draw from torch's generator: its state before and after, and whether the model's own stream replaced it."""
+
+    device: torch.device
+    before: torch.Tensor | None = None
+    after: torch.Tensor | None = None
+    landed: bool = False
+
+
+@dataclass
+class Rewinder:
+    """The draws that torch's generators gave, in order.
+
+    A draw that lands in the model was never needed from them: the generator goes back to where it stood, unless
+    something that is not the model's was drawn since, whose values then stay what they would have been.
+    """
+
+    taken: list[Taken] = field(default_factory=list)
+    _of: dict[int, Taken] = field(default_factory=dict)
+
+    @contextlib.contextmanager
+    def watching(self, device: torch.device) -> Iterator[Taken]:
+        taken = Taken(device, _state(device))
+        yield taken
+        taken.after = _state(device)
+
+    def took(self, taken: Taken, node: Node) -> None:
+        last = self.taken[-1] if self.taken else None
+        if last is not None and _equal(last.after, taken.before):
+            taken.before = last.after  # one state, held once
+        self.taken = [*self.taken[-_MOST:], taken]
+        self._of[node.order] = taken
+
+    def landed(self, node: Node) -> int:
+        """Everything behind a node is the model's; how many draws that newly is."""
+        count, stack, seen = 0, [node], set[int]()
+        while stack:
+            one = stack.pop()
+            if one.order in seen:
+                continue
+            seen.add(one.order)
+            found = self._of.get(one.order)
+            if found is not None and not found.landed:
+                found.landed = True
+                count += 1
+            stack.extend(one.parents())
+        self._rewind()
+        return count
+
+    def _rewind(self) -> None:
+        while self.taken and self.taken[-1].landed:
+            last = self.taken.pop()
+            if last.before is None or not _equal(_state(last.device), last.after):
+                return
+            _set_state(last.device, last.before)
+
+
+def _equal(one: torch.Tensor | None, other: torch.Tensor | None) -> bool:
+    return one is not None and other is not None and torch.equal(one, other)
+
+
+def _state(device: torch.device) -> torch.Tensor | None:
+    if device.type == "cpu":
+        return torch.get_rng_state()
+    if device.type == "cuda":
+        return torch.cuda.get_rng_state(device)
+    return None
+
+
+def _set_state(device: torch.device, state: torch.Tensor) -> None:
+    if device.type == "cpu":
+        torch.set_rng_state(state)
+    else:
+        torch.cuda.set_rng_state(state, device)
