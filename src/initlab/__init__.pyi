@@ -3,6 +3,7 @@ from . import data as data
 from . import experiments as experiments
 from . import fitting as fitting
 from . import integrations as integrations
+from . import scaling as scaling
 from . import theory as theory
 from .comparison import Comparison as Comparison
 from .comparison import compare as compare
@@ -23,6 +24,7 @@ from .planning import list_policies as list_policies
 from .planning import plan as plan
 from .planning import reinit_ as reinit_
 from .planning import streams as streams
+from .scaling import param_groups as param_groups
 from .schemes import Fans as Fans
 from .schemes import Geometry as Geometry
 from .schemes import Scheme as Scheme

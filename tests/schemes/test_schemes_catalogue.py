@@ -49,6 +49,7 @@ STDS: list[tuple[str, dict[str, Any], float, str]] = [
     ("small_init", {}, math.sqrt(2 / (5 * N)), "Nguyen & Salazar 2019"),
     ("siren", {}, math.sqrt(6 / N) / 30 / math.sqrt(3), "Sitzmann et al. 2020 §3.2"),
     ("siren", {"omega": 1.0}, math.sqrt(2 / N), "Sitzmann et al. 2020 §3.2"),
+    ("spectral", {}, math.sqrt(M / N) / math.sqrt(N), "Yang, Simon & Bernstein 2023, parametrization 1"),
     ("orthogonal", {}, 1 / math.sqrt(N), "Σ squares = min(r, c), so std = 1/√max(r, c)"),
     ("orthogonal", {"gain": 2.0}, 2 / math.sqrt(N), "gain times the std"),
     ("delta_orthogonal", {}, 1 / math.sqrt(N), "a 1×1 kernel is an orthogonal matrix"),

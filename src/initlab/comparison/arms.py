@@ -196,11 +196,13 @@ def make_plans(
         if isinstance(policy, Plan):
             plans[label] = policy
             continue
-        blind = plan(model, policy=policy)
         try:
             plans[label] = plan(model, example.to(_float_dtype(model, example)), policy)
         except InputError as error:
-            plans[label] = blind
+            try:
+                plans[label] = plan(model, policy=policy)
+            except InputError:
+                raise error from None  # the policy does not fit, whatever is recorded
             notes.append(f"{label}: planned without a forward pass ({error})")
     return plans, notes
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from initlab.graph.recording import Operation, Recording
 from initlab.graph.traits import Traits
@@ -26,20 +26,51 @@ def residual_ends(graph: Recording, uses: Mapping[str, tuple[Use, ...]]) -> tupl
     return tuple(names)
 
 
+def residual_branches(graph: Recording) -> tuple[tuple[str, ...], ...]:
+    """The parameters of each branch that is added back to what it grew from, in the order of their first use."""
+    return tuple(
+        found
+        for operation in graph.operations
+        if operation.kind == "add"
+        for value, others in _grown(graph, operation)
+        if (found := _within(graph, value, others))
+    )
+
+
+def _within(graph: Recording, value: int, others: set[int]) -> tuple[str, ...]:
+    """The parameters of the operations between the value and those that it grew from."""
+    floor = min(_made_at(graph, other) for other in others)
+    members: dict[int, tuple[str, ...]] = {}
+    stack = [value]
+    while stack:
+        operation = graph.producer(stack.pop())
+        if operation is None or operation.index <= floor or operation.index in members:
+            continue
+        members[operation.index] = operation.parameters
+        stack.extend(item for item in operation.inputs if item not in others)
+    return tuple(dict.fromkeys(name for index in sorted(members) for name in members[index]))
+
+
 Roles = dict[tuple[int, str], str]
 
 
 def _branch_ends(graph: Recording, addition: Operation, roles: Roles) -> list[str]:
     """For each operand that was computed from another operand, the last weights or norm of the way."""
+    ends: list[str] = []
+    for value, others in _grown(graph, addition):
+        ends.extend(_last(graph, value, min(_made_at(graph, other) for other in others), roles))
+    return ends
+
+
+def _grown(graph: Recording, addition: Operation) -> Iterator[tuple[int, set[int]]]:
+    """The operands that were computed from another operand, each with the values that it may have grown from."""
     operands = [
         value for value in dict.fromkeys(addition.inputs) if graph.values[value].source in ("operation", "input")
     ]
-    ends: list[str] = []
     for value in operands:
         others = {before for other in operands if other != value for before in passed(graph, other)}
         if others and _grew_from(graph, value, others):
-            ends.extend(_last(graph, value, min(_made_at(graph, other) for other in others), roles))
-    return ends
+            yield value, others
 
 
 def passed(graph: Recording, value: int, parts: bool = False) -> list[int]:

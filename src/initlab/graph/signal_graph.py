@@ -7,7 +7,7 @@ from functools import cached_property
 
 from initlab.graph.feeds import uses_of
 from initlab.graph.recording import Recording
-from initlab.graph.residual import residual_ends
+from initlab.graph.residual import residual_branches, residual_ends
 from initlab.graph.uses import LayerCall, Use
 from initlab.sampling import canonical_name
 
@@ -53,6 +53,10 @@ class SignalGraph(Recording):
         """The weights and norm weights that come last in a branch before it is added back to what it grew from."""
         return self._residual_ends
 
+    def residual_branches(self) -> tuple[tuple[str, ...], ...]:
+        """The parameters of every branch that is added back to what it grew from."""
+        return self._residual_branches
+
     @property
     def parameters(self) -> tuple[str, ...]:
         """The parameters that this pass used, in order of first use."""
@@ -73,6 +77,10 @@ class SignalGraph(Recording):
     @cached_property
     def _canonical(self) -> dict[str, str]:
         return {canonical_name(name): name for name in self._uses}
+
+    @cached_property
+    def _residual_branches(self) -> tuple[tuple[str, ...], ...]:
+        return residual_branches(self)
 
     @cached_property
     def _residual_ends(self) -> tuple[str, ...]:

@@ -27,6 +27,7 @@ class Traits:
         gate: a function by whose output a signal is let through.
         opens: a function whose input is biased on purpose, so that a gate begins open or a decay slow.
         logits: what it reads are logits.
+        ranks: it orders what it reads by size.
         guard: it only changes numbers of unusual size.
         by_value: its arguments decide which function of one number it is.
         start: what a parameter in it is taken to be where its values do not matter: a shift of 0, a scale of 1.
@@ -49,6 +50,7 @@ class Traits:
     gate: bool = False
     opens: bool = False
     logits: bool = False
+    ranks: bool = False
     guard: bool = False
     by_value: bool = False
     start: float = 1.0

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from initlab.planning import residual
-from initlab.planning.choice import Options
+from initlab.planning.choice import Choice, Options
 from initlab.planning.scene import Subject
 from initlab.schemes import Scheme, get_scheme
 
@@ -37,3 +37,27 @@ class OverBranches:
     def __call__(self, subject: Subject, options: Options) -> Scheme:
         count = max(1, residual.projections(subject.scene).count)
         return get_scheme(self.scheme, std=options[self.number] / math.sqrt(count))
+
+
+@dataclass(frozen=True)
+class Fed:
+    """A scheme by its name, with the gain that undoes what feeds the weight."""
+
+    scheme: str = "lecun_normal"
+
+    def __call__(self, subject: Subject, options: Options) -> Choice:
+        fed = subject.fed()
+        return Choice(get_scheme(self.scheme), fed.reason, gain=fed.gain)
+
+
+@dataclass(frozen=True)
+class Narrow:
+    """N(0, (s/fan_in)²) for what maps a width onto few outputs, s a number of the recipe; 0 gives zeros."""
+
+    number: str = "head"
+
+    def __call__(self, subject: Subject, options: Options) -> Scheme:
+        size, geometry = options[self.number], subject.geometry
+        if size == 0 or geometry is None:
+            return get_scheme("zeros")
+        return get_scheme("normal", std=size / geometry.fan_in)

@@ -10,6 +10,9 @@ BRANCH_END = re.compile(
     r"|attn\.proj|attention\.output\.dense|output\.dense|mlp\.2|ff\.2)\.weight$"
 )
 
+# A block's number within a name.
+BLOCK_NUMBER = re.compile(r"(?<=\.)\d+(?=\.)|^\d+(?=\.)")
+
 # The two factors of a low-rank adapter, as LoRA, PEFT and torchtune call them.
 ADAPTER_UP = re.compile(r"(^|\.)lora_(B|up|b)(\.|$)")
 ADAPTER_DOWN = re.compile(r"(^|\.)lora_(A|down|a)(\.|$)")

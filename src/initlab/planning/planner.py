@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from initlab.errors import InputError
-from initlab.graph import geometry_of, record
+from initlab.graph import record
 from initlab.planning.calibration import calibrated
 from initlab.planning.choice import Choice, keep
 from initlab.planning.claims import KEEP, THE_REST, Claim, claims_of, mapping_words, read_policy
@@ -21,11 +21,10 @@ from initlab.planning.memory import DTYPES, dtype_name
 from initlab.planning.plan import BufferEntry, Plan, PlanEntry
 from initlab.planning.policy import Policy
 from initlab.planning.reason import Reason
-from initlab.planning.scene import Scene, Subject
+from initlab.planning.scene import Scene, Subject, scene_of
 from initlab.planning.shards import is_split, local_tensor
 from initlab.planning.stacks import with_stacks
 from initlab.planning.walk import Walk, walk
-from initlab.sampling import canonical_name
 from initlab.schemes import Geometry
 
 
@@ -66,8 +65,7 @@ def make_plan(model: nn.Module, found: Walk, example_inputs: Any, policy: Any) -
     base, overrides = read_policy(policy, found)
     policies = [base, *(override.policy for override in overrides if override.policy is not None)]
     graph = None if example_inputs is None else record(model, example_inputs)
-    infos = {canonical_name(name): info for name, info in geometry_of(model, graph).items()}
-    scene = Scene(model, found, infos, graph)
+    scene = scene_of(model, found, graph)
     claims, notes = claims_of(overrides, scene)
     _check_needs(scene, claims, base)
     entries, unmeasured = tuple(_entry(s, claims.get(s.name), base) for s in scene.subjects()), ""

@@ -52,10 +52,15 @@ class Need:
 
 def has(role: str, words: str = "") -> Need:
     """The need of at least one parameter in a role."""
-    found = ROLES[role]
-    return Need(
-        words or found.about, lambda scene, subjects: any(found.holds(s) for s in subjects), recorded=found.recorded
-    )
+    return Need(words or ROLES[role].about, _Has(role), ROLES[role].recorded)
+
+
+@dataclass(frozen=True)
+class _Has:
+    role: str
+
+    def __call__(self, scene: Scene, subjects: Sequence[Subject]) -> bool:
+        return any(ROLES[self.role].holds(subject) for subject in subjects)
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from initlab.graph import Feed, ParameterInfo, SignalGraph, Use
+from initlab.graph import Feed, ParameterInfo, SignalGraph, Use, geometry_of
 from initlab.graph.tracer import modules_of
 from initlab.planning.names import NEUTRAL
 from initlab.planning.reason import Reason
 from initlab.planning.walk import Slot, Walk
 from initlab.rng import random_states_kept
+from initlab.sampling import canonical_name
 from initlab.sampling.streams import WRAPPERS
 from initlab.schemes import Geometry
 from initlab.theory import gain as gain_of
@@ -46,6 +47,12 @@ class Scene:
     def subjects(self) -> Iterator[Subject]:
         for slot in self.found.parameters:
             yield Subject(slot, self.infos.get(slot.name), self)
+
+
+def scene_of(model: nn.Module, found: Walk, graph: SignalGraph | None) -> Scene:
+    """A model's scene, with or without a recording."""
+    infos = {canonical_name(name): info for name, info in geometry_of(model, graph).items()}
+    return Scene(model, found, infos, graph)
 
 
 @dataclass(frozen=True)
@@ -95,6 +102,15 @@ class Subject:
         """Its uses in the recording, under the first of its names that has any."""
         graph = self.scene.graph
         return () if graph is None else next(filter(None, map(graph.uses, (self.name, *self.slot.ties))), ())
+
+    @property
+    def all_uses(self) -> tuple[Use, ...]:
+        """Its uses in the recording, under all of its names."""
+        graph = self.scene.graph
+        if graph is None:
+            return ()
+        found = {id(use): use for name in (self.name, *self.slot.ties) for use in graph.uses(name)}
+        return tuple(found.values())
 
     def tied_to_output(self) -> bool:
         """Whether an embedding is also the matrix of a layer that is not one."""

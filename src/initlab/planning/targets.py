@@ -79,7 +79,7 @@ def targets_of(graph: SignalGraph, entries: Mapping[str, PlanEntry], owner: Mapp
             uses.setdefault(owner[canonical_name(name)], []).extend(graph.uses(name))
     applied, looked = _by_role(uses, "weight"), _by_role(uses, "embedding")
     ended = {owner.get(canonical_name(name), "") for name in graph.residual_ends()}
-    heads = frozenset(name for name, found in applied.items() if any(_is_head(graph, use) for use in found))
+    heads = frozenset(name for name, found in applied.items() if any(is_head(graph, use) for use in found))
     heads |= _voting(graph, applied)
     tables = frozenset(looked)
     scored = frozenset(name for name, found in looked.items() if _adds_to_scores(graph, found[0]))
@@ -222,7 +222,8 @@ def _number(graph: SignalGraph, operation: Operation) -> float | None:
     return float(found[0]) if len(found) == 1 else None
 
 
-def _is_head(graph: SignalGraph, use: Operation) -> bool:
+def is_head(graph: SignalGraph, use: Operation) -> bool:
+    """Whether a weight's output is the model's, and read by nothing else."""
     ahead = list(_ahead(graph, use))
     read = any(kind == "output" for kind, _ in ahead)
     return read and all(kind in ("output", "gate") or (by is not None and by.traits.logits) for kind, by in ahead)

@@ -95,7 +95,7 @@ OPS = (
         keeps="values",
     ),
     Op(("roll", "flip", "rot90"), moved, keeps="values", mixes=True),
-    Op(("sort",), moved, mixes=True),
+    Op(("sort",), moved, mixes=True, ranks=True),
     Op(("as_strided", "iter"), moved),
     Op(("pad", "pack_padded_sequence", "pad_packed_sequence"), same, keeps="values"),
     Op(("tril", "triu", "masked_fill"), same, linear=True),

@@ -54,7 +54,8 @@ OPS = (
     Op(("sum",), statistic, linear=True),
     Op(("cumsum",), reduced, linear=True, mixes=True),
     Op(("max", "min"), extreme),
-    Op(("amax", "amin", "logsumexp", "normalize", "topk"), reduced),
+    Op(("amax", "amin", "logsumexp", "normalize"), reduced),
+    Op(("topk",), reduced, ranks=True),
     Op(
         ("var", "std", "var_mean", "std_mean", "norm", "vector_norm", "linalg_vector_norm", "linalg_norm", "median",
          "prod", "segment_reduce"), statistic,

@@ -13,6 +13,10 @@ NAMES: tuple[str, ...] = (
     "gpt2",
     "gan",
     "zero_gamma",
+    "mup",
+    "spectral",
+    "completep",
+    "u_mup",
 )
 
 

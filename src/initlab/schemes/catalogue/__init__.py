@@ -25,6 +25,7 @@ NAMES: tuple[str, ...] = (
     "variance_scaling",
     "small_init",
     "siren",
+    "spectral",
     "orthogonal",
     "delta_orthogonal",
     "mirrored",

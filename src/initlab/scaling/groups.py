@@ -1,0 +1,177 @@
+"""`param_groups`: the groups with which an optimizer's rate, decay and eps follow each parameter's growth in width."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from initlab.errors import InputError, finite_number, unknown
+from initlab.planning.walk import walk
+from initlab.scaling.growth import Growth, base_of, growths
+from initlab.scaling.rules import Factors, ScalingRule, get_rule
+
+
+@dataclass(frozen=True)
+class Family:
+    """How an optimizer's steps scale, and the settings of its groups.
+
+    Args:
+        steps: "sgd", "sign" or "orthogonal": a key of `rules.RATES`.
+        has_eps: whether its groups have an eps.
+        vectors: the optimizer for what it does not take (Muon takes matrices); "" where it takes all.
+    """
+
+    steps: str
+    has_eps: bool = False
+    vectors: str = ""
+
+
+OPTIMIZERS: dict[str, Family] = {
+    "sgd": Family("sgd"),
+    "adam": Family("sign", has_eps=True),
+    "adamw": Family("sign", has_eps=True),
+    "nadam": Family("sign", has_eps=True),
+    "radam": Family("sign", has_eps=True),
+    "adamax": Family("sign", has_eps=True),
+    "rmsprop": Family("sign", has_eps=True),
+    "adagrad": Family("sign", has_eps=True),
+    "lion": Family("sign"),
+    "muon": Family("orthogonal", vectors="adamw"),
+}
+
+
+def family_of(optimizer: Any) -> tuple[str, Family]:
+    """An optimizer's name and family, from its name, its class or one of it.
+
+    Raises:
+        InputError: an optimizer that is not known.
+    """
+    kind = type(optimizer) if isinstance(optimizer, torch.optim.Optimizer) else optimizer
+    name = kind.__name__ if inspect.isclass(kind) else kind
+    known = name.lower() if isinstance(name, str) else name
+    if known not in OPTIMIZERS:
+        raise unknown("optimizer", name, OPTIMIZERS)
+    return known, OPTIMIZERS[known]
+
+
+def param_groups(
+    model: nn.Module,
+    optimizer: Any,
+    lr: float,
+    base: Any = None,
+    *,
+    rule: str = "mup",
+    weight_decay: float = 0.0,
+    example_inputs: Any = None,
+    **settings: Any,
+) -> list[dict[str, Any]]:
+    """The groups with which the best rate of `base` is the best rate of `model`.
+
+    Under "mup" a weight's rate is lr · r_out/r_in for SGD, lr/r_in for Adam and its kin, lr · √(r_out/r_in) for Muon,
+    r_in and r_out being how much its fans grew from the base; the decay is divided by the same, so that rate · decay
+    stays. Start with `init_(model, "mup")`, or the policy of the rule that is used.
+
+    Args:
+        model: what is to be trained; sharded and compiled ones are read by their whole shapes and own names.
+        optimizer: "sgd", "adam", "adamw", "nadam", "radam", "adamax", "rmsprop", "adagrad", "lion" or "muon"; or the
+            optimizer's class, or an instance.
+        lr: the rate that is best for the base.
+        base: a smaller build of the same model, or a mapping of parameter names to its shapes; "spectral", "u_mup" and
+            "standard" need none, and their rates then go by the fans themselves.
+        rule: "mup", "completep" (depth too), "spectral", "u_mup" or "standard".
+        weight_decay: as torch's optimizer takes it (multiplied by the rate).
+        example_inputs: for one recorded pass, which shows the fans of bare parameters and the residual branches.
+        **settings: more for every group, such as betas, momentum or eps (which follows the rule where it says so).
+
+    Returns:
+        Groups for the optimizer's constructor, each with "params", "lr", "weight_decay", "names" and "kind"
+        ("input", "hidden", "output", "fixed"). For Muon every group also has "optimizer": "muon" for hidden matrices,
+        "adamw" for the rest. Frozen parameters are in none.
+
+    Raises:
+        InputError: a bad argument, no base where the rule needs one, or a parameter whose growth in width is not known
+            (the message names it).
+
+    Warns:
+        UserWarning: a table that is the read-out too: its logits need a factor base width / width in the model.
+
+    Source: Yang et al. 2022, table 3; Dey et al. 2025, table 1; Yang, Simon & Bernstein 2023; Blake et al. 2024.
+
+    >>> def build(width):
+    ...     return nn.Sequential(nn.Linear(8, width), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 2))
+    >>> groups = param_groups(build(256), "adamw", 1e-3, base=build(64))
+    >>> [(group["kind"], group["lr"]) for group in groups]
+    [('input', 0.001), ('hidden', 0.00025), ('output', 0.00025), ('fixed', 0.001)]
+    """
+    chosen, (name, family) = get_rule(rule), family_of(optimizer)
+    rate, decay = finite_number("lr", lr, low=0), finite_number("weight_decay", weight_decay, low=0)
+    _check(chosen, name, family, base, settings)
+    found = growths(model, None if base is None else base_of(base, example_inputs), example_inputs)
+    _say_ties(chosen, found)
+    groups: dict[Any, dict[str, Any]] = {}
+    for slot in walk(model).parameters:
+        growth = found[slot.name]
+        if not slot.tensor.requires_grad:
+            continue
+        own = _optimizer_for(name, family, growth, slot.tensor)
+        factors = chosen.factors(growth, OPTIMIZERS[own].steps)
+        made = _group(factors, rate, decay, settings, own)
+        made["kind"] = growth.kind
+        if family.vectors:
+            made["optimizer"] = own
+        group = groups.setdefault(
+            tuple(sorted((k, repr(v)) for k, v in made.items())), {"params": [], **made, "names": []}
+        )
+        group["params"].append(slot.tensor)
+        group["names"].append(slot.name)
+    order = ("input", "hidden", "output", "fixed")
+    return sorted(groups.values(), key=lambda group: order.index(group["kind"]))
+
+
+def _check(rule: ScalingRule, name: str, family: Family, base: Any, settings: Mapping[str, Any]) -> None:
+    if rule.needs_base and base is None:
+        raise InputError(
+            f"rule {rule.name!r} needs base: a smaller build of the same model, or a mapping of parameter names to "
+            "shapes (rule 'spectral' needs none)"
+        )
+    if family.steps not in rule.families:
+        raise InputError(f"rule {rule.name!r} is stated for Adam and its kin; got optimizer {name!r} (use 'mup')")
+    if wrong := {"params", "lr", "weight_decay"} & set(settings):
+        raise InputError(f"settings must not hold {sorted(wrong)}, which the rule sets")
+    if "eps" in settings:
+        finite_number("eps", settings["eps"], low=0)
+
+
+def _optimizer_for(name: str, family: Family, growth: Growth, tensor: torch.Tensor) -> str:
+    """Muon takes hidden matrices alone; the rest goes to the optimizer beside it."""
+    matrix = growth.kind == "hidden" and tensor.ndim == 2
+    return name if not family.vectors or matrix else family.vectors
+
+
+def _group(factors: Factors, lr: float, decay: float, settings: Mapping[str, Any], name: str) -> dict[str, Any]:
+    made = {**settings, "lr": _clean(lr * factors.lr), "weight_decay": _clean(decay * factors.weight_decay)}
+    if OPTIMIZERS[name].has_eps and (factors.eps != 1 or "eps" in settings):
+        made["eps"] = _clean(settings.get("eps", 1e-8) * factors.eps)
+    return made
+
+
+def _clean(number: float) -> float:
+    """To twelve digits, so that groups do not split over the last bit."""
+    return float(f"{number:.12g}") if math.isfinite(number) else number
+
+
+def _say_ties(rule: ScalingRule, found: Mapping[str, Growth]) -> None:
+    tied = [growth.name for growth in found.values() if growth.tied and growth.fan_out != 1]
+    if tied and rule.name != "standard":
+        warnings.warn(
+            f"{tied[0]!r} is the table and the read-out: it is trained as a table, and the model must multiply its "
+            "logits by base width / width (Yang et al. 2022, table 8), or untie the two",
+            stacklevel=3,
+        )
