@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,13 @@ def test_the_index_and_the_literature_page_hold_every_claim(tmp_path: Path) -> N
         for claim, judgement in outcome.judged:
             assert claim.text.replace("|", "\\|") in page
             assert f"**{judgement.verdict}**" in page
+
+
+def test_experiments_run_in_the_workers_of_an_executor() -> None:
+    with ThreadPoolExecutor(1) as executor:
+        there = list(run_all(["lecun-std", "why-two-why-six"], small=True, executor=executor))
+    assert [outcome.experiment.name for outcome in there] == ["lecun-std", "why-two-why-six"]
+    assert there[0].to_dict()["results"] == run("lecun-std", small=True).to_dict()["results"]
 
 
 def test_a_small_form_does_not_replace_a_kept_full_one(tmp_path: Path) -> None:

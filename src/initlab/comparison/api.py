@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
 from typing import Any
 
 import torch
@@ -19,7 +20,7 @@ from initlab.errors import InputError, finite_number, seed_number
 from initlab.interrupts import held
 from initlab.study.location import study_name
 from initlab.study.store import MemoryStore, Store
-from initlab.training.engines import Source, Streamed, get_engine
+from initlab.training.engines import Source, Streamed, checked_executor, get_engine
 from initlab.training.group import measuring_steps
 from initlab.training.progress import watch_for
 from initlab.training.records import RunRecord
@@ -56,6 +57,7 @@ def compare(
     shared_order: bool = False,
     dtype: torch.dtype = torch.float32,
     device: str = "cpu",
+    executor: Executor | None = None,
     at_once: int | None = None,
     progress: bool | None = None,
 ) -> Comparison:
@@ -98,6 +100,8 @@ def compare(
         seed: root seed of the study, in [0, 2^64).
         shared_order: one data order for all seeds.
         dtype, device: what runs are trained in and on.
+        executor: any `concurrent.futures.Executor` (loky, Dask, Ray, submitit: docs/clusters.md) whose workers train
+            the runs, in parts; `engine` is then what each worker does. A part whose worker dies is trained once more.
         at_once: the most runs that are trained together.
         progress: a live table on stderr; default where that is a terminal.
 
@@ -124,6 +128,7 @@ def compare(
     decay = (0.01 if optimizer == "adamw" else 0.0) if weight_decay is None else weight_decay
     decay = finite_number("weight_decay", decay, low=0)
     get_engine(engine)
+    checked_executor(executor, engine)
     counts = {"evaluations": evaluations, "curve_points": curve_points, "at_once": at_once, "budget": budget}
     for name, count in counts.items():
         count_or_none(name, count)
@@ -149,7 +154,7 @@ def compare(
             else study_store(storage, study, task, model, arms, plans, maximize, allow_drift)
         )
         after.callback(store.close)
-        driver = Driver(task, engine, store, watch, at_once, len(arms) * len(seed_numbers))
+        driver = Driver(task, engine, store, watch, at_once, len(arms) * len(seed_numbers), executor)
         driver.points = curve_points or driver.points
         at = measuring_steps(task, evaluations)
         driven = drive_race(driver, arms, seed_numbers, at, budget) if race else drive(driver, arms, seed_numbers, at)

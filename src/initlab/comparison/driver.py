@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
 from initlab.comparison.arms import Arm
 from initlab.errors import InputError
 from initlab.interrupts import INTERRUPTIONS, acknowledge, check
 from initlab.study.store import MemoryStore, Store
-from initlab.training.engines import Engine, get_engine
+from initlab.training.engines import Engine, engine_of
 from initlab.training.engines.machine import cores
 from initlab.training.group import Training, train_through
 from initlab.training.progress import Watch
@@ -57,11 +58,20 @@ class Driver:
         watch: shows what happens.
         at_once: the most runs trained together; None chooses.
         runs: about how many runs the study has; curves of very many are kept at fewer points.
+        executor: has the workers; None for this process and its own.
     """
 
     def __init__(
-        self, task: Task, engine: str, store: Store[RunRecord], watch: Watch, at_once: int | None, runs: int
+        self,
+        task: Task,
+        engine: str,
+        store: Store[RunRecord],
+        watch: Watch,
+        at_once: int | None,
+        runs: int,
+        executor: Executor | None = None,
     ) -> None:
+        self.executor = executor
         self.task = task
         self.engine = engine
         self.store = store
@@ -114,7 +124,8 @@ class Driver:
     def _train(self, specs: Sequence[RunSpec], at: Sequence[int]) -> None:
         """One group; where runs are trained one after another anyway, each is put away as soon as it has ended."""
         with self.training(specs) as training:
-            size = len(specs) if self.chosen else _portion(training.session.plan, len(specs))
+            together = self.chosen or self.executor is not None
+            size = len(specs) if together else _portion(training.session.plan, len(specs))
             if size >= len(specs):
                 self.store.put(train_through(training, at))
                 return
@@ -128,13 +139,18 @@ class Driver:
         """These runs, ready to advance."""
         training = Training(self.task, self._engine(), specs, self.labels, self._tick, self.points)
         try:
-            self.choice = self.choice or training.choice
-            self.watch.say(training.choice)
-            self.store.remember("engine", training.session.plan)
+            self._known(training)
             yield training
+            self._known(training)  # workers of an executor say what they do when they have done it
         finally:
             self.run_steps += training.run_steps
             training.close()
+
+    def _known(self, training: Training) -> None:
+        if training.session.plan and not self.choice:
+            self.choice = training.choice
+            self.store.remember("engine", training.session.plan)
+            self.watch.say(training.choice)
 
     @contextlib.contextmanager
     def releasing(self, keys: Sequence[str]) -> Iterator[None]:
@@ -155,9 +171,9 @@ class Driver:
         """For "auto", what the study has been trained with so far: its numbers agree, and nothing is timed anew."""
         known = self.store.recall("engine") if self.engine == "auto" else None
         try:
-            return get_engine(known or self.engine)
+            return engine_of(known or self.engine, self.executor)
         except InputError:
-            return get_engine(self.engine)
+            return engine_of(self.engine, self.executor)
 
     def driven(self, arms: Sequence[Arm], seeds: Mapping[str, Sequence[int]], wanted: bool = True) -> Driven:
         """What the store now holds of these arms and their seeds."""

@@ -233,8 +233,7 @@ def _train_with_looks(race: Race, training: Training, running: Sequence[str], lo
     live = list(running)
     step = 0
     for until in sorted({*looks, *race.at, *(max(1, look // 2) for look in looks)}):
-        training.advance(until - step)
-        training.measure()
+        training.through([until - step])
         step = until
         if until not in looks[:-1]:
             continue

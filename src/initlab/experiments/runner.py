@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from initlab.experiments.claims import Claim, Judgement
 from initlab.experiments.lab import Lab
 from initlab.experiments.registry import Experiment, get_experiment, list_experiments
 from initlab.reporting import Shown
+from initlab.training.engines import checked_executor
+from initlab.training.engines.executors import called
 
 
 @dataclass(frozen=True, repr=False)
@@ -97,13 +100,28 @@ def run_all(
     seed: int = 0,
     folder: str | Path | None = None,
     note: Callable[[str], None] = lambda line: None,
+    executor: Executor | None = None,
 ) -> Iterator[Outcome]:
-    """Run `names` (all by default), one after another; yields each `Outcome` as it is done. As `run` otherwise."""
+    """Run `names` (all by default), one after another; yields each `Outcome` in their order. As `run` otherwise.
+
+    Args:
+        executor: any `concurrent.futures.Executor`, whose workers then run whole experiments beside one another; one
+            whose worker dies is run once more. `folder` must be one that every worker sees.
+    """
+    workers = checked_executor(executor, "auto")
+    if workers is not None:
+        rows = [(get_experiment(name).name, small, seed_number(seed), folder) for name in names or list_experiments()]
+        yield from called(workers, _run_there, rows)
+        return
     for name in names or list_experiments():
         experiment = get_experiment(name)
         minutes = experiment.minutes[0 if small else 1]
         note(f"{name}: {experiment.title} ({_duration(minutes)})")
         yield run(name, small=small, seed=seed, folder=folder, note=note)
+
+
+def _run_there(name: str, small: bool, seed: int, folder: str | Path | None) -> Outcome:
+    return run(name, small=small, seed=seed, folder=folder)
 
 
 def _duration(minutes: float | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
 from typing import Any
 
 import torch
@@ -23,7 +24,7 @@ from initlab.study.location import study_name
 from initlab.study.sql import SqlStore
 from initlab.study.store import MemoryStore, Store
 from initlab.study.to_optuna import quiet_optuna
-from initlab.training.engines import get_engine
+from initlab.training.engines import checked_executor, get_engine
 from initlab.training.progress import watch_for
 from initlab.training.rehearsal import frozen, rehearse
 from initlab.training.task import Loss, Task
@@ -53,6 +54,7 @@ def search(
     study: str = "search",
     allow_drift: bool = False,
     engine: str = "auto",
+    executor: Executor | None = None,
     at_once: int = AT_ONCE,
     seed: int = 0,
     device: str = "cpu",
@@ -78,6 +80,7 @@ def search(
         patience: measurements without a better score after which a run ends by itself; None trains it to its end.
         screen: let `inspect` refuse a start that is certain not to train; it is recorded as pruned with the finding.
         study: the study's name within the storage.
+        executor: as for `compare`; the best trial is measured on `test` in this process.
         allow_drift: go on although model, data, settings or space have changed.
         at_once: trials that train at once.
         seed: root seed.
@@ -95,6 +98,7 @@ def search(
     count_or_none("at_once", at_once)
     count_or_none("patience", patience)
     get_engine(engine)
+    checked_executor(executor, engine)
     if pruning not in PRUNERS:
         raise unknown("pruning", pruning, PRUNERS)
     found = space_of(space, optimizer)
@@ -113,8 +117,9 @@ def search(
         store = _store(task, found, storage, study, model, maximize, allow_drift)
         watch = watch_for(progress, trials * steps, {"trials": trials})
         ongoing = OngoingSearch(
-            task, found, decay, trials, pruning, patience, screen, engine, at_once, store, study, maximize, watch
-        )
+            task, found, decay, trials, pruning, patience, screen, engine, at_once, store, study, maximize, watch,
+            executor,
+        )  # fmt: skip
         result, interrupted = _run_out(ongoing, [*notes, *frozen(model)], started)
     if interrupted:
         again = "the same call goes on from there" if storage is not None else "storage='study.db' would let you go on"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from initlab.searching.result import Search, TrialRecord, trial_key
 from initlab.searching.space import Space
 from initlab.study.store import Store
 from initlab.study.to_optuna import distributions_json
-from initlab.training.engines import get_engine
+from initlab.training.engines import engine_of, get_engine
 from initlab.training.group import Training
 from initlab.training.progress import Watch
 from initlab.training.task import RunSpec, Task
@@ -63,6 +64,7 @@ class OngoingSearch:
     name: str
     maximize: bool
     watch: Watch
+    executor: Executor | None = None
     run_steps: int = 0
     choice: str = ""
     running: dict[str, Running] = field(default_factory=dict)
@@ -95,11 +97,17 @@ class OngoingSearch:
         finally:
             if training is not None:
                 self.run_steps = training.run_steps
+                self.choice = training.choice
                 training.close()
 
     def _open(self, specs: list[RunSpec]) -> Training:
         training = Training(
-            self.task, get_engine(self.engine), specs, {spec.key: "trials" for spec in specs}, self._tick, 50
+            self.task,
+            engine_of(self.engine, self.executor),
+            specs,
+            {spec.key: "trials" for spec in specs},
+            self._tick,
+            50,
         )
         self.choice = training.choice
         self.watch.say(training.choice)
@@ -111,8 +119,7 @@ class OngoingSearch:
         self.watch.training(training, training.run_steps)
 
     def _advance(self, training: Training, stretch: int) -> None:
-        training.advance(stretch)
-        scores = training.scores("valid")
+        scores = training.through([stretch], "valid")
         for key, one in self.running.items():
             self._check(training, one, scores[key])
         ended = [record for one in self.running.values() if (record := self._ended(training, one)) is not None]

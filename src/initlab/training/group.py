@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Mapping, Sequence
 
 from initlab.errors import told
 from initlab.training.engines.base import Engine, Score
+from initlab.training.engines.processes import ProcessSession
 from initlab.training.records import Keeper, RunRecord, Status
-from initlab.training.task import RunSpec, Task
+from initlab.training.task import Progress, RunSpec, Task
 
 # Seconds between two looks at the clock, the progress display and the lease: well under the 2 s that Ctrl-C may take.
 STRETCH_SECONDS = 0.4
@@ -41,6 +43,8 @@ class Training:
         self._measured_at: dict[str, int] = {}
         with told("the start of the runs"):
             self.session = engine.open(task, specs)
+        if isinstance(self.session, ProcessSession):
+            self.session.meanwhile = lambda: self.tick(self)
         self._keep(specs, arms)
 
     @property
@@ -68,13 +72,38 @@ class Training:
             with told("a step of training"):
                 progress = self.session.advance(stretch)
             taken = time.perf_counter() - started
-            for key, one in progress.items():
-                self.run_steps += len(one.losses)
-                self.keepers[key].add(one)
-                self.seconds[key] += taken / len(progress)
+            self._add(progress, taken)
             left -= stretch
             self._pace(stretch, taken)
             self.tick(self)
+
+    def through(self, stretches: Sequence[int], which: str = "test") -> Mapping[str, Score]:
+        """Train by each of these numbers of steps, measure after each; the last scores. Those on "test" are kept.
+
+        Workers of an executor get it as one request, since each costs them a job.
+        """
+        scores: Mapping[str, Score] = {}
+        if isinstance(self.session, ProcessSession) and self.session.executor is not None:
+            started = time.perf_counter()
+            with told("a step of training"):
+                answers = self.session.through(stretches, which)
+            taken = (time.perf_counter() - started) / max(1, len(answers))
+            for progress, scores in answers:
+                self._add(progress, taken)
+                self._measured(scores, which)
+            self.tick(self)
+            return scores
+        for steps in stretches:
+            self.advance(steps)
+            scores = self.scores(which)
+            self._measured(scores, which)
+        return scores
+
+    def _add(self, progress: Mapping[str, Progress], taken: float) -> None:
+        for key, one in progress.items():
+            self.run_steps += len(one.losses)
+            self.keepers[key].add(one)
+            self.seconds[key] += taken / len(progress)
 
     def _pace(self, stretch: int, taken: float) -> None:
         if taken < STRETCH_SECONDS / 2 and stretch == self._stretch:
@@ -87,9 +116,9 @@ class Training:
         with told(f"an evaluation on the {which} data"):
             return self.session.evaluate(which)
 
-    def measure(self, which: str = "test") -> None:
-        """Loss and accuracy of every run that has moved since it was last measured."""
-        for key, (loss, accuracy) in self.scores(which).items():
+    def _measured(self, scores: Mapping[str, Score], which: str) -> None:
+        """Keep the scores of every run that has moved since it was last measured on the test data."""
+        for key, (loss, accuracy) in scores.items() if which == "test" else ():
             keeper = self.keepers.get(key)
             if keeper is not None and self._measured_at.get(key) != keeper.steps:
                 keeper.measured(loss, accuracy)
@@ -135,9 +164,5 @@ def measuring_steps(task: Task, wanted: int | None) -> tuple[int, ...]:
 
 def train_through(training: Training, at: Sequence[int]) -> list[RunRecord]:
     """Train every run of the group to its end, measured at the steps `at`; the records."""
-    done = 0
-    for step in at:
-        training.advance(step - done)
-        done = step
-        training.measure()
+    training.through([step - before for before, step in itertools.pairwise((0, *at))])
     return training.end_all()

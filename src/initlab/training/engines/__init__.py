@@ -1,11 +1,13 @@
 """Ways of training many runs: one after another, stacked into one computation, in worker processes, or the fastest."""
 
 from collections.abc import Callable
+from concurrent.futures import Executor
 
 from initlab.errors import unknown
 from initlab.training.batches import InMemory, Source, Streamed
 from initlab.training.engines.auto import AutoEngine, WorkersEngine
 from initlab.training.engines.base import Engine, Score, Session
+from initlab.training.engines.executors import ExecutorEngine, checked_executor
 from initlab.training.engines.processes import ProcessEngine, WorkerDied, inner_engine
 from initlab.training.engines.sequential import SequentialEngine
 from initlab.training.engines.stacked import StackedEngine
@@ -38,10 +40,19 @@ def get_engine(name: str = "auto") -> Engine:
     return ProcessEngine(detail) if kind == "processes" else inner_engine(name)
 
 
+def engine_of(name: str, executor: Executor | None, most: int | None = None) -> Engine:
+    """The engine called `name`, or one that trains so in the workers of `executor`, at most `most` runs in a part."""
+    if executor is None:
+        return get_engine(name)
+    name = name.removeprefix("processes:")  # what a study was trained with when it had no executor
+    return ExecutorEngine(executor, AutoEngine(workers=False) if name == "auto" else get_engine(name), most)
+
+
 __all__ = [
     "ENGINES",
     "AutoEngine",
     "Engine",
+    "ExecutorEngine",
     "InMemory",
     "ProcessEngine",
     "Score",
@@ -52,5 +63,7 @@ __all__ = [
     "Streamed",
     "WorkerDied",
     "WorkersEngine",
+    "checked_executor",
+    "engine_of",
     "get_engine",
 ]

@@ -115,9 +115,15 @@ class AutoEngine:
     """The fastest of: one run after another, stacked on all cores, and worker processes that do either.
 
     On a GPU there are no workers. A study that the plain loop ends within a second is not timed further.
+
+    Args:
+        workers: whether there may be worker processes.
     """
 
     name = "auto"
+
+    def __init__(self, workers: bool = True) -> None:
+        self.workers = workers
 
     def open(self, task: Task, specs: Sequence[RunSpec]) -> Session:
         task = with_sources(task)
@@ -128,7 +134,7 @@ class AutoEngine:
             session = SequentialEngine().open(task, specs)
             session.why = f" (about {plain * task.steps:.2g} s in all)"
             return session
-        workers = _workers(task, specs, plain * task.steps)
+        workers = _workers(task, specs, plain * task.steps) if self.workers else None
         if workers is not None and len(specs) >= cores() and workers[1] < plain:
             workers[0].why += f"; {1e3 * plain:.3g} ms one run after another on all cores)"
             return workers[0]

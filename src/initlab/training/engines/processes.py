@@ -172,7 +172,8 @@ class ProcessSession:
             return self._workers[-1]
         held = {id(worker): 0 for worker in self._workers}
         for part in self._parts:
-            held[id(part.worker)] += len(part.live)
+            if part.worker is not None:
+                held[id(part.worker)] += len(part.live)
         return min(self._workers, key=lambda worker: held[id(worker)])
 
     # -- asking --
@@ -183,16 +184,20 @@ class ProcessSession:
             part.tries = 1
         waiting = {self._send(part, requests): part for part in parts}
         answers: dict[int, list[Any]] = {}
-        while waiting:
-            done, _ = wait(waiting, POLL_SECONDS, FIRST_COMPLETED)
-            self.meanwhile()
-            for future in done:
-                part = waiting.pop(future)
-                answer = self._received(future, part)
-                if answer is None or answer.missing:
-                    waiting[self._send(part, requests, answer is not None)] = part
-                else:
-                    answers[part.number] = self._taken(part, answer, requests)
+        try:
+            while waiting:
+                done, _ = wait(waiting, POLL_SECONDS, FIRST_COMPLETED)
+                self.meanwhile()
+                for future in done:
+                    part = waiting.pop(future)
+                    answer = self._received(future, part)
+                    if answer is None or answer.missing:
+                        waiting[self._send(part, requests, answer is not None)] = part
+                    else:
+                        answers[part.number] = self._taken(part, answer, requests)
+        finally:
+            for future in waiting:
+                future.cancel()
         return [(part, answers[part.number]) for part in parts]
 
     def _send(self, part: Part, requests: Sequence[Request], whole: bool = False) -> Future[bytes]:
@@ -200,7 +205,7 @@ class ProcessSession:
         asked = (*part.later, *requests)
         order = Order(
             self._handed.token, self._handed.words, self._handed.path, part.number, part.engine, part.specs, part.done,
-            asked, part.state, part.worker is None,
+            asked, part.state, part.worker is None, part.tries,
         )  # fmt: skip
         arguments = (cloudpickle.dumps(order), self._handed.whole()) if whole else (cloudpickle.dumps(order),)
         return self._submit(part, arguments)

@@ -46,6 +46,7 @@ class Order:
         asked: the requests to answer now.
         state: the session after `done`, as a worker sent it; None where it stays in its worker or has none.
         send: whether the session is to be sent back.
+        tried: how often it was sent before; executors that know equal calls must not answer with the last failure.
     """
 
     token: str
@@ -58,6 +59,7 @@ class Order:
     asked: tuple[Request, ...]
     state: bytes | None = None
     send: bool = False
+    tried: int = 0
 
 
 @dataclass(frozen=True)
