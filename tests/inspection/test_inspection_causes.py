@@ -17,6 +17,7 @@ from healthy import (
     REAL,
     SERIES,
     TABLE,
+    TOKENS,
     N,
     drawn,
     mlp,
@@ -28,17 +29,9 @@ from torch.nn import functional as F
 
 import initlab
 
-CAUSES = {
-    "inputs",
-    "targets",
-    "broadcast",
-    "output activation",
-    "label count",
-    "cut off",
-    "mode",
-    "residuals",
-    "copies",
-}
+CAUSES = {"inputs", "targets", "broadcast", "output activation", "label count", "cut off", "mode", "residuals",
+        "copies",
+          "bias", "norm weight", "norm bias", "scale", "factor", "first loss", "rate", "optimizer"}  # fmt: skip
 BINARY = (REAL > 0).float()
 
 
@@ -128,6 +121,14 @@ def evaluating(model: nn.Module, kind: type[nn.Module]) -> nn.Module:
     return model
 
 
+def ends_in(weights: Callable[[torch.Tensor], torch.Tensor], act: nn.Module) -> nn.Module:
+    model = ended(act, out=1)
+    with torch.no_grad():
+        model[0][-1].weight.copy_(weights(model[0][-1].weight))
+        model[0][-1].bias.zero_()
+    return model
+
+
 def bias_at_the_end(value: float, act: nn.Module) -> nn.Module:
     model = ended(act, out=1)
     nn.init.constant_(model[0][-1].bias, value)
@@ -193,9 +194,11 @@ PLANTED: dict[str, tuple[Callable[[], nn.Module], Any, Any, Any, str, str, str]]
         lambda: ended(nn.Softmax(-1)), TABLE, LABELS, F.nll_loss, "output activation", "1", "logarithm"),
     "logits into nll": (lambda: mlp(nn.ReLU), TABLE, LABELS, F.nll_loss, "output activation", "output", "no log-prob"),
     "relu at the end, off": (
-        lambda: bias_at_the_end(-30, nn.ReLU()), TABLE, REAL.abs(), F.mse_loss, "output activation", "1", "is off"),
+        lambda: ends_in(lambda w: -w.abs(), nn.ReLU()), TABLE, REAL.abs(), F.mse_loss, "output activation", "1",
+        "is off"),
     "sigmoid at the end, flat": (
-        lambda: bias_at_the_end(40, nn.Sigmoid()), TABLE, BINARY, F.mse_loss, "output activation", "1", "is flat"),
+        lambda: ends_in(lambda w: 1000 * w.abs(), nn.Sigmoid()), TABLE, BINARY, F.mse_loss, "output activation", "1",
+        "is flat"),
     "head of 9 for 4 classes": (lambda: mlp(nn.ReLU, out=9), TABLE, LABELS, None, "label count", "6", "9 outputs"),
     "classes counted from 1": (lambda: mlp(nn.ReLU, out=5), TABLE, LABELS + 1, None, "label count", "6", "1 to 4"),
     "targets beyond a sigmoid": (
@@ -276,6 +279,168 @@ def test_no_cause_is_named_on_a_healthy_transformer(family: str) -> None:
 def test_logits_for_a_loss_that_takes_probabilities_are_one_error() -> None:
     with pytest.raises(initlab.InputError, match="use binary_cross_entropy_with_logits"):
         initlab.inspect(bias_at_the_end(3, nn.Identity()), TABLE, BINARY, F.binary_cross_entropy)
+
+
+CENTRES = drawn(10, 64)
+DIGITS = torch.arange(256) % 10
+CLASSES = CENTRES[DIGITS] + 0.7 * drawn(256, 64)
+
+
+def stack(depth: int, norm: type[nn.Module] | None = None, act: type[nn.Module] = nn.ReLU, out: int = 10) -> nn.Module:
+    """An MLP of `depth` hidden layers at He's scale."""
+    layers: list[nn.Module] = []
+    for i in range(depth):
+        layers += [nn.Linear(64 if i == 0 else 64, 64), *([norm(64)] if norm else []), act()]
+    model = nn.Sequential(*layers, nn.Linear(64, out))
+    for layer in model:
+        if isinstance(layer, nn.Linear):
+            nn.init.kaiming_normal_(layer.weight)
+            nn.init.zeros_(layer.bias)
+    return model
+
+
+def norms_at(model: nn.Module, gamma: float = 1.0, beta: float = 0.0) -> nn.Module:
+    for module in model.modules():
+        if isinstance(module, nn.LayerNorm | nn.BatchNorm1d):
+            nn.init.constant_(module.weight, gamma)
+            nn.init.constant_(module.bias, beta)
+    return model
+
+
+def bias_at(model: nn.Module, index: int, value: float) -> nn.Module:
+    nn.init.constant_(model[index].bias, value)
+    return model
+
+
+def grown(model: nn.Module, index: int, factor: float) -> nn.Module:
+    with torch.no_grad():
+        model[index].weight.mul_(factor)
+    return model
+
+
+class Times(nn.Module):
+    """Its output times a number in the code, or over a learned temperature."""
+
+    def __init__(self, factor: float, temperature: float | None = None) -> None:
+        super().__init__()
+        self.net, self.factor = stack(3), factor
+        self.temperature = None if temperature is None else nn.Parameter(torch.tensor(temperature))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.net(x) * self.factor
+        return y if self.temperature is None else y / self.temperature
+
+
+# name: (model, kind, where, what the advice says)
+OFF: dict[str, tuple[Callable[[], nn.Module], str, str, str]] = {
+    "layer norm, weight 50": (lambda: norms_at(stack(3, nn.LayerNorm), gamma=50), "norm weight", "1.weight", "at 1"),
+    "layer norm, weight 50, deep": (
+        lambda: norms_at(stack(12, nn.LayerNorm), gamma=50), "norm weight", "1.weight", "at 1"),
+    "batch norm, weight 50": (lambda: norms_at(stack(3, nn.BatchNorm1d), gamma=50), "norm weight", "1.weight", "at 1"),
+    "batch norm, weight 0.01": (
+        lambda: norms_at(stack(3, nn.BatchNorm1d), gamma=0.01), "norm weight", "1.weight", "at 1"),
+    "batch norm, weight 0.01, deep": (
+        lambda: norms_at(stack(12, nn.BatchNorm1d), gamma=0.01), "norm weight", "1.weight", "at 1"),
+    "batch norm, bias -5": (lambda: norms_at(stack(3, nn.BatchNorm1d), beta=-5), "norm bias", "1.bias", "at 0"),
+    "batch norm, bias -5, deep": (lambda: norms_at(stack(12, nn.BatchNorm1d), beta=-5), "norm bias", "1.bias", "at 0"),
+    "layer norm, weight 0 before a relu": (
+        lambda: norms_at(stack(3, nn.LayerNorm), gamma=0), "norm weight", "1.weight", "at 1"),
+    "bias -30": (lambda: bias_at(stack(3), 2, -30), "bias", "2.bias", "at 0"),
+    "bias -30, deep": (lambda: bias_at(stack(12), 8, -30), "bias", "8.bias", "at 0"),
+    "bias 30, tanh": (lambda: bias_at(stack(3, act=nn.Tanh), 2, 30), "bias", "2.bias", "at 0"),
+    "bias 30, sigmoid": (lambda: bias_at(stack(3, act=nn.Sigmoid), 2, 30), "bias", "2.bias", "at 0"),
+    "output times 100": (lambda: Times(100.0), "factor", "net.6", "factor 100 out"),
+    "temperature 0.01": (lambda: Times(1.0, 0.01), "scale", "temperature", "at 1"),
+    "a head 30 times too large": (lambda: grown(stack(3), 6, 30), "first loss", "6.weight", "Draw 6.weight with std"),
+    "a hidden layer 40 times too large": (
+        lambda: grown(stack(3), 2, 40), "first loss", "2.weight", "Draw 2.weight with std"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OFF)
+def test_the_parameter_at_fault_is_named_first_and_leads_the_advice(name: str) -> None:
+    build, kind, where, advice = OFF[name]
+    report = initlab.inspect(built(build), CLASSES, DIGITS)
+    assert [(f.kind, f.where) for f in report.findings if f.kind in CAUSES] == [(kind, where)], report
+    assert report.findings[0].kind == kind
+    assert advice in report.findings[0].advice
+    for symptom in report.findings[1:]:
+        assert symptom.advice.startswith(f"Its cause is the {kind} at {where}")
+
+
+def test_a_rate_is_named_with_one_that_lowers_the_loss() -> None:
+    for lr in (1e3, 1e-7):
+        report = initlab.inspect(built(lambda: stack(3)), CLASSES, DIGITS, optimizer="sgd", lr=lr)
+        assert report.findings[0].kind == "rate"
+        assert all("he_normal" not in f.advice and "normalization" not in f.advice for f in report.findings)
+
+
+def test_what_the_optimizer_does_not_hold_is_named() -> None:
+    model = stack(3)
+    last = initlab.inspect(model, CLASSES, DIGITS, optimizer=torch.optim.Adam(model[-1].parameters()))
+    assert [(f.kind, f.severity, f.where) for f in last.findings] == [("optimizer", "warning", "0.weight")]
+    assert "6 of 8" in last.findings[0].evidence
+    none = initlab.inspect(model, CLASSES, DIGITS, optimizer=torch.optim.Adam(copy.deepcopy(model).parameters()))
+    assert (none.findings[0].kind, none.verdict) == ("optimizer", "untrainable")
+    every = initlab.inspect(model, CLASSES, DIGITS, optimizer=torch.optim.Adam(model.parameters()))
+    assert every.findings == ()
+
+
+class Closed(nn.Module):
+    """A gate of zero before the read-out: a norm's weight, or a learned scale."""
+
+    def __init__(self, norm: bool) -> None:
+        super().__init__()
+        self.net, self.head = stack(3, out=32), nn.Linear(32, 10)
+        self.gate = nn.LayerNorm(32) if norm else nn.Parameter(torch.zeros(32))
+        if norm:
+            nn.init.zeros_(self.gate.weight)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = self.net(x)
+        return self.head(self.gate(h) if isinstance(self.gate, nn.Module) else self.gate * h)
+
+
+@pytest.mark.parametrize("norm", [True, False])
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_a_gate_of_zero_before_the_read_out_is_fine_and_said(norm: bool, optimizer: str) -> None:
+    report = initlab.inspect(built(lambda: Closed(norm)), CLASSES, DIGITS, optimizer=optimizer)
+    assert report.verdict == "healthy", report
+    assert report.findings == ()
+    assert any("open with the first step" in note and "gate" in note for note in report.notes)
+
+
+def test_a_steep_activation_is_fine_and_said() -> None:
+    build, inputs, targets, loss = MODELS["SIREN"]
+    report = initlab.inspect(built(build), inputs, targets, loss)
+    assert any("sin(30·x)" in note for note in report.notes)
+
+
+MEANT: dict[str, tuple[Callable[[], nn.Module], Any, Any, Any]] = {
+    "the last bias at the targets' mean": (
+        lambda: bias_at(stack(3, out=1), 6, 100), CLASSES, 100 + 3 * CLASSES[:, :1], F.mse_loss),
+    "the last bias at the classes' shares": (
+        lambda: bias_at(stack(3, out=1), 6, -4.6), CLASSES, (DIGITS[:, None] == 11).float().index_fill(0, DIGITS[:2],
+        1.0),
+        F.binary_cross_entropy_with_logits),
+    "an LSTM whose forget gates are open": (lambda: forgetting(MODELS["LSTM"][0]()), SERIES, LABELS, None),
+    "queries over the root of their width": (MODELS["pre-norm decoder"][0], TOKENS, TOKENS, None),
+}  # fmt: skip
+
+
+def forgetting(model: nn.Module) -> nn.Module:
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            if "bias_hh" in name:
+                p[32:64] = 3.0
+    return model
+
+
+@pytest.mark.parametrize("name", MEANT)
+def test_values_that_are_meant_are_not_named(name: str) -> None:
+    build, inputs, targets, loss = MEANT[name]
+    report = initlab.inspect(built(build), inputs, targets, loss)
+    assert [f for f in report.findings if f.kind in CAUSES] == [], report
 
 
 HARMLESS: dict[str, tuple[Callable[[], nn.Module], Any, Any, Any]] = {

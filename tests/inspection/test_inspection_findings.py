@@ -328,7 +328,7 @@ def test_the_optimizer_and_its_learning_rate_decide() -> None:
     verdicts = [initlab.inspect(model, X, Y, optimizer=o, lr=lr).verdict for o, lr in [("sgd", 0.01), ("adamw", 1e-3)]]
     assert verdicts == ["untrainable", "healthy"]
     wild = initlab.inspect(stack(5, nn.ReLU, he()), X, Y, optimizer="sgd", lr=30.0)
-    assert (wild.verdict, wild.findings[0].kind) == ("untrainable", "exploding")
+    assert (wild.verdict, wild.findings[0].kind) == ("untrainable", "rate")
     instance = torch.optim.SGD(model.parameters(), lr=0.02, momentum=0.9)
     report = initlab.inspect(model, X, Y, optimizer=instance)
     assert (report.optimizer, report.lr) == ("sgd", 0.02)

@@ -38,7 +38,7 @@ def random_advice(e: Evidence, p: ParameterStats) -> str:
     only = "Only random weights break the symmetry"
     if e.plan is None:
         return f"{only}. {UNPLANNED}"
-    entry = _drawn(e, p)
+    entry = drawn(e, p)
     if entry is None:
         return f"{only}: plan does not draw {p.name}, so name a scheme for it in the policy"
     return f"{only}: draw {p.name} {_law(entry)}"
@@ -60,7 +60,7 @@ def _law(entry: PlanEntry) -> str:
     return f"with std {format_number(entry.std, 3)}, as plan does ({entry.scheme}, {entry.reason})"
 
 
-def _drawn(e: Evidence, p: ParameterStats) -> PlanEntry | None:
+def drawn(e: Evidence, p: ParameterStats) -> PlanEntry | None:
     """The plan's entry for `p` where that draws random values; None where it keeps, refuses or fills."""
     if e.plan is None:
         return None
@@ -73,7 +73,7 @@ def _furthest(e: Evidence) -> tuple[ParameterStats, PlanEntry] | None:
     found = []
     for p in e.parameters:
         if p.trainable and len(p.shape) > 1 and p.layer is not None and math.isfinite(p.rms):
-            entry = _drawn(e, p)
+            entry = drawn(e, p)
             if entry is not None and entry.std:
                 found.append((abs(math.log(max(p.rms, 1e-30) / entry.std)), p, entry))
     off = [item for item in found if item[0] > FAR]

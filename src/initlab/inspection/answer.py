@@ -26,6 +26,7 @@ class Answer:
 
     Attributes:
         loss: kind of the loss, a name in `losses.KINDS` or "other".
+        function: the loss as it was given, a name, a function or None.
         output: its values, without gradient.
         targets: as they were given.
         activation: the function that made the output, "" for none that is known.
@@ -33,6 +34,7 @@ class Answer:
     """
 
     loss: str
+    function: Any = field(repr=False)
     output: Tensor = field(repr=False)
     targets: Any = field(repr=False)
     activation: str
@@ -66,10 +68,10 @@ class Answer:
         return t[t >= 0] if isinstance(t, Tensor) and not t.is_floating_point() and not t.is_complex() else None
 
 
-def answer_of(output: Tensor, targets: Any, loss: Loss, value: float) -> Answer:
-    """What the findings about output, targets and loss rest on; `value` is the loss."""
+def answer_of(output: Tensor, targets: Any, loss: Loss, given: Any, value: float) -> Answer:
+    """What the findings about output, targets and loss rest on; `value` is the loss, `given` what was asked for."""
     values = output.detach()
-    return Answer(loss.kind, values, targets, _activation(output, values), _spread(values, targets, loss, value))
+    return Answer(loss.kind, given, values, targets, _activation(output, values), _spread(values, targets, loss, value))
 
 
 def _activation(output: Tensor, values: Tensor) -> str:

@@ -52,13 +52,11 @@ class Factor:
     """A signal multiplied by a number that stands in the code.
 
     Attributes:
-        number: of the call, counted over all products and quotients of signals with numbers, from 0.
         module: name of the module that makes it.
         value: the factor; for a quotient 1 over the divisor.
         origin: index of the last record whose signal it reads; -1 for the inputs.
     """
 
-    number: int
     module: str
     value: float
     origin: int
@@ -99,7 +97,7 @@ class Events:
         elif name in _PRODUCTS or name in _QUOTIENTS:
             value = factor_of(name, args)
             if value is not None:
-                self.factors.append(Factor(len(self.factors), module, value, max(origins)))
+                self.factors.append(Factor(module, value, max(origins)))
 
     def cut(self, name: str, module: str, origin: int) -> None:
         self.cuts.append(Cut(module, name, origin))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -28,7 +29,8 @@ class Evidence:
     """One inspection's measurements; what several findings derive from them stands here, computed once.
 
     `inputs` are the batch as `plan` takes it: positional arguments in a tuple, or keyword arguments in a dict;
-    `line` is the loss along the first step, None where it was not asked for or cannot be taken.
+    `line` is the loss along the first step, None where it was not asked for or cannot be taken; `memo` holds what is
+    worked out once for several findings.
     """
 
     model: nn.Module
@@ -40,6 +42,7 @@ class Evidence:
     batch: int | None
     alike: bool
     line: Line | None = None
+    memo: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
     def outlook(self) -> Outlook:
@@ -91,10 +94,14 @@ class Evidence:
 
     @cached_property
     def opening(self) -> bool:
-        """Whether the read-out is zero and moves with the first step: what it hides can be told only after that.
+        """Whether the read-out or a gate is zero and moves with the first step: what it hides is told only after that.
 
         Adam and its kin take that first step at full size; plain gradient descent pays for a faint signal twice.
         """
-        names = self.readout.parameters if self.readout is not None else ()
-        weights = [p for p in self.matrices if p.name in names]
-        return self.step.sign_like and any(p.rms == 0 and (p.grad_rms or 0.0) > 0 for p in weights)
+        return self.step.sign_like and bool(self.closed)
+
+    @cached_property
+    def closed(self) -> list[ParameterStats]:
+        """Weights and gates, not biases, that are zero and that the first step moves."""
+        own = [p for p in self.parameters if not p.name.endswith("bias")]
+        return [p for p in own if p.rms == 0 and (p.grad_rms or 0.0) > 0 and math.isfinite(p.grad_rms or 0.0)]

@@ -65,6 +65,19 @@ def _unseen(e: Evidence) -> str | None:
     return "no layer was seen: the model computes outside torch's Python functions (scripted?)"
 
 
+def _closed(e: Evidence) -> str | None:
+    names = [p.name for p in e.closed]
+    return f"zero, and open with the first step, so that is fine: {_listed(names)}" if names else None
+
+
+def _steep(e: Evidence) -> str | None:
+    for factor in e.seen.events.factors:
+        after = e.seen.records[factor.origin + 1 : factor.origin + 2]
+        if abs(factor.value) > 1 and after and after[0].activation and after[0].origin == factor.origin:
+            return f"a steep activation, {after[0].kind}({factor.value:g}·x) in {factor.module or 'the model'}, is no fault"
+    return None
+
+
 def _half(e: Evidence) -> str | None:
     kinds = {p.dtype for p in e.model.parameters() if p.is_floating_point()} & {torch.float16, torch.bfloat16}
     return "half-precision parameters: statistics are taken in single precision" if kinds else None
@@ -81,6 +94,8 @@ NOTES: tuple[Callable[[Evidence], str | None], ...] = (
     _output,
     _touched,
     _unseen,
+    _closed,
+    _steep,
     _half,
 )
 

@@ -77,7 +77,7 @@ def run(
                 own_loss=known.kind == "own",
                 output=tensor.detach(),
                 events=recorder.events,
-                answer=answer_of(tensor, targets, known, float(value.detach())),
+                answer=answer_of(tensor, targets, known, loss, float(value.detach())),
             )
             _keep_gradient(tensor, seen)
             del output, tensor

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import import_module
 
 from initlab.inspection.evidence import Evidence
@@ -18,6 +19,10 @@ ORDER = (
     "label_count",
     "targets",
     "inputs",
+    "off",
+    "rate",
+    "optimizer_misses",
+    "first_loss",
     "mode",
     "residuals",
     "copies",
@@ -37,14 +42,29 @@ def kinds() -> tuple[Kind, ...]:
 
 
 def findings_of(evidence: Evidence) -> tuple[Finding, ...]:
-    """Every finding that applies, most severe first, then in order.
+    """Every finding that applies: a cause that does harm first, then the most severe, then in order.
 
     Once a number is NaN or infinite, only the kinds that can be told in spite of that count.
     """
     found = [(kind, finding) for kind in kinds() if (finding := kind.find(evidence)) is not None]
     if any(kind.spoils for kind, _ in found):
         found = [(kind, finding) for kind, finding in found if kind.survives]
-    return tuple(sorted((finding for _, finding in found), key=lambda finding: rank(finding.severity)))
+    return tuple(sorted(_led(found), key=lambda finding: rank(finding.severity)))
+
+
+def _led(found: list[tuple[Kind, Finding]]) -> list[Finding]:
+    """Causes first. The first that does harm is as severe as the worst symptom, and what helps it helps them all."""
+    if any(kind.leads and not kind.yields and finding.severity != "info" for kind, finding in found):
+        found = [(kind, finding) for kind, finding in found if not kind.yields]
+    causes = [finding for kind, finding in found if kind.leads]
+    symptoms = [finding for kind, finding in found if not kind.leads]
+    cause = next((finding for finding in causes if finding.severity != "info"), None)
+    if cause is None:
+        return [*causes, *symptoms]
+    worst = min((finding.severity for finding in (cause, *symptoms)), key=rank)
+    advice = f"Its cause is the {cause.kind} at {cause.where}: {cause.advice[0].lower()}{cause.advice[1:]}"
+    led = [replace(finding, advice=advice) for finding in symptoms]
+    return [replace(cause, severity=worst), *(other for other in causes if other is not cause), *led]
 
 
 __all__ = ["ORDER", "Kind", "findings_of", "kinds"]

@@ -31,4 +31,4 @@ def _advice(answer: Answer) -> str:
     return f"Give both one shape: targets.{way}"
 
 
-FINDING = Kind(find, survives=True)
+FINDING = Kind(find, survives=True, leads=True)

@@ -46,4 +46,4 @@ def _cut_after(e: Evidence, record: Record) -> str | None:
     return None
 
 
-FINDING = Kind(find, survives=True)
+FINDING = Kind(find, survives=True, leads=True)

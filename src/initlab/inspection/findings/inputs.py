@@ -136,4 +136,4 @@ def _which(columns: Tensor) -> str:
     return f"column {shown} is" if len(numbers) == 1 else f"{len(numbers)} columns ({shown}) are"
 
 
-FINDING = Kind(find)
+FINDING = Kind(find, leads=True)

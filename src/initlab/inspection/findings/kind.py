@@ -17,8 +17,12 @@ class Kind:
         find: the finding with its evidence and advice, or None where it does not apply.
         spoils: where it applies, the numbers that most other kinds read mean nothing.
         survives: it can be told from spoiled numbers too.
+        leads: it is a cause: where it does harm, what the other kinds see are its symptoms.
+        yields: a cause that is left out where another does harm.
     """
 
     find: Callable[[Evidence], Finding | None]
     spoils: bool = False
     survives: bool = False
+    leads: bool = False
+    yields: bool = False

@@ -31,4 +31,4 @@ def _head(e: Evidence) -> str:
     return e.layers[e.readout.index].name if e.readout is not None else "output"
 
 
-FINDING = Kind(find)
+FINDING = Kind(find, leads=True)

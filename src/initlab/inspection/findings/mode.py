@@ -80,4 +80,4 @@ def _drops_nothing(e: Evidence) -> Finding | None:
     return None
 
 
-FINDING = Kind(find, survives=True)
+FINDING = Kind(find, survives=True, leads=True)

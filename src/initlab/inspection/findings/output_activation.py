@@ -86,4 +86,4 @@ def _finding(e: Evidence, severity: Severity, evidence: str, advice: str) -> Fin
     return Finding("output activation", severity, made, evidence, advice)
 
 
-FINDING = Kind(find, survives=True)
+FINDING = Kind(find, survives=True, leads=True)

@@ -58,4 +58,4 @@ def _normed(e: Evidence, last: Sum) -> bool:
     return any(r.kind in NORMS for r in e.seen.records[last.branch + 1 :])
 
 
-FINDING = Kind(find)
+FINDING = Kind(find, leads=True)

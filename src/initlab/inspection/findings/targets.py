@@ -109,4 +109,4 @@ def _finding(severity: Severity, evidence: str, advice: str) -> Finding:
     return Finding("targets", severity, "targets", evidence, advice)
 
 
-FINDING = Kind(find)
+FINDING = Kind(find, leads=True)

@@ -25,7 +25,7 @@ def find(e: Evidence) -> Finding | None:
     steps, drowned = e.outlook.steps, _drowned(e)
     where, first, last = _fading(e)
     severity = _severity(e, drowned)
-    if severity == "info" and (e.opening or not (last > 0 and first < FADED * last and _fraction_stuck(e) > STUCK)):
+    if severity == "info" and (e.closed or not (last > 0 and first < FADED * last and _fraction_stuck(e) > STUCK)):
         return None
     evidence = ""
     if severity != "info" and steps > SLOW_STEPS[e.step.family]:
@@ -41,6 +41,8 @@ def find(e: Evidence) -> Finding | None:
 
 def _severity(e: Evidence, drowned: float | None) -> Severity:
     steps, family = e.outlook.steps, e.step.family
+    if e.closed and e.outlook.pace == 0:
+        return "info"  # nothing can be told of what lies behind a gate of zero that is about to open
     if steps > NEVER_STEPS[family] and not e.opening:
         return "error"
     return "warning" if steps > SLOW_STEPS[family] or drowned else "info"

@@ -1,0 +1,60 @@
+"""A first loss far above that of a constant answer, and the weight that makes it so."""
+
+from __future__ import annotations
+
+import math
+
+from initlab.inspection.advice import drawn
+from initlab.inspection.evidence import Evidence
+from initlab.inspection.findings.kind import Kind
+from initlab.inspection.results import Finding, ParameterStats
+from initlab.inspection.suspects import suspects
+from initlab.inspection.trials import Change, Trial, tried
+from initlab.planning import PlanEntry
+from initlab.reporting.status import Severity
+
+SEEN = 4.0  # first loss over that of a constant answer: beyond the ordinary spread of first outputs
+FAR = 10.0  # from which the first steps go into taking it back
+LARGE = 1.3  # a weight's rms over its plan's std from which it is tried
+MOST = 4  # weights that are tried
+LESS = 0.8  # first loss with a weight at its plan's std over that without, from which the weight makes it so
+
+
+def find(e: Evidence) -> Finding | None:
+    excess = e.outlook.excess or 0.0
+    answer = e.seen.answer
+    if answer.classes and answer.output.ndim > 1 and e.seen.constant_loss:
+        excess *= e.seen.constant_loss / max(e.seen.constant_loss, math.log(max(2, answer.output.shape[1])))
+    if excess < SEEN or e.far_targets or answer.spread is not None or any(s.trial.helps for s in suspects(e)):
+        return None
+    base = f"the first loss, {e.seen.loss:.4g}, is {excess:.3g} times that of the best constant answer"
+    severity: Severity = "warning" if excess > FAR else "info"
+    found = _culprit(e)
+    if found is None and excess <= FAR:
+        return None
+    if found is None:
+        largest = max(e.layers, key=lambda x: x.second_moment if math.isfinite(x.second_moment) else 0.0)
+        return Finding("first loss", severity, largest.name, base, "Start the read-out smaller, or warm the rate up")
+    p, entry, trial = found
+    evidence = f"{base}; with {p.name} at std {entry.std:.3g} it is {trial.loss:.4g}"
+    advice = f"Draw {p.name} with std {entry.std:.3g}, as plan does; now its rms is {p.rms:.2g}"
+    return Finding("first loss", severity, p.name, evidence, advice)
+
+
+def _culprit(e: Evidence) -> tuple[ParameterStats, PlanEntry, Trial] | None:
+    """The weight whose plan's std lowers the first loss most; None where none lowers it by a fifth."""
+    values = dict(e.model.named_parameters())
+    off = []
+    for p in e.matrices:
+        entry = drawn(e, p)
+        if entry is not None and entry.std and p.rms > LARGE * entry.std:
+            off.append((p.rms / entry.std, p, entry))
+    best: tuple[ParameterStats, PlanEntry, Trial] | None = None
+    for ratio, p, entry in sorted(off, key=lambda item: -item[0])[:MOST]:
+        trial = tried(e, Change(f"{p.name} at std {entry.std:.3g}", {p.name: values[p.name].detach() / ratio}))
+        if trial is not None and trial.loss < (LESS * e.seen.loss if best is None else best[2].loss):
+            best = p, entry, trial
+    return best
+
+
+FINDING = Kind(find, leads=True, yields=True)

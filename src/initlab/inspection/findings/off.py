@@ -1,0 +1,46 @@
+"""A bias, a norm's weight or bias, a scale or a number in the code that starts where it does harm: named by trying."""
+
+from __future__ import annotations
+
+import math
+
+from initlab.inspection.evidence import Evidence
+from initlab.inspection.findings.kind import Kind
+from initlab.inspection.results import Finding
+from initlab.inspection.suspects import Suspect, suspects
+from initlab.inspection.trials import Trial
+from initlab.sampling import canonical_name
+
+
+def find(e: Evidence) -> Finding | None:
+    """The suspect whose usual value helps most; one that neither helps nor harms is told all the same."""
+    found = suspects(e)
+    if not found:
+        return None
+    worst = found[0]
+    size = (
+        f"its rms is {worst.rms:.3g}" if worst.role != "factor" else f"a signal is multiplied by {worst.rms:.3g} there"
+    )
+    many = f" ({worst.count} such)" if worst.count > 1 else ""
+    evidence = f"{size}{many}; {outcome(worst.trial)}"
+    return Finding(worst.role, "warning" if worst.trial.helps else "info", worst.where, evidence, _advice(e, worst))
+
+
+def outcome(trial: Trial) -> str:
+    """What the change does, in words."""
+    before = f"{trial.before:.4g}" if math.isfinite(trial.before) else "no finite number"
+    changed = f"with {trial.change.words} the lowest loss along the first step"
+    return f"{changed} is {trial.lowest:.4g} in place of {before}"
+
+
+def _advice(e: Evidence, worst: Suspect) -> str:
+    if worst.role == "factor":
+        return f"Leave the factor {worst.rms:.3g} out"
+    start = f"Start {'them' if worst.count > 1 else 'it'} at {worst.usual:g}"
+    entry = e.plan[canonical_name(worst.where)] if e.plan is not None else None
+    if entry is None:
+        return start
+    return start + (", as plan does" if entry.action == "write" else "; plan keeps what may be its author's own")
+
+
+FINDING = Kind(find, survives=True, leads=True)

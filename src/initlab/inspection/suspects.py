@@ -1,0 +1,138 @@
+"""Vectors and scalars that start far from where they do nothing: biases, norm weights, scales, numbers in the code."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from initlab.inspection.evidence import Evidence
+from initlab.inspection.results import ParameterStats
+from initlab.inspection.trials import Change, Trial, tried
+from initlab.sampling import canonical_name
+
+Tensor = torch.Tensor
+
+BIAS = 2.0  # rms of a bias from which it is looked at
+OVER = 3.0  # rms of a bias over the standard deviation of what it is added to, from which it drowns that
+NORM = 4.0  # factor between a norm weight's rms and the 1 that it usually is, in either direction
+MOST = 4  # different numbers in the code that are tried
+SCALAR = 5.0  # the same for a single number, learned or in the code
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """Parameters of one role, or a number in the code, that may be the cause.
+
+    Attributes:
+        role: "bias", "norm weight", "norm bias", "scale" (a single learned number) or "factor" (one in the code).
+        where: the first of them.
+        count: how many there are.
+        rms: of the first.
+        trial: what came of the usual value in their place.
+        usual: that value.
+    """
+
+    role: str
+    where: str
+    count: int
+    rms: float
+    usual: float
+    trial: Trial
+
+
+def suspects(e: Evidence) -> list[Suspect]:
+    """Those whose usual value does no harm, the most helpful first; tried once for all findings."""
+    if "suspects" not in e.memo:
+        found = [*_parameters(e), *_factors(e)]
+        e.memo["suspects"] = sorted(found, key=lambda s: -s.trial.gain)
+    return list(e.memo["suspects"])
+
+
+def _parameters(e: Evidence) -> Iterator[Suspect]:
+    values = dict(e.model.named_parameters())
+    groups: dict[str, list[tuple[ParameterStats, float]]] = {}
+    for p in e.parameters:
+        role = _role(e, p, values[p.name])
+        usual = _usual(e, p, role) if role else None
+        if role and usual is not None:
+            groups.setdefault(role, []).append((p, usual))
+    for role, members in groups.items():
+        first, usual = members[0]
+        changed = {p.name: torch.full_like(values[p.name].detach(), value) for p, value in members}
+        trial = tried(e, Change(f"{first.name} at {usual:g}", changed))
+        if trial is not None and not trial.harms and (trial.helps or not _meant(e, first)):
+            yield Suspect(role, first.name, len(members), first.rms, usual, trial)
+
+
+def _meant(e: Evidence, p: ParameterStats) -> bool:
+    """Whether the value may be its author's own: zero, or one that plan keeps."""
+    return p.rms == 0 or (e.plan is not None and e.plan[canonical_name(p.name)].action == "keep")
+
+
+def _role(e: Evidence, p: ParameterStats, value: Tensor) -> str:
+    """What kind of suspect a parameter is by its size; "" for none."""
+    owner, _, own = p.name.rpartition(".")
+    if not p.trainable or p.layer is None or value.ndim > 1 or not math.isfinite(p.rms):
+        return ""
+    if p.rms == 0:
+        stuck = _is_norm(e.model, owner) and own == "weight" and p.grad_rms == 0
+        return "norm weight" if stuck else ""
+    if _is_norm(e.model, owner):
+        if own == "bias":
+            return "norm bias" if p.rms > BIAS else ""
+        return "norm weight" if not 1 / NORM < p.rms < NORM else ""
+    if value.numel() == 1 and not own.endswith("bias"):
+        return "scale" if not 1 / SCALAR < p.rms < SCALAR else ""
+    return "bias" if own.endswith("bias") and p.rms > BIAS and _drowns(e, p) else ""
+
+
+def _drowns(e: Evidence, p: ParameterStats) -> bool:
+    """Whether a bias is far larger than what differs in the signal that it is added to."""
+    assert p.layer is not None
+    layer = e.layers[p.layer]
+    share = layer.row_share if layer.row_share is not None else layer.between
+    if share is None or layer.kind in ("lstm", "gru", "rnn_tanh", "rnn_relu"):
+        return False
+    return p.rms > OVER * math.sqrt(max(0.0, layer.second_moment * share))
+
+
+def _is_norm(model: nn.Module, owner: str) -> bool:
+    return "norm" in type(model.get_submodule(owner)).__name__.lower() if owner else False
+
+
+def _usual(e: Evidence, p: ParameterStats, role: str) -> float | None:
+    """The value that `plan` gives the parameter, where that is one number and not its own; without a plan 1 or 0."""
+    if e.plan is None:
+        return 0.0 if role.endswith("bias") else 1.0
+    entry = e.plan[canonical_name(p.name)]
+    if entry.action == "keep" and role in ("scale", "bias"):
+        return 1.0 if role == "scale" else 0.0
+    if entry.action != "write" or entry.law is None or entry.std:
+        return None
+    value = float(getattr(entry.law, "value", 0.0))
+    return None if abs(value - p.rms) < 0.05 or (value == 0 and p.rms < NORM and role == "norm weight") else value
+
+
+def _factors(e: Evidence) -> Iterator[Suspect]:
+    """Numbers in the code that multiply a signal on its way, where taking them away helps."""
+    values = {f.value: f for f in e.seen.events.factors if f.origin >= 0 and f.value and _far(abs(f.value))}
+    if not values or len(values) > MOST or not _ill(e):
+        return
+    for value, factor in values.items():
+        trial = tried(e, Change(f"the factor {value:g} taken as 1", factor=value))
+        if trial is not None and trial.helps:
+            where = factor.module or e.layers[factor.origin].name
+            yield Suspect("factor", where, 1, abs(value), 1.0, trial)
+
+
+def _ill(e: Evidence) -> bool:
+    """Whether anything is wrong that a number in the code could explain."""
+    return (e.outlook.excess or 1.0) > 2.0 or e.outlook.steps > 300 or not math.isfinite(e.seen.loss)
+
+
+def _far(value: float) -> bool:
+    return not 1 / SCALAR < value < SCALAR

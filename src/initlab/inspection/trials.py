@@ -1,0 +1,156 @@
+"""What a change would do: the pass and the loss along the first step, taken again with other values in place."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch.overrides import TorchFunctionMode
+
+from initlab.errors import InitlabError
+from initlab.inspection.events import factor_of
+from initlab.inspection.evidence import Evidence
+from initlab.inspection.gathering import gathered
+from initlab.inspection.optimizers import Step
+
+Tensor = torch.Tensor
+FELT = 0.01  # relative change of the lowest loss along the step from which a change helps, or harms
+
+
+@dataclass(frozen=True)
+class Change:
+    """Something that could be otherwise.
+
+    Attributes:
+        words: what is changed to what.
+        values: {parameter name: its other values}.
+        inputs: makes other inputs of the batch's; None leaves them.
+        factor: the number in the code by which signals are multiplied, to be taken as 1 wherever it stands.
+        step: another optimizer or rate; None keeps it.
+    """
+
+    words: str
+    values: Mapping[str, Tensor] = field(default_factory=dict, repr=False)
+    inputs: Callable[[Any], Any] | None = None
+    factor: float | None = None
+    step: Step | None = None
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A change and what came of it.
+
+    Attributes:
+        change: what was changed.
+        loss: the first loss with it.
+        lowest: the lowest loss along the first step with it; infinite where none is finite.
+        before: the lowest loss along the first step without it.
+        first: the first loss without it.
+        opens: whether a gradient reaches weight matrices with it that it did not reach without.
+        evidence: all that was measured with it.
+    """
+
+    change: Change
+    loss: float
+    lowest: float
+    before: float
+    first: float
+    opens: bool
+    evidence: Evidence = field(repr=False)
+
+    @property
+    def gain(self) -> float:
+        """How far the lowest loss falls, relative to that without the change; negative where it rises."""
+        if not math.isfinite(self.before):
+            return 1.0 if math.isfinite(self.lowest) else 0.0
+        return (self.before - self.lowest) / abs(self.before) if self.before else 0.0
+
+    @property
+    def helps(self) -> bool:
+        return self.gain > FELT or (self.opens and math.isfinite(self.lowest))
+
+    @property
+    def harms(self) -> bool:
+        return self.gain < -FELT and not self.loss < self.first and not self.helps
+
+
+def tried(e: Evidence, change: Change) -> Trial | None:
+    """`change` made, measured and undone; None where the model does not run with it."""
+    made = measured(e, change)
+    if made is None:
+        return None
+    opens = _reached(made) > _reached(e)
+    return Trial(change, made.seen.loss, lowest(made), _before(e), e.seen.loss, opens, made)
+
+
+def _reached(e: Evidence) -> int:
+    """Weight matrices that a gradient reaches."""
+    return sum(1 for p in e.matrices if p.grad_rms)
+
+
+def _before(e: Evidence) -> float:
+    base = with_line(e)
+    return math.inf if base is None else lowest(base)
+
+
+def with_line(e: Evidence) -> Evidence | None:
+    """The evidence with the loss along the first step, taken now where it was left out."""
+    if "with line" not in e.memo:
+        e.memo["with line"] = measured(e, Change("nothing")) if e.line is None else None
+    return e if e.line is not None else e.memo["with line"]
+
+
+def measured(e: Evidence, change: Change) -> Evidence | None:
+    """What `gathered` measures with the change in place; the model is as it was afterwards."""
+    inputs = e.inputs if change.inputs is None else change.inputs(e.inputs)
+    answer = e.seen.answer
+    try:
+        with swapped(e, change.values), _without_factor(change.factor):
+            return gathered(e.model, inputs, answer.targets, answer.function, change.step or e.step)
+    except InitlabError:
+        return None
+
+
+def lowest(e: Evidence) -> float:
+    """The lowest loss along the first step, or the first loss where that is lower; infinite where none is finite."""
+    points = [] if e.line is None else [point.loss for point in e.line.points]
+    return min((x for x in (e.seen.loss, *points) if math.isfinite(x)), default=math.inf)
+
+
+@contextlib.contextmanager
+def swapped(e: Evidence, values: Mapping[str, Tensor]) -> Iterator[None]:
+    """Inside, parameters point at other values; afterwards at their own storage again."""
+    own = dict(e.model.named_parameters())
+    before = {name: own[name].data for name in values}
+    try:
+        for name, value in values.items():
+            own[name].data = value.to(before[name])
+        yield
+    finally:
+        for name, value in before.items():
+            own[name].data = value
+
+
+@contextlib.contextmanager
+def _without_factor(factor: float | None) -> Iterator[None]:
+    with contextlib.nullcontext() if factor is None else _FactorOne(factor):
+        yield
+
+
+class _FactorOne(TorchFunctionMode):
+    """Takes a product of a tensor with that number as the tensor itself."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        if factor_of(getattr(func, "__name__", ""), args) == self.factor:
+            return next(a for a in args[:2] if isinstance(a, Tensor))
+        return func(*args, **dict(kwargs or {}))
