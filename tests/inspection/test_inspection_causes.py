@@ -289,8 +289,8 @@ CLASSES = CENTRES[DIGITS] + 0.7 * drawn(256, 64)
 def stack(depth: int, norm: type[nn.Module] | None = None, act: type[nn.Module] = nn.ReLU, out: int = 10) -> nn.Module:
     """An MLP of `depth` hidden layers at He's scale."""
     layers: list[nn.Module] = []
-    for i in range(depth):
-        layers += [nn.Linear(64 if i == 0 else 64, 64), *([norm(64)] if norm else []), act()]
+    for _ in range(depth):
+        layers += [nn.Linear(64, 64), *([norm(64)] if norm else []), act()]
     model = nn.Sequential(*layers, nn.Linear(64, out))
     for layer in model:
         if isinstance(layer, nn.Linear):

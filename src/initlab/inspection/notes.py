@@ -74,7 +74,8 @@ def _steep(e: Evidence) -> str | None:
     for factor in e.seen.events.factors:
         after = e.seen.records[factor.origin + 1 : factor.origin + 2]
         if abs(factor.value) > 1 and after and after[0].activation and after[0].origin == factor.origin:
-            return f"a steep activation, {after[0].kind}({factor.value:g}·x) in {factor.module or 'the model'}, is no fault"
+            where = factor.module or "the model"
+            return f"a steep activation, {after[0].kind}({factor.value:g}·x) in {where}, is no fault"
     return None
 
 
