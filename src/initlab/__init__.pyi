@@ -3,6 +3,7 @@ from . import data as data
 from . import experiments as experiments
 from . import fitting as fitting
 from . import integrations as integrations
+from . import nn as nn
 from . import scaling as scaling
 from . import theory as theory
 from .comparison import Comparison as Comparison

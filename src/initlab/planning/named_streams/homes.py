@@ -52,7 +52,11 @@ class Entry:
 
     def called(self, draw: Draw, elements: int) -> None:
         """A draw into it has been made."""
-        self.calls.append(draw.describe())
+        self.record(draw.describe(), elements)
+
+    def record(self, words: str, elements: int) -> None:
+        """A draw into it, in words, and how many values it drew here."""
+        self.calls.append(words)
         self.draws += 1
         self.elements += elements
 

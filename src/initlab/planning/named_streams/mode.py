@@ -16,11 +16,14 @@ from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_mod
 from torch.utils._pytree import tree_flatten, tree_map_only
 
 from initlab.graph.whole import is_sharded_type
-from initlab.planning.named_streams.draws import Draw, factory_draw, is_known
+from initlab.planning.drawing import Job, write_one
+from initlab.planning.memory import DTYPES
+from initlab.planning.named_streams.draws import Draw, factory_draw, is_known, seed_of
 from initlab.planning.named_streams.homes import Entry, Home, draw_at, home_of, whole_home
 from initlab.planning.named_streams.rewind import Rewinder
 from initlab.planning.named_streams.tape import DEEPEST, Form, Node, Ref, made_again, owners_of
 from initlab.planning.shards import is_split, local_tensor, part_of
+from initlab.sampling import laws
 
 _LIKE = ("randn_like", "rand_like", "randint_like")
 _PURGE = 4096  # pieces of memory on record before those that are gone are dropped
@@ -150,6 +153,19 @@ class NamedDraws(TorchDispatchMode):
             home.entry.called(draw, int(local_tensor(target).numel()))
             self._leaf(target, draw, frozenset({home.entry}), home)
         return target
+
+    def drawn_by_law(self, target: torch.Tensor, law: laws.Law, words: str, seed: int | None = None) -> bool:
+        """Write one of our own laws into a whole parameter, from its own stream; False where it is not one."""
+        entry = self.entry_of(target)
+        if entry is None or not home_of(entry, local_tensor(target)).is_whole or target.dtype not in DTYPES:
+            return False
+        number = entry.next_number(entry.everything)
+        job = Job(entry.name, target, part_of(entry.name, target), law)
+        write_one(job, seed_of(self.seed if seed is None else seed, number))
+        entry.record(words, int(local_tensor(target).numel()))
+        if law.needs_whole and is_split(target):
+            entry.whole.append(words)
+        return True
 
     def _draw_elsewhere(self, target: torch.Tensor, draw: Draw, original: Any) -> Any:
         before = self._snapshot(target)
