@@ -283,3 +283,21 @@ def test_few_trials_do_not_tell_what_mattered(trials: int) -> None:
     space = {"scheme": ["he_normal", "orthogonal"], "lr": (0.01, 0.1)}
     result = initlab.search(tiny_build, *[tiny_data()] * 3, space, trials, steps=9, batch_size=16)
     assert result.importances == {}
+
+
+def test_drift_that_is_allowed_goes_on_in_the_new_space(tmp_path: Path) -> None:
+    """A scheme that is gone, a range that has moved, a selector that was not there: what no longer fits is listed."""
+    spaces: list[dict[str, Any]] = [
+        {"scheme": ["he_normal", "zeros"], "lr": (1e-3, 1e-1)},
+        {"scheme": ["he_normal", "xavier_normal"], "lr": (1e-3, 1e-1)},
+        {"scheme": ["he_normal", "xavier_normal"], "lr": (1e-5, 1e-4)},
+        {"@Linear": ["he_normal", ("normal", {"std": (0.01, 0.1)})], "lr": (1e-5, 1e-4), "weight_decay": (1e-5, 1e-2)},
+    ]
+    path = str(tmp_path / "study.db")
+    for count, space in enumerate(spaces, 1):
+        result = searched(storage=path, space=space, trials=3 * count, allow_drift=count > 1)
+        assert len(result.trials) == 3 * count
+        assert result.best is None or set(result.best.params) <= {*space, "@Linear normal std"}
+    assert "9 of 12 trials lie outside the space: listed, not chosen from" in result.notes
+    with pytest.raises(InputError, match="drift"):
+        searched(storage=path, space=spaces[3], trials=13)

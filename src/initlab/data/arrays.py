@@ -77,7 +77,12 @@ def _read_array(stream: BinaryIO, size: int, shown: str, limit: int) -> np.ndarr
     headers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     if version not in headers:
         raise InputError(f"array file {shown!r} has format version {version}; 1.0 and 2.0 are right")
-    shape, fortran, dtype = headers[version](stream, max_header_size=10_000)
+    try:
+        shape, fortran, dtype = headers[version](stream, max_header_size=10_000)
+    except Exception as error:  # the header is Python's text: its tokenizer and parser raise their own kinds
+        raise InputError(
+            f"array file {shown!r} is cut or broken: its header cannot be read ({reason(error)})"
+        ) from None
     if dtype.kind not in "biufc" or dtype.itemsize > (16 if dtype.kind == "c" else 8):
         raise InputError(
             f"array file {shown!r} holds {dtype} values; numbers of at most 64 bits are right "

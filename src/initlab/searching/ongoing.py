@@ -70,7 +70,10 @@ class OngoingSearch:
     running: dict[str, Running] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.proposals = Proposals(self.name, self.maximize, self.pruning, CHECKS, self.task.root_seed)
+        self.proposals = self._proposals()
+
+    def _proposals(self) -> Proposals:
+        return Proposals(self.name, self.maximize, self.pruning, CHECKS, self.task.root_seed, self.space)
 
     # -- the loop: fill, advance by one check, measure, decide --
 
@@ -192,8 +195,8 @@ class OngoingSearch:
         """A claimed trial: with the choices of a worker that gave it up, or with new ones."""
         self.proposals.take_in(self.store.ended().values())
         earlier = self.store.proposal(key)
-        trial, (policy, lr, decay) = self.proposals.ask(self.space, key, earlier)
-        if earlier is None:
+        trial, (policy, lr, decay) = self.proposals.ask(key, earlier)
+        if earlier != trial.params:
             self.store.propose(key, trial.params)
         one = Running(number, trial, self._spec(number, policy, lr, decay))
         self.running[key] = one
@@ -207,9 +210,10 @@ class OngoingSearch:
     def result(self, notes: list[str], interrupted: bool, started: float) -> Search:
         """What the search has found, the best one measured on the test data."""
         records = tuple(sorted(self.store.ended().values(), key=lambda record: record.number))
-        study = Proposals(self.name, self.maximize, self.pruning, CHECKS, self.task.root_seed)
+        study = self._proposals()
         study.take_in(records)
-        complete = [r for r in records if r.state == "COMPLETE"]
+        ours = [r for r in records if self.space.laws_of(r.params) is not None]
+        complete = [r for r in ours if r.state == "COMPLETE"]
         best = max(complete, key=lambda r: r.score(self.maximize), default=None)
         test = None if best is None or interrupted else self._final_test(best)
         policy, lr, decay = (None, None, None) if best is None else self.space.settings(best.params)
@@ -218,6 +222,10 @@ class OngoingSearch:
             f"screen=True: inspect refused {screened} of {len(records)} starts as certain not to train, untrained"
             if self.screen
             else "screen=False: every start was trained"
+        )
+        others = len(records) - len(ours)
+        foreign = (
+            [f"{others} of {len(records)} trials lie outside the space: listed, not chosen from"] if others else []
         )
         return Search(
             trials=records,
@@ -233,7 +241,7 @@ class OngoingSearch:
             settings={"trials": self.trials, "steps": self.task.steps, "optimizer": self.task.optimizer,
                       "batch size": self.task.batch_size, "pruning": self.pruning, "root seed": self.task.root_seed},
             engine=self.choice,
-            notes=(said, *notes),
+            notes=(said, *foreign, *notes),
             run_steps=self.run_steps,
             seconds=time.perf_counter() - started,
             study=study.study,

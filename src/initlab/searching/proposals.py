@@ -30,10 +30,13 @@ class Proposals:
         pruning: one of `PRUNERS`.
         checks: how often a run is measured.
         root_seed: the search's.
+        space: what is proposed from; trials of another space, which a search that goes on with drift may have, are not
+            told.
     """
 
-    def __init__(self, name: str, maximize: bool, pruning: str, checks: int, root_seed: int) -> None:
+    def __init__(self, name: str, maximize: bool, pruning: str, checks: int, root_seed: int, space: Space) -> None:
         self.root_seed = root_seed
+        self.space = space
         self.known: set[str] = set()
         with quiet_optuna():
             self.study = optuna.create_study(
@@ -44,11 +47,13 @@ class Proposals:
         """Tell the study of trials that it has not been told of."""
         fresh = [record for record in records if record.key not in self.known]
         self.known.update(record.key for record in fresh)
-        self.study.add_trials([search_trial(record.to_dict()) for record in fresh])
+        for record in fresh:
+            laws = self.space.laws_of(record.params)
+            if laws is not None:
+                told = {name: optuna.distributions.distribution_to_json(law) for name, law in laws.items()}
+                self.study.add_trial(search_trial({**record.to_dict(), "distributions": told}))
 
-    def ask(
-        self, space: Space, key: str, earlier: Mapping[str, Any] | None
-    ) -> tuple[optuna.Trial, tuple[Any, float, float | None]]:
+    def ask(self, key: str, earlier: Mapping[str, Any] | None) -> tuple[optuna.Trial, tuple[Any, float, float | None]]:
         """A trial for the run `key`, and its (policy, lr, weight decay).
 
         Args:
@@ -60,10 +65,10 @@ class Proposals:
                 seed=derive_seed(self.root_seed, "proposal", key) % 2**32, constant_liar=True, multivariate=True,
                 group=True, n_startup_trials=STARTUP,
             )  # fmt: skip
-            if earlier is not None:
+            if earlier is not None and self.space.laws_of(earlier) is not None:
                 self.study.enqueue_trial(dict(earlier))
             trial = self.study.ask()
-            return trial, space.suggest(trial)
+            return trial, self.space.suggest(trial)
 
     def tell(self, trial: optuna.Trial, value: float | None) -> None:
         """The trial has ended with this score; None where it was pruned."""

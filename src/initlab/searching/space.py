@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from optuna.distributions import BaseDistribution
 from optuna.trial import BaseTrial, FixedTrial
 from torch import nn
 
@@ -69,6 +71,20 @@ class Space:
     def settings(self, params: Mapping[str, Any]) -> tuple[Any, float, float | None]:
         """(policy, lr, weight decay) that these choices mean."""
         return self.suggest(FixedTrial(dict(params)))
+
+    def laws_of(self, params: Mapping[str, Any]) -> dict[str, BaseDistribution] | None:
+        """The law of each of these choices; None where they are not choices of this space.
+
+        >>> space_of({"scheme": ["zeros", "he_normal"], "lr": (0.1, 1)}, "sgd").laws_of({"scheme": "ones", "lr": 0.2})
+        """
+        trial = FixedTrial(dict(params))
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")  # Optuna warns of a value that lies outside its range
+                self.suggest(trial)
+        except (ValueError, UserWarning):
+            return None
+        return trial.distributions if set(trial.distributions) == set(params) else None
 
     def check(self, model: nn.Module) -> None:
         """Refuse a selector that matches no parameter of the model, before a trial is begun.
