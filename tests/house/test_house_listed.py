@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from torch import nn
 
 import initlab
 from initlab.experiments.registry import MODULES
+from initlab.graph.operations import TABLE
 from initlab.inspection import findings
 from initlab.planning import Policy, recipes
 from initlab.planning.roles import ROLES
@@ -101,3 +104,35 @@ def test_a_finding_is_one_file_and_one_line(tmp_path: Path, monkeypatch: pytest.
         for width in (1, 4)
     }
     assert seen == {1: ["narrow"], 4: []}
+
+
+# Files whose lists of names are no lists of operations, or say of activations what only their reader asks.
+OTHER_LISTS = {
+    "graph/spelling.py": "Python's operators",
+    "inspection/activations.py": "where each activation saturates",
+    "inspection/findings/output_activation.py": "the numbers that an output activation gives",
+    "inspection/findings/targets.py": "the numbers that an output activation gives",
+    "inspection/view.py": "columns",
+    "planning/named_streams/draws.py": "how each random function draws",
+}
+
+
+def test_what_an_operation_is_stands_in_its_record_alone() -> None:
+    rooms = [PACKAGE / room for room in ("graph", "planning", "inspection")]
+    files = [path for room in rooms for path in sorted(room.rglob("*.py")) if path.parent.name != "operations"]
+    found = {path.relative_to(PACKAGE).as_posix(): list(_kinds_listed(path.read_text())) for path in files}
+    assert [name for name, lists in found.items() if lists and name not in OTHER_LISTS] == []
+
+
+def test_a_planted_list_of_operations_is_found() -> None:
+    assert list(_kinds_listed('CASTS = frozenset({"to", "half", "bfloat16"})')) == [["bfloat16", "half", "to"]]
+
+
+def _kinds_listed(source: str) -> Iterator[list[str]]:
+    """The kinds of operations in each collection of three or more of them."""
+    for node in ast.walk(ast.parse(source)):
+        items = node.keys if isinstance(node, ast.Dict) else getattr(node, "elts", [])
+        names = {item.value for item in items if isinstance(item, ast.Constant) and isinstance(item.value, str)}
+        kinds = {name for name in names if TABLE.kind_named(name) in TABLE}
+        if len(kinds) > 2:
+            yield sorted(kinds)

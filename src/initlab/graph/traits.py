@@ -22,7 +22,7 @@ class Traits:
             "choice" of one of them at each place.
         attends: it averages its third operand with weights that come from the first two.
         mixes: each number that it makes is of several places, though its shape stays.
-        norm: it gives a signal of second moment one, whatever came in.
+        norm: it sets the size of its output, whatever came in.
         curved: a function of one number that is curved or bounded: its input's size matters.
         gate: a function by whose output a signal is let through.
         opens: a function whose input is biased on purpose, so that a gate begins open or a decay slow.

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import torch
 
+from initlab.graph.operations import TABLE
+
 Tensor = torch.Tensor
 Count = Callable[[Tensor], Tensor]
 
@@ -78,11 +80,6 @@ ACTIVATIONS: dict[str, Activation] = {
     "softmax": _PLAIN,
 }
 
-ALIASES = {"clamp_min": "relu", "expit": "sigmoid", "special_expit": "sigmoid", "swish": "silu"}
-
-# Layers without parameters of their own that are recorded too, since they set the scale of what follows.
-NORMS = {"batch_norm", "layer_norm", "group_norm", "instance_norm", "rms_norm", "local_response_norm", "normalize"}
-
 
 def activation_of(function_name: str) -> str | None:
     """The key in `ACTIVATIONS` for a torch function's name (`relu_` is relu in place), or None.
@@ -90,6 +87,6 @@ def activation_of(function_name: str) -> str | None:
     >>> activation_of("relu_"), activation_of("linear")
     ('relu', None)
     """
-    name = function_name.rstrip("_")
-    name = ALIASES.get(name, name)
-    return name if name in ACTIVATIONS else None
+    kind = TABLE.kind_named(function_name)
+    kind = "relu" if kind == "clamp_min" else kind
+    return kind if kind in ACTIVATIONS else None

@@ -9,10 +9,6 @@ from typing import Any
 import torch
 
 Tensor = torch.Tensor
-_SUMS = {"add", "__add__", "__radd__", "__iadd__", "add_"}
-_PRODUCTS = {"mul", "__mul__", "__rmul__", "__imul__", "mul_", "multiply"}
-_QUOTIENTS = {"div", "__truediv__", "__itruediv__", "div_", "true_divide", "divide"}
-_DROPS = {"dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout"}
 
 
 @dataclass(frozen=True)
@@ -85,17 +81,17 @@ class Events:
     drops: list[Drop] = field(default_factory=list)
 
     def see(
-        self, name: str, module: str, args: Sequence[Any], kwargs: Mapping[str, Any], origins: list[int], output: Any
+        self, kind: str, module: str, args: Sequence[Any], kwargs: Mapping[str, Any], origins: list[int], output: Any
     ) -> None:
-        """Note one call of the function `name` that reads signals from the records `origins`."""
-        if name in _DROPS:
+        """Note one call of an operation of this kind that reads signals from the records `origins`."""
+        if kind == "dropout":
             self._drop(module, args, kwargs)
         if not isinstance(output, Tensor) or not output.is_floating_point():
             return
-        if name in _SUMS:
+        if kind == "add":
             self._sum(module, args, origins, output)
-        elif name in _PRODUCTS or name in _QUOTIENTS:
-            value = factor_of(name, args)
+        else:
+            value = factor_of(kind, args)
             if value is not None:
                 self.factors.append(Factor(module, value, max(origins)))
 
@@ -117,14 +113,14 @@ class Events:
             self.drops.append(Drop(module, float(share)))
 
 
-def factor_of(name: str, args: Sequence[Any]) -> float | None:
+def factor_of(kind: str, args: Sequence[Any]) -> float | None:
     """The number in a product or quotient of one signal and one number; None for others, and for 1 over a signal."""
     numbers = [a for a in args[:2] if isinstance(a, int | float) and not isinstance(a, bool)]
     if len(args) < 2 or len(numbers) != 1:
         return None
     value = float(numbers[0])
-    if name in _PRODUCTS:
+    if kind == "mul":
         return value
-    if name in _QUOTIENTS and isinstance(args[0], Tensor) and value:
+    if kind == "div" and isinstance(args[0], Tensor) and value:
         return 1.0 / value
     return None

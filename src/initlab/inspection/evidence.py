@@ -10,6 +10,7 @@ from typing import Any
 from torch import nn
 
 from initlab.errors import InputError
+from initlab.graph.operations import TABLE
 from initlab.inspection.keeping import kept
 from initlab.inspection.line import Line
 from initlab.inspection.optimizers import Step
@@ -79,7 +80,7 @@ class Evidence:
 
     @property
     def normalised(self) -> bool:
-        return any("norm" in layer.kind for layer in self.layers)
+        return any(TABLE.named(layer.kind).norm for layer in self.layers)
 
     @property
     def far_targets(self) -> bool:

@@ -12,7 +12,8 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from initlab.graph.operations import TABLE
-from initlab.inspection.activations import NORMS, activation_of
+from initlab.graph.spelling import in_place
+from initlab.inspection.activations import activation_of
 from initlab.inspection.events import Events
 from initlab.inspection.moments import Moments, effective_rank, moments_of
 
@@ -46,6 +47,11 @@ class Record:
     fed_by: str | None = None
     origin: int = -1
     attached: bool = True
+
+    @property
+    def norm(self) -> bool:
+        """Whether it sets the size of what it gives."""
+        return TABLE.named(self.kind).norm
 
 
 class TensorSet:
@@ -113,10 +119,8 @@ class Recorder(TorchFunctionMode):
 
     def _guard(self, func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
         """Copy a parameter that the call is about to change in place, so that it can be put back."""
-        name = getattr(func, "__name__", "")
-        renorms = name.startswith("embedding") and (kwargs.get("max_norm") is not None or _number_at(args, 3))
-        inplace = (name.endswith("_") and not name.endswith("__")) or name == "__setitem__" or "out" in kwargs
-        if not renorms and not inplace:
+        renorms = bool(TABLE[TABLE.kind_of(func)].rows) and (kwargs.get("max_norm") is not None or _number_at(args, 3))
+        if not (renorms or in_place(func) or "out" in kwargs):
             return
         for tensor in _tensors([*args, kwargs.get("out")]):
             entry = self._parameters.get(id(tensor))
@@ -131,7 +135,7 @@ class Recorder(TorchFunctionMode):
         names = self._parameter_names(tensors)
         name = getattr(func, "__name__", "")
         results = _tensors([output])
-        if data and ((name.endswith("_") and not name.endswith("__")) or name == "__setitem__"):
+        if data and in_place(func):
             self._data.add(tensors[0], max(self._data.get(t) for t in data))
         if not data:
             for result in results if names else ():
@@ -141,7 +145,7 @@ class Recorder(TorchFunctionMode):
         for result in results:
             self._data.add(result, max(origins))
         here = self.stack[-1] if self.stack else ""
-        self.events.see(name, here, args, kwargs, origins, output)
+        self.events.see(TABLE.kind_of(func), here, args, kwargs, origins, output)
         if _cuts(tensors, results):
             self.events.cut(name, here, max(origins))
         floating = [r for r in results if r.is_floating_point() and r.ndim > 0 and is_plain(r)]
@@ -150,7 +154,7 @@ class Recorder(TorchFunctionMode):
         kind = activation_of(name)
         if name.rstrip("_") == "clamp" and _clamps_at_zero(args, kwargs):
             kind = "relu"
-        if names or kind or name.rstrip("_") in NORMS:
+        if names or kind or TABLE.named(name).norm:
             self._record(kind or name.rstrip("_"), kind is not None and not names, names, data, floating[0])
 
     def _record(self, kind: str, activation: bool, names: tuple[str, ...], data: list[Tensor], output: Tensor) -> None:

@@ -47,11 +47,8 @@ def fed_weight(subject: Subject, options: Options) -> Choice:
 # -- what is not a weight --
 
 
-JOINS = frozenset({"cat", "concat", "stack"})
-
-
 def zero(subject: Subject, options: Options) -> Choice:
-    if any(use.operation.kind in JOINS for use in subject.uses):
+    if any(use.operation.traits.combines == "join" for use in subject.uses):
         return other(subject, options)  # a token that stands among the others, and is added to like them
     opened = special_bias(subject)
     if opened:

@@ -135,7 +135,7 @@ def _first_sum(graph: SignalGraph, use: Operation) -> int:
     """The last of the sums that follow one another right after a table is read; -1 where none does."""
     found, value = -1, use.outputs[0]
     while True:
-        readers = [reader for reader in graph.consumers(value) if reader.traits.passes or reader.kind in ("add", "mul")]
+        readers = [reader for reader in graph.consumers(value) if _goes_on(reader)]
         if not readers:
             return found
         reader = readers[0]
@@ -145,6 +145,11 @@ def _first_sum(graph: SignalGraph, use: Operation) -> int:
         others = [v for v in reader.inputs if graph.values[v].source == "operation"]
         if reader.kind == "mul" and len(others) > 1:
             return found
+
+
+def _goes_on(reader: Operation) -> bool:
+    """Whether what reads a table's rows passes them on, adds to them or scales them."""
+    return reader.traits.passes or reader.kind == "add" or reader.kind == "mul"
 
 
 def _ahead(graph: SignalGraph, operation: Operation) -> Iterable[tuple[str, Operation | None]]:
@@ -190,7 +195,7 @@ def _inner(graph: SignalGraph, use: Operation) -> float:
             return 1.0
         reader = readers[0]
         other = next((arg for arg in reader.args if isinstance(arg, int | float) and not isinstance(arg, bool)), None)
-        if reader.kind in ("mul", "div") and other:
+        if reader.traits.combines == "product" and other:
             factor *= other if reader.kind == "mul" else 1 / other
         elif reader.traits.curved:
             return factor

@@ -28,7 +28,7 @@ OPS = (
          "adaptive_max_pool2d", "adaptive_max_pool3d", "fractional_max_pool2d", "max_pool2d_with_indices", "glu"),
         reduced,
     ),
-    Op(("local_response_norm",), reduced, features=1),
+    Op(("local_response_norm",), reduced, norm=True, mixes=True, features=1),
     Op(("fold",), reduced, linear=True),
     Op(("interpolate",), resized, names=("upsample",), linear=True),
     Op(("upsample_nearest", "upsample_bilinear"), resized, linear=True),

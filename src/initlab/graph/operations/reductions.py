@@ -54,7 +54,8 @@ OPS = (
     Op(("sum",), statistic, linear=True),
     Op(("cumsum",), reduced, linear=True, mixes=True),
     Op(("max", "min"), extreme),
-    Op(("amax", "amin", "logsumexp", "normalize"), reduced),
+    Op(("amax", "amin", "logsumexp"), reduced),
+    Op(("normalize",), reduced, norm=True, mixes=True),
     Op(("topk",), reduced, ranks=True),
     Op(
         ("var", "std", "var_mean", "std_mean", "norm", "vector_norm", "linalg_vector_norm", "linalg_norm", "median",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from initlab.inspection.activations import NORMS
+from initlab.graph.operations import TABLE
 from initlab.inspection.evidence import Evidence
 from initlab.inspection.findings.kind import Kind
 from initlab.inspection.outputs import named_tensors
@@ -62,7 +62,7 @@ def _reads(e: Evidence) -> list[_Read]:
     found = []
     for record in e.seen.records:
         matrix = any(len(shapes.get(name, ())) > 1 for name in record.parameters)
-        if record.origin >= 0 or not matrix or record.kind.startswith("embedding") or not record.input_second:
+        if record.origin >= 0 or not matrix or TABLE.named(record.kind).rows or not record.input_second:
             continue
         filled = record.input_filled or 1.0
         found.append(_Read(record, math.sqrt(record.input_second / filled), record.input_row_share))
@@ -72,7 +72,7 @@ def _reads(e: Evidence) -> list[_Read]:
 def _severity(e: Evidence, record: Record) -> Severity:
     """A norm that follows at once takes the size away."""
     following = [r for r in e.seen.records if r.origin == record.index]
-    return "info" if following and all(r.kind in NORMS for r in following) else "warning"
+    return "info" if following and all(r.norm for r in following) else "warning"
 
 
 def _name(e: Evidence, record: Record) -> str:
@@ -81,7 +81,7 @@ def _name(e: Evidence, record: Record) -> str:
 
 def _columns(e: Evidence) -> Finding | None:
     """Columns of a table: on scales far apart, the same in every row, or equal to another."""
-    normed = any(r.origin < 0 and r.kind in NORMS for r in e.seen.records)
+    normed = any(r.origin < 0 and r.norm for r in e.seen.records)
     for _, table in named_tensors(e.inputs, "inputs"):
         if table.ndim != 2 or not table.is_floating_point() or not is_plain(table) or table.shape[1] < 2:
             continue

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-from initlab.inspection.activations import NORMS
 from initlab.inspection.events import Sum
 from initlab.inspection.evidence import Evidence
 from initlab.inspection.findings.kind import Kind
@@ -55,7 +54,7 @@ def _follows(e: Evidence, item: Sum, last: Sum) -> bool:
 
 def _normed(e: Evidence, last: Sum) -> bool:
     """Whether what comes after the last sum is normalized before it is read out."""
-    return any(r.kind in NORMS for r in e.seen.records[last.branch + 1 :])
+    return any(r.norm for r in e.seen.records[last.branch + 1 :])
 
 
 FINDING = Kind(find, leads=True)
