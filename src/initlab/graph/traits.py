@@ -21,6 +21,7 @@ class Traits:
             of the first, their "product" element by element, a "contraction" (products summed over an axis) or a
             "choice" of one of them at each place.
         attends: it averages its third operand with weights that come from the first two.
+        recurrent: what it gives is a state, which it has read again.
         mixes: each number that it makes is of several places, though its shape stays.
         norm: it sets the size of its output, whatever came in.
         curved: a function of one number that is curved or bounded: its input's size matters.
@@ -44,6 +45,7 @@ class Traits:
     linear: bool = False
     combines: Combines = "none"
     attends: bool = False
+    recurrent: bool = False
     mixes: bool = False
     norm: bool = False
     curved: bool = False

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from initlab.graph.operations import TABLE
 from initlab.inspection.evidence import Evidence
 from initlab.inspection.results import ParameterStats
 from initlab.inspection.trials import Change, Trial, tried
@@ -95,7 +96,7 @@ def _drowns(e: Evidence, p: ParameterStats) -> bool:
     assert p.layer is not None
     layer = e.layers[p.layer]
     share = layer.row_share if layer.row_share is not None else layer.between
-    if share is None or layer.kind in ("lstm", "gru", "rnn_tanh", "rnn_relu"):
+    if share is None or TABLE.named(layer.kind).recurrent:
         return False
     return p.rms > OVER * math.sqrt(max(0.0, layer.second_moment * share))
 

@@ -99,6 +99,6 @@ _STEPS = {"lstm": _lstm, "gru": _gru, "rnn_tanh": _tanh, "rnn_relu": _relu}
 
 
 OPS = (
-    Op(("lstm", "lstm_cell", "gru", "gru_cell", "rnn_tanh", "rnn_relu"), state, layer=part, units=0),
-    Op(("rnn_cell",), state, names=("rnn_tanh_cell", "rnn_relu_cell"), layer=part, units=0),
+    Op(("lstm", "lstm_cell", "gru", "gru_cell", "rnn_tanh", "rnn_relu"), state, layer=part, units=0, recurrent=True),
+    Op(("rnn_cell",), state, names=("rnn_tanh_cell", "rnn_relu_cell"), layer=part, units=0, recurrent=True),
 )
