@@ -229,7 +229,7 @@ class Interrupts:
     [
         ({"data": (torch.full((8, 64), math.nan), torch.arange(8) % 2)}, InputError, "NaN"),
         ({"data": (torch.zeros(0, 64), torch.zeros(0, dtype=torch.int64))}, InputError, "rows"),
-        ({"data": (torch.rand(8, 63), torch.arange(8) % 2)}, InputError, "forward raised"),
+        ({"data": (torch.rand(8, 63), torch.arange(8) % 2)}, InputError, "data: the forward pass failed in module '0'"),
         ({"data": (torch.rand(8, 64), torch.arange(8) + 50)}, InputError, "loss raised"),
         ({"steps": 0}, InputError, "steps"),
         ({"lr": math.nan}, InputError, "lr"),
@@ -270,7 +270,7 @@ def test_zero_weights_have_no_norm_to_learn() -> None:
         (torch.full((4, 24), math.nan), "NaN"),
         (torch.zeros(0, 24), "at least one sample"),
         (rows(1, 24), "two values"),
-        (rows(4, 23), "raised RuntimeError"),
+        (rows(4, 23), "the forward pass failed"),
     ],
 )
 def test_a_refused_data_dependent_start_leaves_the_model_as_it_was(batch: Tensor, message: str) -> None:

@@ -273,7 +273,7 @@ class Interrupted(nn.Sequential):
         (torch.full((4, 6), math.nan), {}, "NaN or infinite"),
         (torch.full((4, 6), math.inf), {}, "NaN or infinite"),
         (torch.zeros(0, 6), {}, "at least one sample"),
-        (torch.zeros(4, 7), {}, "raised RuntimeError"),
+        (torch.zeros(4, 7), {}, "the forward pass failed in module '0'"),
         ("text", {}, "tensor"),
         (np.array([["a"]]), {}, "numbers"),
         (rows(4, 6), {"tolerance": math.nan}, "tolerance"),

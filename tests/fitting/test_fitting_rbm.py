@@ -275,11 +275,11 @@ def test_units_that_are_not_logistic_are_said() -> None:
 @pytest.mark.parametrize(
     ("net", "options", "message"),
     [
-        (nn.Sequential(nn.Conv1d(1, 2, 3)), {}, "forward raised|none"),
+        (nn.Sequential(nn.Conv1d(1, 2, 3)), {}, "forward pass failed|none"),
         (nn.Sequential(nn.Linear(16, 6), nn.Linear(6, 6), nn.Linear(6, 2)), {"layers": 4}, "at most 3"),
         (nn.Sequential(nn.Linear(16, 6), nn.Linear(6, 2)), {"epochs": [1, 2]}, "one number"),
         (nn.Sequential(nn.Linear(16, 6), nn.Linear(6, 2)), {"epochs": 0}, "epochs"),
-        (nn.Sequential(nn.Linear(12, 6), nn.Linear(6, 2)), {}, "forward raised"),
+        (nn.Sequential(nn.Linear(12, 6), nn.Linear(6, 2)), {}, "data: the forward pass failed"),
     ],
 )
 def test_what_is_no_stack_is_refused(net: nn.Module, options: dict[str, Any], message: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ ROOMS = (
     "errors",
     "experiments",
     "graph",
+    "guest",
     "integrations",
     "interrupts",
     "planning",
@@ -67,3 +70,15 @@ def test_a_planted_circle_is_found_through_a_function_but_not_through_types(plan
 
 def test_a_planted_import_without_a_reason_is_found(planted: Path) -> None:
     assert [(i.file, i.line) for i in imports(planted) if i.inside and not i.reason] == [("b.py", 2)]
+
+
+def test_reading_the_verbs_moves_no_random_state() -> None:
+    """What a library draws when it is first imported (rich: link ids) must not move the user's generators."""
+    code = (
+        "import random, numpy, torch, initlab\n"
+        "before = random.getstate(), numpy.random.get_state()[1].tolist(), torch.get_rng_state().tolist()\n"
+        "initlab.plan, initlab.inspect, initlab.compare, initlab.fit, initlab.theory\n"
+        "after = random.getstate(), numpy.random.get_state()[1].tolist(), torch.get_rng_state().tolist()\n"
+        "assert before == after\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)

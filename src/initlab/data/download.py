@@ -19,8 +19,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 import pooch
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from initlab.data.untrusted import reason, short
 from initlab.errors import InputError
@@ -196,6 +194,10 @@ def _bar(total: int, wanted: bool) -> Iterator[Callable[[int], None]]:
     if not (wanted and total and sys.stderr.isatty()):
         yield lambda count: None
         return
+    # lazy: rich moves Python's random state when it is first imported, and few downloads show a bar
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn  # lazy: as above
+
     columns = (TextColumn("downloading"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("download", total=total)

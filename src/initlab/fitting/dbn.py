@@ -15,8 +15,9 @@ from initlab.errors import InputError, seed_number
 from initlab.fitting.checkpoint import fingerprint, load_checkpoint, save_checkpoint
 from initlab.fitting.rbm import RBM
 from initlab.fitting.rows import check_rows, whole
-from initlab.fitting.running import as_it_was, check_model, parameters_kept_on_failure, run_model
+from initlab.fitting.running import measuring, parameters_kept_on_failure, run_model
 from initlab.graph import record
+from initlab.guest.check import check_materialised
 from initlab.reporting import Column, Shown, Table
 from initlab.sampling import derive_seed
 
@@ -125,7 +126,7 @@ def pretrain_dbn_(
     >>> result.names, result.untouched
     (('0', '2'), ('4',))
     """
-    module = check_model(model)
+    module = check_materialised(model, parameters=True)
     inputs = data[0] if isinstance(data, tuple | list) and len(data) == 2 else data
     rows = check_rows(inputs, visible)
     held_out = None if valid is None else check_rows(valid, visible, "valid")
@@ -163,8 +164,8 @@ def linear_chain(model: nn.Module, sample: Tensor) -> list[tuple[str, nn.Linear]
         if isinstance(layer, nn.Linear)
     ]
     try:
-        with as_it_was(model, statistics=False), torch.no_grad():
-            run_model(model, (sample,), {})
+        with measuring(model, statistics=False), torch.no_grad():
+            run_model(model, (sample,), argument="data")
     finally:
         for handle in handles:
             handle.remove()

@@ -15,7 +15,9 @@ from initlab.data import as_tensors
 from initlab.errors import InputError, finite_number, seed_number, unknown
 from initlab.fitting.progress import progress_bar
 from initlab.fitting.rows import whole
-from initlab.fitting.running import check_model, generator, parameters_kept_on_failure, run_model
+from initlab.fitting.running import generator, measuring, parameters_kept_on_failure, run_model
+from initlab.guest.check import check_materialised
+from initlab.guest.untouched import modes_kept
 from initlab.rng import random_states_kept
 from initlab.sampling import derive_seed
 
@@ -103,7 +105,7 @@ def finetune_(
     >>> result.epochs[-1].valid_error
     0.0
     """
-    module = check_model(model)
+    module = check_materialised(model, parameters=True)
     x, y = as_tensors(train, "train")
     number = seed_number(seed)
     held = as_tensors(valid, "valid") if valid is not None else None
@@ -116,14 +118,9 @@ def finetune_(
         finite_number("dropout", dropout, low=0, high=0.95),
         whole("batch_size", batch_size), whole("patience", patience), number, progress,
     )  # fmt: skip
-    flags = {part: part.training for part in module.modules()}
-    with parameters_kept_on_failure(module), random_states_kept(derive_seed(number, "fine-tuning", "dropout")):
-        try:
-            with _dropout(module, x[:2], settings.dropout):
-                return _run(module, x, y, held, settings)
-        finally:
-            for part, training in flags.items():
-                part.training = training
+    randomness = random_states_kept(derive_seed(number, "fine-tuning", "dropout"))
+    with parameters_kept_on_failure(module), modes_kept(module), randomness, _dropout(module, x[:2], settings.dropout):
+        return _run(module, x, y, held, settings)
 
 
 @dataclass(frozen=True)
@@ -204,8 +201,8 @@ def _dropout(model: nn.Module, sample: Tensor, share: float) -> Iterator[None]:
     used: list[nn.Module] = []
     layers = [module for module in model.modules() if isinstance(module, nn.Linear)]
     handles = [layer.register_forward_pre_hook(lambda module, inputs: used.append(module)) for layer in layers]
-    with torch.no_grad():
-        run_model(model, (sample,), {})
+    with measuring(model, statistics=False), torch.no_grad():
+        run_model(model, (sample,), argument="train")
     for handle in handles:
         handle.remove()
 
@@ -227,16 +224,14 @@ def evaluate(model: nn.Module, data: tuple[Tensor, Tensor], batch_size: int = 10
     0.5
     """
     x, y = data
-    training = model.training
-    model.eval()
     loss, wrong = 0.0, 0
-    with torch.no_grad():
+    with modes_kept(model), torch.no_grad():
+        model.eval()
         for start in range(0, len(x), batch_size):
             rows, classes = x[start : start + batch_size], y[start : start + batch_size]
             logits = model(rows)
             loss += float(nn.functional.cross_entropy(logits, classes, reduction="sum"))
             wrong += int((logits.argmax(1) != classes).sum())
-    model.train(training)
     return loss / len(x), wrong / len(x)
 
 
@@ -258,13 +253,8 @@ def _check_classes(model: nn.Module, x: Tensor, y: Tensor, valid: tuple[Tensor, 
         raise InputError(f"train Y must be whole-number classes of shape (n,); got {y.dtype} of shape {tuple(y.shape)}")
     if int(y.min()) == int(y.max()):
         raise InputError(f"train Y must hold at least two classes; all {len(y):,} rows are class {int(y[0])}")
-    with random_states_kept(), torch.no_grad():
-        training = model.training
-        model.eval()
-        try:
-            output = run_model(model, (x[:2],), {})
-        finally:
-            model.train(training)
+    with measuring(model, statistics=False), torch.no_grad():
+        output = run_model(model, (x[:2],), argument="train")
     if not isinstance(output, Tensor) or output.ndim != 2:
         raise InputError("model must give logits of shape (n, classes), one tensor")
     low, high = min(int(y.min()), int(valid[1].min())), max(int(y.max()), int(valid[1].max()))

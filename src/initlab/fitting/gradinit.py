@@ -13,7 +13,8 @@ from initlab.errors import InputError, finite_number, seed_number, unknown
 from initlab.fitting.learned import Batches, LearnedScales, Loss, loss_for, scalar_loss, twice_differentiable
 from initlab.fitting.progress import progress_bar
 from initlab.fitting.rows import whole
-from initlab.fitting.running import as_it_was, check_model, parameters_kept_on_failure
+from initlab.fitting.running import measuring, parameters_kept_on_failure
+from initlab.guest.check import check_materialised
 from initlab.sampling import derive_seed
 
 OPTIMIZERS = ("adam", "sgd")
@@ -68,7 +69,7 @@ def gradinit_(
     >>> sorted(gradinit_(net, (rows, (rows[:, 0] > 0).long()), steps=3).scales)[:2]
     ['0.bias', '0.weight']
     """
-    module = check_model(model)
+    module = check_materialised(model, parameters=True)
     if optimizer not in OPTIMIZERS:
         raise unknown("optimizer", optimizer, OPTIMIZERS)
     rate, step_size = finite_number("lr", lr, low=1e-12), finite_number("scale_lr", scale_lr, low=0)
@@ -79,7 +80,7 @@ def gradinit_(
     parameters = {name: p for name, p in module.named_parameters() if p.requires_grad and bool(p.detach().any())}
     if not parameters:
         raise InputError("model must have trainable parameters that are not all zero; write a start first")
-    with parameters_kept_on_failure(module), as_it_was(module), twice_differentiable():
+    with parameters_kept_on_failure(module), measuring(module), twice_differentiable():
         learner = _Learner(module, criterion, optimizer, rate, most, parameters)
         with progress_bar("GradInit", count, progress) as step:
             for _ in range(count):
@@ -165,10 +166,10 @@ class _Substituted(nn.Module):
 
     def __init__(self, model: nn.Module, values: dict[str, Tensor]) -> None:
         super().__init__()
-        self._own, self._values = model, values
+        self.module, self._values = model, values
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        return functional_call(self._own, self._values, args, kwargs)
+        return functional_call(self.module, self._values, args, kwargs)
 
 
 def _half_of_each(first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:

@@ -10,17 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from initlab.errors import InputError, seed_number
-from initlab.fitting.running import (
-    as_it_was,
-    check_batch,
-    check_model,
-    generator,
-    parameters_kept_on_failure,
-    run_model,
-    taken_by,
-    tensors_in,
-)
+from initlab.fitting.running import batch_for, floating_in, generator, measuring, parameters_kept_on_failure, run_model
 from initlab.fitting.weighted import Call, watched
+from initlab.guest.check import check_materialised
 from initlab.planning import Plan, init_
 from initlab.reporting import Column, Shown, Table
 from initlab.sampling import derive_seed
@@ -117,10 +109,10 @@ def data_dependent_(
     >>> bool((net[0](x).std(0, correction=0) - 1).abs().max() < 1e-4)
     True
     """
-    module = check_model(model)
-    args, kwargs = taken_by(module, *check_batch(batch))
+    module = check_materialised(model, parameters=True)
+    args, kwargs = batch_for(module, batch)
     number = seed_number(seed)
-    with parameters_kept_on_failure(module), as_it_was(module):
+    with parameters_kept_on_failure(module), measuring(module):
         plan = None if start is None else init_(module, start, example_inputs=kwargs or args, seed=number)
         whitening = _Whitening(dict(module.named_parameters()))
         with watched(module, whitening.handle) as watch:
@@ -200,7 +192,7 @@ def _change_rates(
         for weight in weights:
             weight.requires_grad_(True)
         with torch.enable_grad():
-            outputs = [t for t in tensors_in(run_model(model, args, kwargs)) if t.requires_grad]
+            outputs = [t for t in floating_in(run_model(model, args, kwargs)) if t.requires_grad]
             for draw in range(_DRAWS):
                 noise = [torch.randn(t.shape, generator=own).to(t) for t in outputs]
                 gradients = torch.autograd.grad(
@@ -229,7 +221,7 @@ def _balance(
         return none, "not balanced: a layer receives no gradient"
     mean = math.exp(sum(math.log(rate) for rate in rates.values()) / len(rates))
     scales = {name: math.sqrt(rate / mean) for name, rate in rates.items()}
-    before = tensors_in(run_model(model, args, kwargs))
+    before = floating_in(run_model(model, args, kwargs))
     saved = {name: parameter.clone() for name, parameter in whitening.parameters.items()}
     so_far = 1.0
     for name in names:
@@ -237,7 +229,7 @@ def _balance(
         whitening.parameters[name].mul_(scales[name])
         if name in whitening.biases:
             whitening.parameters[whitening.biases[name]].mul_(so_far)
-    after = tensors_in(run_model(model, args, kwargs))
+    after = floating_in(run_model(model, args, kwargs))
     change = max(_relative(a, b) for a, b in zip(after, before, strict=True))
     if change <= _SAME:
         return scales, ""

@@ -14,7 +14,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from initlab.data import as_tensors
 from initlab.errors import InputError
-from initlab.fitting.running import generator, run_model, tensors_in
+from initlab.fitting.running import floating_in, generator, run_model
 from initlab.reporting import Column, Shown, Table
 
 Loss = Callable[[Any, Tensor], Tensor]
@@ -78,8 +78,8 @@ def scalar_loss(model: nn.Module, loss: Loss, x: Tensor, y: Tensor) -> Tensor:
     Raises:
         InputError: a forward or a loss that raises, a loss that is no scalar, or one that is not finite.
     """
-    output = run_model(model, (x,), {})
-    first = output if isinstance(output, Tensor) else next(iter(tensors_in(output)), None)
+    output = run_model(model, (x,), argument="data")
+    first = output if isinstance(output, Tensor) else next(iter(floating_in(output)), None)
     if y.is_floating_point() and first is not None and first.is_floating_point():
         y = y.to(first.dtype)
     try:

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from initlab.errors import InputError, finite_number, seed_number
-from initlab.fitting.running import as_it_was, check_batch, check_model, parameters_kept_on_failure, run_model, taken_by
+from initlab.fitting.running import batch_for, measuring, parameters_kept_on_failure, run_model
 from initlab.fitting.weighted import Call, watched
 from initlab.graph import ParameterInfo, geometry_of
+from initlab.guest.check import check_materialised
 from initlab.planning import Plan, init_
 from initlab.reporting import Column, Shown, Table
 
@@ -110,13 +111,13 @@ def lsuv_(
     >>> [layer.name for layer in result.layers], result.converged
     (['0.weight', '2.weight'], True)
     """
-    module = check_model(model)
-    args, kwargs = taken_by(module, *check_batch(batch))
+    module = check_materialised(model, parameters=True)
+    args, kwargs = batch_for(module, batch)
     allowed = finite_number("tolerance", tolerance, low=1e-6)
     if isinstance(max_iterations, bool) or not isinstance(max_iterations, int) or max_iterations < 1:
         raise InputError(f"max_iterations must be an integer of at least 1; got {max_iterations!r}")
     number = seed_number(seed)
-    with parameters_kept_on_failure(module), as_it_was(module):
+    with parameters_kept_on_failure(module), measuring(module):
         plan = None if start is None else init_(module, start, example_inputs=kwargs or args, seed=number)
         tuning = _Tuning(geometry_of(module), allowed, max_iterations)
         with watched(module, tuning.handle) as watch:

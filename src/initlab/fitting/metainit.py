@@ -12,7 +12,8 @@ from initlab.errors import InputError, finite_number, seed_number
 from initlab.fitting.learned import Batches, LearnedScales, Loss, loss_for, scalar_loss, twice_differentiable
 from initlab.fitting.progress import progress_bar
 from initlab.fitting.rows import whole
-from initlab.fitting.running import as_it_was, check_model, parameters_kept_on_failure
+from initlab.fitting.running import measuring, parameters_kept_on_failure
+from initlab.guest.check import check_materialised
 from initlab.sampling import derive_seed
 
 _LEAST = 0.01  # of the first norm
@@ -84,7 +85,7 @@ def metainit_(
     >>> sorted(metainit_(net, (rows, (rows[:, 0] > 0).long()), steps=3).scales)
     ['0.weight', '2.weight']
     """
-    module = check_model(model)
+    module = check_materialised(model, parameters=True)
     rate, inertia = finite_number("lr", lr, low=0), finite_number("momentum", momentum, low=0, high=0.9999)
     batches = Batches(data, whole("batch_size", batch_size), derive_seed(seed_number(seed), "metainit"))
     criterion, count = loss_for(loss, batches.y), whole("steps", steps)
@@ -96,7 +97,7 @@ def metainit_(
         if not norm > 0:
             raise InputError(f"parameter {name!r} must not be all zero: its norm cannot be scaled; write a start first")
     velocity, history = dict.fromkeys(weights, 0.0), []
-    guarded = parameters_kept_on_failure(module), as_it_was(module), twice_differentiable()
+    guarded = parameters_kept_on_failure(module), measuring(module), twice_differentiable()
     with guarded[0], guarded[1], guarded[2], progress_bar("MetaInit", count, progress) as step:
         for _ in range(count):
             value, slopes = _slopes(module, criterion, batches, weights)

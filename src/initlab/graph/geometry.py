@@ -6,12 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from torch import nn
-from torch.nn.parameter import is_lazy
 
-from initlab.errors import InputError
 from initlab.graph.layers import Part, Shape, by_layer_type, vector
 from initlab.graph.signal_graph import SignalGraph
-from initlab.graph.tracer import modules_of
+from initlab.guest.check import check_module, check_shaped
+from initlab.guest.modules import modules_of
 from initlab.schemes.geometry import Geometry
 
 
@@ -66,9 +65,7 @@ def geometry_of(model: nn.Module, graph: SignalGraph | None = None) -> dict[str,
     >>> info.geometry.fan_in, info.geometry.fan_out, info.source
     (8.0, 16.0, 'layer type')
     """
-    if not isinstance(model, nn.Module):
-        raise InputError(f"model must be a torch.nn.Module; got {type(model).__name__}")
-    return {place.names[0]: _info(place, graph) for place in _places(model)}
+    return {place.names[0]: _info(place, graph) for place in _places(check_module(model))}
 
 
 def _places(model: nn.Module) -> Iterator[_Place]:
@@ -78,8 +75,7 @@ def _places(model: nn.Module) -> Iterator[_Place]:
             if parameter is None:
                 continue
             name = f"{path}.{leaf}" if path else leaf
-            if is_lazy(parameter):
-                raise InputError(f"{name!r} is lazy and has no shape yet: run one batch through the model first")
+            check_shaped(name, parameter)
             if id(parameter) in found:
                 found[id(parameter)].names.append(name)
                 continue

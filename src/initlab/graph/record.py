@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import io
 import logging
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
-from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode
 
 from initlab.errors import InputError
-from initlab.graph.eager import as_written
 from initlab.graph.signal_graph import SignalGraph
-from initlab.graph.tracer import Tracer, modules_of, tensors_in
-from initlab.graph.whole import as_one_process
-from initlab.rng import random_states_kept, seed_random_states
+from initlab.graph.tracer import Tracer
+from initlab.guest.check import check_module, check_shaped
+from initlab.guest.inputs import call_arguments, mapped, tensors_in
+from initlab.guest.modules import modules_of
+from initlab.guest.run import Follower, hosted, run
+from initlab.guest.whole import as_one_process
 
 
 def record(model: nn.Module, example_inputs: Any) -> SignalGraph:
@@ -53,9 +50,7 @@ def record(model: nn.Module, example_inputs: Any) -> SignalGraph:
     >>> graph.uses("2.weight")[0].feeds.activation
     'relu'
     """
-    if not isinstance(model, nn.Module):
-        raise InputError(f"model must be a torch.nn.Module; got {type(model).__name__}")
-    with as_one_process(module for _, module in modules_of(model).values()):
+    with as_one_process(module for _, module in modules_of(check_module(model)).values()):
         place = _Place.of(model)
         given = _example(example_inputs, place)
         graph = _run(place, given, training=False)
@@ -87,13 +82,11 @@ def run_under(
     with as_one_process(module for _, module in modules_of(model).values()):
         place = _Place.of(model)
         given = _drawn(place, _example(example_inputs, place))
-        follower = _Follower([], place.modules)
         names(place.parameters)
-        with _as_a_guest(place, training=False, quiet=True), follower, mode:
+        with hosted(model, quiet=True, seed=0), Follower(model) as follower, mode:
             for _, module in place.modules.values():
                 module.training = getattr(module, "running_mean", None) is not None
-            seed_random_states(0)
-            follower.run(place.model, given)
+            run(model, given.args, given.kwargs, "example_inputs", follower)
 
 
 @dataclass(frozen=True)
@@ -120,8 +113,7 @@ class _Place:
                 if parameter is None:
                     continue
                 name = f"{path}.{leaf}" if path else leaf
-                if is_lazy(parameter):
-                    raise InputError(f"{name!r} is lazy and has no shape yet: run one batch through the model first")
+                check_shaped(name, parameter)
                 names.setdefault(id(parameter), name)
                 tensors[id(parameter)] = parameter
         return cls(model, modules, names, tensors, any(tensor.is_meta for tensor in tensors.values()))
@@ -148,20 +140,10 @@ class _Given:
 def _example(example_inputs: Any, place: _Place) -> _Given:
     if _is_shape(example_inputs):
         return _Given((), {}, tuple(int(size) for size in example_inputs))
-    if isinstance(example_inputs, dict):
-        given = _Given((), {str(key): value for key, value in example_inputs.items()})
-    elif isinstance(example_inputs, tuple | list):
-        given = _Given(tuple(example_inputs), {})
-    else:
-        given = _Given((example_inputs,), {})
-    if not any(True for _ in tensors_in((given.args, given.kwargs))):
-        raise InputError(
-            "example_inputs must be a tensor, a tuple of positional arguments, a dict of keyword arguments or a shape; "
-            f"got {type(example_inputs).__name__} with no tensor in it"
-        )
+    args, kwargs = call_arguments(example_inputs, "example_inputs", others=", or a shape")
     if not place.meta:
-        return given
-    return _Given(_to_meta(given.args), _to_meta(given.kwargs))
+        return _Given(args, kwargs)
+    return _Given(mapped(args, _without_values), mapped(kwargs, _without_values))
 
 
 def _is_shape(item: Any) -> bool:
@@ -172,14 +154,8 @@ def _is_shape(item: Any) -> bool:
     )
 
 
-def _to_meta(item: Any) -> Any:
-    if isinstance(item, torch.Tensor):
-        return item.to("meta")
-    if isinstance(item, dict):
-        return {key: _to_meta(part) for key, part in item.items()}
-    if isinstance(item, tuple | list):
-        return tuple(_to_meta(part) for part in item)
-    return item
+def _without_values(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.to("meta")
 
 
 def _unused(place: _Place, graph: SignalGraph) -> set[str]:
@@ -214,9 +190,12 @@ def _drawn(place: _Place, given: _Given) -> _Given:
 
 def _pass(place: _Place, given: _Given, training: bool, *, fake: bool = False, gradients: bool = False) -> SignalGraph:
     tracer = Tracer(place.parameters, read_constants=not place.meta)
-    follower = _Follower(tracer.stack, place.modules)
+    follower = Follower(place.model)
+    tracer.stack = follower.stack
     with contextlib.ExitStack() as stack:
-        stack.enter_context(_as_a_guest(place, training, quiet=training, gradients=gradients))
+        stack.enter_context(hosted(place.model, gradients=gradients, quiet=training))
+        for _, module in place.modules.values():
+            module.training = training
         if fake:
             given = replace(given, args=_faked(stack, given, place))
         elif place.meta:
@@ -224,33 +203,14 @@ def _pass(place: _Place, given: _Given, training: bool, *, fake: bool = False, g
         inputs = tuple(tracer.add_input(tensor) for tensor in tensors_in((given.args, given.kwargs)))
         stack.enter_context(follower)
         stack.enter_context(tracer)
-        output = follower.run(place.model, given)
-        outputs = tuple(tracer.value_of(tensor) for tensor in _output_tensors(output))
+        output = run(place.model, given.args, given.kwargs, "example_inputs", follower)
+        outputs = tuple(tracer.value_of(tensor) for tensor in tensors_in(output))
     if not outputs:
         raise InputError(
             f"forward of {type(place.model).__name__} returned {_kind_words(output)}; it must return a tensor, or "
             "tensors in a tuple, list, dict or dataclass"
         )
     return SignalGraph(tuple(tracer.operations), tracer.values, inputs, outputs, training)
-
-
-@contextlib.contextmanager
-def _as_a_guest(place: _Place, training: bool, *, quiet: bool, gradients: bool = False) -> Iterator[None]:
-    """The user's model may run inside: everything is put back, and what it prints is dropped or goes to stderr."""
-    printed = contextlib.redirect_stdout(io.StringIO() if quiet else sys.stderr)
-    with _as_before(place, training), printed, torch.set_grad_enabled(gradients), _room_to_recurse(), as_written():
-        yield
-
-
-@contextlib.contextmanager
-def _room_to_recurse() -> Iterator[None]:
-    """Hooks put one more frame under every module: a model that runs bare must not fail for that."""
-    limit = sys.getrecursionlimit()
-    sys.setrecursionlimit(2 * limit)
-    try:
-        yield
-    finally:
-        sys.setrecursionlimit(limit)
 
 
 def _faked(stack: contextlib.ExitStack, given: _Given, place: _Place) -> tuple[Any, ...]:
@@ -266,123 +226,3 @@ def _faked(stack: contextlib.ExitStack, given: _Given, place: _Place) -> tuple[A
 
 def _kind_words(output: Any) -> str:
     return "None" if output is None else f"{type(output).__name__} with no tensor in it"
-
-
-def _output_tensors(output: Any, depth: int = 0) -> Iterator[torch.Tensor]:
-    if depth > 8:
-        return
-    if isinstance(output, torch.Tensor):
-        yield output
-    elif isinstance(output, tuple | list):
-        for part in output:
-            yield from _output_tensors(part, depth + 1)
-    elif isinstance(output, dict):
-        for part in output.values():
-            yield from _output_tensors(part, depth + 1)
-    elif dataclasses.is_dataclass(output) and not isinstance(output, type):
-        for field in dataclasses.fields(output):
-            yield from _output_tensors(getattr(output, field.name), depth + 1)
-    elif hasattr(output, "__dict__") and not isinstance(output, nn.Module):
-        for part in vars(output).values():
-            yield from _output_tensors(part, depth + 1)
-
-
-class _Follower:
-    """Keeps the path of the module whose forward is running, and remembers where one failed.
-
-    Args:
-        stack: (path, type name) of the modules that are running, outermost first; written here.
-        modules: id -> (path, module).
-    """
-
-    def __init__(self, stack: list[tuple[str, str]], modules: dict[int, tuple[str, nn.Module]]) -> None:
-        self.stack = stack
-        self.modules = modules
-        self.running: list[tuple[int, Any]] = []
-        self.failed: tuple[BaseException, int, Any] | None = None
-        self._handles: list[Any] = []
-
-    def __enter__(self) -> _Follower:
-        self._handles.append(register_module_forward_pre_hook(self._enter_module))
-        self._handles.append(register_module_forward_hook(self._leave_module, always_call=True))
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        for handle in self._handles:
-            handle.remove()
-        self.running.clear()
-
-    def _enter_module(self, module: nn.Module, args: Any) -> None:
-        if id(module) in self.modules:
-            self.running.append((id(module), args))
-            self.stack.append((self.modules[id(module)][0], type(module).__name__))
-
-    def _leave_module(self, module: nn.Module, args: Any, output: Any) -> None:
-        if id(module) not in self.modules:
-            return
-        error = sys.exc_info()[1]
-        if error is not None and output is None and (self.failed is None or self.failed[0] is not error):
-            self.failed = (error, id(module), args)
-        while self.running:
-            key, _ = self.running.pop()
-            self.stack.pop()
-            if key == id(module):
-                break
-
-    def run(self, model: nn.Module, given: _Given) -> Any:
-        """What the model returns; whatever it raises is an `InputError`."""
-        try:
-            return model(*given.args, **given.kwargs)
-        except (Exception, SystemExit) as error:
-            raise self.failure(error, given) from error
-
-    def failure(self, error: BaseException, given: _Given) -> InputError:
-        """One line: which module failed, on what shapes, and why."""
-        key, args = self.running[-1] if self.running else (id(None), given.args)
-        if self.failed is not None and self.failed[0] is error:
-            _, key, args = self.failed
-        path, module = self.modules.get(key, ("", None))
-        layer = "the model" if module is None else f"{path or 'the model'} ({type(module).__name__})"
-        shapes = ", ".join(str(tuple(tensor.shape)) for tensor in tensors_in((args, given.kwargs if not args else ())))
-        if isinstance(error, SystemExit):
-            what = f"called sys.exit({error.code!r})"
-        else:
-            message = " ".join(str(error).split())
-            what = f"raised {type(error).__name__}: {message[:300] or 'no message'}"
-        return InputError(
-            f"example_inputs do not pass through the model: {layer} {what}; it was given {shapes or 'no tensor'}"
-        )
-
-
-# -- leaving things as they were --
-
-
-@contextlib.contextmanager
-def _as_before(place: _Place, training: bool) -> Iterator[None]:
-    flags = [(module, module.training) for _, module in place.modules.values()]
-    buffers = [
-        (module, name, buffer, None if buffer is None or buffer.is_meta else buffer.detach().clone())
-        for _, module in place.modules.values()
-        for name, buffer in module._buffers.items()
-    ]
-    with random_states_kept():
-        try:
-            for module, _ in flags:
-                module.training = training
-            yield
-        finally:
-            for module, flag in flags:
-                module.training = flag
-            _restore(buffers)
-
-
-def _restore(buffers: list[tuple[nn.Module, str, torch.Tensor | None, torch.Tensor | None]]) -> None:
-    with torch.no_grad():
-        for module, name, buffer, copy in buffers:
-            module._buffers[name] = buffer
-            if buffer is not None and copy is not None and not _same(buffer, copy):
-                buffer.copy_(copy)
-
-
-def _same(buffer: torch.Tensor, copy: torch.Tensor) -> bool:
-    return buffer.shape == copy.shape and torch.equal(buffer, copy)

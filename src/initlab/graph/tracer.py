@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from initlab.graph.operations import TABLE
 from initlab.graph.recording import Operation, Ref, Value, constant_moments, refs
 from initlab.graph.spelling import in_place
+from initlab.guest.inputs import mapped, tensors_in
 
 _HELD = 65_536  # elements of a constant that are kept, so that what was computed with it can be computed again
 
@@ -37,7 +37,7 @@ class Tracer(TorchFunctionMode):
         kind = TABLE.kind_of(func)
         if not kind or TABLE[kind].reads_only:
             return func(*args, **kwargs)
-        given = replaced((args, kwargs), self._ref)
+        given = mapped((args, kwargs), self._ref)
         before = {id(tensor): _version(tensor) for tensor in tensors_in(args)}
         result = func(*args, **kwargs)
         made = list(tensors_in(result))
@@ -134,36 +134,6 @@ class Tracer(TorchFunctionMode):
         return index
 
 
-def tensors_in(item: Any) -> Iterator[torch.Tensor]:
-    """The tensors in nested tuples, lists, dicts and slices."""
-    if isinstance(item, torch.Tensor):
-        yield item
-    elif isinstance(item, tuple | list):
-        for part in item:
-            yield from tensors_in(part)
-    elif isinstance(item, dict):
-        for part in item.values():
-            yield from tensors_in(part)
-    elif isinstance(item, slice):
-        yield from tensors_in((item.start, item.stop, item.step))
-
-
-def replaced(item: Any, ref: Callable[[torch.Tensor], Any]) -> Any:
-    """Nested arguments with what `ref` gives in place of every tensor."""
-    if isinstance(item, torch.Tensor):
-        return ref(item)
-    if isinstance(item, tuple):
-        parts = [replaced(part, ref) for part in item]
-        return tuple(parts)
-    if isinstance(item, list):
-        return [replaced(part, ref) for part in item]
-    if isinstance(item, dict):
-        return {key: replaced(part, ref) for key, part in item.items()}
-    if isinstance(item, slice):
-        return slice(replaced(item.start, ref), replaced(item.stop, ref), replaced(item.step, ref))
-    return item
-
-
 def _attributes(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
     named = {**{str(i): arg for i, arg in enumerate(args)}, **kwargs}
     return {key: value for key, value in named.items() if not any(True for _ in refs(value))}
@@ -176,17 +146,3 @@ def _version(tensor: torch.Tensor) -> int:
 def _storage(tensor: torch.Tensor) -> int:
     base = tensor._base if tensor._is_view() else None
     return id(tensor if base is None else base)
-
-
-def modules_of(model: nn.Module) -> dict[int, tuple[str, nn.Module]]:
-    """id -> (path, module), each module once, without recursion, so that depth has no limit."""
-    found: dict[int, tuple[str, nn.Module]] = {}
-    stack: list[tuple[str, nn.Module]] = [("", model)]
-    while stack:
-        path, module = stack.pop()
-        if id(module) in found:
-            continue
-        found[id(module)] = (path, module)
-        children = [(name, child) for name, child in module._modules.items() if child is not None]
-        stack.extend((f"{path}.{name}" if path else name, child) for name, child in reversed(children))
-    return found

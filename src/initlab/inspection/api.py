@@ -7,9 +7,9 @@ from typing import Any
 
 from torch import nn
 
+from initlab.guest.check import check_materialised
 from initlab.inspection.findings import findings_of
 from initlab.inspection.gathering import gathered
-from initlab.inspection.inputs import model_of
 from initlab.inspection.notes import notes_of
 from initlab.inspection.optimizers import step_of
 from initlab.inspection.results import Inspection
@@ -58,7 +58,7 @@ def inspect(
     >>> initlab.inspect(model, x, y).verdict
     'healthy'
     """
-    model = model_of(model)
+    model = check_materialised(model)
     step = step_of(optimizer, lr, model)
     evidence = gathered(model, inputs, targets, loss, step, line_probe=False)
     findings = findings_of(evidence)

@@ -1,4 +1,4 @@
-"""Gradients of a scalar loss for every trainable parameter, with `.grad` left alone."""
+"""Gradients of a scalar loss for every trainable parameter of a model that is a guest, whose `.grad` is None."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ Tensor = torch.Tensor
 def gradients(loss: Tensor, model: nn.Module) -> dict[str, Tensor | None]:
     """{parameter name: gradient or None}, each shared parameter once.
 
-    `torch.autograd.grad` leaves `.grad` alone. It does not see into reentrant checkpoints: with one in the graph,
-    `.grad` is set aside, filled by `backward`, and put back.
+    `torch.autograd.grad` does not see into reentrant checkpoints: with one in the graph, `backward` fills `.grad`,
+    which is emptied again.
     """
     named = {name: p for name, p in model.named_parameters() if p.requires_grad}
     if not loss.requires_grad or not named:
@@ -37,12 +37,9 @@ def _checkpointed(loss: Tensor) -> bool:
 
 
 def _by_backward(loss: Tensor, named: dict[str, nn.Parameter]) -> dict[str, Tensor | None]:
-    aside = {name: parameter.grad for name, parameter in named.items()}
     try:
-        for parameter in named.values():
-            parameter.grad = None
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
         return {name: parameter.grad for name, parameter in named.items()}
     finally:
-        for name, parameter in named.items():
-            parameter.grad = aside[name]
+        for parameter in named.values():
+            parameter.grad = None

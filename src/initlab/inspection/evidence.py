@@ -11,7 +11,6 @@ from torch import nn
 
 from initlab.errors import InputError
 from initlab.graph.operations import TABLE
-from initlab.inspection.keeping import kept
 from initlab.inspection.line import Line
 from initlab.inspection.optimizers import Step
 from initlab.inspection.passes import Pass
@@ -53,8 +52,7 @@ class Evidence:
     def plan(self) -> Plan | None:
         """What `plan` says of this model and batch, made when advice first asks; None where it cannot be planned."""
         try:
-            with kept(self.model, train=False, written=self.seen.restored):
-                return plan(self.model, self.inputs)
+            return plan(self.model, self.inputs)
         except InputError:
             return None
 

@@ -7,11 +7,12 @@ from typing import Any
 
 from torch import nn
 
+from initlab.guest.inputs import call_arguments, check_values
 from initlab.inspection.evidence import Evidence
-from initlab.inspection.inputs import batch_size, call_arguments, samples_alike, targets_of
+from initlab.inspection.inputs import batch_size, samples_alike, targets_of
 from initlab.inspection.line import line_of
 from initlab.inspection.optimizers import Step
-from initlab.inspection.passes import Pass, names_of, run
+from initlab.inspection.passes import Pass, names_of, watched
 from initlab.inspection.recorder import Record
 from initlab.inspection.results import LayerStats, ParameterStats
 from initlab.inspection.updates import parameter_stats
@@ -29,10 +30,11 @@ def gathered(
         InputError: see `inspect`.
     """
     args, kwargs = call_arguments(inputs)
+    check_values(args, kwargs)
     targets = targets_of(targets)
     batch = batch_size(args, kwargs, targets)
     alike = samples_alike(args, kwargs, batch)
-    seen = run(model, args, kwargs, targets, loss, batch)
+    seen = watched(model, args, kwargs, targets, loss, batch)
     line = line_of(model, args, kwargs, targets, loss, seen, step) if line_probe else None
     seen.output = seen.output_gradient = None
     if line is not None and line.largest is not None and not step.given:

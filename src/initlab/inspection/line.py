@@ -16,12 +16,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from initlab.graph.eager import as_written
-from initlab.inspection.keeping import kept
 from initlab.inspection.moments import batch_axis
 from initlab.inspection.optimizers import Step
 from initlab.inspection.outputs import main_output
-from initlab.inspection.passes import Pass, value_on
+from initlab.inspection.passes import Pass, in_training, value_on
 from initlab.rng import seed_random_states
 
 Tensor = torch.Tensor
@@ -111,7 +109,7 @@ def line_of(
         return None
     pull, axis = _pull(seen)
     points = []
-    with kept(model, written=seen.restored), torch.no_grad(), as_written():
+    with in_training(model), torch.no_grad():
         for lr in rates_of(step):
             with _moved({name: own[name] for name in gradients}, gradients, step, lr):
                 seed_random_states(0)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +10,7 @@ import torch
 from torch.nn import functional as F
 
 from initlab.errors import InputError
+from initlab.guest.inputs import named_tensors
 from initlab.training.losses import CLASSES, Loss, given_loss, named_loss, squared
 
 Tensor = torch.Tensor
@@ -19,29 +19,6 @@ _LOGITS = (
     "{high:.3g}: it gives logits; use binary_cross_entropy_with_logits"
 )
 PREFERRED = ("logits", "prediction", "predictions", "output", "outputs", "last_hidden_state")
-
-
-def named_tensors(value: Any, path: str = "output", depth: int = 0) -> Iterator[tuple[str, Tensor]]:
-    """Every tensor in a nested output with its path: mappings, sequences, dataclasses and plain objects."""
-    if isinstance(value, Tensor):
-        yield path, value
-        return
-    if depth > 8 or value is None or isinstance(value, str | bytes | int | float):
-        return
-    for name, item in _members(value):
-        yield from named_tensors(item, f"{path}{name}", depth + 1)
-
-
-def _members(value: Any) -> list[tuple[str, Any]]:
-    if isinstance(value, Mapping):
-        return [(f"[{key!r}]", item) for key, item in value.items()]
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return [(f".{key}", getattr(value, key)) for key in value._fields]
-    if isinstance(value, list | tuple):
-        return [(f"[{i}]", item) for i, item in enumerate(value)]
-    if dataclasses.is_dataclass(value):
-        return [(f".{f.name}", getattr(value, f.name)) for f in dataclasses.fields(value)]
-    return [(f".{key}", item) for key, item in vars(value).items()] if hasattr(value, "__dict__") else []
 
 
 def main_output(value: Any) -> tuple[str, Tensor]:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
-from initlab.errors import InitlabError, InputError
-from initlab.graph.eager import as_written
+from initlab.guest.inputs import tensors_in
+from initlab.guest.run import Follower, hosted, run
+from initlab.guest.untouched import Guest
 from initlab.inspection.answer import Answer, answer_of
 from initlab.inspection.backward import gradients
 from initlab.inspection.events import Events
-from initlab.inspection.keeping import kept
-from initlab.inspection.outputs import loss_on, main_output, named_tensors
+from initlab.inspection.outputs import loss_on, main_output
 from initlab.inspection.recorder import Record, Recorder
 from initlab.training.losses import BINARY, Loss, constant_loss
 
@@ -45,7 +46,7 @@ class Pass:
     output_gradient: Tensor | None = field(default=None, repr=False)
 
 
-def run(
+def watched(
     model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], targets: Any, loss: Any, batch: int | None
 ) -> Pass:
     """Forward under the recorder, the loss, and the backward pass; the model is left as it was.
@@ -53,58 +54,60 @@ def run(
     Raises:
         InputError: the forward pass or the loss raised, or the output cannot be used.
     """
-    recorder = Recorder(model, batch)
-    recorder.watch(t for _, t in named_tensors((args, kwargs)))
-    with kept(model):
-        try:
-            output = watched_forward(model, args, kwargs, recorder)
-            path, tensor = main_output(output)
-            last = recorder.records[-1].kind if recorder.records else None
-            last = _last_kind(tensor, last)
-            value, known = loss_on(output, targets, loss, last)
-            seen = Pass(
-                records=recorder.records,
-                loss=float(value.detach()),
-                loss_name=known.words,
-                gradients={},
-                output_path=path,
-                output_shape=tuple(tensor.shape),
-                constant_loss=constant_loss(known, targets),
-                offset=mean_offset(tensor, targets, known),
-                restored=tuple(recorder.touched),
-                batch=batch,
-                last_kind=last,
-                own_loss=known.kind == "own",
-                output=tensor.detach(),
-                events=recorder.events,
-                answer=answer_of(tensor, targets, known, loss, float(value.detach())),
-            )
-            _keep_gradient(tensor, seen)
-            del output, tensor
-            seen.gradients = gradients(value, model)
-        finally:
-            _undo(model, recorder.touched)
+    with in_training(model) as guest:
+        output, recorder = recorded(model, args, kwargs, batch)
+        path, tensor = main_output(output)
+        last = recorder.records[-1].kind if recorder.records else None
+        last = _last_kind(tensor, last)
+        value, known = loss_on(output, targets, loss, last)
+        seen = Pass(
+            records=recorder.records,
+            loss=float(value.detach()),
+            loss_name=known.words,
+            gradients={},
+            output_path=path,
+            output_shape=tuple(tensor.shape),
+            constant_loss=constant_loss(known, targets),
+            offset=mean_offset(tensor, targets, known),
+            restored=guest.written,
+            batch=batch,
+            last_kind=last,
+            own_loss=known.kind == "own",
+            output=tensor.detach(),
+            events=recorder.events,
+            answer=answer_of(tensor, targets, known, loss, float(value.detach())),
+        )
+        _keep_gradient(tensor, seen)
+        del output, tensor
+        seen.gradients = gradients(value, model)
     return seen
 
 
-def watched_forward(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], recorder: Recorder) -> Any:
-    """What the model returns under the recorder.
+def recorded(
+    model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], batch: int | None
+) -> tuple[Any, Recorder]:
+    """What the model returns, and what was seen on the way.
 
     Raises:
-        InputError: the forward pass raised: names the module and the shapes.
+        InputError: the forward pass raised.
     """
-    enter = register_module_forward_pre_hook(recorder.enter_module)
-    leave = register_module_forward_hook(recorder.leave_module)
-    try:
-        with as_written(), recorder:
-            return model(*args, **kwargs)
-    except InitlabError:
-        raise
-    except (Exception, SystemExit) as error:
-        raise InputError(_failure(model, args, kwargs, recorder, error)) from error
-    finally:
-        enter.remove()
-        leave.remove()
+    follower = Follower(model)
+    recorder = Recorder(model, batch, follower)
+    recorder.watch(tensors_in((args, kwargs)))
+    with follower, recorder:
+        return run(model, args, kwargs, "inputs", follower), recorder
+
+
+@contextlib.contextmanager
+def in_training(model: nn.Module) -> Iterator[Guest]:
+    """`model` may run inside in training mode with gradients on, from a fixed seed; afterwards all is as it was.
+
+    One that is in training mode already keeps the modes of its parts, so that a frozen batch-norm stays frozen.
+    """
+    with hosted(model, gradients=True, seed=0) as guest:
+        if not model.training:
+            model.train()
+        yield guest
 
 
 def value_on(output: Any, targets: Any, loss: Any, seen: Pass) -> Tensor:
@@ -121,27 +124,6 @@ def _keep_gradient(output: Tensor, seen: Pass) -> None:
 
     if output.requires_grad:
         output.register_hook(hook)  # type: ignore[no-untyped-call]  # torch leaves it so
-
-
-def _failure(
-    model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], recorder: Recorder, error: BaseException
-) -> str:
-    name = recorder.stack[-1] if recorder.stack else ""
-    module = model.get_submodule(name)
-    shapes = ", ".join(f"{tuple(t.shape)} {t.device.type}" for _, t in named_tensors((args, kwargs)))
-    where = f"module {name!r}" if name else "the model itself"
-    said = " ".join(str(error).split())[:300]
-    kind = type(error).__name__
-    arrived = f" which got {recorder.arrived}" if recorder.arrived else ""
-    own = " ".join(f"{type(module).__name__}({module.extra_repr()})".split())[:120]
-    return f"the forward pass failed in {where} ({own}),{arrived} on inputs {shapes}: {kind}: {said}"
-
-
-def _undo(model: nn.Module, touched: dict[str, Tensor]) -> None:
-    parameters = dict(model.named_parameters())
-    with torch.no_grad():
-        for name, value in touched.items():
-            parameters[name].copy_(value)
 
 
 def _last_kind(output: Tensor, fallback: str | None) -> str | None:

@@ -13,6 +13,8 @@ from torch.overrides import TorchFunctionMode
 
 from initlab.graph.operations import TABLE
 from initlab.graph.spelling import in_place
+from initlab.guest.inputs import tensors_in
+from initlab.guest.run import Follower
 from initlab.inspection.activations import activation_of
 from initlab.inspection.events import Events
 from initlab.inspection.moments import Moments, effective_rank, moments_of
@@ -76,16 +78,13 @@ class Recorder(TorchFunctionMode):
     parameters tell which module that is when `forward` is called directly.
     """
 
-    def __init__(self, model: nn.Module, batch: int | None) -> None:
+    def __init__(self, model: nn.Module, batch: int | None, follower: Follower) -> None:
         super().__init__()
         self.records: list[Record] = []
         self.batch = batch
-        self.stack: list[str] = []
-        self.arrived = ""
-        self.touched: dict[str, Tensor] = {}
+        self._stack = follower.stack
         self.last: Record | None = None
         self.events = Events()
-        self._names = {id(module): name for name, module in model.named_modules()}
         self._parameters: dict[int, tuple[str, Tensor]] = {}
         for name, parameter in model.named_parameters():
             self._parameters.setdefault(id(parameter), (name, parameter))
@@ -99,42 +98,22 @@ class Recorder(TorchFunctionMode):
         for tensor in inputs:
             self._data.add(tensor, -1)
 
-    def enter_module(self, module: nn.Module, args: Any) -> None:
-        if id(module) in self._names:
-            self.stack.append(self._names[id(module)])
-            self.arrived = ", ".join(f"{tuple(t.shape)} {t.device.type}" for t in _tensors([args])[:4])
-
-    def leave_module(self, module: nn.Module, args: Any, output: Any) -> None:
-        if id(module) in self._names and self.stack:
-            self.stack.pop()
-
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         named = dict(kwargs or {})
-        self._guard(func, args, named)
         output = func(*args, **named)
         self._observe(func, args, named, output)
         return output
 
-    def _guard(self, func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
-        """Copy a parameter that the call is about to change in place, so that it can be put back."""
-        renorms = bool(TABLE[TABLE.kind_of(func)].rows) and (kwargs.get("max_norm") is not None or _number_at(args, 3))
-        if not (renorms or in_place(func) or "out" in kwargs):
-            return
-        for tensor in _tensors([*args, kwargs.get("out")]):
-            entry = self._parameters.get(id(tensor))
-            if entry is not None and entry[0] not in self.touched:
-                self.touched[entry[0]] = tensor.detach().clone()
-
     def _observe(self, func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], output: Any) -> None:
-        tensors = _tensors([*args, *kwargs.values()])
+        tensors = list(tensors_in((args, kwargs)))
         if not tensors:
             return
         data = [t for t in tensors if self._data.get(t) is not None]
         names = self._parameter_names(tensors)
         name = getattr(func, "__name__", "")
-        results = _tensors([output])
+        results = list(tensors_in(output))
         if data and in_place(func):
             self._data.add(tensors[0], max(self._data.get(t) for t in data))
         if not data:
@@ -144,7 +123,7 @@ class Recorder(TorchFunctionMode):
         origins = [self._data.get(t) for t in data]
         for result in results:
             self._data.add(result, max(origins))
-        here = self.stack[-1] if self.stack else ""
+        here = self._stack[-1][0] if self._stack else ""
         self.events.see(TABLE.kind_of(func), here, args, kwargs, origins, output)
         if _cuts(tensors, results):
             self.events.cut(name, here, max(origins))
@@ -223,7 +202,7 @@ class Recorder(TorchFunctionMode):
         return tuple(found)
 
     def _module(self, names: tuple[str, ...]) -> str:
-        here = self.stack[-1] if self.stack else ""
+        here = self._stack[-1][0] if self._stack else ""
         if not names:
             return here
         owner = names[0].rpartition(".")[0].partition(".parametrizations")[0]
@@ -275,20 +254,3 @@ def _clamps_at_zero(args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
     if high is not None or low is None:
         return False
     return not bool(low.any()) if isinstance(low, Tensor) else low == 0
-
-
-def _number_at(args: Sequence[Any], position: int) -> bool:
-    return len(args) > position and isinstance(args[position], int | float) and not isinstance(args[position], bool)
-
-
-def _tensors(values: Iterable[Any]) -> list[Tensor]:
-    """Tensors in `values`, looking into lists, tuples and dicts."""
-    found: list[Tensor] = []
-    for value in values:
-        if isinstance(value, Tensor):
-            found.append(value)
-        elif isinstance(value, list | tuple):
-            found += _tensors(value)
-        elif isinstance(value, dict):
-            found += _tensors(value.values())
-    return found

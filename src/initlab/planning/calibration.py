@@ -24,7 +24,7 @@ from initlab.errors import InputError
 from initlab.graph import SignalGraph, run_under
 from initlab.graph.operations import TABLE, Op
 from initlab.graph.spelling import in_place
-from initlab.graph.tracer import replaced, tensors_in
+from initlab.guest.inputs import mapped, tensors_in
 from initlab.planning.drawing import Job, write_one
 from initlab.planning.plan import PlanEntry
 from initlab.planning.reason import Reason
@@ -165,7 +165,7 @@ class Calibrator(TorchFunctionMode):
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        args, kwargs = replaced((args, kwargs or {}), self._stand_in)
+        args, kwargs = mapped((args, kwargs or {}), self._stand_in)
         kind, writes = TABLE.kind_of(func), in_place(func)
         if not kind:
             return func(*args, **kwargs)

@@ -11,11 +11,11 @@ import torch
 from torch import nn
 
 from initlab.graph import Feed, ParameterInfo, SignalGraph, Use, geometry_of
-from initlab.graph.tracer import modules_of
+from initlab.guest.modules import modules_of
+from initlab.guest.untouched import untouched
 from initlab.planning.names import NEUTRAL
 from initlab.planning.reason import Reason
 from initlab.planning.walk import Slot, Walk
-from initlab.rng import random_states_kept
 from initlab.sampling import canonical_name
 from initlab.sampling.streams import WRAPPERS
 from initlab.schemes import Geometry
@@ -242,12 +242,12 @@ def _scalar_moment(module: nn.Module) -> float | None:
     """E[φ(z)²] if the module acts on each number on its own, as its behaviour on a few numbers shows; else None."""
     probe = torch.tensor([[-2.0, -0.7, 0.0], [0.4, 1.1, 2.5]], dtype=torch.float32, device="cpu")
     try:
-        with torch.no_grad(), random_states_kept(seed=0):
+        with torch.no_grad(), untouched(module, seed=0):
             whole, turned, part = module(probe.clone()), module(probe.flip(0, 1)), module(probe[:, 1:2].clone())
             scalar = torch.equal(whole.flip(0, 1), turned) and torch.equal(whole[:, 1:2], part)
     except Exception:  # a module of the user's: whatever it raises, it is not known to be a scalar function
         return None
     if not scalar or whole.shape != probe.shape:
         return None
-    with random_states_kept(seed=0):
+    with untouched(module, seed=0):
         return _function_moment(module)

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from initlab.errors import InputError
-from initlab.graph.whole import is_sharded_type
+from initlab.guest.whole import is_sharded_type
 from initlab.planning.memory import Block
 
 # (start in the local tensor, start in the global tensor, length) along one axis.

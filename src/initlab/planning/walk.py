@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import nn
-from torch.nn.parameter import is_lazy
 
 from initlab.errors import InputError
+from initlab.guest.check import check_module, check_shaped
 from initlab.sampling import canonical_name
 
 
@@ -62,8 +62,7 @@ def walk(model: nn.Module) -> Walk:
         InputError: not a module; a module that contains itself; lazy parameters; no parameters at all; two
             parameters whose names differ only by wrappers or by Unicode form.
     """
-    if not isinstance(model, nn.Module):
-        raise InputError(f"model must be a torch.nn.Module; got {type(model).__name__}")
+    check_module(model)
     found = Walk()
     parameters: dict[object, Slot] = {}
     buffers: dict[object, Slot] = {}
@@ -85,8 +84,7 @@ def _record(seen: dict[object, Slot], order: list[Slot], tensor: torch.Tensor | 
     if tensor is None:
         return
     raw = f"{path}.{owner.leaf}" if path else owner.leaf
-    if is_lazy(tensor):
-        raise InputError(f"{raw!r} is lazy and has no shape yet: run one batch through the model first")
+    check_shaped(raw, tensor)
     if tensor.is_nested:
         raise InputError(f"{raw!r} is a nested tensor, which has no one shape: hold its parts as parameters")
     name = canonical_name(raw)

@@ -9,8 +9,7 @@ import torch
 from torch import nn
 
 from initlab.errors import InitlabError, InputError, said, told
-from initlab.inspection.passes import watched_forward
-from initlab.inspection.recorder import Recorder
+from initlab.guest.run import run
 from initlab.rng import random_states_kept
 from initlab.training.batches import prepared
 from initlab.training.engines.runs import has_classes, loss_of, make_model, make_optimizer, scalar
@@ -87,16 +86,8 @@ def _output(model: nn.Module, x: torch.Tensor, name: str) -> Any:
     except InitlabError:
         raise
     except (Exception, SystemExit) as error:
-        raise InputError(f"{name}: {_explained(model, x, error)}") from error
-
-
-def _explained(model: nn.Module, x: torch.Tensor, error: BaseException) -> str:
-    """Which module failed on which shapes: found by failing again."""
-    try:
-        watched_forward(model, (x,), {}, Recorder(model, len(x)))
-    except InputError as found:
-        return str(found)
-    return f"the forward pass failed on inputs {tuple(x.shape)}: {said(error)}"
+        run(model, (x,), {}, name)  # again, to find which module failed on which shapes
+        raise InputError(f"{name}: the forward pass failed on inputs {tuple(x.shape)}: {said(error)}") from error
 
 
 def _loss(task: Task, output: Any, y: torch.Tensor, name: str) -> torch.Tensor:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 
 from initlab.graph.operations import TABLE
+from initlab.guest.inputs import tensors_in
 from initlab.inspection.evidence import Evidence
 from initlab.inspection.findings.kind import Kind
-from initlab.inspection.outputs import named_tensors
 from initlab.inspection.recorder import Record, is_plain
 from initlab.inspection.results import Finding
 from initlab.reporting.status import Severity
@@ -82,7 +82,7 @@ def _name(e: Evidence, record: Record) -> str:
 def _columns(e: Evidence) -> Finding | None:
     """Columns of a table: on scales far apart, the same in every row, or equal to another."""
     normed = any(r.origin < 0 and r.norm for r in e.seen.records)
-    for _, table in named_tensors(e.inputs, "inputs"):
+    for table in tensors_in(e.inputs):
         if table.ndim != 2 or not table.is_floating_point() or not is_plain(table) or table.shape[1] < 2:
             continue
         if table.shape[0] < ENOUGH or table.shape[0] != e.batch or e.alike:

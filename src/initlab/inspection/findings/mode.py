@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
+from initlab.guest.run import hosted
 from initlab.inspection.evidence import Evidence
 from initlab.inspection.findings.kind import Kind
-from initlab.inspection.keeping import kept
-from initlab.inspection.outputs import named_tensors
-from initlab.inspection.passes import watched_forward
-from initlab.inspection.recorder import Recorder
+from initlab.inspection.passes import recorded
 from initlab.inspection.results import Finding
 
 MOST = 0.8  # share of a layer that dropout takes, from which hardly a signal is left
@@ -46,11 +43,9 @@ def _always_drops(e: Evidence) -> Finding | None:
     if not written:
         return None
     args, kwargs = ((), e.inputs) if isinstance(e.inputs, dict) else (e.inputs, {})
-    recorder = Recorder(e.model, e.batch)
-    recorder.watch(t for _, t in named_tensors(e.inputs))
-    with kept(e.model, train=False, written=e.seen.restored), torch.no_grad():
+    with hosted(e.model, seed=0):
         e.model.eval()
-        watched_forward(e.model, args, kwargs, recorder)
+        _, recorder = recorded(e.model, args, kwargs, e.batch)
     for drop in recorder.events.drops:
         evidence = f"dropout({drop.share:g}) is called without training=self.training: it drops in evaluation too"
         return Finding("mode", "info", drop.module or "the model", evidence, "Pass training=self.training")

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from initlab.errors import InputError, said, told
-from initlab.graph.tracer import tensors_in
+from initlab.guest.inputs import tensors_in
 from initlab.integrations.extras import needed
 from initlab.integrations.jax.patterns import simplified
 from initlab.integrations.jax.program import Program, program_of

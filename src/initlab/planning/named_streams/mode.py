@@ -15,7 +15,7 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 from torch.utils._pytree import tree_flatten, tree_map_only
 
-from initlab.graph.whole import is_sharded_type
+from initlab.guest.whole import is_sharded_type
 from initlab.planning.drawing import Job, write_one
 from initlab.planning.memory import DTYPES
 from initlab.planning.named_streams.draws import Draw, factory_draw, is_known, seed_of

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from initlab.rng import random_states_kept
+from initlab.guest.untouched import untouched
 from initlab.training.engines.elementwise import ELEMENTWISE
 
 
@@ -65,12 +65,8 @@ def recognise(model: nn.Module, x: torch.Tensor) -> tuple[Stage, ...] | None:
     """
     if not x.is_floating_point() or list(model.buffers()):
         return None
-    was = model.training
-    try:
-        with random_states_kept(0, "cpu" if x.device.type == "cpu" else str(x.device)):
-            chains = [_chain(model.train(mode), x) for mode in (True, False)]
-    finally:
-        model.train(was)
+    with untouched(model, seed=0, device=str(x.device)):
+        chains = [_chain(model.train(mode), x) for mode in (True, False)]
     return chains[0] if chains[0] == chains[1] else None
 
 

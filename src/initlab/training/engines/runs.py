@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from initlab.errors import InputError
+from initlab.guest.untouched import modes_kept
 from initlab.interrupts import check
 from initlab.rng import RandomStates, random_states, random_states_kept
 from initlab.sampling import derive_seed
@@ -175,14 +176,9 @@ def lost_score(source: Source) -> Score:
 
 def evaluate_model(task: Task, model: nn.Module, source: Source) -> Score:
     """(mean loss, accuracy or None) of a model over `source`, in evaluation mode; the mode is put back."""
-    was = [(module, module.training) for module in model.modules()]
-    model.eval()
     tally = Tally(task, 1)
-    try:
-        with torch.no_grad():
-            for x, y in slices(source, task.eval_batch, task.device):
-                tally.add([batch_score(task, model(x), y)], y)
-    finally:
-        for module, mode in was:
-            module.training = mode
+    with modes_kept(model), torch.no_grad():
+        model.eval()
+        for x, y in slices(source, task.eval_batch, task.device):
+            tally.add([batch_score(task, model(x), y)], y)
     return tally.scores()[0]

@@ -1,0 +1,75 @@
+"""Is this a module, and can it be used: its tensors have shapes, and values where values are needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.parameter import is_lazy
+
+from initlab.errors import InputError
+from initlab.guest.modules import modules_of
+
+
+def check_module(model: Any) -> nn.Module:
+    """`model`, if it is a module.
+
+    Raises:
+        InputError: it is something else.
+    """
+    if not isinstance(model, nn.Module):
+        raise InputError(f"model must be a torch.nn.Module; got {type(model).__name__}")
+    return model
+
+
+def module_of(model: Any) -> nn.Module:
+    """The module itself; of a compiled model the one that it was compiled from.
+
+    Raises:
+        InputError: no module.
+    """
+    inner = getattr(check_module(model), "_orig_mod", None)
+    whole: nn.Module = inner if isinstance(inner, nn.Module) else model
+    return whole
+
+
+def check_shaped(name: str, tensor: torch.Tensor) -> None:
+    """Refuse a parameter or buffer that has no shape yet.
+
+    Raises:
+        InputError: it is lazy.
+    """
+    if is_lazy(tensor):
+        raise InputError(f"{name!r} is lazy and has no shape yet: run one batch through the model first")
+
+
+def check_materialised(model: Any, *, parameters: bool = False) -> nn.Module:
+    """`module_of(model)`, if every parameter and buffer has a shape and values.
+
+    Args:
+        model: any module.
+        parameters: whether it must have parameters.
+
+    Raises:
+        InputError: no module, lazy or meta tensors, or no parameters where they are needed.
+    """
+    module = module_of(model)
+    if parameters and next(module.parameters(), None) is None:
+        raise InputError(f"model must have parameters; {type(module).__name__} has none")
+    for name, tensor in named_tensors_of(module):
+        check_shaped(name, tensor)
+        if tensor.is_meta:
+            raise InputError(
+                f"{name!r} is on the meta device and has no values: call model.to_empty(device='cpu') first"
+            )
+    return module
+
+
+def named_tensors_of(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
+    """Every parameter and buffer with its dotted name."""
+    for path, module in modules_of(model).values():
+        for leaf, tensor in (*module._parameters.items(), *module._buffers.items()):
+            if tensor is not None:
+                yield f"{path}.{leaf}" if path else leaf, tensor

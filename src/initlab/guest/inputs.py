@@ -1,0 +1,178 @@
+"""What goes into a model and comes out of it: nested tensors walked and rebuilt, and a batch made the model's call."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from initlab.errors import InputError
+
+Tensor = torch.Tensor
+
+_LEAVES = (str, bytes, int, float, complex, type, torch.dtype, torch.device, nn.Module)
+_DEEPEST = 8  # levels that are looked into, so that objects which refer to each other end
+
+
+def named_tensors(value: Any, path: str = "output", depth: int = 0) -> Iterator[tuple[str, Tensor]]:
+    """Every tensor in a nested value with its path: mappings, sequences, slices, dataclasses and plain objects.
+
+    >>> [path for path, _ in named_tensors({"logits": torch.zeros(2), "more": [torch.zeros(1), 3]})]
+    ["output['logits']", "output['more'][0]"]
+    """
+    if isinstance(value, Tensor):
+        yield path, value
+    elif value is not None and depth <= _DEEPEST and not isinstance(value, _LEAVES):
+        for name, part in _members(value):
+            yield from named_tensors(part, f"{path}{name}", depth + 1)
+
+
+def tensors_in(value: Any) -> Iterator[Tensor]:
+    """Every tensor in a nested value, in order: what `named_tensors` finds.
+
+    >>> len(list(tensors_in(({"x": torch.zeros(2)}, slice(torch.tensor(1), None)))))
+    2
+    """
+    return (tensor for _, tensor in named_tensors(value, ""))
+
+
+def mapped(value: Any, give: Callable[[Tensor], Any]) -> Any:
+    """A nested value with what `give` gives in place of every tensor; mappings come back as dicts.
+
+    >>> mapped(([torch.zeros(2, 3)], {"n": 1}), lambda tensor: tuple(tensor.shape))
+    ([(2, 3)], {'n': 1})
+    """
+    if isinstance(value, Tensor):
+        return give(value)
+    if value is None or isinstance(value, _LEAVES):
+        return value
+    if isinstance(value, tuple):
+        parts = (mapped(part, give) for part in value)
+        return value._make(parts) if hasattr(value, "_fields") else tuple(parts)  # type: ignore[attr-defined]
+    if isinstance(value, list):
+        return [mapped(part, give) for part in value]
+    if isinstance(value, Mapping):
+        return {key: mapped(part, give) for key, part in value.items()}
+    if isinstance(value, slice):
+        return slice(mapped(value.start, give), mapped(value.stop, give), mapped(value.step, give))
+    return value
+
+
+def call_arguments(
+    inputs: Any, argument: str = "inputs", *, others: str = ""
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """(positional, keyword) arguments of the model's call: a tensor or array, a tuple or list, or a mapping.
+
+    Args:
+        inputs: what the user gave; arrays become tensors (float64 ones float32), as torch makes its own numbers.
+        argument: what the user calls it.
+        others: what else the caller takes, for the error.
+
+    Raises:
+        InputError: nothing in it is a tensor.
+
+    >>> args, kwargs = call_arguments({"x": np.zeros((2, 3))})
+    >>> args, kwargs["x"].dtype
+    ((), torch.float32)
+    """
+    ready = with_tensors(inputs, argument)
+    args: tuple[Any, ...] = ()
+    kwargs: dict[str, Any] = {}
+    if isinstance(ready, Mapping):
+        kwargs = {str(key): value for key, value in ready.items()}
+    elif isinstance(ready, list | tuple) and not hasattr(ready, "_fields"):
+        args = tuple(ready)
+    else:
+        args = (ready,)
+    if next(tensors_in((args, kwargs)), None) is None:
+        raise InputError(
+            f"{argument} must be a tensor or array, a tuple of positional arguments or a dict of keyword arguments"
+            f"{others}; got {type(inputs).__name__} with no tensor in it"
+        )
+    return args, kwargs
+
+
+def check_values(args: tuple[Any, ...], kwargs: dict[str, Any], argument: str = "inputs") -> None:
+    """Refuse a batch that says nothing.
+
+    Raises:
+        InputError: no samples, no values (meta device), or NaN and infinite ones.
+    """
+    for tensor in tensors_in((args, kwargs)):
+        if not tensor.is_nested and 0 in tensor.shape:
+            raise InputError(f"{argument} must hold at least one sample; got a tensor of shape {shape_words(tensor)}")
+        if tensor.is_meta:
+            raise InputError(f"{argument} must hold values; got shape {shape_words(tensor)} on the meta device")
+        values = stored(tensor)
+        if values.is_floating_point() and not bool(values.isfinite().all()):
+            bad = int((~values.isfinite()).sum())
+            raise InputError(f"{argument} must be finite; {bad:,} of {values.numel():,} values are NaN or infinite")
+
+
+def stored(tensor: Tensor) -> Tensor:
+    """The numbers that a tensor holds, whatever its layout: those of a sparse or nested one are its values."""
+    if tensor.layout == torch.sparse_coo:
+        return tensor._values()
+    return tensor if tensor.layout == torch.strided and not tensor.is_nested else tensor.values()
+
+
+def shape_words(tensor: Tensor) -> str:
+    """The shape as an error says it; a nested tensor has no one shape."""
+    return "nested" if tensor.is_nested else str(tuple(tensor.shape))
+
+
+def taken_by(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The arguments where the parameters are, floats in their dtype if they have but one."""
+    parameters = list(model.parameters())
+    if not parameters:
+        return args, kwargs
+    dtypes = {parameter.dtype for parameter in parameters if parameter.is_floating_point()}
+    place, only = parameters[0].device, dtypes.pop() if len(dtypes) == 1 else None
+
+    def moved(tensor: Tensor) -> Tensor:
+        return tensor.to(place, only) if tensor.is_floating_point() else tensor.to(place)
+
+    return mapped(args, moved), mapped(kwargs, moved)
+
+
+def with_tensors(value: Any, argument: str = "inputs") -> Any:
+    """A nested value with arrays as tensors; a copy of an inference tensor, which autograd cannot hold.
+
+    Raises:
+        InputError: an array that holds no numbers.
+    """
+    if isinstance(value, Tensor):
+        value = value.detach() if value.requires_grad and not value.is_leaf else value
+        with torch.inference_mode(False):
+            return value.clone() if value.is_inference() else value
+    if isinstance(value, np.ndarray | np.generic):
+        return _from_array(np.asarray(value), argument)
+    if isinstance(value, Mapping):
+        return {key: with_tensors(item, argument) for key, item in value.items()}
+    if isinstance(value, list | tuple) and not hasattr(value, "_fields"):
+        return tuple(with_tensors(item, argument) for item in value)
+    return value
+
+
+def _from_array(array: Any, argument: str) -> Tensor:
+    if array.dtype.kind not in "biuf":
+        raise InputError(f"{argument} must hold numbers; got an array of dtype {array.dtype}")
+    return torch.from_numpy(array.astype(np.float32) if array.dtype == np.float64 else array.copy())
+
+
+def _members(value: Any) -> list[tuple[str, Any]]:
+    if isinstance(value, Mapping):
+        return [(f"[{key!r}]", item) for key, item in value.items()]
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return [(f".{key}", getattr(value, key)) for key in value._fields]
+    if isinstance(value, list | tuple):
+        return [(f"[{i}]", item) for i, item in enumerate(value)]
+    if isinstance(value, slice):
+        return [(f".{key}", getattr(value, key)) for key in ("start", "stop", "step")]
+    if dataclasses.is_dataclass(value):
+        return [(f".{f.name}", getattr(value, f.name)) for f in dataclasses.fields(value)]
+    return [(f".{key}", item) for key, item in vars(value).items()] if hasattr(value, "__dict__") else []

@@ -1,0 +1,90 @@
+"""Copies a tensor just before an operation first writes to it, so that what a forward pass writes can be put back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from initlab.guest.inputs import tensors_in
+
+Tensor = torch.Tensor
+
+
+class Writes(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch ships it untyped
+    """Watches every operation that runs inside; those that write to the memory of a watched tensor find it copied.
+
+    It sees the operations below autograd, so that a write through a view, through `.data` or by a kernel (as an
+    embedding's max_norm) is seen like any other. Only what is written is copied.
+
+    Args:
+        tensors: what is watched.
+    """
+
+    supports_higher_order_operators = True
+
+    def __init__(self, tensors: Iterable[Tensor]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # torch ships it untyped
+        self._watched: dict[int, list[Tensor]] = {}
+        for tensor in tensors:
+            memory = memory_of(tensor)
+            if memory is not None:
+                self._watched.setdefault(memory, []).append(tensor)
+        self._written: list[tuple[Tensor, Tensor]] = []
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        places = _PLACES.get(func)
+        if places is None:
+            places = _PLACES.setdefault(func, _written_arguments(func))
+        for index, name in places:
+            given = args[index] if index < len(args) else kwargs.get(name)
+            for tensor in tensors_in(given):
+                self._copy(tensor)
+        return func(*args, **kwargs)
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # else every operation would pass through the compiler's wrapper; nothing is compiled inside
+
+    @property
+    def written(self) -> list[Tensor]:
+        """What was written to, in the order of the first writes."""
+        return [tensor for tensor, _ in self._written]
+
+    def put_back(self) -> None:
+        """Every tensor that was written to holds again what it held."""
+        with torch.no_grad():
+            for tensor, values in self._written:
+                tensor.detach().copy_(values)
+
+    def _copy(self, tensor: Tensor) -> None:
+        memory = memory_of(tensor)
+        for watched in self._watched.pop(memory, ()) if memory is not None else ():
+            self._written.append((watched, watched.detach().clone()))
+
+
+_PLACES: dict[Callable[..., Any], tuple[tuple[int, str], ...]] = {}
+
+
+def _written_arguments(func: Any) -> tuple[tuple[int, str], ...]:
+    """(position, name) of the arguments that an operation writes to, as its schema says."""
+    schema = getattr(func, "_schema", None)
+    if schema is None or not schema.is_mutable:
+        return ()
+    arguments = enumerate(schema.arguments)
+    return tuple((i, a.name) for i, a in arguments if a.alias_info is not None and a.alias_info.is_write)
+
+
+def memory_of(tensor: Tensor) -> int | None:
+    """What tensors that share memory have in common; None for one that has no memory of its own (meta, sparse)."""
+    if tensor.is_meta or tensor.layout != torch.strided:
+        return None
+    try:
+        return int(tensor.untyped_storage()._cdata)
+    except (NotImplementedError, RuntimeError):  # a subclass that stands for other tensors
+        return None
