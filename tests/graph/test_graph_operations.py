@@ -129,6 +129,7 @@ CUTS: dict[str, Callable[[torch.Tensor], Any]] = {
     "index": lambda y: [y.view(4, 6, 3, 16)[:, :, i] for i in range(3)],
     "permuted, indexed": lambda y: [y.view(4, 6, 3, 16).permute(2, 0, 1, 3)[i] for i in range(3)],
     "past a new axis": lambda y: [part.squeeze(1) for part in y.unsqueeze(1).chunk(3, -1)],
+    "past moved axes": lambda y: [part.movedim(1, -1) for part in y.movedim(-1, 1).chunk(3, 1)],
     "past swapped axes": lambda y: [part.mT for part in y.mT.chunk(3, 1)],
 }
 
@@ -158,6 +159,7 @@ WEIGHT_CUTS: dict[str, Callable[[torch.Tensor], Any]] = {
     "slices": lambda w: [w[:8], w[8:]],
     "slices and an ellipsis": lambda w: [w[:8, ...], w[8:, ...]],
     "cast, cut": lambda w: [part.float() for part in w.double().chunk(2)],
+    "moved, cut": lambda w: [part.moveaxis((0, 1), (1, 0)) for part in w.moveaxis([0, 1], [1, 0]).chunk(2, 1)],
     "transposed, cut": lambda w: [part.t() for part in w.t().chunk(2, 1)],
 }
 

@@ -74,8 +74,16 @@ def _broadcast(operation: Operation, before: Shape, after: Shape) -> Axes | None
     return (*((),) * (len(after) - len(before)), *_each(len(before)))
 
 
-def _untold(operation: Operation, before: Shape, after: Shape) -> Axes | None:
-    return None
+def _axes_moved(operation: Operation, before: Shape, after: Shape) -> Axes | None:
+    """torch.movedim: the named axes to their new places, the rest in order."""
+    given = (operation.argument(1, "source"), operation.argument(2, "destination"))
+    sources, places = (
+        [axis % len(before) for axis in ((item,) if isinstance(item, int) else tuple(item or ()))] for item in given
+    )
+    order = [axis for axis in range(len(before)) if axis not in sources]
+    for place, axis in sorted(zip(places, sources, strict=True)):
+        order.insert(place, axis)
+    return tuple((axis,) for axis in order)
 
 
 OPS = (
@@ -84,14 +92,14 @@ OPS = (
     Op(("transpose",), moved, names=("swapaxes", "swapdims"), keeps="values", moves=_swapped),
     Op(("permute",), moved, keeps="values", moves=_permuted),
     Op(
-        ("view", "reshape", "flatten", "unflatten", "view_as", "reshape_as", "squeeze", "unsqueeze"), moved,
+        ("view", "reshape", "flatten", "ravel", "unflatten", "view_as", "reshape_as", "squeeze", "unsqueeze"), moved,
         keeps="values", moves=_regrouped,
     ),
     Op(("expand", "expand_as", "broadcast_to", "repeat", "tile"), moved, keeps="values", moves=_broadcast),
-    Op(("movedim",), moved, keeps="values", moves=_untold),
+    Op(("movedim",), moved, names=("moveaxis",), keeps="values", moves=_axes_moved),
     Op(
-        ("moveaxis", "repeat_interleave", "pixel_shuffle", "pixel_unshuffle",
-         "channel_shuffle", "unfold", "ravel", "unsqueeze_copy", "atleast_1d", "atleast_2d", "atleast_3d"), moved,
+        ("repeat_interleave", "pixel_shuffle", "pixel_unshuffle",
+         "channel_shuffle", "unfold", "unsqueeze_copy", "atleast_1d", "atleast_2d", "atleast_3d"), moved,
         keeps="values",
     ),
     Op(("roll", "flip", "rot90"), moved, keeps="values", mixes=True),
