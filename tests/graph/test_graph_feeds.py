@@ -380,3 +380,20 @@ def test_weights_scaled_by_their_feeds_keep_the_second_moment(case: str) -> None
     # One draw of a 256-wide layer scatters by 10% and more, and the scatter adds up with depth: t below 5 is no drift.
     error = logs.std(0) / draws**0.5
     assert (logs.mean(0).abs() < 5 * error + 0.05).all(), logs.mean(0).exp()
+
+
+def test_a_norm_written_out_with_a_choice_between_a_signal_and_a_constant_is_a_norm() -> None:
+    class Normed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.last = nn.Linear(16, 16), nn.Linear(16, 4)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            x = self.first(x)
+            square = x.square().mean(-1, keepdim=True)
+            square = torch.where(torch.tensor(True), square, torch.tensor(float("nan")))
+            return self.last(x * torch.rsqrt(square.reshape(-1, 1) + 1e-5))
+
+    feed = record(Normed(), torch.randn(8, 16)).uses("last.weight")[0].feeds
+    assert feed is not None
+    assert feed.source == "norm"

@@ -93,7 +93,8 @@ class Layout:
         """An array (numpy or torch) of torch's layout as the framework stores it."""
         inverse = tuple(self.blocks.index(place) for place in range(len(self.blocks)))
         made = _flipped(_reordered(array, inverse), self.flipped)
-        made = made.reshape(tuple(self.stored[axis] for axis in self.axes))
+        turned = tuple(self.stored[axis] for axis in self.axes)
+        made = made if turned == self.shape else made.reshape(turned)
         return _permuted(made, tuple(self.axes.index(axis) for axis in range(len(self.axes))))
 
     def block(self, cut: Sequence[slice]) -> tuple[slice, ...]:

@@ -42,7 +42,24 @@ class Leaf:
     trainable: bool = True
 
 
-Run = Callable[[list[torch.Tensor], tuple[Any, ...], dict[str, Any]], Any]
+class Stored(Sequence[torch.Tensor]):
+    """A twin's parameters as the framework stores them, each turned when it is first read, as torch's layers do."""
+
+    def __init__(self, twin: Twin) -> None:
+        self.twin = twin
+        self.turned: dict[int, torch.Tensor] = {}
+
+    def __len__(self) -> int:
+        return len(self.twin.leaves)
+
+    def __getitem__(self, place: Any) -> Any:
+        if place not in self.turned:
+            leaf = self.twin.leaves[place]
+            self.turned[place] = leaf.weight.layout.from_torch(self.twin.get_parameter(leaf.name))
+        return self.turned[place]
+
+
+Run = Callable[[Stored, tuple[Any, ...], dict[str, Any]], Any]
 
 
 class TwinLayer(nn.Module):
@@ -82,9 +99,9 @@ class Twin(TwinLayer):
         layer.parts[name] = leaf.weight.part
         layer.register_parameter(name, nn.Parameter(_start(leaf), requires_grad=leaf.trainable))
 
-    def stored(self) -> list[torch.Tensor]:
+    def stored(self) -> Stored:
         """The parameters as the framework stores them."""
-        return [leaf.weight.layout.from_torch(self.get_parameter(leaf.name)) for leaf in self.leaves]
+        return Stored(self)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         if self.run is None:

@@ -160,11 +160,11 @@ def _ahead(graph: SignalGraph, operation: Operation) -> Iterable[tuple[str, Oper
         if value in graph.outputs:
             yield "output", None
         for reader in graph.consumers(value):
-            signals = [v for v in reader.inputs if graph.values[v].source in ("operation", "input")]
+            held = _parameters(graph, reader)
+            signals = {v for v in reader.inputs if graph.values[v].source in ("operation", "input")} - held
             shapes = {graph.values[v].shape for v in (*reader.outputs, value)}
-            alone = len(set(signals)) == 1 and not reader.parameters
-            function = alone and len(shapes) == 1 and reader.kind != "softmax"
-            biased = reader.kind == "add" and bool(reader.parameters) and len(set(signals)) == 1
+            function = len(signals) == 1 and not held and len(shapes) == 1 and reader.kind != "softmax"
+            biased = reader.kind == "add" and bool(held) and len(signals) == 1
             if reader.traits.gate:
                 yield "gate", reader
             elif reader.traits.passes or function or biased:
@@ -172,6 +172,11 @@ def _ahead(graph: SignalGraph, operation: Operation) -> Iterable[tuple[str, Oper
                 seen.update(reader.outputs)
             else:
                 yield reader.kind, reader
+
+
+def _parameters(graph: SignalGraph, operation: Operation) -> set[int]:
+    """What an operation reads of parameters as they are, or rearranged: a bias brought to (1, …, n)."""
+    return {v for v in operation.inputs if graph.values[passed(graph, v)[-1]].source == "parameter"}
 
 
 def _adds_to_scores(graph: SignalGraph, use: Operation) -> bool:
@@ -199,7 +204,7 @@ def _inner(graph: SignalGraph, use: Operation) -> float:
             factor *= other if reader.kind == "mul" else 1 / other
         elif reader.traits.curved:
             return factor
-        elif not reader.traits.passes and not (reader.kind == "add" and reader.parameters):
+        elif not reader.traits.passes and not (reader.kind == "add" and _parameters(graph, reader)):
             return 1.0
         value = reader.outputs[0]
     return 1.0

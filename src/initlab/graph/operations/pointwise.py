@@ -31,7 +31,7 @@ def chosen(flow: Flow, operation: Operation) -> Signal:
     signals = [signal for _, signal in flow.carried(operation)]
     if not alike(signals) or constants(flow, operation):
         if len(signals) == 1:
-            return signals[0]
+            return replace(signals[0], trail=signals[0].trail | {operation.index})
         if len(signals) == 2 and None not in (signals[0].second, signals[1].second):
             return flow.mixed(operation, signals, "sum", "where")
     return elementwise(flow, operation)

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from initlab.errors import InputError, seed_number
+from initlab.integrations.arrays import tensors
 from initlab.integrations.extras import needed
-from initlab.integrations.jax.calls import Apply, read, tensors
+from initlab.integrations.jax.calls import Apply, read
 from initlab.integrations.jax.initializers import float_kind
 from initlab.integrations.jax.trees import Tree
 from initlab.integrations.layout import draw
 from initlab.integrations.names import MapNames
-from initlab.integrations.planning import plan_twin
+from initlab.integrations.planning import checked, plan_twin
 from initlab.integrations.twin import Leaf, Twin
 from initlab.planning import Plan
 from initlab.planning.plan import PlanEntry
@@ -93,10 +94,7 @@ def init(
     """
     number = seed_number(seed)
     parts, twin = _twin(tree, apply, example_inputs, map_names)
-    made = plan_twin(twin, policy, _inputs(example_inputs), keep)
-    refused = next((entry for entry in made.entries if entry.action == "refuse"), None)
-    if refused is not None:
-        raise InputError(f"{refused.name!r}: {refused.reason}")
+    made = checked(plan_twin(twin, policy, _inputs(example_inputs), keep), twin)
     _check_kept(parts, made)
     values = {
         place: _filled(parts.leaves[place], leaf, made[leaf.name], number)

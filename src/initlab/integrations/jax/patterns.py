@@ -1,10 +1,11 @@
-"""Means, softmaxes and gates that a jaxpr spells out, put back as the operation that they are; dead steps dropped."""
+"""Means, softmaxes and activations that a jaxpr spells out, put back as one operation each; dead steps dropped."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from initlab.integrations.jax.functions import Functions
 from initlab.integrations.jax.program import Atom, Const, Program, Step
 
 _STILL = frozenset({"reshape", "broadcast_in_dim", "stop_gradient", "squeeze", "expand_dims", "copy"})
@@ -13,9 +14,11 @@ _STILL = frozenset({"reshape", "broadcast_in_dim", "stop_gradient", "squeeze", "
 def simplified(program: Program) -> Program:
     """The program with its patterns named, and without the steps that nothing reads."""
     maker = {output: step for step in program.steps for output in step.outputs}
-    steps = []
+    steps, functions = [], Functions(program.shapes)
     for step in program.steps:
         named = next(filter(None, (pattern(step, maker) for pattern in PATTERNS)), step)
+        named = _spread_by_itself(named, maker, program.shapes)
+        named = functions.named(named)
         maker.update(dict.fromkeys(named.outputs, named))
         steps.append(named)
     needed = {atom for atom in program.outputs if isinstance(atom, int)}
@@ -49,9 +52,9 @@ def _mean(step: Step, maker: Makers) -> Step | None:
     """sum / n over n elements."""
     if step.kind not in ("div", "mul") or len(step.inputs) != 2 or not isinstance(step.inputs[1], Const):
         return None
-    total = maker.get(step.inputs[0]) if isinstance(step.inputs[0], int) else None
+    total = _made(step.inputs[0], maker, "reduce_sum", "reduce_window_sum")
     number = step.inputs[1].scalar()
-    if total is None or total.kind not in ("reduce_sum", "reduce_window_sum") or not number:
+    if total is None or not number:
         return None
     ratio = number if step.kind == "div" else 1 / number
     if abs(ratio - total.count) > 1e-6 * total.count:
@@ -97,15 +100,30 @@ def _unshifted(top: Step, maker: Makers) -> Atom:
     return top.inputs[0]
 
 
-def _silu(step: Step, maker: Makers) -> Step | None:
-    """x · σ(x)."""
-    if step.kind != "mul" or len(step.inputs) != 2:
-        return None
-    for x, gate in (step.inputs, step.inputs[::-1]):
-        made = maker.get(gate) if isinstance(gate, int) else None
-        if made is not None and made.kind == "logistic" and made.inputs[0] == x:
-            return replace(step, kind="silu", params={}, inputs=[x])
-    return None
+_BROADCASTS = frozenset({"add", "sub", "mul", "div", "max", "min", "select_n"})
 
 
-PATTERNS: tuple[Callable[[Step, Makers], Step | None], ...] = (_mean, _softmax, _log_softmax, _silu)
+def _spread_by_itself(step: Step, maker: Makers, shapes: Mapping[int, tuple[int, ...]]) -> Step:
+    """Operands that were only given leading axes, as a bias is, without that: torch's operations spread them."""
+    if step.kind not in _BROADCASTS:
+        return step
+    inputs = [_narrow(atom, maker, shapes) for atom in step.inputs]
+    wide = any(isinstance(atom, int) and shapes[atom] == step.shapes[0] for atom in inputs)
+    return replace(step, inputs=inputs) if wide and inputs != step.inputs else step
+
+
+def _narrow(atom: Atom, maker: Makers, shapes: Mapping[int, tuple[int, ...]]) -> Atom:
+    step = maker.get(atom) if isinstance(atom, int) else None
+    if step is None or step.kind not in ("reshape", "broadcast_in_dim") or not isinstance(step.inputs[0], int):
+        return atom
+    before, after = shapes[step.inputs[0]], step.shapes[0]
+    lead = len(after) - len(before)
+    if lead <= 0 or not before or after[lead:] != before:
+        return atom
+    if step.kind == "reshape":
+        return step.inputs[0] if set(after[:lead]) == {1} else atom
+    trailing = tuple(int(place) for place in step.params["broadcast_dimensions"]) == tuple(range(lead, len(after)))
+    return _narrow(step.inputs[0], maker, shapes) if trailing else atom
+
+
+PATTERNS: tuple[Callable[[Step, Makers], Step | None], ...] = (_mean, _softmax, _log_softmax)

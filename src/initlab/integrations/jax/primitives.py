@@ -62,7 +62,7 @@ _UNARY: dict[str, Callable[[Tensor], Tensor]] = {
     "rsqrt": torch.rsqrt, "sqrt": torch.sqrt, "square": torch.square, "abs": torch.abs, "sign": torch.sign,
     "neg": torch.neg, "floor": torch.floor, "ceil": torch.ceil, "sin": torch.sin, "cos": torch.cos, "tan": torch.tan,
     "asin": torch.asin, "acos": torch.acos, "atan": torch.atan, "sinh": torch.sinh, "cosh": torch.cosh,
-    "asinh": torch.asinh, "acosh": torch.acosh, "atanh": torch.atanh, "is_finite": torch.isfinite, "silu": F.silu,
+    "asinh": torch.asinh, "acosh": torch.acosh, "atanh": torch.atanh, "is_finite": torch.isfinite,
     "not": torch.logical_not, "round": torch.round, "lgamma": torch.lgamma, "digamma": torch.digamma,
     "stop_gradient": torch.Tensor.detach,
 }  # fmt: skip
@@ -139,6 +139,9 @@ def _integer_pow(step: Step, x: Tensor) -> Tensor:
 
 @handles("select_n")
 def _select(step: Step, which: Operand, *cases: Operand) -> Tensor:
+    known = which.scalar() if isinstance(which, Const) else None
+    if known is not None:
+        return tensor_of(cases[int(known)]).expand(step.shapes[0])
     if len(cases) != 2:
         picked = tensor_of(cases[0])
         for place, case in enumerate(cases[1:], 1):
@@ -167,7 +170,17 @@ def _same(step: Step, *operands: Operand) -> Any:
 
 
 def _reduction(function: Callable[..., Tensor]) -> Handler:
-    return lambda step, x: function(x, dim=tuple(step.params["axes"])) if step.params["axes"] else x
+    def handle(step: Step, x: Tensor) -> Tensor:
+        axes = tuple(int(axis) for axis in step.params["axes"])
+        if not axes:
+            return x
+        kept = tuple(1 if axis in axes else size for axis, size in enumerate(x.shape))
+        if step.shapes[0] == kept:
+            return function(x, dim=axes, keepdim=True)
+        made = function(x, dim=axes)
+        return made if tuple(made.shape) == step.shapes[0] else made.reshape(step.shapes[0])
+
+    return handle
 
 
 HANDLERS.update(
@@ -186,6 +199,12 @@ HANDLERS.update(
 def _arg(step: Step, x: Tensor) -> Tensor:
     function = torch.argmax if step.kind == "argmax" else torch.argmin
     return function(x, dim=step.params["axes"][0])
+
+
+@handles("function")
+def _function(step: Step, x: Tensor) -> Tensor:
+    made: Tensor = step.params["function"](x)
+    return made
 
 
 @handles("softmax", "log_softmax")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,19 +16,34 @@ from initlab.integrations.jax.program import Program, Step
 from initlab.integrations.twin import Twin, TwinLayer
 
 
-def run(program: Program, inputs: Sequence[torch.Tensor], layers: Layers) -> list[torch.Tensor]:
-    """What the program returns for these inputs."""
-    known: dict[int, torch.Tensor] = dict(zip(program.inputs, inputs, strict=True))
+def run(
+    program: Program, stored: Sequence[torch.Tensor], inputs: Sequence[torch.Tensor], layers: Layers
+) -> list[torch.Tensor]:
+    """What the program returns; the stored parameters are the first of its inputs, read when they are needed."""
+    known = _Known(program.inputs, stored)
+    known.update(zip(program.inputs[len(stored) :], inputs, strict=True))
     last_read = {value: place for place, step in enumerate(program.steps) for value in step.values()}
     last_read.update({atom: len(program.steps) for atom in program.outputs if isinstance(atom, int)})
     for place, step in enumerate(program.steps):
         operands = [known[atom] if isinstance(atom, int) else atom for atom in step.inputs]
-        made = layers.at(step.scope)(lambda step=step, operands=operands: _applied(step, operands))
+        made = layers.at(step.scope)(partial(_applied, step, operands))
         known.update(zip(step.outputs, made, strict=True))
         for value in set(step.values()):
             if last_read[value] == place:
-                del known[value]
+                known.pop(value, None)
     return [tensor_of(known[atom] if isinstance(atom, int) else atom) for atom in program.outputs]
+
+
+class _Known(dict[int, torch.Tensor]):
+    """The values so far; a parameter is turned to the framework's layout when it is first read."""
+
+    def __init__(self, numbers: Sequence[int], stored: Sequence[torch.Tensor]) -> None:
+        super().__init__()
+        self.stored, self.places = stored, {number: place for place, number in enumerate(numbers[: len(stored)])}
+
+    def __missing__(self, number: int) -> torch.Tensor:
+        made = self[number] = self.stored[self.places[number]]
+        return made
 
 
 def _applied(step: Step, operands: list[Any]) -> list[torch.Tensor]:

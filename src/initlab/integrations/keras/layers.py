@@ -145,20 +145,16 @@ def entries_of(layer: Any) -> Iterator[Entry]:
             yield LAYERS[kind.__name__]
 
 
-def weight_of(layer: Any, name: str, shape: Shape) -> Weight:
-    """What a layer's variable called `name` is: by the layer's type, else by convention (the last axis is made)."""
-    for entry in entries_of(layer):
-        found = entry(layer, name, shape)
-        if found is not None:
-            return found
-    return by_convention(name, shape)
+def weight_of(layer: Any, name: str, shape: Shape) -> Weight | None:
+    """What a layer's variable called `name` is by the layer's type; None where no entry knows it."""
+    return next(filter(None, (entry(layer, name, shape) for entry in entries_of(layer))), None)
 
 
 def drawn_for(layer: Any, initializer: Any, shape: Shape) -> Weight:
     """The variable that a layer is about to make with this initializer: the layer's `*_initializer` tells its name."""
     names = [name for attribute, name in _ATTRIBUTES if getattr(layer, attribute, None) is initializer]
     for name in names:
-        found = next(filter(None, (entry(layer, name, shape) for entry in entries_of(layer))), None)
+        found = weight_of(layer, name, shape)
         if found is not None:
             return found
     if len(shape) < 2:
