@@ -86,3 +86,13 @@ def test_the_network_has_five_layers_of_a_hundred() -> None:
         *[(100, 100)] * 4,
         (10, 100),
     ]
+
+
+def test_every_histogram_of_the_demo_stands_on_one_axis(told: Demo) -> None:
+    grids = demo_view.histograms(told)
+    assert len({panel.edges for grid in grids for panel in grid.panels}) == 1
+    assert all("One axis for all" in grid.note for grid in grids)
+
+
+def test_the_margin_of_flattened_pictures_is_no_fault(told: Demo) -> None:
+    assert not [f for t in told.trials for f in t.inspection.findings if f.kind == "inputs"]

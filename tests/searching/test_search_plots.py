@@ -14,8 +14,9 @@ from conftest_comparison import tiny_data
 from torch import nn
 
 import initlab
-from initlab.reporting import ReadyFigure, block_html, print_page, to_plotly
+from initlab.reporting import Callout, ReadyFigure, block_html, print_page, to_plotly
 from initlab.searching.plots import PLOTS, optuna_figures
+from initlab.searching.view import mattering
 
 EVIL = "<img src=x onerror=alert(1)>"
 
@@ -104,3 +105,16 @@ def test_markup_in_a_ready_figure_is_text() -> None:
 def test_in_a_terminal_the_report_is_pointed_to(capsys: pytest.CaptureFixture[str]) -> None:
     print_page(ReadyFigure("Slices", [], {}))
     assert "Slices: see the report" in capsys.readouterr().out
+
+
+def test_few_trials_are_points_and_the_evidence_is_said_to_be_thin() -> None:
+    space = {"scheme": ["he_normal"], "lr": (1e-3, 0.1), "weight_decay": (1e-5, 1e-2)}
+    few = initlab.search(
+        Named, tiny_data(), tiny_data(64, 1), tiny_data(64, 2), space, 4, steps=20, batch_size=16, pruning="none",
+        screen=False, patience=None, engine="sequential",
+    )  # fmt: skip
+    blocks = mattering(few)
+    assert isinstance(blocks[0], Callout)
+    assert "4 complete trials over 2 parameters" in blocks[0].title
+    assert [block.title for block in blocks[1:]] == ["Slices", "lr and weight_decay"]
+    assert len(blocks[-1].series[0].x) == 4

@@ -13,7 +13,7 @@ def command(
     model: options.Model,
     schemes: Annotated[str, typer.Option(help="Comma-separated, such as he_normal,xavier_normal,'normal(std=0.01)'.")],
     data: Annotated[str, typer.Option(help="digits, mnist, or a .npz file with X and Y.")] = "digits",
-    images: options.Images = False,
+    images: options.Images = None,
     seeds: Annotated[int, typer.Option(help="Runs of each scheme.")] = 5,
     optimizer: studies.Optimizer = "adamw",
     lr: Annotated[str | None, typer.Option(help="Learning rate, or several: 0.001,0.01.")] = None,
@@ -38,7 +38,7 @@ def command(
 
     target = output.checked_report(report)
     build = models.builder(model)
-    split = options.split_from(data, images)
+    split = options.split_from(data, images, build)
     settings: dict[str, Any] = {} if lr is None else {"lr": options.numbers("--lr", lr)}
     if study is not None:
         settings["study"] = study

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,7 +21,7 @@ def command(
     model: options.Model,
     shapes: options.Input = None,
     data: options.Data = None,
-    images: options.Images = False,
+    images: options.Images = None,
     batch: Annotated[int, typer.Option(help="Samples in the batch.")] = 256,
     policy: Annotated[str | None, typer.Option(help="Initialize so first; else inspect as built.")] = None,
     select: options.Select = None,
@@ -40,8 +41,9 @@ def command(
     from initlab import inspection, planning
 
     target = output.checked_report(report)
-    inputs, targets = _batch(shapes, data, images, batch, seed)
+    _one_source(shapes, data)
     module = models.built(model, seed)
+    inputs, targets = _batch(module, shapes, data, images, options.at_least_one("--batch", batch), seed)
     if weights is not None:
         load(module, weights)
     if policy is not None or select:
@@ -74,13 +76,17 @@ def load(module: nn.Module, path: Path) -> None:
     module.load_state_dict(found)
 
 
-def _batch(shapes: list[str] | None, data: str | None, images: bool, batch: int, seed: int) -> tuple[Any, Any]:
-    count = options.at_least_one("--batch", batch)
+def _one_source(shapes: list[str] | None, data: str | None) -> None:
     if (data is None) == (shapes is None):
         raise InputError("give either --data digits|mnist|FILE.npz or --input SHAPE")
+
+
+def _batch(
+    module: nn.Module, shapes: list[str] | None, data: str | None, images: bool | None, count: int, seed: int
+) -> tuple[Any, Any]:
     if data is None:
         return options.example_inputs(shapes, count, seed), None
-    x, y = options.split_from(data, images).train
+    x, y = options.split_from(data, images, lambda: copy.deepcopy(module)).train
     return x[:count], y[:count]
 
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from initlab.cli.output import stdout_kept
 from initlab.errors import InputError, finite_number, unknown
 from initlab.schemes import get_scheme
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from initlab.data import Split
 
@@ -33,7 +34,12 @@ Input = Annotated[
 ]
 Data = Annotated[str | None, typer.Option(help="digits, mnist, or a .npz file with X and Y.")]
 Seed = Annotated[int, typer.Option(help="Root seed in [0, 2^64).")]
-Images = Annotated[bool, typer.Option("--images", help="Give digits and MNIST as (1, height, width), not flat.")]
+Images = Annotated[
+    bool | None,
+    typer.Option(
+        "--images/--flat", help="Digits and MNIST as (1, height, width) or flat; else as the model takes them."
+    ),
+]
 
 _SCHEME = re.compile(r"([A-Za-z_]\w*)\s*(?:\((.*)\))?", re.DOTALL)
 _SHAPE = re.compile(r"(\d+(?:[x,]\d+)*)?(?::(\d+))?")
@@ -113,21 +119,42 @@ def example_inputs(shapes: list[str] | None, batch: int, seed: int) -> Any:
     return tensors[0] if len(tensors) == 1 else tensors
 
 
-def split_from(text: str, images: bool = False) -> Split:
+def split_from(text: str, images: bool | None, build: Callable[[], nn.Module]) -> Split:
     """The data that `--data` names, in its train and test part.
 
     A .npz file holds X and Y (every fifth row is then held out for the test), or x_train, y_train, x_test, y_test.
+
+    Args:
+        text: "digits", "mnist" or a .npz file.
+        images: whether digits and MNIST come as (1, height, width); None for flat, unless only pictures pass through
+            the model.
+        build: () -> the model.
     """
     # lazy: it brings PyTorch, a second that a usage error and `initlab schemes` do without
     from initlab import data
 
-    if text == "digits":
-        return data.digits(flat=not images)
-    if text == "mnist":
-        return data.mnist(flat=not images)
+    if text in ("digits", "mnist"):
+        load = data.digits if text == "digits" else data.mnist
+        flat = load(flat=True) if not images else None
+        if flat is not None and (images is False or _passes(build, flat) or not _passes(build, load(flat=False))):
+            return flat
+        return load(flat=False)
     if text.endswith(".npz"):
         return _split_file(Path(text))
     raise unknown("--data", text, ["digits", "mnist", "FILE.npz"])
+
+
+def _passes(build: Callable[[], nn.Module], split: Split) -> bool:
+    """Whether two rows of the data pass through the model."""
+    # lazy: PyTorch takes a second that a usage error and `initlab schemes` do without
+    import torch
+
+    try:
+        with torch.no_grad(), stdout_kept():
+            build().eval()(split.train[0][:2])
+    except (RuntimeError, ValueError, TypeError, IndexError):
+        return False
+    return True
 
 
 def held_out(x: Tensor, y: Tensor) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:

@@ -12,7 +12,7 @@ from initlab.cli import models, options, output, studies
 def command(
     model: options.Model,
     data: Annotated[str, typer.Option(help="digits, mnist, or a .npz file with X and Y.")] = "digits",
-    images: options.Images = False,
+    images: options.Images = None,
     schemes: Annotated[str | None, typer.Option(help="To choose from: he_normal,'normal(std=(0.01,1))'.")] = None,
     rules: Annotated[
         list[str] | None, typer.Option("--for", metavar="SELECTOR=SCHEMES", help="A choice for some parameters.")
@@ -41,7 +41,7 @@ def command(
 
     target = output.checked_report(report)
     build = models.builder(model)
-    split = options.split_from(data, images)
+    split = options.split_from(data, images, build)
     train, valid = options.held_out(*split.train)
     space = options.space_from(schemes, rules, {"lr": lr, "weight_decay": weight_decay})
     settings: dict[str, Any] = {} if study is None else {"study": study}

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
 from typing import Any
 
 from initlab.experiments import demo as told
-from initlab.experiments.demo import Demo, Start, Trial
-from initlab.inspection import LayerStats
+from initlab.experiments.demo import Demo, Trial
 from initlab.reporting import (
     Callout,
     Column,
@@ -22,11 +20,11 @@ from initlab.reporting import (
     Text,
     View,
     format_number,
+    on_one_axis,
     shows,
     table_text,
 )
 
-SIGMOID_BINS = 40
 HISTOGRAMS = (
     "The output of each activation on one batch of digits, before any training. Healthy layers spread; saturated ones "
     "pile up at the ends; collapsed ones stand as one spike, where every digit looks alike."
@@ -100,7 +98,7 @@ def page(demo: Demo) -> Page:
     sections = [
         Section("What was predicted, and what training did", [*_remarks(demo), results(demo)]),
         Section("Training", [_curves(demo, optimizer) for optimizer in told.OPTIMIZERS]),
-        Section("Activations at step zero", [_histograms(demo.of(start)[0]) for start in told.STARTS], HISTOGRAMS),
+        Section("Activations at step zero", histograms(demo), HISTOGRAMS),
     ]
     return Page("How a network begins decides whether it learns", lead, [*sections, *_findings(demo)], facts)
 
@@ -119,23 +117,18 @@ def _curves(demo: Demo, optimizer: str) -> LineFigure:
     return LineFigure(f"Training loss, {optimizer}", "step", "cross-entropy", series, log_y=True)
 
 
-def _histograms(trial: Trial) -> HistogramGrid:
+def histograms(demo: Demo) -> list[HistogramGrid]:
+    """Every start's activations, layer by layer, on one axis."""
+    return on_one_axis([_grid(demo.of(start)[0]) for start in told.STARTS])
+
+
+def _grid(trial: Trial) -> HistogramGrid:
     layers = [layer for layer in trial.inspection.layers if layer.activation]
     panels = [
-        Panel(f"layer {number}", *_binned(layer, trial.start), note=f"std {format_number(layer.std, 2)}")
+        Panel(f"layer {number}", layer.edges, layer.counts, note=f"std {format_number(layer.std, 2)}")
         for number, layer in enumerate(layers, start=1)
     ]
     return HistogramGrid(trial.start.name, panels, columns=told.LAYERS)
-
-
-def _binned(layer: LayerStats, start: Start) -> tuple[Sequence[float], Sequence[int]]:
-    """The layer's histogram; a sigmoid's over the whole of [0, 1], so that a collapsed layer shows as one spike."""
-    if start.activation != "Sigmoid":
-        return layer.edges, layer.counts
-    counts = [0] * SIGMOID_BINS
-    for left, right, count in zip(layer.edges[:-1], layer.edges[1:], layer.counts, strict=True):
-        counts[min(SIGMOID_BINS - 1, int((left + right) / 2 * SIGMOID_BINS))] += count
-    return [i / SIGMOID_BINS for i in range(SIGMOID_BINS + 1)], counts
 
 
 def _findings(demo: Demo) -> list[Section]:

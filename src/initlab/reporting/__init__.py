@@ -21,6 +21,7 @@ from initlab.reporting.blocks import (
 )
 from initlab.reporting.figures import to_plotly
 from initlab.reporting.files import atomic_write, check_output, json_text, write_json
+from initlab.reporting.histograms import on_one_axis
 from initlab.reporting.html import block_html, save_page, save_result, table_html, to_html
 from initlab.reporting.shown import Shown, View, shows
 from initlab.reporting.terminal import print_page, table_text
@@ -53,6 +54,7 @@ __all__ = [
     "file_name",
     "format_number",
     "json_text",
+    "on_one_axis",
     "print_page",
     "save_page",
     "save_result",

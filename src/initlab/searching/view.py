@@ -14,6 +14,7 @@ from initlab.reporting import (
     Column,
     LineFigure,
     Page,
+    ScatterFigure,
     Section,
     Series,
     Table,
@@ -29,6 +30,7 @@ from initlab.searching.result import Search, TrialRecord
 
 SHOWN = 10
 MOST_CURVES = 60
+ENOUGH = (10, 4)  # complete trials in all, and for each parameter that varied, below which points are shown alone
 
 
 def _ranked(result: Search) -> list[TrialRecord]:
@@ -97,11 +99,53 @@ def curves_figure(result: Search) -> LineFigure:
     return LineFigure("Validation curves", "check", f"validation {result.metric}", series, note=note)
 
 
+def mattering(result: Search) -> list[Block]:
+    """How the choices bear on the score: Optuna's figures where the trials suffice, else the trials themselves."""
+    complete, thin = _ranked(result), evidence(result)
+    if not complete:
+        return []
+    if not thin:
+        return [*optuna_figures(result, ("importances", "slices", "contour", "parallel"))]
+    return [Callout("info", thin), *optuna_figures(result, ("slices",)), *_points(result, complete)]
+
+
+def evidence(result: Search) -> str:
+    """How thin the evidence for a parameter's effect is; "" where it is not."""
+    complete = _ranked(result)
+    varied = [name for name in dict.fromkeys(n for t in complete for n in t.params) if _values(complete, name) > 1]
+    wanted = max(ENOUGH[0], ENOUGH[1] * len(varied))
+    if len(complete) >= wanted:
+        return ""
+    trials = f"{len(complete)} complete trial" + ("s" if len(complete) != 1 else "")
+    words = f"{len(varied)} parameter{'s' if len(varied) != 1 else ''} that varied"
+    return (
+        f"Thin evidence: {trials} over {words}. The points are shown as they are; no surface and no importances are "
+        f"drawn from fewer than {wanted} trials."
+    )
+
+
+def _values(trials: list[TrialRecord], name: str) -> int:
+    return len({str(trial.params.get(name)) for trial in trials})
+
+
+def _points(result: Search, complete: list[TrialRecord]) -> list[ScatterFigure]:
+    """Every complete trial over the first two numbers that were searched, its score beside it."""
+    numbers = [n for n in sorted(complete[0].params) if all(isinstance(t.params.get(n), float) for t in complete)]
+    varied = [name for name in numbers if _values(complete, name) > 1][:2]
+    if len(varied) < 2:
+        return []
+    x, y = varied
+    labels = [f"trial {t.number}: {score_text(t.value, result.metric)}" for t in complete]
+    log = [all(float(t.params[name]) > 0 for t in complete) for name in varied]
+    series = Series("complete trials", [t.params[x] for t in complete], [t.params[y] for t in complete], labels=labels)
+    return [ScatterFigure(f"{x} and {y}", x, y, [series], log_x=log[0], log_y=log[1], note="A point is a trial.")]
+
+
 def page(result: Search) -> Page:
     """The whole report."""
     first: list[Block] = [trials_table(result), *(Callout("info", line) for line in result.notes)]
     figures: list[Block] = [*optuna_figures(result, ("history",)), curves_figure(result)]
-    mattered: list[Block] = [*optuna_figures(result, ("importances", "slices", "contour", "parallel"))]
+    mattered = mattering(result)
     ended = [t for t in result.trials if t.reason]
     sections = [Section("Best trials", first), Section("How it went", figures)]
     if mattered:

@@ -109,10 +109,20 @@ def _constant(table: Tensor) -> tuple[str, str] | None:
     same = (table == table[:1]).all(0)
     if _sparse(table):
         same &= table[0] != 0
+    same &= ~_background(table[0], same)
     count = int(same.sum())
     if count == 0:
         return None
     return f"{_which(same)} the same in every sample", "Leave such features out: they act as a second bias"
+
+
+def _background(row: Tensor, same: Tensor) -> Tensor:
+    """Which of the constant columns hold the one value that several of them share: the margin of flattened pictures."""
+    values, counts = torch.unique(row[same], return_counts=True)
+    if not len(counts) or int(counts.max()) < 2:
+        return torch.zeros_like(same)
+    shared: Tensor = row == values[counts.argmax()]
+    return same & shared
 
 
 def _equal(table: Tensor) -> tuple[str, str] | None:
