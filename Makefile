@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
 WORKERS ?= 2
 
-.PHONY: demo test lint types bench literature nightly zoo clean setup setup-dev
+.PHONY: demo test test-triton lint types bench literature nightly zoo clean setup setup-dev
 
 $(VENV)/.core: pyproject.toml constraints.txt
 	@echo "setup: creating $(VENV) and installing initlab (first time: a few minutes)"
@@ -38,6 +38,15 @@ types: $(VENV)/.dev
 test: lint types
 	@echo "test: pytest"
 	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m "not nightly"
+
+# Triton comes with torch's builds for GPUs; beside a CPU build it is put into an environment of its own, where its
+# interpreter runs the kernels against the golden hashes and its compiler writes PTX for an H100.
+test-triton: $(VENV)/.dev
+	@test -x .venv-triton/bin/python || $(PYTHON) -m venv .venv-triton
+	@.venv-triton/bin/python -m pip --disable-pip-version-check install --quiet -c constraints.txt triton
+	@$(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))" > \
+		"$$(.venv-triton/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/initlab-dev.pth"
+	@PYTHONPATH=src .venv-triton/bin/python -m pytest -q tests/sampling/test_sampling_device.py
 
 nightly: $(VENV)/.dev
 	@$(BIN)/python -m pytest -q -n $(WORKERS) -m nightly

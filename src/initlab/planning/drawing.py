@@ -1,4 +1,4 @@
-"""Draws one parameter into its own memory: in place on the CPU, block by block through a buffer onto other devices."""
+"""Draws one parameter into its own memory: in place on the CPU and on GPUs, else block by block through a buffer."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from initlab.planning import devices
 from initlab.planning.memory import DTYPES, STAGE_BYTES, host_array, row_blocks
 from initlab.planning.shards import Part
 from initlab.sampling import fill
@@ -31,7 +32,9 @@ def write_one(job: Job, seed: int) -> None:
         return
     if part.tensor.device.type == "cpu":
         _draw(host_array(part.tensor), job, seed)
-    else:
+    elif not devices.can_draw(job.law, part.tensor) or not devices.draw(
+        part.tensor, part.blocks, job.law, seed, job.name, part.shape
+    ):
         stage(part.tensor, job, seed, pin=part.tensor.device.type == "cuda")
     torch.autograd.graph.increment_version(job.tensor)
     if part.tensor is not job.tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,16 +41,27 @@ def walk_of(target: Target, shape: Shape) -> Walk | None:
     out, item = target.out, target.out.itemsize
     if any(stride % item for stride in out.strides):
         return None
-    element_steps = [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
-    start = sum(first * step for first, step in zip(target.start, element_steps, strict=True))
     strides = [stride // item for stride in out.strides]
-    axes = _merged([axis for axis in zip(out.shape, element_steps, strides, strict=True) if axis[0] != 1])
+    start, axes = axes_of(out.shape, target.start, strides, shape)
     length, stride = 1, 1
     if axes and axes[-1][1] == 1:
         length, _, stride = axes.pop()
     low = sum(min(step, 0) * (size - 1) for size, step in zip(out.shape, strides, strict=True))
     steps = np.array(axes, dtype=np.int64).reshape(-1, 3).T.copy()
     return Walk(_memory(out), -low, start, length, stride, steps)
+
+
+def axes_of(
+    extent: Sequence[int], first: Sequence[int], strides: Sequence[int], shape: Shape
+) -> tuple[int, list[tuple[int, int, int]]]:
+    """The number of a box's first element, and the box's axes (size, element step, memory step), joined where they can.
+
+    >>> axes_of((2, 3, 4), (0, 1, 0), (12, 4, 1), (2, 6, 4))
+    (4, [(2, 24, 12), (12, 1, 1)])
+    """
+    element_steps = [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
+    start = sum(index * step for index, step in zip(first, element_steps, strict=True))
+    return start, _merged([axis for axis in zip(extent, element_steps, strides, strict=True) if axis[0] != 1])
 
 
 def _merged(axes: list[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
