@@ -25,7 +25,9 @@ from .planning import list_policies as list_policies
 from .planning import plan as plan
 from .planning import reinit_ as reinit_
 from .planning import streams as streams
+from .scaling import coordinate_check as coordinate_check
 from .scaling import param_groups as param_groups
+from .scaling import transfer_check as transfer_check
 from .schemes import Fans as Fans
 from .schemes import Geometry as Geometry
 from .schemes import Scheme as Scheme

@@ -50,17 +50,18 @@ class Need:
     recorded: bool = True
 
 
-def has(role: str, words: str = "") -> Need:
-    """The need of at least one parameter in a role."""
-    return Need(words or ROLES[role].about, _Has(role), ROLES[role].recorded)
+def has(*roles: str, words: str = "") -> Need:
+    """The need of at least one parameter in one of these roles."""
+    about = words or " or ".join(ROLES[role].about for role in roles)
+    return Need(about, _Has(roles), any(ROLES[role].recorded for role in roles))
 
 
 @dataclass(frozen=True)
 class _Has:
-    role: str
+    roles: tuple[str, ...]
 
     def __call__(self, scene: Scene, subjects: Sequence[Subject]) -> bool:
-        return any(ROLES[self.role].holds(subject) for subject in subjects)
+        return any(ROLES[role].holds(subject) for role in self.roles for subject in subjects)
 
 
 @dataclass(frozen=True)

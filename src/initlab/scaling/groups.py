@@ -74,9 +74,9 @@ def param_groups(
 ) -> list[dict[str, Any]]:
     """The groups with which the best rate of `base` is the best rate of `model`.
 
-    Under "mup" a weight's rate is lr · r_out/r_in for SGD, lr/r_in for Adam and its kin, lr · √(r_out/r_in) for Muon,
-    r_in and r_out being how much its fans grew from the base; the decay is divided by the same, so that rate · decay
-    stays. Start with `init_(model, "mup")`, or the policy of the rule that is used.
+    Under "mup" a weight's rate is lr · r_out/r_in for SGD, lr/r_in for Adam and its kin, lr · √(r_out/r_in) for Muon
+    (less its own factor √max(1, rows/columns)), r_in and r_out being how much its fans grew from the base. The decay is
+    divided by the same, so that rate · decay stays. Start with `init_(model, "mup")`, or the policy of the rule.
 
     Args:
         model: what is to be trained; sharded and compiled ones are read by their whole shapes and own names.
@@ -91,9 +91,10 @@ def param_groups(
         **settings: more for every group, such as betas, momentum or eps (which follows the rule where it says so).
 
     Returns:
-        Groups for the optimizer's constructor, each with "params", "lr", "weight_decay", "names" and "kind"
-        ("input", "hidden", "output", "fixed"). For Muon every group also has "optimizer": "muon" for hidden matrices,
-        "adamw" for the rest. Frozen parameters are in none.
+        Groups for the optimizer's constructor, each with "params", "lr", "weight_decay", "names" and "kind" ("input",
+        "hidden", "output", "fixed"). For Muon every group also has "optimizer": "muon" for matrices, "adamw"
+        for tables, vectors and read-outs (which `example_inputs` show where nothing grows). Frozen
+        parameters are in none.
 
     Raises:
         InputError: a bad argument, no base where the rule needs one, or a parameter whose growth in width is not known
@@ -120,7 +121,7 @@ def param_groups(
         growth = found[slot.name]
         if not slot.tensor.requires_grad:
             continue
-        own = _optimizer_for(name, family, growth, slot.tensor)
+        own = name if growth.matrix or not family.vectors else family.vectors
         factors = chosen.factors(growth, OPTIMIZERS[own].steps)
         made = _group(factors, rate, decay, settings, own)
         made["kind"] = growth.kind
@@ -147,12 +148,6 @@ def _check(rule: ScalingRule, name: str, family: Family, base: Any, settings: Ma
         raise InputError(f"settings must not hold {sorted(wrong)}, which the rule sets")
     if "eps" in settings:
         finite_number("eps", settings["eps"], low=0)
-
-
-def _optimizer_for(name: str, family: Family, growth: Growth, tensor: torch.Tensor) -> str:
-    """Muon takes hidden matrices alone; the rest goes to the optimizer beside it."""
-    matrix = growth.kind == "hidden" and tensor.ndim == 2
-    return name if not family.vectors or matrix else family.vectors
 
 
 def _group(factors: Factors, lr: float, decay: float, settings: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -34,6 +35,8 @@ class Growth:
         branches: residual branches over the base's, for what stands in a branch; 1 elsewhere.
         ends: whether it is the last weight of a residual branch, or that layer's bias.
         tied: whether it is a table that is the read-out too.
+        matrix: whether it is a matrix within the model, no read-out.
+        tall: by how much √max(1, rows/columns) grew, which Muon multiplies its steps by.
     """
 
     name: str
@@ -43,6 +46,8 @@ class Growth:
     branches: float = 1.0
     ends: bool = False
     tied: bool = False
+    matrix: bool = False
+    tall: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -146,8 +151,28 @@ def growths(model: nn.Module, base: Base | None, example_inputs: Any = None) -> 
         growth = _growth(subject, base)
         name, ended = subject.name, subject.name in ends
         branches = deeper if ended or name in inside else 1.0
-        found[name] = replace(growth, branches=branches, ends=ended, tied=ROLES["tied_head"].holds(subject))
+        found[name] = replace(
+            growth,
+            branches=branches,
+            ends=ended,
+            tied=ROLES["tied_head"].holds(subject),
+            matrix=_is_matrix(subject) and growth.kind != "output",
+            tall=_tall(subject.shape) / (1.0 if base is None else _tall(_shape_in(base, name))),
+        )
     return found
+
+
+def _is_matrix(subject: Subject) -> bool:
+    return subject.role == "weight" and len(subject.shape) == 2 and not ROLES["head"].holds(subject)
+
+
+def _tall(shape: Shape) -> float:
+    return math.sqrt(max(1.0, shape[0] / shape[1])) if len(shape) == 2 and shape[1] else 1.0
+
+
+def _shape_in(base: Base, name: str) -> Shape:
+    part = base.part(name)
+    return () if part is None else part.shape
 
 
 def _ends(scene: Scene) -> set[str]:

@@ -52,7 +52,7 @@ class ScalingRule:
 RATES: dict[str, Callable[[Growth], float]] = {
     "sgd": lambda growth: growth.fan_out / growth.fan_in,  # a gradient's size goes by both fans
     "sign": lambda growth: 1 / growth.fan_in,  # Adam, Lion: every element moves by the rate
-    "orthogonal": lambda growth: math.sqrt(growth.fan_out / growth.fan_in),  # Muon: the spectral norm is the rate
+    "orthogonal": lambda growth: math.sqrt(growth.fan_out / growth.fan_in) / growth.tall,  # Muon: the spectral norm
 }
 
 

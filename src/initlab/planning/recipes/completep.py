@@ -31,8 +31,8 @@ RECIPE = Policy(
     ),
     numbers={"head": 0.0, "base_branches": 4.0},
     needs=(
-        has("head", "a read-out (a weight whose output is the model's)"),
-        has("branch_end", "residual branches that end in a weight"),
+        has("head", "tied_head", words="a read-out (a weight whose output is the model's)"),
+        has("branch_end", words="residual branches that end in a weight"),
     ),
     training=Training("adamw", more="param_groups(rule='completep'): rates, decay and eps by width and depth"),
     right="Deep residual networks with norms before the branches, tuned on a base of `base_branches` branches.",

@@ -17,7 +17,7 @@ RECIPE = Policy(
         RoleLaw("weight", Fed(), "Var(W) = gain² / fan_in, the gain being that of what feeds the layer"),
     ),
     numbers={"head": 0.0},
-    needs=(has("head", "a read-out (a weight whose output is the model's)"),),
+    needs=(has("head", "tied_head", words="a read-out (a weight whose output is the model's)"),),
     training=Training("adam", more="rates by layer: param_groups(model, optimizer, lr, base)"),
     aliases=("mu-p",),
     right="Models that are tuned small and trained wide, with the groups of `param_groups`.",
