@@ -14,7 +14,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from initlab.errors import InputError, unknown
-from initlab.graph.tracer import modules_of, tensors_in
+from initlab.guest.inputs import tensors_in
+from initlab.guest.modules import modules_of
 from initlab.planning import get_policy, init_
 from initlab.rng import random_states_kept
 from initlab.sampling import canonical_name
