@@ -13,6 +13,7 @@ from .errors import InputError as InputError
 from .errors import InterruptedInitError as InterruptedInitError
 from .errors import UntrainableError as UntrainableError
 from .inspection import Finding as Finding
+from .inspection import Fix as Fix
 from .inspection import Inspection as Inspection
 from .inspection import LayerStats as LayerStats
 from .inspection import inspect as inspect

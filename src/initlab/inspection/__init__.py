@@ -2,6 +2,8 @@
 
 import initlab.inspection.view  # noqa: F401  # registers how an inspection shows itself
 from initlab.inspection.api import inspect
+from initlab.inspection.fix import Fix
+from initlab.inspection.remedy import standardized
 from initlab.inspection.results import Finding, Inspection, LayerStats, ParameterStats
 
-__all__ = ["Finding", "Inspection", "LayerStats", "ParameterStats", "inspect"]
+__all__ = ["Finding", "Fix", "Inspection", "LayerStats", "ParameterStats", "inspect", "standardized"]

@@ -9,6 +9,7 @@ from torch import nn
 
 from initlab.guest.check import check_materialised
 from initlab.inspection.findings import findings_of
+from initlab.inspection.fix import fix_of
 from initlab.inspection.gathering import gathered
 from initlab.inspection.notes import notes_of
 from initlab.inspection.optimizers import step_of
@@ -62,7 +63,7 @@ def inspect(
     step = step_of(optimizer, lr, model)
     evidence = gathered(model, inputs, targets, loss, step, line_probe=False)
     findings = findings_of(evidence)
-    return Inspection(
+    report = Inspection(
         verdict=verdict_of(findings, any(p.trainable for p in evidence.parameters)),
         findings=findings,
         layers=evidence.layers,
@@ -76,3 +77,8 @@ def inspect(
         batch_size=evidence.batch,
         steps=evidence.outlook.steps,
     )
+
+    def again(model: nn.Module, inputs: Any, targets: Any, loss: Any, rate: float | None, whole: bool) -> Inspection:
+        return inspect(model, inputs, targets, loss, optimizer=step.name if whole else optimizer, lr=rate or lr)
+
+    return report.answered_by(lambda: fix_of(evidence, report, again))

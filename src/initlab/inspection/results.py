@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
-from initlab.errors import UntrainableError
+from initlab.errors import InputError, UntrainableError
 from initlab.reporting import Shown
 from initlab.reporting.status import Severity
 
@@ -150,6 +151,42 @@ class Inspection(Shown):
     lr: float
     batch_size: int | None
     steps: float
+
+    def fix(self) -> Any:
+        """What to change so that training gets going, and why: found by making changes on a copy and inspecting again.
+
+        Returns:
+            A `Fix`: `what`, `why`, `code` that runs as pasted, `plan`, `apply(model)` for what weights can cure,
+            `before` and `after` (verdicts), `cured`. The model and the batch of the inspection are used: as they are
+            now.
+
+        Raises:
+            InputError: the report was loaded or copied, so that its model is not at hand.
+
+        >>> import torch, initlab
+        >>> model = torch.nn.Sequential(torch.nn.Linear(8, 32), torch.nn.Tanh(), torch.nn.Linear(32, 3))
+        >>> _ = torch.nn.init.constant_(model[0].bias, 30.0)
+        >>> fix = initlab.inspect(model, torch.randn(64, 8), torch.arange(64) % 3).fix()
+        >>> fix.before, fix.after
+        ('untrainable', 'healthy')
+        >>> print(fix.code)
+        import initlab
+        initlab.init_(model, {
+            '0.bias': 'zeros',
+        }, example_inputs=inputs, seed=0)
+        """
+        found = self.__dict__.get("_fix")
+        if found is None:
+            raise InputError("fix() needs the model and batch of the inspection, which a stored report has not")
+        return found()
+
+    def answered_by(self, fix: Callable[[], Any]) -> Inspection:
+        """The same report, knowing how a fix is found; what it knows is neither compared nor stored."""
+        object.__setattr__(self, "_fix", fix)
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_fix"}
 
     def assert_healthy(self, *, allow_slow: bool = False) -> None:
         """Raise `UntrainableError` with the findings unless the verdict is healthy: one line for a test suite.

@@ -49,7 +49,14 @@ def findings_of(evidence: Evidence) -> tuple[Finding, ...]:
     found = [(kind, finding) for kind in kinds() if (finding := kind.find(evidence)) is not None]
     if any(kind.spoils for kind, _ in found):
         found = [(kind, finding) for kind, finding in found if kind.survives]
+    evidence.memo["kinds"] = {(finding.kind, finding.where): kind for kind, finding in found}
     return tuple(sorted(_led(found), key=lambda finding: rank(finding.severity)))
+
+
+def kind_of(evidence: Evidence, finding: Finding) -> Kind | None:
+    """The kind that made a finding of `findings_of(evidence)`."""
+    kinds_of: dict[tuple[str, str], Kind] = evidence.memo.get("kinds", {})
+    return kinds_of.get((finding.kind, finding.where))
 
 
 def _led(found: list[tuple[Kind, Finding]]) -> list[Finding]:
@@ -67,4 +74,4 @@ def _led(found: list[tuple[Kind, Finding]]) -> list[Finding]:
     return [replace(cause, severity=worst), *(other for other in causes if other is not cause), *led]
 
 
-__all__ = ["ORDER", "Kind", "findings_of", "kinds"]
+__all__ = ["ORDER", "Kind", "findings_of", "kind_of", "kinds"]

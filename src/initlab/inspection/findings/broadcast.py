@@ -5,6 +5,7 @@ from __future__ import annotations
 from initlab.inspection.answer import Answer, common_shape
 from initlab.inspection.evidence import Evidence
 from initlab.inspection.findings.kind import Kind
+from initlab.inspection.remedy import Remedy
 from initlab.inspection.results import Finding
 
 
@@ -31,4 +32,12 @@ def _advice(answer: Answer) -> str:
     return f"Give both one shape: targets.{way}"
 
 
-FINDING = Kind(find, survives=True, leads=True)
+def remedy(e: Evidence, finding: Finding) -> Remedy | None:
+    answer = e.seen.answer
+    if answer.targets.numel() != answer.output.numel():
+        return Remedy(finding.advice)
+    shape = (-1, *answer.output.shape[1:])
+    return Remedy(finding.advice, f"targets = targets.reshape{shape}", targets=lambda targets: targets.reshape(shape))
+
+
+FINDING = Kind(find, survives=True, leads=True, remedy=remedy)

@@ -7,6 +7,7 @@ import math
 from initlab.inspection.evidence import Evidence
 from initlab.inspection.findings.kind import Kind
 from initlab.inspection.recorder import Record
+from initlab.inspection.remedy import Remedy
 from initlab.inspection.results import Finding, ParameterStats
 from initlab.reporting.status import Severity
 
@@ -46,4 +47,8 @@ def _cut_after(e: Evidence, record: Record) -> str | None:
     return None
 
 
-FINDING = Kind(find, survives=True, leads=True)
+def remedy(e: Evidence, finding: Finding) -> Remedy | None:
+    return Remedy(finding.advice)
+
+
+FINDING = Kind(find, survives=True, leads=True, remedy=remedy)

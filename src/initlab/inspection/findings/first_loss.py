@@ -7,11 +7,13 @@ import math
 from initlab.inspection.advice import drawn
 from initlab.inspection.evidence import Evidence
 from initlab.inspection.findings.kind import Kind
+from initlab.inspection.remedy import Remedy, drawn_again
 from initlab.inspection.results import Finding, ParameterStats
 from initlab.inspection.suspects import suspects
 from initlab.inspection.trials import Change, Trial, tried
 from initlab.planning import PlanEntry
 from initlab.reporting.status import Severity
+from initlab.schemes import get_scheme
 
 SEEN = 4.0  # first loss over that of a constant answer: beyond the ordinary spread of first outputs
 FAR = 10.0  # from which the first steps go into taking it back
@@ -57,4 +59,12 @@ def _culprit(e: Evidence) -> tuple[ParameterStats, PlanEntry, Trial] | None:
     return best
 
 
-FINDING = Kind(find, leads=True, yields=True)
+def remedy(e: Evidence, finding: Finding) -> Remedy | None:
+    found = _culprit(e)
+    if found is None or not found[1].std:
+        return None
+    p, entry, _ = found
+    return drawn_again({p.name: get_scheme("normal", std=entry.std)}, f"Draw {p.name} with std {entry.std:.3g}")
+
+
+FINDING = Kind(find, leads=True, yields=True, remedy=remedy)

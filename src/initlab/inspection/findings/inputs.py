@@ -12,6 +12,7 @@ from initlab.guest.inputs import tensors_in
 from initlab.inspection.evidence import Evidence
 from initlab.inspection.findings.kind import Kind
 from initlab.inspection.recorder import Record, is_plain
+from initlab.inspection.remedy import STANDARDIZED, Remedy, standardized
 from initlab.inspection.results import Finding
 from initlab.reporting.status import Severity
 
@@ -146,4 +147,10 @@ def _which(columns: Tensor) -> str:
     return f"column {shown} is" if len(numbers) == 1 else f"{len(numbers)} columns ({shown}) are"
 
 
-FINDING = Kind(find, leads=True)
+def remedy(e: Evidence, finding: Finding) -> Remedy | None:
+    if finding.advice != STANDARDIZE:
+        return None
+    return Remedy(STANDARDIZE, f"{STANDARDIZED}\ninputs = standardized(inputs)", inputs=standardized)
+
+
+FINDING = Kind(find, leads=True, remedy=remedy)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from initlab.inspection.evidence import Evidence
+from initlab.inspection.remedy import Remedy
 from initlab.inspection.results import Finding
 
 
@@ -19,6 +20,7 @@ class Kind:
         survives: it can be told from spoiled numbers too.
         leads: it is a cause: where it does harm, what the other kinds see are its symptoms.
         yields: a cause that is left out where another does harm.
+        remedy: what cures it; None where the plan of the whole model does.
     """
 
     find: Callable[[Evidence], Finding | None]
@@ -26,3 +28,4 @@ class Kind:
     survives: bool = False
     leads: bool = False
     yields: bool = False
+    remedy: Callable[[Evidence, Finding], Remedy | None] | None = None

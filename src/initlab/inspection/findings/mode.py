@@ -9,6 +9,7 @@ from initlab.guest.run import hosted
 from initlab.inspection.evidence import Evidence
 from initlab.inspection.findings.kind import Kind
 from initlab.inspection.passes import recorded
+from initlab.inspection.remedy import Remedy
 from initlab.inspection.results import Finding
 
 MOST = 0.8  # share of a layer that dropout takes, from which hardly a signal is left
@@ -75,4 +76,10 @@ def _drops_nothing(e: Evidence) -> Finding | None:
     return None
 
 
-FINDING = Kind(find, survives=True, leads=True)
+def remedy(e: Evidence, finding: Finding) -> Remedy | None:
+    if not finding.advice.startswith("Call model.train()"):
+        return Remedy(f"{finding.advice} in {finding.where}")
+    return Remedy(finding.advice, "model.train()", prepare=lambda model: model.train())
+
+
+FINDING = Kind(find, survives=True, leads=True, remedy=remedy)

@@ -6,6 +6,7 @@ import math
 
 from initlab.inspection.evidence import Evidence
 from initlab.inspection.findings.kind import Kind
+from initlab.inspection.remedy import Remedy, filled
 from initlab.inspection.results import Finding
 from initlab.inspection.suspects import Suspect, suspects
 from initlab.inspection.trials import Trial
@@ -43,4 +44,11 @@ def _advice(e: Evidence, worst: Suspect) -> str:
     return start + (", as plan does" if entry.action == "write" else "; plan keeps what may be its author's own")
 
 
-FINDING = Kind(find, survives=True, leads=True)
+def remedy(e: Evidence, finding: Finding) -> Remedy | None:
+    worst = suspects(e)[0]
+    if worst.role == "factor":
+        return Remedy(f"{finding.advice} in {worst.where}")
+    return filled(list(worst.trial.change.values), worst.usual, f"{finding.advice}: {worst.where}")
+
+
+FINDING = Kind(find, survives=True, leads=True, remedy=remedy)

@@ -6,6 +6,7 @@ import math
 
 from initlab.inspection.evidence import Evidence
 from initlab.inspection.findings.kind import Kind
+from initlab.inspection.remedy import Remedy
 from initlab.inspection.results import Finding
 from initlab.reporting.status import Severity
 
@@ -26,4 +27,9 @@ def find(e: Evidence) -> Finding | None:
     return Finding("optimizer", severity, missed[0].name, evidence, advice)
 
 
-FINDING = Kind(find, survives=True, leads=True)
+def remedy(e: Evidence, finding: Finding) -> Remedy | None:
+    code = f"optimizer = type(optimizer)(model.parameters(), lr={e.step.lr!r})"
+    return Remedy("Give the optimizer every parameter of the model", code, whole=True)
+
+
+FINDING = Kind(find, survives=True, leads=True, remedy=remedy)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import torch
+from torch.nn import functional as F
+
 from initlab.inspection.answer import Answer
 from initlab.inspection.evidence import Evidence
 from initlab.inspection.findings.kind import Kind
+from initlab.inspection.remedy import Remedy
 from initlab.inspection.results import Finding
 from initlab.reporting.status import Severity
 
@@ -86,4 +90,25 @@ def _finding(e: Evidence, severity: Severity, evidence: str, advice: str) -> Fin
     return Finding("output activation", severity, made, evidence, advice)
 
 
-FINDING = Kind(find, survives=True, leads=True)
+def log_of_probabilities(output: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """The cross-entropy of probabilities: the negative log-likelihood of their logarithm."""
+    return F.nll_loss(output.clamp_min(torch.finfo(output.dtype).tiny).log(), targets)
+
+
+def remedy(e: Evidence, finding: Finding) -> Remedy | None:
+    """Another loss where one takes what the output is; else the model's code has to change."""
+    answer = e.seen.answer
+    first = "import torch.nn.functional as F\nloss = "
+    if answer.activation == "softmax" and answer.loss in ("cross_entropy", "nll") and answer.output.shape[1:2] != (1,):
+        words = "Take the logarithm of the probabilities in the loss (or take the softmax away)"
+        code = "lambda output, targets: F.nll_loss(output.clamp_min(1e-38).log(), targets)"
+        return Remedy(words, first + code, loss=log_of_probabilities)
+    if answer.activation == "sigmoid" and answer.loss == "bce_with_logits":
+        words = "Use binary_cross_entropy, which takes probabilities (or take the sigmoid away)"
+        return Remedy(words, f"{first}F.binary_cross_entropy", loss=F.binary_cross_entropy)
+    if answer.loss == "nll" and not answer.activation:
+        return Remedy("Use cross_entropy, which takes logits", f"{first}F.cross_entropy", loss=F.cross_entropy)
+    return Remedy(finding.advice)
+
+
+FINDING = Kind(find, survives=True, leads=True, remedy=remedy)

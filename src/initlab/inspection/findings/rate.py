@@ -7,6 +7,7 @@ import math
 from initlab.inspection.evidence import Evidence
 from initlab.inspection.findings.kind import Kind
 from initlab.inspection.line import FLAT, Line
+from initlab.inspection.remedy import Remedy
 from initlab.inspection.results import Finding
 from initlab.inspection.trials import with_line
 from initlab.reporting.status import Severity
@@ -51,4 +52,12 @@ def _finding(severity: Severity, evidence: str, line: Line) -> Finding:
     return Finding("rate", severity, "optimizer", f"{evidence}{line.lowest.loss:.4g}", advice)
 
 
-FINDING = Kind(find, survives=True, leads=True)
+def remedy(e: Evidence, finding: Finding) -> Remedy | None:
+    known = with_line(e)
+    if known is None or known.line is None:
+        return None
+    rate = known.line.lowest.lr / 10
+    return Remedy(f"Use a learning rate of {rate:g}", f"lr = {rate!r}", lr=rate)
+
+
+FINDING = Kind(find, survives=True, leads=True, remedy=remedy)

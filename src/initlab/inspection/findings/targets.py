@@ -8,6 +8,7 @@ import torch
 
 from initlab.inspection.evidence import Evidence
 from initlab.inspection.findings.kind import Kind
+from initlab.inspection.remedy import STANDARDIZED, Remedy, standardized
 from initlab.inspection.results import Finding
 from initlab.reporting.status import Severity
 
@@ -109,4 +110,11 @@ def _finding(severity: Severity, evidence: str, advice: str) -> Finding:
     return Finding("targets", severity, "targets", evidence, advice)
 
 
-FINDING = Kind(find, leads=True)
+def remedy(e: Evidence, finding: Finding) -> Remedy | None:
+    if not finding.advice.startswith(STANDARDIZE):
+        return Remedy(finding.advice)
+    code = f"{STANDARDIZED}\ntargets = standardized(targets)"
+    return Remedy(STANDARDIZE, code, targets=standardized)
+
+
+FINDING = Kind(find, leads=True, remedy=remedy)

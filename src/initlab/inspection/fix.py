@@ -1,0 +1,218 @@
+"""`report.fix()`: the smallest change after which the inspection finds no more harm, found by making it and looking."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import nn
+
+from initlab.errors import InputError
+from initlab.guest.run import hosted
+from initlab.inspection.evidence import Evidence
+from initlab.inspection.findings import kind_of
+from initlab.inspection.remedy import Remedy, call_of, drawn_again
+from initlab.inspection.results import Inspection
+from initlab.planning import Plan, init_, plan
+from initlab.reporting import Callout, Column, Page, Section, Shown, Table, View, block_html, clean, shows
+
+Again = Callable[..., Inspection]  # `inspect` with the user's optimizer and rate filled in
+BETTER = {"untrainable": 0, "uncertain": 1, "slow": 2, "healthy": 3}
+WHOLE = "Draw every weight as plan does"
+
+
+@dataclass(frozen=True, repr=False)
+class Fix(Shown):
+    """What to change so that training gets going, and why.
+
+    Attributes:
+        what: the changes, in the order in which they are made; empty where nothing has to change.
+        why: the findings that they answer.
+        code: the changes as Python that runs as pasted, on the names `model`, `inputs`, `targets`, `loss`, `lr`; what
+            only its author can change stands in a comment.
+        plan: what `apply` writes; None where no weight has to change.
+        before: the verdict without them.
+        after: the verdict with them, by an inspection of the changed model; None where nothing could be tried.
+        cured: whether that inspection finds no harm any more.
+    """
+
+    what: tuple[str, ...]
+    why: tuple[str, ...]
+    code: str
+    plan: Plan | None = field(repr=False)
+    before: str
+    after: str | None
+    cured: bool
+
+    def apply(self, model: nn.Module, *, seed: int = 0) -> Plan:
+        """Write into `model` what weights can cure, as `init_(model, fix.plan, seed=seed)` does.
+
+        Raises:
+            InputError: no weight has to change, or the plan is not one of this model.
+        """
+        if self.plan is None:
+            needed = "; ".join(self.what) or "nothing"
+            raise InputError(f"fix.apply changes weights, and no weight has to change here; what has to: {needed}")
+        return init_(model, self.plan, seed=seed)
+
+
+def fix_of(e: Evidence, report: Inspection, again: Again) -> Fix:
+    """Remedies of the findings, one more at a time, until an inspection with them finds no harm.
+
+    Args:
+        e: what the report rests on.
+        report: the inspection that is to be answered.
+        again: inspects (model, inputs, targets, loss, lr, whole) once more.
+    """
+    chosen: list[Remedy] = []
+    best: tuple[tuple[int, int], list[Remedy], Inspection] | None = None
+    for remedy in _remedies(e, report):
+        chosen = [*chosen, remedy]
+        seen = _inspected(e, chosen, again) if remedy.acts else None
+        if seen is None:
+            continue
+        score = _score(seen)
+        if best is None or score > best[0]:
+            best = score, chosen, seen
+        if score == _score_of_none():
+            break
+    kept_remedies, after = (chosen, None) if best is None else (best[1], best[2])
+    said = [r for r in chosen if not r.acts and r not in kept_remedies]
+    return _fix(e, report, [*kept_remedies, *said], after)
+
+
+def _fix(e: Evidence, report: Inspection, remedies: list[Remedy], after: Inspection | None) -> Fix:
+    policy = _policy(remedies)
+    why = tuple(f"{f.kind} at {f.where}: {f.evidence}" for f in report.findings if remedies)[:4]
+    return Fix(
+        what=tuple(r.what for r in remedies),
+        why=why,
+        code=_code(remedies, policy),
+        plan=None if policy is None else plan(e.model, e.inputs, policy),
+        before=report.verdict,
+        after=None if after is None else after.verdict,
+        cured=not remedies or (after is not None and _score(after) == _score_of_none()),
+    )
+
+
+def _remedies(e: Evidence, report: Inspection) -> Iterator[Remedy]:
+    """What the findings' own kinds propose, causes first, then the whole plan where harm is left."""
+    settled, seen = _score(report) == _score_of_none(), list[str]()
+    for finding in report.findings:
+        kind = kind_of(e, finding)
+        if settled or kind is None or kind.remedy is None or (finding.severity == "info" and not kind.leads):
+            continue
+        remedy = kind.remedy(e, finding)
+        if remedy is not None and remedy.what not in seen:
+            seen.append(remedy.what)
+            yield remedy
+    if e.plan is not None and not settled:
+        yield drawn_again("auto", WHOLE)
+
+
+def _inspected(e: Evidence, remedies: Sequence[Remedy], again: Again) -> Inspection | None:
+    """The inspection with all of them in place; None where it cannot be made."""
+    inputs, targets, loss, lr = e.inputs, e.seen.answer.targets, e.seen.answer.function, None
+    for r in remedies:
+        inputs = inputs if r.inputs is None else r.inputs(inputs)
+        targets = targets if r.targets is None else r.targets(targets)
+        loss, lr = r.loss or loss, r.lr or lr
+    whole = any(r.whole for r in remedies)
+    policy = _policy(remedies)
+    try:
+        with hosted(e.model, seed=0), copied(e.model):
+            if policy is not None:
+                init_(e.model, policy, example_inputs=inputs, seed=0)
+            for r in remedies:
+                if r.prepare is not None:
+                    r.prepare(e.model)
+            return again(e.model, inputs, targets, loss, lr, whole)
+    except InputError:
+        return None
+
+
+@contextlib.contextmanager
+def copied(model: nn.Module) -> Iterator[None]:
+    """Inside, the parameters are copies that may be written to."""
+    own = {name: p.data for name, p in model.named_parameters()}
+    parameters = dict(model.named_parameters())
+    try:
+        for name, parameter in parameters.items():
+            parameter.data = own[name].clone()
+        yield
+    finally:
+        for name, parameter in parameters.items():
+            parameter.data = own[name]
+
+
+def _policy(remedies: Sequence[Remedy]) -> Any:
+    """What all of them write: the whole plan under what is named."""
+    named: dict[str, Any] = {}
+    for r in remedies:
+        if r.policy == "auto":
+            named = {"*": "auto"} | named
+        elif not isinstance(r.policy, str | None):
+            named |= r.policy
+    if named == {"*": "auto"}:
+        return "auto"
+    return named or None
+
+
+def _code(remedies: Sequence[Remedy], policy: Any) -> str:
+    lines = ["import initlab"] if policy is not None else []
+    for r in remedies:
+        if r.code:
+            lines += [line for line in r.code.splitlines() if line not in lines]
+        elif r.policy is None:
+            lines.append(f"# {r.what}")
+    if policy == "auto":
+        lines.append('initlab.init_(model, "auto", example_inputs=inputs, seed=0)')
+    elif policy is not None:
+        calls = {name: repr(value) if value == "auto" else call_of(value) for name, value in policy.items()}
+        written = [f"    {name!r}: {call}," for name, call in calls.items()]
+        lines += ["initlab.init_(model, {", *written, "}, example_inputs=inputs, seed=0)"]
+    return "\n".join(lines)
+
+
+def _score(report: Inspection) -> tuple[int, int]:
+    return BETTER[report.verdict], -sum(f.severity != "info" for f in report.findings)
+
+
+def _score_of_none() -> tuple[int, int]:
+    return BETTER["healthy"], 0
+
+
+def _table(fix: Fix) -> Table:
+    columns = (Column("step", "right"), Column("change"))
+    return Table("What to change", columns, [(i + 1, clean(what)) for i, what in enumerate(fix.what)])
+
+
+def _lead(fix: Fix) -> str:
+    if not fix.what:
+        return "Nothing has to change."
+    after = "was not tried: only its author can change that" if fix.after is None else f"is {fix.after}"
+    return f"The start is {fix.before}; with the change it {after}."
+
+
+def _text(fix: Fix, width: int) -> str:
+    lines = [_lead(fix), *(f"- {clean(what, 600)}" for what in fix.what)]
+    return "\n".join([*lines, "", fix.code]).rstrip()
+
+
+def _page(fix: Fix) -> Page:
+    callout = Callout("good" if fix.cured else "warning", "What to change", "\n\n".join((_lead(fix), *fix.why)))
+    return Page("What to change", _lead(fix), [Section("What to change", [callout, _table(fix)])], [("code", fix.code)])
+
+
+def _html(fix: Fix) -> str:
+    return block_html(Callout("good" if fix.cured else "warning", "What to change", _text(fix, 80)))
+
+
+def _data(fix: Fix) -> dict[str, Any]:
+    names = ("what", "why", "code", "before", "after", "cured")
+    return {name: getattr(fix, name) for name in names}
+
+
+shows(Fix, View(table=_table, text=_text, html=_html, page=_page, data=_data))

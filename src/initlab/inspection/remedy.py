@@ -1,0 +1,87 @@
+"""What cures one cause: in words, as code that runs as pasted, and as what it does to model, data and loss."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from initlab.schemes import Scheme, get_scheme
+
+Tensor = torch.Tensor
+STANDARDIZED = "from initlab.inspection import standardized"
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """One change.
+
+    Attributes:
+        what: in words.
+        code: lines on the names `model`, `inputs`, `targets`, `loss`, `lr` and `optimizer`; "" where only its author
+            can write them.
+        policy: what `init_` writes into the model: {parameter name: scheme}, or "auto" for the whole model.
+        prepare: does something else to the model, such as `model.train()`.
+        inputs: makes other inputs.
+        targets: makes other targets.
+        loss: another loss; None keeps it.
+        lr: another learning rate; None keeps it.
+        whole: the optimizer holds every parameter.
+    """
+
+    what: str
+    code: str = ""
+    policy: Mapping[str, Scheme] | str | None = None
+    prepare: Callable[[nn.Module], Any] | None = None
+    inputs: Callable[[Any], Any] | None = None
+    targets: Callable[[Any], Any] | None = None
+    loss: Any = None
+    lr: float | None = None
+    whole: bool = False
+
+    @property
+    def acts(self) -> bool:
+        """Whether it does something, or only says what its author must change."""
+        return bool(self.code) or self.policy is not None
+
+
+def drawn_again(policy: Mapping[str, Scheme] | str, what: str) -> Remedy:
+    """Parameters written by `init_`."""
+    return Remedy(what, policy=policy)
+
+
+def filled(names: list[str], value: float, what: str) -> Remedy:
+    """Parameters that start at one number."""
+    scheme = {0.0: get_scheme("zeros"), 1.0: get_scheme("ones")}.get(value) or get_scheme("constant", value=value)
+    return Remedy(what, policy=dict.fromkeys(names, scheme))
+
+
+def standardized(value: Any) -> Any:
+    """Floating-point numbers of mean 0 and standard deviation 1: (x - mean) / std.
+
+    Args:
+        value: a tensor, or a tuple or dict of them; whole numbers stay. Columns of a table (N, d) are taken one by one,
+            a column that is the same in every row only loses its mean; images and sequences are taken as a whole.
+
+    >>> standardized(torch.tensor([[1.0], [3.0]]) * 100).flatten().tolist()
+    [-1.0, 1.0]
+    """
+    if isinstance(value, dict):
+        return {key: standardized(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return tuple(standardized(item) for item in value)
+    if not isinstance(value, Tensor) or not value.is_floating_point() or value.layout != torch.strided:
+        return value
+    axes = [0] if value.ndim <= 2 else list(range(value.ndim))
+    centred = value - value.mean(axes, keepdim=True)
+    std = centred.square().mean(axes, keepdim=True).sqrt()
+    return centred / torch.where(std > 0, std, 1.0)
+
+
+def call_of(scheme: Scheme) -> str:
+    """How a scheme is written in code."""
+    given = ", ".join(f"{key}={value!r}" for key, value in scheme.arguments.items())
+    return f"initlab.get_scheme({scheme.name!r}, {given})" if given else repr(scheme.name)

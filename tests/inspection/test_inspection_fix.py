@@ -1,0 +1,166 @@
+"""`report.fix()`: the code runs as pasted, the verdict turns, and training agrees."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from healthy import LABELS, REAL, TABLE, mlp
+from test_inspection_causes import BINARY, CLASSES, DIGITS, OFF, built, ended, norms_at, stack
+from torch import nn
+from torch.nn import functional as F
+
+import initlab
+
+Problem = tuple[Callable[[], nn.Module], Any, Any, Any]
+STEPS = 100
+
+
+def drawn_at(std: float, depth: int = 4) -> nn.Module:
+    model = stack(depth)
+    for layer in model:
+        if isinstance(layer, nn.Linear):
+            nn.init.normal_(layer.weight, std=std)
+    return model
+
+
+def zeros() -> nn.Module:
+    model = stack(3)
+    for p in model.parameters():
+        nn.init.zeros_(p)
+    return model
+
+
+LINE = CLASSES[:, :1] - CLASSES[:, 1:2]
+# name: (model, inputs, targets, loss)
+PROBLEMS: dict[str, Problem] = {
+    **{name: (OFF[name][0], CLASSES, DIGITS, F.cross_entropy) for name in OFF if name != "output times 100"},
+    "weights of std 0.001": (lambda: drawn_at(0.001), CLASSES, DIGITS, F.cross_entropy),
+    "weights of std 1": (lambda: drawn_at(1.0), CLASSES, DIGITS, F.cross_entropy),
+    "weights of zero": (zeros, CLASSES, DIGITS, F.cross_entropy),
+    "inputs 0..255": (lambda: stack(3), 40 * CLASSES + 128, DIGITS, F.cross_entropy),
+    "inputs x 1e-4": (lambda: stack(3), 1e-4 * CLASSES, DIGITS, F.cross_entropy),
+    "targets (N,), outputs (N, 1)": (lambda: stack(3, out=1), CLASSES, LINE[:, 0], F.mse_loss),
+    "house prices": (lambda: stack(3, out=1), CLASSES, 2e5 + 1e5 * LINE, F.mse_loss),
+    "softmax before cross-entropy": (
+        lambda: nn.Sequential(stack(3), nn.Softmax(-1)), CLASSES, DIGITS, F.cross_entropy),
+    "sigmoid before bce with logits": (
+        lambda: nn.Sequential(stack(3, out=1), nn.Sigmoid()), CLASSES, (LINE > 0).float(),
+        F.binary_cross_entropy_with_logits),
+}  # fmt: skip
+
+
+def trained(model: nn.Module, inputs: Any, targets: Any, loss: Any, lr: float = 2e-3) -> float:
+    """Loss over that of a constant answer after a short training."""
+    optimizer = torch.optim.Adam(model.parameters(), lr=lr)
+    for _ in range(STEPS):
+        optimizer.zero_grad()
+        value = loss(model(inputs), targets)
+        value.backward()
+        optimizer.step()
+    if targets.is_floating_point() and loss is F.mse_loss:
+        return float(value) / float(targets.var())
+    return float(value) / float(torch.tensor(10.0 if targets.dtype == torch.int64 else 2.0).log())
+
+
+@pytest.mark.filterwarnings("ignore:Using a target size")
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_the_code_runs_as_pasted_the_verdict_turns_and_training_agrees(name: str) -> None:
+    build, inputs, targets, loss = PROBLEMS[name]
+    model = built(build)
+    report = initlab.inspect(model, inputs, targets, loss)
+    before = copy.deepcopy(model.state_dict())
+    fix = report.fix()
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+    assert fix.cured, fix
+    names = {"model": copy.deepcopy(model), "inputs": inputs, "targets": targets, "loss": loss}
+    exec(fix.code, names)
+    after = initlab.inspect(names["model"], names["inputs"], names["targets"], names["loss"])
+    assert (after.verdict, fix.after) == ("healthy", "healthy")
+    assert [f for f in after.findings if f.severity != "info"] == []
+    share = trained(*(names[key] for key in ("model", "inputs", "targets", "loss")))
+    assert share < 0.3, share
+
+
+@pytest.mark.parametrize("name", ["bias -30", "batch norm, bias -5, deep", "weights of std 0.001", "weights of zero"])
+def test_apply_writes_what_the_code_writes(name: str) -> None:
+    build, inputs, targets, loss = PROBLEMS[name]
+    model = built(build)
+    fix = initlab.inspect(model, inputs, targets, loss).fix()
+    pasted = {"model": copy.deepcopy(model), "inputs": inputs}
+    exec(fix.code, pasted)
+    written = fix.apply(model)
+    assert written.counts == fix.plan.counts
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), pasted["model"].parameters(), strict=True))
+
+
+def test_only_what_is_at_fault_is_written() -> None:
+    model = built(OFF["bias -30"][0])
+    fix = initlab.inspect(model, CLASSES, DIGITS).fix()
+    assert [e.name for e in fix.plan.entries if e.action == "write"] == ["2.bias"]
+
+
+def test_a_healthy_start_needs_no_fix() -> None:
+    fix = initlab.inspect(built(lambda: stack(3)), CLASSES, DIGITS).fix()
+    assert (fix.what, fix.code, fix.plan, fix.cured) == ((), "", None, True)
+
+
+def test_what_only_the_author_can_change_is_said() -> None:
+    fix = initlab.inspect(built(OFF["output times 100"][0]), CLASSES, DIGITS).fix()
+    assert any("factor 100" in what for what in fix.what)
+    assert "# Leave the factor 100 out" in fix.code
+    cut = initlab.inspect(built(lambda: ended(nn.Softmax(-1), out=1)), TABLE, BINARY, F.binary_cross_entropy).fix()
+    assert any("one logit" in what for what in cut.what)
+    assert not cut.cured
+
+
+def test_apply_without_a_weight_to_change_is_one_error() -> None:
+    fix = initlab.inspect(built(lambda: mlp(nn.ReLU, out=1)), TABLE, REAL[:, 0], F.mse_loss).fix()
+    with pytest.raises(initlab.InputError, match=r"unsqueeze"):
+        fix.apply(mlp(nn.ReLU, out=1))
+
+
+def test_a_rate_and_an_optimizer_are_answered_too() -> None:
+    model = built(lambda: stack(3))
+    rate = initlab.inspect(model, CLASSES, DIGITS, optimizer="sgd", lr=1e3).fix()
+    names: dict[str, Any] = {}
+    exec(rate.code, names)
+    assert rate.cured
+    assert initlab.inspect(model, CLASSES, DIGITS, optimizer="sgd", lr=names["lr"]).verdict == "healthy"
+    partial = torch.optim.Adam(model[-1].parameters(), lr=1e-3)
+    held = initlab.inspect(model, CLASSES, DIGITS, optimizer=partial).fix()
+    names = {"optimizer": partial, "model": model}
+    exec(held.code, names)
+    assert held.cured
+    assert len(names["optimizer"].param_groups[0]["params"]) == len(list(model.parameters()))
+
+
+def test_a_fix_shows_itself(tmp_path: Any) -> None:
+    fix = initlab.inspect(built(OFF["bias -30"][0]), CLASSES, DIGITS).fix()
+    assert "'2.bias': 'zeros'" in repr(fix)
+    assert "untrainable" in repr(fix)
+    assert "healthy" in fix._repr_html_()
+    for ending in ("html", "json"):
+        assert "2.bias" in fix.save(tmp_path / f"fix.{ending}").read_text()
+
+
+def test_a_report_can_be_pickled_and_then_says_that_it_cannot_be_fixed() -> None:
+    report = initlab.inspect(built(lambda: norms_at(stack(3, nn.LayerNorm), gamma=50)), CLASSES, DIGITS)
+    loaded = pickle.loads(pickle.dumps(report))
+    assert loaded == report
+    with pytest.raises(initlab.InputError, match="stored report"):
+        loaded.fix()
+
+
+def test_labels_of_the_standardized_table() -> None:
+    from initlab.inspection import standardized
+
+    made = standardized({"x": 5 + 3 * TABLE, "y": LABELS, "pair": (TABLE[:, :1] * 0 + 2,)})
+    assert torch.allclose(made["x"].mean(0), torch.zeros(20), atol=1e-5)
+    assert torch.allclose(made["x"].std(0, correction=0), torch.ones(20), atol=1e-5)
+    assert torch.equal(made["y"], LABELS)
+    assert not made["pair"][0].any()
