@@ -17,9 +17,11 @@ from .inspection import Fix as Fix
 from .inspection import Inspection as Inspection
 from .inspection import LayerStats as LayerStats
 from .inspection import inspect as inspect
+from .planning import Audit as Audit
 from .planning import Plan as Plan
 from .planning import PlanEntry as PlanEntry
 from .planning import StreamLog as StreamLog
+from .planning import audit as audit
 from .planning import get_policy as get_policy
 from .planning import init_ as init_
 from .planning import list_policies as list_policies

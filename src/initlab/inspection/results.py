@@ -8,34 +8,9 @@ from typing import Any, Literal, TypeAlias
 
 from initlab.errors import InputError, UntrainableError
 from initlab.reporting import Shown
-from initlab.reporting.status import Severity
+from initlab.reporting.finding import Finding as Finding
 
 Verdict: TypeAlias = Literal["healthy", "slow", "untrainable"]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that is wrong, or worth knowing.
-
-    Attributes:
-        kind: what is wrong, in the field's word: a cause (inputs, targets, broadcast, output activation, label count,
-            cut off, mode, residuals, copies) or a symptom (vanishing, exploding, saturated, dead, symmetric, collapsed,
-            unbalanced, non-finite).
-        severity: "error" (training is predicted to fail), "warning" (to be slow or unsteady), "info" (a symptom that
-            training is predicted to get over).
-        where: name of the layer or parameter where it starts.
-        evidence: the numbers.
-        advice: what to do; where weights are to be drawn again, with the std that `plan` gives them.
-    """
-
-    kind: str
-    severity: Severity
-    where: str
-    evidence: str
-    advice: str
-
-    def __str__(self) -> str:
-        return f"{self.kind} at {self.where}: {self.evidence}. {self.advice}"
 
 
 @dataclass(frozen=True)

@@ -54,9 +54,17 @@ def reinit_(model: nn.Module, seed: int = 0, *, prefix: str = "") -> StreamLog:
     with streams(model, seed, prefix=prefix) as log:
         for name in _inner_first(modules):
             _call(modules[name], _OWN)
-        for top in tops:
-            _start_of(modules[top], top)
+        own_starts(model)
     return log
+
+
+def own_starts(model: nn.Module) -> bool:
+    """Run the start of each outermost module that starts all that is below it; whether there is any."""
+    modules = walk(model).modules
+    tops = _topmost(modules)
+    for top in tops:
+        _start_of(modules[top], top)
+    return bool(tops)
 
 
 def _topmost(modules: dict[str, nn.Module]) -> list[str]:

@@ -1,0 +1,250 @@
+"""A start against a reference: a policy or a plan, another model, a checkpoint, or a log of `streams`."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from initlab.data import load_weights
+from initlab.planning.audit.evidence import Evidence, Seen
+from initlab.planning.audit.laws import fit_law
+from initlab.planning.audit.results import Departure
+from initlab.planning.audit.structure import structure_of
+from initlab.planning.audit.values import values_of
+from initlab.planning.named_streams.log import StreamLog
+from initlab.planning.plan import Plan, PlanEntry
+from initlab.planning.planner import make_plan
+from initlab.planning.shards import local_tensor
+from initlab.reporting import format_number
+from initlab.reporting.finding import Finding
+from initlab.sampling import canonical_name
+from initlab.sampling.laws import Law
+
+_ERRORS = 5.0
+_KURTOSIS = {"uniform": 1.8, "truncated_normal": 2.37}
+
+
+def compared(reference: Any, evidence: Evidence, example_inputs: Any) -> tuple[str, list[Departure], list[Finding]]:
+    """(the reference in words, the differences, findings that only it shows).
+
+    Args:
+        reference: a `Plan`, or what `initlab.plan` takes as policy; a module; a state dict or the path of a weight
+            file; or a `StreamLog`.
+        evidence: the audited model.
+        example_inputs: for the plan that a policy makes.
+
+    Raises:
+        InputError: none of these.
+    """
+    if isinstance(reference, StreamLog):
+        return f"log of {reference.model}", list(_from_log(reference, evidence)), list(_calls(reference))
+    if isinstance(reference, nn.Module):
+        return f"model {type(reference).__name__}", list(_from_model(reference, evidence)), []
+    state = _state(reference)
+    if state is not None:
+        differences = list(_from_state(state, evidence))
+        return "checkpoint", differences, list(_redrawn(differences, evidence))
+    plan = reference
+    if not isinstance(plan, Plan):
+        plan = make_plan(evidence.scene.model, evidence.scene.found, example_inputs, reference)
+    return f"plan {plan.policy}", list(_from_plan(plan, evidence)), []
+
+
+def _state(reference: Any) -> Mapping[str, torch.Tensor] | None:
+    if isinstance(reference, os.PathLike) or (isinstance(reference, str) and os.path.sep in reference):
+        return load_weights(reference)
+    if isinstance(reference, str) and reference.endswith((".safetensors", ".pt", ".pth", ".bin", ".npz")):
+        return load_weights(reference)
+    if isinstance(reference, Mapping) and reference and all(isinstance(v, torch.Tensor) for v in reference.values()):
+        return reference
+    return None
+
+
+# -- a plan --
+
+
+def _from_plan(plan: Plan, evidence: Evidence) -> Iterator[Departure]:
+    entries = {entry.name: entry for entry in plan.entries}
+    for one in evidence.seen:
+        entry = entries.pop(one.name, None)
+        if entry is None:
+            yield Departure(one.name, "extra", "no such parameter", "×".join(map(str, one.start.shape)))
+        elif entry.shape != one.start.shape:
+            yield Departure(one.name, "shape", str(entry.shape), str(one.start.shape))
+        elif entry.law is not None:
+            yield from _against_law(entry, entry.law, one)
+    for name, entry in entries.items():
+        yield Departure(name, "missing", "×".join(map(str, entry.shape)), "no such parameter")
+
+
+def _against_law(entry: PlanEntry, law: Law, one: Seen) -> Iterator[Departure]:
+    expected, seen = law.std_of(entry.shape), one.law
+    if not seen.count:
+        return
+    family = _family(law)
+    found = one.structure.family or seen.family
+    if family == "constant" and (
+        found != "constant" or abs(seen.mean - law.first_moment) > 1e-2 * abs(law.first_moment)
+    ):
+        yield Departure(one.name, "law", law.describe(), seen.describe())
+    elif family != "constant" and not math.isnan(expected):
+        error = expected * _relative_error(family, seen.count)
+        if abs(seen.std - expected) > max(_ERRORS * error, 5e-3 * expected):
+            yield Departure(one.name, "std", format_number(expected, 4), format_number(seen.std, 4))
+        elif family in ("normal", "uniform", "truncated_normal") and found != family and seen.sure > 0.99:
+            yield Departure(one.name, "law", law.describe(), seen.describe())
+
+
+def _family(law: Law) -> str:
+    parts = getattr(law, "laws", None)
+    if parts is None:
+        return law.family
+    families = {_family(part) for part in parts}
+    return families.pop() if len(families) == 1 else "stacked"
+
+
+def _relative_error(family: str, count: int) -> float:
+    return math.sqrt((_KURTOSIS.get(family, 3.0) - 1) / (4 * count))
+
+
+# -- another model: the same laws --
+
+
+def _from_model(model: nn.Module, evidence: Evidence) -> Iterator[Departure]:
+    theirs = {canonical_name(name): parameter for name, parameter in model.named_parameters()}
+    for one in evidence.seen:
+        other = theirs.pop(one.name, None)
+        if other is None:
+            yield Departure(one.name, "extra", "no such parameter", "×".join(map(str, one.start.shape)))
+            continue
+        if tuple(other.shape) != one.start.shape:
+            yield Departure(one.name, "shape", str(tuple(other.shape)), str(one.start.shape))
+            continue
+        yield from _against_values(other, one)
+    for name, other in theirs.items():
+        yield Departure(name, "missing", "×".join(map(str, other.shape)), "no such parameter")
+
+
+def _against_values(other: torch.Tensor, one: Seen) -> Iterator[Departure]:
+    theirs = fit_law(values_of(other))
+    mine, structure = one.law, structure_of(other, one.subject.geometry)
+    if theirs.count == 0 or mine.count == 0:
+        return
+    if structure.family != one.structure.family:
+        yield Departure(one.name, "law", structure.family or theirs.describe(), one.structure.family or mine.describe())
+    elif theirs.family == "constant" or mine.family == "constant":
+        if (theirs.family, theirs.mean) != (mine.family, mine.mean):
+            yield Departure(one.name, "law", theirs.describe(), mine.describe())
+    else:
+        error = math.hypot(*(_relative_error(law.family, law.count) for law in (theirs, mine)))
+        if abs(math.log(mine.std / theirs.std)) > max(_ERRORS * error, 5e-3):
+            yield Departure(one.name, "std", format_number(theirs.std, 4), format_number(mine.std, 4))
+        elif theirs.family != mine.family and min(theirs.sure, mine.sure) > 0.99:
+            yield Departure(one.name, "law", theirs.describe(), mine.describe())
+
+
+# -- a checkpoint: the same values --
+
+
+def _from_state(state: Mapping[str, torch.Tensor], evidence: Evidence) -> Iterator[Departure]:
+    held = {canonical_name(name): tensor for name, tensor in state.items()}
+    for one in evidence.seen:
+        theirs = next((held[name] for name in (one.name, *one.start.tied_to) if name in held), None)
+        if theirs is None:
+            yield Departure(one.name, "extra", "no such parameter", "×".join(map(str, one.start.shape)))
+        elif tuple(theirs.shape) != one.start.shape:
+            yield Departure(one.name, "shape", str(tuple(theirs.shape)), str(one.start.shape))
+        elif not _same_values(theirs, one.tensor):
+            yield Departure(one.name, "values", fit_law(values_of(theirs)).describe(), one.law.describe())
+
+
+def _same_values(theirs: torch.Tensor, mine: torch.Tensor) -> bool:
+    local = local_tensor(mine.detach())
+    if local.is_meta or local.shape != theirs.shape:
+        return True  # a shard, or nothing: not told from here
+    return bool(torch.equal(theirs.to(dtype=local.dtype, device=local.device), local))
+
+
+def _redrawn(differences: list[Departure], evidence: Evidence) -> Iterator[Finding]:
+    """Parameters of a checkpoint that hold a fresh draw, or constants, in its place."""
+    changed = [difference.name for difference in differences if difference.what == "values"]
+    fresh = [name for name in changed if (one := evidence.of(name)) is not None and one.law.family]
+    if fresh:
+        yield Finding(
+            "re-initialised", "error", fresh[0],
+            f"{len(fresh)} parameters of the checkpoint hold a fresh draw: {', '.join(fresh[:8])}",
+            "The model's own start ran after loading: load last, or keep what is loaded (init_(loaded=…)).",
+        )  # fmt: skip
+
+
+# -- a log --
+
+
+def _from_log(log: StreamLog, evidence: Evidence) -> Iterator[Departure]:
+    records = {record.name: record for record in log.records}
+    for one in evidence.seen:
+        record = records.get(one.name)
+        if record is None:
+            yield Departure(one.name, "extra", "no such parameter", "×".join(map(str, one.start.shape)))
+        elif record.shape != one.start.shape:
+            yield Departure(one.name, "shape", str(record.shape), str(one.start.shape))
+        elif record.std == record.std and abs(one.law.std - record.std) > 1e-6 * max(record.std, 1e-12):
+            yield Departure(one.name, "std", format_number(record.std, 4), format_number(one.law.std, 4))
+
+
+def _calls(log: StreamLog) -> Iterator[Finding]:
+    """What the order of calls shows: drawn and then overwritten, drawn twice, cuts that cut nothing, not touched."""
+    for record in log.records:
+        calls = list(record.calls)
+        last = max((i for i, call in enumerate(calls) if _draws(call)), default=None)
+        over = [call for call in calls[last + 1 :] if _overwrites(call)] if last is not None else []
+        if over and not _copies_a_draw(calls):
+            yield Finding(
+                "overwritten", "warning", record.name, f"drawn and then overwritten: {'; '.join(calls)}",
+                "The draw is lost: leave out whichever is not meant.",
+            )  # fmt: skip
+        elif record.draws > 1 and len([call for call in calls if _draws(call)]) > 1 and not _copies_a_draw(calls):
+            yield Finding(
+                "drawn twice", "info", record.name, f"drawn {record.draws} times: {'; '.join(calls)}",
+                "The last draw counts; a second start on top of the first is often not meant.",
+            )  # fmt: skip
+        yield from _wide_cuts(record.name, calls)
+        if record.status == "untouched" and not record.buffer:
+            yield Finding(
+                "missed", "warning", record.name, f"never touched; it holds {record.law}",
+                "The model's own start does not reach it.",
+            )  # fmt: skip
+
+
+_RANDOM = ("normal", "uniform", "trunc_normal", "exponential", "log_normal", "cauchy", "orthogonal", "sparse", "random")
+
+
+def _draws(call: str) -> bool:
+    return call.startswith(tuple(f"{name}(" for name in _RANDOM))
+
+
+def _overwrites(call: str) -> bool:
+    return call.startswith(("zero(", "fill(", "copy(")) and "," not in call.partition("(")[2]
+
+
+def _copies_a_draw(calls: list[str]) -> bool:
+    """Whether the copy that follows a draw is of that draw: it was made on the side."""
+    return any(call.startswith(("copy(", "assigned")) for call in calls)
+
+
+def _wide_cuts(name: str, calls: list[str]) -> Iterator[Finding]:
+    for call in calls:
+        if not call.startswith("trunc_normal("):
+            continue
+        mean, std, low, high = (float(number) for number in call.split("(")[1].split(")")[0].split(", "))
+        if std > 0 and min(high - mean, mean - low) > 6 * std:
+            reach = min(high - mean, mean - low) / std
+            yield Finding(
+                "cut", "info", name, f"{call}: the cut is at ±{reach:.3g} std, where nothing is cut",
+                "torch's a and b are values, not multiples of std: give a=mean − 2·std, b=mean + 2·std.",
+            )  # fmt: skip
