@@ -13,6 +13,7 @@ from torch import nn
 import initlab
 from initlab.planning import calibration
 from initlab.planning.calibration import head_factor, misses
+from initlab.planning.view import chain_figure
 
 F = nn.functional
 
@@ -378,3 +379,29 @@ class ScaledTable(nn.Module):
 def test_a_constant_after_a_table_counts(scale: float) -> None:
     plan = initlab.plan(ScaledTable(scale), torch.randint(0, 50, (8, 16)))
     assert plan["table.weight"].std == pytest.approx(1 / scale, rel=0.05)
+
+
+def test_the_plan_says_what_is_derived_what_is_measured_and_by_how_much() -> None:
+    plan = initlab.plan(Squeeze(), torch.randn(8, 3, 8, 8))
+    frame = plan.to_frame()
+    corrected = [entry for entry in plan.entries if entry.correction != 1 and entry.measured]
+    assert {entry.known for entry in plan.entries if entry.std} >= {"both", "measured"}
+    assert list(frame.loc[corrected[0].name, ["measured", "target"]]) == list(corrected[0].measured or ())
+    assert "is to have" in plan.explain(corrected[0].name)
+    assert "corrected: the derived std" in plan.explain(corrected[0].name)
+
+
+def test_the_page_draws_predicted_beside_measured(tmp_path: Any) -> None:
+    plan = initlab.plan(Squeeze(), torch.randn(8, 3, 8, 8))
+    text = plan.save(tmp_path / "plan.html").read_text(encoding="utf-8")
+    assert "Predicted beside measured" in text
+    assert "outputs measured within 20% of their target" in text
+    assert chain_figure(initlab.plan(nn.Linear(3, 2))) is None
+
+
+def test_a_law_that_was_asked_for_is_measured_and_left_alone() -> None:
+    net = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 64), nn.Tanh(), nn.Linear(64, 64), nn.LayerNorm(64))
+    asked = initlab.plan(net, torch.randn(256, 64), {"2.weight": initlab.get_scheme("normal", std=1.0), "*": "auto"})
+    second, target = asked["2.weight"].measured or (0.0, 0.0)
+    assert second > 10 * target
+    assert (asked["2.weight"].std, asked["2.weight"].correction) == (1.0, 1.0)

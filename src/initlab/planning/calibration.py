@@ -108,7 +108,8 @@ def adjustable(entry: PlanEntry | None) -> bool:
 
 
 def _corrected(entry: PlanEntry, found: Found, targets: Targets) -> PlanEntry:
-    factor = found.factors.get(entry.name, 1.0)
+    factor, seen = found.factors.get(entry.name, 1.0), entry.measured or found.measured.get(entry.name)
+    entry = replace(entry, measured=seen)
     if factor == 1.0 or entry.recipe is None or entry.std is None:
         return entry
     reason = Reason(entry.code, f"{entry.reason}; {_words(entry.name, found, targets, factor)}")
@@ -266,8 +267,8 @@ class Calibrator(TorchFunctionMode):
             return result  # a bias that is not zero: what comes out is not in proportion to the weight
         if (name, head) not in self._met:
             self._met.add((name, head))
-            factor = self._factor(name, made, head) if self._free(name) else 1.0
-            if factor != 1.0:
+            factor = self._factor(name, made, head) if name in self.entries else 1.0
+            if factor != 1.0 and self._free(name):
                 self._scale({name}, factor, weights)
                 result = made = made * factor
         self._mark(made, frozenset({name}))

@@ -38,6 +38,7 @@ class PlanEntry:
         recipe: the scheme itself, with formula and source.
         gain: the gain that was handed to the scheme; None for the scheme's own.
         correction: what a pass on the example inputs multiplied the derived std by.
+        measured: (the second moment of what it made with the derived std, what that is to be), from that pass.
         asked: whether the policy names this parameter (a kept one may then hold anything).
     """
 
@@ -58,6 +59,7 @@ class PlanEntry:
     gain: float | None = None
     asked: bool = False
     correction: float = 1.0
+    measured: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.reason, Reason):
@@ -67,6 +69,13 @@ class PlanEntry:
     def code(self) -> str:
         """The reason's code."""
         return self.reason.code if isinstance(self.reason, Reason) else self.action
+
+    @property
+    def known(self) -> str:
+        """How its std is known: "derived" by rules, "measured" where a pass corrected it, "both" where they agree."""
+        if self.measured is None and self.correction == 1:
+            return "derived" if self.std is not None else ""
+        return "both" if self.correction == 1 else "measured"
 
     @property
     def numel(self) -> int:
@@ -167,8 +176,12 @@ def _explanation(entry: PlanEntry) -> str:
     if entry.gain is not None:
         undone = f", which undoes a second moment of {format_number(entry.gain**-2)}" if entry.gain > 0 else ""
         lines.append(f"gain: {format_number(entry.gain)}{undone}")
-    if entry.correction != 1:
-        lines.append(f"measured: the derived std times {format_number(entry.correction)}")
+    if entry.measured is not None:
+        second, target = (format_number(number) for number in entry.measured)
+        lines.append(f"measured: its output has second moment {second} with the derived std, and is to have {target}")
+    if entry.correction != 1 and entry.std is not None:
+        derived = format_number(entry.std / entry.correction)
+        lines.append(f"corrected: the derived std {derived}, times {format_number(entry.correction)}")
     lines.append(f"reason: {clean(entry.reason, 2000)}")
     if entry.recipe is not None:
         lines.append(f"scheme: {entry.scheme}")

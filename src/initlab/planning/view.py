@@ -9,8 +9,10 @@ from initlab.reporting import (
     Block,
     Callout,
     Column,
+    LineFigure,
     Page,
     Section,
+    Series,
     Table,
     View,
     block_html,
@@ -31,9 +33,19 @@ _FIELDS = (
     "std",
     "scheme",
     "gain",
+    "known",
+    "correction",
+    "measured",
+    "target",
     "action",
     "reason",
     "tied_to",
+)
+
+APART = 0.2  # by which share a measurement may differ from its target and count as near
+_CHAIN = (
+    "Rules derive each std from what feeds the weight; one pass on the example inputs draws every weight just before "
+    "its first use and measures what it makes. Read-outs, gates and branch ends have targets of their own."
 )
 
 _COLUMNS = (
@@ -61,6 +73,10 @@ def record(entry: PlanEntry) -> dict[str, Any]:
         "std": entry.std,
         "scheme": entry.scheme,
         "gain": entry.gain,
+        "known": entry.known,
+        "correction": entry.correction,
+        "measured": None if entry.measured is None else entry.measured[0],
+        "target": None if entry.measured is None else entry.measured[1],
         "action": entry.action,
         "reason": str(entry.reason),
         "tied_to": ", ".join(entry.tied_to),
@@ -113,7 +129,35 @@ def html(plan: Plan) -> str:
 
 def page(plan: Plan) -> Page:
     """The whole report."""
-    return Page(f"Plan for {plan.model}", "", [plan_section(plan)], (("policy", plan.policy),))
+    chain = chain_figure(plan)
+    sections = [plan_section(plan)]
+    if chain is not None:
+        sections.append(Section("Predicted beside measured", (Callout("info", agreement(plan)), chain), _CHAIN))
+    return Page(f"Plan for {plan.model}", "", sections, (("policy", plan.policy),))
+
+
+def chain_figure(plan: Plan) -> LineFigure | None:
+    """What each weight's output measures with the std that rules derive, and what it is to be, in the model's order."""
+    seen = [entry for entry in plan.entries if entry.measured is not None]
+    if not seen:
+        return None
+    numbers, names = list(range(1, len(seen) + 1)), [entry.name for entry in seen]
+    series = [
+        Series("predicted", numbers, [entry.measured[1] for entry in seen if entry.measured], labels=names, dash="dot"),
+        Series("measured", numbers, [entry.measured[0] for entry in seen if entry.measured], labels=names),
+    ]
+    title = "Second moment of every weight's output, before correction"
+    return LineFigure(title, "weight", "E[y²]", series, log_y=True, markers=True)
+
+
+def agreement(plan: Plan) -> str:
+    """How many of the measured weights lie within 20% of what the rules derive."""
+    seen = [entry.measured for entry in plan.entries if entry.measured is not None]
+    near = sum(abs(second / target - 1) <= APART for second, target in seen)
+    return (
+        f"{near} of {len(seen)} outputs measured within {APART:.0%} of their target with the std that rules derive; "
+        f"{sum(entry.correction != 1 for entry in plan.entries)} stds were corrected."
+    )
 
 
 def to_dict(plan: Plan) -> dict[str, Any]:
