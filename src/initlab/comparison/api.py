@@ -6,6 +6,7 @@ import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -21,6 +22,7 @@ from initlab.interrupts import held
 from initlab.study.location import study_name
 from initlab.study.store import MemoryStore, Store
 from initlab.training.engines import Source, Streamed, checked_executor, get_engine
+from initlab.training.engines.machine import here
 from initlab.training.group import measuring_steps
 from initlab.training.progress import watch_for
 from initlab.training.records import RunRecord
@@ -99,7 +101,7 @@ def compare(
             25 where there are more than 1,000 runs.
         seed: root seed of the study, in [0, 2^64).
         shared_order: one data order for all seeds.
-        dtype, device: what runs are trained in and on.
+        dtype, device: what runs are trained in and on; data and models may come from any device.
         executor: any `concurrent.futures.Executor` (loky, Dask, Ray, submitit: docs/clusters.md) whose workers train
             the runs, in parts; `engine` is then what each worker does. A part whose worker dies is trained once more.
         at_once: the most runs that are trained together.
@@ -139,10 +141,10 @@ def compare(
     study_name(study)
     task, notes = make_task(
         build, train, test, None, loss=loss, optimizer=optimizer, options=options or {}, batch_size=batch_size,
-        steps=steps, root_seed=root, shared_order=shared_order, dtype=dtype, device=device,
+        steps=steps, root_seed=root, shared_order=shared_order, dtype=dtype, device=device, executor=executor,
     )  # fmt: skip
-    model = first_model(build, root)
-    maximize = rehearse(task, model)
+    model = first_model(build, root, here(task.device))
+    maximize = rehearse(replace(task, device=here(task.device)), model)
     plans, plan_notes = make_plans(model, policies, _examples(task))
     arms = make_arms(policies, rates, decay, plans)
     watch = watch_for(progress, len(arms) * len(seed_numbers) * steps, {a.label: len(seed_numbers) for a in arms})
@@ -185,7 +187,7 @@ def make_task(build: Any, train: Any, test: Any, valid: Any, **settings: Any) ->
     from initlab.data import remarks
 
     dtype = settings["dtype"]
-    device = settings["device"] = device_name(settings["device"])
+    device = settings["device"] = device_name(settings["device"], settings.pop("executor") is not None)
     given = {"train": train, "test": test, **({} if valid is None else {"valid": valid})}
     held = {name: held_data(data, name, dtype, device) for name, data in given.items()}
     shapes = {name: tuple(first_samples(data, 1)[0].shape[1:]) for name, data in held.items()}
@@ -201,8 +203,12 @@ def make_task(build: Any, train: Any, test: Any, valid: Any, **settings: Any) ->
     return task, notes + (remarks(*task.train, "train") if isinstance(task.train, tuple) else [])
 
 
-def device_name(device: Any) -> str:
+def device_name(device: Any, elsewhere: bool = False) -> str:
     """The device as text, if it is here and runs can be trained on it.
+
+    Args:
+        device: as the user wrote it.
+        elsewhere: whether runs are trained by an executor's workers, which may have a GPU where this process has none.
 
     Raises:
         InputError: no such device.
@@ -213,6 +219,8 @@ def device_name(device: Any) -> str:
         found = None
     if found is not None and found.type == "cpu":
         return "cpu"
+    if found is not None and found.type == "cuda" and elsewhere:
+        return str(found)
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if found is None or found.type != "cuda" or (found.index or 0) >= count:
         here = f"or one of {count} CUDA devices, such as 'cuda:0'" if count else "(no CUDA device is here)"

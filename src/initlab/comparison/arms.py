@@ -163,7 +163,7 @@ def make_arms(
     return tuple(arms)
 
 
-def first_model(build: Callable[[], nn.Module], root_seed: int) -> nn.Module:
+def first_model(build: Callable[[], nn.Module], root_seed: int, device: str = "cpu") -> nn.Module:
     """A model to plan for and to know the study by; never trained.
 
     Raises:
@@ -171,7 +171,7 @@ def first_model(build: Callable[[], nn.Module], root_seed: int) -> nn.Module:
     """
     if isinstance(build, nn.Module):
         raise InputError(f"build must be a function that returns a new model; got a {type(build).__name__} itself")
-    with random_states_kept(derive_seed(root_seed, "plan")), told("build()"):
+    with random_states_kept(derive_seed(root_seed, "plan"), device), told("build()"):
         model = build()
     if not isinstance(model, nn.Module):
         raise InputError(f"build must return an nn.Module; got {type(model).__name__}")
@@ -197,7 +197,7 @@ def make_plans(
             plans[label] = policy
             continue
         try:
-            plans[label] = plan(model, example.to(_float_dtype(model, example)), policy)
+            plans[label] = plan(model, like_model(model, example), policy)
         except InputError as error:
             try:
                 plans[label] = plan(model, policy=policy)
@@ -207,7 +207,13 @@ def make_plans(
     return plans, notes
 
 
-def _float_dtype(model: nn.Module, example: torch.Tensor) -> torch.dtype:
-    if not example.is_floating_point():
-        return example.dtype
-    return next((p.dtype for p in model.parameters() if p.is_floating_point()), example.dtype)
+def like_model(model: nn.Module, example: torch.Tensor) -> torch.Tensor:
+    """The example where the model is, in the dtype of its parameters: `build` may make it on a GPU, data lies anywhere.
+
+    >>> like_model(nn.Linear(2, 2, device="meta", dtype=torch.float64), torch.ones(1, 2))
+    tensor(..., device='meta', size=(1, 2), dtype=torch.float64)
+    """
+    first = next((p for p in model.parameters() if p.is_floating_point()), None)
+    if first is None:
+        return example
+    return example.to(device=first.device, dtype=first.dtype if example.is_floating_point() else None)

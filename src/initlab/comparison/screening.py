@@ -10,6 +10,7 @@ from initlab.errors import InputError
 from initlab.inspection import Inspection, inspect
 from initlab.rng import random_states_kept
 from initlab.training.batches import InMemory, order_seed, orders, source_of
+from initlab.training.engines.machine import here
 from initlab.training.engines.runs import forward_seed, loss_of, make_model
 from initlab.training.engines.sequential import SequentialEngine
 from initlab.training.task import RunSpec, Task
@@ -30,6 +31,7 @@ def certain_not_to_train(task: Task, spec: RunSpec) -> str:
     what zeros or faint weights had closed. Units that stay equal are not certain to fail: one unit a layer can tell two
     classes apart.
     """
+    task = replace(task, device=here(task.device))
     model = make_model(task, spec)
     finding, lasting = hopeless(task, spec, model)
     if not finding or lasting:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -25,6 +26,7 @@ from initlab.study.sql import SqlStore
 from initlab.study.store import MemoryStore, Store
 from initlab.study.to_optuna import quiet_optuna
 from initlab.training.engines import checked_executor, get_engine
+from initlab.training.engines.machine import here
 from initlab.training.progress import watch_for
 from initlab.training.rehearsal import frozen, rehearse
 from initlab.training.task import Loss, Task
@@ -105,13 +107,13 @@ def search(
     decay = (0.01 if optimizer == "adamw" else 0.0) if weight_decay is None else weight_decay
     task, notes = make_task(
         build, train, test, valid, loss=loss, optimizer=optimizer, options=options or {}, batch_size=batch_size,
-        steps=steps, root_seed=seed_number(seed, "seed"), dtype=dtype, device=device,
+        steps=steps, root_seed=seed_number(seed, "seed"), dtype=dtype, device=device, executor=executor,
     )  # fmt: skip
     if task.valid is None:
         raise InputError("valid must be (X, Y) to choose by; got None")
     study_name(study)
-    model = first_model(build, task.root_seed)
-    maximize = rehearse(task, model)
+    model = first_model(build, task.root_seed, here(task.device))
+    maximize = rehearse(replace(task, device=here(task.device)), model)
     found.check(model)
     with held():
         store = _store(task, found, storage, study, model, maximize, allow_drift)

@@ -17,6 +17,7 @@ from initlab.searching.space import Space
 from initlab.study.store import Store
 from initlab.study.to_optuna import distributions_json
 from initlab.training.engines import engine_of, get_engine
+from initlab.training.engines.machine import here
 from initlab.training.group import Training
 from initlab.training.progress import Watch
 from initlab.training.task import RunSpec, Task
@@ -250,7 +251,9 @@ class OngoingSearch:
     def _final_test(self, best: TrialRecord) -> tuple[float, float | None]:
         """The best trial trained again, up to its best step, and measured on the test data."""
         spec = self._spec(best.number, *self.space.settings(best.params))
-        session = get_engine("sequential").open(replace(self.task, steps=max(1, best.best_step)), [spec])
+        session = get_engine("sequential").open(
+            replace(self.task, steps=max(1, best.best_step), device=here(self.task.device)), [spec]
+        )
         try:
             with told("the final test"):
                 while session.live:

@@ -21,7 +21,7 @@ class Source(Protocol):
     def __len__(self) -> int: ...
 
     def gather(self, index: torch.Tensor) -> Pair:
-        """(X, Y) of the samples at `index` (int64, any order), along the first axis."""
+        """(X, Y) of the samples at `index` (int64, any order, on any device), along the first axis."""
 
 
 class InMemory:
@@ -35,7 +35,7 @@ class InMemory:
         return len(self.x)
 
     def gather(self, index: torch.Tensor) -> Pair:
-        return self.x.index_select(0, index), self.y.index_select(0, index)
+        return self.x.index_select(0, index.to(self.x.device)), self.y.index_select(0, index.to(self.y.device))
 
 
 class Streamed:

@@ -14,6 +14,11 @@ def cores() -> int:
     return max(1, min(mine, torch.get_num_threads()))
 
 
+def here(device: str) -> str:
+    """The device, or "cpu" where this machine has no GPU: for what is done here while an executor's workers train."""
+    return device if device == "cpu" or torch.cuda.is_available() else "cpu"
+
+
 # Processes that share this machine's free memory with this one, itself included: a worker's fellows.
 _sharers = 1
 
