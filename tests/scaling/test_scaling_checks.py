@@ -111,7 +111,7 @@ def test_nothing_global_is_touched() -> None:
         ({"seeds": True}, "seeds must be"),
         ({"lr": float("inf")}, "lr"),
         ({"lr": 1e30}, r"at size \(8,\) .*not finite after 2 steps; lower lr=1e\+30"),
-        ({"optimizer": "lion"}, "unknown optimizer of torch 'lion'"),
+        ({"optimizer": "lion"}, "unknown optimizer 'lion'"),
         ({"rule": "nope"}, "unknown scaling rule"),
         ({"loss": "nope"}, "unknown loss"),
     ],

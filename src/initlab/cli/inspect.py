@@ -26,7 +26,7 @@ def command(
     policy: Annotated[str | None, typer.Option(help="Initialize so first; else inspect as built.")] = None,
     select: options.Select = None,
     weights: Annotated[Path | None, typer.Option(metavar="FILE", help="Load .safetensors, .pt or .npz first.")] = None,
-    optimizer: Annotated[str, typer.Option(help="What training will use: sgd, adam, adamw.")] = "adamw",
+    optimizer: Annotated[str, typer.Option(help="What training will use: sgd, adam, adamw, … .")] = "adamw",
     lr: Annotated[float | None, typer.Option(help="What training will use.")] = None,
     seed: options.Seed = 0,
     strict: Annotated[bool, typer.Option("--strict", help=f"Exit with {UNTRAINABLE} if untrainable.")] = False,

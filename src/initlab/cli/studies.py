@@ -13,7 +13,7 @@ from initlab.cli import output
 
 Steps = Annotated[int, typer.Option(help="Optimizer steps of each run.")]
 Batch = Annotated[int, typer.Option("--batch-size", help="Samples in a batch.")]
-Optimizer = Annotated[str, typer.Option(help="sgd, adam or adamw.")]
+Optimizer = Annotated[str, typer.Option(help="sgd, adam, adamw, nadam, … : a wrong name lists all.")]
 Storage = Annotated[
     str | None,
     typer.Option(

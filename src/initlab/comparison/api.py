@@ -24,6 +24,7 @@ from initlab.study.store import MemoryStore, Store
 from initlab.training.engines import Source, Streamed, checked_executor, get_engine
 from initlab.training.engines.machine import here
 from initlab.training.group import measuring_steps
+from initlab.training.optimizers import optimizer_of, trained
 from initlab.training.progress import watch_for
 from initlab.training.records import RunRecord
 from initlab.training.rehearsal import frozen, rehearse
@@ -77,7 +78,7 @@ def compare(
         schemes: names, Schemes, Policies, Plans or {selector: scheme} mappings; or {label: any of these}. None or
             "as_built" leaves the weights as `build` makes them.
         seeds: how many seeds (0, 1, …), or a list of them.
-        optimizer: "sgd", "adam" or "adamw".
+        optimizer: "sgd", "adam", "adamw", "nadam", "radam", "adamax", "rmsprop" or "adagrad".
         lr: learning rate; a list compares every scheme at each; {label: rate or list} sets it per scheme. Default
             1e-3, for SGD 1e-2.
         batch_size: samples in a batch.
@@ -127,7 +128,7 @@ def compare(
     seed_numbers = seed_list(seeds)
     policies = named_policies(schemes)
     rates = lr_lists(lr, list(policies), optimizer)
-    decay = (0.01 if optimizer == "adamw" else 0.0) if weight_decay is None else weight_decay
+    decay = optimizer_of(optimizer, trained()).decay if weight_decay is None else weight_decay
     decay = finite_number("weight_decay", decay, low=0)
     get_engine(engine)
     checked_executor(executor, engine)

@@ -14,6 +14,7 @@ from initlab.planning import Plan, Policy, plan
 from initlab.rng import random_states_kept
 from initlab.sampling import derive_seed
 from initlab.schemes import Scheme
+from initlab.training.optimizers import optimizer_of
 from initlab.training.task import RunSpec
 
 AS_BUILT = "as_built"
@@ -141,7 +142,7 @@ def lr_lists(lr: Any, labels: Sequence[str], optimizer: str) -> dict[str, tuple[
 
 def _rates(lr: Any, optimizer: str) -> tuple[float, ...]:
     if lr is None:
-        return (1e-2 if optimizer == "sgd" else 1e-3,)
+        return (optimizer_of(optimizer).lr,)
     listed = list(lr) if isinstance(lr, Sequence) and not isinstance(lr, str) else [lr]
     rates = tuple(finite_number("lr", rate, low=0) for rate in listed)
     if not rates:

@@ -13,12 +13,13 @@ from initlab.training.batches import InMemory, order_seed, orders, source_of
 from initlab.training.engines.machine import here
 from initlab.training.engines.runs import forward_seed, loss_of, make_model
 from initlab.training.engines.sequential import SequentialEngine
+from initlab.training.optimizers import optimizer_of
 from initlab.training.task import RunSpec, Task
 
 SAMPLES = 256
 # Predicted steps until the loss moves, over the steps that the run has. Where Adam's eps holds gradients down, biases
 # free them late: a start predicted to need 186 times its steps has trained.
-HOPELESS = {"sgd": 20.0, "adam": 1000.0, "adamw": 1000.0}
+HOPELESS = {"sgd": 20.0, "sign": 1000.0}  # by the optimizer's family
 # Steps after which a start that looks hopeless is looked at again, at most a tenth of the run.
 SECOND_LOOK = 20
 
@@ -50,7 +51,7 @@ def hopeless(task: Task, spec: RunSpec, model: nn.Module) -> tuple[str, bool]:
         return "", False
     first = errors[0]
     lasting = first.kind == "non-finite"
-    if not lasting and report.steps <= HOPELESS[task.optimizer] * task.steps:
+    if not lasting and report.steps <= HOPELESS[optimizer_of(task.optimizer).family] * task.steps:
         return "", False
     return f"certain not to train: {first.kind} at {first.where}: {first.evidence}", lasting
 
@@ -69,5 +70,5 @@ def report_on(task: Task, spec: RunSpec, model: nn.Module) -> Inspection | None:
 
 def steady_lr(task: Task, spec: RunSpec) -> float:
     """The learning rate whose plain steps add up to what momentum's do in the end."""
-    momentum = float(task.options.get("momentum", 0.0)) if task.optimizer == "sgd" else 0.0
+    momentum = float(task.options.get("momentum", 0.0)) if optimizer_of(task.optimizer).family == "sgd" else 0.0
     return spec.lr / (1.0 - momentum) if momentum < 1.0 else spec.lr

@@ -20,8 +20,8 @@ from initlab.guest.check import check_materialised
 from initlab.guest.untouched import modes_kept
 from initlab.rng import random_states_kept
 from initlab.sampling import derive_seed
+from initlab.training.optimizers import Optimizer, optimizer_of, trained
 
-_OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
 SCHEDULES = ("constant", "cosine")
 
 
@@ -81,7 +81,7 @@ def finetune_(
         valid: held-out (X, Y); None takes `valid_share` of the training rows away.
         valid_share: between 0 and 1.
         epochs: most epochs.
-        optimizer: "adam", "adamw" or "sgd" (with momentum).
+        optimizer: "adam", "adamw", "sgd" (with momentum), or another that `compare` trains with.
         lr: learning rate; with schedule "cosine" it falls to 0 over the epochs, with "constant" it stays.
         momentum: of sgd.
         weight_decay: L2 cost as the optimizer has it.
@@ -113,7 +113,8 @@ def finetune_(
         (x, y), held = _split(x, y, finite_number("valid_share", valid_share, low=0, high=0.9), number)
     _check_classes(module, x, y, held)
     settings = _Settings(
-        whole("epochs", epochs), _optimizer(optimizer), finite_number("lr", lr, low=0), _schedule(schedule),
+        whole("epochs", epochs), optimizer_of(optimizer, trained()), finite_number("lr", lr, low=0),
+        _schedule(schedule),
         finite_number("momentum", momentum, low=0, high=0.9999), finite_number("weight_decay", weight_decay, low=0),
         finite_number("dropout", dropout, low=0, high=0.95),
         whole("batch_size", batch_size), whole("patience", patience), number, progress,
@@ -126,7 +127,7 @@ def finetune_(
 @dataclass(frozen=True)
 class _Settings:
     epochs: int
-    optimizer: str
+    optimizer: Optimizer
     lr: float
     schedule: str
     momentum: float
@@ -140,9 +141,10 @@ class _Settings:
 
 def _run(model: nn.Module, x: Tensor, y: Tensor, valid: tuple[Tensor, Tensor], s: _Settings) -> FineTuneResult:
     options = {"lr": s.lr, "weight_decay": s.weight_decay}
-    if s.optimizer == "sgd":
+    if s.optimizer.family == "sgd":
         options["momentum"] = s.momentum
-    optimizer = _OPTIMIZERS[s.optimizer](model.parameters(), **options)
+    assert s.optimizer.made_by is not None
+    optimizer = s.optimizer.made_by(model.parameters(), **options)
     order = generator(derive_seed(s.seed, "fine-tuning", "order"))
     history: list[FineTuneEpoch] = []
     best, best_error, best_weights, stopped = 0, (math.inf, math.inf), _copy(model), "finished"
@@ -260,12 +262,6 @@ def _check_classes(model: nn.Module, x: Tensor, y: Tensor, valid: tuple[Tensor, 
     low, high = min(int(y.min()), int(valid[1].min())), max(int(y.max()), int(valid[1].max()))
     if low < 0 or high >= output.shape[1]:
         raise InputError(f"Y must hold classes 0 to {output.shape[1] - 1}, the model's outputs; got {low} to {high}")
-
-
-def _optimizer(name: str) -> str:
-    if name not in _OPTIMIZERS:
-        raise unknown("optimizer", name, _OPTIMIZERS)
-    return name
 
 
 def _schedule(name: str) -> str:

@@ -9,15 +9,15 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from initlab.errors import InputError, finite_number, seed_number, unknown
+from initlab.errors import InputError, finite_number, seed_number
 from initlab.fitting.learned import Batches, LearnedScales, Loss, loss_for, scalar_loss, twice_differentiable
 from initlab.fitting.progress import progress_bar
 from initlab.fitting.rows import whole
 from initlab.fitting.running import measuring, parameters_kept_on_failure
 from initlab.guest.check import check_materialised
 from initlab.sampling import derive_seed
+from initlab.training.optimizers import of_families, optimizer_of
 
-OPTIMIZERS = ("adam", "sgd")
 _FALL = 0.1  # first-order fall of the loss in the first step that the bound on the gradient allows
 _SMALLEST = 0.01
 
@@ -45,7 +45,7 @@ def gradinit_(
         model: any module whose forward can be differentiated twice, of up to a few million parameters.
         data: (X, Y), a Dataset or a DataLoader.
         loss: (output, targets) -> scalar; None for cross-entropy (classes) or mean squares (numbers).
-        optimizer: the one that will train: "adam" or "sgd".
+        optimizer: the one that will train: "adam" and its kin, whose steps have a size of their own, or "sgd".
         lr: its learning rate.
         steps: how many updates of m.
         scale_lr: step of m.
@@ -70,10 +70,9 @@ def gradinit_(
     ['0.bias', '0.weight']
     """
     module = check_materialised(model, parameters=True)
-    if optimizer not in OPTIMIZERS:
-        raise unknown("optimizer", optimizer, OPTIMIZERS)
+    signed = optimizer_of(optimizer, of_families("sgd", "sign")).family == "sign"
     rate, step_size = finite_number("lr", lr, low=1e-12), finite_number("scale_lr", scale_lr, low=0)
-    usual = _FALL / rate if optimizer == "adam" else math.sqrt(_FALL / rate)
+    usual = _FALL / rate if signed else math.sqrt(_FALL / rate)
     most = usual if bound is None else finite_number("bound", bound, low=1e-12)
     batches = Batches(data, whole("batch_size", batch_size), derive_seed(seed_number(seed), "gradinit"))
     criterion, count = loss_for(loss, batches.y), whole("steps", steps)
@@ -81,7 +80,7 @@ def gradinit_(
     if not parameters:
         raise InputError("model must have trainable parameters that are not all zero; write a start first")
     with parameters_kept_on_failure(module), measuring(module), twice_differentiable():
-        learner = _Learner(module, criterion, optimizer, rate, most, parameters)
+        learner = _Learner(module, criterion, signed, rate, most, parameters)
         with progress_bar("GradInit", count, progress) as step:
             for _ in range(count):
                 learner.update(batches.next(), batches.next(), step_size)
@@ -99,13 +98,13 @@ class _Learner:
         self,
         model: nn.Module,
         loss: Loss,
-        optimizer: str,
+        signed: bool,
         rate: float,
         bound: float,
         parameters: dict[str, nn.Parameter],
     ) -> None:
         self.model, self.loss, self.rate, self.bound = model, loss, rate, bound
-        self.signed = optimizer == "adam"
+        self.signed = signed
         self.fixed = {name: p.detach().clone() for name, p in parameters.items()}
         self.parameters = parameters
         self.factors = {

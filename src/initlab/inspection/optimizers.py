@@ -9,21 +9,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from initlab.errors import InputError, finite_number, unknown
+from initlab.errors import InputError, finite_number
+from initlab.training.optimizers import of_families, optimizer_of
 
 Tensor = torch.Tensor
 
-# Optimizer -> (family, learning rate when none is given, eps). "sign": a first step of about lr whatever the gradient.
-OPTIMIZERS: dict[str, tuple[str, float, float]] = {
-    "sgd": ("sgd", 1e-2, 0.0),
-    "adam": ("sign", 1e-3, 1e-8),
-    "adamw": ("sign", 1e-3, 1e-8),
-    "nadam": ("sign", 2e-3, 1e-8),
-    "radam": ("sign", 1e-3, 1e-8),
-    "adamax": ("sign", 2e-3, 1e-8),
-    "rmsprop": ("sign", 1e-2, 1e-8),
-    "adagrad": ("sign", 1e-2, 1e-10),
-}
+FAMILIES = ("sgd", "sign")  # whose first step is known
 
 
 @dataclass(frozen=True)
@@ -39,7 +30,7 @@ class Step:
     """The optimizer.
 
     Attributes:
-        name: a key of `OPTIMIZERS`.
+        name: of a row of `training.optimizers`.
         lr: its learning rate.
         given: whether the user chose that rate; the verdict then is about it, and about the best rate otherwise.
         momentum: of SGD: its steps add up to those of plain SGD at `rate`.
@@ -58,7 +49,7 @@ class Step:
     @property
     def family(self) -> str:
         """What its first step is like: "sgd" goes by the gradient's size, "sign" does not."""
-        return OPTIMIZERS[self.name][0]
+        return optimizer_of(self.name).family
 
     @property
     def sign_like(self) -> bool:
@@ -109,13 +100,12 @@ def step_of(optimizer: Any, lr: float | None, model: nn.Module) -> Step:
     """
     if isinstance(optimizer, torch.optim.Optimizer):
         return _of_object(optimizer, lr, model)
-    name = _known(optimizer.__name__ if isinstance(optimizer, type) else str(optimizer))
-    _, usual, eps = OPTIMIZERS[name]
-    return Step(name, _rate(usual if lr is None else lr), lr is not None, 0.0, eps)
+    row = optimizer_of(optimizer, of_families(*FAMILIES))
+    return Step(row.name, _rate(row.lr if lr is None else lr), lr is not None, 0.0, row.eps)
 
 
 def _of_object(optimizer: torch.optim.Optimizer, lr: float | None, model: nn.Module) -> Step:
-    name = _known(type(optimizer).__name__)
+    row = optimizer_of(optimizer, of_families(*FAMILIES))
     first = next((group for group in optimizer.param_groups if _lr(group)), optimizer.param_groups[0])
     own = _rate(_lr(first))
     held = {id(p): group for group in optimizer.param_groups for p in group["params"]}
@@ -125,19 +115,13 @@ def _of_object(optimizer: torch.optim.Optimizer, lr: float | None, model: nn.Mod
         for parameter, p in model.named_parameters()
         if id(p) in held
     }
-    eps = float(first.get("eps", OPTIMIZERS[name][2]))
-    return Step(name, own if lr is None else _rate(lr), True, float(first.get("momentum") or 0.0), eps, groups)
+    eps = float(first.get("eps", row.eps))
+    return Step(row.name, own if lr is None else _rate(lr), True, float(first.get("momentum") or 0.0), eps, groups)
 
 
 def _lr(group: Mapping[str, Any]) -> float:
     """The group's learning rate; where a warm-up holds it at 0, the rate that the warm-up leads to."""
     return float(group["lr"]) or float(group.get("initial_lr", 0.0))
-
-
-def _known(name: str) -> str:
-    if name.lower() not in OPTIMIZERS:
-        raise unknown("optimizer", name.lower(), OPTIMIZERS)
-    return name.lower()
 
 
 def _rate(lr: float) -> float:

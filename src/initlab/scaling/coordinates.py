@@ -11,10 +11,10 @@ import numpy as np
 
 from initlab.errors import InputError, finite_number
 from initlab.reporting import Shown
-from initlab.scaling.groups import family_of
 from initlab.scaling.growth import numberless
 from initlab.scaling.rules import get_rule
 from initlab.scaling.runs import RATES, Setup, begin, setup
+from initlab.training.optimizers import optimizer_of
 
 FLAT = 0.1  # slope in log size up to which a layer's change counts as flat
 
@@ -132,7 +132,7 @@ def coordinate_check(
     deep = None if depths is None else sizes_of("depths", depths)
     base = (min(swept), *(deep[:1] if deep else ()))
     shared = setup(build, inputs, targets, loss, optimizer, chosen, policy, base)
-    rate = finite_number("lr", RATES[family_of(optimizer)[1].steps] if lr is None else lr, low=0)
+    rate = finite_number("lr", RATES[optimizer_of(optimizer).family] if lr is None else lr, low=0)
     counts(steps=steps, seeds=seeds)
     wide = [(width, *(deep[:1] if deep else ())) for width in swept]
     by_width = _sweep(shared, wide, 0, rate, steps, seeds, tolerance)

@@ -2,63 +2,18 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import nn
 
-from initlab.errors import InputError, finite_number, unknown
+from initlab.errors import InputError, finite_number
 from initlab.planning.walk import walk
 from initlab.scaling.growth import Growth, base_of, growths
 from initlab.scaling.rules import Factors, ScalingRule, get_rule
-
-
-@dataclass(frozen=True)
-class Family:
-    """How an optimizer's steps scale, and the settings of its groups.
-
-    Args:
-        steps: "sgd", "sign" or "orthogonal": a key of `rules.RATES`.
-        has_eps: whether its groups have an eps.
-        vectors: the optimizer for what it does not take (Muon takes matrices); "" where it takes all.
-    """
-
-    steps: str
-    has_eps: bool = False
-    vectors: str = ""
-
-
-OPTIMIZERS: dict[str, Family] = {
-    "sgd": Family("sgd"),
-    "adam": Family("sign", has_eps=True),
-    "adamw": Family("sign", has_eps=True),
-    "nadam": Family("sign", has_eps=True),
-    "radam": Family("sign", has_eps=True),
-    "adamax": Family("sign", has_eps=True),
-    "rmsprop": Family("sign", has_eps=True),
-    "adagrad": Family("sign", has_eps=True),
-    "lion": Family("sign"),
-    "muon": Family("orthogonal", vectors="adamw"),
-}
-
-
-def family_of(optimizer: Any) -> tuple[str, Family]:
-    """An optimizer's name and family, from its name, its class or one of it.
-
-    Raises:
-        InputError: an optimizer that is not known.
-    """
-    kind = type(optimizer) if isinstance(optimizer, torch.optim.Optimizer) else optimizer
-    name = kind.__name__ if inspect.isclass(kind) else kind
-    known = name.lower() if isinstance(name, str) else name
-    if known not in OPTIMIZERS:
-        raise unknown("optimizer", name, OPTIMIZERS)
-    return known, OPTIMIZERS[known]
+from initlab.training.optimizers import Optimizer, optimizer_of
 
 
 def param_groups(
@@ -111,9 +66,9 @@ def param_groups(
     >>> [(group["kind"], group["lr"]) for group in groups]
     [('input', 0.001), ('hidden', 0.00025), ('output', 0.00025), ('fixed', 0.001)]
     """
-    chosen, (name, family) = get_rule(rule), family_of(optimizer)
+    chosen, row = get_rule(rule), optimizer_of(optimizer)
     rate, decay = finite_number("lr", lr, low=0), finite_number("weight_decay", weight_decay, low=0)
-    _check(chosen, name, family, base, settings)
+    _check(chosen, row, base, settings)
     found = growths(model, None if base is None else base_of(base, example_inputs), example_inputs)
     _say_ties(chosen, found)
     groups: dict[Any, dict[str, Any]] = {}
@@ -121,12 +76,12 @@ def param_groups(
         growth = found[slot.name]
         if not slot.tensor.requires_grad:
             continue
-        own = name if growth.matrix or not family.vectors else family.vectors
-        factors = chosen.factors(growth, OPTIMIZERS[own].steps)
+        own = row if growth.matrix or not row.vectors else optimizer_of(row.vectors)
+        factors = chosen.factors(growth, own.family)
         made = _group(factors, rate, decay, settings, own)
         made["kind"] = growth.kind
-        if family.vectors:
-            made["optimizer"] = own
+        if row.vectors:
+            made["optimizer"] = own.name
         group = groups.setdefault(
             tuple(sorted((k, repr(v)) for k, v in made.items())), {"params": [], **made, "names": []}
         )
@@ -136,24 +91,24 @@ def param_groups(
     return sorted(groups.values(), key=lambda group: order.index(group["kind"]))
 
 
-def _check(rule: ScalingRule, name: str, family: Family, base: Any, settings: Mapping[str, Any]) -> None:
+def _check(rule: ScalingRule, row: Optimizer, base: Any, settings: Mapping[str, Any]) -> None:
     if rule.needs_base and base is None:
         raise InputError(
             f"rule {rule.name!r} needs base: a smaller build of the same model, or a mapping of parameter names to "
             "shapes (rule 'spectral' needs none)"
         )
-    if family.steps not in rule.families:
-        raise InputError(f"rule {rule.name!r} is stated for Adam and its kin; got optimizer {name!r} (use 'mup')")
+    if row.family not in rule.families:
+        raise InputError(f"rule {rule.name!r} is stated for Adam and its kin; got optimizer {row.name!r} (use 'mup')")
     if wrong := {"params", "lr", "weight_decay"} & set(settings):
         raise InputError(f"settings must not hold {sorted(wrong)}, which the rule sets")
     if "eps" in settings:
         finite_number("eps", settings["eps"], low=0)
 
 
-def _group(factors: Factors, lr: float, decay: float, settings: Mapping[str, Any], name: str) -> dict[str, Any]:
+def _group(factors: Factors, lr: float, decay: float, settings: Mapping[str, Any], row: Optimizer) -> dict[str, Any]:
     made = {**settings, "lr": _clean(lr * factors.lr), "weight_decay": _clean(decay * factors.weight_decay)}
-    if OPTIMIZERS[name].has_eps and (factors.eps != 1 or "eps" in settings):
-        made["eps"] = _clean(settings.get("eps", 1e-8) * factors.eps)
+    if "eps" in row.options and (factors.eps != 1 or "eps" in settings):
+        made["eps"] = _clean(settings.get("eps", row.eps) * factors.eps)
     return made
 
 

@@ -13,29 +13,19 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from initlab.errors import InputError, unknown
+from initlab.errors import InputError
 from initlab.guest.inputs import tensors_in
 from initlab.guest.modules import modules_of
 from initlab.planning import get_policy, init_
 from initlab.rng import random_states_kept
 from initlab.sampling import canonical_name
-from initlab.scaling.groups import family_of, param_groups
+from initlab.scaling.groups import param_groups
 from initlab.scaling.growth import base_of
 from initlab.scaling.rules import ScalingRule
 from initlab.training.losses import given_loss, named_loss
+from initlab.training.optimizers import in_torch, optimizer_of
 
 RATES = {"sgd": 0.1, "sign": 0.004, "orthogonal": 0.02}  # the rates that checks take where none is given, by family
-STEPPED: dict[str, Callable[..., torch.optim.Optimizer]] = {
-    "sgd": torch.optim.SGD,
-    "adam": torch.optim.Adam,
-    "adamw": torch.optim.AdamW,
-    "nadam": torch.optim.NAdam,
-    "radam": torch.optim.RAdam,
-    "adamax": torch.optim.Adamax,
-    "rmsprop": torch.optim.RMSprop,
-    "adagrad": torch.optim.Adagrad,
-    "muon": torch.optim.Muon,
-}
 
 
 @dataclass(frozen=True)
@@ -91,9 +81,7 @@ def setup(
     """
     if isinstance(build, nn.Module) or not callable(build):
         raise InputError(f"build must be a function of a width that returns a new model; got {type(build).__name__}")
-    name, _ = family_of(optimizer)
-    if name not in STEPPED:
-        raise unknown("optimizer of torch", name, STEPPED)
+    name = optimizer_of(optimizer, in_torch()).name
     return Setup(build, inputs, targets, loss, name, rule, rule.policy if policy is None else policy, base)
 
 
@@ -160,8 +148,10 @@ def _optimizers(groups: list[dict[str, Any]], name: str) -> Iterator[torch.optim
     for group in groups:
         by.setdefault(group.get("optimizer", name), []).append(group)
     for own, held in by.items():
-        settings = {"weight_decay": 0.0} if "weight_decay" in signatures.signature(STEPPED[own]).parameters else {}
-        yield STEPPED[own](held, lr=held[0]["lr"], **settings)
+        make = optimizer_of(own).made_by
+        assert make is not None  # `setup` asked
+        settings = {"weight_decay": 0.0} if "weight_decay" in signatures.signature(make).parameters else {}
+        yield make(held, lr=held[0]["lr"], **settings)
 
 
 @contextmanager

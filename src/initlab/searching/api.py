@@ -27,6 +27,7 @@ from initlab.study.store import MemoryStore, Store
 from initlab.study.to_optuna import quiet_optuna
 from initlab.training.engines import checked_executor, get_engine
 from initlab.training.engines.machine import here
+from initlab.training.optimizers import optimizer_of, trained
 from initlab.training.progress import watch_for
 from initlab.training.rehearsal import frozen, rehearse
 from initlab.training.task import Loss, Task
@@ -104,7 +105,7 @@ def search(
     if pruning not in PRUNERS:
         raise unknown("pruning", pruning, PRUNERS)
     found = space_of(space, optimizer)
-    decay = (0.01 if optimizer == "adamw" else 0.0) if weight_decay is None else weight_decay
+    decay = optimizer_of(optimizer, trained()).decay if weight_decay is None else weight_decay
     task, notes = make_task(
         build, train, test, valid, loss=loss, optimizer=optimizer, options=options or {}, batch_size=batch_size,
         steps=steps, root_seed=seed_number(seed, "seed"), dtype=dtype, device=device, executor=executor,

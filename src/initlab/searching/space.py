@@ -15,8 +15,10 @@ from initlab.comparison.arms import label_of
 from initlab.errors import InputError, finite_number
 from initlab.planning import get_policy, plan
 from initlab.schemes import scheme_like
+from initlab.training.optimizers import optimizer_of, trained
 
 WHOLE = "scheme"
+LEARNING_RATES = {"sgd": (1e-3, 1.0), "sign": (1e-4, 1e-1)}  # that are searched, by the optimizer's family
 NUMBERS = ("lr", "weight_decay")
 DEFAULT_SCHEMES: tuple[Any, ...] = (
     "auto", "torch_default", "xavier_normal", "he_normal", "lecun_normal", "orthogonal",
@@ -132,7 +134,7 @@ def space_of(space: Mapping[str, Any] | None, optimizer: str) -> Space:
     >>> space_of({"@Linear": ["he_normal", ("normal", {"std": (0.01, 1)})], "lr": 0.01}, "adam").describe()["@Linear"]
     {'he_normal': {}, 'normal': {'std': [0.01, 1.0]}}
     """
-    default_lr = (1e-3, 1.0) if optimizer == "sgd" else (1e-4, 1e-1)
+    default_lr = LEARNING_RATES[optimizer_of(optimizer, trained()).family]
     if space is None:
         space = {WHOLE: DEFAULT_SCHEMES}
     if not isinstance(space, Mapping) or not space:

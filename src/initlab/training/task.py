@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +10,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from initlab.errors import InputError, finite_number, seed_number, unknown
+from initlab.errors import InputError, finite_number, seed_number
 from initlab.training.losses import named_loss
+from initlab.training.optimizers import optimizer_options
 
 if TYPE_CHECKING:
     from initlab.training.batches import Source
@@ -20,12 +20,6 @@ if TYPE_CHECKING:
 Pair = tuple[torch.Tensor, torch.Tensor]
 Loss = Callable[[Any, torch.Tensor], torch.Tensor]
 
-# Optimizer name -> its options and their defaults; lr and weight_decay belong to a run.
-OPTIMIZERS: dict[str, dict[str, Any]] = {
-    "sgd": {"momentum": 0.0, "nesterov": False},
-    "adam": {"betas": (0.9, 0.999), "eps": 1e-8},
-    "adamw": {"betas": (0.9, 0.999), "eps": 1e-8},
-}
 DTYPES = (torch.float32, torch.float64)
 
 
@@ -43,8 +37,8 @@ class Task:
         valid: as `train`, optional; what `Session.evaluate("valid")` measures.
         loss: "auto" (integer targets: cross-entropy; float targets: mean squared error), the name of a loss ("mse",
             "cross_entropy", "l1", …), or a callable (output, target) -> scalar tensor that is a mean over the batch.
-        optimizer: "sgd", "adam" or "adamw".
-        options: the optimizer's own: momentum and nesterov; or betas and eps.
+        optimizer: a name in `optimizers.trained()`: "sgd", "adam", "adamw", …
+        options: the optimizer's own, as its row lists them: momentum and nesterov; or betas and eps.
         batch_size: samples in a batch; more than n means n.
         steps: optimizer steps of a whole run.
         drop_last: leave out the short batch at the end of an epoch.
@@ -147,35 +141,6 @@ def _by_name(name: str, targets: torch.Tensor) -> str | Loss:
     chosen = named_loss(name)
     usual = "mse" if targets.is_floating_point() else "cross_entropy"
     return "auto" if chosen.kind == usual else chosen.call
-
-
-def optimizer_options(optimizer: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The optimizer's options with its defaults filled in, checked.
-
-    >>> optimizer_options("sgd", {"momentum": 0.9})
-    {'momentum': 0.9, 'nesterov': False}
-
-    Raises:
-        InputError: an unknown optimizer or option, or a value outside its range.
-    """
-    if optimizer not in OPTIMIZERS:
-        raise unknown("optimizer", optimizer, OPTIMIZERS)
-    known = OPTIMIZERS[optimizer]
-    for name in options:
-        if name not in known:
-            raise unknown(f"option of optimizer {optimizer!r}", name, known)
-    merged = {**known, **options}
-    if optimizer == "sgd":
-        merged["momentum"] = finite_number("momentum", merged["momentum"], low=0)
-        if merged["nesterov"] and not merged["momentum"]:
-            raise InputError("nesterov=True needs momentum above 0; got momentum 0")
-        return merged
-    merged["eps"] = finite_number("eps", merged["eps"], low=0)
-    betas = tuple(merged["betas"]) if isinstance(merged["betas"], Sequence) else ()
-    if len(betas) != 2 or not all(isinstance(b, int | float) and math.isfinite(b) and 0 <= b < 1 for b in betas):
-        raise InputError(f"betas must be two numbers in [0, 1); got {merged['betas']!r}")
-    merged["betas"] = betas
-    return merged
 
 
 def _positive(name: str, value: object) -> None:

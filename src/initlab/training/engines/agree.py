@@ -25,6 +25,7 @@ from initlab.training.engines.runs import (
     make_model,
     scalar,
 )
+from initlab.training.optimizers import optimizer_of
 from initlab.training.task import RunSpec, Task, first_samples
 
 # Two orders of summation in fp32 differ by about 1e-6 of the loss; a wrong computation by far more than these.
@@ -41,8 +42,10 @@ class CannotStack(Exception):
     """These runs cannot be trained as a stack; the message says why."""
 
 
-def check_alike(models: Sequence[nn.Module]) -> None:
+def check_alike(task: Task, models: Sequence[nn.Module]) -> None:
     """Refuse models that differ in their tensors' names, shapes or training, or whose tensors are not made yet."""
+    if optimizer_of(task.optimizer).stacked is None:
+        raise CannotStack(f"{task.optimizer} has no stacked update")
     if any(is_lazy(tensor) for model in models for tensor in _tensors(model).values()):
         raise CannotStack("its first forward pass makes parameters")
     signatures = {

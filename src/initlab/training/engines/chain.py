@@ -22,10 +22,11 @@ from initlab.training.engines.base import Score
 from initlab.training.engines.bundle import Bundle
 from initlab.training.engines.elementwise import ELEMENTWISE
 from initlab.training.engines.heads import head_of
-from initlab.training.engines.optim import StackedOptimizer, add_scaled, wide
+from initlab.training.engines.optim import StackedOptimizer
 from initlab.training.engines.recognise import Affine, Elementwise, Stage
 from initlab.training.engines.runs import Tally, batch_score, slices
 from initlab.training.task import Task
+from initlab.training.updates import add_scaled, wide
 
 # How many steps pass between two looks at whether any run of the stack is still finite.
 LOOK = 32
@@ -80,7 +81,7 @@ class ChainTrainer:
         # Runs of one order multiply one batch if every order has as many runs; else each has a batch of its own.
         self.groups = len(distinct) if _regular(seeds) else len(seeds)
         self._rooms: dict[int, _Room] = {}
-        self._sums_in_place = task.optimizer == "sgd" and not task.options["nesterov"]
+        self._sums_in_place = self.optimizer.row.linear(task.options)
 
     def advance(self, steps: int) -> np.ndarray:
         """(steps, K) losses; fewer rows where every run has stopped being finite."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -18,6 +18,7 @@ from initlab.sampling import derive_seed
 from initlab.training.batches import Source
 from initlab.training.engines.base import Score
 from initlab.training.losses import squared
+from initlab.training.optimizers import optimizer_of, trained
 from initlab.training.task import Loss, Pair, RunSpec, Task
 
 
@@ -103,12 +104,9 @@ def scalar(loss: Any) -> torch.Tensor:
 
 def make_optimizer(task: Task, spec: RunSpec, parameters: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
     """The torch.optim optimizer of one run."""
-    kinds: dict[str, Callable[..., torch.optim.Optimizer]] = {
-        "sgd": torch.optim.SGD,
-        "adam": torch.optim.Adam,
-        "adamw": torch.optim.AdamW,
-    }
-    return kinds[task.optimizer](parameters, lr=spec.lr, weight_decay=spec.weight_decay, **task.options)
+    make = optimizer_of(task.optimizer, trained()).made_by
+    assert make is not None
+    return make(parameters, lr=spec.lr, weight_decay=spec.weight_decay, **task.options)
 
 
 Measured = tuple[torch.Tensor, torch.Tensor | None]

@@ -113,7 +113,7 @@ class StackedSession:
     def prepare(self, specs: Sequence[RunSpec], models: Sequence[nn.Module]) -> Bundle:
         """The runs as one bundle, once it is sure that it computes what they would compute alone."""
         unique_keys(specs, self._keys)
-        check_alike(models)
+        check_alike(self.task, models)
         if self._make is None:
             check_repeatable(self.task, self.train, specs[0])
         bundle = bundle_of(self.task, specs, models)
