@@ -13,7 +13,7 @@ from initlab.theory.functions import Function, resolve
 from initlab.theory.maps import Moments, correlation_map, moments, sigmas, variance_map
 from initlab.theory.quadrature import variance
 
-_SLACK = 1e-9
+SLACK = 1e-9
 _STEPS = 400
 
 
@@ -102,14 +102,14 @@ def criticality(fn: Any, q_star: float = 1.0) -> Criticality:
     wanted = variance("q_star", q_star)
     first = moments(function, wanted)
     if math.isinf(first.slope_second):
-        return _none(function, "it jumps, so its slope has no finite second moment and chi is infinite")
+        return no_critical(function, "it jumps, so its slope has no finite second moment and chi is infinite")
     if _holds(first, wanted):
-        return _critical(function, wanted, first, "critical at the second moment asked for")
+        return critical_at(function, wanted, first, "critical at the second moment asked for")
     nearest = _nearest(function, wanted)
     if nearest is None:
-        return _none(function, "no second moment between 1e-6 and 1e6 is a stable fixed point with chi = 1")
+        return no_critical(function, "no second moment between 1e-6 and 1e6 is a stable fixed point with chi = 1")
     note = f"no critical point at q = {wanted:g}; this is the nearest"
-    return _critical(function, nearest, moments(function, nearest), note)
+    return critical_at(function, nearest, moments(function, nearest), note)
 
 
 def fixed_point(fn: Any, sigma_w: float, sigma_b: float = 0.0, q0: float = 1.0) -> FixedPoint:
@@ -139,7 +139,7 @@ def fixed_point(fn: Any, sigma_w: float, sigma_b: float = 0.0, q0: float = 1.0) 
         return FixedPoint(0.0 if q <= 1e-12 else math.inf, math.nan, math.nan, math.nan, math.nan, phase)
     there = moments(function, q)
     slope = weight**2 * there.slope_second if weight else 0.0
-    c = 1.0 if slope <= 1 + _SLACK else _settle_correlation(function, q, weight, bias)
+    c = 1.0 if slope <= 1 + SLACK else _settle_correlation(function, q, weight, bias)
     rate = slope if c == 1.0 else _correlation_slope(function, c, q, weight, bias)
     phase = "critical" if abs(slope - 1) <= 1e-6 else ("ordered" if slope < 1 else "chaotic")
     return FixedPoint(q, c, slope, depth_scale(weight**2 * there.growth), depth_scale(rate), phase)
@@ -154,10 +154,11 @@ def depth_scale(rate: float) -> float:
     size = abs(rate)
     if size == 0:
         return 0.0
-    return math.inf if size >= 1 - _SLACK else -1 / math.log(size)
+    return math.inf if size >= 1 - SLACK else -1 / math.log(size)
 
 
-def _critical(function: Function, q: float, at: Moments, note: str) -> Criticality:
+def critical_at(function: Function, q: float, at: Moments, note: str) -> Criticality:
+    """The critical point at a second moment q, with χ = 1 and V(q) = q."""
     weight2 = 1 / at.slope_second
     bias2 = max(0.0, q - weight2 * at.second)
     if bias2 < 1e-12 * q:
@@ -168,7 +169,8 @@ def _critical(function: Function, q: float, at: Moments, note: str) -> Criticali
     )
 
 
-def _none(function: Function, note: str) -> Criticality:
+def no_critical(function: Function, note: str) -> Criticality:
+    """What is returned where there is none, with the reason."""
     nan = math.nan
     return Criticality(function.name, False, nan, nan, nan, nan, nan, nan, note)
 
@@ -177,18 +179,19 @@ def _holds(at: Moments, q: float) -> bool:
     if not (0 < at.slope_second < math.inf):
         return False
     weight2 = 1 / at.slope_second
-    return q - weight2 * at.second >= -_SLACK * q and abs(weight2 * at.growth) <= 1 + _SLACK
+    return q - weight2 * at.second >= -SLACK * q and abs(weight2 * at.growth) <= 1 + SLACK
 
 
 def _nearest(function: Function, wanted: float) -> float | None:
     grid = np.logspace(-6, 6, 97)
     for q in sorted(grid.tolist(), key=lambda q: abs(math.log(q / wanted))):
-        if _holds_at(function, q):
+        if holds_at(function, q):
             return _towards(function, q, wanted)
     return None
 
 
-def _holds_at(function: Function, q: float) -> bool:
+def holds_at(function: Function, q: float) -> bool:
+    """Whether q can be a stable fixed point with χ = 1."""
     try:
         return _holds(moments(function, q), q)
     except InputError:  # exp and its kind leave the range of floats at large q: no fixed point there
@@ -199,7 +202,7 @@ def _towards(function: Function, good: float, bad: float) -> float:
     """The border between a q that holds and one that does not, by bisection on the logarithm."""
     for _ in range(40):
         middle = math.sqrt(good * bad)
-        if _holds_at(function, middle):
+        if holds_at(function, middle):
             good = middle
         else:
             bad = middle
