@@ -13,6 +13,7 @@ from initlab.inspection.inputs import batch_size, samples_alike, targets_of
 from initlab.inspection.line import line_of
 from initlab.inspection.optimizers import Step
 from initlab.inspection.passes import Pass, names_of, watched
+from initlab.inspection.predicted import predicted
 from initlab.inspection.recorder import Record
 from initlab.inspection.results import LayerStats, ParameterStats
 from initlab.inspection.updates import parameter_stats
@@ -57,14 +58,16 @@ def _parameters(model: nn.Module, seen: Pass, step: Step, batch: int | None) -> 
 
 def _layers(seen: Pass, parameters: tuple[ParameterStats, ...]) -> tuple[LayerStats, ...]:
     by_name = {p.name: p for p in parameters}
-    names = names_of(seen.records)
+    named = zip(seen.records, names_of(seen.records), predicted(seen.records, parameters), strict=True)
     return tuple(
-        _layer(record, name, [by_name[p] for p in record.parameters if p in by_name])
-        for record, name in zip(seen.records, names, strict=True)
+        _layer(record, name, [by_name[p] for p in record.parameters if p in by_name], expected)
+        for record, name, expected in named
     )
 
 
-def _layer(record: Record, name: str, own: list[ParameterStats]) -> LayerStats:
+def _layer(
+    record: Record, name: str, own: list[ParameterStats], expected: tuple[float, float, float] | None
+) -> LayerStats:
     moments = record.moments
     main = max(own, key=lambda p: (len(p.shape) > 1, _size(p.shape)), default=None)
     size = _size(record.shape)
@@ -91,6 +94,7 @@ def _layer(record: Record, name: str, own: list[ParameterStats]) -> LayerStats:
         update_ratio=main.update_ratio if main else None,
         duplicated=main.duplicated if main else None,
         nonfinite=moments.nonfinite,
+        predicted=expected,
     )
 
 

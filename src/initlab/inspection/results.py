@@ -37,6 +37,8 @@ class LayerStats:
         update_ratio: rms of the first optimizer step over rms of the main weight.
         duplicated: share of the main weight's units that equal another one in weights and in gradient.
         nonfinite: NaN or infinite elements in the output.
+        predicted: (low, middle, high) of the output's root mean square by theory: two standard deviations of one draw
+            about what the weights' sizes and the layers before make; None where theory says nothing.
     """
 
     index: int
@@ -61,6 +63,7 @@ class LayerStats:
     update_ratio: float | None
     duplicated: float | None
     nonfinite: int
+    predicted: tuple[float, float, float] | None = None
 
 
 @dataclass(frozen=True)

@@ -73,6 +73,7 @@ def profile_figure(inspection: Inspection) -> LineFigure:
     return LineFigure(
         "Signal by layer", "layer", "root mean square",
         [_line("signal", layers, [x.second_moment**0.5 for x in layers]),
+         *_theory(layers),
          _line("gradient of the loss", layers, [x.grad_rms for x in layers])],
         log_y=True, markers=len(layers) <= 60,
         note="Level lines are what an initialization aims for; a straight slope is a factor a layer.",
@@ -170,6 +171,16 @@ def _sentence(finding: Finding) -> str:
 
 def _wrapped(line: str, indent: str, width: int) -> list[str]:
     return textwrap.wrap(line, width, subsequent_indent=indent, break_long_words=True, break_on_hyphens=False)
+
+
+def _theory(layers: tuple[LayerStats, ...]) -> list[Series]:
+    """What theory expects of the signal, with two standard deviations of one draw as a band."""
+    bands = [x.predicted or (None, None, None) for x in layers]
+    if all(middle is None for _, middle, _ in bands):
+        return []
+    low, middle, high = (list(column) for column in zip(*bands, strict=True))
+    name = "signal by theory, and where one draw in twenty leaves it"
+    return [Series(name, [x.index for x in layers], middle, low, high, dash="dash")]
 
 
 def _line(name: str, layers: tuple[LayerStats, ...], values: list[float | None]) -> Series:
