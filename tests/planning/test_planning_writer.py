@@ -86,7 +86,6 @@ def single(weight: torch.Tensor, *, grad: bool = False) -> nn.Module:
 UNWRITABLE = [
     ("int", lambda: single(torch.zeros(4, 4, dtype=torch.int32)), "'weight': int32 cannot be drawn"),
     ("bool", lambda: single(torch.zeros(4, 4, dtype=torch.bool)), "'weight': bool cannot be drawn"),
-    ("complex", lambda: single(torch.zeros(4, 4, dtype=torch.complex64)), "'weight': complex64 cannot be drawn"),
     ("float8", lambda: single(torch.zeros(4, 4).to(torch.float8_e4m3fn)), "'weight': float8_e4m3fn cannot be drawn"),
     ("expanded", lambda: single(torch.zeros(4, 1).expand(4, 4)), "'weight' is expanded or overlaps itself"),
     (

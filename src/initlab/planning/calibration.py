@@ -25,10 +25,9 @@ from initlab.graph import SignalGraph, run_under
 from initlab.graph.operations import TABLE, Op
 from initlab.graph.spelling import in_place
 from initlab.guest.inputs import mapped, tensors_in
-from initlab.planning.drawing import Job, write_one
+from initlab.planning.drawing import job_of, write_one
 from initlab.planning.plan import PlanEntry
 from initlab.planning.reason import Reason
-from initlab.planning.shards import part_of
 from initlab.planning.targets import Targets, targets_of
 from initlab.reporting import format_number
 from initlab.sampling import canonical_name
@@ -189,7 +188,7 @@ class Calibrator(TorchFunctionMode):
             if entry is not None and entry.law is not None:
                 made = torch.empty(parameter.shape, dtype=parameter.dtype, device=parameter.device)
                 job = f"drawn {place}"  # by order of use: wrappers and renames change no measurement
-                write_one(Job(job, made, part_of(name, made), entry.law), 0)
+                write_one(job_of(job, made, entry.law), 0)
                 made.mul_(self.found.factors.get(name, 1.0))
             self._hold(name, made)
             self._mark(made, of=name)

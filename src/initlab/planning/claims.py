@@ -11,6 +11,7 @@ from torch import nn
 from initlab.errors import InputError
 from initlab.planning.choice import Choice, Options, keep
 from initlab.planning.defaults import DEFAULTS
+from initlab.planning.names import WEIGHT_NORM
 from initlab.planning.policies import as_policy, recipe_names
 from initlab.planning.policy import Policy, RoleLaw
 from initlab.planning.reason import Reason
@@ -124,7 +125,12 @@ def _claimed(override: Override, slots: list[Slot], subjects: dict[str, Subject]
     weights; where there are none, what is not a bias; else the biases. Any other pattern takes all that it names, save
     the vectors that its scheme has no law for when it also names matrices.
     """
-    if override.scheme is None or override.selector.exact:
+    if override.scheme is None:
+        return slots
+    # The length of a weight norm follows from its direction, unless it is named itself.
+    lengths = [slot for slot in slots if is_magnitude(slot) and not override.selector.names(slot)]
+    slots = [slot for slot in slots if slot not in lengths] or slots
+    if override.selector.exact:
         return slots
     roles = {slot.name: subjects[slot.name].role for slot in slots}
     if override.selector.broad:
@@ -132,6 +138,11 @@ def _claimed(override: Override, slots: list[Slot], subjects: dict[str, Subject]
         return weights or [slot for slot in slots if "bias" not in roles[slot.name]] or slots
     fits = [slot for slot in slots if _fits(override.scheme, subjects[slot.name])]
     return fits or slots
+
+
+def is_magnitude(slot: Slot) -> bool:
+    """Whether it is the length that torch's weight norm keeps beside a direction."""
+    return slot.is_remade and slot.name.endswith(tuple(length for length, _ in WEIGHT_NORM))
 
 
 def _fits(scheme: Scheme, subject: Subject) -> bool:

@@ -8,11 +8,14 @@ from typing import Any
 import numpy as np
 import torch
 
+from initlab.errors import InputError
 from initlab.planning import devices
+from initlab.planning.complex_laws import law_of_parts
 from initlab.planning.memory import DTYPES, STAGE_BYTES, host_array, row_blocks
-from initlab.planning.shards import Part
+from initlab.planning.shards import Part, part_of
 from initlab.sampling import fill
 from initlab.sampling.laws import Law
+from initlab.sampling.request import check_range
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,25 @@ class Job:
     tensor: torch.Tensor
     part: Part
     law: Law
+
+
+def job_of(name: str, tensor: torch.Tensor, law: Law) -> Job:
+    """What is to be written into all that this process holds of a tensor; a complex one as its parts side by side.
+
+    Raises:
+        InputError: a placement that cannot be written, or a law that the dtype or the shape cannot have.
+    """
+    part = part_of(name, tensor)
+    if tensor.is_complex():
+        law, pair = law_of_parts(law, part.shape), slice(0, 2)
+        blocks = tuple(((*local, pair), (*place, pair)) for local, place in part.blocks)
+        part = Part(torch.view_as_real(part.tensor.detach()), (*part.shape, 2), blocks)
+    try:
+        law.check(part.shape)
+        check_range(law, DTYPES[part.tensor.dtype])
+    except InputError as error:
+        raise InputError(f"{name!r}: {error}") from None
+    return Job(name, tensor, part, law)
 
 
 def write_one(job: Job, seed: int) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from initlab.errors import InputError
-from initlab.planning.memory import DTYPES, host_array
+from initlab.planning.memory import DTYPES, PARTS, host_array
 from initlab.planning.plan import Plan
 from initlab.planning.shards import local_tensor
 from initlab.planning.walk import Slot, Walk
@@ -72,7 +72,11 @@ def non_finite(slots: Iterable[Slot]) -> list[str]:
 
 
 def _finite(tensor: torch.Tensor) -> bool:
-    if tensor.dtype not in DTYPES or tensor.is_meta or tensor.numel() == 0:
+    if tensor.is_meta or tensor.numel() == 0:
+        return True
+    if tensor.dtype in PARTS:
+        tensor = torch.view_as_real(tensor.detach())
+    if tensor.dtype not in DTYPES:
         return True
     low, high = torch.aminmax(tensor.detach())
     return bool(torch.isfinite(low) & torch.isfinite(high))

@@ -22,6 +22,9 @@ DTYPES = {
     torch.bfloat16: "bfloat16",
 }
 
+# Complex numbers lie in memory as pairs of these.
+PARTS = {torch.complex32: torch.float16, torch.complex64: torch.float32, torch.complex128: torch.float64}
+
 # What one copy to another device may hold in pinned memory at a time.
 STAGE_BYTES = 64 * 2**20
 

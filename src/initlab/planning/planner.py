@@ -17,7 +17,7 @@ from initlab.planning.claims import KEEP, THE_REST, Claim, claims_of, mapping_wo
 from initlab.planning.ledger import Held, equal_warnings, some
 from initlab.planning.loaded import is_marked_loaded
 from initlab.planning.magnitudes import with_magnitudes
-from initlab.planning.memory import DTYPES, dtype_name
+from initlab.planning.memory import DTYPES, PARTS, dtype_name
 from initlab.planning.plan import BufferEntry, Plan, PlanEntry
 from initlab.planning.policy import Policy
 from initlab.planning.reason import Reason
@@ -147,7 +147,7 @@ def _unwritable(subject: Subject, claim: Claim | None) -> Choice | None:
     tensor = subject.slot.tensor
     if kept:
         return None
-    if tensor.dtype not in DTYPES:
+    if tensor.dtype not in DTYPES and tensor.dtype not in PARTS:
         able = ", ".join(DTYPES.values())
         return _refuse("dtype", f"{dtype_name(tensor.dtype)} cannot be drawn (only {able}); keep it")
     if type(tensor).__name__ == "FlatParameter":

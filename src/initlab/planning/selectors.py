@@ -47,21 +47,28 @@ class Selector:
             return True
         return not re.sub(r"[*?]", "", self.text.rpartition(".")[2])
 
-    def matches(self, slot: Slot) -> bool:
-        """Whether any name of the tensor, or any layer that holds it, is what the pattern describes."""
+    def matches(self, slot: Slot, found: Walk | None = None) -> bool:
+        """Whether any name of the tensor, or any layer that holds it or computes its own from it, is described."""
+        if self.names(slot) or (not self.by_type and self._describes(slot.plain_name)):
+            return True
+        layer = None if found is None or not slot.is_remade else found.modules.get(slot.plain_name.rpartition(".")[0])
+        kind, _, inner = self.text[1:].partition(".")
+        made = self.by_type and layer is not None and type_matches(kind, layer)
+        return made and bool(glob_pattern(inner or "*").fullmatch(_plain_leaf(slot)))
+
+    def names(self, slot: Slot) -> bool:
+        """Whether a name of the tensor itself, or a layer that holds it, is described."""
         if not self.by_type:
-            pattern = glob_pattern(self.text)
-            names = (*(owner.name for owner in slot.owners), slot.plain_name)
-            if self.text in names or any(pattern.fullmatch(name) for name in names):
-                return True
-            head, _, last = self.text.rpartition(".")  # a module's own name, brackets and all
-            return last == "**" and any(name.startswith(f"{head}.") for name in names)
+            return any(self._describes(owner.name) for owner in slot.owners)
         kind, _, inner = self.text[1:].partition(".")
         tail = glob_pattern(inner or "*")
-        return any(
-            type_matches(kind, owner.module) and (tail.fullmatch(owner.leaf) or tail.fullmatch(_plain_leaf(slot)))
-            for owner in slot.owners
-        )
+        return any(type_matches(kind, owner.module) and bool(tail.fullmatch(owner.leaf)) for owner in slot.owners)
+
+    def _describes(self, name: str) -> bool:
+        if self.text == name or glob_pattern(self.text).fullmatch(name):
+            return True
+        head, _, last = self.text.rpartition(".")  # a module's own name, brackets and all
+        return last == "**" and name.startswith(f"{head}.")
 
 
 def _plain_leaf(slot: Slot) -> str:
@@ -134,7 +141,7 @@ def matched(text: str, found: Walk, argument: str = "selector") -> list[Slot]:
         InputError: it describes none; the message has the nearest names.
     """
     selector = below(text, found)
-    slots = _below_types(text, found) if _is_deep(text) else [s for s in found.parameters if selector.matches(s)]
+    slots = _below_types(text, found) if _is_deep(text) else [s for s in found.parameters if selector.matches(s, found)]
     if not slots:
         raise _no_match(text, found, argument)
     return slots

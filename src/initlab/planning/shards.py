@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -34,7 +34,18 @@ class Part:
 
     @property
     def whole(self) -> bool:
-        return len(self.blocks) == 1 and tuple(self.tensor.shape) == self.shape
+        everything = tuple(slice(0, size) for size in self.shape)
+        return tuple(self.tensor.shape) == self.shape and self.blocks == ((everything, everything),)
+
+    def rows(self, first: int, last: int) -> Part:
+        """The rows from `first` to `last` of the global tensor, so far as this process holds them."""
+        blocks = []
+        for local, place in self.blocks:
+            low, high = max(first, place[0].start), min(last, place[0].stop)
+            if low < high:
+                shift = place[0].start - local[0].start
+                blocks.append(((slice(low - shift, high - shift), *local[1:]), (slice(low, high), *place[1:])))
+        return replace(self, blocks=tuple(blocks))
 
 
 def is_split(tensor: torch.Tensor) -> bool:

@@ -12,6 +12,9 @@ from initlab.errors import InputError
 from initlab.guest.check import check_module, check_shaped
 from initlab.sampling import canonical_name
 
+# What torch's older wrappers add to the name of a parameter from which a layer's own is computed.
+REMADE = ("_orig", "_g", "_v")
+
 
 @dataclass(frozen=True)
 class Owner:
@@ -41,9 +44,19 @@ class Slot:
 
     @property
     def plain_name(self) -> str:
-        """The name without torch's parametrization part: `fc.parametrizations.weight.original0` is `fc.weight`."""
+        """What a layer makes of it: `fc.weight` for `fc.parametrizations.weight.original0`, `fc.weight_v`."""
         head, found, tail = self.name.rpartition("parametrizations.")
-        return head + tail.split(".")[0] if found else self.name
+        if found:
+            return head + tail.split(".")[0]
+        leaf, module = self.owner.leaf, self.owner.module
+        stem = next((leaf.removesuffix(end) for end in REMADE if leaf.endswith(end)), leaf)
+        remade = stem != leaf and stem not in module._parameters and hasattr(module, stem)
+        return self.name.removesuffix(leaf) + stem if remade else self.name
+
+    @property
+    def is_remade(self) -> bool:
+        """Whether the layer computes what it uses from this and perhaps others."""
+        return self.plain_name != self.name
 
 
 @dataclass

@@ -10,19 +10,19 @@ import torch
 from torch import nn
 
 from initlab.errors import InitlabError, InputError, InterruptedInitError, seed_number
-from initlab.planning.drawing import Job, write_one
+from initlab.planning.drawing import Job, job_of, write_one
 from initlab.planning.interrupts import HeldInterrupts
 from initlab.planning.ledger import Held, check_account, check_kept, equal_warnings, non_finite
 from initlab.planning.loaded import Loaded, loaded_words, read_loaded
-from initlab.planning.memory import DTYPES, check_apart, check_writable
+from initlab.planning.memory import DTYPES, PARTS, check_apart, check_writable
 from initlab.planning.plan import Plan, PlanEntry
 from initlab.planning.planner import make_plan
 from initlab.planning.reason import Reason
 from initlab.planning.selectors import matched
-from initlab.planning.shards import local_tensor, part_of, refuse_gathered
+from initlab.planning.shards import local_tensor, refuse_gathered
+from initlab.planning.spectral import refresh
 from initlab.planning.walk import Slot, Walk, walk
 from initlab.sampling.laws import Law
-from initlab.sampling.request import check_range
 
 
 def init_(
@@ -34,6 +34,8 @@ def init_(
     rollback: bool = False,
     keep: str | Sequence[str] = (),
     loaded: Any = None,
+    rows: slice | None = None,
+    prefix: str = "",
 ) -> Plan:
     """Write a start into `model`, in place, and return the plan that was written.
 
@@ -52,6 +54,10 @@ def init_(
         keep: selectors of parameters to leave as they are.
         loaded: what was loaded into the model, which is kept whatever the policy: a state dict, the path of a weight
             file or of a safetensors index, or parameter names.
+        rows: write only these rows (along axis 0) of each parameter, as of a vocabulary that was grown:
+            `slice(old, None)`. They get what the whole tensor would have there.
+        prefix: what stands before every name when its stream is found, where the model is a stage of a larger one:
+            "layers.4".
 
     Returns:
         The `Plan` that was written, with warnings about parameters that start out equal.
@@ -77,11 +83,36 @@ def init_(
     if loaded is not None:
         plan = keep_loaded(plan, read_loaded(loaded, found), found)
     check_account(plan, found)
-    jobs = prepare(plan, found, named)
+    laws = {entry.name: entry.law for entry in plan.entries if entry.action == "write" and entry.law is not None}
+    jobs = [_placed(job, rows, prefix) for job in prepare(plan, found, named)]
     plan = plan.with_warnings(_kept_warnings(found, named))
     write(jobs, number, rollback)
-    warnings = equal_warnings(_held(found, {job.name: job.law for job in jobs}))
+    plan = plan.with_warnings(refresh(found, laws))
+    warnings = equal_warnings(_held(found, laws))
     return plan.with_warnings(tuple(warning for warning in warnings if warning not in plan.warnings))
+
+
+def _placed(job: Job, rows: slice | None, prefix: str) -> Job:
+    """A job for some rows alone, under the name that the whole model has for its parameter.
+
+    Raises:
+        InputError: rows that the parameter has not.
+    """
+    if not isinstance(prefix, str):
+        raise InputError(f"prefix must be a string such as 'layers.4'; got {prefix!r}")
+    name = f"{prefix.rstrip('.')}.{job.name}" if prefix else job.name
+    if rows is None:
+        return replace(job, name=name)
+    if not isinstance(rows, slice) or rows.step not in (None, 1):
+        raise InputError(f"rows must be a slice with step 1, such as slice(32000, None); got {rows!r}")
+    size = job.part.shape[0] if job.part.shape else 0
+    try:
+        first, last, _ = rows.indices(size)
+    except TypeError:
+        raise InputError(f"rows must be a slice of whole numbers; got {rows!r}") from None
+    if first >= last:
+        raise InputError(f"{job.name!r} has {size} rows, none of which is in {rows!r}: name what has them in a mapping")
+    return replace(job, name=name, part=job.part.rows(first, last))
 
 
 def keep_also(plan: Plan, found: Walk, keep: str | Sequence[str]) -> tuple[Plan, frozenset[str]]:
@@ -137,15 +168,10 @@ def _job(entry: PlanEntry, slot: Slot) -> Job:
     law = entry.law
     if law is None:
         raise InputError(f"{name!r} is to be written, but its plan entry has no law")
-    if tensor.dtype not in DTYPES:
+    if tensor.dtype not in DTYPES and tensor.dtype not in PARTS:
         raise InputError(f"{name!r} is {tensor.dtype}: only {', '.join(DTYPES.values())} can be drawn; keep it")
     check_writable(name, local_tensor(tensor))
-    try:
-        law.check(entry.shape)
-        check_range(law, DTYPES[tensor.dtype])
-    except InputError as error:
-        raise InputError(f"{name!r}: {error}") from None
-    return Job(name, tensor, part_of(name, tensor), law)
+    return job_of(name, tensor, law)
 
 
 def write(jobs: Sequence[Job], seed: int, rollback: bool = False) -> None:

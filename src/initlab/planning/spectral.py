@@ -1,0 +1,90 @@
+"""Spectral norm: the singular vectors that it keeps beside a weight, made anew when the weight is written."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from initlab.planning.shards import is_split
+from initlab.planning.walk import Walk
+
+EXACT = 512  # of the smaller side, up to which the vectors come of a decomposition
+ROUNDS = 200  # of the power iteration beyond that
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """One spectral norm: the weight's name and tensor, its matrix, and the buffers that hold u and v."""
+
+    name: str
+    weight: torch.Tensor
+    matrix: torch.Tensor
+    u: torch.Tensor
+    v: torch.Tensor
+
+
+def spectral_norms(found: Walk) -> Iterator[Vectors]:
+    """Every spectral norm of a model, of torch's parametrization and of its older hook."""
+    for slot in found.parameters:
+        if not slot.is_remade or slot.tensor.is_meta:
+            continue
+        module = slot.owner.module
+        for step in module.children():
+            if type(step).__name__ == "_SpectralNorm" and hasattr(step, "_u"):
+                yield _vectors(slot.name, slot.tensor, step._reshape_weight_to_matrix, step._u, step._v)
+        hooks: list[Any] = list(module._forward_pre_hooks.values())
+        for hook in hooks:
+            stem = getattr(hook, "name", "")
+            if type(hook).__name__ == "SpectralNorm" and slot.owner.leaf == f"{stem}_orig":
+                u, v = getattr(module, f"{stem}_u"), getattr(module, f"{stem}_v")
+                yield _vectors(slot.name, slot.tensor, hook.reshape_weight_to_matrix, u, v)
+
+
+def _vectors(name: str, weight: torch.Tensor, reshape: Any, u: Any, v: Any) -> Vectors:
+    return Vectors(name, weight, reshape(weight.detach()), u, v)
+
+
+def refresh(found: Walk, written: Collection[str]) -> tuple[str, ...]:
+    """Set u and v to the first singular vectors of every weight that was written, so that its σ is 1 from the start.
+
+    Returns:
+        Notes: the weights for which it could not be done.
+    """
+    split = []
+    for norm in spectral_norms(found):
+        if norm.name in written:
+            if is_split(norm.weight):
+                split.append(norm.name)
+            else:
+                _refresh(norm)
+    if not split:
+        return ()
+    more = f"{len(split)} sharded weights, {split[0]} first: run some forward passes in training mode before evaluation"
+    return (f"the singular vectors of spectral norm are stale for {more}",)
+
+
+def _refresh(norm: Vectors) -> None:
+    with torch.no_grad():
+        matrix = norm.matrix.float() if norm.matrix.dtype in (torch.float16, torch.bfloat16) else norm.matrix
+        if not bool(matrix.any()):
+            return
+        u, v = _decomposed(matrix) if min(matrix.shape) <= EXACT else _iterated(matrix, norm.u.to(matrix.dtype))
+        norm.u.copy_(u)
+        norm.v.copy_(v)
+
+
+def _decomposed(matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    left, _, right = torch.linalg.svd(matrix, full_matrices=False)
+    return left[:, 0], right[0].conj()
+
+
+def _iterated(matrix: torch.Tensor, u: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    normal = torch.nn.functional.normalize
+    v = normal(matrix.H @ u, dim=0)
+    for _ in range(ROUNDS):
+        u = normal(matrix @ v, dim=0)
+        v = normal(matrix.H @ u, dim=0)
+    return u, v
