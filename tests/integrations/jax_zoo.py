@@ -46,12 +46,12 @@ class MLP(nn.Module):
 class CNN(nn.Module):
     @nn.compact
     def __call__(self, x: Any, train: bool = False) -> Any:
-        x = nn.relu(nn.BatchNorm(use_running_average=not train)(nn.Conv(16, (3, 3), strides=2)(x)))
+        x = nn.relu(nn.BatchNorm(use_running_average=not train)(nn.Conv(64, (3, 3), strides=2)(x)))
         x = nn.avg_pool(x, (2, 2), (2, 2))
-        x = nn.silu(nn.ConvTranspose(16, (4, 4), strides=(2, 2))(x))
+        x = nn.silu(nn.ConvTranspose(64, (4, 4), strides=(2, 2))(x))
         x = nn.max_pool(x, (2, 2), (2, 2))
-        x = nn.Conv(16, (3, 3), feature_group_count=16)(x)
-        x = nn.gelu(nn.Dense(32)(x.reshape(x.shape[0], -1)))
+        x = nn.Conv(64, (3, 3), feature_group_count=64)(x)
+        x = nn.gelu(nn.Dense(64)(x.reshape(x.shape[0], -1)))
         return nn.Dense(10)(nn.LayerNorm()(x))
 
 
@@ -72,8 +72,8 @@ class ResBlock(nn.Module):
 class ResNet(nn.Module):
     @nn.compact
     def __call__(self, x: Any, train: bool = False) -> Any:
-        x = nn.relu(nn.BatchNorm(use_running_average=not train)(nn.Conv(16, (3, 3), use_bias=False)(x)))
-        for width, stride in ((16, 1), (32, 2), (32, 1)):
+        x = nn.relu(nn.BatchNorm(use_running_average=not train)(nn.Conv(64, (3, 3), use_bias=False)(x)))
+        for width, stride in ((64, 1), (64, 2), (64, 1)):
             x = ResBlock(width, stride)(x, train)
         return nn.Dense(10)(x.mean((1, 2)))
 
@@ -95,8 +95,8 @@ class GPT(nn.Module):
 class Recurrent(nn.Module):
     @nn.compact
     def __call__(self, x: Any) -> Any:
-        x = nn.RNN(nn.LSTMCell(32))(x)
-        x = nn.RNN(nn.GRUCell(32))(x)
+        x = nn.RNN(nn.LSTMCell(64))(x)
+        x = nn.RNN(nn.GRUCell(64))(x)
         return nn.Dense(3)(x[:, -1])
 
 
@@ -132,9 +132,9 @@ class Experts(nn.Module):
 class NNXNet(nnx.Module):
     def __init__(self) -> None:
         rngs = nnx.Rngs(0)
-        self.conv = nnx.Conv(3, 16, (3, 3), rngs=rngs)
-        self.norm = nnx.GroupNorm(16, num_groups=4, rngs=rngs)
-        self.head = nnx.Linear(16, 10, rngs=rngs)
+        self.conv = nnx.Conv(3, 64, (3, 3), rngs=rngs)
+        self.norm = nnx.GroupNorm(64, num_groups=4, rngs=rngs)
+        self.head = nnx.Linear(64, 10, rngs=rngs)
 
     def __call__(self, x: Any) -> Any:
         return self.head(jax.nn.relu(self.norm(self.conv(x))).mean((1, 2)))
@@ -151,11 +151,11 @@ class EqxConv(eqx.Module):
     def __init__(self) -> None:
         keys = jax.random.split(KEY, 3)
         self.layers = [
-            eqx.nn.Conv2d(3, 16, 3, stride=2, key=keys[0]),
+            eqx.nn.Conv2d(3, 64, 3, stride=2, key=keys[0]),
             jax.nn.relu,
-            eqx.nn.ConvTranspose2d(16, 8, 4, stride=2, key=keys[1]),
+            eqx.nn.ConvTranspose2d(64, 64, 4, stride=2, key=keys[1]),
             jax.nn.relu,
-            eqx.nn.Conv2d(8, 10, 3, key=keys[2]),
+            eqx.nn.Conv2d(64, 10, 3, key=keys[2]),
         ]
 
     def __call__(self, x: Any) -> Any:

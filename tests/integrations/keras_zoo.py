@@ -27,11 +27,11 @@ def mlp() -> Case:
 
 def cnn() -> Case:
     x = inputs = keras.Input((16, 16, 3))
-    x = layers.BatchNormalization()(layers.Conv2D(16, 3, strides=2, padding="same", use_bias=False)(x))
+    x = layers.BatchNormalization()(layers.Conv2D(64, 3, strides=2, padding="same", use_bias=False)(x))
     x = layers.Activation("gelu")(x)
-    x = layers.Conv2DTranspose(16, 4, strides=2, padding="same", activation="silu")(x)
+    x = layers.Conv2DTranspose(64, 4, strides=2, padding="same", activation="silu")(x)
     x = layers.DepthwiseConv2D(3, depth_multiplier=2, activation="relu")(x)
-    x = layers.MaxPooling2D()(layers.SeparableConv2D(16, 3, activation="tanh")(x))
+    x = layers.MaxPooling2D()(layers.SeparableConv2D(64, 3, activation="tanh")(x))
     x = layers.LayerNormalization()(layers.Dropout(0.5)(layers.Flatten()(x)))
     return keras.Model(inputs, layers.Dense(10)(x)), data(16, 16, 16, 3)
 
@@ -47,8 +47,8 @@ def _block(x: Any, width: int, stride: int) -> Any:
 
 def resnet() -> Case:
     inputs = keras.Input((16, 16, 3))
-    x = layers.ReLU()(layers.BatchNormalization()(layers.Conv2D(16, 3, padding="same", use_bias=False)(inputs)))
-    for width, stride in ((16, 1), (32, 2), (32, 1)):
+    x = layers.ReLU()(layers.BatchNormalization()(layers.Conv2D(32, 3, padding="same", use_bias=False)(inputs)))
+    for width, stride in ((32, 1), (64, 2), (64, 1)):
         x = _block(x, width, stride)
     return keras.Model(inputs, layers.Dense(10)(layers.GlobalAveragePooling2D()(x))), data(16, 16, 16, 3)
 
@@ -105,12 +105,15 @@ def grouped_queries() -> Case:
 
 def application(name: str, size: int, **arguments: Any) -> Callable[[], Case]:
     def make() -> Case:
-        model = getattr(keras.applications, name)(weights=None, input_shape=(size, size, 3), classes=10, **arguments)
+        model = getattr(keras.applications, name)(
+            weights=None, input_shape=(size, size, 3), classes=10, classifier_activation=None, **arguments
+        )
         return model, data(4, size, size, 3)
 
     return make
 
 
+APPLICATIONS = ("MobileNet", "MobileNetV3Small", "ResNet50V2")
 ZOO: dict[str, Callable[[], Case]] = {
     "MLP": mlp,
     "CNN": cnn,
@@ -121,5 +124,5 @@ ZOO: dict[str, Callable[[], Case]] = {
     "grouped queries": grouped_queries,
     "MobileNet": application("MobileNet", 32, alpha=0.25),
     "MobileNetV3Small": application("MobileNetV3Small", 32, include_preprocessing=False),
-    "VGG16": application("VGG16", 32),
+    "ResNet50V2": application("ResNet50V2", 32),
 }

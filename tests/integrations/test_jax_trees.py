@@ -72,14 +72,14 @@ def test_the_twins_gradients_are_jax_grads(case: str) -> None:
 @pytest.mark.parametrize(
     ("case", "name", "fans"),
     [
-        ("Linen CNN", "ConvTranspose_0.weight", (16 * 16 / 4, 16 * 16)),
+        ("Linen CNN", "ConvTranspose_0.weight", (64 * 16 / 4, 64 * 16)),
         ("Linen CNN", "Conv_1.weight", (9, 9)),
         ("Linen GPT", "MultiHeadDotProductAttention_0.query.weight", (64, 64)),
         ("Linen GPT", "MultiHeadDotProductAttention_0.out.weight", (64, 64)),
         ("Linen experts", "up_kernel", (32, 64)),
         ("Linen experts", "down_kernel", (64, 32)),
         ("Linen, scanned layers", "Scan_Layer_0.Dense_0.weight", (32, 32)),
-        ("Equinox convolutions", "layers.2.weight", (16 * 16 / 4, 8 * 16)),
+        ("Equinox convolutions", "layers.2.weight", (64 * 16 / 4, 64 * 16)),
         ("Equinox attention", "table.weight", (1, 32)),
     ],
 )

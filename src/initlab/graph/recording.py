@@ -57,7 +57,7 @@ class Operation:
         module: path of the module whose forward made the call; "" for the model itself.
         inputs: the values it read, in order of appearance.
         outputs: the values it made; an in-place call makes a new value.
-        parameters: names of the parameters among its inputs.
+        parameters: names of the parameters among its inputs, as they are or rearranged (transposed, reshaped).
         attributes: its arguments that are numbers, strings, tuples or None, by position or name.
         module_type: class name of that module.
         function: the torch function itself.

@@ -26,6 +26,7 @@ class Tracer(TorchFunctionMode):
         self.read_constants = read_constants
         self.values: dict[int, Value] = {}
         self.operations: list[Operation] = []
+        self._rearranged: dict[int, str] = {}  # values that are parameters in another arrangement
         self.stack: list[tuple[str, str]] = []
         self._live: dict[int, tuple[weakref.ref[torch.Tensor], int, int]] = {}
         self._written: dict[int, tuple[weakref.ref[torch.Tensor], int, int]] = {}
@@ -74,7 +75,9 @@ class Tracer(TorchFunctionMode):
         if constant:
             return
         module, module_type = self.stack[-1] if self.stack else ("", "")
-        names = dict.fromkeys(self.values[value].name for value in inputs if self.values[value].source == "parameter")
+        names = dict.fromkeys(name for value in inputs if (name := self._parameter(value)))
+        if len(names) == 1 and TABLE[kind].rearranges and all(self._parameter(value) for value in inputs):
+            self._rearranged.update(dict.fromkeys(outputs, next(iter(names))))
         self.operations.append(
             Operation(
                 index, kind, str(getattr(func, "__name__", kind)), module, inputs, tuple(outputs), tuple(names),
@@ -94,6 +97,11 @@ class Tracer(TorchFunctionMode):
         _, value, version = found
         now = _version(tensor)
         return value if now == version else self._after_alias_write(tensor, value, now)
+
+    def _parameter(self, value: int) -> str:
+        """The parameter that a value is, as it is or rearranged; "" for any other."""
+        known = self.values[value]
+        return known.name if known.source == "parameter" else self._rearranged.get(value, "")
 
     def _first_seen(self, tensor: torch.Tensor) -> int:
         name = self.parameters.get(id(tensor))

@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from initlab.guest.check import check_materialised
+from initlab.guest.foreign import as_module
 from initlab.inspection.findings import findings_of
 from initlab.inspection.fix import fix_of
 from initlab.inspection.gathering import gathered
@@ -33,7 +34,8 @@ def inspect(
     parameters, `.grad`, buffers, modes, hooks and random states are as before.
 
     Args:
-        model: any module whose forward pass runs on `inputs`.
+        model: any module whose forward pass runs on `inputs`; a built Keras model (torch and jax backends) is read as a
+            module that computes the same. For a jax function see `initlab.integrations.jax.inspect`.
         inputs: a batch as training would see it: tensor or array, tuple (positional) or dict (keyword arguments).
         targets: what the loss takes beside the output.
         loss: callable (output, targets) -> scalar, or a name: "cross_entropy", "mse", … . None guesses and says so:
@@ -59,7 +61,7 @@ def inspect(
     >>> initlab.inspect(model, x, y).verdict
     'healthy'
     """
-    model = check_materialised(model)
+    model = check_materialised(as_module(model))
     step = step_of(optimizer, lr, model)
     evidence = gathered(model, inputs, targets, loss, step, line_probe=False)
     findings = findings_of(evidence)

@@ -127,8 +127,22 @@ def _tokens(
 
 
 def _by_input(graph: SignalGraph, use: Operation) -> bool:
-    before = (value for read in use.inputs for value in passed(graph, read, parts=True))
-    return any(graph.values[value].source == "input" for value in before)
+    """Whether a table is read by an input's own numbers; Keras and jax bring them into range first."""
+    stack, seen = list(use.inputs), set(use.inputs)
+    while stack:
+        value = stack.pop()
+        if graph.values[value].source == "input":
+            return True
+        operation = graph.producer(value)
+        if operation is None or not (operation.traits.passes or operation.kind in _IN_RANGE):
+            continue
+        stack.extend(item for item in operation.inputs if item not in seen)
+        seen.update(operation.inputs)
+    return False
+
+
+# -1 is the last row, and no number lies beyond the table: where(i < 0, i + n, i), clamped.
+_IN_RANGE = frozenset({"where", "add", "lt", "clamp", "long", "int"})
 
 
 def _first_sum(graph: SignalGraph, use: Operation) -> int:
@@ -160,11 +174,12 @@ def _ahead(graph: SignalGraph, operation: Operation) -> Iterable[tuple[str, Oper
         if value in graph.outputs:
             yield "output", None
         for reader in graph.consumers(value):
-            held = _parameters(graph, reader)
-            signals = {v for v in reader.inputs if graph.values[v].source in ("operation", "input")} - held
+            signals = {v for v in reader.inputs if graph.values[v].source in ("operation", "input")}
+            signals -= _parameters(graph, reader)
             shapes = {graph.values[v].shape for v in (*reader.outputs, value)}
-            function = len(signals) == 1 and not held and len(shapes) == 1 and reader.kind != "softmax"
-            biased = reader.kind == "add" and bool(held) and len(signals) == 1
+            alone = len(signals) == 1 and not reader.parameters
+            function = alone and len(shapes) == 1 and reader.kind != "softmax"
+            biased = reader.kind == "add" and bool(reader.parameters) and len(signals) == 1
             if reader.traits.gate:
                 yield "gate", reader
             elif reader.traits.passes or function or biased:
@@ -175,7 +190,9 @@ def _ahead(graph: SignalGraph, operation: Operation) -> Iterable[tuple[str, Oper
 
 
 def _parameters(graph: SignalGraph, operation: Operation) -> set[int]:
-    """What an operation reads of parameters as they are, or rearranged: a bias brought to (1, …, n)."""
+    """The values that an operation reads of parameters, as they are or rearranged: a bias brought to (1, …, n)."""
+    if not operation.parameters:
+        return set()
     return {v for v in operation.inputs if graph.values[passed(graph, v)[-1]].source == "parameter"}
 
 
@@ -204,7 +221,7 @@ def _inner(graph: SignalGraph, use: Operation) -> float:
             factor *= other if reader.kind == "mul" else 1 / other
         elif reader.traits.curved:
             return factor
-        elif not reader.traits.passes and not (reader.kind == "add" and _parameters(graph, reader)):
+        elif not reader.traits.passes and not (reader.kind == "add" and reader.parameters):
             return 1.0
         value = reader.outputs[0]
     return 1.0

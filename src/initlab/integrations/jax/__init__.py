@@ -2,5 +2,6 @@
 
 from initlab.integrations.jax.api import init, plan
 from initlab.integrations.jax.initializers import initializer
+from initlab.integrations.jax.inspecting import as_module, inspect
 
-__all__ = ["init", "initializer", "plan"]
+__all__ = ["as_module", "init", "initializer", "inspect", "plan"]

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 
 from initlab.errors import told
-from initlab.guest.inputs import tensors_in
 from initlab.integrations.extras import needed
 from initlab.integrations.jax.patterns import simplified
 from initlab.integrations.jax.program import Program, program_of
@@ -69,7 +68,7 @@ class Traced:
         self.traced: dict[Any, tuple[Program, Any]] = {}
 
     def __call__(self, stored: Stored, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        given = list(tensors_in((args, kwargs)))
+        given = _tensors((args, kwargs))
         program, structure = self.program(args, kwargs)
         assert self.layers is not None
         made = run(program, stored, given, self.layers)
@@ -84,14 +83,14 @@ class Traced:
 
     def program(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Program, Any]:
         """The steps of a call on inputs of these shapes, and the structure of what it returns."""
-        key = tuple((tuple(tensor.shape), tensor.dtype) for tensor in tensors_in((args, kwargs)))
+        key = tuple((tuple(tensor.shape), tensor.dtype) for tensor in _tensors((args, kwargs)))
         if key not in self.traced:
             with told("apply"):
                 self.traced[key] = self._trace(args, kwargs)
         return self.traced[key]
 
     def _trace(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Program, Any]:
-        flat, structure = jax.tree_util.tree_flatten((args, kwargs), is_leaf=lambda x: isinstance(x, torch.Tensor))
+        flat, structure = jax.tree_util.tree_flatten((args, kwargs), is_leaf=_is_tensor)
         places = [place for place, item in enumerate(flat) if isinstance(item, torch.Tensor)]
 
         def call(arrays: Sequence[Any], inputs: Sequence[Any]) -> Any:
@@ -114,6 +113,15 @@ def call_arguments(inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
 
 def _like(leaf: Any) -> Any:
     return jax.ShapeDtypeStruct(tuple(leaf.shape), leaf.dtype)
+
+
+def _is_tensor(item: Any) -> bool:
+    return isinstance(item, torch.Tensor)
+
+
+def _tensors(items: Any) -> list[torch.Tensor]:
+    """The tensors in jax's order, in which the keys of dicts are sorted."""
+    return [item for item in jax.tree_util.tree_leaves(items, is_leaf=_is_tensor) if isinstance(item, torch.Tensor)]
 
 
 def _struct(tensor: torch.Tensor) -> Any:

@@ -72,9 +72,7 @@ class Functions:
         known = _known(chain)
         if known is None:
             return step
-        made = replace(step, kind="function", params={"function": known}, inputs=[chain.root], primitive=None)
-        self.chains[step.outputs[0]] = Chain(step.outputs[0])
-        return made
+        return replace(step, kind="function", params={"function": known}, inputs=[chain.root], primitive=None)
 
     def _chain(self, step: Step) -> Chain | None:
         if step.kind not in ELEMENTWISE or len(step.outputs) != 1:

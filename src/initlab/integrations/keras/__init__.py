@@ -2,5 +2,6 @@
 
 from initlab.integrations.keras.api import init_, plan
 from initlab.integrations.keras.initializers import Initializer
+from initlab.integrations.keras.inspecting import as_module, inspect
 
-__all__ = ["Initializer", "init_", "plan"]
+__all__ = ["Initializer", "as_module", "init_", "inspect", "plan"]
