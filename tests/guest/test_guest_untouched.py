@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
 
 import initlab
 from initlab.fitting.running import measuring
@@ -269,6 +270,25 @@ def test_scripted_models_are_guests_too() -> None:
         model.train()(X)
         next(model.parameters()).zero_()
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("inside", [lambda m: m, torch.jit.script], ids=["as written", "scripted"])
+def test_what_listens_above_hears_what_it_would(inside: Callable[[nn.Module], nn.Module]) -> None:
+    heard: list[str] = []
+
+    class Listens(TorchFunctionMode):
+        def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            heard.append(getattr(func, "__name__", str(func)))
+            return func(*args, **(kwargs or {}))
+
+    model = inside(nn.Sequential(nn.Linear(3, 4), nn.Tanh()))
+    with torch.no_grad(), Listens():
+        model(X)
+    alone = [*heard]
+    heard.clear()
+    with torch.no_grad(), untouched(model), Listens():
+        model(X)
+    assert heard == alone
 
 
 def test_modes_alone() -> None:

@@ -45,7 +45,10 @@ class Writes(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch ships
             given = args[index] if index < len(args) else kwargs.get(name)
             for tensor in tensors_in(given):
                 self._copy(tensor)
-        return func(*args, **kwargs)
+        if isinstance(func, torch._ops.HigherOrderOperator):
+            return func(*args, **kwargs)  # it runs code of the user's
+        with torch._C.DisableTorchFunction():  # what listens above has heard of it, or is not to (scripted code)
+            return func(*args, **kwargs)
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:

@@ -40,7 +40,8 @@ def _fresh(norm: _BatchNorm) -> bool:
 
 
 def _always_drops(e: Evidence) -> Finding | None:
-    written = [d for d in e.seen.events.drops if not isinstance(e.model.get_submodule(d.module), _DropoutNd)]
+    parts = dict(e.model.named_modules())  # get_submodule is not for scripted ones
+    written = [d for d in e.seen.events.drops if not isinstance(parts[d.module], _DropoutNd)]
     if not written:
         return None
     args, kwargs = ((), e.inputs) if isinstance(e.inputs, dict) else (e.inputs, {})
@@ -68,8 +69,9 @@ def _drops_nothing(e: Evidence) -> Finding | None:
     """Dropout in evaluation mode inside a model that trains, where the rest of its part trains too."""
     if not e.model.training:
         return None
-    for name, module in e.model.named_modules():
-        parent = e.model.get_submodule(name.rpartition(".")[0])
+    parts = dict(e.model.named_modules())
+    for name, module in parts.items():
+        parent = parts[name.rpartition(".")[0]]
         if isinstance(module, _DropoutNd) and module.p > 0 and not module.training and parent.training:
             evidence = "it is in evaluation mode in a model that is in training mode: it drops nothing"
             return Finding("mode", "info", name, evidence, "Call model.train() before training")
