@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
 from pathlib import Path
@@ -264,3 +266,20 @@ def test_a_part_names_its_engine_once() -> None:
     session.advance(4)
     assert session.plan == "stacked:2"
     session.close()
+
+
+FROM_STDIN = """
+import multiprocessing, torch, initlab
+from torch import nn
+if __name__ == "__main__":
+    data = torch.randn(64, 8), torch.randint(0, 3, (64,))
+    initlab.compare(lambda: nn.Linear(8, 3), data, data, schemes=["he_normal"], seeds=1, steps=2, lr=0.1)
+    process = multiprocessing.get_context("spawn").Process(target=print, args=("spawned",))
+    process.start(); process.join(); raise SystemExit(process.exitcode)
+"""
+
+
+def test_a_program_read_from_standard_input_can_spawn_workers_after_a_comparison() -> None:
+    """Dask's local cluster spawns its workers, which would look for a file called <stdin>."""
+    done = subprocess.run([sys.executable, "-"], input=FROM_STDIN, capture_output=True, text=True, timeout=240)
+    assert (done.returncode, done.stdout.strip()) == (0, "spawned"), done.stderr[-2000:]

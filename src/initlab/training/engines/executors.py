@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from typing import Any
@@ -27,6 +28,7 @@ def checked_executor(executor: Any, engine: str) -> Executor | None:
     Raises:
         InputError: it is no executor, or the engine has workers of its own.
     """
+    forget_stdin()
     if executor is None:
         return None
     if not isinstance(executor, Executor):
@@ -37,6 +39,17 @@ def checked_executor(executor: Any, engine: str) -> Executor | None:
             "engine='processes' has workers of its own; with executor= give 'auto', 'stacked', 'sequential'"
         )
     return executor
+
+
+def forget_stdin() -> None:
+    """Takes the file "<stdin>" off a main module that was read from standard input: there is no such file.
+
+    `multiprocessing`, and with it Dask's local cluster, has every spawned interpreter run the file of the main module
+    again, and would die looking for one of that name. Functions of such a program travel by value (cloudpickle).
+    """
+    main = vars(sys.modules["__main__"]) if "__main__" in sys.modules else {}
+    if main.get("__file__") == "<stdin>":
+        del main["__file__"]
 
 
 def workers_of(executor: Executor) -> int | None:
