@@ -34,7 +34,11 @@ def job_of(name: str, tensor: torch.Tensor, law: Law) -> Job:
     Raises:
         InputError: a placement that cannot be written, or a law that the dtype or the shape cannot have.
     """
-    part = part_of(name, tensor)
+    return job_for(name, tensor, part_of(name, tensor), law)
+
+
+def job_for(name: str, tensor: torch.Tensor, part: Part, law: Law) -> Job:
+    """`job_of` for one part of what this process holds."""
     if tensor.is_complex():
         law, pair = law_of_parts(law, part.shape), slice(0, 2)
         blocks = tuple(((*local, pair), (*place, pair)) for local, place in part.blocks)

@@ -18,6 +18,7 @@ from initlab.planning.ledger import Held, equal_warnings, some
 from initlab.planning.loaded import is_marked_loaded
 from initlab.planning.magnitudes import with_magnitudes
 from initlab.planning.memory import DTYPES, PARTS, dtype_name
+from initlab.planning.partitions import seen_whole
 from initlab.planning.plan import BufferEntry, Plan, PlanEntry
 from initlab.planning.policy import Policy
 from initlab.planning.reason import Reason
@@ -58,7 +59,8 @@ def plan(model: nn.Module, example_inputs: Any = None, policy: Any = "auto") -> 
     >>> initlab.plan(net, policy={"@Linear": "he_normal", "2.weight": "zeros"})["2.weight"].reason
     "selector '2.weight' (over '@Linear')"
     """
-    return make_plan(model, walk(model), example_inputs, policy)
+    with seen_whole(model):
+        return make_plan(model, walk(model), example_inputs, policy)
 
 
 def make_plan(model: nn.Module, found: Walk, example_inputs: Any, policy: Any) -> Plan:

@@ -13,6 +13,7 @@ from torch import nn
 from initlab.errors import InputError
 from initlab.guest.whole import is_sharded_type
 from initlab.planning.memory import Block
+from initlab.planning.partitions import partition_of
 
 # (start in the local tensor, start in the global tensor, length) along one axis.
 Run = tuple[int, int, int]
@@ -50,11 +51,15 @@ class Part:
 
 def is_split(tensor: torch.Tensor) -> bool:
     """Whether this process holds less than the whole tensor."""
-    return is_sharded_type(tensor) and tuple(local_tensor(tensor).shape) != tuple(tensor.shape)
+    elsewhere = is_sharded_type(tensor) or partition_of(tensor) is not None
+    return elsewhere and tuple(local_tensor(tensor).shape) != tuple(tensor.shape)
 
 
 def local_tensor(tensor: torch.Tensor) -> torch.Tensor:
     """The plain tensor whose memory this process owns."""
+    partition = partition_of(tensor)
+    if partition is not None:
+        return partition.local
     local: torch.Tensor = tensor._local_tensor if is_sharded_type(tensor) else tensor  # type: ignore[attr-defined]  # DTensor
     return local
 
@@ -76,6 +81,17 @@ def refuse_gathered(modules: Iterable[tuple[str, nn.Module]]) -> None:
                     f"the parameters of {where} are gathered (FSDP, after a forward pass or unshard()), and what "
                     "is written into the copies would be lost: call .reshard() on it first"
                 )
+
+
+def parts_of(name: str, tensor: torch.Tensor) -> list[Part]:
+    """What this process holds of `tensor`, as few rectangular pieces where it lies flat in memory, else as one part."""
+    partition = partition_of(tensor)
+    if partition is None:
+        return [part_of(name, tensor)]
+    return [
+        Part(piece, partition.shape, ((tuple(slice(0, size) for size in piece.shape), box),))
+        for piece, box in partition.pieces()
+    ]
 
 
 def part_of(name: str, tensor: torch.Tensor) -> Part:

@@ -10,16 +10,17 @@ import torch
 from torch import nn
 
 from initlab.errors import InitlabError, InputError, InterruptedInitError, seed_number
-from initlab.planning.drawing import Job, job_of, write_one
+from initlab.planning.drawing import Job, job_for, write_one
 from initlab.planning.interrupts import HeldInterrupts
 from initlab.planning.ledger import Held, check_account, check_kept, equal_warnings, non_finite
 from initlab.planning.loaded import Loaded, loaded_words, read_loaded
 from initlab.planning.memory import DTYPES, PARTS, check_apart, check_writable
+from initlab.planning.partitions import seen_whole
 from initlab.planning.plan import Plan, PlanEntry
 from initlab.planning.planner import make_plan
 from initlab.planning.reason import Reason
 from initlab.planning.selectors import matched
-from initlab.planning.shards import local_tensor, refuse_gathered
+from initlab.planning.shards import local_tensor, parts_of, refuse_gathered
 from initlab.planning.spectral import refresh
 from initlab.planning.walk import Slot, Walk, walk
 from initlab.sampling.laws import Law
@@ -45,7 +46,7 @@ def init_(
 
     Args:
         model: any module with materialised parameters; DTensor parameters (FSDP2, tensor parallel) are filled shard by
-            shard, without communication.
+            shard, without communication, and so are the partitions of DeepSpeed's ZeRO-3.
         policy_or_plan: a `Plan`, or what `initlab.plan` takes as policy: a name, a Scheme, or {selector: scheme}.
         example_inputs: inputs for one forward pass, from which `auto` reads what feeds each layer; a tensor, a tuple of
             positional arguments, or a dict of keyword arguments. Not used with a `Plan`.
@@ -72,6 +73,21 @@ def init_(
     >>> plan.counts
     {'write': 4, 'keep': 0, 'refuse': 0}
     """
+    with seen_whole(model):
+        return _init(model, policy_or_plan, example_inputs, seed, rollback, keep, loaded, rows, prefix)
+
+
+def _init(
+    model: nn.Module,
+    policy_or_plan: Any,
+    example_inputs: Any,
+    seed: int,
+    rollback: bool,
+    keep: str | Sequence[str],
+    loaded: Any,
+    rows: slice | None,
+    prefix: str,
+) -> Plan:
     number = seed_number(seed)
     if not isinstance(rollback, bool):
         raise InputError(f"rollback must be True or False; got {rollback!r}")
@@ -156,14 +172,14 @@ def prepare(plan: Plan, found: Walk, named: frozenset[str] = frozenset()) -> lis
         more = f" (and {len(refused) - 1} more)" if len(refused) > 1 else ""
         raise InputError(f"{refused[0].name!r}{more}: {refused[0].reason}")
     slots = {slot.name: slot for slot in found.parameters}
-    jobs = [_job(entry, slots[entry.name]) for entry in plan.entries if entry.action == "write"]
+    jobs = [job for entry in plan.entries if entry.action == "write" for job in _jobs(entry, slots[entry.name])]
     check_apart([(s.name, local_tensor(s.tensor)) for s in found.parameters if not s.tensor.is_meta])
     asked = named | {entry.name for entry in plan.entries if entry.asked}
     check_kept(slots[e.name] for e in plan.entries if e.action == "keep" and e.name not in asked)
     return jobs
 
 
-def _job(entry: PlanEntry, slot: Slot) -> Job:
+def _jobs(entry: PlanEntry, slot: Slot) -> list[Job]:
     name, tensor = slot.name, slot.tensor
     law = entry.law
     if law is None:
@@ -171,7 +187,7 @@ def _job(entry: PlanEntry, slot: Slot) -> Job:
     if tensor.dtype not in DTYPES and tensor.dtype not in PARTS:
         raise InputError(f"{name!r} is {tensor.dtype}: only {', '.join(DTYPES.values())} can be drawn; keep it")
     check_writable(name, local_tensor(tensor))
-    return job_of(name, tensor, law)
+    return [job_for(name, tensor, part, law) for part in parts_of(name, tensor)]
 
 
 def write(jobs: Sequence[Job], seed: int, rollback: bool = False) -> None:
@@ -208,14 +224,20 @@ def _finished(job: Job, seed: int) -> bool:
     return True
 
 
+def _names(jobs: Sequence[Job]) -> list[str]:
+    """The parameters of some jobs; one that lies in several pieces has a job for each."""
+    return list(dict.fromkeys(job.name for job in jobs))
+
+
 def _rolled_back(jobs: Sequence[Job], error: BaseException) -> InterruptedInitError:
-    names = [job.name for job in jobs]
+    names = _names(jobs)
     said = f"init_ was interrupted by {_why(error)} and rolled back: all {len(names)} parameters are as they were"
     return InterruptedInitError(said, (), names)
 
 
 def _interrupted(jobs: Sequence[Job], done: int, torn: bool, error: BaseException) -> InterruptedInitError:
-    names = [job.name for job in jobs]
+    names = _names(jobs)
+    done = len(names) - len(_names(jobs[done:]))
     broken = f"; {names[done]!r} may be partly written" if torn else ""
     return InterruptedInitError(
         f"init_ was interrupted by {_why(error)}: {done} of {len(names)} parameters were written{broken}; "

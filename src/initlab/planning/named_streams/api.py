@@ -20,6 +20,7 @@ from initlab.planning.named_streams.log import Status, StreamLog, StreamRecord
 from initlab.planning.named_streams.mode import NamedDraws
 from initlab.planning.named_streams.tape import Form, Ref
 from initlab.planning.named_streams.truncated import truncated_draws
+from initlab.planning.partitions import is_partitioned
 from initlab.planning.shards import is_split, local_tensor, part_of, refuse_gathered
 from initlab.planning.walk import Slot, walk
 
@@ -61,6 +62,11 @@ def streams(model: nn.Module, seed: int = 0, *, prefix: str = "") -> Iterator[St
         raise InputError(f"prefix must be a string such as 'layers.4'; got {prefix!r}")
     found = walk(model)
     refuse_gathered(found.modules.items())
+    away = next((slot.name for slot in found.parameters if is_partitioned(slot.tensor)), None)
+    if away is not None:
+        how = "enter within deepspeed.zero.GatheredParameters, or use init_"
+        raise InputError(f"{away!r} is partitioned by ZeRO-3 and is not here: {how}")
+
     if getattr(_ACTIVE, "mode", None) is not None:
         raise InputError("streams cannot be entered within streams: one block draws one model's start")
     log = StreamLog(number, type(model).__name__)
