@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import initlab
 from initlab.errors import InputError, InterruptedInitError
-from initlab.planning import drawing, planner, writer
+from initlab.planning import drawing, planner, scene, shards, writer
 
 
 class Model(nn.Module):
@@ -39,7 +39,7 @@ STEPS = [
     (writer, "seed_number"),
     (writer, "walk"),
     (writer, "make_plan"),
-    (planner, "geometry_of"),
+    (scene, "geometry_of"),
     (planner, "read_policy"),
     (planner, "claims_of"),
     (planner, "_entry"),
@@ -49,8 +49,8 @@ STEPS = [
     (writer, "check_account"),
     (writer, "prepare"),
     (writer, "check_writable"),
-    (writer, "check_range"),
-    (writer, "part_of"),
+    (drawing, "check_range"),
+    (shards, "part_of"),
     (writer, "check_apart"),
     (writer, "check_kept"),
     (writer, "_kept_warnings"),
@@ -268,11 +268,13 @@ class Made(TorchDispatchMode):
 
 @pytest.mark.parametrize("rollback", [False, True])
 def test_promise_12_a_refused_call_makes_no_copy(rollback: bool) -> None:
-    model = nn.Sequential(nn.Linear(512, 512), nn.Linear(4, 4, dtype=torch.complex64))
-    initlab.plan(model)
+    model = nn.Sequential(nn.Linear(512, 512), nn.Linear(4, 4))
+    model[1].weight = nn.Parameter(torch.zeros(4, 4, dtype=torch.int32), requires_grad=False)
+    policy = {"*": "auto", "1.weight": "normal"}
+    initlab.plan(model, policy=policy)
     tracemalloc.start()
-    with Made() as made, pytest.raises(InputError, match="complex64"):
-        initlab.init_(model, rollback=rollback)
+    with Made() as made, pytest.raises(InputError, match="int32"):
+        initlab.init_(model, policy, rollback=rollback)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 512 * 512 * 4
