@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from initlab.errors import InputError
+from initlab.guest.modules import modules_of
 from initlab.planning.memory import Block
 
 _KEY = "_initlab_partition"
@@ -85,7 +86,7 @@ def seen_whole(model: nn.Module) -> Iterator[None]:
     Raises:
         InputError: a parameter whose partition is not in memory.
     """
-    modules = list(model.modules()) if isinstance(model, nn.Module) else []
+    modules = [module for _, module in modules_of(model).values()] if isinstance(model, nn.Module) else []
     held = [
         (module._parameters, leaf, parameter)
         for module in modules

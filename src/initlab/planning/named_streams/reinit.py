@@ -114,7 +114,8 @@ def _call(module: nn.Module, names: tuple[str, ...]) -> None:
 
 def _start_of(module: nn.Module, place: str) -> None:
     """The start that a whole model gives itself."""
-    for inner in module.modules():
+    modules = walk(module).modules
+    for inner in modules.values():
         if hasattr(inner, "_is_hf_initialized") and not any(map(is_marked_loaded, inner.parameters(recurse=False))):
             inner._is_hf_initialized = False  # type: ignore[assignment]  # the library's mark: to be started
     method = _method(module, _WHOLE)
@@ -124,8 +125,8 @@ def _start_of(module: nn.Module, place: str) -> None:
     by_layer = _method(module, _BY_LAYER)
     if by_layer is None:
         raise InputError(f"init_weights of {place or 'the model'} needs arguments: call it within initlab.streams")
-    for name in _inner_first(dict(module.named_modules())):
-        by_layer(module.get_submodule(name))
+    for name in _inner_first(modules):
+        by_layer(modules[name])
 
 
 def _needs_nothing(method: Callable[..., object]) -> bool:
