@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
 WORKERS ?= 2
 
-.PHONY: demo test test-triton lint types bench literature nightly zoo clean setup setup-dev
+.PHONY: demo docs test test-triton lint types bench literature nightly zoo clean setup setup-dev
 
 $(VENV)/.core: pyproject.toml constraints.txt
 	@echo "setup: creating $(VENV) and installing initlab (first time: a few minutes)"
@@ -18,6 +18,11 @@ $(VENV)/.dev: $(VENV)/.core
 	@$(PIP) -e '.[dev]'
 	@touch $@
 
+$(VENV)/.docs: $(VENV)/.core
+	@echo "setup: installing the documentation tools into $(VENV)"
+	@$(PIP) -e '.[docs]'
+	@touch $@
+
 setup: $(VENV)/.core
 
 setup-dev: $(VENV)/.dev
@@ -25,10 +30,15 @@ setup-dev: $(VENV)/.dev
 demo: $(VENV)/.core
 	@$(BIN)/initlab demo --report initlab-demo.html
 
+# Runs every block of code of the pages; a warning or a block that fails is an error.
+docs: $(VENV)/.docs
+	@$(BIN)/python -m sphinx -q -W --keep-going -b html -d docs/_build/doctrees docs/site docs/_build/html
+	@echo "docs: docs/_build/html/index.html"
+
 lint: $(VENV)/.dev
 	@echo "lint: ruff, import directions"
-	@$(BIN)/ruff check src tests benchmarks
-	@$(BIN)/ruff format --check src tests benchmarks
+	@$(BIN)/ruff check src tests benchmarks docs/site
+	@$(BIN)/ruff format --check src tests benchmarks docs/site
 	@$(BIN)/lint-imports
 
 types: $(VENV)/.dev
@@ -71,4 +81,4 @@ literature: $(VENV)/.core
 	@$(BIN)/python -m initlab.experiments.literature initlab-literature docs/outcomes docs/literature.md
 
 clean:
-	rm -rf $(VENV) .zoo .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .zoo docs/_build .pytest_cache .mypy_cache .ruff_cache

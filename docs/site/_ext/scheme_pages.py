@@ -1,0 +1,115 @@
+"""One page a scheme in each language, made from the catalogue when the site is built."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from initlab.reporting.blocks import HistogramGrid, Panel
+from initlab.reporting.html import block_html
+from initlab.schemes import Scheme, get_scheme, list_schemes
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+
+HERE = Path(__file__).parent
+SHAPE = (256, 256)
+BINS = 48
+WORDS: dict[str, dict[str, str]] = tomllib.loads((HERE / "words.toml").read_text(encoding="utf-8"))
+KOREAN: dict[str, dict[str, str]] = tomllib.loads((HERE / "schemes_ko.toml").read_text(encoding="utf-8"))
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    app.connect("builder-inited", lambda app: write(Path(app.srcdir)))
+    return {"parallel_read_safe": True}
+
+
+def write(site: Path) -> None:
+    """The pages of every scheme below `site`, and one that lists them; a page that is as it was is left alone."""
+    for language in WORDS:
+        folder = site / language / "schemes"
+        folder.mkdir(parents=True, exist_ok=True)
+        pages = {"index": index(language), **{name: page(get_scheme(name), language) for name in list_schemes()}}
+        for name, text in pages.items():
+            path = folder / f"{name}.md"
+            if not path.exists() or path.read_text(encoding="utf-8") != text:
+                path.write_text(text, encoding="utf-8")
+
+
+def index(language: str) -> str:
+    """The page that lists the schemes."""
+    words = WORDS[language]
+    rows = [
+        f"| [`{name}`]({name}.md) | {_escape(prose(get_scheme(name), language)['keeps'])} |" for name in list_schemes()
+    ]
+    head = f"# {words['schemes']}\n\n{words['lead']}\n\n| {words['scheme']} | {words['keeps']} |\n|---|---|\n"
+    tree = "\n".join(list_schemes())
+    return f"{head}{chr(10).join(rows)}\n\n```{{toctree}}\n:hidden:\n\n{tree}\n```\n"
+
+
+def page(scheme: Scheme, language: str) -> str:
+    """A scheme's page: formula, reason, source, when it is right and when wrong, values and spectrum."""
+    words, text = WORDS[language], prose(scheme, language)
+    parts = [
+        f"# `{scheme.name}`",
+        f"$$\n{scheme.latex}\n$$",
+        f"`{scheme.formula}`",
+        f"**{words['keeps']}.** {_escape(text['keeps'])}",
+        *_facts(scheme, words),
+        f"## {words['why']}\n\n{_escape(text['why'])}",
+        f"## {words['misuse']}\n\n{_escape(text['misuse'])}",
+        f"## {words['picture']}\n\n{words['picture_lead']}\n\n```{{raw}} html\n{picture(scheme, words)}\n```",
+        f"## {words['code']}\n\n```python\nimport initlab\n\n"
+        f'initlab.get_scheme("{scheme.name}").sample((2, 4), seed=0)\n```',
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def prose(scheme: Scheme, language: str) -> dict[str, str]:
+    """What the scheme keeps, why, and its misuse, in the page's language."""
+    english = {"keeps": scheme.keeps, "why": scheme.why, "misuse": scheme.misuse}
+    return english if language == "en" else KOREAN[scheme.name]
+
+
+def digest(scheme: Scheme) -> str:
+    """What a translation notes of the English it was made from, so that one that is out of date is found."""
+    return hashlib.sha256("\n".join(prose(scheme, "en").values()).encode()).hexdigest()[:12]
+
+
+def picture(scheme: Scheme, words: dict[str, str]) -> str:
+    """Histograms of the elements and of the singular values of one weight matrix drawn from the scheme."""
+    values = np.asarray(scheme.sample(SHAPE, seed=0), dtype=np.float64)
+    spectrum = np.linalg.svd(values, compute_uv=False)
+    reach = float(np.abs(values).max()) or 1.0
+    top = float(spectrum.max()) * 1.02 or 1.0
+    std, condition = float(values.std()), (spectrum[-1], spectrum[0])
+    panels = [
+        _panel(words["values"], values.ravel(), -reach, reach, f"{words['std']} {std:.4g}"),
+        _panel(words["spectrum"], spectrum, 0.0, top, f"{condition[0]:.3g} … {condition[1]:.3g}"),
+    ]
+    return block_html(HistogramGrid("", panels, columns=2))
+
+
+def _panel(title: str, values: Any, low: float, high: float, note: str) -> Panel:
+    counts, edges = np.histogram(values, BINS, (low, high))
+    return Panel(title, edges.tolist(), counts.tolist(), note)
+
+
+def _facts(scheme: Scheme, words: dict[str, str]) -> list[str]:
+    code = {
+        words["suits"]: ", ".join(f"`{name}`" for name in scheme.suits) or words["any"],
+        words["aliases"]: ", ".join(f"`{name}`" for name in scheme.aliases),
+        words["arguments"]: ", ".join(f"`{name}={value!r}`" for name, value in scheme.arguments.items()),
+        words["source"]: f"{_escape(scheme.source)} ({scheme.year})",
+    }
+    return ["\n".join(f"- **{name}**: {value}" for name, value in code.items() if value)]
+
+
+def _escape(text: str) -> str:
+    """Text of the catalogue as Markdown that shows it as it is."""
+    return re.sub(r"([\\`*_\[\]<>$|{}#])", r"\\\1", text)

@@ -1,0 +1,20 @@
+"""Sphinx's settings: `make docs` builds the site into docs/_build, and a warning is an error."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent / "_ext"))
+
+project = "initlab"
+extensions = ["myst_parser", "sphinx-mathjax-offline", "executed", "scheme_pages"]
+myst_enable_extensions = ["dollarmath", "attrs_inline", "attrs_block", "colon_fence", "deflist"]
+myst_heading_anchors = 3
+exclude_patterns = ["_ext", "_static"]
+html_theme = "furo"
+html_title = "initlab"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_copy_source = False
+html_show_sphinx = False
+html_show_copyright = False
+pygments_dark_style = "monokai"
