@@ -144,6 +144,8 @@ def _median_distinct(e: Evidence) -> float:
 
 
 def _unmoved(e: Evidence) -> float:
+    if e.closed:
+        return 0.0  # they wait behind a gate of zero, which opens with the first step
     return sum(not p.grad_rms for p in e.matrices) / len(e.matrices) if e.matrices else 1.0
 
 

@@ -39,7 +39,7 @@ def _equal(e: Evidence) -> list[list[ParameterStats]]:
     alike: dict[object, list[ParameterStats]] = defaultdict(list)
     for p in e.parameters:
         if (
-            len(p.shape) > 1
+            sum(size > 1 for size in p.shape) > 1
             and values[p.name].numel() >= LEAST
             and p.rms > 0
             and values[p.name].layout == torch.strided

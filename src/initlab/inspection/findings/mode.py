@@ -12,7 +12,7 @@ from initlab.inspection.passes import recorded
 from initlab.inspection.remedy import Remedy
 from initlab.inspection.results import Finding
 
-MOST = 0.8  # share of a layer that dropout takes, from which hardly a signal is left
+MOST = 0.9  # share of a layer that dropout takes, from which hardly a signal is left
 
 
 def find(e: Evidence) -> Finding | None:
