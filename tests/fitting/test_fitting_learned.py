@@ -172,6 +172,28 @@ def first_step_loss(model: nn.Module, optimizer: str) -> float:
 
 
 @pytest.mark.parametrize("method", [metainit_, gradinit_])
+@pytest.mark.parametrize(
+    ("name", "function", "targets"),
+    [
+        ("cross_entropy", None, "classes"),
+        ("auto", nn.functional.cross_entropy, "classes"),
+        ("mse", None, "numbers"),
+        ("l1", nn.functional.l1_loss, "numbers"),
+        ("bce_with_logits", nn.functional.binary_cross_entropy_with_logits, "numbers"),
+    ],
+)
+def test_a_loss_by_its_name_is_the_loss(method: Callable[..., Any], name: str, function: Any, targets: str) -> None:
+    x, y = classes()
+    y = y if targets == "classes" else torch.nn.functional.one_hot(y, 10).float()
+    histories = []
+    for loss in (name, function):
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(64, 12), nn.Tanh(), nn.Linear(12, 10))
+        histories.append(method(model, (x, y), loss=loss, steps=3, batch_size=32).history)
+    assert histories[0] == histories[1]
+
+
+@pytest.mark.parametrize("method", [metainit_, gradinit_])
 def test_scales_are_what_the_parameters_were_multiplied_by(method: Callable[..., Any]) -> None:
     model = nn.Sequential(nn.Linear(64, 20), nn.Tanh(), nn.Linear(20, 10))
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
@@ -236,6 +258,7 @@ class Interrupts:
         ({"batch_size": 0}, InputError, "batch_size"),
         ({"seed": 1.5}, InputError, "seed"),
         ({"loss": 3}, InputError, "callable"),
+        ({"loss": "hinge"}, InputError, "unknown loss 'hinge'"),
         ({"loss": lambda output, target: output}, InputError, "one number"),
         ({"loss": lambda output, target: output.sum() * math.nan}, InputError, "finite"),
         ({"loss": Interrupts(3)}, KeyboardInterrupt, None),

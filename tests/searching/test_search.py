@@ -55,6 +55,22 @@ def test_every_trial_is_accounted_for(result: initlab.Search) -> None:
         assert ("@Linear normal std" in trial.params) == (trial.params["@Linear"] == "normal")
 
 
+def test_a_loss_by_its_name_is_the_loss() -> None:
+    """Targets that are numbers: "mse" and "auto" mean one loss, "l1" another; each is what its function gives."""
+    rows = [(x, x[:, :3].clone()) for x, _ in (tiny_data(), tiny_data(64, 1), tiny_data(64, 2))]
+    named = {
+        loss if isinstance(loss, str) else loss.__name__: [
+            t.value for t in searched(data=rows, loss=loss, trials=4, steps=12).trials
+        ]
+        for loss in ("auto", "mse", "l1", torch.nn.functional.l1_loss)
+    }
+    assert named["auto"] == named["mse"]
+    assert named["l1"] == named["l1_loss"]
+    assert named["l1"] != named["mse"]
+    with pytest.raises(InputError, match="unknown loss 'hinge'"):
+        searched(data=rows, loss="hinge")
+
+
 def test_the_best_is_the_best_on_validation_and_measured_on_test(result: initlab.Search) -> None:
     assert result.best is not None
     assert result.best_value == max(t.value for t in result.trials if t.state == "COMPLETE")

@@ -26,7 +26,7 @@ def gradinit_(
     model: nn.Module,
     data: Any,
     *,
-    loss: Loss | None = None,
+    loss: str | Loss | None = None,
     optimizer: str = "adam",
     lr: float = 1e-3,
     steps: int = 200,
@@ -44,7 +44,8 @@ def gradinit_(
     Args:
         model: any module whose forward can be differentiated twice, of up to a few million parameters.
         data: (X, Y), a Dataset or a DataLoader.
-        loss: (output, targets) -> scalar; None for cross-entropy (classes) or mean squares (numbers).
+        loss: (output, targets) -> scalar, or a name as `compare` takes it ("mse", "l1", …); None or "auto" for
+            cross-entropy (classes) or mean squares (numbers).
         optimizer: the one that will train: "adam" and its kin, whose steps have a size of their own, or "sgd".
         lr: its learning rate.
         steps: how many updates of m.

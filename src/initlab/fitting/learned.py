@@ -16,6 +16,7 @@ from initlab.data import as_tensors
 from initlab.errors import InputError
 from initlab.fitting.running import floating_in, generator, run_model
 from initlab.reporting import Column, Shown, Table
+from initlab.training.losses import named_loss
 
 Loss = Callable[[Any, Tensor], Tensor]
 
@@ -63,13 +64,22 @@ class Batches:
         return self.x[rows], self.y[rows]
 
 
-def loss_for(loss: Loss | None, y: Tensor) -> Loss:
-    """The loss to use: the user's own, else cross-entropy for classes and mean squares for numbers."""
-    if loss is not None:
-        if not callable(loss):
-            raise InputError(f"loss must be a callable of (output, targets); got {loss!r}")
-        return loss
-    return nn.functional.mse_loss if y.is_floating_point() else nn.functional.cross_entropy
+def loss_for(loss: str | Loss | None, y: Tensor) -> Loss:
+    """The loss to use: the user's own, by name or as a function; else the one that the targets mean.
+
+    Raises:
+        InputError: no loss of that name, or no function.
+
+    >>> loss_for("l1", torch.zeros(2)) is nn.functional.l1_loss
+    True
+    """
+    if loss is None or loss == "auto":
+        loss = "mse" if y.is_floating_point() else "cross_entropy"
+    if isinstance(loss, str):
+        return named_loss(loss).call
+    if not callable(loss):
+        raise InputError(f"loss must be a name or a callable of (output, targets); got {loss!r}")
+    return loss
 
 
 def scalar_loss(model: nn.Module, loss: Loss, x: Tensor, y: Tensor) -> Tensor:
@@ -84,6 +94,8 @@ def scalar_loss(model: nn.Module, loss: Loss, x: Tensor, y: Tensor) -> Tensor:
         y = y.to(first.dtype)
     try:
         value = loss(first, y)
+    except InputError:
+        raise
     except Exception as error:
         raise InputError(f"loss raised {type(error).__name__}: {' '.join(str(error).split())[:200]}") from error
     if not isinstance(value, Tensor) or value.numel() != 1:

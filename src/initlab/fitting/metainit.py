@@ -46,7 +46,7 @@ def metainit_(
     model: nn.Module,
     data: Any,
     *,
-    loss: Loss | None = None,
+    loss: str | Loss | None = None,
     steps: int = 200,
     lr: float = 0.1,
     momentum: float = 0.9,
@@ -63,7 +63,8 @@ def metainit_(
     Args:
         model: any module whose forward can be differentiated twice.
         data: (X, Y), a Dataset or a DataLoader.
-        loss: (output, targets) -> scalar; None for cross-entropy (classes) or mean squares (numbers).
+        loss: (output, targets) -> scalar, or a name as `compare` takes it ("mse", "l1", …); None or "auto" for
+            cross-entropy (classes) or mean squares (numbers).
         steps: how many steps.
         lr: step of the norm.
         momentum: in [0, 1).

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import re
@@ -28,8 +29,7 @@ def task_fingerprint(task: Task, model: nn.Module) -> dict[str, Any]:
         name: getattr(task, name)
         for name in ("optimizer", "batch_size", "steps", "drop_last", "root_seed", "shared_order")
     }
-    loss = task.loss if isinstance(task.loss, str) else getattr(task.loss, "__qualname__", type(task.loss).__name__)
-    settings |= {"loss": loss, "dtype": str(task.dtype), "options": _plain(dict(task.options))}
+    settings |= {"loss": loss_fingerprint(task.loss), "dtype": str(task.dtype), "options": _plain(dict(task.options))}
     data = {name: data_hash(getattr(task, name)) for name in ("train", "test", "valid")}
     return {"settings": settings, "data": data, "model": model_fingerprint(model)}
 
@@ -43,6 +43,50 @@ def model_fingerprint(model: nn.Module) -> dict[str, str]:
     modules = [(name, type(m).__qualname__, _no_addresses(m.extra_repr())) for name, m in model.named_modules()]
     found = {"structure": _short(modules)}
     return {**named, **found} if len(named) <= MOST_NAMED else {**found, "parameters": _short(sorted(named.items()))}
+
+
+def loss_fingerprint(loss: Any) -> str:
+    """A loss in a word: its name; of what names do not tell apart, what it is made of, too.
+
+    >>> from functools import partial
+    >>> [loss_fingerprint(loss) for loss in ("auto", torch.nn.functional.l1_loss)]
+    ['auto', 'l1_loss']
+    >>> loss_fingerprint(torch.nn.HuberLoss(delta=2.0)) == loss_fingerprint(torch.nn.HuberLoss())
+    False
+    """
+    if isinstance(loss, str):
+        return loss
+    name = str(getattr(loss, "__qualname__", type(loss).__qualname__))
+    made_of = _made_of(loss, name)
+    return f"{name} {_short(made_of)}" if made_of else name
+
+
+def _made_of(loss: Any, name: str) -> list[Any]:
+    """What tells a loss from another of the same name; empty for a function whose name does."""
+    if isinstance(loss, functools.partial):
+        return [loss_fingerprint(loss.func), [_value(part) for part in loss.args], _values(loss.keywords)]
+    if isinstance(loss, nn.Module):
+        numbers = {key: value for key, value in vars(loss).items() if not key.startswith("_")}
+        tensors = {key: data_hash((value,)) for key, value in loss.state_dict().items()}
+        return [_no_addresses(repr(loss)), _values(numbers), tensors]
+    code = getattr(loss, "__code__", None)
+    if code is None:
+        return [] if hasattr(loss, "__qualname__") else [_values(getattr(loss, "__dict__", {}))]
+    if "<" not in name and name != "auto":  # a lambda or an inner function may stand for several
+        return []
+    cells = [_value(cell.cell_contents) for cell in loss.__closure__ or ()]
+    constants = [_no_addresses(repr(constant)) for constant in code.co_consts]
+    return [code.co_code.hex(), constants, code.co_names, [_value(part) for part in loss.__defaults__ or ()], cells]
+
+
+def _values(named: Mapping[str, Any]) -> dict[str, str]:
+    return {key: _value(value) for key, value in named.items()}
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, torch.Tensor):
+        return data_hash((value,))
+    return loss_fingerprint(value) if callable(value) else _no_addresses(repr(value))
 
 
 def plan_fingerprint(plan: Plan | None) -> str:
