@@ -151,3 +151,24 @@ def test_an_index_that_names_what_is_not_there_is_refused(text: str, message: st
     (tmp_path / "model.safetensors.index.json").write_text(text)
     with pytest.raises(InputError, match=message):
         initlab.init_(_net(), loaded=tmp_path / "model.safetensors.index.json")
+
+
+class _Adapted(nn.Module):
+    """A linear layer with a low-rank adapter, as PEFT lays it out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.base_layer = nn.Linear(8, 8)
+        self.lora_A = nn.ModuleDict({"default": nn.Linear(8, 2, bias=False)})
+        self.lora_B = nn.ModuleDict({"default": nn.Linear(2, 8, bias=False)})
+
+
+def test_a_head_and_adapters_are_added_to_a_pretrained_model() -> None:
+    net = nn.ModuleDict({"layers": nn.ModuleList(_Adapted() for _ in range(2)), "head": nn.Linear(8, 3)})
+    before = _before(net)
+    initlab.init_(net, {"**.lora_A.**": "he_uniform", "**.lora_B.**": "zeros"})
+    adapters = {name for name in before if "lora" in name}
+    assert _changed(net, before) == adapters
+    assert not net["layers"][1].lora_B["default"].weight.any()
+    initlab.init_(net, {"head": "auto"})
+    assert _changed(net, before) == adapters | {"head.weight", "head.bias"}

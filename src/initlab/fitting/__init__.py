@@ -7,6 +7,7 @@ from initlab.fitting.krahenbuhl import DataDependentLayer, DataDependentResult, 
 from initlab.fitting.learned import LearnedScales
 from initlab.fitting.lsuv import LsuvLayer, LsuvResult, lsuv_
 from initlab.fitting.metainit import gradient_quotient, metainit_
+from initlab.fitting.new_rows import new_rows_
 from initlab.fitting.rbm import RBM, RbmEpoch
 
 __all__ = [
@@ -26,5 +27,6 @@ __all__ = [
     "gradinit_",
     "lsuv_",
     "metainit_",
+    "new_rows_",
     "pretrain_dbn_",
 ]
