@@ -325,3 +325,25 @@ def test_reinit_names_every_layer_that_has_no_start_of_its_own() -> None:
     with pytest.raises(InputError, match=r"2 layers have parameters and no reset_parameters.*1 \(Scale\), 2 \(Scale\)"):
         initlab.reinit_(net)
     assert all(torch.equal(a, b) for a, b in zip(before, net.parameters(), strict=True))
+
+
+def test_operations_on_many_tensors_and_a_generator_of_the_users() -> None:
+    def start(before: int) -> tuple[nn.Module, torch.Generator, torch.Tensor]:
+        net = nn.Sequential(nn.Linear(8, 8), nn.Linear(8, 8))
+        generator = torch.Generator().manual_seed(before)
+        state = generator.get_state()
+        held = list(net.parameters())
+        with initlab.streams(net, seed=1) as log, torch.no_grad():
+            torch._foreach_copy_(held, [torch.randn(p.shape, generator=generator) for p in held])
+            torch._foreach_mul_(held, 0.5)
+            nn.init.normal_(net[0].bias, generator=generator)
+            net[1].bias.copy_(torch.rand(8, generator=generator))
+        assert log.elsewhere == 0
+        assert log["1.weight"].draws == 1
+        return net, generator, state
+
+    one, generator, state = start(0)
+    other, _, _ = start(7)
+    assert all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
+    assert torch.equal(generator.get_state(), state)
+    assert float(one[0].weight.detach().std()) == pytest.approx(0.5, rel=0.3)

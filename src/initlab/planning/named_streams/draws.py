@@ -120,13 +120,14 @@ def _write_by_torch(draw: Draw, name: str, part: Part, seed: int) -> None:
     """Any other random operation, by torch itself from a generator of this draw's own; its global one stays."""
     target = part.tensor
     key = derive_seed(seed, name, draw.op, tuple(target.shape)) >> 1
+    named = {key: value for key, value in draw.named.items() if key != "generator"}
     devices = [target.device] if target.device.type == "cuda" else []
     with torch.random.fork_rng(devices), torch.no_grad():
         torch.manual_seed(key)
         if draw.in_place:
-            draw.func(target.detach(), *draw.arguments, **draw.named)
+            draw.func(target.detach(), *draw.arguments, **named)
         else:
-            target.detach().copy_(draw.func(*draw.arguments, **draw.named))
+            target.detach().copy_(draw.func(*draw.arguments, **named))
 
 
 # -- the laws --

@@ -107,13 +107,15 @@ class NamedDraws(TorchDispatchMode):
         tensors = [value for value in tree_flatten((args, named))[0] if isinstance(value, torch.Tensor)]
         if not tensors:
             return func(*args, **named)
+        lists = [args[index] for index in written if index < len(args) and isinstance(args[index], list | tuple)]
+        if lists:
+            return self._write_each(func, args, named, lists[0])
         targets = [value for value in (_argument(func, args, named, index) for index in written) if value is not None]
         if targets:
             return self._write(func, args, named, targets)
         return self._compute(func, args, named, tensors)
 
     def _random(self, func: Any, args: tuple[Any, ...], named: dict[str, Any], written: list[int]) -> Any:
-        named = {key: value for key, value in named.items() if key != "generator" or written == []}
         op = func.overloadpacket.__name__
         if written and written[0] == 0:
             return self.draw_in_place(
@@ -128,7 +130,7 @@ class NamedDraws(TorchDispatchMode):
             options = {key: value for key, value in named.items() if key in ("dtype", "device", "memory_format")}
             made = torch.empty_like(args[0], **options)
             return self.draw_in_place(made, factory_draw(op, args[1:], {}, func), lambda: made, home)
-        with self.rewinder.watching(_device(args, named)) as taken:
+        with self.rewinder.watching(_device(args, named), named.get("generator")) as taken:
             result = func(*args, **named)
         self.elsewhere += 1
         if isinstance(result, torch.Tensor) and _is_plain(result):
@@ -169,7 +171,7 @@ class NamedDraws(TorchDispatchMode):
 
     def _draw_elsewhere(self, target: torch.Tensor, draw: Draw, original: Any) -> Any:
         before = self._snapshot(target)
-        with self.rewinder.watching(target.device) as taken:
+        with self.rewinder.watching(target.device, draw.named.get("generator")) as taken:
             result = original()
         self.elsewhere += 1
         node = self._leaf(target, draw, frozenset({None}), None, before)
@@ -225,6 +227,22 @@ class NamedDraws(TorchDispatchMode):
         result = func(*args, **named)
         self._record(func, refs, before, targets[0])
         return result
+
+    def _write_each(self, func: Any, args: tuple[Any, ...], named: dict[str, Any], targets: Any) -> Any:
+        """One operation on many tensors (`torch._foreach_copy_`): each one's own arguments are settled with it."""
+        entries = [self.entry_of(target) for target in targets]
+        for target, entry in zip(targets, entries, strict=True):
+            if entry is not None:
+                entry.calls.append(_call(func, args))
+                home = home_of(entry, local_tensor(target))
+                place = next(k for k, other in enumerate(targets) if other is target)
+                args = tuple(self._settled_at(arg, targets, place, home) for arg in args)
+        return func(*args, **named)
+
+    def _settled_at(self, arg: Any, targets: Any, place: int, home: Home) -> Any:
+        if arg is targets or not isinstance(arg, list | tuple) or len(arg) != len(targets):
+            return arg
+        return [self._settled(value, home) if k == place else value for k, value in enumerate(arg)]
 
     def _into(self, func: Any, args: tuple[Any, ...], named: dict[str, Any], target: torch.Tensor) -> Any:
         """An in-place operation on the model's own; of a whole tensor, a shard takes its slice."""

@@ -15,9 +15,11 @@ _MOST = 512  # draws that can be taken back
 
 @dataclass(eq=False)
 class Taken:
-    """One draw from torch's generator: its state before and after, and whether the model's own stream replaced it."""
+    """One draw from a generator, torch's own where none is given: its state before and after, and whether the model's
+    own stream replaced it."""
 
     device: torch.device
+    generator: torch.Generator | None = None
     before: torch.Tensor | None = None
     after: torch.Tensor | None = None
     landed: bool = False
@@ -35,14 +37,14 @@ class Rewinder:
     _of: dict[int, Taken] = field(default_factory=dict)
 
     @contextlib.contextmanager
-    def watching(self, device: torch.device) -> Iterator[Taken]:
-        taken = Taken(device, _state(device))
+    def watching(self, device: torch.device, generator: torch.Generator | None = None) -> Iterator[Taken]:
+        taken = Taken(device, generator, _state(device, generator))
         yield taken
-        taken.after = _state(device)
+        taken.after = _state(device, generator)
 
     def took(self, taken: Taken, node: Node) -> None:
         last = self.taken[-1] if self.taken else None
-        if last is not None and _equal(last.after, taken.before):
+        if last is not None and last.generator is taken.generator and _equal(last.after, taken.before):
             taken.before = last.after  # one state, held once
         self.taken = [*self.taken[-_MOST:], taken]
         self._of[node.order] = taken
@@ -66,16 +68,18 @@ class Rewinder:
     def _rewind(self) -> None:
         while self.taken and self.taken[-1].landed:
             last = self.taken.pop()
-            if last.before is None or not _equal(_state(last.device), last.after):
+            if last.before is None or not _equal(_state(last.device, last.generator), last.after):
                 return
-            _set_state(last.device, last.before)
+            _set_state(last, last.before)
 
 
 def _equal(one: torch.Tensor | None, other: torch.Tensor | None) -> bool:
     return one is not None and other is not None and torch.equal(one, other)
 
 
-def _state(device: torch.device) -> torch.Tensor | None:
+def _state(device: torch.device, generator: torch.Generator | None) -> torch.Tensor | None:
+    if generator is not None:
+        return generator.get_state()
     if device.type == "cpu":
         return torch.get_rng_state()
     if device.type == "cuda":
@@ -83,8 +87,10 @@ def _state(device: torch.device) -> torch.Tensor | None:
     return None
 
 
-def _set_state(device: torch.device, state: torch.Tensor) -> None:
-    if device.type == "cpu":
+def _set_state(taken: Taken, state: torch.Tensor) -> None:
+    if taken.generator is not None:
+        taken.generator.set_state(state)
+    elif taken.device.type == "cpu":
         torch.set_rng_state(state)
     else:
-        torch.cuda.set_rng_state(state, device)
+        torch.cuda.set_rng_state(state, taken.device)
