@@ -53,7 +53,7 @@ test: lint types
 # interpreter runs the kernels against the golden hashes and its compiler writes PTX for an H100.
 test-triton: $(VENV)/.dev
 	@test -x .venv-triton/bin/python || $(PYTHON) -m venv .venv-triton
-	@.venv-triton/bin/python -m pip --disable-pip-version-check install --quiet -c constraints.txt triton
+	@.venv-triton/bin/python -m pip --disable-pip-version-check install --quiet triton==3.9.0
 	@$(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))" > \
 		"$$(.venv-triton/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/initlab-dev.pth"
 	@PYTHONPATH=src .venv-triton/bin/python -m pytest -q tests/sampling/test_sampling_device.py

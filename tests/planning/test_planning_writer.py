@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import mmap
 from pathlib import Path
 
@@ -11,10 +12,10 @@ import torch
 from torch import nn
 
 import initlab
-from initlab.errors import InputError
-from initlab.planning import memory
-from initlab.planning.drawing import Job, stage
-from initlab.planning.shards import Part
+from initlab.errors import InputError, InterruptedInitError
+from initlab.planning import drawing, memory
+from initlab.planning.drawing import Job, batches, stage
+from initlab.planning.shards import Part, part_of
 from initlab.sampling import laws
 
 
@@ -314,3 +315,58 @@ def test_what_torch_is_set_to_does_not_change_values(context: object, policy: st
     finally:
         torch.set_default_dtype(default)
     assert snapshot(plain) == snapshot(inside)
+
+
+def job(law: laws.Law, *shape: int) -> Job:
+    tensor = torch.zeros(shape)
+    return Job("w", tensor, part_of("w", tensor), law)
+
+
+FACTOR, SMALL_BIAS, LARGE = job(laws.Orthogonal(), 4, 4), job(laws.Constant(0.0), 4), job(laws.Normal(), 300, 300)
+
+
+@pytest.mark.parametrize(
+    ("jobs", "sizes"),
+    [
+        ([FACTOR, SMALL_BIAS, FACTOR, SMALL_BIAS], [4]),
+        ([FACTOR, SMALL_BIAS, LARGE, FACTOR], [1, 1, 1, 1]),
+        ([SMALL_BIAS, SMALL_BIAS], [1, 1]),
+        ([FACTOR, FACTOR, LARGE, FACTOR, FACTOR, FACTOR], [2, 1, 3]),
+        ([], []),
+    ],
+)
+def test_factors_are_drawn_beside_one_another(jobs: list[Job], sizes: list[int]) -> None:
+    found = list(batches(jobs))
+    assert [len(some) for some in found] == sizes
+    assert [one for some in found for one in some] == jobs
+
+
+def orthogonal_model() -> nn.Module:
+    return nn.Sequential(*[nn.Linear(12, 12) for _ in range(9)])
+
+
+def test_factors_are_the_same_however_many_threads_draw_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = []
+    for threads in ("1", "3"):
+        monkeypatch.setenv("INITLAB_THREADS", threads)
+        model = orthogonal_model()
+        initlab.init_(model, {"@Linear": "orthogonal", "*.bias": "zeros"}, seed=5)
+        written.append([parameter.detach().clone() for parameter in model.parameters()])
+    assert all(torch.equal(one, other) for one, other in zip(*written, strict=True))
+
+
+def test_an_interrupt_among_factors_leaves_each_new_or_old(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fourth fails: all of its batch are written again, and then are whole."""
+    model, whole = orthogonal_model(), orthogonal_model()
+    initlab.init_(whole, "orthogonal", seed=5)
+    original, calls = drawing.write_one, itertools.count()
+
+    def breaks(one: Job, seed: int) -> None:
+        if next(calls) == 3:
+            raise KeyboardInterrupt
+        original(one, seed)
+
+    monkeypatch.setattr(drawing, "write_one", breaks)
+    with pytest.raises(InterruptedInitError, match="18 of 18 parameters were written"):
+        initlab.init_(model, "orthogonal", seed=5)
+    assert all(torch.equal(one, other) for one, other in zip(model.parameters(), whole.parameters(), strict=True))

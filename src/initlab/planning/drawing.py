@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,9 @@ from initlab.planning.memory import DTYPES, STAGE_BYTES, host_array, row_blocks
 from initlab.planning.shards import Part, part_of
 from initlab.sampling import fill
 from initlab.sampling.laws import Law
+from initlab.sampling.orthogonal import one_blas_thread
 from initlab.sampling.request import check_range
+from initlab.sampling.threads import share, thread_count
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,49 @@ def job_for(name: str, tensor: torch.Tensor, part: Part, law: Law) -> Job:
     except InputError as error:
         raise InputError(f"{name!r}: {error}") from None
     return Job(name, tensor, part, law)
+
+
+# Elements of the parameters that are drawn beside one another: an interrupt waits for them.
+TOGETHER = 1 << 24
+# A parameter of fewer elements than this is one thread's work whatever its law.
+SMALL = 1 << 16
+
+
+def batches(jobs: Sequence[Job]) -> Iterator[list[Job]]:
+    """The jobs in order, neighbours together where threads can draw several factors at once, each one thread's work."""
+    some: list[Job] = []
+    held = 0
+    for job in jobs:
+        size = job.part.tensor.numel()
+        fits = job.part.tensor.device.type == "cpu" and (job.law.needs_whole or size < SMALL)
+        if some and (not fits or held + size > TOGETHER):
+            yield from _apart(some)
+            some, held = [], 0
+        if fits:
+            some.append(job)
+            held += size
+        else:
+            yield [job]
+    yield from _apart(some)
+
+
+def _apart(jobs: list[Job]) -> Iterator[list[Job]]:
+    """One by one where there are not two factors to draw at once."""
+    if sum(job.law.needs_whole for job in jobs) > 1:
+        yield jobs
+    else:
+        yield from ([job] for job in jobs)
+
+
+def write_together(jobs: Sequence[Job], seed: int) -> None:
+    """Draw parameters of one of `batches`, by as many threads as there are processors."""
+
+    def work(first: int, last: int) -> None:
+        for job in jobs[first:last]:
+            write_one(job, seed)
+
+    with one_blas_thread():  # once for all, not anew for each
+        share(work, len(jobs), min(thread_count(), len(jobs)))
 
 
 def write_one(job: Job, seed: int) -> None:

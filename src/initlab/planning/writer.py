@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -10,7 +11,7 @@ import torch
 from torch import nn
 
 from initlab.errors import InitlabError, InputError, InterruptedInitError, seed_number
-from initlab.planning.drawing import Job, job_for, write_one
+from initlab.planning.drawing import Job, batches, job_for, write_one, write_together
 from initlab.planning.interrupts import HeldInterrupts
 from initlab.planning.ledger import Held, check_account, check_kept, equal_warnings, non_finite
 from initlab.planning.loaded import Loaded, loaded_words, read_loaded
@@ -193,27 +194,30 @@ def _jobs(entry: PlanEntry, slot: Slot) -> list[Job]:
 def write(jobs: Sequence[Job], seed: int, rollback: bool = False) -> None:
     """Write every job in order.
 
-    A parameter is either wholly new or wholly old afterwards: values are a function of the name alone, so the one that
-    an error broke off is simply written again before the error is raised.
+    A parameter is either wholly new or wholly old afterwards: values are a function of the name alone, so those that an
+    error broke off are simply written again before the error is raised.
 
     Raises:
         InterruptedInitError: with the names that were written and those that were not.
     """
     saved = [job.part.tensor.detach().clone() for job in jobs] if rollback else None
-    done, busy = 0, False
+    done, busy = 0, list[Job]()
     with HeldInterrupts() as interrupts:
         try:
-            for job in jobs:
+            for some in batches(jobs):
                 interrupts.check()
-                busy = True
-                write_one(job, seed)
-                done, busy = done + 1, False
+                busy = some
+                if len(some) > 1:
+                    write_together(some, seed)
+                else:
+                    write_one(some[0], seed)
+                done, busy = done + len(some), []
         except BaseException as error:
             if saved is not None:
-                _restore(jobs[: done + 1], saved)
+                _restore(jobs[: done + len(busy)], saved)
                 raise _rolled_back(jobs, error) from error
-            torn = busy and not _finished(jobs[done], seed)
-            raise _interrupted(jobs, done + (busy and not torn), torn, error) from error
+            whole = len(list(itertools.takewhile(lambda job: _finished(job, seed), busy)))
+            raise _interrupted(jobs, done + whole, whole < len(busy), error) from error
 
 
 def _finished(job: Job, seed: int) -> bool:
