@@ -45,9 +45,7 @@ types: $(VENV)/.dev
 	@echo "types: mypy --strict"
 	@$(BIN)/mypy
 
-test: lint types
-	@echo "test: pytest"
-	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m "not nightly"
+test: lint types test-suite
 
 # Triton comes with torch's builds for GPUs; beside a CPU build it is put into an environment of its own, where its
 # interpreter runs the kernels against the golden hashes and its compiler writes PTX for an H100.
@@ -57,6 +55,26 @@ test-triton: $(VENV)/.dev
 	@$(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))" > \
 		"$$(.venv-triton/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/initlab-dev.pth"
 	@PYTHONPATH=src .venv-triton/bin/python -m pytest -q tests/sampling/test_sampling_device.py
+
+# On a machine with a CUDA device and a CUDA build of torch in $(VENV): the device tests, then figures as ratios.
+test-gpu: $(VENV)/.dev
+	@if $(BIN)/python -c "import sys, torch; sys.exit(not torch.cuda.is_available())"; then \
+		$(BIN)/python -m pytest -q tests/gpu tests/sampling/test_sampling_device.py && $(BIN)/python -m benchmarks gpu; \
+	else \
+		echo "test-gpu: no CUDA device is here (or torch in $(VENV) is a CPU build); nothing was tested"; \
+	fi
+
+# The suite in an environment of its own for each Python; PYTHONS names their commands.
+PYTHONS ?= python3.11 python3.12 python3.13
+test-matrix:
+	@for python in $(PYTHONS); do \
+		if ! $$python -c "" 2>/dev/null; then echo "test-matrix: $$python is not on this machine, skipped"; continue; fi; \
+		echo "test-matrix: $$python"; \
+		$(MAKE) --no-print-directory VENV=.venv-$$(basename $$python) PYTHON=$$python test-suite || exit 1; \
+	done
+
+test-suite: $(VENV)/.dev
+	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m "not nightly"
 
 nightly: $(VENV)/.dev
 	@$(BIN)/python -m pytest -q -n $(WORKERS) -m nightly
@@ -81,4 +99,4 @@ literature: $(VENV)/.core
 	@$(BIN)/python -m initlab.experiments.literature initlab-literature docs/outcomes docs/literature.md
 
 clean:
-	rm -rf $(VENV) .zoo docs/_build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-* .zoo docs/_build .pytest_cache .mypy_cache .ruff_cache

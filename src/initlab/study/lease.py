@@ -83,6 +83,8 @@ def _born(pid: int) -> str:
             return ""
     except (OSError, IndexError):
         pass
+    if os.name == "nt":  # there a signal 0 is Ctrl-C; how long ago the worker was seen then decides
+        return "exists"
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
