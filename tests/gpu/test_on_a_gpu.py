@@ -1,4 +1,4 @@
-"""What must hold on a GPU: the bits of `init_`, the numbers of `inspect`, each engine of `compare` (`make test-gpu`)."""
+"""What holds on a GPU: the bits of `init_`, the numbers of `inspect`, each engine of `compare` (`make test-gpu`)."""
 
 from __future__ import annotations
 
