@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
 WORKERS ?= 2
 
-.PHONY: demo docs test test-triton lint types bench literature nightly zoo clean setup setup-dev
+.PHONY: demo docs test test-suite test-gpu test-matrix test-triton lint types bench literature nightly zoo clean setup setup-dev
 
 $(VENV)/.core: pyproject.toml constraints.txt
 	@echo "setup: creating $(VENV) and installing initlab (first time: a few minutes)"
