@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 OTHER = {"en": ("ko", "한국어"), "ko": ("en", "English")}
 TITLE = re.compile(r"^# .+$", re.MULTILINE)
 SCRIPT = "plotly.min.js"
+# What the blocks of a page showed: the same code in the other language is not run again.
+_SHOWN: dict[tuple[tuple[str, str], ...], list[list[str]]] = {}
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
@@ -36,9 +38,13 @@ def _read(app: Sphinx, docname: str, source: list[str]) -> None:
 
 def with_outputs(text: str, page: str) -> str:
     """The page with what each block shows below it."""
+    found = blocks.blocks(text)
+    code = tuple((block.language, block.code) for block in found)
+    if code not in _SHOWN:
+        _SHOWN[code] = [shown(output) for _, output in blocks.run(text, page)]
     parts, at = [], 0
-    for block, output in blocks.run(text, page):
-        parts += [text[at : block.end], "\n", *shown(output)]
+    for block, output in zip(found, _SHOWN[code], strict=True):
+        parts += [text[at : block.end], "\n", *output]
         at = block.end
     return "".join([*parts, text[at:]])
 
