@@ -3,5 +3,6 @@
 import initlab.comparison.view  # noqa: F401  # registers how a Comparison shows itself
 from initlab.comparison.api import compare
 from initlab.comparison.result import Comparison, StudyInterrupted
+from initlab.training.settings import Statistics, Study, Training
 
-__all__ = ["Comparison", "StudyInterrupted", "compare"]
+__all__ = ["Comparison", "Statistics", "Study", "StudyInterrupted", "Training", "compare"]

@@ -28,11 +28,13 @@ from initlab.training.optimizers import optimizer_of, trained
 from initlab.training.progress import watch_for
 from initlab.training.records import RunRecord
 from initlab.training.rehearsal import frozen, rehearse
+from initlab.training.settings import Statistics, Study, Training, grouped
 from initlab.training.task import Loss, Pair, Task, first_samples
 
 EXAMPLES = 8  # samples that the model is recorded on when a plan is made
 
 
+@grouped
 def compare(
     build: Callable[[], nn.Module],
     train: Any,
@@ -48,7 +50,9 @@ def compare(
     race: bool = False,
     *,
     budget: int | None = None,
-    study: str = "compare",
+    study: str | Study = "compare",
+    training: Training | None = None,
+    statistics: Statistics | None = None,
     allow_drift: bool = False,
     weight_decay: float | None = None,
     options: Mapping[str, Any] | None = None,
@@ -85,7 +89,9 @@ def compare(
         steps: optimizer steps of each run.
         storage: None keeps runs in memory; a file name, `sqlite:///file.db` or `postgresql://me@host/db` keeps them:
             the same call goes on from what is done, in as many processes and machines as call it.
-        study: the study's name within the storage.
+        study: the study's name within the storage; or a `Study`, which holds storage and allow_drift too.
+        training: a `Training` in place of optimizer, lr, weight_decay, options, loss, batch_size, steps, dtype, device.
+        statistics: a `Statistics` in place of seeds, seed, race, budget, target_loss, evaluations, ….
         allow_drift: go on with a stored study although model, data, settings or schemes have changed.
         engine: "auto", or how to train: "stacked", "processes", "sequential".
         race: spend run-steps where the decision is open: starts certain not to train are refused, starts worse than
@@ -139,7 +145,7 @@ def compare(
         raise InputError(f"budget is a race's: give race=True with it; got budget={budget}")
     if target_loss is not None:
         target_loss = finite_number("target_loss", target_loss)
-    study_name(study)
+    name = study_name(study)
     task, notes = make_task(
         build, train, test, None, loss=loss, optimizer=optimizer, options=options or {}, batch_size=batch_size,
         steps=steps, root_seed=root, shared_order=shared_order, dtype=dtype, device=device, executor=executor,
@@ -154,7 +160,7 @@ def compare(
         store: Store[RunRecord] = (
             MemoryStore()
             if storage is None
-            else study_store(storage, study, task, model, arms, plans, maximize, allow_drift)
+            else study_store(storage, name, task, model, arms, plans, maximize, allow_drift)
         )
         after.callback(store.close)
         driver = Driver(task, engine, store, watch, at_once, len(arms) * len(seed_numbers), executor)

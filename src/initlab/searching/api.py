@@ -30,12 +30,14 @@ from initlab.training.engines.machine import here
 from initlab.training.optimizers import optimizer_of, trained
 from initlab.training.progress import watch_for
 from initlab.training.rehearsal import frozen, rehearse
+from initlab.training.settings import Study, Training, grouped
 from initlab.training.task import Loss, Task
 
 PATIENCE = 3  # checks without a better score after which a run ends by itself
 AT_ONCE = 8
 
 
+@grouped
 def search(
     build: Callable[[], nn.Module],
     train: Any,
@@ -54,7 +56,8 @@ def search(
     pruning: str = "halving",
     patience: int | None = PATIENCE,
     screen: bool = True,
-    study: str = "search",
+    study: str | Study = "search",
+    training: Training | None = None,
     allow_drift: bool = False,
     engine: str = "auto",
     executor: Executor | None = None,
@@ -82,7 +85,8 @@ def search(
         pruning: "halving" (successive halving), "hyperband", "median" or "none".
         patience: measurements without a better score after which a run ends by itself; None trains it to its end.
         screen: let `inspect` refuse a start that is certain not to train; it is recorded as pruned with the finding.
-        study: the study's name within the storage.
+        study: the study's name within the storage; or a `Study`, which holds storage and allow_drift too.
+        training: a `Training` in place of optimizer, weight_decay, options, loss, batch_size, steps, dtype and device.
         executor: as for `compare`; the best trial is measured on `test` in this process.
         allow_drift: go on although model, data, settings or space have changed.
         at_once: trials that train at once.
@@ -112,15 +116,15 @@ def search(
     )  # fmt: skip
     if task.valid is None:
         raise InputError("valid must be (X, Y) to choose by; got None")
-    study_name(study)
+    name = study_name(study)
     model = first_model(build, task.root_seed, here(task.device))
     maximize = rehearse(replace(task, device=here(task.device)), model)
     found.check(model)
     with held():
-        store = _store(task, found, storage, study, model, maximize, allow_drift)
+        store = _store(task, found, storage, name, model, maximize, allow_drift)
         watch = watch_for(progress, trials * steps, {"trials": trials})
         ongoing = OngoingSearch(
-            task, found, decay, trials, pruning, patience, screen, engine, at_once, store, study, maximize, watch,
+            task, found, decay, trials, pruning, patience, screen, engine, at_once, store, name, maximize, watch,
             executor,
         )  # fmt: skip
         result, interrupted = _run_out(ongoing, [*notes, *frozen(model)], started)
