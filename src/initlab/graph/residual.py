@@ -38,17 +38,22 @@ def residual_branches(graph: Recording) -> tuple[tuple[str, ...], ...]:
 
 
 def _within(graph: Recording, value: int, others: set[int]) -> tuple[str, ...]:
-    """The parameters of the operations between the value and those that it grew from."""
+    """The parameters of the operations on the ways from those that the value grew from to it."""
     floor = min(_made_at(graph, other) for other in others)
-    members: dict[int, tuple[str, ...]] = {}
+    before: dict[int, Operation] = {}
     stack = [value]
     while stack:
         operation = graph.producer(stack.pop())
-        if operation is None or operation.index <= floor or operation.index in members:
+        if operation is None or operation.index <= floor or operation.index in before:
             continue
-        members[operation.index] = operation.parameters
+        before[operation.index] = operation
         stack.extend(item for item in operation.inputs if item not in others)
-    return tuple(dict.fromkeys(name for index in sorted(members) for name in members[index]))
+    grown, names = set(others), dict[str, None]()
+    for index in sorted(before):
+        if grown & set(before[index].inputs):
+            grown.update(before[index].outputs)
+            names.update(dict.fromkeys(before[index].parameters))
+    return tuple(names)
 
 
 Roles = dict[tuple[int, str], str]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from initlab.planning import residual
-from initlab.planning.choice import Choice, Options
-from initlab.planning.scene import Subject
+from initlab.planning.choice import Choice, Options, keep
+from initlab.planning.scene import Scene, Subject
+from initlab.sampling import canonical_name
+from initlab.sampling.truncation import cut_moments
 from initlab.schemes import Scheme, get_scheme
 
 
@@ -61,3 +64,47 @@ class Narrow:
         if size == 0 or geometry is None:
             return get_scheme("zeros")
         return get_scheme("normal", std=size / geometry.fan_in)
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A normal law of std s cut at so many s on both sides, s before the cut and a number of the recipe."""
+
+    number: str = "std"
+    sigmas: float = 2.0
+
+    def __call__(self, subject: Subject, options: Options) -> Scheme:
+        after = math.sqrt(cut_moments(-self.sigmas, self.sigmas)[1])
+        return get_scheme("truncated_normal", std=options[self.number] * after, sigmas=self.sigmas)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The parameter as it is."""
+
+    words: str
+
+    def __call__(self, subject: Subject, options: Options) -> Choice:
+        return keep("not_of_the_recipe", f"kept: {self.words}")
+
+
+def flattened_patch(subject: Subject, options: Options) -> Scheme:
+    """Xavier's uniform law on a kernel taken as a matrix (out, in × kernel), as for patch projections."""
+    columns = math.prod(subject.shape[1:])
+    bound = math.sqrt(6 / (columns + subject.shape[0]))
+    return get_scheme("uniform", low=-bound, high=bound)
+
+
+def branches_of(scene: Scene) -> list[tuple[str, ...]]:
+    """The weights of every residual branch, in the order of their use; branches without weights are left out."""
+    if scene.graph is None:
+        return []
+    weights = {subject.name for subject in scene.subjects() if subject.role == "weight"}
+    named = ([canonical_name(name) for name in branch] for branch in scene.graph.residual_branches())
+    found = (tuple(name for name in branch if name in weights) for branch in named)
+    return [branch for branch in found if branch]
+
+
+def no_norms(scene: Scene, subjects: Sequence[Subject]) -> bool:
+    """Whether no parameter is the scale of a norm."""
+    return not any(subject.role == "norm_weight" for subject in subjects)

@@ -6,14 +6,19 @@ policy the first whose role it holds is its own.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from initlab.graph import Operation, SignalGraph
+from initlab.graph.residual import passed
 from initlab.planning import residual
+from initlab.planning.attended import attended
+from initlab.planning.names import ADAPTER_DOWN, ADAPTER_UP, HIDDEN_TO_HIDDEN
 from initlab.planning.scene import Scene, Subject
 from initlab.planning.targets import is_head
+from initlab.sampling import canonical_name
 
 
 @dataclass(frozen=True)
@@ -108,6 +113,145 @@ def _chooses(graph: SignalGraph, use: Operation) -> bool:
     return False
 
 
+def _is_conv(subject: Subject) -> bool:
+    return subject.role == "weight" and subject.kind.startswith("conv")
+
+
+def _is_first(subject: Subject) -> bool:
+    feeds = [use.feeds for use in subject.all_uses if use.feeds is not None]
+    return subject.role == "weight" and any(feed.source == "data" for feed in feeds)
+
+
+def _meets(subject: Subject, kinds: tuple[str, ...]) -> bool:
+    return subject.role == "other" and any(use.operation.kind in kinds for use in subject.all_uses)
+
+
+def _is_position(subject: Subject) -> bool:
+    return len(subject.shape) > 1 and max(subject.shape) > 1 and _meets(subject, ("add",))
+
+
+def _is_token(subject: Subject) -> bool:
+    return len(subject.shape) > 1 and _meets(subject, ("cat", "concat"))
+
+
+def _single(subject: Subject) -> bool:
+    return math.prod(subject.shape) == 1
+
+
+def _is_scalar_factor(subject: Subject) -> bool:
+    return _single(subject) and _meets(subject, ("mul",)) and not _scales_branch(subject)
+
+
+def _is_scalar_shift(subject: Subject) -> bool:
+    return (
+        _single(subject)
+        and subject.role in ("other", "bias")
+        and bool(subject.uses)
+        and (subject.uses[0].operation.kind == "add")
+    )
+
+
+@_noted("branch scales")
+def _ends_in_scale(scene: Scene) -> frozenset[str]:
+    assert scene.graph is not None
+    return frozenset(canonical_name(branch[-1]) for branch in scene.graph.residual_branches())
+
+
+def _scales_branch(subject: Subject) -> bool:
+    """The last parameter of a branch, which multiplies it: the α of ReZero, the γ of LayerScale."""
+    return _meets(subject, ("mul",)) and _ends_in_scale(subject)
+
+
+@_noted("in branches")
+def _inside(scene: Scene) -> frozenset[str]:
+    assert scene.graph is not None
+    return frozenset(canonical_name(name) for branch in scene.graph.residual_branches() for name in branch)
+
+
+def _in_branch(subject: Subject) -> bool:
+    return subject.role == "weight" and _inside(subject)
+
+
+def _outside(subject: Subject) -> bool:
+    return subject.role == "weight" and subject.scene.graph is not None and not _inside(subject)
+
+
+@_noted("modulations")
+def _modulates(scene: Scene) -> frozenset[str]:
+    return _used(scene, _scales_norm)
+
+
+def _scales_norm(graph: SignalGraph, use: Operation) -> bool:
+    """Whether a weight's output, in pieces and plus a constant, multiplies what a norm gives (adaptive norms)."""
+    queue, seen = deque(use.outputs), set(use.outputs)
+    while queue and len(seen) < 64:
+        value = queue.popleft()
+        for reader in graph.consumers(value):
+            others = [item for item in reader.inputs if item != value and graph.values[item].source == "operation"]
+            if reader.kind == "mul" and any(_is_normed(graph, other) for other in others):
+                return True
+            if reader.traits.keeps != "none" or (reader.kind == "add" and not others):
+                queue.extend(item for item in reader.outputs if item not in seen)
+                seen.update(reader.outputs)
+    return False
+
+
+def _is_normed(graph: SignalGraph, value: int) -> bool:
+    makers = [graph.producer(item) for item in passed(graph, value)]
+    return any(maker is not None and maker.traits.norm for maker in makers)
+
+
+def _operand(letter: str) -> Callable[[Subject], bool]:
+    def holds(subject: Subject) -> bool:
+        return subject.role == "weight" and attended(subject.scene).get(subject.name, frozenset()) == {letter}
+
+    return holds
+
+
+def _is_packed(subject: Subject) -> bool:
+    return subject.role == "weight" and (
+        len(attended(subject.scene).get(subject.name, ())) > 1 or subject.leaf == "in_proj_weight"
+    )
+
+
+def _is_hidden_to_hidden(subject: Subject) -> bool:
+    return subject.kind == "recurrent" and subject.leaf.startswith(HIDDEN_TO_HIDDEN)
+
+
+def _is_equalised(subject: Subject) -> bool:
+    """A weight that is multiplied by a number before it is used: the runtime scale of equalised rates."""
+    graph, value = subject.scene.graph, subject.value
+    if graph is None or value is None or subject.role != "weight":
+        return False
+    readers = graph.consumers(value)
+    return bool(readers) and all(reader.kind in ("mul", "div") for reader in readers)
+
+
+def _is_head_bias(subject: Subject) -> bool:
+    layer = subject.module
+    beside = (other for other in subject.scene.subjects() if other.module is layer and _is_head(other))
+    return subject.role == "bias" and next(beside, None) is not None
+
+
+def _adds_to_scores(subject: Subject) -> bool:
+    graph = subject.scene.graph
+    if graph is None or subject.role != "embedding":
+        return False
+    return any(_reaches_scores(graph, use.operation) for use in subject.all_uses)
+
+
+def _reaches_scores(graph: SignalGraph, use: Operation) -> bool:
+    queue, seen = deque(use.outputs), set(use.outputs)
+    while queue and len(seen) < 64:
+        for reader in graph.consumers(queue.popleft()):
+            if reader.kind == "softmax" or (reader.traits.attends and not reader.traits.norm):
+                return True
+            if reader.traits.passes or reader.traits.combines in ("sum", "choice"):
+                queue.extend(item for item in reader.outputs if item not in seen)
+                seen.update(reader.outputs)
+    return False
+
+
 ROLES: dict[str, Role] = {
     "weight": Role("a weight", _is("weight")),
     "bias": Role("a bias", _is("bias")),
@@ -120,5 +264,25 @@ ROLES: dict[str, Role] = {
     "branch_end_norm": Role("the last norm of a residual branch", _last_norm),
     "head": Role("a read-out", _is_head, recorded=True),
     "tied_head": Role("a table that is the read-out too", _is_tied_head),
+    "head_bias": Role("the bias of a read-out", _is_head_bias, recorded=True),
     "router": Role("a weight that chooses experts", _routes, recorded=True),
+    "conv": Role("the kernel of a convolution", _is_conv),
+    "first": Role("a weight that reads the data", _is_first, recorded=True),
+    "position": Role("a parameter that is added to the signal", _is_position, recorded=True),
+    "token": Role("a parameter that stands beside the signal", _is_token, recorded=True),
+    "in_branch": Role("a weight in a residual branch", _in_branch, recorded=True),
+    "outside": Role("a weight in no residual branch", _outside, recorded=True),
+    "branch_scale": Role("a parameter that multiplies a residual branch", _scales_branch, recorded=True),
+    "scalar_factor": Role("a single factor", _is_scalar_factor, recorded=True),
+    "scalar_shift": Role("a single shift", _is_scalar_shift, recorded=True),
+    "modulation": Role("a weight that makes the scale of an adaptive norm", _modulates, recorded=True),
+    "query": Role("a projection to queries", _operand("query"), recorded=True),
+    "key": Role("a projection to keys", _operand("key"), recorded=True),
+    "value": Role("a projection to values", _operand("value"), recorded=True),
+    "packed_attention": Role("queries, keys and values in one weight", _is_packed, recorded=True),
+    "score_table": Role("a table that is added to attention scores", _adds_to_scores, recorded=True),
+    "hidden_to_hidden": Role("a hidden-to-hidden weight", _is_hidden_to_hidden),
+    "equalised": Role("a weight that is scaled when it is used", _is_equalised, recorded=True),
+    "adapter_up": Role("the second factor of an adapter", lambda s: bool(ADAPTER_UP.search(s.name))),
+    "adapter_down": Role("the first factor of an adapter", lambda s: bool(ADAPTER_DOWN.search(s.name))),
 }

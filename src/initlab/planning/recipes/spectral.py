@@ -11,7 +11,10 @@ RECIPE = Policy(
     source="Yang, Simon & Bernstein, A spectral condition for feature learning (2023), parametrization 1",
     year=2023,
     laws=(RoleLaw("weight", Fed("spectral"), "std = gain · min(1, √(fan_out / fan_in)) / √fan_in"),),
-    training=Training("sgd", more="rate ∝ fan_out / fan_in (SGD), 1 / fan_in (Adam): param_groups(rule='spectral')"),
+    training=Training(
+        "sgd",
+        more="rate ∝ fan_out / fan_in (SGD), 1 / fan_in (Adam): param_groups(rule='spectral')",
+    ),
     right="Wide models of any shape, read-outs and bottlenecks among them: each is treated by its own two fans.",
     wrong="First layers with more inputs than units: they start small until the width passes the data's.",
     leaves="The rate by layer (`param_groups`).",

@@ -34,7 +34,10 @@ RECIPE = Policy(
         RoleLaw("embedding", get_scheme("normal", std=1.0)),
     ),
     needs=(has("head", "tied_head", words="a read-out (a weight whose output is the model's)"),),
-    training=Training("adamw", more="param_groups(rule='u_mup'), which needs no base; rates near 1 by the paper"),
+    training=Training(
+        "adamw",
+        more="param_groups(rule='u_mup'), which needs no base; rates near 1 by the paper",
+    ),
     aliases=("u-mup", "umup"),
     right="Transformers with norms, where one rate near 1 is to hold for every width without a base.",
     wrong="In low precision: unit scaling holds weights at one by factors of the forward pass, which are folded here.",

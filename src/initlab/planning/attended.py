@@ -1,0 +1,102 @@
+"""What attention reads: which weights make its queries, keys and values, told from the recorded pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from initlab.graph import Operation, SignalGraph
+from initlab.planning.scene import Scene
+from initlab.sampling import canonical_name
+
+FARTHEST = 64  # operations between a projection and the attention that reads it
+
+
+def attended(scene: Scene) -> dict[str, frozenset[str]]:
+    """Weight -> which of "query", "key", "value" it makes; () without a recording."""
+    if "attended" not in scene.notes:
+        found: dict[str, set[str]] = {}
+        for name, letter, _ in _operands(scene):
+            found.setdefault(name, set()).add(letter)
+        scene.notes["attended"] = {name: frozenset(letters) for name, letters in found.items()}
+    made: dict[str, frozenset[str]] = scene.notes["attended"]
+    return made
+
+
+def head_size(scene: Scene, name: str) -> int | None:
+    """The size of the heads that a weight makes queries, keys or values of."""
+    if "head sizes" not in scene.notes:
+        scene.notes["head sizes"] = {found: size for found, _, size in _operands(scene)}
+    size: int | None = scene.notes["head sizes"].get(name)
+    return size
+
+
+def _operands(scene: Scene) -> Iterator[tuple[str, str, int]]:
+    """(weight, letter, head size) for every operand of every attention."""
+    graph = scene.graph
+    if graph is None:
+        return
+    owner = {name: s.name for s in scene.subjects() for name in (s.name, *s.slot.ties) if s.role == "weight"}
+    for operation in graph.operations:
+        for letter, value in _read(graph, operation):
+            size = graph.values[value].shape[-1] if graph.values[value].shape else 0
+            for name in _made_by(graph, value, owner):
+                yield name, letter, size
+
+
+def _read(graph: SignalGraph, operation: Operation) -> Iterator[tuple[str, int]]:
+    """The values that an operation takes as queries, keys and values: in one call, or around a softmax."""
+    if operation.kind == "scaled_dot_product_attention":
+        yield from zip(("query", "key", "value"), _signals(graph, operation), strict=False)
+    elif operation.kind == "softmax":
+        product = _product_before(graph, operation)
+        if product is not None:
+            yield from zip(("query", "key"), _signals(graph, product), strict=False)
+            for value in operation.outputs:
+                yield from (("value", other) for other in _mixed(graph, value))
+
+
+def _signals(graph: SignalGraph, operation: Operation) -> list[int]:
+    return [value for value in operation.inputs if graph.values[value].source == "operation"]
+
+
+def _product_before(graph: SignalGraph, softmax: Operation) -> Operation | None:
+    """The product of two signals whose scores, scaled, masked and shifted, a softmax reads."""
+    stack = list(softmax.inputs[:1])
+    for _ in range(FARTHEST):
+        maker = graph.producer(stack.pop()) if stack else None
+        if maker is None:
+            if not stack:
+                return None
+            continue
+        if maker.traits.combines == "contraction":
+            return maker if len(_signals(graph, maker)) == 2 and not maker.parameters else None
+        stack.extend(reversed(_signals(graph, maker)))
+    return None
+
+
+def _mixed(graph: SignalGraph, value: int) -> Iterator[int]:
+    """What the shares of a softmax are multiplied with."""
+    for reader in graph.consumers(value):
+        if reader.traits.combines == "contraction":
+            yield from (other for other in _signals(graph, reader) if other != value)
+        elif reader.traits.rearranges or reader.kind == "dropout":
+            for made in reader.outputs:
+                yield from _mixed(graph, made)
+
+
+def _made_by(graph: SignalGraph, value: int, owner: Mapping[str, str]) -> list[str]:
+    """The weights that a value comes from, past rearrangements, norms and rotations."""
+    found: dict[str, None] = {}
+    stack, seen = [value], {value}
+    while stack and len(seen) < FARTHEST:
+        operation = graph.producer(stack.pop())
+        if operation is None:
+            continue
+        names = [owner[canonical_name(name)] for name in operation.parameters if canonical_name(name) in owner]
+        if names:
+            found.update(dict.fromkeys(names))
+            continue
+        inputs = [item for item in operation.inputs if item not in seen]
+        seen.update(inputs)
+        stack.extend(inputs)
+    return list(found)

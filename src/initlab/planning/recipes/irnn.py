@@ -1,0 +1,24 @@
+"""`irnn`: recurrent networks of ReLU whose state begins as kept."""
+
+from __future__ import annotations
+
+from initlab.planning.given import Normal
+from initlab.planning.policy import Policy, RoleLaw, Training, has
+from initlab.schemes import get_scheme
+
+RECIPE = Policy(
+    name="irnn",
+    about="hidden-to-hidden weights the identity, the others N(0, 0.001²), biases zero",
+    source="Le, Jaitly & Hinton, A simple way to initialize recurrent networks of rectified linear units (2015)",
+    year=2015,
+    laws=(
+        RoleLaw("hidden_to_hidden", get_scheme("identity")),
+        RoleLaw("weight", Normal("std"), "N(0, std²)"),
+    ),
+    numbers={"std": 0.001},
+    needs=(has("hidden_to_hidden", words="a recurrent layer"),),
+    training=Training("sgd", 1e-8, more="rate by task from 1e-9 to 1e-1; gradients clipped at 1 to 1,000"),
+    right="Plain recurrent networks of ReLU over long sequences.",
+    wrong="LSTM and GRU, whose gates are no copies of the state; tanh, which shrinks what is kept.",
+    leaves="The scale of the identity: 1 here, 0.01 for tasks of short memory.",
+)
