@@ -43,6 +43,7 @@ def test_a_backend_that_is_missing_is_said() -> None:
     assert "set KERAS_BACKEND" in done.stderr
 
 
+@pytest.mark.timeout(900)
 def test_the_torch_backend_runs_the_same_tests() -> None:
     files = sorted(str(path) for path in HERE.glob("test_keras_*.py"))
     done = subprocess.run(

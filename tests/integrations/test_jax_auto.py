@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from jax_zoo import ZOO
 from kept import second_moments
 
@@ -9,6 +10,7 @@ from initlab.integrations import jax as ij
 from initlab.integrations.arrays import tensors
 
 
+@pytest.mark.timeout(900)
 def test_second_moments_stay_near_one() -> None:
     ratios: dict[str, float] = {}
     for case, make in ZOO.items():

@@ -80,31 +80,41 @@ RECURRENT: dict[str, tuple[Any, nn.Module, list[int]]] = {  # Keras's gates by t
     "GRU": (layers.GRU(4, name="layer"), nn.GRU(3, 4), [1, 0, 2]),
     "SimpleRNN": (layers.SimpleRNN(4, name="layer"), nn.RNN(3, 4), [0]),
 }
-POLICIES = ["he_normal", "he_uniform", "xavier_uniform", "truncated_normal", "lecun_normal", "orthogonal", "auto"]
+POLICIES = [*initlab.list_schemes(), "auto"]
 
 
-def torch_twin(layer: nn.Module, policy: str) -> nn.Module:
+def both(layer: nn.Module, model: Any, policy: str) -> bool:
+    """The same start in torch and in Keras; False where the scheme has no law for such a layer, in both."""
     net = nn.Sequential()
     net.add_module("layer", layer)
-    initlab.init_(net, policy, seed=5)
-    return layer
+    refused = ""
+    try:
+        initlab.init_(net, policy, seed=5)
+    except initlab.InputError as error:
+        refused = str(error)
+    if refused:
+        with pytest.raises(initlab.InputError) as caught:
+            ik.init_(model, policy, seed=5)
+        assert str(caught.value) == refused
+        return False
+    ik.init_(model, policy, seed=5)
+    return True
 
 
 @pytest.mark.parametrize("case", TWINS)
 @pytest.mark.parametrize("policy", POLICIES)
 def test_names_and_shapes_give_the_bits_of_torch(case: str, policy: str) -> None:
     layer, shape, twin, stored = TWINS[case]
-    wanted = stored(torch_twin(twin, policy).weight.detach().numpy())
-    ik.init_(keras.Sequential([keras.Input(shape), layer]), policy, seed=5)
-    assert np.array_equal(array(layer.weights[0]), wanted)
+    if both(twin, keras.Sequential([keras.Input(shape), layer]), policy):
+        assert np.array_equal(array(layer.weights[0]), stored(twin.weight.detach().numpy()))
 
 
 @pytest.mark.parametrize("case", RECURRENT)
 @pytest.mark.parametrize("policy", POLICIES)
 def test_each_gate_has_the_bits_of_torchs_gate(case: str, policy: str) -> None:
     layer, twin, places = RECURRENT[case]
-    torch_twin(twin, policy)
-    ik.init_(keras.Sequential([keras.Input((5, 3)), layer]), policy, seed=5)
+    if not both(twin, keras.Sequential([keras.Input((5, 3)), layer]), policy):
+        return
     kernels = (layer.cell.kernel, twin.weight_ih_l0), (layer.cell.recurrent_kernel, twin.weight_hh_l0)
     for kernel, weight in kernels:
         gates = weight.detach().numpy().reshape(len(places), 4, -1)[places]
@@ -193,6 +203,12 @@ def test_half_precision_variables_get_the_rounded_value() -> None:
 def test_bad_arguments(call: Any, words: str) -> None:
     with pytest.raises(initlab.InputError, match=words):
         call()
+
+
+@pytest.mark.parametrize("call", [initlab.plan, initlab.init_, initlab.audit, initlab.reinit_])
+def test_what_is_for_torch_modules_says_so(call: Any) -> None:
+    with pytest.raises(initlab.InputError, match=r"got a keras model: use initlab\.integrations\.keras"):
+        call(ZOO["MLP"]()[0])
 
 
 def test_a_refused_call_writes_nothing() -> None:

@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from initlab.errors import InputError
+from initlab.guest.foreign import framework_of
 from initlab.guest.modules import modules_of
 
 
@@ -19,6 +20,12 @@ def check_module(model: Any) -> nn.Module:
     Raises:
         InputError: it is something else.
     """
+    framework = framework_of(model)
+    if framework:
+        raise InputError(
+            f"model must be a torch.nn.Module; got a {framework} model: use initlab.integrations.{framework} "
+            "(plan, init_, inspect), whose as_module(model) gives a torch module that computes the same"
+        )
     if not isinstance(model, nn.Module):
         raise InputError(f"model must be a torch.nn.Module; got {type(model).__name__}")
     return model

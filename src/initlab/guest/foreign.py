@@ -10,10 +10,13 @@ from typing import Any
 READERS = {"keras": "initlab.integrations.keras"}
 
 
+def framework_of(model: Any) -> str:
+    """The framework that a model's type comes from; "" for torch and for anything else."""
+    packages = (kind.__module__.partition(".")[0] for kind in type(model).__mro__)
+    return next((package for package in packages if package in READERS), "")
+
+
 def as_module(model: Any) -> Any:
     """A torch module that computes what a model of another framework does; any other model as it is."""
-    for kind in type(model).__mro__:
-        reader = READERS.get(kind.__module__.partition(".")[0])
-        if reader is not None:
-            return importlib.import_module(reader).as_module(model)
-    return model
+    framework = framework_of(model)
+    return importlib.import_module(READERS[framework]).as_module(model) if framework else model
