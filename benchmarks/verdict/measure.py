@@ -1,4 +1,4 @@
-"""What `inspect` measures of each recorded cell at step zero, beside how the cell ended: one line of JSON a cell.
+"""What `inspect` measures of each recorded cell at step zero, beside how it ended: resumable, one line of JSON a cell.
 
 INITLAB_DATA=... python -m benchmarks.verdict.measure TRUTH.jsonl OUT.jsonl
 """
@@ -83,10 +83,13 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    with asked.out.open("w") as out:
+    done = {json.loads(line)["cell"] for line in asked.out.read_text().splitlines()} if asked.out.exists() else set()
+    with asked.out.open("a") as out:
         for text in asked.truth.read_text().splitlines():
             line = json.loads(text)
             cell = cell_of(line["cell"])
+            if cell.key in done:
+                continue
             constant = task_of(BY_NAME[cell.architecture].task).constant
             kept = {"cell": cell.key, "kind": BY_NAME[cell.architecture].kind, "constant": round(constant, 5)}
             kept |= {"finals": line["finals"]} | line_of_cell(measured(cell), map(float, line["finals"]))

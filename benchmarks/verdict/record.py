@@ -50,9 +50,10 @@ def cells() -> Iterator[Cell]:
     yield from first
     seen.update(cell.key for cell in first)
     faults = [*INPUT_FAULTS, *MODEL_FAULTS]
+    often = [0.25 if a.slow else 1.0 for a in ARCHITECTURES]
     while True:
         cell = Cell(
-            chance.choice(ARCHITECTURES).name,
+            chance.choices(ARCHITECTURES, often)[0].name,
             *chance.choices(list(STARTS), [weight for weight, _ in STARTS.values()]),
             *chance.choices(faults, [weight_of(fault) for fault in faults]),
             chance.choice(list(RATES)),
@@ -72,14 +73,18 @@ def _kind(name: str) -> tuple[bool, bool, bool]:
 
 
 def trained(cell: Cell) -> dict[str, list[float | None]]:
-    """{rate: mean loss of the last steps of the short training, and of the long one where no rate had learned}."""
+    """{rate: mean loss at the end of the short training, and of the long one where no rate had learned}.
+
+    The long training is that of the two rates that had come furthest.
+    """
     architecture = BY_NAME[cell.architecture]
     task = task_of(architecture.task)
     runs = {f"{lr:g}": Run(cell, started(cell, architecture.build, task), task, lr) for lr in RATES[cell.optimizer]}
     finals = {rate: [run.until(STEPS)] for rate, run in runs.items()}
     if not any(final < LEARNED * task.constant for (final,) in finals.values() if final is not None):
-        for rate, run in runs.items():
-            finals[rate].append(run.until(LONG))
+        ended = {rate: final for rate, (final,) in finals.items() if final is not None}
+        for rate in sorted(ended, key=ended.__getitem__)[:2]:
+            finals[rate].append(runs[rate].until(LONG))
     return finals
 
 

@@ -53,6 +53,16 @@ def _each(write: Callable[[Tensor], object]) -> Callable[[nn.Module], None]:
     return apply
 
 
+def _with_zero_biases(write: Callable[[Tensor], object]) -> Callable[[nn.Module], None]:
+    def apply(model: nn.Module) -> None:
+        _each(write)(model)
+        for name, p in model.named_parameters():
+            if p.ndim == 1 and "bias" in name:
+                p.zero_()
+
+    return apply
+
+
 def _named(names: Callable[[str, nn.Module], bool], value: float, which: str) -> Callable[[nn.Module], None]:
     def apply(model: nn.Module) -> None:
         for name, module in model.named_modules():
@@ -98,6 +108,8 @@ STARTS: dict[str, tuple[float, Callable[[nn.Module], None]]] = {
     "constant 0.02": (1, _each(lambda p: nn.init.constant_(p, 0.02))),
     "constant 0.5": (0.5, _each(lambda p: nn.init.constant_(p, 0.5))),
     "zero head": (1, _zero_head),
+    "std 1e-3, biases 0": (0.7, _with_zero_biases(lambda p: nn.init.normal_(p, 0, 1e-3))),
+    "std 0.02, biases 0": (0.7, _with_zero_biases(lambda p: nn.init.normal_(p, 0, 0.02))),
     "bias -30": (0.7, _named(_hidden, -30.0, "bias")),
     "bias -3": (0.7, _named(_hidden, -3.0, "bias")),
     "norm weight 50": (0.7, _named(_norm, 50.0, "weight")),

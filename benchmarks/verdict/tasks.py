@@ -67,6 +67,12 @@ def pixels() -> Task:
     return _values(x, x)
 
 
+def pixels_alike() -> Task:
+    """The same for a network without a bias for each pixel: its best constant answer is one grey."""
+    task = pixels()
+    return Task(task.x, task.y, task.loss, float(task.y.var(correction=0)))
+
+
 def mnist() -> Task:
     """4,096 of MNIST's images, averaged to 14 x 14."""
     x, y = initlab.data.mnist().train

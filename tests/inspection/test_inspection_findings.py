@@ -81,41 +81,59 @@ class Branches(nn.Module):
         return self.head(x)
 
 
-# name: (model, optimizer, verdict, kinds that must be among the findings)
+# name: (model, optimizer, what training did at the best rate, kinds that must be among the findings): untrainable, 400
+# steps removed under a tenth of the loss; healthy, 80 steps removed seven tenths; slow, the others.
 CASES: dict[str, tuple[Callable[[], nn.Module], str, str, set[str]]] = {
     "relu he": (lambda: stack(5, nn.ReLU, he()), "adamw", "healthy", set()),
     "relu he, sgd": (lambda: stack(5, nn.ReLU, he()), "sgd", "healthy", set()),
     "tanh xavier": (lambda: stack(5, nn.Tanh, xavier), "adamw", "healthy", set()),
     "tanh xavier, sgd": (lambda: stack(5, nn.Tanh, xavier), "sgd", "healthy", set()),
-    "relu std 0.001": (lambda: stack(5, nn.ReLU, normal(0.001)), "adamw", "untrainable", {"vanishing"}),
+    "relu std 0.001": (lambda: stack(5, nn.ReLU, normal(0.001)), "adamw", "slow", {"vanishing"}),
     "relu std 0.01, sgd": (lambda: stack(5, nn.ReLU, normal(0.01)), "sgd", "untrainable", {"vanishing"}),
-    "sigmoid std 0.01": (lambda: stack(5, nn.Sigmoid, normal(0.01)), "adamw", "untrainable", {"collapsed"}),
+    "sigmoid std 0.01": (lambda: stack(5, nn.Sigmoid, normal(0.01)), "adamw", "slow", {"collapsed"}),
     "sigmoid xavier, sgd": (lambda: stack(5, nn.Sigmoid, xavier), "sgd", "untrainable", {"vanishing"}),
-    "tanh std 1, deep": (lambda: stack(20, nn.Tanh, normal(1)), "adamw", "untrainable", {"exploding", "saturated"}),
-    "relu std 1": (lambda: stack(5, nn.ReLU, normal(1)), "adamw", "untrainable", {"exploding"}),
-    "relu he times 3, sgd": (lambda: stack(5, nn.ReLU, he(3)), "sgd", "untrainable", {"exploding"}),
+    "tanh std 1, deep": (lambda: stack(20, nn.Tanh, normal(1)), "adamw", "untrainable", {"saturated"}),
+    "relu std 1": (lambda: stack(5, nn.ReLU, normal(1)), "adamw", "healthy", {"exploding"}),
+    "relu he times 3, sgd": (lambda: stack(5, nn.ReLU, he(3)), "sgd", "healthy", {"exploding"}),
     "zeros": (lambda: stack(5, nn.ReLU, constant(0)), "adamw", "untrainable", {"symmetric", "vanishing"}),
     "zeros, tanh": (lambda: stack(3, nn.Tanh, constant(0)), "sgd", "untrainable", {"symmetric"}),
     "constant 0.5": (lambda: stack(5, nn.ReLU, constant(0.5)), "adamw", "untrainable", {"symmetric"}),
-    "constant 0.5, tanh": (lambda: stack(2, nn.Tanh, constant(0.5)), "adamw", "untrainable", {"symmetric"}),
+    "constant 0.5, tanh": (lambda: stack(2, nn.Tanh, constant(0.5)), "adamw", "slow", {"symmetric"}),
     "constant, batch-norm": (
-        lambda: stack(3, nn.ReLU, constant(0.5), norm=True), "adamw", "untrainable", {"symmetric"}),
+        lambda: stack(3, nn.ReLU, constant(0.5), norm=True), "adamw", "slow", {"symmetric"}),
     "std 0.001 under batch-norm": (lambda: stack(5, nn.ReLU, normal(0.001), norm=True), "sgd", "healthy", set()),
     "std 1 under batch-norm": (lambda: stack(5, nn.ReLU, normal(1), norm=True), "adamw", "healthy", set()),
     "zero head": (lambda: zero_head(3, nn.ReLU), "adamw", "healthy", set()),
     "zero branches": (lambda: Branches(), "adamw", "healthy", set()),
     "zero branches, sgd": (lambda: Branches(), "sgd", "healthy", set()),
-    "dead branches": (lambda: Branches(dead=True), "adamw", "slow", {"symmetric"}),
+    "dead branches": (lambda: Branches(dead=True), "adamw", "healthy", {"symmetric"}),
 }  # fmt: skip
+
+
+# What training did -> the verdicts that agree with it: healthy and slow cannot be told apart well.
+AGREES = {
+    "healthy": {"healthy", "slow", "uncertain"},
+    "slow": {"healthy", "slow", "uncertain"},
+    "untrainable": {"untrainable", "uncertain"},
+}
+SURE = {"relu he", "relu he, sgd", "tanh xavier", "tanh xavier, sgd", "zeros", "zeros, tanh", "constant 0.5",
+        "relu std 0.01, sgd", "zero head", "zero branches", "zero branches, sgd"}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(SURE))
+def test_of_plain_cases_the_verdict_is_sure(name: str) -> None:
+    build, optimizer, verdict, _ = CASES[name]
+    assert initlab.inspect(build(), X, Y, F.cross_entropy, optimizer=optimizer).verdict == verdict
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_each_start_gets_its_verdict_and_findings(name: str) -> None:
     build, optimizer, verdict, kinds = CASES[name]
     report = initlab.inspect(build(), X, Y, F.cross_entropy, optimizer=optimizer)
-    assert report.verdict == verdict, report
     assert kinds <= {f.kind for f in report.findings}, report
-    assert (verdict == "healthy") == (not [f for f in report.findings if f.severity != "info"])
+    assert report.verdict in AGREES[verdict], report
+    assert sum(report.probability.values()) == pytest.approx(1)
+    assert (report.verdict == "untrainable") or not [f for f in report.findings if f.severity == "error"]
 
 
 def advised(advice: str) -> tuple[str, str]:
@@ -325,10 +343,14 @@ def test_targets_far_from_the_output_are_said_to_be_so() -> None:
 
 def test_the_optimizer_and_its_learning_rate_decide() -> None:
     model = stack(5, nn.ReLU, normal(0.01))
-    verdicts = [initlab.inspect(model, X, Y, optimizer=o, lr=lr).verdict for o, lr in [("sgd", 0.01), ("adamw", 1e-3)]]
-    assert verdicts == ["untrainable", "healthy"]
+    stuck, moves = (initlab.inspect(model, X, Y, optimizer=o, lr=lr) for o, lr in [("sgd", 0.01), ("adamw", 1e-3)])
+    assert stuck.probability["untrainable"] > 0.5 > moves.probability["untrainable"]
+    assert stuck.verdict in ("untrainable", "uncertain")
+    assert moves.verdict in ("healthy", "slow")
     wild = initlab.inspect(stack(5, nn.ReLU, he()), X, Y, optimizer="sgd", lr=30.0)
-    assert (wild.verdict, wild.findings[0].kind) == ("untrainable", "rate")
+    assert wild.probability["untrainable"] > 0.5
+    assert wild.findings[0].kind == "rate"
+    assert initlab.inspect(stack(5, nn.ReLU, he()), X, Y, optimizer="sgd").verdict == "healthy"
     instance = torch.optim.SGD(model.parameters(), lr=0.02, momentum=0.9)
     report = initlab.inspect(model, X, Y, optimizer=instance)
     assert (report.optimizer, report.lr) == ("sgd", 0.02)
@@ -338,10 +360,12 @@ def test_assert_healthy_lists_the_findings() -> None:
     initlab.inspect(stack(5, nn.ReLU, he()), X, Y).assert_healthy()
     with pytest.raises(initlab.UntrainableError, match=r"symmetric at 0\.weight"):
         initlab.inspect(stack(5, nn.ReLU, constant(0)), X, Y).assert_healthy()
-    slow = initlab.inspect(Branches(dead=True), X, Y)
-    slow.assert_healthy(allow_slow=True)
-    with pytest.raises(initlab.UntrainableError, match="slow"):
-        slow.assert_healthy()
+    unsure = initlab.inspect(Branches(dead=True), X, Y)
+    unsure.assert_healthy()
+    with pytest.raises(initlab.UntrainableError, match=f"{unsure.verdict} .*probability of untrainable 0"):
+        unsure.assert_healthy(allow=())
+    with pytest.raises(initlab.InputError, match="unknown verdict 'good'"):
+        unsure.assert_healthy(allow=("good",))  # type: ignore[arg-type]
 
 
 ARCHITECTURES: dict[str, tuple[Callable[[], nn.Module], Callable[[], torch.Tensor]]] = {
@@ -393,5 +417,5 @@ def test_a_far_first_loss_is_seen_under_binary_cross_entropy() -> None:
         for layer in (model[0], model[2]):
             layer.weight.mul_(100)
     report = initlab.inspect(model, x, y, loss)
-    assert report.verdict == "untrainable"
+    assert report.verdict in ("untrainable", "uncertain")
     assert any("times that of the best constant prediction" in f.evidence for f in report.findings)

@@ -27,7 +27,7 @@ def command(
     select: options.Select = None,
     weights: Annotated[Path | None, typer.Option(metavar="FILE", help="Load .safetensors, .pt or .npz first.")] = None,
     optimizer: Annotated[str, typer.Option(help="What training will use: sgd, adam, adamw, … .")] = "adamw",
-    lr: Annotated[float | None, typer.Option(help="What training will use.")] = None,
+    lr: Annotated[float | None, typer.Option(help="What training will use; else the best one is judged.")] = None,
     seed: options.Seed = 0,
     strict: Annotated[bool, typer.Option("--strict", help=f"Exit with {UNTRAINABLE} if untrainable.")] = False,
     as_json: options.Json = False,

@@ -46,10 +46,10 @@ def certain_not_to_train(task: Task, spec: RunSpec) -> str:
 def hopeless(task: Task, spec: RunSpec, model: nn.Module) -> tuple[str, bool]:
     """The finding that speaks against a model as it is, '' where there is none, and whether no step can mend it."""
     report = report_on(task, spec, model)
-    errors = [finding for finding in report.findings if finding.severity == "error"] if report is not None else []
-    if report is None or not errors:
+    harmful = [f for f in report.findings if f.severity != "info"] if report is not None else []
+    if report is None or report.verdict not in ("untrainable", "uncertain") or not harmful:
         return "", False
-    first = errors[0]
+    first = harmful[0]
     lasting = first.kind == "non-finite"
     if not lasting and report.steps <= HOPELESS[optimizer_of(task.optimizer).family] * task.steps:
         return "", False

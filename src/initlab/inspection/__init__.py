@@ -4,6 +4,6 @@ import initlab.inspection.view  # noqa: F401  # registers how an inspection show
 from initlab.inspection.api import inspect
 from initlab.inspection.fix import Fix
 from initlab.inspection.remedy import standardized
-from initlab.inspection.results import Finding, Inspection, LayerStats, ParameterStats
+from initlab.inspection.results import Finding, Inspection, LayerStats, LearningRate, ParameterStats
 
-__all__ = ["Finding", "Fix", "Inspection", "LayerStats", "ParameterStats", "inspect", "standardized"]
+__all__ = ["Finding", "Fix", "Inspection", "LayerStats", "LearningRate", "ParameterStats", "inspect", "standardized"]

@@ -12,10 +12,11 @@ from initlab.guest.foreign import as_module
 from initlab.inspection.findings import findings_of
 from initlab.inspection.fix import fix_of
 from initlab.inspection.gathering import gathered
+from initlab.inspection.inputs import probe_steps
 from initlab.inspection.notes import notes_of
 from initlab.inspection.optimizers import step_of
 from initlab.inspection.results import Inspection
-from initlab.inspection.verdict import verdict_of
+from initlab.inspection.verdict import aligned, judged
 
 
 def inspect(
@@ -26,10 +27,13 @@ def inspect(
     *,
     optimizer: Any = "adamw",
     lr: float | None = None,
+    line_probe: bool = True,
+    probe: int = 0,
 ) -> Inspection:
     """How signals and gradients travel through `model` at step zero, what is wrong, and whether it will train.
 
-    One forward and one backward pass on a batch, in training mode. Every call that reads a parameter and every
+    One forward and one backward pass on a batch, in training mode, and five or six forward passes along the first step
+    of the optimizer. Every call that reads a parameter and every
     activation function is a layer, wherever it stands in the model's code. Nothing of the model is changed:
     parameters, `.grad`, buffers, modes, hooks and random states are as before.
 
@@ -41,11 +45,16 @@ def inspect(
         loss: callable (output, targets) -> scalar, or a name: "cross_entropy", "mse", … . None guesses and says so:
             integer targets mean cross-entropy on logits, float targets of the output's shape mean squared error, no
             targets a mean squared distance from fixed random targets.
-        optimizer: "sgd", "adam", "adamw", … , or a torch.optim.Optimizer: the verdict is about training with it.
-        lr: its learning rate; None takes 1e-3 for Adam and its kin, 1e-2 for SGD.
+        optimizer: "sgd", "adam", "adamw", … , or a torch.optim.Optimizer: the verdict is about training with it, with
+            its rate, momentum, weight decay, groups, and the parameters that it holds.
+        lr: its learning rate; None asks about the best one.
+        line_probe: take the loss along the first step, at a copy of the weights and five forward passes with Adam and
+            its kin, six with SGD. Without it the verdict is less sure and `learning_rate` is None.
+        probe: real steps at each of three rates on a copy of the weights, to sharpen `learning_rate`; 0 takes none.
 
     Returns:
-        An `Inspection`: `verdict`, `findings`, `layers`, `parameters`, `notes`.
+        An `Inspection`: `verdict`, `probability`, `because`, `learning_rate`, `findings`, `layers`, `parameters`,
+        `notes`.
 
     Raises:
         InputError: inputs of the wrong shape or device (names the failing module), targets out of range, a loss that
@@ -63,11 +72,15 @@ def inspect(
     """
     model = check_materialised(as_module(model))
     step = step_of(optimizer, lr, model)
-    evidence = gathered(model, inputs, targets, loss, step, line_probe=False)
-    findings = findings_of(evidence)
+    steps = probe_steps(probe)
+    evidence = gathered(model, inputs, targets, loss, step, line_probe=line_probe or steps > 0, probe=steps)
+    judgement = judged(evidence)
     report = Inspection(
-        verdict=verdict_of(findings, any(p.trainable for p in evidence.parameters)),
-        findings=findings,
+        verdict=judgement.verdict,
+        probability=judgement.probability,
+        because=judgement.because,
+        learning_rate=evidence.window,
+        findings=aligned(findings_of(evidence), judgement.verdict),
         layers=evidence.layers,
         parameters=evidence.parameters,
         notes=notes_of(evidence),
@@ -76,6 +89,7 @@ def inspect(
         loss_name=evidence.seen.loss_name,
         optimizer=step.name,
         lr=evidence.step.lr,
+        lr_given=step.given,
         batch_size=evidence.batch,
         steps=evidence.outlook.steps,
     )

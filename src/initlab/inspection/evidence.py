@@ -13,14 +13,14 @@ from initlab.errors import InputError
 from initlab.graph.operations import TABLE
 from initlab.inspection.line import Line
 from initlab.inspection.optimizers import Step
+from initlab.inspection.outlook import Outlook, outlook_of
 from initlab.inspection.passes import Pass
 from initlab.inspection.recorder import Record
-from initlab.inspection.results import LayerStats, ParameterStats
-from initlab.inspection.verdict import Outlook, outlook_of
+from initlab.inspection.results import LayerStats, LearningRate, ParameterStats
 from initlab.planning import Plan, plan
 
-# Directions in which samples differ at the last layer, above which merged layers are bypassed; set on the tuned half of
-# benchmarks/verdicts.py and on nothing else.
+# Directions in which samples differ at the last layer, above which merged layers are bypassed; set on starts of
+# small networks that were trained, and on nothing else.
 BYPASS_RANK = 2.5
 
 
@@ -29,8 +29,8 @@ class Evidence:
     """One inspection's measurements; what several findings derive from them stands here, computed once.
 
     `inputs` are the batch as `plan` takes it: positional arguments in a tuple, or keyword arguments in a dict;
-    `line` is the loss along the first step, None where it was not asked for or cannot be taken; `memo` holds what is
-    worked out once for several findings.
+    `line` is the loss along the first step, None where it was not asked for or cannot be taken; `window` is what that
+    tells of learning rates; `memo` holds what is worked out once for several findings.
     """
 
     model: nn.Module
@@ -42,6 +42,7 @@ class Evidence:
     batch: int | None
     alike: bool
     line: Line | None = None
+    window: LearningRate | None = None
     memo: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property

@@ -1,7 +1,7 @@
 """The numbers that the verdict is read from, one entry each: its name, what it says in words, how it is measured.
 
 All are free of units and finite or NaN (not known); logarithms are decimal and cut off at `FLOOR` and `CEILING`.
-Those with `about_rate` depend on the learning rate that is judged; the others are the same whatever it is.
+They stand in four groups: of the pass or of the line, each also of the learning rate that the user gave.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from initlab.inspection.evidence import Evidence
 from initlab.inspection.line import FLAT, Line, Point
+from initlab.inspection.recorder import Record
 
 FLOOR, CEILING = -12.0, 6.0
 NAN = math.nan
@@ -26,14 +27,12 @@ class Feature:
         words: how a reader is told its value; `{}` stands for the number, or for ten to its power.
         of: measures it.
         power: whether the number is a decimal logarithm, to be told as ten to its power.
-        about_rate: whether it is about the learning rate that is judged.
     """
 
     name: str
     words: str
     of: Callable[[Evidence], float]
     power: bool = False
-    about_rate: bool = False
 
 
 def features_of(evidence: Evidence) -> dict[str, float]:
@@ -106,6 +105,22 @@ def _readout_signal(e: Evidence) -> float:
     return log(math.sqrt(max(0.0, e.readout.input_second * (e.readout.input_row_share or 0.0))))
 
 
+def _first_read(e: Evidence) -> Record | None:
+    """The first call that reads a parameter, where what it reads are numbers and not, say, tokens."""
+    first = next((record for record in e.seen.records if record.parameters), None)
+    return first if first is not None and first.input_second is not None else None
+
+
+def _input_rms(e: Evidence) -> float:
+    first = _first_read(e)
+    return NAN if first is None or first.input_second is None else log(math.sqrt(first.input_second))
+
+
+def _input_share(e: Evidence) -> float:
+    first = _first_read(e)
+    return NAN if first is None else log(first.input_row_share)
+
+
 def _worst(e: Evidence, what: str) -> float:
     shares = [value for x in e.layers if (value := getattr(x, what)) is not None and x.kind != "softmax"]
     return max(shares, default=0.0)
@@ -130,7 +145,10 @@ def _least_between(e: Evidence) -> float:
 
 
 def _distinct(e: Evidence) -> list[float]:
-    return [p.distinct / p.units for p in e.matrices if p.distinct is not None and p.units and p.units > 1]
+    """Share of distinct units of each matrix before the read-out, whose units the classes part."""
+    last = e.readout.parameters if e.readout is not None else ()
+    hidden = [p for p in e.matrices if p.distinct is not None and p.units and p.units > 1]
+    return [(p.distinct or 0) / (p.units or 1) for p in hidden if p.name not in last]
 
 
 def _merged(e: Evidence) -> float:
@@ -171,7 +189,7 @@ def _size(e: Evidence) -> float:
     return math.log10(max(1, sum(math.prod(p.shape) for p in e.parameters)))
 
 
-FEATURES: tuple[Feature, ...] = (
+OF_LINE: tuple[Feature, ...] = (
     Feature("decrease", "one step of the best rate lowers the loss by {} of itself",
             _on_line(lambda e, line: _cut(line.decrease(line.lowest)))),
     Feature("largest", "the largest rate that lowers the loss is {}", _on_line(_largest), power=True),
@@ -185,7 +203,11 @@ FEATURES: tuple[Feature, ...] = (
     Feature("pulled", "what tells samples apart lowers the loss by {} of itself", _on_line(_answer), power=True),
     Feature("apart", "{} of the first movement tells samples apart", _on_line(_apart)),
     Feature("spread", "the centred outputs have rms {}", _on_line(lambda e, line: log(line.spread)), power=True),
+)  # fmt: skip
+OF_PASS: tuple[Feature, ...] = (
     Feature("excess", "the first loss is {} times that of the best constant answer", _excess, power=True),
+    Feature("input rms", "the inputs have rms {}", _input_rms, power=True),
+    Feature("input share", "{} of the inputs' second moment is variance", _input_share, power=True),
     Feature("readout share", "{} of the signal at the read-out tells samples apart", _readout_share, power=True),
     Feature("readout rank", "samples differ in {} directions at the read-out", _readout_rank),
     Feature("readout signal", "the signal that tells samples apart has rms {} at the read-out",
@@ -196,26 +218,31 @@ FEATURES: tuple[Feature, ...] = (
     Feature("growth", "the signal grows by {} from the first layer to the last", _growth, power=True),
     Feature("fade", "the gradient at the first layer is {} of that at the last", _fade, power=True),
     Feature("between", "at the worst layer {} of the signal tells samples apart", _least_between, power=True),
-    Feature("merged", "{} of the weight matrices have equal units", _merged),
+    Feature("merged", "{} of the weight matrices before the read-out have equal units", _merged),
     Feature("distinct", "the median matrix has {} of its units distinct", _median_distinct),
     Feature("unmoved", "{} of the weight matrices get no gradient", _unmoved),
     Feature("over eps", "the median gradient is {} times the optimizer's eps", _over_eps, power=True),
-    Feature("pace", "a step changes the fastest matrix by {} of itself", _pace, power=True, about_rate=True),
+    Feature("pace", "a step changes the fastest matrix by {} of itself", _pace, power=True),
     Feature("slow pace", "a step changes the slowest quarter by {} of themselves",
-            _slow_pace, power=True, about_rate=True),
+            _slow_pace, power=True),
     Feature("steps", "by its first step the loss moves visibly after {} steps",
-            lambda e: log(e.outlook.steps), power=True, about_rate=True),
+            lambda e: log(e.outlook.steps), power=True),
     Feature("depth", "{} weight matrices are stacked", _depth, power=True),
     Feature("size", "it has {} parameters", _size, power=True),
     Feature("sign", "the optimizer's steps have a size of their own", lambda e: float(e.step.sign_like)),
     Feature("normalised", "it normalises", lambda e: float(e.normalised)),
-    Feature("below largest", "the rate is {} of the largest that lowers the loss",
-            _on_line(_below_largest), power=True, about_rate=True),
-    Feature("decrease here", "one step lowers the loss by {} of itself",
-            _on_line(lambda e, line: _cut(line.decrease(_judged(e, line)))), about_rate=True),
-    Feature("moved here", "one step moves the centred outputs by {}",
-            _on_line(lambda e, line: log(_judged(e, line).moved)), power=True, about_rate=True),
-    Feature("aligned here", "that movement has cosine {} with what the loss asks for",
-            _on_line(lambda e, line: _cut(_judged(e, line).aligned)), about_rate=True),
-    Feature("rate", "the rate is {}", lambda e: log(e.step.rate), power=True, about_rate=True),
 )  # fmt: skip
+OF_LINE_AT_RATE: tuple[Feature, ...] = (
+    Feature("below largest", "the rate is {} of the largest that lowers the loss",
+            _on_line(_below_largest), power=True),
+    Feature("decrease here", "one step lowers the loss by {} of itself",
+            _on_line(lambda e, line: _cut(line.decrease(_judged(e, line))))),
+    Feature("moved here", "one step moves the centred outputs by {}",
+            _on_line(lambda e, line: log(_judged(e, line).moved)), power=True),
+    Feature("aligned here", "that movement has cosine {} with what the loss asks for",
+            _on_line(lambda e, line: _cut(_judged(e, line).aligned))),
+)  # fmt: skip
+OF_PASS_AT_RATE: tuple[Feature, ...] = (
+    Feature("rate", "the rate is {}", lambda e: log(e.step.rate), power=True),
+)  # fmt: skip
+FEATURES = (*OF_LINE, *OF_PASS, *OF_LINE_AT_RATE, *OF_PASS_AT_RATE)

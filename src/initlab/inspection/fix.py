@@ -76,7 +76,7 @@ def fix_of(e: Evidence, report: Inspection, again: Again) -> Fix:
         score = _score(seen)
         if best is None or score > best[0]:
             best = score, chosen, seen
-        if score == _score_of_none():
+        if _harmless(seen):
             break
     kept_remedies, after = (chosen, None) if best is None else (best[1], best[2])
     said = [r for r in chosen if not r.acts and r not in kept_remedies]
@@ -93,7 +93,7 @@ def _fix(e: Evidence, report: Inspection, remedies: list[Remedy], after: Inspect
         plan=None if policy is None else plan(e.model, e.inputs, policy),
         before=report.verdict,
         after=None if after is None else after.verdict,
-        cured=not remedies or (after is not None and _score(after) == _score_of_none()),
+        cured=not remedies or (after is not None and _harmless(after)),
     )
 
 
@@ -178,6 +178,11 @@ def _code(remedies: Sequence[Remedy], policy: Any) -> str:
 
 def _score(report: Inspection) -> tuple[int, int]:
     return BETTER[report.verdict], -sum(f.severity != "info" for f in report.findings)
+
+
+def _harmless(report: Inspection) -> bool:
+    """Whether training is predicted to get going, at once or late, and nothing is found that harms it."""
+    return BETTER[report.verdict] >= BETTER["slow"] and not any(f.severity != "info" for f in report.findings)
 
 
 def _score_of_none() -> tuple[int, int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from torch import nn
@@ -14,18 +13,19 @@ from initlab.inspection.line import line_of
 from initlab.inspection.optimizers import Step
 from initlab.inspection.passes import Pass, names_of, watched
 from initlab.inspection.predicted import predicted
+from initlab.inspection.probe import learning_rate_of, probed
 from initlab.inspection.recorder import Record
 from initlab.inspection.results import LayerStats, ParameterStats
 from initlab.inspection.updates import parameter_stats
 
 
 def gathered(
-    model: nn.Module, inputs: Any, targets: Any, loss: Any, step: Step, *, line_probe: bool = True
+    model: nn.Module, inputs: Any, targets: Any, loss: Any, step: Step, *, line_probe: bool = True, probe: int = 0
 ) -> Evidence:
     """Everything that is measured of `model` on a batch; the model is left as it was.
 
-    Where the user chose no learning rate, the statistics are about the one that lowers the loss most along the first
-    step.
+    Where the user chose no learning rate, the statistics are about the best one, by the line along the first step and
+    by `probe` real steps on a copy.
 
     Raises:
         InputError: see `inspect`.
@@ -38,11 +38,14 @@ def gathered(
     seen = watched(model, args, kwargs, targets, loss, batch)
     line = line_of(model, args, kwargs, targets, loss, seen, step) if line_probe else None
     seen.output = seen.output_gradient = None
-    if line is not None and line.largest is not None and not step.given:
-        step = replace(step, lr=line.lowest.lr)
+    window = learning_rate_of(line) if line is not None else None
+    if window is not None and probe:
+        window = probed(window, model, args, kwargs, targets, loss, seen, step, probe)
+    if window is not None and window.best is not None and not step.given:
+        step = step.at(window.best)
     parameters = _parameters(model, seen, step, 1 if alike else batch)
     layers = _layers(seen, parameters)
-    return Evidence(model, kwargs or args, seen, layers, parameters, step, batch, alike, line)
+    return Evidence(model, kwargs or args, seen, layers, parameters, step, batch, alike, line, window)
 
 
 def _parameters(model: nn.Module, seen: Pass, step: Step, batch: int | None) -> tuple[ParameterStats, ...]:

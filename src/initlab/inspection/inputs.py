@@ -6,9 +6,17 @@ from typing import Any
 
 import torch
 
+from initlab.errors import InputError
 from initlab.guest.inputs import tensors_in, with_tensors
 
 Tensor = torch.Tensor
+
+
+def probe_steps(probe: Any) -> int:
+    """The number of real steps, checked."""
+    if isinstance(probe, bool) or not isinstance(probe, int) or probe < 0:
+        raise InputError(f"probe must be a whole number of steps, 0 or more; got {probe!r}")
+    return probe
 
 
 def targets_of(targets: Any) -> Any:

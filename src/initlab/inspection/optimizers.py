@@ -91,6 +91,19 @@ class Step:
             d = d.add(parameter.detach(), alpha=decay * (1.0 if self.sign_like else self.boost))
         return d if share == 1.0 else d * share
 
+    def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
+        """The same optimizer, fresh, for a trial on a copy of the weights: torch's own, at this rate."""
+        kind: Any = optimizer_of(self.name).made_by or torch.optim.AdamW
+        groups = [
+            {"params": [p], "lr": self.lr * abs(self.share(name)), "maximize": self.share(name) < 0,
+             "weight_decay": self.groups[name].decay if self.groups is not None else 0.0}
+            for name, p in model.named_parameters()
+            if p.requires_grad and self.share(name) != 0.0
+        ]  # fmt: skip
+        own = {"momentum": self.momentum} if self.name == "sgd" else {"eps": self.eps}
+        fresh: torch.optim.Optimizer = kind(groups, lr=self.lr, **own)
+        return fresh
+
 
 def step_of(optimizer: Any, lr: float | None, model: nn.Module) -> Step:
     """What `optimizer` (a name, an Optimizer class or an Optimizer) does to the parameters of `model`.

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
-from initlab.errors import InputError, UntrainableError
+from initlab.errors import InputError, UntrainableError, unknown
 from initlab.reporting import Shown
 from initlab.reporting.finding import Finding as Finding
 
-Verdict: TypeAlias = Literal["healthy", "slow", "untrainable"]
+Verdict: TypeAlias = Literal["healthy", "slow", "untrainable", "uncertain"]
 
 
 @dataclass(frozen=True)
@@ -101,23 +101,55 @@ class ParameterStats:
     nonfinite: int
 
 
+@dataclass(frozen=True)
+class LearningRate:
+    """Learning rates, from the loss along the first step.
+
+    Attributes:
+        largest_stable: the largest tried rate that lowers the loss; None where none does.
+        best: the tried rate that lowers it most; with a probe, the one whose loss is lowest after the real steps.
+        smallest_useful: with a probe: the smallest rate whose real steps lower the loss by a tenth of what the best
+            one's do.
+        tried: (rate, loss after one step of it) by rising rate; infinite where it is not finite.
+        probed: with a probe: {rate: loss after each real step}.
+        warm_up: with a probe: whether steps after the first few are stable at ten times the rate, so that a warm-up
+            pays.
+    """
+
+    largest_stable: float | None
+    best: float | None
+    tried: tuple[tuple[float, float], ...]
+    smallest_useful: float | None = None
+    probed: dict[float, tuple[float, ...]] = field(default_factory=dict)
+    warm_up: bool = False
+
+
 @dataclass(frozen=True, repr=False)
 class Inspection(Shown):
     """What `initlab.inspect` found.
 
     Attributes:
-        verdict: "healthy", "slow" or "untrainable": a prediction of how training with `optimizer` at `lr` goes.
+        verdict: "healthy", "slow", "untrainable", or "uncertain" where none is likely enough: a prediction of how
+            training with `optimizer` goes, at `lr` where the user gave one, else at the best rate.
+        probability: of "healthy", "slow" and "untrainable"; calibrated on trainings (docs/verdict.md).
+        because: the fact that settles the verdict, or the few numbers that moved it most.
+        learning_rate: what the loss along the first step tells; None without a line probe.
         findings: most severe first.
         layers: one `LayerStats` an operation, in forward order.
         parameters: one `ParameterStats` a parameter.
         notes: what could not be judged, and what was assumed.
         loss: the loss on the batch; None when it is not finite.
         loss_name: the loss that was used, and whether it was guessed.
+        lr: the learning rate that is judged: the user's, else the best guess.
+        lr_given: whether it is the user's.
         steps: predicted optimizer steps until the loss has visibly moved, by the size of the first step alone; a
             collapse or symmetry can make the start untrainable all the same.
     """
 
     verdict: Verdict
+    probability: dict[str, float]
+    because: tuple[str, ...]
+    learning_rate: LearningRate | None
     findings: tuple[Finding, ...]
     layers: tuple[LayerStats, ...]
     parameters: tuple[ParameterStats, ...]
@@ -127,6 +159,7 @@ class Inspection(Shown):
     loss_name: str
     optimizer: str
     lr: float
+    lr_given: bool
     batch_size: int | None
     steps: float
 
@@ -166,18 +199,24 @@ class Inspection(Shown):
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_fix"}
 
-    def assert_healthy(self, *, allow_slow: bool = False) -> None:
-        """Raise `UntrainableError` with the findings unless the verdict is healthy: one line for a test suite.
+    def assert_healthy(self, *, allow: tuple[Verdict, ...] = ("healthy", "slow", "uncertain")) -> None:
+        """Raise `UntrainableError` with the findings where training is predicted to fail: one line for a test suite.
 
         Args:
-            allow_slow: let the verdict "slow" pass.
+            allow: the verdicts that pass; `("healthy",)` is the strictest.
 
         Raises:
-            UntrainableError: the verdict is "untrainable", or "slow" without `allow_slow`.
+            InputError: a word that is no verdict.
+            UntrainableError: the verdict is not among `allow`.
         """
-        if self.verdict == "healthy" or (allow_slow and self.verdict == "slow"):
+        for word in allow:
+            if word not in get_args(Verdict):
+                raise unknown("verdict", word, get_args(Verdict))
+        if self.verdict in allow:
             return
-        lines = [f"{self.model} is {self.verdict} ({self.optimizer}, lr {self.lr:g})"]
+        rate = f"lr {self.lr:g}" if self.lr_given else "any lr"
+        likely = f"probability of untrainable {self.probability['untrainable']:.2f}"
+        lines = [f"{self.model} is {self.verdict} ({self.optimizer}, {rate}; {likely})"]
         lines += [f"- {finding}" for finding in self.findings if finding.severity != "info"]
-        lines += [] if len(lines) > 1 else [f"- {note}" for note in self.notes]
+        lines += [] if len(lines) > 1 else [f"- {note}" for note in (*self.because, *self.notes)]
         raise UntrainableError("\n".join(lines))

@@ -1,92 +1,116 @@
-"""The prediction: optimizer steps until the loss visibly moves, and the verdict that the findings add up to."""
+"""The verdict: how likely training is to get going, from what was measured at step zero and calibrated on trainings.
+
+Two facts settle it where they hold; else the calibrated trees weigh the numbers of `features`. The thresholds of the
+words stand in the calibration, beside the trees that they belong to.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 
-from initlab.inspection.optimizers import Step
-from initlab.inspection.results import Finding, ParameterStats, Verdict
+import torch
+
+from initlab.inspection.evidence import Evidence
+from initlab.inspection.features import FEATURES, Feature, features_of
+from initlab.inspection.results import Finding, Verdict
+from initlab.inspection.trees import Calibration, calibration
+from initlab.inspection.trials import Change, measured
+from initlab.reporting import format_number
+
+TOLD = 3  # numbers that a verdict names
 
 
 @dataclass(frozen=True)
-class Outlook:
-    """What the first step promises.
+class Judgement:
+    """The verdict, the probability of each word, and what moved it, in words."""
 
-    Attributes:
-        pace: largest relative change that a step makes in what a weight matrix computes.
-        total_pace: their sum.
-        gain: predicted decrease of the loss a step, over the loss.
-        steps: predicted steps until the loss has visibly moved.
-        excess: first loss over that of the best constant prediction; None when the loss is not one we know.
-        excess_steps: predicted steps to bring the excess down.
+    verdict: Verdict
+    probability: dict[str, float]
+    because: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Fact:
+    """Something that settles the verdict: what holds of the features, and its words."""
+
+    holds: Callable[[Mapping[str, float]], bool]
+    words: str
+
+
+FACTS: dict[str, Fact] = {
+    "no gradient": Fact(lambda x: x["unmoved"] == 1.0, "no weight matrix gets a gradient"),
+    "no rate": Fact(lambda x: x["window"] == 0.0, "no learning rate lowers the loss along the first step"),
+}
+
+
+def judged(e: Evidence) -> Judgement:
+    """The verdict on what was measured."""
+    hopeless = _cannot(e)
+    if hopeless:
+        return Judgement("untrainable", {"healthy": 0.0, "slow": 0.0, "untrainable": 1.0}, (hopeless,))
+    e, said = _opened(e)
+    numbers = features_of(e)
+    known = calibration()
+    held = [name for name, fact in FACTS.items() if fact.holds(numbers)]
+    if held:
+        likely = max(known.facts[name] for name in held)
+        probability = {"healthy": 0.0, "slow": 1.0 - likely, "untrainable": likely}
+        return Judgement(_word(probability, known), probability, tuple(FACTS[name].words for name in held))
+    trees = known.ensembles[("given" if e.step.given else "best") + ("" if e.line is None else ", line")]
+    probability = trees.probability(numbers)
+    verdict = _word(probability, known)
+    likeliest = max(probability, key=lambda name: probability[name])
+    return Judgement(verdict, probability, (*said, *_because(numbers, trees.moved(numbers, likeliest))))
+
+
+def aligned(findings: Iterable[Finding], verdict: Verdict) -> tuple[Finding, ...]:
+    """The findings with severities that agree with the verdict: an error is said only of what is untrainable."""
+    if verdict == "untrainable":
+        return tuple(findings)
+    return tuple(replace(f, severity="warning") if f.severity == "error" else f for f in findings)
+
+
+def _opened(e: Evidence) -> tuple[Evidence, tuple[str, ...]]:
+    """What is measured with gates of zero at one, where they alone keep every matrix from its gradient; and so said.
+
+    The first step moves such gates, and the matrices get their gradients at the second.
     """
-
-    pace: float
-    total_pace: float
-    gain: float
-    steps: float
-    excess: float | None
-    excess_steps: float
-
-
-def outlook_of(parameters: Iterable[ParameterStats], step: Step, loss: float, constant_loss: float | None) -> Outlook:
-    """Predicted speed from the part of each first step that tells samples apart.
-
-    Adam and its kin rescale tiny gradients, so there the pace alone counts; plain gradient descent has to leave a
-    saddle first (`saddle_steps`).
-    """
-    moving = [p for p in parameters if p.pace is not None and p.gain is not None]
-    pace = max((p.pace or 0.0 for p in moving), default=0.0)
-    total = sum(p.pace or 0.0 for p in moving)
-    gain = sum(p.gain or 0.0 for p in moving)
-    if step.sign_like:
-        steps = 1.0 / pace if pace > 0 else math.inf
-    else:
-        steps = saddle_steps([p.pace or 0.0 for p in moving], gain)
-    excess = loss / constant_loss if constant_loss else None
-    logs = math.log(excess) if excess is not None and 1.0 < excess < math.inf else 0.0
-    return Outlook(
-        pace=pace,
-        total_pace=total,
-        gain=gain,
-        steps=steps,
-        excess=excess,
-        excess_steps=logs / total if total > 0 else (math.inf if logs else 0.0),
-    )
+    own = dict(e.model.named_parameters())
+    gates = {p.name: torch.ones_like(own[p.name].detach()) for p in e.closed if len(p.shape) < 2}
+    if not gates or any(p.grad_rms for p in e.matrices):
+        return e, ()
+    opened = measured(e, Change("gates of zero at one", values=gates))
+    return (e, ()) if opened is None else (opened, ("gates of zero open with the first step: judged with them at one",))
 
 
-def saddle_steps(paces: Sequence[float], gain: float) -> float:
-    """Steps of plain gradient descent until small weights have grown to where the loss falls, and one time constant.
-
-    A product of L weights of size x near the saddle at zero grows as x' = k x^(L-1): relative to itself at the pace
-    k x^(L-2), while the loss falls at a rate of the pace times x^L. Integrated up to x = 1: two layers take a time that
-    is logarithmic in x, as short as a few hundred steps from weights of 1e-6; many layers take 1 / (their paces' sum).
-
-    Args:
-        paces: relative change of each weight matrix a step.
-        gain: predicted relative decrease of the loss a step.
-
-    Source: Saxe, McClelland & Ganguli 2014, eq. 5 and the section on deeper networks, for factors of equal size. L is
-    the number of matrices that move, counted by the shares of their paces; at least 2.
-
-    >>> round(saddle_steps([0.05, 0.05], 1e-13)), round(saddle_steps([0.005] * 20, 1e-13))
-    (286, 21)
-    """
-    total = sum(paces)
-    if total <= 0 or gain <= 0:
-        return math.inf
-    factors = max(2.0, total**2 / sum(pace * pace for pace in paces))
-    behind = max(0.0, math.log(total / gain))  # L ln(1 / x)
-    excess = (factors - 2.0) / factors
-    growth = -math.expm1(-behind * excess) / excess if excess > 1e-9 else behind
-    return (1.0 + growth) / total
+def _cannot(e: Evidence) -> str:
+    """Why nothing can train, for sure; '' where something may."""
+    trainable = [p for p in e.parameters if p.trainable]
+    if not any(e.step.share(p.name) for p in trainable):
+        return "no parameter is trained" if e.parameters else "the model has no parameters"
+    if not math.isfinite(e.seen.loss):
+        return "the loss is not finite"
+    if any(p.nonfinite or (p.grad_rms is not None and not math.isfinite(p.grad_rms)) for p in trainable):
+        return "a parameter or its gradient is not finite"
+    return ""
 
 
-def verdict_of(findings: Iterable[Finding], trainable: bool) -> Verdict:
-    """Untrainable with any error or with nothing to train, slow with any warning, else healthy."""
-    if not trainable:
+def _word(probability: Mapping[str, float], known: Calibration) -> Verdict:
+    if probability["untrainable"] >= known.untrainable:
         return "untrainable"
-    severities = {finding.severity for finding in findings}
-    return "untrainable" if "error" in severities else "slow" if "warning" in severities else "healthy"
+    if probability["untrainable"] > known.trains:
+        return "uncertain"
+    return "healthy" if probability["healthy"] >= probability["slow"] else "slow"
+
+
+def _because(numbers: Mapping[str, float], moved: Mapping[str, float]) -> tuple[str, ...]:
+    """The numbers that moved the verdict most towards its word, as sentences."""
+    by_name = {feature.name: feature for feature in FEATURES}
+    told = sorted((name for name in moved if moved[name] > 0 and math.isfinite(numbers[name])), key=lambda n: -moved[n])
+    return tuple(_sentence(by_name[name], numbers[name]) for name in told[:TOLD])
+
+
+def _sentence(feature: Feature, number: float) -> str:
+    return feature.words.format(format_number(10.0**number if feature.power else number, 2))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from dataclasses import asdict
 from typing import Any
 
-from initlab.inspection.results import Finding, Inspection, LayerStats
+from initlab.inspection.results import Finding, Inspection, LayerStats, LearningRate
 from initlab.reporting import (
     Block,
     Callout,
@@ -36,6 +37,7 @@ VERDICTS: dict[str, tuple[Level, str]] = {
     "healthy": ("good", "healthy: training is predicted to get going at once"),
     "slow": ("warning", "slow: training is predicted to start late or unsteadily"),
     "untrainable": ("error", "untrainable: training is predicted not to get anywhere"),
+    "uncertain": ("warning", "uncertain: neither that it trains nor that it does not is likely enough"),
 }
 _FIELDS = ("index", "name", "kind", "activation", "parameters", "shape", "mean", "std", "second_moment", "saturated",
            "dead", "between", "row_share", "grad_rms", "weight_rms", "weight_grad_rms", "update_ratio", "duplicated",
@@ -52,6 +54,8 @@ def page(inspection: Inspection) -> Page:
     level, words = VERDICTS[inspection.verdict]
     findings = [Callout(level, words, _lead(inspection)), *map(_callout, inspection.findings)]
     sections = [Section("Findings", findings)]
+    if inspection.learning_rate is not None:
+        sections.append(Section("Learning rates", [line_figure(inspection), Text(_rates(inspection.learning_rate))]))
     if inspection.notes:
         sections.append(Section("Notes", [Text("\n\n".join(inspection.notes))]))
     if inspection.layers:
@@ -61,7 +65,8 @@ def page(inspection: Inspection) -> Page:
             Section("Signal and gradient against depth", [signal, gradient, shares]),
             Section("Layers", [layer_table(inspection)]),
         ]
-    facts = [("model", inspection.model), ("optimizer", f"{inspection.optimizer}, lr {inspection.lr:g}")]
+    facts = [("model", inspection.model), ("optimizer", f"{inspection.optimizer}, {_rate(inspection)}")]
+    facts += [("probability", _probability(inspection))]
     facts += [("loss", f"{_number(inspection.loss)} ({inspection.loss_name})"), ("layers", str(len(inspection.layers)))]
     facts += [("batch", str(inspection.batch_size))]
     return Page(f"Inspection of {clean(inspection.model)}", _lead(inspection), sections, facts)
@@ -78,6 +83,23 @@ def profile_figure(inspection: Inspection) -> LineFigure:
         log_y=True, markers=len(layers) <= 60,
         note="Level lines are what an initialization aims for; a straight slope is a factor a layer.",
     )  # fmt: skip
+
+
+def line_figure(inspection: Inspection) -> LineFigure:
+    """The loss after one step of each learning rate, and after the real steps of a probe."""
+    found = inspection.learning_rate
+    tried = found.tried if found is not None else ()
+    rates, losses = [lr for lr, _ in tried], [loss if math.isfinite(loss) else None for _, loss in tried]
+    series = [
+        Series("after one step", rates, losses),
+        Series("now", rates, [inspection.loss] * len(rates), dash="dash"),
+    ]
+    if found is not None and found.probed:
+        ends = {lr: curve[-1] for lr, curve in sorted(found.probed.items())}
+        after = [end if math.isfinite(end) else None for end in ends.values()]
+        series.append(Series(f"after {len(next(iter(found.probed.values())))} steps", list(ends), after))
+    note = "Rates whose step lowers the loss are stable; beyond, the loss shoots up."
+    return LineFigure("Loss along the first step", "learning rate", "loss", series, True, True, note, markers=True)
 
 
 def gradient_figure(inspection: Inspection) -> LineFigure:
@@ -126,6 +148,8 @@ def layer_table(inspection: Inspection) -> Table:
 def text(inspection: Inspection, width: int = 80) -> str:
     """For a terminal: verdict, findings, notes, then the table with its middle left out."""
     lines = [*_wrapped(f"{clean(inspection.model)}: {inspection.verdict}. {_lead(inspection)}", "", width), ""]
+    if inspection.learning_rate is not None:
+        lines += [*_wrapped(_rates(inspection.learning_rate), "", width), ""]
     for finding in inspection.findings:
         lines += [*_wrapped(f"{SEVERITIES[finding.severity]} {_sentence(finding)}", "  ", width), ""]
     lines += [line for note in inspection.notes for line in _wrapped(f"note: {clean(note)}", "  ", width)]
@@ -152,12 +176,31 @@ def html(inspection: Inspection) -> str:
 
 
 def _lead(inspection: Inspection) -> str:
-    steps = inspection.steps
-    when = "never" if steps > 1e7 else "at once" if steps < 50 else f"after about {steps:,.0f} steps"
     loss = "not finite" if inspection.loss is None else format_number(inspection.loss)
-    if inspection.verdict == "untrainable":
-        return f"First loss {loss}; judged for {inspection.optimizer} at lr {inspection.lr:g}."
-    return f"First loss {loss}; with {inspection.optimizer} at lr {inspection.lr:g} it should start to move {when}."
+    lead = f"First loss {loss}; {inspection.optimizer} at {_rate(inspection)}. Probability {_probability(inspection)}."
+    return f"{lead} {_sentence_case('; '.join(inspection.because))}." if inspection.because else lead
+
+
+def _rate(inspection: Inspection) -> str:
+    return f"lr {inspection.lr:g}" if inspection.lr_given else f"the best lr, about {inspection.lr:g}"
+
+
+def _probability(inspection: Inspection) -> str:
+    return ", ".join(f"{name} {share:.2f}" for name, share in inspection.probability.items())
+
+
+def _rates(found: LearningRate) -> str:
+    """Largest stable rate and best guess, in words."""
+    if found.largest_stable is None or found.best is None:
+        return "No tried learning rate lowers the loss along the first step."
+    words = f"Learning rates: best guess {found.best:g}, largest stable {found.largest_stable:g}"
+    if found.smallest_useful is not None:
+        words += f", smallest useful {found.smallest_useful:g}"
+    return words + (". Warm the rate up: after the first steps ten times that is stable." if found.warm_up else ".")
+
+
+def _sentence_case(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _callout(finding: Finding) -> Callout:

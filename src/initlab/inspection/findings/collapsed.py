@@ -8,7 +8,7 @@ from initlab.inspection.findings.kind import Kind
 from initlab.inspection.results import Finding
 from initlab.reporting.status import Severity
 
-# Set on the tuned half of benchmarks/verdicts.py and on nothing else.
+# Set on starts of small networks that were trained, and on nothing else.
 READOUT_LOST = 1e-11  # between-sample share at the last layer that single precision cannot tell from rounding
 READOUT_FAINT = 3e-8  # share that an optimizer needs hundreds of steps to make out
 SEEN = 100 * READOUT_FAINT  # share that is worth telling

@@ -7,10 +7,11 @@ import math
 from initlab.inspection.advice import scale_advice
 from initlab.inspection.evidence import Evidence
 from initlab.inspection.findings.kind import Kind
+from initlab.inspection.line import FLAT
 from initlab.inspection.results import Finding, LayerStats
 from initlab.reporting.status import Severity
 
-# Set on the tuned half of benchmarks/verdicts.py and on nothing else.
+# Set on starts of small networks that were trained, and on nothing else.
 OVERSHOOT = {"sgd": 1.0, "sign": 3.0}  # predicted first decrease of the loss over the loss: beyond it, divergence
 UNSTEADY = {"sgd": 0.5, "sign": 3.0}  # the same, from which training is predicted to be unsteady
 EXCESS_LOST = 1e4  # first loss over the best constant prediction's: too far to come back in a short training
@@ -24,13 +25,13 @@ def find(e: Evidence) -> Finding | None:
     outlook, excess = e.outlook, e.outlook.excess or 0.0
     if e.far_targets:
         return None
-    unsteady = outlook.gain > UNSTEADY[e.step.family]
+    unsteady = _overshoots(e, UNSTEADY)
     lost = _lost(e, excess)
     if not lost and not unsteady and (outlook.excess_steps <= EXCESS_STEPS or excess < EXCESS_SEEN):
         return None
     parts = []
     if unsteady:
-        parts.append(f"the first step overshoots: to first order it lowers the loss by {outlook.gain:.2g} times itself")
+        parts.append(_overshoot(e))
     if excess > 1.5:
         parts.append(f"the first loss is {excess:.3g} times that of the best constant prediction")
     grown = _largest(e)
@@ -42,8 +43,22 @@ def find(e: Evidence) -> Finding | None:
 
 
 def _lost(e: Evidence, excess: float) -> bool:
-    overshoots = e.outlook.gain > OVERSHOOT[e.step.family]
-    return overshoots or excess > EXCESS_LOST or (excess > TENFOLD and e.outlook.excess_steps > EXCESS_NEVER)
+    far = excess > EXCESS_LOST or (excess > TENFOLD and e.outlook.excess_steps > EXCESS_NEVER)
+    return far or _overshoots(e, OVERSHOOT)
+
+
+def _overshoots(e: Evidence, bound: dict[str, float]) -> bool:
+    """Whether the first step raises the loss; told to first order, by `bound`, where the line was not taken."""
+    if e.line is None:
+        return e.outlook.gain > bound[e.step.family]
+    return e.line.decrease(e.line.at(e.step.lr)) < -FLAT
+
+
+def _overshoot(e: Evidence) -> str:
+    if e.line is None:
+        return f"the first step overshoots: to first order it lowers the loss by {e.outlook.gain:.2g} times itself"
+    after = e.line.at(e.step.lr).loss
+    return f"the first step overshoots: at lr {e.step.lr:g} the loss goes from {e.line.start:.3g} to {after:.3g}"
 
 
 def _largest(e: Evidence) -> LayerStats | None:

@@ -10,7 +10,7 @@ from initlab.inspection.findings.kind import Kind
 from initlab.inspection.results import Finding
 from initlab.reporting.status import Severity
 
-# Set on the tuned half of benchmarks/verdicts.py and on nothing else.
+# Set on starts of small networks that were trained, and on nothing else.
 NEVER_STEPS = {"sgd": 1_500.0, "sign": 4_000.0}  # predicted steps from which a start counts as not training
 SLOW_STEPS = {"sgd": 600.0, "sign": 1_200.0}  # from which it counts as slow
 DROWNED = 3e-5  # signal at the last layer over the learning rate: under it, Adam's bias steps drown the signal

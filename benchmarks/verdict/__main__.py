@@ -1,0 +1,5 @@
+"""`python -m benchmarks.verdict [--test]`: the figures of `docs/verdict.md`, from recorded cells."""
+
+from benchmarks.verdict.score import main
+
+main()

@@ -1,0 +1,167 @@
+"""Calibrates the verdict on the recorded cells and writes what `inspect` reads: one command, some seconds.
+
+    python -m benchmarks.verdict.fit            # writes src/initlab/inspection/calibration.json
+
+Gradient-boosted trees of depth 3 for each of the three words, once about the best rate and once about a given one, each
+with and without what the line probe measures; a temperature makes the probabilities of architectures left out right.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.ensemble import GradientBoostingClassifier
+from sklearn.model_selection import GroupKFold
+
+import initlab
+from benchmarks.verdict.cells import WORDS, Example, examples, read
+from initlab.inspection.features import OF_LINE, OF_LINE_AT_RATE, OF_PASS, OF_PASS_AT_RATE
+from initlab.inspection.trees import Ensemble, ensemble_of
+from initlab.inspection.verdict import FACTS
+
+OUT = Path(initlab.__file__).with_name("inspection") / "calibration.json"
+TREES, DEPTH, RATE, LEAF = 100, 3, 0.07, 6
+SHARE, AMONG = 0.6, 0.3  # of the examples and of the features that a tree sees
+LIBRARY_WEIGHT = 3.0  # library models count most
+FOLDS = 8
+UNTRAINABLE, TRAINS = 0.85, 0.2  # probabilities of "untrainable" from which, and up to which, a word is said
+TEMPERATURES = np.geomspace(0.5, 3.0, 40)
+
+
+def names_of(line: bool, given: bool) -> list[str]:
+    """The features that an ensemble reads."""
+    groups = [OF_PASS, *([OF_LINE] if line else []), *([OF_PASS_AT_RATE] if given else [])]
+    groups += [OF_LINE_AT_RATE] if line and given else []
+    return [feature.name for group in groups for feature in group]
+
+
+def matrix(some: Sequence[Example], names: Sequence[str]) -> np.ndarray:
+    return np.array([[e.numbers[name] for name in names] for e in some], dtype=float)
+
+
+def classes(some: Sequence[Example]) -> np.ndarray:
+    return np.array([WORDS.index(e.word) for e in some])
+
+
+def fitted(some: Sequence[Example], names: Sequence[str], temperature: float = 1.0) -> Ensemble:
+    """The ensemble of those examples."""
+    return ensemble_of(exported(some, names, temperature))
+
+
+def exported(some: Sequence[Example], names: Sequence[str], temperature: float) -> dict[str, Any]:
+    x = matrix(some, names)
+    with np.errstate(all="ignore"):
+        usual = np.nan_to_num(np.nanmedian(x, axis=0))
+    x = np.where(np.isfinite(x), x, usual)
+    weights = np.array([(LIBRARY_WEIGHT if e.kind == "library" else 1.0) * (0.3 if e.border else 1.0) for e in some])
+    model = GradientBoostingClassifier(
+        n_estimators=TREES,
+        max_depth=DEPTH,
+        learning_rate=RATE,
+        subsample=SHARE,
+        max_features=AMONG,
+        min_samples_leaf=LEAF,
+        random_state=0,
+    ).fit(x, classes(some), weights)
+    trees = [[_nodes(stage[k].tree_) for stage in model.estimators_] for k in range(len(WORDS))]
+    share = np.array([weights[classes(some) == k].sum() for k in range(len(WORDS))]) / weights.sum()
+    base = [round(float(v), 5) for v in np.log(share)]
+    data = {"features": list(names), "usual": [float(f"{v:.5g}") for v in usual], "classes": list(WORDS),
+            "base": base, "temperature": temperature, "trees": trees}  # fmt: skip
+    if temperature == 1.0:
+        _check(ensemble_of(data), model, some, x)
+    return data
+
+
+def _nodes(tree: Any) -> list[list[float]]:
+    """[feature, threshold, left, right, value] a node; an inner node's value is the mean of its leaves."""
+    value = np.array(tree.value[:, 0, 0])
+    for node in reversed(range(tree.node_count)):
+        left, right = tree.children_left[node], tree.children_right[node]
+        if left >= 0:
+            n = tree.weighted_n_node_samples
+            value[node] = (n[left] * value[left] + n[right] * value[right]) / (n[left] + n[right])
+    return [
+        [int(tree.feature[i]) if tree.children_left[i] >= 0 else -1, float(f"{tree.threshold[i]:.5g}"),
+         int(tree.children_left[i]), int(tree.children_right[i]), float(f"{RATE * value[i]:.4g}")]
+        for i in range(tree.node_count)
+    ]  # fmt: skip
+
+
+def _check(ours: Ensemble, theirs: GradientBoostingClassifier, some: Sequence[Example], x: np.ndarray) -> None:
+    """That the exported trees say what scikit-learn's do, but for rounding."""
+    wanted = theirs.predict_proba(x[:50])
+    found = np.array([[ours.probability(e.numbers)[word] for word in WORDS] for e in some[:50]])
+    assert np.median(np.abs(found - wanted)) < 1e-2, np.abs(found - wanted).max()
+
+
+def predicted(ensemble: Ensemble, some: Sequence[Example], facts: dict[str, float]) -> np.ndarray:
+    """Probabilities of the three words, facts counted."""
+    rows = []
+    for e in some:
+        held = [facts[name] for name, fact in FACTS.items() if fact.holds(e.numbers)]
+        p = ensemble.probability(e.numbers)
+        rows.append([0.0, 1.0 - max(held), max(held)] if held else [p[word] for word in WORDS])
+    return np.array(rows)
+
+
+def facts_of(some: Sequence[Example]) -> dict[str, float]:
+    """Share of the cells that a fact holds of and that did not train, by Laplace's rule."""
+    shares = {}
+    for name, fact in FACTS.items():
+        held = [e.word == "untrainable" for e in some if fact.holds(e.numbers)]
+        shares[name] = round((sum(held) + 1) / (len(held) + 2), 4)
+    return shares
+
+
+def left_out(some: Sequence[Example], names: Sequence[str], facts: dict[str, float]) -> np.ndarray:
+    """Probabilities of every example by ensembles that never saw its architecture."""
+    groups = [e.architecture for e in some]
+    result = np.zeros((len(some), len(WORDS)))
+    for train, test in GroupKFold(min(FOLDS, len(set(groups)))).split(groups, groups=groups):
+        ensemble = fitted([some[i] for i in train], names)
+        result[test] = predicted(ensemble, [some[i] for i in test], facts)
+    return result
+
+
+def tempered(probability: np.ndarray, some: Sequence[Example]) -> tuple[np.ndarray, float]:
+    """Probabilities of architectures left out at the temperature under which they are likeliest, and that."""
+    logs, truth = np.log(np.clip(probability, 1e-6, None)), classes(some)
+    tried = {float(t): _softmax(logs / t) for t in TEMPERATURES}
+    likely = {t: float(np.log(np.clip(p, 1e-3, None))[np.arange(len(truth)), truth].mean()) for t, p in tried.items()}
+    best = max(likely, key=lambda t: likely[t])
+    return tried[best], round(best, 3)
+
+
+def _softmax(margins: np.ndarray) -> np.ndarray:
+    powers = np.exp(margins - margins.max(1, keepdims=True))
+    return np.asarray(powers / powers.sum(1, keepdims=True))
+
+
+def calibrated(best: Sequence[Example], given: Sequence[Example]) -> dict[str, Any]:
+    """What `inspect` reads, from these examples."""
+    facts = facts_of(best)
+    ensembles = {}
+    for about, some in (("best", best), ("given", given)):
+        for line in (True, False):
+            names = names_of(line, about == "given")
+            free = [e for e in some if not any(fact.holds(e.numbers) for fact in FACTS.values())]
+            temperature = tempered(left_out(free, names, facts), free)[1]
+            ensembles[about + (", line" if line else "")] = exported(free, names, temperature)
+    return {"cells": len(best), "untrainable": UNTRAINABLE, "trains": TRAINS, "facts": facts, "ensembles": ensembles}
+
+
+def main() -> None:
+    best, given = examples(read())
+    data = calibrated(best, given)
+    OUT.write_text(json.dumps(data, separators=(",", ":")) + "\n")
+    print(f"{OUT}: {len(best)} cells, {len(given)} with a rate; facts {data['facts']}; temperatures "
+          f"{ {name: one['temperature'] for name, one in data['ensembles'].items()} }")  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""A few real steps on a copy of the weights at three learning rates: what the line along the first step cannot tell."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from torch import nn
+
+from initlab.inspection.backward import gradients
+from initlab.inspection.line import Line, line_of
+from initlab.inspection.optimizers import Step
+from initlab.inspection.passes import Pass, in_training, value_on, watched
+from initlab.inspection.results import LearningRate
+
+USEFUL = 0.1  # share of the best rate's decrease from which a smaller rate is useful
+APART = 10.0  # ratio of the three rates
+
+
+def learning_rate_of(line: Line) -> LearningRate:
+    """What the line alone tells."""
+    largest = line.largest
+    tried = tuple((point.lr, point.loss) for point in line.points)
+    if largest is None:
+        return LearningRate(None, None, tried)
+    return LearningRate(largest.lr, line.lowest.lr, tried)
+
+
+def probed(
+    found: LearningRate, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], targets: Any, loss: Any,
+    seen: Pass, step: Step, steps: int,
+) -> LearningRate:  # fmt: skip
+    """`found`, sharpened by `steps` real steps on the batch at the best rate, a tenth of it and ten times it."""
+    if found.best is None:
+        return found
+    curves: dict[float, tuple[float, ...]] = {}
+    warm_up = False
+    for lr in (found.best / APART, found.best, found.best * APART):
+        with _on_copies(model):
+            curves[lr] = _trained(model, args, kwargs, targets, loss, seen, step.at(lr), steps)
+            if lr < found.best and math.isfinite(curves[lr][-1]):
+                later = watched(model, args, kwargs, targets, loss, seen.batch)
+                line = line_of(model, args, kwargs, targets, loss, later, step)
+                warm_up = _widened(found, line)
+    drops = {lr: seen.loss - curve[-1] if math.isfinite(curve[-1]) else -math.inf for lr, curve in curves.items()}
+    best = max(drops, key=lambda lr: drops[lr])
+    useful = [lr for lr, drop in drops.items() if drop > USEFUL * drops[best] and drop > 0]
+    stable = [lr for lr in (found.largest_stable, *drops) if lr is not None and drops.get(lr, 1.0) > 0]
+    return replace(found, best=best if useful else None, smallest_useful=min(useful, default=None),
+                   largest_stable=max(stable, default=None), probed=curves, warm_up=warm_up)  # fmt: skip
+
+
+def _widened(before: LearningRate, line: Line | None) -> bool:
+    """Whether ten times the largest stable rate has become stable."""
+    after = line.largest if line is not None else None
+    return after is not None and before.largest_stable is not None and after.lr > 3 * before.largest_stable
+
+
+@contextlib.contextmanager
+def _on_copies(model: nn.Module) -> Iterator[None]:
+    """Inside, parameters point at copies; afterwards at their own values again."""
+    own = [(p, p.data) for p in model.parameters()]
+    with in_training(model):
+        try:
+            for parameter, value in own:
+                parameter.data = value.clone()
+            yield
+        finally:
+            for parameter, value in own:
+                parameter.data = value
+
+
+def _trained(
+    model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], targets: Any, loss: Any,
+    seen: Pass, step: Step, steps: int,
+) -> tuple[float, ...]:  # fmt: skip
+    """The loss after each step."""
+    optimizer = step.optimizer(model)
+    losses: list[float] = []
+    for number in range(steps + 1):
+        value = value_on(model(*args, **kwargs), targets, loss, seen)
+        if number:
+            losses.append(float(value.detach()))
+        if number == steps or not math.isfinite(float(value.detach())):
+            break
+        found = gradients(value, model)
+        for name, parameter in model.named_parameters():
+            parameter.grad = found.get(name)
+        optimizer.step()
+    return tuple(losses + [math.inf] * (steps - len(losses)))
