@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
 WORKERS ?= 2
 
-.PHONY: demo docs test test-suite test-gpu test-matrix test-triton lint types bench literature nightly zoo clean setup setup-dev
+.PHONY: demo docs test test-suite test-keras-jax test-gpu test-matrix test-triton lint types bench literature nightly zoo clean setup setup-dev
 
 $(VENV)/.core: pyproject.toml constraints.txt
 	@echo "setup: creating $(VENV) and installing initlab (first time: a few minutes)"
@@ -45,7 +45,7 @@ types: $(VENV)/.dev
 	@echo "types: mypy --strict"
 	@$(BIN)/mypy
 
-test: lint types test-suite
+test: lint types test-suite test-keras-jax
 
 # Triton comes with torch's builds for GPUs; beside a CPU build it is put into an environment of its own, where its
 # interpreter runs the kernels against the golden hashes and its compiler writes PTX for an H100.
@@ -75,6 +75,10 @@ test-matrix:
 
 test-suite: $(VENV)/.dev
 	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m "not nightly"
+
+# The suite runs Keras on torch; its own tests run once more on jax.
+test-keras-jax: $(VENV)/.dev
+	@KERAS_BACKEND=jax $(BIN)/python -m pytest -q -n $(WORKERS) -m "not nightly" tests/integrations/test_keras_*.py
 
 nightly: $(VENV)/.dev
 	@$(BIN)/python -m pytest -q -n $(WORKERS) -m nightly

@@ -1,6 +1,26 @@
-"""Keras reads its backend when it is imported: tests and doctests take jax unless the environment says."""
+"""What every test shares: Keras' backend, and which files are left alone where their framework is not installed."""
 
+from __future__ import annotations
+
+import importlib.util
 import os
 
-os.environ.setdefault("KERAS_BACKEND", "jax")
-os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("KERAS_BACKEND", "torch")  # `make test` runs Keras' tests once more on jax
+
+
+def _installed(*names: str) -> bool:
+    return all(importlib.util.find_spec(name) for name in names)
+
+
+collect_ignore = [] if _installed("triton") else ["src/initlab/sampling/triton_kernels.py"]
+collect_ignore_glob = []
+if not _installed("keras", "jax"):
+    collect_ignore_glob += [
+        "src/initlab/integrations/keras/*",
+        "tests/integrations/*keras*",
+        "tests/integrations/*three*",
+    ]
+if not _installed("jax", "flax", "equinox"):
+    collect_ignore_glob += ["src/initlab/integrations/jax/*", "tests/integrations/*jax*"]
+if collect_ignore_glob:
+    print("keras, jax, flax or equinox is not installed: tests of the integrations that need it are left out")

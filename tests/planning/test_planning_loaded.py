@@ -99,7 +99,9 @@ def _index(folder: Path) -> Any:
 
 
 @pytest.mark.parametrize(
-    "make", [_state, _safetensors, _zipped, _index, list, lambda folder: list(_state(folder))], ids=str
+    "make",
+    [_state, _safetensors, _zipped, _index, list, lambda folder: list(_state(folder))],
+    ids=["state", "safetensors", "zipped", "index", "list", "names"],
 )
 def test_loaded_parameters_are_kept_and_counted(make: Callable[[Path], Any], tmp_path: Path) -> None:
     loaded = [] if make is list else make(tmp_path)
