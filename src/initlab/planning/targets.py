@@ -134,15 +134,12 @@ def _by_input(graph: SignalGraph, use: Operation) -> bool:
         if graph.values[value].source == "input":
             return True
         operation = graph.producer(value)
-        if operation is None or not (operation.traits.passes or operation.kind in _IN_RANGE):
+        # -1 is the last row, and no number lies beyond the table: where(i < 0, i + n, i), clamped.
+        if operation is None or not (operation.traits.passes or operation.traits.combines in ("choice", "sum")):
             continue
         stack.extend(item for item in operation.inputs if item not in seen)
         seen.update(operation.inputs)
     return False
-
-
-# -1 is the last row, and no number lies beyond the table: where(i < 0, i + n, i), clamped.
-_IN_RANGE = frozenset({"where", "add", "lt", "clamp", "long", "int"})
 
 
 def _first_sum(graph: SignalGraph, use: Operation) -> int:

@@ -52,8 +52,8 @@ def _by_jaxpr(model: Any, held: list[Held], inputs: Any, map_names: MapNames) ->
     # lazy: jax, where it is the backend
     import jax
 
-    from initlab.integrations.jax.calls import Traced
-    from initlab.integrations.jax.running import Layers
+    from initlab.integrations.jax.calls import Traced  # lazy: as above
+    from initlab.integrations.jax.running import Layers  # lazy: as above
 
     def whole(arrays: Sequence[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return called(model, held, arrays, args, kwargs)
