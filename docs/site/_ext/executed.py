@@ -83,4 +83,6 @@ def linked(text: str, docname: str) -> str:
 def _page(app: Sphinx, docname: str, template: str, context: dict[str, Any], doctree: Any) -> None:
     context["language"] = docname.partition("/")[0] if docname.partition("/")[0] in OTHER else "en"
     if "plotly-graph-div" in context.get("body", ""):
-        app.add_js_file(SCRIPT, priority=100)
+        # Before the figures, whose own scripts call it; the theme's scripts stand below them.
+        source = context["pathto"](f"_static/{SCRIPT}", resource=True)
+        context["body"] = f'<script src="{source}"></script>\n{context["body"]}'
