@@ -31,7 +31,8 @@ import initlab
 
 CAUSES = {"inputs", "targets", "broadcast", "output activation", "label count", "cut off", "mode", "residuals",
         "copies",
-          "bias", "norm weight", "norm bias", "scale", "factor", "first loss", "rate", "optimizer"}  # fmt: skip
+          "bias", "norm weight", "norm bias", "scale", "factor", "first loss", "rate", "optimizer",
+          "activation constant"}  # fmt: skip
 BINARY = (REAL > 0).float()
 
 
@@ -286,7 +287,9 @@ DIGITS = torch.arange(256) % 10
 CLASSES = CENTRES[DIGITS] + 0.7 * drawn(256, 64)
 
 
-def stack(depth: int, norm: type[nn.Module] | None = None, act: type[nn.Module] = nn.ReLU, out: int = 10) -> nn.Module:
+def stack(
+    depth: int, norm: type[nn.Module] | None = None, act: Callable[[], nn.Module] = nn.ReLU, out: int = 10
+) -> nn.Module:
     """An MLP of `depth` hidden layers at He's scale."""
     layers: list[nn.Module] = []
     for _ in range(depth):
@@ -304,6 +307,20 @@ def norms_at(model: nn.Module, gamma: float = 1.0, beta: float = 0.0) -> nn.Modu
         if isinstance(module, nn.LayerNorm | nn.BatchNorm1d):
             nn.init.constant_(module.weight, gamma)
             nn.init.constant_(module.bias, beta)
+    return model
+
+
+def norm_stack() -> list[nn.Module]:
+    layers: list[nn.Module] = []
+    for i in range(4):
+        layers += [nn.Conv2d(16 if i else 1, 16, 3, padding=1), nn.GroupNorm(4, 16), nn.ReLU()]
+    return [*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 10)]
+
+
+def faint(model: nn.Module) -> nn.Module:
+    for module in model.modules():
+        if isinstance(module, nn.GroupNorm):
+            nn.init.constant_(module.weight, 0.01)
     return model
 
 
@@ -350,6 +367,14 @@ OFF: dict[str, tuple[Callable[[], nn.Module], str, str, str]] = {
     "bias 30, tanh": (lambda: bias_at(stack(3, act=nn.Tanh), 2, 30), "bias", "2.bias", "at 0"),
     "bias 30, sigmoid": (lambda: bias_at(stack(3, act=nn.Sigmoid), 2, 30), "bias", "2.bias", "at 0"),
     "output times 100": (lambda: Times(100.0), "factor", "net.6", "factor 100 out"),
+    "leaky relu of slope 100": (
+        lambda: stack(3, act=lambda: nn.LeakyReLU(100.0)), "activation constant", "1", "another negative_slope"),
+    "threshold 5": (
+        lambda: stack(3, act=lambda: nn.Threshold(5.0, 0.0)), "activation constant", "1", "another threshold"),
+    "softplus of beta 0.001": (
+        lambda: stack(3, act=lambda: nn.Softplus(1e-3)), "activation constant", "1", "another beta"),
+    "group norm, weight 0.01, convolutions": (
+        lambda: faint(nn.Sequential(nn.Unflatten(1, (1, 8, 8)), *norm_stack())), "norm weight", "2.weight", "at 1"),
     "temperature 0.01": (lambda: Times(1.0, 0.01), "scale", "temperature", "at 1"),
     "a head 30 times too large": (lambda: grown(stack(3), 6, 30), "first loss", "6.weight", "Draw 6.weight with std"),
     "a hidden layer 40 times too large": (

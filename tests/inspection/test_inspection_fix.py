@@ -51,9 +51,11 @@ def xavier(model: nn.Module) -> nn.Module:
 
 
 LINE = CLASSES[:, :1] - CLASSES[:, 1:2]
+# what only the author of the code can change
+AUTHORS = {"output times 100", "leaky relu of slope 100", "threshold 5", "softplus of beta 0.001"}
 # name: (model, inputs, targets, loss)
 PROBLEMS: dict[str, Problem] = {
-    **{name: (OFF[name][0], CLASSES, DIGITS, F.cross_entropy) for name in OFF if name != "output times 100"},
+    **{name: (OFF[name][0], CLASSES, DIGITS, F.cross_entropy) for name in OFF if name not in AUTHORS},
     "weights of std 0.001": (lambda: drawn_at(0.001), CLASSES, DIGITS, F.cross_entropy),
     "weights of std 1": (lambda: drawn_at(1.0), CLASSES, DIGITS, F.cross_entropy),
     "weights of zero": (zeros, CLASSES, DIGITS, F.cross_entropy),

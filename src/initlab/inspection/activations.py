@@ -90,3 +90,29 @@ def activation_of(function_name: str) -> str | None:
     kind = TABLE.kind_named(function_name)
     kind = "relu" if kind == "clamp_min" else kind
     return kind if kind in ACTIVATIONS else None
+
+
+@dataclass(frozen=True)
+class Setting:
+    """The number that an activation function is called with.
+
+    Attributes:
+        name: of the argument.
+        place: of the argument.
+        low, high: with which the function still is what its name says; inclusive.
+    """
+
+    name: str
+    place: int
+    low: float
+    high: float
+
+
+SETTINGS: dict[str, Setting] = {
+    "leaky_relu": Setting("negative_slope", 1, -1.0, 1.0),
+    "elu": Setting("alpha", 1, 0.01, 10.0),
+    "celu": Setting("alpha", 1, 0.01, 10.0),
+    "softplus": Setting("beta", 1, 0.05, 100.0),
+    "threshold": Setting("threshold", 1, -2.0, 2.0),
+    "hardtanh": Setting("max_val", 2, 0.05, 1000.0),
+}

@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 
+from initlab.inspection.activations import SETTINGS
+
 Tensor = torch.Tensor
 
 
@@ -71,6 +73,21 @@ class Drop:
     share: float
 
 
+@dataclass(frozen=True)
+class Constant:
+    """The constant of an activation function.
+
+    Attributes:
+        module: name of the module that calls it.
+        function: kind of the function.
+        value: of the argument in `SETTINGS`.
+    """
+
+    module: str
+    function: str
+    value: float
+
+
 @dataclass
 class Events:
     """All of them, in the order of the forward pass."""
@@ -79,6 +96,7 @@ class Events:
     sums: list[Sum] = field(default_factory=list)
     factors: list[Factor] = field(default_factory=list)
     drops: list[Drop] = field(default_factory=list)
+    constants: list[Constant] = field(default_factory=list)
 
     def see(
         self, kind: str, module: str, args: Sequence[Any], kwargs: Mapping[str, Any], origins: list[int], output: Any
@@ -86,6 +104,8 @@ class Events:
         """Note one call of an operation of this kind that reads signals from the records `origins`."""
         if kind == "dropout":
             self._drop(module, args, kwargs)
+        if kind in SETTINGS:
+            self._constant(kind, module, args, kwargs)
         if not isinstance(output, Tensor) or not output.is_floating_point():
             return
         if kind == "add":
@@ -105,6 +125,12 @@ class Events:
         flat = output.detach().reshape(-1).float()
         second = float(torch.dot(flat, flat)) / max(1, flat.numel())
         self.sums.append(Sum(module, min(origins), max(origins), second))
+
+    def _constant(self, function: str, module: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+        setting = SETTINGS[function]
+        value = kwargs.get(setting.name, args[setting.place] if len(args) > setting.place else None)
+        if isinstance(value, int | float):
+            self.constants.append(Constant(module, function, float(value)))
 
     def _drop(self, module: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
         share = kwargs.get("p", args[1] if len(args) > 1 else 0.5)

@@ -18,6 +18,8 @@ from initlab.inspection.gathering import gathered
 from initlab.inspection.optimizers import Step
 
 Tensor = torch.Tensor
+FAINT = 1e-6  # share of the read-out's signal under which samples are all but one
+PARTED = 100.0  # growth of that share from which they come apart
 FELT = 0.01  # relative change of the lowest loss along the step from which a change helps, or harms
 
 
@@ -50,7 +52,8 @@ class Trial:
         lowest: the lowest loss along the first step with it; infinite where none is finite.
         before: the lowest loss along the first step without it.
         first: the first loss without it.
-        opens: whether a gradient reaches weight matrices with it that it did not reach without.
+        opens: whether a gradient reaches weight matrices with it that it did not reach without, or samples that were
+            one at the read-out come apart.
         evidence: all that was measured with it.
     """
 
@@ -83,8 +86,14 @@ def tried(e: Evidence, change: Change) -> Trial | None:
     made = measured(e, change)
     if made is None:
         return None
-    opens = _reached(made) > _reached(e)
+    opens = _reached(made) > _reached(e) or _apart(made) > PARTED * _apart(e) > 0
     return Trial(change, made.seen.loss, lowest(made), _before(e), e.seen.loss, opens, made)
+
+
+def _apart(e: Evidence) -> float:
+    """Share of the signal at the read-out that tells samples apart, where that is faint; 1 where it is not."""
+    share = e.readout.input_row_share if e.readout is not None else None
+    return 1.0 if share is None or share > FAINT else share
 
 
 def _reached(e: Evidence) -> int:

@@ -19,6 +19,7 @@ ORDER = (
     "label_count",
     "targets",
     "inputs",
+    "activation_constant",
     "off",
     "rate",
     "optimizer_misses",
