@@ -16,10 +16,8 @@ Band = tuple[float, float, float]
 MOST = 2_000  # layers up to which it is worked out
 LEAST = 1e-3  # half-width of a band in ln: what the eps of a norm may take
 SAME = 0.01  # relative difference of two second moments up to which nothing happened in between
-MATRICES = ("linear", "conv1d", "conv2d", "conv3d")
 GRID = np.linspace(-8.0, 8.0, 1601)  # a normal variable's values: the sum is exact to 1e-4 also where φ has a kink
 WEIGHTS = np.exp(-(GRID**2) / 2) / float(np.exp(-(GRID**2) / 2).sum())
-CENTRED = ("batch_norm", "layer_norm", "group_norm", "instance_norm")
 
 
 @dataclass(frozen=True)
@@ -75,9 +73,9 @@ def _after(record: Record, before: _State, own: list[ParameterStats]) -> _State 
     units = record.shape[record.axis % len(record.shape)]
     if not 0 < before.second < math.inf:
         return None
-    if record.kind in MATRICES:
+    if record.kind == "linear" or (record.kind.startswith("conv") and "transpose" not in record.kind):
         return _matrix(before, own, units)
-    if record.kind in CENTRED:
+    if record.kind.endswith("_norm") and record.kind != "local_response_norm":
         weight = [p.rms**2 for p in own if p.name.endswith("weight")] or [1.0]
         return _State(weight[0] + sum(p.rms**2 for p in own if p.name.endswith("bias")), 0.0, 0.0)
     return _activation(record.kind, before, units) if record.activation and not own else None
