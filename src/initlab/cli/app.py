@@ -14,7 +14,7 @@ from typing import Any
 
 import typer
 
-from initlab.cli import audit, compare, demo, init, inspect, plan, reproduce, schemes, search
+from initlab.cli import audit, compare, demo, init, inspect, plan, recipes, reproduce, schemes, search
 from initlab.cli.models import UserCodeError
 from initlab.errors import InitlabError
 from initlab.reporting.words import clean, clean_lines
@@ -24,6 +24,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "demo": demo.command,
     "schemes": schemes.command,
     "plan": plan.command,
+    "recipes": recipes.command,
     "init": init.command,
     "audit": audit.command,
     "inspect": inspect.command,
