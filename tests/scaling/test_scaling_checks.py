@@ -126,3 +126,13 @@ def test_bad_arguments(change: dict[str, Any], message: str) -> None:
 def test_bad_rates(lrs: Any) -> None:
     with pytest.raises(InputError, match="lrs"):
         initlab.transfer_check(mlp, (8, 16), lrs, inputs=ROWS, targets=LABELS)
+
+
+def test_a_model_that_does_not_move_is_no_flat_one() -> None:
+    """Equal samples with balanced labels and a zero head: every gradient is zero."""
+
+    def build(width: int) -> torch.nn.Module:
+        return torch.nn.Sequential(torch.nn.Linear(4, width), torch.nn.Tanh(), torch.nn.Linear(width, 2))
+
+    with pytest.raises(InputError, match="nothing moves"):
+        initlab.coordinate_check(build, (32, 64), inputs=torch.ones(4, 4), targets=torch.tensor([0, 1, 0, 1]), seeds=1)

@@ -108,7 +108,7 @@ def run(
     >>> try:
     ...     run(net, (torch.zeros(3, 4),), {})
     ... except InputError as error:
-    ...     print(str(error).partition("RuntimeError")[0])
+    ...     print(str(error).partition(" RuntimeError")[0])
     inputs: the forward pass failed in module '1' (Linear(in_features=5, out_features=2, bias=True)), which got \
 (3, 8) cpu, on inputs (3, 4) cpu:
     """

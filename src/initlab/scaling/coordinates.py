@@ -124,7 +124,7 @@ def coordinate_check(
     >>> from torch import nn
     >>> def build(width):
     ...     return nn.Sequential(nn.Linear(4, width), nn.Linear(width, width), nn.Tanh(), nn.Linear(width, 2))
-    >>> check = coordinate_check(build, (32, 64), inputs=torch.ones(4, 4), targets=torch.tensor([0, 1, 0, 1]), seeds=1)
+    >>> check = coordinate_check(build, (32, 64), inputs=torch.eye(4), targets=torch.tensor([0, 1, 0, 1]), seeds=1)
     >>> [layer.name for layer in check.widths]
     ['0', '1', '3', 'output']
     """
@@ -172,6 +172,8 @@ def _sweep(
             logs = np.log([[changes[name] for changes in row] for row in found])
         if np.isfinite(logs).all():  # a layer that never moves has no slope
             layers.append(_layer(name, plain, logs, tolerance))
+    if not layers:
+        raise InputError(f"nothing moves in {steps} steps: every gradient is zero, so that no change can be judged")
     return tuple(layers)
 
 
