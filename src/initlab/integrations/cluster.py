@@ -24,13 +24,13 @@ class RayExecutor(Executor):
 
         if not ray.is_initialized():
             ray.init(log_to_driver=False)
-        self._ray = ray
+        self._ray: Any = ray
         self._options = {"num_cpus": 1, "max_retries": 0, **options}
 
     @property
     def workers(self) -> int:
         """Tasks that the cluster can run at once."""
-        have = self._ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray ships it untyped
+        have = self._ray.cluster_resources()
         needs = {"CPU": self._options["num_cpus"], "GPU": self._options.get("num_gpus", 0)}
         return max(1, min(int(have.get(name, 0) / need) for name, need in needs.items() if need))
 
