@@ -135,11 +135,17 @@ def _by_input(graph: SignalGraph, use: Operation) -> bool:
             return True
         operation = graph.producer(value)
         # -1 is the last row, and no number lies beyond the table: where(i < 0, i + n, i), clamped.
-        if operation is None or not (operation.traits.passes or operation.traits.combines in ("choice", "sum")):
+        if operation is None or not _keeps_rows(operation):
             continue
         stack.extend(item for item in operation.inputs if item not in seen)
         seen.update(operation.inputs)
     return False
+
+
+def _keeps_rows(operation: Operation) -> bool:
+    """Whether numbers of rows stay such: moved, brought into range, or made whole."""
+    traits, whole = operation.traits, operation.kind in ("long", "int")
+    return traits.passes or traits.combines in ("choice", "sum") or whole
 
 
 def _first_sum(graph: SignalGraph, use: Operation) -> int:
