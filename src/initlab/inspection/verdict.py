@@ -1,6 +1,6 @@
 """The verdict: how likely training is to get going, from what was measured at step zero and calibrated on trainings.
 
-Two facts settle it where they hold; else the calibrated trees weigh the numbers of `features`. The thresholds of the
+Three facts settle it where they hold; else the calibrated trees weigh the numbers of `features`. The thresholds of the
 words stand in the calibration, beside the trees that they belong to.
 """
 
@@ -41,6 +41,10 @@ class Fact:
 
 FACTS: dict[str, Fact] = {
     "no gradient": Fact(lambda x: x["unmoved"] == 1.0, "no weight matrix gets a gradient"),
+    "one answer": Fact(
+        lambda x: x["moved"] < -6.0 and x["decrease"] < 2e-4,
+        "along the best first step the outputs of different samples do not part, and the loss hardly falls",
+    ),
     "no rate": Fact(lambda x: x["window"] == 0.0, "no learning rate lowers the loss along the first step"),
 }
 
