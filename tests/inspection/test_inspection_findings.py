@@ -88,7 +88,7 @@ CASES: dict[str, tuple[Callable[[], nn.Module], str, str, set[str]]] = {
     "relu he, sgd": (lambda: stack(5, nn.ReLU, he()), "sgd", "healthy", set()),
     "tanh xavier": (lambda: stack(5, nn.Tanh, xavier), "adamw", "healthy", set()),
     "tanh xavier, sgd": (lambda: stack(5, nn.Tanh, xavier), "sgd", "healthy", set()),
-    "relu std 0.001": (lambda: stack(5, nn.ReLU, normal(0.001)), "adamw", "slow", {"vanishing"}),
+    "relu std 0.001": (lambda: stack(5, nn.ReLU, normal(0.001)), "adamw", "untrainable", {"vanishing"}),
     "relu std 0.01, sgd": (lambda: stack(5, nn.ReLU, normal(0.01)), "sgd", "untrainable", {"vanishing"}),
     "sigmoid std 0.01": (lambda: stack(5, nn.Sigmoid, normal(0.01)), "adamw", "slow", {"collapsed"}),
     "sigmoid xavier, sgd": (lambda: stack(5, nn.Sigmoid, xavier), "sgd", "untrainable", {"vanishing"}),
