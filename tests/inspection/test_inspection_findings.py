@@ -90,7 +90,7 @@ CASES: dict[str, tuple[Callable[[], nn.Module], str, str, set[str]]] = {
     "tanh xavier, sgd": (lambda: stack(5, nn.Tanh, xavier), "sgd", "healthy", set()),
     "relu std 0.001": (lambda: stack(5, nn.ReLU, normal(0.001)), "adamw", "untrainable", {"vanishing"}),
     "relu std 0.01, sgd": (lambda: stack(5, nn.ReLU, normal(0.01)), "sgd", "untrainable", {"vanishing"}),
-    "sigmoid std 0.01": (lambda: stack(5, nn.Sigmoid, normal(0.01)), "adamw", "slow", {"collapsed"}),
+    "sigmoid std 0.01": (lambda: stack(5, nn.Sigmoid, normal(0.01)), "adamw", "untrainable", {"collapsed"}),
     "sigmoid xavier, sgd": (lambda: stack(5, nn.Sigmoid, xavier), "sgd", "untrainable", {"vanishing"}),
     "tanh std 1, deep": (lambda: stack(20, nn.Tanh, normal(1)), "adamw", "untrainable", {"saturated"}),
     "relu std 1": (lambda: stack(5, nn.ReLU, normal(1)), "adamw", "healthy", {"exploding"}),
