@@ -15,6 +15,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
+
 from initlab import theory
 from initlab.errors import InitlabError
 from initlab.graph import SignalGraph, Use
@@ -24,6 +26,7 @@ from initlab.schemes import get_scheme
 
 ALIKE = 0.95  # correlation after the stack, of inputs that came with 0.5, from which they count as alike
 GRADIENT = 4.0  # by what factor mean squared gradients may grow or fade through the stack
+PROBE = torch.linspace(-4, 4, 33, dtype=torch.float64, device="cpu")
 SMALL = 1e-6  # the second moment at which an odd activation is taken as its slope at zero
 
 Function = Callable[[Any], Any]
@@ -60,8 +63,12 @@ def with_stacks(
     """
     by_name = {entry.name: entry for entry in entries}
     held: set[str] = set()
+    laws: dict[object, StackLaw | None] = {}  # few activations stand in many stacks, and theory takes its time for each
     for stack in stacks_of(graph, {name: entry for name, entry in by_name.items() if name not in asked}):
-        law = law_for(stack)
+        key = stack.depth, _values(stack.function)
+        if key not in laws:
+            laws[key] = law_for(stack)
+        law = laws[key]
         if law is None:
             continue
         for place, name in enumerate(stack.names[:-1]):
@@ -137,11 +144,18 @@ class StackLaw:
     why: str
 
 
+def _values(function: Function) -> object:
+    """What tells a function from others: its values between -4 and 4; itself where it takes no such tensor."""
+    try:
+        return function(PROBE).numpy().tobytes()
+    except (RuntimeError, TypeError, ValueError, AttributeError):
+        return function
+
+
 def law_for(stack: Stack) -> StackLaw | None:
     """The law for a stack that a second moment kept alone does not carry; None where it does, or where none is known.
 
-    Raises:
-        Nothing: a function that theory cannot take leaves the plan as it is.
+    A function that theory cannot take leaves the plan as it is.
     """
     try:
         why = loses(stack.function, stack.depth)
