@@ -195,9 +195,25 @@ def _cut(name: str, value: float) -> float:
     return finite_number(name, value)
 
 
-def _matrix_axes(
-    law: Orthogonal | DeltaOrthogonal | Mirrored | Identity | Sparse, shape: Sequence[int]
-) -> tuple[int, int]:
+@dataclass(frozen=True)
+class MatrixLaw(Law):
+    """What laws of matrices with a gain share: rows are `out_axis`, columns `in_axis` or every other axis."""
+
+    gain: float = 1.0
+    out_axis: int = 0
+    in_axis: int = 1
+    needs_whole: ClassVar[bool] = True
+    mean: ClassVar[float] = 0.0
+    std: ClassVar[float] = math.nan
+
+    def __post_init__(self) -> None:
+        _set(self, gain=finite_number("gain", self.gain))
+
+    def check(self, shape: Sequence[int]) -> None:
+        _matrix_axes(self, shape)
+
+
+def _matrix_axes(law: MatrixLaw | Sparse, shape: Sequence[int]) -> tuple[int, int]:
     """(rows, columns' channel count) of a shape under a law of matrices, or an `InputError`."""
     rank = len(shape)
     if rank < 2:
@@ -216,7 +232,7 @@ def _matrix_axes(
 
 
 @dataclass(frozen=True)
-class Orthogonal(Law):
+class Orthogonal(MatrixLaw):
     """gain · Q with orthonormal rows or columns (the fewer), Haar-distributed: QR of a normal matrix, signs corrected.
 
     The matrix's rows are `out_axis`; its columns are every other axis.
@@ -227,19 +243,7 @@ class Orthogonal(Law):
     0.25
     """
 
-    gain: float = 1.0
-    out_axis: int = 0
-    in_axis: int = 1
     family: ClassVar[str] = "orthogonal"
-    needs_whole: ClassVar[bool] = True
-    mean: ClassVar[float] = 0.0
-    std: ClassVar[float] = math.nan
-
-    def __post_init__(self) -> None:
-        _set(self, gain=finite_number("gain", self.gain))
-
-    def check(self, shape: Sequence[int]) -> None:
-        _matrix_axes(self, shape)
 
     def std_of(self, shape: Sequence[int]) -> float:
         self.check(shape)
@@ -251,7 +255,7 @@ class Orthogonal(Law):
 
 
 @dataclass(frozen=True)
-class DeltaOrthogonal(Law):
+class DeltaOrthogonal(MatrixLaw):
     """Zero but for the kernel's centre, which is gain · Q, Q Haar-distributed over (out_axis, in_axis).
 
     Source: Xiao et al., Dynamical isometry and a mean field theory of CNNs, 2018, algorithm 1.
@@ -260,19 +264,7 @@ class DeltaOrthogonal(Law):
     True
     """
 
-    gain: float = 1.0
-    out_axis: int = 0
-    in_axis: int = 1
     family: ClassVar[str] = "delta_orthogonal"
-    needs_whole: ClassVar[bool] = True
-    mean: ClassVar[float] = 0.0
-    std: ClassVar[float] = math.nan
-
-    def __post_init__(self) -> None:
-        _set(self, gain=finite_number("gain", self.gain))
-
-    def check(self, shape: Sequence[int]) -> None:
-        _matrix_axes(self, shape)
 
     def std_of(self, shape: Sequence[int]) -> float:
         rows, columns = _matrix_axes(self, shape)
@@ -283,7 +275,7 @@ class DeltaOrthogonal(Law):
 
 
 @dataclass(frozen=True)
-class Mirrored(Law):
+class Mirrored(MatrixLaw):
     """gain · [[A, −A], [−A, A]], A Haar-distributed and orthogonal, at the kernel's centre where there is a kernel.
 
     A layer so drawn makes units in pairs u, −u, and reads such pairs through φ as the odd part φ(u) − φ(−u).
@@ -300,21 +292,9 @@ class Mirrored(Law):
     True
     """
 
-    gain: float = 1.0
-    out_axis: int = 0
-    in_axis: int = 1
     outputs: bool = True
     inputs: bool = True
     family: ClassVar[str] = "mirrored"
-    needs_whole: ClassVar[bool] = True
-    mean: ClassVar[float] = 0.0
-    std: ClassVar[float] = math.nan
-
-    def __post_init__(self) -> None:
-        _set(self, gain=finite_number("gain", self.gain))
-
-    def check(self, shape: Sequence[int]) -> None:
-        _matrix_axes(self, shape)
 
     def factor_shape(self, shape: Sequence[int]) -> tuple[int, int]:
         """(rows, columns) of A."""
@@ -331,25 +311,17 @@ class Mirrored(Law):
 
 
 @dataclass(frozen=True)
-class Identity(Law):
+class Identity(MatrixLaw):
     """gain · I over (out_axis, in_axis), at the kernel's centre where there is a kernel; zero elsewhere.
 
     >>> Identity(1.0).describe()
     '1 · identity'
     """
 
-    gain: float = 1.0
-    out_axis: int = 0
-    in_axis: int = 1
     family: ClassVar[str] = "identity"
+    needs_whole: ClassVar[bool] = False
     mean: ClassVar[float] = math.nan
     std: ClassVar[float] = math.nan
-
-    def __post_init__(self) -> None:
-        _set(self, gain=finite_number("gain", self.gain))
-
-    def check(self, shape: Sequence[int]) -> None:
-        _matrix_axes(self, shape)
 
     def std_of(self, shape: Sequence[int]) -> float:
         rows, columns = _matrix_axes(self, shape)
@@ -478,6 +450,7 @@ __all__ = [
     "DeltaOrthogonal",
     "Identity",
     "Law",
+    "MatrixLaw",
     "Mirrored",
     "Normal",
     "Orthogonal",

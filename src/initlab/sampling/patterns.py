@@ -9,7 +9,7 @@ import numpy as np
 
 from initlab.errors import InputError, seed_number
 from initlab.sampling import elements, reference
-from initlab.sampling.laws import Constant, DeltaOrthogonal, Identity, Mirrored, Sparse
+from initlab.sampling.laws import Constant, Identity, MatrixLaw, Sparse
 from initlab.sampling.philox import GROUP, MASK, ORDER, element_words, range_words
 from initlab.sampling.request import Array, Region, Shape, Stream, Target
 from initlab.sampling.streams import Key, stream_key
@@ -43,9 +43,7 @@ def draw_identity(target: Target, law: Identity, stream: Stream, region: Region)
         plane[at + max(-step, 0), at + max(step, 0)] = constant(law.gain, target.dtype)
 
 
-def centre_of(
-    target: Target, law: Identity | DeltaOrthogonal | Mirrored, region: Region
-) -> tuple[Array, int, int] | None:
+def centre_of(target: Target, law: MatrixLaw, region: Region) -> tuple[Array, int, int] | None:
     """The target's view of the kernel's centre as (rows, columns), its first row and column; None if it has none."""
     rank = len(region.shape)
     row_axis, column_axis = law.out_axis % rank, law.in_axis % rank

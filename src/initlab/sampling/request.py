@@ -12,12 +12,9 @@ import numpy as np
 from initlab.errors import InputError, seed_number, unknown
 from initlab.sampling.laws import (
     Constant,
-    DeltaOrthogonal,
-    Identity,
     Law,
-    Mirrored,
+    MatrixLaw,
     Normal,
-    Orthogonal,
     Sparse,
     Stacked,
     TruncatedNormal,
@@ -223,5 +220,5 @@ def farthest(law: Law) -> float:
         return abs(law.mean) + _FARTHEST * law.std
     if isinstance(law, Sparse):
         return _FARTHEST * law.std_nonzero
-    assert isinstance(law, Orthogonal | DeltaOrthogonal | Mirrored | Identity)
+    assert isinstance(law, MatrixLaw)
     return abs(law.gain)
