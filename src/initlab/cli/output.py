@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from initlab.errors import InputError
-from initlab.reporting import check_output, clean, json_text
+from initlab.reporting import Page, check_output, clean, json_text, print_page, save_page
 from initlab.reporting.terminal import make_console
 
 NARROWEST = 40  # columns: in less no table can be read
@@ -41,6 +41,16 @@ def deliver(result: Any, *, as_json: bool, report: Path | None) -> None:
     if report is not None:
         result.save(report)
         said(report)
+
+
+def show(shown: Any, page: Page, data: Any, *, as_json: bool, report: Path | None) -> None:
+    """Print `shown`, a block or page, or `data` as JSON, and write `page` as the report."""
+    if as_json:
+        print_json(data)
+    else:
+        print_page(shown)
+    if report is not None:
+        said(save_page(page, report))
 
 
 def columns() -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from initlab.cli import options, output
-from initlab.reporting import Column, Page, Section, Table, print_page, save_page
+from initlab.reporting import Column, Page, Section, Table
 
 if TYPE_CHECKING:
     from initlab.planning import Policy
@@ -26,19 +26,17 @@ def command(
     from initlab.planning import get_policy, list_policies  # lazy: planning loads torch
 
     target = output.checked_report(report)
-    recipes = [get_policy(each) for each in (list_policies() if name is None else [name])]
+    shown: Table | Page
+    data: Any
     if name is None:
-        shown = _listed(recipes)
+        recipes = [get_policy(each) for each in list_policies()]
+        shown, data = _listed(recipes), [record(recipe) for recipe in recipes]
         page = Page("Recipes", "", [Section("All", [shown]), *(explained(recipe) for recipe in recipes)])
     else:
-        page = Page(recipes[0].name, recipes[0].about, [explained(recipes[0])])
-    if as_json:
-        records = [record(recipe) for recipe in recipes]
-        output.print_json(records if name is None else records[0])
-    else:
-        print_page(shown if name is None else page)
-    if target is not None:
-        output.said(save_page(page, target))
+        recipe = get_policy(name)
+        shown = page = Page(recipe.name, recipe.about, [explained(recipe)])
+        data = record(recipe)
+    output.show(shown, page, data, as_json=as_json, report=target)
 
 
 def _listed(recipes: Sequence[Policy]) -> Table:

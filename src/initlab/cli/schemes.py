@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from initlab.cli import options, output
-from initlab.reporting import Column, Page, Section, Table, Text, print_page, save_page
+from initlab.reporting import Column, Page, Section, Table, Text
 from initlab.schemes import get_scheme, list_schemes, scheme_like
 
 if TYPE_CHECKING:
@@ -27,20 +27,17 @@ def command(
     Formula, what it keeps constant and why, source, and what happens where it does not fit.
     """
     target = output.checked_report(report)
+    shown: Table | Page
+    data: Any
     if name is None:
         schemes = [get_scheme(each) for each in list_schemes()]
-        shown = _catalogue(schemes)
+        shown, data = _catalogue(schemes), [_record(scheme) for scheme in schemes]
         page = Page("Initialization schemes", "", [Section("All", [shown]), *(_explained(s) for s in schemes)])
     else:
-        schemes = [scheme_like(options.policy_from(name))]
-        page = Page(schemes[0].label, schemes[0].keeps, [_explained(schemes[0])])
-    if as_json:
-        records = [_record(scheme) for scheme in schemes]
-        output.print_json(records if name is None else records[0])
-    else:
-        print_page(shown if name is None else page)
-    if target is not None:
-        output.said(save_page(page, target))
+        scheme = scheme_like(options.policy_from(name))
+        shown = page = Page(scheme.label, scheme.keeps, [_explained(scheme)])
+        data = _record(scheme)
+    output.show(shown, page, data, as_json=as_json, report=target)
 
 
 def _catalogue(schemes: Sequence[Scheme]) -> Table:
