@@ -1,18 +1,19 @@
 """Deep plain stacks on the digits: train accuracy after 500 steps by depth, activation and start; resumable.
 
-`python -m benchmarks stacks`, or `python benchmarks/stacks.py START DEPTH,… [ACTIVATION,…]` for a part. A cell is
+`python -m benchmarks stacks`, or `python -m benchmarks.stacks START DEPTH,… [ACTIVATION,…]` for a part. A cell is
 the best of SGD and Adam over three rates each, width 128, batches of 128, and ends early above 0.9. Lines go to
 benchmarks/stacks.jsonl; cells that are there are not run again.
 """
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 import time
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 import torch
 from sklearn.datasets import load_digits
@@ -20,6 +21,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import initlab
+from benchmarks._lines import Lines
 
 KEPT = Path(__file__).with_name("stacks.jsonl")
 WIDTH, BATCH, STEPS, ENOUGH = 128, 128, 500, 0.9
@@ -86,7 +88,7 @@ def accuracy(depth: int, activation: str, start: str, optimizer: str, rate: floa
     return reached
 
 
-def cell(depth: int, activation: str, start: str) -> dict[str, object]:
+def cell(depth: int, activation: str, start: str) -> dict[str, Any]:
     """The best of the rates, tried until one is enough."""
     began, best = time.perf_counter(), ("", 0.0, 0.0)
     for optimizer, rate in RATES:
@@ -100,39 +102,31 @@ def cell(depth: int, activation: str, start: str) -> dict[str, object]:
     }  # fmt: skip
 
 
-def kept() -> list[dict[str, object]]:
-    return [json.loads(line) for line in KEPT.read_text().splitlines()] if KEPT.exists() else []
-
-
-def run(starts: list[str], depths: list[int], activations: list[str]) -> None:
+def run(lines: Lines, starts: list[str], depths: list[int], activations: list[str]) -> None:
     torch.set_num_threads(1)
-    done = {(line["depth"], line["activation"], line["start"]) for line in kept()}
-    for start in starts:
-        for depth in depths:
-            for activation in activations:
-                if (depth, activation, start) not in done:
-                    line = cell(depth, activation, start)
-                    with KEPT.open("a") as file:
-                        file.write(json.dumps(line) + "\n")
+    for start, depth, activation in product(starts, depths, activations):
+        if not lines.has(depth, activation, start):
+            lines.add(cell(depth, activation, start))
 
 
-def table() -> None:
+def table(lines: Lines) -> None:
     """Cells above 0.8, by start and depth, and those that are not."""
-    lines = kept()
-    for start in dict.fromkeys(line["start"] for line in lines):
-        for depth in sorted({int(str(line["depth"])) for line in lines if line["start"] == start}):
-            own = [line for line in lines if line["start"] == start and line["depth"] == depth]
-            low = [f"{line['activation']} {line['accuracy']}" for line in own if float(str(line["accuracy"])) <= 0.8]
-            print(f"{start:14} depth {depth:4}: {len(own) - len(low)} of {len(own)} above 0.8  {', '.join(low)}")
+    groups: dict[tuple[str, int], list[dict[str, Any]]] = {}
+    for line in lines.kept:
+        groups.setdefault((line["start"], line["depth"]), []).append(line)
+    for (start, depth), own in sorted(groups.items()):
+        low = [f"{line['activation']} {line['accuracy']}" for line in own if line["accuracy"] <= 0.8]
+        print(f"{start:14} depth {depth:4}: {len(own) - len(low)} of {len(own)} above 0.8  {', '.join(low)}")
 
 
 def main() -> None:
-    run(["auto"], list(DEPTHS), list(ACTIVATIONS))
-    table()
+    lines = Lines(KEPT, "depth", "activation", "start")
+    some = sys.argv[1:] if __name__ == "__main__" else []
+    starts = some[0].split(",") if some else ["auto"]
+    depths = [int(depth) for depth in some[1].split(",")] if len(some) > 1 else list(DEPTHS)
+    run(lines, starts, depths, some[2].split(",") if len(some) > 2 else list(ACTIVATIONS))
+    table(lines)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 2:
-        some = sys.argv[3].split(",") if len(sys.argv) > 3 else list(ACTIVATIONS)
-        run(sys.argv[1].split(","), [int(depth) for depth in sys.argv[2].split(",")], some)
-    table()
+    main()

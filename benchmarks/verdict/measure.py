@@ -6,7 +6,6 @@ INITLAB_DATA=... python -m benchmarks.verdict.measure TRUTH.jsonl OUT.jsonl
 from __future__ import annotations
 
 import argparse
-import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -16,6 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from benchmarks._lines import Lines
 from benchmarks.verdict.architectures import BY_NAME
 from benchmarks.verdict.starts import Cell, inputs_of, optimizer_for, started
 from benchmarks.verdict.tasks import task_of
@@ -83,17 +83,14 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    done = {json.loads(line)["cell"] for line in asked.out.read_text().splitlines()} if asked.out.exists() else set()
-    with asked.out.open("a") as out:
-        for text in asked.truth.read_text().splitlines():
-            line = json.loads(text)
-            cell = cell_of(line["cell"])
-            if cell.key in done:
-                continue
-            constant = task_of(BY_NAME[cell.architecture].task).constant
-            kept = {"cell": cell.key, "kind": BY_NAME[cell.architecture].kind, "constant": round(constant, 5)}
-            kept |= {"finals": line["finals"]} | line_of_cell(measured(cell), map(float, line["finals"]))
-            print(json.dumps(kept, separators=(",", ":")), file=out, flush=True)
+    lines = Lines(asked.out, "cell")
+    for line in Lines(asked.truth, "cell").kept:
+        cell = cell_of(line["cell"])
+        if lines.has(cell.key):
+            continue
+        constant = task_of(BY_NAME[cell.architecture].task).constant
+        kept = {"cell": cell.key, "kind": BY_NAME[cell.architecture].kind, "constant": round(constant, 5)}
+        lines.add(kept | {"finals": line["finals"]} | line_of_cell(measured(cell), map(float, line["finals"])))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ of the last ten steps, None where it was no number.
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import random
 import time
@@ -20,6 +19,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from benchmarks._lines import Lines
 from benchmarks.verdict.architectures import ARCHITECTURES, BY_NAME
 from benchmarks.verdict.starts import (
     INPUT_FAULTS,
@@ -118,17 +118,16 @@ def main() -> None:
     asked = parser.parse_args()
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)  # vanishing gradients would take a hundred times as long
-    done = {json.loads(line)["cell"] for line in asked.out.read_text().splitlines()} if asked.out.exists() else set()
+    lines = Lines(asked.out, "cell")
     began = time.perf_counter()
-    with asked.out.open("a") as out:
-        for number, cell in enumerate(cells(), 1):
-            if number > asked.cells or time.perf_counter() - began > asked.seconds:
-                break
-            if cell.key not in done:
-                began_cell = time.perf_counter()
-                finals = trained(cell)
-                line = {"cell": cell.key, "finals": finals, "seconds": round(time.perf_counter() - began_cell, 2)}
-                print(json.dumps(line), file=out, flush=True)
+    for number, cell in enumerate(cells(), 1):
+        if number > asked.cells or time.perf_counter() - began > asked.seconds:
+            break
+        if not lines.has(cell.key):
+            began_cell = time.perf_counter()
+            finals = trained(cell)
+            seconds = round(time.perf_counter() - began_cell, 2)
+            lines.add({"cell": cell.key, "finals": finals, "seconds": seconds})
 
 
 if __name__ == "__main__":

@@ -5,55 +5,21 @@
 
 from __future__ import annotations
 
-import json
 import os
-import signal
 import sys
-import warnings
-from collections.abc import Iterable
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
+
+from benchmarks._lines import Lines
+from benchmarks.zoo.families import classifiers, language_models, vision_models
+from benchmarks.zoo.measure import measured
+from benchmarks.zoo.running import each, share
 
 KEPT = Path(__file__).with_name("results.jsonl")
 SECONDS = 180  # for one model
 VERDICTS = "INITLAB_ZOO_VERDICTS" in os.environ  # whether each model is also inspected as built
-
-
-class TooLong(BaseException):
-    """A model that took longer than it may."""
-
-
-def _stop(*_: Any) -> None:
-    raise TooLong
-
-
-def kept() -> list[dict[str, Any]]:
-    return [json.loads(line) for line in KEPT.read_text().splitlines()] if KEPT.exists() else []
-
-
-def run(parts: list[str]) -> None:
-    from benchmarks.zoo.families import classifiers, language_models, vision_models
-    from benchmarks.zoo.measure import measured
-
-    done = {line["name"] for line in kept()}
-    for source in (language_models, classifiers, vision_models):
-        for family in source():
-            if family.name in done or (parts and not any(family.name.startswith(part) for part in parts)):
-                continue
-            signal.alarm(SECONDS)
-            try:
-                line = measured(family, verdicts=VERDICTS)
-            except TooLong:
-                line = {"name": family.name, "failed": f"more than {SECONDS} s"}
-            finally:
-                signal.alarm(0)
-            with KEPT.open("a") as file:
-                file.write(json.dumps(line) + "\n")
-
-
-def share(values: Iterable[bool]) -> str:
-    found = list(values)
-    return f"{sum(found)} of {len(found)} ({sum(found) / max(1, len(found)):.1%})"
 
 
 def table(lines: list[dict[str, Any]]) -> None:
@@ -76,11 +42,10 @@ def table(lines: list[dict[str, Any]]) -> None:
 
 
 def main() -> None:
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    warnings.filterwarnings("ignore")
-    signal.signal(signal.SIGALRM, _stop)
-    run(sys.argv[1:])
-    table(kept())
+    lines = Lines(KEPT, "name")
+    families = chain(language_models(), classifiers(), vision_models())
+    each(families, lines, sys.argv[1:], partial(measured, verdicts=VERDICTS), SECONDS)
+    table(lines.kept)
 
 
 if __name__ == "__main__":

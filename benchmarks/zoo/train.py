@@ -6,11 +6,7 @@ figure is the mean loss of the last ten. One line each in benchmarks/zoo/trained
 
 from __future__ import annotations
 
-import json
-import os
-import signal
 import sys
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,9 +16,10 @@ from torch import nn
 from torch.nn import functional as F
 
 import initlab
-from benchmarks.zoo.__main__ import TooLong, _stop, share
+from benchmarks._lines import Lines
 from benchmarks.zoo.families import VOCABULARY, Family, language_models
 from benchmarks.zoo.measure import logits_of
+from benchmarks.zoo.running import each, share
 
 KEPT = Path(__file__).with_name("trained.jsonl")
 STEPS, ROWS, LENGTH, RATE, SECONDS = 80, 16, 48, 3e-3, 240
@@ -69,27 +66,9 @@ def both(family: Family) -> dict[str, Any]:
 
 
 def main(parts: list[str]) -> None:
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    warnings.filterwarnings("ignore")
-    signal.signal(signal.SIGALRM, _stop)
-    kept = [json.loads(line) for line in KEPT.read_text().splitlines()] if KEPT.exists() else []
-    done = {line["name"] for line in kept}
-    for family in language_models():
-        if family.name in done or (parts and not any(family.name.startswith(part) for part in parts)):
-            continue
-        signal.alarm(SECONDS)
-        try:
-            line = both(family)
-        except TooLong:
-            line = {"name": family.name, "failed": f"more than {SECONDS} s"}
-        except Exception as error:
-            line = {"name": family.name, "raised": f"{type(error).__name__}: {error}"[:200]}
-        finally:
-            signal.alarm(0)
-        kept.append(line)
-        with KEPT.open("a") as file:
-            file.write(json.dumps(line) + "\n")
-    pairs = [line for line in kept if "auto" in line]
+    lines = Lines(KEPT, "name")
+    each(language_models(), lines, parts, both, SECONDS)
+    pairs = [line for line in lines.kept if "auto" in line]
     print(f"auto within 5% + 0.05 of the own start's loss, or below: {share(_holds(line) for line in pairs)}")
     for line in pairs:
         if not _holds(line):
