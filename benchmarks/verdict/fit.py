@@ -142,14 +142,19 @@ def _softmax(margins: np.ndarray) -> np.ndarray:
     return np.asarray(powers / powers.sum(1, keepdims=True))
 
 
+def never_failed(some: Sequence[Example]) -> set[str]:
+    """The facts of which no cell that they hold of trained: such cells teach the trees nothing."""
+    return {n for n, fact in FACTS.items() if all(e.word == "untrainable" for e in some if fact.holds(e.numbers))}
+
+
 def calibrated(best: Sequence[Example], given: Sequence[Example]) -> dict[str, Any]:
     """What `inspect` reads, from these examples."""
-    facts = facts_of(best)
+    facts, sure = facts_of(best), [FACTS[name] for name in never_failed(best)]
     ensembles = {}
     for about, some in (("best", best), ("given", given)):
         for line in (True, False):
             names = names_of(line, about == "given")
-            free = [e for e in some if not any(fact.holds(e.numbers) for fact in FACTS.values())]
+            free = [e for e in some if not any(fact.holds(e.numbers) for fact in sure)]
             temperature = tempered(left_out(free, names, facts), free)[1]
             ensembles[about + (", line" if line else "")] = exported(free, names, temperature)
     return {"cells": len(best), "untrainable": UNTRAINABLE, "trains": TRAINS, "facts": facts, "ensembles": ensembles}

@@ -88,9 +88,9 @@ CASES: dict[str, tuple[Callable[[], nn.Module], str, str, set[str]]] = {
     "relu he, sgd": (lambda: stack(5, nn.ReLU, he()), "sgd", "healthy", set()),
     "tanh xavier": (lambda: stack(5, nn.Tanh, xavier), "adamw", "healthy", set()),
     "tanh xavier, sgd": (lambda: stack(5, nn.Tanh, xavier), "sgd", "healthy", set()),
-    "relu std 0.001": (lambda: stack(5, nn.ReLU, normal(0.001)), "adamw", "untrainable", {"vanishing"}),
+    "relu std 0.001": (lambda: stack(5, nn.ReLU, normal(0.001)), "adamw", "slow", {"vanishing"}),
     "relu std 0.01, sgd": (lambda: stack(5, nn.ReLU, normal(0.01)), "sgd", "untrainable", {"vanishing"}),
-    "sigmoid std 0.01": (lambda: stack(5, nn.Sigmoid, normal(0.01)), "adamw", "untrainable", {"collapsed"}),
+    "sigmoid std 0.01": (lambda: stack(5, nn.Sigmoid, normal(0.01)), "adamw", "slow", {"collapsed"}),
     "sigmoid xavier, sgd": (lambda: stack(5, nn.Sigmoid, xavier), "sgd", "untrainable", {"vanishing"}),
     "tanh std 1, deep": (lambda: stack(20, nn.Tanh, normal(1)), "adamw", "untrainable", {"saturated"}),
     "relu std 1": (lambda: stack(5, nn.ReLU, normal(1)), "adamw", "healthy", {"exploding"}),
@@ -116,6 +116,8 @@ AGREES = {
     "slow": {"healthy", "slow", "uncertain"},
     "untrainable": {"untrainable", "uncertain"},
 }
+# Called untrainable for the fact "one answer", although at one rate, with luck, they begin to train (docs/verdict.md).
+MISJUDGED = {"relu std 0.001", "sigmoid std 0.01"}
 SURE = {"relu he", "relu he, sgd", "tanh xavier", "tanh xavier, sgd", "zeros", "zeros, tanh", "constant 0.5",
         "relu std 0.01, sgd", "zero head", "zero branches", "zero branches, sgd"}  # fmt: skip
 
@@ -131,7 +133,7 @@ def test_each_start_gets_its_verdict_and_findings(name: str) -> None:
     build, optimizer, verdict, kinds = CASES[name]
     report = initlab.inspect(build(), X, Y, F.cross_entropy, optimizer=optimizer)
     assert kinds <= {f.kind for f in report.findings}, report
-    assert report.verdict in AGREES[verdict], report
+    assert (report.verdict in AGREES[verdict]) == (name not in MISJUDGED), report
     assert sum(report.probability.values()) == pytest.approx(1)
     assert (report.verdict == "untrainable") or not [f for f in report.findings if f.severity == "error"]
 
