@@ -7,130 +7,14 @@ from typing import Any
 
 import pytest
 import torch
-from recipe_zoo import (
-    DIFFUSION,
-    IDS,
-    IMAGES,
-    ROWS,
-    ActorCritic,
-    Adapted,
-    Conv,
-    D,
-    DiT,
-    Equalised,
-    Recurrent,
-    Transformer,
-    ViT,
-)  # fmt: skip
-from scipy.stats import chi2
+from recipe_numbers import NUMBERS, within
+from recipe_zoo import IDS, IMAGES, ROWS, ActorCritic, Adapted, Conv, D, Recurrent, Transformer, ViT
+from recipe_zoo_2 import PLACES, Metaformer
 from torch import nn
 
 import initlab
 from initlab.errors import InputError
 from initlab.planning import get_policy, list_policies
-
-BERT_STD = 0.02 * 0.87962566  # std of a normal law cut at ±2 std
-OLMO_STD = 0.02 * 0.98658  # at ±3 std
-
-
-def xavier(fan_in: float, fan_out: float) -> float:
-    return math.sqrt(2 / (fan_in + fan_out))
-
-
-# recipe -> model, its inputs, {parameter: std of its law, or (its one value,)}, from the source that the recipe names
-NUMBERS: dict[str, tuple[Any, Any, dict[str, Any]]] = {
-    "gpt2": (Transformer, IDS, {"blocks.0.up.weight": 0.02, "blocks.0.down.weight": 0.02 / 6**0.5}),
-    "gpt3": (Transformer, IDS, {"blocks.0.up.weight": 0.02, "blocks.2.attention.out.weight": 0.02 / 6**0.5}),
-    "megatron": (Transformer, IDS, {"tokens.weight": 0.02, "blocks.1.down.weight": 0.02 / (2 * 3) ** 0.5}),
-    "llama": (Transformer, IDS, {"tokens.weight": 0.02, "blocks.0.down.weight": 0.02, "head.weight": 0.02}),
-    "qwen": (Transformer, IDS, {"blocks.0.attention.q.weight": 0.02, "blocks.0.attention.q.bias": (0.0,)}),
-    "gemma": (Transformer, IDS, {"tokens.weight": 0.02, "blocks.0.norm_1.weight": (1.0,)}),
-    "olmo2": (Transformer, IDS, {"tokens.weight": OLMO_STD, "blocks.0.down.weight": OLMO_STD}),
-    "bert": (Transformer, IDS, {"tokens.weight": BERT_STD, "blocks.0.up.weight": BERT_STD}),
-    "roberta": (Transformer, IDS, {"tokens.weight": 0.02, "blocks.0.up.weight": 0.02}),
-    "t5": (
-        Transformer, IDS,
-        {
-            "blocks.0.attention.q.weight": (D * D / 2) ** -0.5, "blocks.0.attention.k.weight": D**-0.5,
-            "blocks.0.attention.v.weight": D**-0.5, "blocks.0.attention.out.weight": D**-0.5,
-            "blocks.0.up.weight": D**-0.5, "blocks.0.down.weight": (4 * D) ** -0.5, "tokens.weight": 1.0,
-        },
-    ),
-    "vit_jax": (
-        ViT, IMAGES,
-        {
-            "patch.weight": (3 * 16) ** -0.5, "position": 0.02, "token": (0.0,), "head.weight": (0.0,),
-            "blocks.0.attention.q.weight": xavier(D, D), "blocks.0.up.weight": xavier(D, 4 * D),
-        },
-    ),
-    "vit_timm": (
-        ViT, IMAGES,
-        {"patch.weight": (3 * 3 * 16) ** -0.5, "position": 0.02, "token": 1e-6, "blocks.0.up.weight": 0.02},
-    ),
-    "deit": (ViT, IMAGES, {"patch.weight": (3 * 3 * 16) ** -0.5, "position": 0.02, "token": 0.02, "head.weight": 0.02}),
-    "mae": (ViT, IMAGES, {"patch.weight": xavier(3 * 16, D), "token": 0.02, "blocks.0.up.weight": xavier(D, 4 * D)}),
-    "convnext": (lambda: Conv("scale"), IMAGES, {"scales.0": (1e-6,), "one.0.weight": 0.02, "head.weight": 0.02}),
-    "dit": (
-        DiT, DIFFUSION,
-        {
-            "blocks.0.ada.weight": (0.0,), "head.weight": (0.0,), "patch.weight": xavier(3 * 16, D),
-            "blocks.0.attention.q.weight": xavier(D, D), "labels.weight": 0.02, "step.weight": 0.02,
-        },
-    ),
-    "nanochat": (
-        Transformer, IDS,
-        {
-            "head.weight": (0.0,), "blocks.0.down.weight": (0.0,), "tokens.weight": 1.0,
-            "blocks.0.up.weight": D**-0.5, "blocks.0.attention.q.weight": D**-0.5,
-        },
-    ),
-    "resnet": (
-        Conv, IMAGES,
-        {
-            "stem.weight": math.sqrt(2 / (8 * 9)), "one.0.weight": math.sqrt(2 / (8 * 9)), "norm_2.0.weight": (0.0,),
-            "norm_1.0.weight": (1.0,), "head.weight": (3 * 8) ** -0.5,
-        },
-    ),
-    "fixup": (
-        lambda: Conv("plain"), IMAGES,
-        {
-            "stem.weight": math.sqrt(2 / 27), "one.0.weight": math.sqrt(2 / 72) * 4**-0.5, "two.0.weight": (0.0,),
-            "head.weight": (0.0,),
-        },
-    ),
-    "skipinit": (lambda: Conv("scale"), IMAGES, {"scales.2": (0.0,), "one.0.weight": math.sqrt(2 / 72)}),
-    "rezero": (lambda: Transformer("scale"), IDS, {"blocks.1.scale_2": (0.0,), "blocks.0.up.weight": xavier(D, 4 * D)}),
-    "deepnorm": (
-        lambda: Transformer("post"), IDS,
-        {
-            "blocks.0.attention.q.weight": xavier(D, D), "blocks.0.attention.k.weight": xavier(D, D),
-            "blocks.0.attention.v.weight": xavier(D, D) * 24**-0.25,
-            "blocks.2.down.weight": xavier(D, 4 * D) * 24**-0.25,
-            "blocks.0.attention.out.weight": xavier(D, D) * 24**-0.25,
-        },
-    ),
-    "t_fixup": (
-        lambda: Transformer("plain"), IDS,
-        {
-            "blocks.0.attention.q.weight": xavier(D, D), "tokens.weight": 0.67 * 3**-0.25 * D**-0.5,
-            "blocks.0.attention.v.weight": xavier(D, D) * 0.67 * 3**-0.25, "head.weight": xavier(D, 40),
-        },
-    ),
-    "lora": (Adapted, torch.randn(2, 16), {"lora_B.weight": (0.0,), "lora_A.weight": (3 * 16) ** -0.5}),
-    "irnn": (Recurrent, torch.randn(3, 2, 8), {"rnn.weight_ih_l0": 0.001, "rnn.bias_hh_l0": (0.0,)}),
-    "ppo": (
-        ActorCritic, ROWS,
-        {"body.weight": math.sqrt(2 / D), "actor.weight": 0.01 / math.sqrt(D), "critic.weight": 1 / math.sqrt(D)},
-    ),
-    "dqn": (Conv, IMAGES, {"stem.weight": 81**-0.5, "stem.bias": 81**-0.5, "head.weight": 24**-0.5}),
-    "retinanet": (Conv, IMAGES, {"head.bias": (-math.log(0.99 / 0.01),), "one.0.weight": 0.01, "stem.bias": (0.0,)}),
-    "stylegan2": (Equalised, ROWS, {"weight": 1.0}),
-    "mamba": (
-        Transformer, IDS,
-        {"tokens.weight": 0.02, "blocks.0.up.weight": (3 * D) ** -0.5, "blocks.0.down.weight": (3 * 4 * D * 6) ** -0.5},
-    ),
-}  # fmt: skip
-
 
 @pytest.mark.parametrize("recipe", NUMBERS)
 def test_the_numbers_are_those_of_the_source(recipe: str) -> None:
@@ -145,13 +29,6 @@ def test_the_numbers_are_those_of_the_source(recipe: str) -> None:
         else:
             assert plan[name].std == pytest.approx(number, rel=1e-4), name
             assert within(values[name], number), name
-
-
-def within(values: torch.Tensor, std: float, chance: float = 1e-6) -> bool:
-    """Whether the mean square lies in the exact chi-square interval of a normal law (wider than a bounded law's)."""
-    count = values.numel()
-    low, high = chi2.ppf([chance / 2, 1 - chance / 2], count)
-    return bool(low <= float(values.double().square().sum()) / std**2 <= high)
 
 
 def test_every_recipe_has_its_numbers_tested() -> None:
@@ -222,6 +99,15 @@ def test_the_reference_library_draws_what_the_recipe_states(name: str) -> None:
         ("t5", nn.Linear(8, 2), ROWS, "needs attention with queries of their own"),
         ("deepnorm", Transformer("plain"), IDS, "needs the scale of a norm"),
         ("retinanet", ActorCritic(), ROWS, "needs one read-out, the classifier"),
+        ("olmo", nn.Linear(8, 2), ROWS, "needs residual branches with weights"),
+        ("deepseek", Transformer("pre"), IDS, "needs a weight that chooses experts, and Transformer has none"),
+        ("metaformer", nn.Linear(8, 2), ROWS, "needs residual branches with weights"),
+        ("unet", ViT(), IMAGES, "needs a read-out that is a convolution, and ViT has none"),
+        ("siren_network", nn.Linear(2, 2), PLACES, "needs sines that read weights, and Linear has none"),
+        ("nerf", Transformer("pre"), IDS, "needs a weight that reads coordinates"),
+        ("adapter", Transformer("pre"), IDS, "needs bottlenecks: branches of two weights, the first to fewer units"),
+        ("prompt", Transformer("pre"), IDS, "needs tokens of their own that stand before the data's"),
+        ("prefix", Transformer("pre"), IDS, "needs keys and values of their own that stand before the data's"),
         ("mup", nn.Linear(8, 2), None, "needs a read-out .* only a recorded pass shows: pass example_inputs"),
         ("deepnorm", nn.TransformerEncoderLayer(16, 2, batch_first=True), torch.randn(1, 3, 16), "needs attention"),
     ],

@@ -74,8 +74,7 @@ class Cut:
     sigmas: float = 2.0
 
     def __call__(self, subject: Subject, options: Options) -> Scheme:
-        after = math.sqrt(cut_moments(-self.sigmas, self.sigmas)[1])
-        return get_scheme("truncated_normal", std=options[self.number] * after, sigmas=self.sigmas)
+        return cut_normal(options[self.number], self.sigmas)
 
 
 @dataclass(frozen=True)
@@ -86,6 +85,12 @@ class Kept:
 
     def __call__(self, subject: Subject, options: Options) -> Choice:
         return keep("not_of_the_recipe", f"kept: {self.words}")
+
+
+def cut_normal(std: float, sigmas: float) -> Scheme:
+    """N(0, std²) cut at ± so many std, std being before the cut."""
+    after = math.sqrt(cut_moments(-sigmas, sigmas)[1])
+    return get_scheme("truncated_normal", std=std * after, sigmas=sigmas)
 
 
 def flattened_patch(subject: Subject, options: Options) -> Scheme:

@@ -16,7 +16,9 @@ from initlab.graph.residual import passed
 from initlab.planning import residual
 from initlab.planning.attended import attended
 from initlab.planning.names import ADAPTER_DOWN, ADAPTER_UP, HIDDEN_TO_HIDDEN
+from initlab.planning.noted import noted, used
 from initlab.planning.scene import Scene, Subject
+from initlab.planning.structures import feeds_sine, in_bottleneck, is_prefix, makes_prefix, narrows, widens
 from initlab.planning.targets import is_head
 from initlab.sampling import canonical_name
 
@@ -55,35 +57,9 @@ def _last_norm(subject: Subject) -> bool:
     return subject.role == "norm_weight" and subject.name in residual.last_norms(subject.scene)
 
 
-def _noted(key: str) -> Callable[[Callable[[Scene], frozenset[str]]], Callable[[Subject], bool]]:
-    """A role that is read off the recording once for all parameters: (scene) -> their names."""
-
-    def made(names_of: Callable[[Scene], frozenset[str]]) -> Callable[[Subject], bool]:
-        def holds(subject: Subject) -> bool:
-            notes = subject.scene.notes
-            if key not in notes:
-                notes[key] = frozenset() if subject.scene.graph is None else names_of(subject.scene)
-            return subject.name in notes[key]
-
-        return holds
-
-    return made
-
-
-def _used(scene: Scene, found: Callable[[SignalGraph, Operation], bool], role: str = "weight") -> frozenset[str]:
-    """The parameters of a role of which some use in the recording is as asked."""
-    graph = scene.graph
-    assert graph is not None
-    return frozenset(
-        subject.name
-        for subject in scene.subjects()
-        if any(use.role == role and found(graph, use.operation) for use in subject.all_uses)
-    )
-
-
-@_noted("heads")
+@noted("heads")
 def _reads_out(scene: Scene) -> frozenset[str]:
-    return _used(scene, is_head)
+    return used(scene, is_head)
 
 
 def _is_head(subject: Subject) -> bool:
@@ -94,9 +70,9 @@ def _is_tied_head(subject: Subject) -> bool:
     return subject.role == "embedding" and (subject.tied_to_output() or _reads_out(subject))
 
 
-@_noted("routers")
+@noted("routers")
 def _routes(scene: Scene) -> frozenset[str]:
-    return _used(scene, _chooses)
+    return used(scene, _chooses)
 
 
 def _chooses(graph: SignalGraph, use: Operation) -> bool:
@@ -151,7 +127,7 @@ def _is_scalar_shift(subject: Subject) -> bool:
     )
 
 
-@_noted("branch scales")
+@noted("branch scales")
 def _ends_in_scale(scene: Scene) -> frozenset[str]:
     assert scene.graph is not None
     return frozenset(canonical_name(branch[-1]) for branch in scene.graph.residual_branches())
@@ -162,7 +138,7 @@ def _scales_branch(subject: Subject) -> bool:
     return _meets(subject, ("mul",)) and _ends_in_scale(subject)
 
 
-@_noted("in branches")
+@noted("in branches")
 def _inside(scene: Scene) -> frozenset[str]:
     assert scene.graph is not None
     return frozenset(canonical_name(name) for branch in scene.graph.residual_branches() for name in branch)
@@ -176,9 +152,9 @@ def _outside(subject: Subject) -> bool:
     return subject.role == "weight" and subject.scene.graph is not None and not _inside(subject)
 
 
-@_noted("modulations")
+@noted("modulations")
 def _modulates(scene: Scene) -> frozenset[str]:
-    return _used(scene, _scales_norm)
+    return used(scene, _scales_norm)
 
 
 def _scales_norm(graph: SignalGraph, use: Operation) -> bool:
@@ -283,6 +259,12 @@ ROLES: dict[str, Role] = {
     "score_table": Role("a table that is added to attention scores", _adds_to_scores, recorded=True),
     "hidden_to_hidden": Role("a hidden-to-hidden weight", _is_hidden_to_hidden),
     "equalised": Role("a weight that is scaled when it is used", _is_equalised, recorded=True),
+    "narrowing": Role("a weight that narrows a branch of two", narrows, recorded=True),
+    "widening": Role("a weight that widens such a branch again", widens, recorded=True),
+    "bottleneck_bias": Role("a bias beside either", in_bottleneck, recorded=True),
+    "prefix": Role("a parameter whose rows stand before the data's", is_prefix, recorded=True),
+    "prefix_map": Role("a weight or bias that makes such rows", makes_prefix, recorded=True),
+    "feeds_sine": Role("a weight whose output a sine reads", feeds_sine, recorded=True),
     "adapter_up": Role("the second factor of an adapter", lambda s: bool(ADAPTER_UP.search(s.name))),
     "adapter_down": Role("the first factor of an adapter", lambda s: bool(ADAPTER_DOWN.search(s.name))),
 }

@@ -46,6 +46,15 @@ NAMES: tuple[str, ...] = (
     "retinanet",
     "stylegan2",
     "mamba",
+    "olmo",
+    "deepseek",
+    "metaformer",
+    "unet",
+    "siren_network",
+    "nerf",
+    "adapter",
+    "prompt",
+    "prefix",
 )
 
 

@@ -1,0 +1,166 @@
+"""More small models with the structures that recipes need: experts, fields, diffusion, and what is added to a model."""
+
+from __future__ import annotations
+
+import torch
+from recipe_zoo import Attention, Block, D, Transformer
+from torch import nn
+from torch.nn import functional as F
+
+
+class Experts(nn.Module):
+    """A mixture of four experts, of which the router chooses one for each row."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.router, self.norm = nn.Linear(D, 4), nn.LayerNorm(D)
+        self.up, self.down = (nn.ModuleList(nn.Linear(a, b) for _ in range(4)) for a, b in ((D, 2 * D), (2 * D, D)))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = self.norm(x)
+        share, chosen = self.router(h).softmax(-1).topk(1, -1)
+        made = torch.stack([down(F.silu(up(h))) for up, down in zip(self.up, self.down, strict=True)], -2)
+        picked = made.gather(-2, chosen.unsqueeze(-1).expand(*chosen.shape, D))
+        return x + (picked * share.unsqueeze(-1)).sum(-2)
+
+
+class MixtureOfExperts(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.tokens, self.blocks = nn.Embedding(40, D), nn.ModuleList(Experts() for _ in range(2))
+        self.head = nn.Linear(D, 40)
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        x = self.tokens(ids)
+        for block in self.blocks:
+            x = block(x)
+        return self.head(x)
+
+
+class Metaformer(nn.Module):
+    """Blocks of pooling and an MLP with StarReLU, each branch scaled (PoolFormer) or not."""
+
+    def __init__(self, scaled: bool = True) -> None:
+        super().__init__()
+        self.patch, self.head = nn.Conv2d(3, D, 4, stride=4), nn.Linear(D, 10)
+        self.norm, self.up, self.down = nn.GroupNorm(1, D), nn.Conv2d(D, 4 * D, 1), nn.Conv2d(4 * D, D, 1)
+        self.factor, self.shift = nn.Parameter(torch.full((1,), 3.0)), nn.Parameter(torch.full((1,), 3.0))
+        self.scale = nn.Parameter(torch.ones(D, 1, 1)) if scaled else 1.0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.patch(x)
+        h = self.factor * torch.relu(self.up(self.norm(x))) ** 2 + self.shift
+        x = x + self.scale * self.down(h)
+        return self.head(x.mean((2, 3)))
+
+
+class UNet(nn.Module):
+    """One level down and up, residual convolutions that know the step, and the skip that joins."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.down, self.up = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 8, 3, 2, 1), nn.Conv2d(8, 8, 1)
+        self.norms = nn.ModuleList(nn.GroupNorm(2, 8) for _ in range(4))
+        self.one, self.two = (nn.ModuleList(nn.Conv2d(8, 8, 3, padding=1) for _ in range(2)) for _ in range(2))
+        self.step, self.join, self.head = nn.Linear(8, 8), nn.Conv2d(16, 8, 1), nn.Conv2d(8, 3, 3, padding=1)
+
+    def forward(self, x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        step, x = self.step(t)[..., None, None], self.stem(x)
+        x = self.block(0, x, step)
+        low = self.up(F.interpolate(self.down(x), scale_factor=2.0))
+        x = self.block(1, self.join(torch.cat([x, low], 1)), step)
+        return self.head(F.silu(x))
+
+    def block(self, i: int, x: torch.Tensor, step: torch.Tensor) -> torch.Tensor:
+        h = self.one[i](F.silu(self.norms[2 * i](x))) + step
+        return x + self.two[i](F.silu(self.norms[2 * i + 1](h)))
+
+
+class Sines(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.inner, self.head = nn.Linear(2, 64), nn.Linear(64, 64), nn.Linear(64, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(torch.sin(30 * self.inner(torch.sin(30 * self.first(x)))))
+
+
+class Field(nn.Module):
+    """A radiance field: sines of the coordinates, which join again, density and colour."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two = nn.Linear(12, 64), nn.Linear(64 + 12, 64)
+        self.density, self.colour = nn.Linear(64, 1), nn.Linear(64, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = torch.relu(self.two(torch.cat([torch.relu(self.one(x)), x], -1)))
+        return torch.cat([self.density(h), self.colour(h)], -1)
+
+
+class Bottleneck(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.down, self.up = nn.Linear(D, 8), nn.Linear(8, D)
+
+    def forward(self, h: torch.Tensor) -> torch.Tensor:
+        return h + self.up(F.gelu(self.down(h)))
+
+
+class AdaptedBlock(Block):
+    """A pre-norm block with a bottleneck after each branch."""
+
+    def __init__(self) -> None:
+        super().__init__("pre")
+        self.first, self.second = Bottleneck(), Bottleneck()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = x + self.first(self.attention(self.norm_1(x)))
+        return x + self.second(self.down(torch.relu(self.up(self.norm_2(x)))))
+
+
+class WithAdapters(Transformer):
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(AdaptedBlock() for _ in range(2))
+
+
+class WithPrompt(Transformer):
+    """Ten learned tokens before the input's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.prompt = nn.Embedding(10, D)
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        tokens = self.prompt(torch.arange(10)).expand(len(ids), -1, -1)
+        x = torch.cat([tokens, self.tokens(ids)], 1)
+        for block in self.blocks:
+            x = block(x)
+        return self.head(x[:, 10:])
+
+
+class PrefixedAttention(Attention):
+    """Attention before whose keys and values stand some that an MLP makes of a table."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.prefix = nn.Embedding(10, D)
+        self.maps = nn.Sequential(nn.Linear(D, 16), nn.Tanh(), nn.Linear(16, 2 * D))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        keys, values = self.maps(self.prefix(torch.arange(10))).expand(len(x), -1, -1).chunk(2, -1)
+        made = F.scaled_dot_product_attention(
+            self.q(x), torch.cat([keys, self.k(x)], 1), torch.cat([values, self.v(x)], 1)
+        )
+        return self.out(made)
+
+
+class WithPrefix(Transformer):
+    def __init__(self) -> None:
+        super().__init__()
+        for block in self.blocks:
+            block.attention = PrefixedAttention()
+
+
+PLACES, ENCODED, STEPPED = torch.rand(4, 2) * 2 - 1, torch.rand(4, 12), (torch.randn(2, 3, 8, 8), torch.randn(2, 8))
