@@ -16,6 +16,7 @@ import initlab
 from initlab.errors import InputError
 from initlab.planning import get_policy, list_policies
 
+
 @pytest.mark.parametrize("recipe", NUMBERS)
 def test_the_numbers_are_those_of_the_source(recipe: str) -> None:
     """The plan's std for each role, and what `init_` writes: constants exactly, the std within its exact interval."""
