@@ -174,7 +174,7 @@ NUMBERS: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     ),
     "nerf": (
         Field, ENCODED,
-        {"one.weight": xavier(12, 64), "two.weight": xavier(76, 64), "colour.weight": xavier(64, 3), "one.bias": (0.0,)},
+        {"one.weight": xavier(12, 64), "two.weight": xavier(76, 64), "colour.weight": xavier(64, 3)},
     ),
     "adapter": (
         WithAdapters, IDS,

@@ -9,7 +9,7 @@ import pytest
 import torch
 from recipe_numbers import NUMBERS, within
 from recipe_zoo import IDS, IMAGES, ROWS, ActorCritic, Adapted, Conv, D, Recurrent, Transformer, ViT
-from recipe_zoo_2 import PLACES, Metaformer
+from recipe_zoo_2 import PLACES
 from torch import nn
 
 import initlab
