@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import blocks
+import executed
 import pytest
 
 SITE = Path(__file__).parents[2] / "docs" / "site"
@@ -35,9 +36,7 @@ def test_the_blocks_of_a_page_run_and_show_something(page: str) -> None:
 def test_a_page_stands_in_both_languages_with_the_same_code(page: str) -> None:
     korean = page.replace("en/", "ko/", 1)
     assert korean in OWN
-    assert [block.code for block in blocks.blocks(_text(page))] == [
-        block.code for block in blocks.blocks(_text(korean))
-    ]
+    assert blocks.code_of(_text(page)) == blocks.code_of(_text(korean))
 
 
 def test_no_korean_page_stands_alone() -> None:
@@ -54,6 +53,21 @@ def test_blocks_share_a_namespace_and_files() -> None:
     page = "```python\n# mine.py\nA = 2\n```\n\n```python\nimport mine\n\nmine.A + A\n```\n"
     assert [output.value for _, output in blocks.run(page, "page")] == [None, 4]
     assert blocks.blocks("```text\nnot run\n```\n") == []
+
+
+def test_values_in_the_prose_are_those_of_the_blocks_above() -> None:
+    page = "# T\n\n```python\nx = 2\n```\n\nIt is {value}`x`.\n\n```python\nx = 3\n```\n\nNow {value}`f'{x:.1f}'`.\n"
+    shown = executed.with_outputs(page, executed.executed(page, "page"))
+    assert "It is 2." in shown
+    assert "Now 3.0." in shown
+
+
+def test_a_language_may_order_the_values_of_a_sentence_as_it_likes() -> None:
+    english = "# T\n\n```python\na, b = 1, 2\n```\n\n{value}`a` before {value}`b`\n"
+    korean = "# T\n\n```python\na, b = 1, 2\n```\n\n{value}`b` 앞에 {value}`a`\n"
+    assert blocks.code_of(english) == blocks.code_of(korean)
+    assert executed.with_outputs(english, executed.executed(english, "en")).endswith("1 before 2\n")
+    assert executed.with_outputs(korean, executed.executed(korean, "ko")).endswith("2 앞에 1\n")
 
 
 def test_shell_blocks_hold_commands_of_initlab_alone() -> None:

@@ -2,6 +2,9 @@
 
 A block fenced as `python` is run; where its first line is a comment that names a file (`# mymodel.py`), it is written
 to that file as well. A block fenced as `sh` is run line by line, each an `initlab` command. Others are only shown.
+
+`{value}` before a span of code in the prose is an expression: the page shows its value there, so that a sentence states
+what the run above it measured.
 """
 
 from __future__ import annotations
@@ -21,24 +24,27 @@ from typing import Any
 
 from initlab import cli
 
-FENCE = re.compile(r"^```(?P<language>python|sh)\n(?P<code>.*?)^```$", re.DOTALL | re.MULTILINE)
+PIECE = re.compile(
+    r"^```(?P<language>python|sh)\n(?P<code>.*?)^```$|\{value\}`(?P<value>[^`]+)`", re.DOTALL | re.MULTILINE
+)
 FILE = re.compile(r"^# (\w+\.py)$")
 
 
 @dataclass(frozen=True)
 class Block:
-    """A code block that is run.
+    """A piece of code that is run.
 
     Args:
-        language: "python" or "sh".
+        language: "python", "sh", or "value" for an expression in the prose.
         code: what stands between the fences.
         line: of the page, where the fence stands.
-        end: the offset in the page's text just past it.
+        start, end: the offsets in the page's text at which it begins and just past it.
     """
 
     language: str
     code: str
     line: int
+    start: int
     end: int
 
 
@@ -51,8 +57,26 @@ class Output:
 
 
 def blocks(text: str) -> list[Block]:
-    """The blocks of a page that are run, in order."""
-    return [Block(m["language"], m["code"], text.count("\n", 0, m.start()) + 1, m.end()) for m in FENCE.finditer(text)]
+    """What of a page is run, in order."""
+    return [_block(found, text) for found in PIECE.finditer(text)]
+
+
+def code_of(text: str) -> list[tuple[str, str]]:
+    """(language, code) of what is run; expressions between two blocks in one order, since languages order words."""
+    found: list[tuple[str, str]] = []
+    values: list[tuple[str, str]] = []
+    for block in blocks(text):
+        if block.language == "value":
+            values.append((block.language, block.code))
+        else:
+            found += [*sorted(set(values)), (block.language, block.code)]
+            values = []
+    return [*found, *sorted(set(values))]
+
+
+def _block(found: re.Match[str], text: str) -> Block:
+    line = text.count("\n", 0, found.start()) + 1
+    return Block(found["language"] or "value", found["code"] or found["value"], line, found.start(), found.end())
 
 
 def run(text: str, page: str) -> Iterator[tuple[Block, Output]]:
@@ -71,10 +95,16 @@ def run(text: str, page: str) -> Iterator[tuple[Block, Output]]:
             shown = io.StringIO()
             try:
                 with contextlib.redirect_stdout(shown):
-                    value = _python(block, page, namespace) if block.language == "python" else _commands(block)
+                    value = _run(block, page, namespace)
             except (Exception, SystemExit) as error:
                 raise RuntimeError(f"{page}, line {block.line}: {type(error).__name__}: {error}") from error
             yield block, Output(shown.getvalue(), value)
+
+
+def _run(block: Block, page: str, namespace: dict[str, Any]) -> Any:
+    if block.language == "value":
+        return str(eval(block.code.replace("\n", " "), namespace))
+    return _python(block, page, namespace) if block.language == "python" else _commands(block)
 
 
 def _python(block: Block, page: str, namespace: dict[str, Any]) -> Any:

@@ -1,26 +1,28 @@
-"""Sphinx: below each block of code what it shows, and on each page the link to the other language."""
+"""Sphinx: below each block of code what it shows, above it the links to the other language and to the notebook."""
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import blocks
+import notebooks
 import plotly
-
-from initlab.reporting.blocks import HistogramGrid, ImageGrid, LineFigure, Table
-from initlab.reporting.figures import to_plotly
-from initlab.reporting.html import block_html
+import shows
+import thumbnails
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
 OTHER = {"en": ("ko", "한국어"), "ko": ("en", "English")}
+NOTEBOOK = {"en": "Notebook", "ko": "노트북"}
 TITLE = re.compile(r"^# .+$", re.MULTILINE)
 SCRIPT = "plotly.min.js"
-# What the blocks of a page showed: the same code in the other language is not run again.
-_SHOWN: dict[tuple[tuple[str, str], ...], list[list[str]]] = {}
+Ran = list[tuple[blocks.Block, blocks.Output]]
+# What pages showed, by their code: the same code in the other language is not run again.
+_RAN: dict[tuple[tuple[str, str], ...], Ran] = {}
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
@@ -32,57 +34,75 @@ def setup(app: Sphinx) -> dict[str, Any]:
 
 def _read(app: Sphinx, docname: str, source: list[str]) -> None:
     language = docname.partition("/")[0]
-    if language in OTHER:
-        source[0] = linked(with_outputs(source[0], docname), docname)
+    if language not in OTHER:
+        return
+    text = source[0]
+    ran = executed(text, docname)
+    links = [counterpart(docname)]
+    if notebooks.wanted(text, docname):
+        path = Path(app.outdir) / notebooks.place(docname)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(notebooks.notebook(text, ran), ensure_ascii=False, indent=1), encoding="utf-8")
+        up = "../" * docname.count("/")
+        links.append(f'<a href="{up}{notebooks.place(docname)}" download>{NOTEBOOK[language]} (.ipynb)</a>')
+    picture = thumbnails.of_page(output.value for _, output in ran)
+    if picture:
+        path = thumbnails.place(app, docname)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(picture, encoding="utf-8")
+    source[0] = headed(with_outputs(text, ran), links, docname)
 
 
-def with_outputs(text: str, page: str) -> str:
-    """The page with what each block shows below it."""
-    found = blocks.blocks(text)
-    code = tuple((block.language, block.code) for block in found)
-    if code not in _SHOWN:
-        _SHOWN[code] = [shown(output) for _, output in blocks.run(text, page)]
+def executed(text: str, page: str) -> Ran:
+    """What is run of the page, with what it showed, in the page's order."""
+    key = tuple(blocks.code_of(text))
+    if key not in _RAN:
+        _RAN[key] = list(blocks.run(text, page))
+    before: dict[tuple[int, str], blocks.Output] = {}
+    for place, block, output in _placed(_RAN[key]):
+        before[place, block.code] = output
+    return [(block, before[place, block.code]) for place, block, _ in _placed([(b, None) for b in blocks.blocks(text)])]
+
+
+def _placed(ran: Any) -> Any:
+    """Each with the number of blocks of code before it: expressions between two of them may stand in any order."""
+    place = 0
+    for block, output in ran:
+        place += block.language != "value"
+        yield place, block, output
+
+
+def with_outputs(text: str, ran: Ran) -> str:
+    """The page with what each block shows below it, and the values of its expressions in the prose."""
     parts, at = [], 0
-    for block, output in zip(found, _SHOWN[code], strict=True):
-        parts += [text[at : block.end], "\n", *output]
+    for block, output in ran:
+        if block.language == "value":
+            parts += [text[at : block.start], output.value]
+        else:
+            parts += [text[at : block.end], "\n", *shows.markdown(output)]
         at = block.end
     return "".join([*parts, text[at:]])
 
 
-def shown(output: blocks.Output) -> list[str]:
-    """An output as Markdown: what was printed, then the value as a notebook would show it."""
-    value, text = output.value, output.text.rstrip("\n")
-    html = _html(value)
-    if value is not None and html is None:
-        text = f"{text}\n{value!r}".lstrip("\n")
-    parts = [f"\n```{{code-block}} text\n:class: output\n\n{text}\n```\n"] if text else []
-    return [*parts, f"\n```{{raw}} html\n{html}\n```\n"] if html else parts
-
-
-def _html(value: Any) -> str | None:
-    if isinstance(value, HistogramGrid | ImageGrid | Table):
-        return block_html(value)
-    figure = to_plotly(value) if isinstance(value, LineFigure) else value
-    if hasattr(figure, "to_plotly_json"):
-        figure.update_layout(height=380, margin={"l": 60, "r": 20, "t": 50, "b": 50})
-        made = figure.to_html(full_html=False, include_plotlyjs=False, div_id=None, config={"displaylogo": False})
-        return f'<div class="figure">{made}</div>'
-    return value._repr_html_() if hasattr(value, "_repr_html_") else None
-
-
-def linked(text: str, docname: str) -> str:
-    """The page with a link to its counterpart below the title."""
+def counterpart(docname: str) -> str:
+    """The link to the page in the other language."""
     language, _, rest = docname.partition("/")
     other, name = OTHER[language]
+    return f"[{name}](/{other}/{rest}.md)"
+
+
+def headed(text: str, links: list[str], docname: str) -> str:
+    """The page with its links below the title."""
     title = TITLE.search(text)
     if title is None:
         raise ValueError(f"{docname} has no title")
-    return f"{text[: title.end()]}\n\n{{.language}}\n[{name}](/{other}/{rest}.md)\n{text[title.end() :]}"
+    return f"{text[: title.end()]}\n\n{{.language}}\n{' · '.join(links)}\n{text[title.end() :]}"
 
 
 def _page(app: Sphinx, docname: str, template: str, context: dict[str, Any], doctree: Any) -> None:
     context["language"] = docname.partition("/")[0] if docname.partition("/")[0] in OTHER else "en"
-    if "plotly-graph-div" in context.get("body", ""):
-        # Before the figures, whose own scripts call it; the theme's scripts stand below them.
-        source = context["pathto"](f"_static/{SCRIPT}", resource=True)
-        context["body"] = f'<script src="{source}"></script>\n{context["body"]}'
+    if 'class="initlab"' in context.get("body", ""):
+        context["metatags"] = context.get("metatags", "") + shows.theme_style()
+    if shows.MARK in context.get("body", ""):
+        paths = [context["pathto"](f"_static/{name}", resource=True) for name in (SCRIPT, "figures.js")]
+        context["body"] += "".join(f'\n<script src="{path}"></script>' for path in paths)
