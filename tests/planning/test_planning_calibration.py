@@ -149,16 +149,21 @@ def test_squeeze_and_excite_and_pooling_are_measured() -> None:
 
 
 class Sine(nn.Module):
-    def __init__(self) -> None:
+    def __init__(self, factor: Any) -> None:
         super().__init__()
         self.first, self.last = nn.Linear(64, 256), nn.Linear(256, 10)
+        self.trained = nn.Parameter(factor) if isinstance(factor, torch.Tensor) and factor.dim() else None
+        self.register_buffer("held", factor if isinstance(factor, torch.Tensor) else None)
+        self.number = None if isinstance(factor, torch.Tensor) else factor
 
     def forward(self, x: torch.Tensor) -> Any:
-        return self.last(torch.sin(30 * self.first(x)))
+        factor = next(one for one in (self.trained, self.held, self.number) if one is not None)
+        return self.last(torch.sin(factor * self.first(x)))
 
 
-def test_a_constant_inside_a_function_counts() -> None:
-    assert initlab.plan(Sine(), batch(256, 64))["first.weight"].std == pytest.approx(1 / (30 * 8), rel=0.05)
+@pytest.mark.parametrize("factor", [30, torch.tensor(30.0), torch.tensor([30.0])], ids=["number", "buffer", "trained"])
+def test_a_constant_inside_a_function_counts(factor: Any) -> None:
+    assert initlab.plan(Sine(factor), batch(256, 64))["first.weight"].std == pytest.approx(1 / (30 * 8), rel=0.05)
 
 
 class Scale(nn.Module):

@@ -468,3 +468,16 @@ def test_a_reason_of_words_alone_has_the_action_for_its_code() -> None:
 
 def test_policies_are_public() -> None:
     assert initlab.get_policy("gpt2").name in initlab.list_policies()
+
+
+def test_a_plan_is_gone_through_and_asked_for_names() -> None:
+    net = nn.Sequential(nn.Linear(4, 4, bias=False), nn.ReLU(), nn.Linear(4, 4, bias=False))
+    net[2].weight = net[0].weight
+    plan = initlab.plan(net)
+    assert [entry.name for entry in plan] == ["0.weight"]
+    assert len(plan) == 1
+    assert "0.weight" in plan
+    assert "2.weight" in plan
+    assert "1.weight" not in plan
+    with pytest.raises(InputError, match=r"unknown parameter '0\.wight'.*0\.weight"):
+        plan["0.wight"]

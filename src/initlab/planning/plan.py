@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Literal
 
-from initlab.errors import unknown
+from initlab.planning.by_name import ByName
 from initlab.planning.reason import Reason
 from initlab.reporting import Shown, clean, format_number
 from initlab.sampling.laws import Law
@@ -102,7 +101,7 @@ class BufferEntry:
 
 
 @dataclass(frozen=True, repr=False)
-class Plan(Shown):
+class Plan(Shown, ByName[PlanEntry]):
     """The law of every parameter of a model. `print(plan)` is a table; nothing is written until `init_(model, plan)`.
 
     Args:
@@ -127,23 +126,9 @@ class Plan(Shown):
     model: str = ""
     warnings: tuple[str, ...] = ()
 
-    def __getitem__(self, name: str) -> PlanEntry:
-        """The entry of the parameter called `name`, or tied to that name.
-
-        Raises:
-            InputError: no such parameter (with the nearest names).
-        """
-        if name not in self._by_name:
-            raise unknown("parameter", name, (entry.name for entry in self.entries))
-        return self._by_name[name]
-
-    @cached_property
-    def _by_name(self) -> dict[str, PlanEntry]:
-        tied = {tie: entry for entry in self.entries for tie in entry.tied_to}
-        return tied | {entry.name: entry for entry in self.entries}
-
-    def __len__(self) -> int:
-        return len(self.entries)
+    def rows(self) -> tuple[PlanEntry, ...]:
+        """The entries."""
+        return self.entries
 
     @property
     def counts(self) -> dict[str, int]:

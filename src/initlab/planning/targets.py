@@ -219,9 +219,9 @@ def _inner(graph: SignalGraph, use: Operation) -> float:
         if len(readers) != 1 or len(readers[0].outputs) != 1:
             return 1.0
         reader = readers[0]
-        other = next((arg for arg in reader.args if isinstance(arg, int | float) and not isinstance(arg, bool)), None)
-        if reader.traits.combines == "product" and other:
-            factor *= other if reader.kind == "mul" else 1 / other
+        number = _number(graph, reader) if reader.traits.combines == "product" else None
+        if number:
+            factor *= number if reader.kind == "mul" else 1 / number
         elif reader.traits.curved:
             return factor
         elif not reader.traits.passes and not (reader.kind == "add" and reader.parameters):
@@ -245,9 +245,10 @@ def _multiplied(graph: SignalGraph, use: Operation) -> float:
 
 
 def _number(graph: SignalGraph, operation: Operation) -> float | None:
-    """The number beside a signal: given as one, or a constant of one element."""
+    """The number beside a signal: given as one, or a constant or parameter of one element."""
     plain = [arg for arg in operation.args if isinstance(arg, int | float) and not isinstance(arg, bool)]
-    held = [graph.values[value].tensor for value in operation.inputs if graph.values[value].source == "constant"]
+    beside = [graph.values[value] for value in operation.inputs]
+    held = [value.tensor for value in beside if value.source in ("constant", "parameter")]
     found = [*plain, *(float(tensor) for tensor in held if tensor is not None and tensor.numel() == 1)]
     return float(found[0]) if len(found) == 1 else None
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from initlab.errors import unknown
 from initlab.planning.audit.laws import FittedLaw
+from initlab.planning.by_name import ByName
 from initlab.reporting import Shown
 from initlab.reporting.finding import Finding
 
@@ -60,7 +60,7 @@ class Departure:
 
 
 @dataclass(frozen=True, repr=False)
-class Audit(Shown):
+class Audit(Shown, ByName[ParameterStart]):
     """What `initlab.audit` found.
 
     Args:
@@ -79,16 +79,6 @@ class Audit(Shown):
     reference: str = ""
     notes: tuple[str, ...] = ()
 
-    def __getitem__(self, name: str) -> ParameterStart:
-        """The start of one parameter, by any name that reaches it.
-
-        Raises:
-            InputError: no such parameter (with the nearest names).
-        """
-        for parameter in self.parameters:
-            if name == parameter.name or name in parameter.tied_to:
-                return parameter
-        raise unknown("parameter", name, (parameter.name for parameter in self.parameters))
-
-    def __len__(self) -> int:
-        return len(self.parameters)
+    def rows(self) -> tuple[ParameterStart, ...]:
+        """The starts of the parameters."""
+        return self.parameters

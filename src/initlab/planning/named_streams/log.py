@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from initlab.errors import InputError, unknown
+from initlab.errors import InputError
+from initlab.planning.by_name import ByName
 from initlab.reporting import Shown
 
 Status = Literal["drawn", "written", "untouched"]
@@ -61,7 +62,7 @@ class Difference:
 
 
 @dataclass(repr=False)
-class StreamLog(Shown):
+class StreamLog(Shown, ByName[StreamRecord]):
     """What `initlab.streams` saw. It is filled when the block ends.
 
     Args:
@@ -77,25 +78,14 @@ class StreamLog(Shown):
     records: tuple[StreamRecord, ...] = ()
     elsewhere: int = 0
     notes: tuple[str, ...] = ()
-    _by_name: dict[str, StreamRecord] = field(default_factory=dict)
 
     def fill(self, records: Iterable[StreamRecord], elsewhere: int, notes: Iterable[str]) -> None:
         """Take what was seen."""
         self.records, self.elsewhere, self.notes = tuple(records), elsewhere, tuple(notes)
-        self._by_name = {record.name: record for record in self.records}
 
-    def __getitem__(self, name: str) -> StreamRecord:
-        """The record of one parameter.
-
-        Raises:
-            InputError: no such parameter (with the nearest names).
-        """
-        if name not in self._by_name:
-            raise unknown("parameter", name, self._by_name)
-        return self._by_name[name]
-
-    def __len__(self) -> int:
-        return len(self.records)
+    def rows(self) -> tuple[StreamRecord, ...]:
+        """The records."""
+        return self.records
 
     @property
     def missed(self) -> tuple[str, ...]:
