@@ -26,9 +26,13 @@ from recipe_zoo_2 import (
     PLACES,
     STEPPED,
     Field,
+    Gated,
+    Memories,
     Metaformer,
     MixtureOfExperts,
     Sines,
+    StateSpaces,
+    SubPixel,
     UNet,
     WithAdapters,
     WithPrefix,
@@ -132,9 +136,32 @@ NUMBERS: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "retinanet": (Conv, IMAGES, {"head.bias": (-math.log(0.99 / 0.01),), "one.0.weight": 0.01, "stem.bias": (0.0,)}),
     "stylegan2": (Equalised, ROWS, {"weight": 1.0}),
     "mamba": (
-        Transformer, IDS,
-        {"tokens.weight": 0.02, "blocks.0.up.weight": (3 * D) ** -0.5, "blocks.0.down.weight": (3 * 4 * D * 6) ** -0.5},
+        lambda: StateSpaces(False), IDS,
+        {
+            "tokens.weight": 0.02, "blocks.0.into.weight": (3 * D) ** -0.5, "blocks.0.conv.bias": 12**-0.5,
+            "blocks.0.out.weight": (3 * 2 * D * 2) ** -0.5, "blocks.0.skip": (1.0,), "blocks.1.into.bias": (0.0,),
+        },
     ),
+    "mamba2": (
+        lambda: StateSpaces(True), IDS,
+        {
+            "tokens.weight": 0.02, "blocks.0.into.weight": (3 * D) ** -0.5, "blocks.0.conv.bias": 12**-0.5,
+            "blocks.0.out.weight": (3 * 2 * D * 2) ** -0.5, "blocks.0.skip": (1.0,),
+        },
+    ),
+    "rwkv": (
+        Memories, IDS,
+        {
+            "tokens.weight": 1e-4, "head.weight": 0.5 * math.sqrt(40 / 32) * 40**-0.5, "blocks.0.key.weight": (0.0,),
+            "blocks.0.gate.weight": (0.0,), "blocks.1.second_gate.weight": (0.0,), "blocks.0.out.weight": (0.0,),
+            "blocks.0.down.weight": (0.0,), "blocks.0.value.weight": D**-0.5, "blocks.1.up.weight": 2 * (4 * D) ** -0.5,
+        },
+    ),
+    "lstm": (
+        Gated, torch.randn(3, 2, 8),
+        {"rnn.weight_ih_l0": 48**-0.5, "rnn.weight_hh_l0": 48**-0.5, "rnn.bias_hh_l0": (0.0,)},
+    ),
+    "icnr": (SubPixel, IMAGES, {"body.weight": 27**-0.5, "up.bias": (0.0,)}),
     "olmo": (
         Transformer, IDS,
         {

@@ -164,3 +164,91 @@ class WithPrefix(Transformer):
 
 
 PLACES, ENCODED, STEPPED = torch.rand(4, 2) * 2 - 1, torch.rand(4, 12), (torch.randn(2, 3, 8, 8), torch.randn(2, 8))
+
+
+class Gated(nn.Module):
+    """An LSTM or a GRU, and what reads it."""
+
+    def __init__(self, kind: type[nn.RNNBase] = nn.LSTM) -> None:
+        super().__init__()
+        self.rnn, self.head = kind(8, 16), nn.Linear(16, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.rnn(x)[0])
+
+
+class SubPixel(nn.Module):
+    """Super-resolution: a convolution whose output is shuffled into 2×2 pixels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body, self.up = nn.Conv2d(3, 16, 3, padding=1), nn.Conv2d(16, 12, 3, padding=1)
+        self.shuffle = nn.PixelShuffle(2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.shuffle(self.up(torch.relu(self.body(x))))
+
+
+class StateSpace(nn.Module):
+    """A selective state-space block, its decay by number of the state (mamba) or by head (mamba2)."""
+
+    def __init__(self, by_head: bool) -> None:
+        super().__init__()
+        self.by_head, inner = by_head, 2 * D
+        self.norm, self.into, self.out = nn.LayerNorm(D), nn.Linear(D, 2 * inner), nn.Linear(inner, D)
+        self.conv = nn.Conv1d(inner, inner, 4, groups=inner, padding=3)
+        self.shares, self.step = nn.Linear(inner, 8, bias=False), nn.Linear(inner, inner, bias=not by_head)
+        self.log_decay = nn.Parameter(torch.full((inner,) if by_head else (inner, 4), 7.0))
+        self.skip = nn.Parameter(torch.full((inner,), 7.0))
+        if by_head:
+            self.step_bias = nn.Parameter(torch.full((inner,), 7.0))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h, gate = self.into(self.norm(x)).chunk(2, -1)
+        h = F.silu(self.conv(h.transpose(1, 2))[..., : x.shape[1]]).transpose(1, 2)
+        into, out = self.shares(h).chunk(2, -1)
+        step = F.softplus(self.step(h) + self.step_bias if self.by_head else self.step(h))
+        decay = -torch.exp(self.log_decay)
+        decay = decay.unsqueeze(-1) if self.by_head else decay
+        state, made = x.new_zeros(len(x), h.shape[-1], 4), []
+        for t in range(x.shape[1]):
+            state = torch.exp(step[:, t, :, None] * decay) * state
+            state = state + (step[:, t] * h[:, t])[..., None] * into[:, t, None]
+            made.append((state * out[:, t, None]).sum(-1))
+        y = torch.stack(made, 1) + h * self.skip
+        return x + self.out(y * F.silu(gate))
+
+
+class StateSpaces(Transformer):
+    def __init__(self, by_head: bool) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(StateSpace(by_head) for _ in range(2))
+
+
+class Memory(nn.Module):
+    """RWKV's two branches: a past weighed by exponentials, and a squared ReLU, each with a gate."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norms = nn.ModuleList(nn.LayerNorm(D) for _ in range(2))
+        self.key, self.value, self.gate, self.out = (nn.Linear(D, D, bias=False) for _ in range(4))
+        self.up, self.down, self.second_gate = nn.Linear(D, 4 * D, False), nn.Linear(4 * D, D, False), nn.Linear(D, D)
+        self.decay = nn.Parameter(torch.linspace(-5, 3, D))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = self.norms[0](x)
+        key, value = torch.exp(self.key(h)), self.value(h)
+        above, below, made = torch.zeros_like(h[:, 0]), torch.zeros_like(h[:, 0]) + 1e-8, []
+        for t in range(x.shape[1]):
+            fade = torch.exp(-torch.exp(self.decay))
+            above, below = fade * above + key[:, t] * value[:, t], fade * below + key[:, t]
+            made.append(above / below)
+        x = x + self.out(torch.sigmoid(self.gate(h)) * torch.stack(made, 1))
+        h = self.norms[1](x)
+        return x + torch.sigmoid(self.second_gate(h)) * self.down(torch.relu(self.up(h)) ** 2)
+
+
+class Memories(Transformer):
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(Memory() for _ in range(2))

@@ -9,12 +9,15 @@ import pytest
 import torch
 from recipe_numbers import NUMBERS, within
 from recipe_zoo import IDS, IMAGES, ROWS, ActorCritic, Adapted, Conv, D, Recurrent, Transformer, ViT
-from recipe_zoo_2 import PLACES
+from recipe_zoo_2 import PLACES, Gated, StateSpaces, SubPixel
+from scipy.stats import kstest
 from torch import nn
+from torch.nn import functional as F
 
 import initlab
 from initlab.errors import InputError
 from initlab.planning import get_policy, list_policies
+from initlab.sampling.whole_laws import Curved
 
 
 @pytest.mark.parametrize("recipe", NUMBERS)
@@ -109,6 +112,11 @@ def test_the_reference_library_draws_what_the_recipe_states(name: str) -> None:
         ("adapter", Transformer("pre"), IDS, "needs bottlenecks: branches of two weights, the first to fewer units"),
         ("prompt", Transformer("pre"), IDS, "needs tokens of their own that stand before the data's"),
         ("prefix", Transformer("pre"), IDS, "needs keys and values of their own that stand before the data's"),
+        ("lstm", Recurrent(), torch.randn(3, 2, 8), r"needs a recurrent layer with gates \(LSTM, GRU\)"),
+        ("icnr", Conv("norm"), IMAGES, "needs a weight whose output is shuffled into pixels"),
+        ("mamba", Transformer("pre"), IDS, "needs the logarithm of a state's decay"),
+        ("mamba2", Transformer("pre"), IDS, "needs the logarithm of a state's decay"),
+        ("rwkv", Transformer("pre"), IDS, "needs gates by a sigmoid"),
         ("mup", nn.Linear(8, 2), None, "needs a read-out .* only a recorded pass shows: pass example_inputs"),
         ("deepnorm", nn.TransformerEncoderLayer(16, 2, batch_first=True), torch.randn(1, 3, 16), "needs attention"),
     ],
@@ -146,3 +154,59 @@ def test_lora_keeps_all_but_the_adapter() -> None:
     plan = initlab.init_(model, "lora")
     assert torch.equal(model.base.weight, before)
     assert plan["base.weight"].code == "not_of_the_recipe"
+
+
+# -- laws of recipes that are more than a std --
+
+
+def test_chrono_units_remember_up_to_the_longest_dependency() -> None:
+    """b_f = log U(1, T − 1), so that exp(b_f) is uniform; b_i = −b_f; the other gates zero (equation 16)."""
+    model = Gated()
+    plan = initlab.init_(model, get_policy("lstm", longest=50.0))
+    into, forget, rest = model.rnn.bias_ih_l0.detach().split([16, 16, 32])
+    assert torch.equal(into, -forget)
+    assert not rest.any()
+    assert kstest(forget.exp().numpy(), "uniform", (1, 48)).pvalue > 1e-6
+    assert plan["rnn.bias_ih_l0"].std == pytest.approx(float(Curved("log", 1.0, 49.0).second_moment / 2) ** 0.5)
+
+
+def test_chrono_biases_of_a_gru_are_those_of_its_update_gate() -> None:
+    model = Gated(nn.GRU)
+    initlab.init_(model, "lstm")
+    reset, update, new = model.rnn.bias_ih_l0.detach().split(16)
+    assert not reset.any()
+    assert not new.any()
+    assert update.min() >= 0
+    assert update.max() <= math.log(99)
+
+
+def test_icnr_begins_as_a_nearest_neighbour_upsampling() -> None:
+    """The pixels of one place are equal, whatever the image; the sub-kernel has the law that it would have alone."""
+    model = SubPixel()
+    plan = initlab.init_(model, "icnr", example_inputs=IMAGES)
+    made = model(IMAGES).detach()
+    place = made[..., ::2, ::2]
+    assert all(torch.allclose(made[..., i::2, j::2], place, atol=1e-6) for i in (0, 1) for j in (0, 1))
+    assert plan["up.weight"].std == pytest.approx(math.sqrt(2 / (16 * 9)), rel=0.01)
+    assert within(model.up.weight.detach()[::4], plan["up.weight"].std)
+
+
+def test_states_of_mamba_decay_as_published() -> None:
+    model = StateSpaces(False)
+    initlab.init_(model, "mamba", example_inputs=IDS)
+    block = model.blocks[0]
+    assert torch.allclose(block.log_decay.exp(), torch.arange(1.0, 5.0).expand(64, 4))
+    assert kstest(F.softplus(block.step.bias).log().detach().numpy(), *log_uniform(0.001, 0.1)).pvalue > 1e-6
+
+
+def test_heads_of_mamba2_decay_as_published() -> None:
+    model = StateSpaces(True)
+    initlab.init_(model, "mamba2", example_inputs=IDS)
+    block = model.blocks[1]
+    assert kstest(block.log_decay.exp().detach().numpy(), "uniform", (1, 15)).pvalue > 1e-6
+    assert kstest(F.softplus(block.step_bias).log().detach().numpy(), *log_uniform(0.001, 0.1)).pvalue > 1e-6
+
+
+def log_uniform(low: float, high: float) -> tuple[str, tuple[float, float]]:
+    """The law of the logarithm, as `kstest` takes it."""
+    return "uniform", (math.log(low), math.log(high / low))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from initlab.graph import Operation, SignalGraph
 from initlab.planning.scene import Scene
@@ -30,12 +31,71 @@ def head_size(scene: Scene, name: str) -> int | None:
     return size
 
 
+@dataclass(frozen=True)
+class Attention:
+    """One attention of the recording.
+
+    Args:
+        query, key, value: the weights that make its operands.
+        out: the weights that first read what it gives, past rearrangements.
+        heads: how many heads share the queries.
+        key_heads: how many share the keys and values.
+    """
+
+    query: tuple[str, ...]
+    key: tuple[str, ...]
+    value: tuple[str, ...]
+    out: tuple[str, ...]
+    heads: int
+    key_heads: int
+
+
+def attentions(scene: Scene) -> list[Attention]:
+    """Every attention, in order; none without a recording."""
+    graph, found = scene.graph, []
+    if graph is None:
+        return []
+    owner = _owners(scene)
+    for operation in graph.operations:
+        read: dict[str, int] = dict(_read(graph, operation))
+        if {"query", "key", "value"} <= set(read):
+            made = {letter: tuple(_made_by(graph, value, owner)) for letter, value in read.items()}
+            heads = [_heads(graph.values[read[letter]].shape) for letter in ("query", "key")]
+            out = tuple(_reads(graph, operation, owner))
+            found.append(Attention(made["query"], made["key"], made["value"], out, heads[0], heads[1]))
+    return found
+
+
+def _heads(shape: tuple[int, ...]) -> int:
+    return shape[-3] if len(shape) > 3 else 1
+
+
+def _reads(graph: SignalGraph, operation: Operation, owner: Mapping[str, str]) -> Iterator[str]:
+    """The weights that first read what an attention gives."""
+    mixed = operation.kind == "scaled_dot_product_attention"
+    queue, seen = [(value, mixed) for value in operation.outputs], set(operation.outputs)
+    while queue and len(seen) < FARTHEST:
+        value, done = queue.pop()
+        for reader in graph.consumers(value):
+            names = [owner[canonical_name(name)] for name in reader.parameters if canonical_name(name) in owner]
+            yield from names
+            mixes = not done and reader.traits.combines == "contraction"
+            if not names and (mixes or reader.traits.rearranges or reader.kind == "dropout"):
+                queue.extend((item, done or mixes) for item in reader.outputs if item not in seen)
+                seen.update(reader.outputs)
+
+
+def _owners(scene: Scene) -> dict[str, str]:
+    """Every name of every weight -> the weight's own."""
+    return {name: s.name for s in scene.subjects() for name in (s.name, *s.slot.ties) if s.role == "weight"}
+
+
 def _operands(scene: Scene) -> Iterator[tuple[str, str, int]]:
     """(weight, letter, head size) for every operand of every attention."""
     graph = scene.graph
     if graph is None:
         return
-    owner = {name: s.name for s in scene.subjects() for name in (s.name, *s.slot.ties) if s.role == "weight"}
+    owner = _owners(scene)
     for operation in graph.operations:
         for letter, value in _read(graph, operation):
             size = graph.values[value].shape[-1] if graph.values[value].shape else 0

@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from initlab.planning import residual
 from initlab.planning.choice import Choice, Options, keep
 from initlab.planning.scene import Scene, Subject
 from initlab.sampling import canonical_name
+from initlab.sampling.laws import Law
 from initlab.sampling.truncation import cut_moments
-from initlab.schemes import Scheme, get_scheme
+from initlab.schemes import Geometry, Scheme, get_scheme
+from initlab.schemes.scheme import Rule
+
+_OWN: dict[str, Any] = {
+    "latex": "",
+    "keeps": "",
+    "why": "As the recipe's source draws it.",
+    "source": "The recipe's",
+    "suits": (),
+    "misuse": "",
+    "aliases": (),
+}
 
 
 @dataclass(frozen=True)
@@ -91,6 +104,33 @@ def cut_normal(std: float, sigmas: float) -> Scheme:
     """N(0, std²) cut at ± so many std, std being before the cut."""
     after = math.sqrt(cut_moments(-sigmas, sigmas)[1])
     return get_scheme("truncated_normal", std=std * after, sigmas=sigmas)
+
+
+@dataclass(frozen=True)
+class _Fixed:
+    law: Law
+
+    def __call__(self, geometry: Geometry, arguments: Mapping[str, Any], gain: float | None) -> Law:
+        return self.law
+
+
+@dataclass(frozen=True)
+class _Around:
+    rule: Rule
+    made: Callable[[Law], Law]
+
+    def __call__(self, geometry: Geometry, arguments: Mapping[str, Any], gain: float | None) -> Law:
+        return self.made(self.rule(geometry, arguments, gain))
+
+
+def as_scheme(name: str, law: Law, formula: str) -> Scheme:
+    """A law of a recipe's own as a scheme."""
+    return replace(get_scheme("zeros"), name=name, formula=formula, rule=_Fixed(law), **_OWN)
+
+
+def with_law(name: str, scheme: Scheme, made: Callable[[Law], Law], words: str) -> Scheme:
+    """A scheme with its law changed: (law) -> law."""
+    return replace(scheme, name=name, formula=f"{scheme.formula}; {words}", rule=_Around(scheme.rule, made))
 
 
 def flattened_patch(subject: Subject, options: Options) -> Scheme:

@@ -18,7 +18,22 @@ from initlab.planning.attended import attended
 from initlab.planning.names import ADAPTER_DOWN, ADAPTER_UP, HIDDEN_TO_HIDDEN
 from initlab.planning.noted import noted, used
 from initlab.planning.scene import Scene, Subject
-from initlab.planning.structures import feeds_sine, in_bottleneck, is_prefix, makes_prefix, narrows, widens
+from initlab.planning.structures import (
+    before_shuffle,
+    feeds_exponent,
+    feeds_sine,
+    gates,
+    in_bottleneck,
+    is_conv_bias,
+    is_gated_bias,
+    is_log_decay,
+    is_prefix,
+    is_skip_factor,
+    is_step_bias,
+    makes_prefix,
+    narrows,
+    widens,
+)
 from initlab.planning.targets import is_head
 from initlab.sampling import canonical_name
 
@@ -265,6 +280,14 @@ ROLES: dict[str, Role] = {
     "prefix": Role("a parameter whose rows stand before the data's", is_prefix, recorded=True),
     "prefix_map": Role("a weight or bias that makes such rows", makes_prefix, recorded=True),
     "feeds_sine": Role("a weight whose output a sine reads", feeds_sine, recorded=True),
+    "sub_pixel": Role("a weight whose output is shuffled into pixels", before_shuffle, recorded=True),
+    "gate": Role("a weight whose output is a gate", gates, recorded=True),
+    "exponent": Role("a weight whose output is an exponent", feeds_exponent, recorded=True),
+    "log_decay": Role("the logarithm of a state's decay", is_log_decay, recorded=True),
+    "step_bias": Role("the bias of a state's step", is_step_bias, recorded=True),
+    "skip_factor": Role("the factor of what goes by a state", is_skip_factor, recorded=True),
+    "conv_bias": Role("the bias of a convolution", is_conv_bias, recorded=True),
+    "gated_bias": Role("a bias of a recurrent layer with gates", is_gated_bias),
     "adapter_up": Role("the second factor of an adapter", lambda s: bool(ADAPTER_UP.search(s.name))),
     "adapter_down": Role("the first factor of an adapter", lambda s: bool(ADAPTER_DOWN.search(s.name))),
 }

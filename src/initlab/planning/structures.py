@@ -127,5 +127,107 @@ def feeds_sine(scene: Scene) -> frozenset[str]:
     return used(scene, lambda graph, use: any(op.kind == "sin" for op in read_by(graph, use, _scaled)))
 
 
+@noted("sub-pixels")
+def before_shuffle(scene: Scene) -> frozenset[str]:
+    return used(scene, lambda graph, use: shuffle_factor(graph, use) > 1)
+
+
+def shuffle_factor(graph: SignalGraph, use: Operation) -> int:
+    """By what a pixel shuffle that reads a layer's output grows the image; 1 where none does."""
+    for reader in read_by(graph, use, lambda operation: operation.traits.rearranges):
+        if reader.kind == "pixel_shuffle":
+            return int(reader.argument(1, "upscale_factor", 1))
+    return 1
+
+
+@noted("gates")
+def gates(scene: Scene) -> frozenset[str]:
+    return used(scene, lambda graph, use: _multiplied(graph, use, "sigmoid"))
+
+
+def _multiplied(graph: SignalGraph, use: Operation, function: str) -> bool:
+    """Whether a weight's output, past this function, multiplies a signal."""
+    readers = read_by(graph, use, lambda operation: operation.kind == function or operation.traits.rearranges)
+    return any(
+        reader.kind == "mul" and any(_made_by_kind(graph, value, function) for value in reader.inputs)
+        for reader in readers
+    )
+
+
+def _made_by_kind(graph: SignalGraph, value: int, kind: str) -> bool:
+    maker = graph.producer(value)
+    while maker is not None and maker.traits.rearranges and maker.inputs:
+        maker = graph.producer(maker.inputs[0])
+    return maker is not None and maker.kind == kind
+
+
+@noted("exponents")
+def feeds_exponent(scene: Scene) -> frozenset[str]:
+    return used(scene, lambda graph, use: any(op.kind == "exp" for op in read_by(graph, use, _shifted)))
+
+
+def _shifted(operation: Operation) -> bool:
+    return operation.traits.proportional or operation.traits.combines in ("sum", "choice")
+
+
+# -- parameters of state spaces, told by the first function that they meet --
+
+
+def is_log_decay(subject: Subject) -> bool:
+    """A parameter A whose −exp(A) is the rate at which a state decays."""
+    graph, value = subject.scene.graph, subject.value
+    if graph is None or value is None or subject.role != "other":
+        return False
+    return any(
+        reader.kind == "exp" and any(_negated(graph, item) for item in reader.outputs)
+        for reader in _past_rearrangements(graph, value)
+    )
+
+
+def _negated(graph: SignalGraph, value: int) -> bool:
+    return any(reader.kind == "neg" for reader in graph.consumers(value))
+
+
+def _past_rearrangements(graph: SignalGraph, value: int) -> Iterator[Operation]:
+    for reader in graph.consumers(value):
+        if reader.traits.rearranges:
+            for item in reader.outputs:
+                yield from _past_rearrangements(graph, item)
+        else:
+            yield reader
+
+
+def is_step_bias(subject: Subject) -> bool:
+    """A bias of what a softplus reads: the size of a state's step."""
+    graph, value = subject.scene.graph, subject.value
+    if graph is None or value is None or subject.role not in ("bias", "other"):
+        return False
+    uses = (reader for reader in _past_rearrangements(graph, value))
+    return any(
+        reader.kind == "softplus"
+        for use in uses
+        for reader in read_by(graph, use, lambda operation: operation.traits.keeps != "none")
+    )
+
+
+def is_skip_factor(subject: Subject) -> bool:
+    """A vector that multiplies what goes by the state: D."""
+    graph, value = subject.scene.graph, subject.value
+    if graph is None or value is None or subject.role != "other" or is_log_decay(subject):
+        return False
+    return len(subject.shape) == 1 and any(reader.kind == "mul" for reader in _past_rearrangements(graph, value))
+
+
+def is_conv_bias(subject: Subject) -> bool:
+    """The bias of a convolution."""
+    return subject.role == "bias" and any(use.operation.kind.startswith("conv") for use in subject.uses)
+
+
+def is_gated_bias(subject: Subject) -> bool:
+    """A bias of a recurrent layer with gates."""
+    packing = None if subject.geometry is None else subject.geometry.packing
+    return subject.role == "recurrent_bias" and packing is not None and len(packing.labels) > 1
+
+
 def _scaled(operation: Operation) -> bool:
-    return operation.traits.proportional or operation.kind in ("add", "mul")
+    return operation.traits.proportional or operation.traits.combines in ("sum", "product")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from initlab.errors import InputError
-from initlab.sampling import elements, orthogonal, patterns, reference
+from initlab.sampling import elements, orthogonal, patterns, reference, whole
 from initlab.sampling.laws import (
     Constant,
     DeltaOrthogonal,
@@ -25,6 +25,7 @@ from initlab.sampling.laws import (
 )
 from initlab.sampling.request import DTYPES, Array, Region, Stream, Target, check_dtype, check_shape, make_request
 from initlab.sampling.threads import share, thread_count
+from initlab.sampling.whole_laws import WholeLaw
 
 Draw = Callable[[Target, Any, Stream, Region], None]
 
@@ -138,6 +139,10 @@ def _draw_stacked(target: Target, law: Stacked, stream: Stream, region: Region) 
         work(0, len(batches))
 
 
+def _draw_whole(target: Target, law: WholeLaw, stream: Stream, region: Region) -> None:
+    whole.draw(target, law, stream, region, draw)
+
+
 LAWS: dict[type[Law], Draw] = {
     Constant: patterns.draw_constant,
     Uniform: _draw_elements,
@@ -149,4 +154,5 @@ LAWS: dict[type[Law], Draw] = {
     DeltaOrthogonal: orthogonal.draw_delta_orthogonal,
     Mirrored: orthogonal.draw_mirrored,
     Stacked: _draw_stacked,
+    **dict.fromkeys(whole.MAKERS, _draw_whole),
 }

@@ -6,6 +6,7 @@ multiply-add. A transform takes an array of words whose axis -2 is the four word
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -210,6 +211,26 @@ def _quantile_64(lower: Array, upper: Array) -> Array:
     tail = np.where(root <= 5.0, middle, outer)
     z: Array = np.where(abs(q) <= 0.425, central, np.where(q < 0.0, -tail, tail))
     return z
+
+
+def log(x: Array) -> Array:
+    """The natural logarithm of positive float64 numbers, by operations whose bits agree on every CPU."""
+    return _log_64(np.ascontiguousarray(x, dtype=np.float64))
+
+
+def softplus_inverse_of_exp(u: Array) -> Array:
+    """log(exp(s) − 1) with s = exp(u), for u ≤ 3: what softplus makes s of. By plain operations, as `log`."""
+    step = _expm1(np.asarray(u, dtype=np.float64)) + 1.0
+    return step + log(-_expm1(-step))
+
+
+def _expm1(x: Array) -> Array:
+    """exp(x) − 1 for |x| ≤ 32: the series at x / 2^k, then (1 + y)² − 1 = y (2 + y), k times."""
+    y = x * 2.0**-8
+    total = horner(y, tuple(1.0 / math.factorial(n + 1) for n in range(9))) * y
+    for _ in range(8):
+        total = total * (2.0 + total)
+    return total
 
 
 def round_to_bfloat16(x: Array) -> Array:

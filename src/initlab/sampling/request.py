@@ -22,6 +22,7 @@ from initlab.sampling.laws import (
 )
 from initlab.sampling.streams import Key, canonical_name, stream_key
 from initlab.sampling.truncation import find_parent
+from initlab.sampling.whole_laws import CURVES, Curved, Factor, Given, Opposed, Repeated, WholeLaw
 
 Array = np.ndarray[Any, Any]
 Shape = tuple[int, ...]
@@ -220,5 +221,18 @@ def farthest(law: Law) -> float:
         return abs(law.mean) + _FARTHEST * law.std
     if isinstance(law, Sparse):
         return _FARTHEST * law.std_nonzero
+    if isinstance(law, WholeLaw):
+        return _farthest_whole(law)
     assert isinstance(law, MatrixLaw)
     return abs(law.gain)
+
+
+def _farthest_whole(law: WholeLaw) -> float:
+    if isinstance(law, Curved):
+        return float(abs(CURVES[law.function](np.array([law.low, law.high]))).max())
+    if isinstance(law, Opposed | Repeated):
+        return farthest(law.law)
+    if isinstance(law, Given):
+        return float(abs(law.values).max(initial=0.0))
+    assert isinstance(law, Factor)
+    return _FARTHEST * abs(law.alpha) + abs(law.beta)

@@ -55,6 +55,10 @@ NAMES: tuple[str, ...] = (
     "adapter",
     "prompt",
     "prefix",
+    "lstm",
+    "icnr",
+    "mamba2",
+    "rwkv",
 )
 
 
