@@ -213,7 +213,7 @@ def _quantile_64(lower: Array, upper: Array) -> Array:
     return z
 
 
-def log(x: Array) -> Array:
+def log(x: Array | Sequence[float]) -> Array:
     """The natural logarithm of positive float64 numbers, by operations whose bits agree on every CPU."""
     return _log_64(np.ascontiguousarray(x, dtype=np.float64))
 

@@ -20,8 +20,8 @@ def _chrono(subject: Subject, options: Options) -> Scheme:
         return get_scheme("zeros")
     times = Curved("log", 1.0, options["longest"] - 1)
     if "forget" in labels:
-        law = Opposed(len(labels), labels.index("forget"), labels.index("input"), times)
-        return as_scheme("chrono", law, "b_f = log U(1, longest − 1), b_i = −b_f, 0 for the other gates")
+        both = Opposed(len(labels), labels.index("forget"), labels.index("input"), times)
+        return as_scheme("chrono", both, "b_f = log U(1, longest − 1), b_i = −b_f, 0 for the other gates")
     laws = tuple(times if label == "update" else Constant(0.0) for label in labels)
     law = Stacked(packing.axis, packing.sizes, laws, labels)
     return as_scheme("chrono", law, "b_z = log U(1, longest − 1), 0 for the other gates")
