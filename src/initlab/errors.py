@@ -42,14 +42,26 @@ def unknown(kind: str, name: object, choices: Iterable[str], hint: str = "") -> 
     "unknown scheme 'he_norml'; did you mean 'he_normal'?"
     """
     known = sorted(set(choices))
-    texts = (str(name), str(name).strip().lower())
-    close = next(filter(None, (difflib.get_close_matches(text, known, n=3, cutoff=0.6) for text in texts)), [])
+    close = nearest(name, known)
     if close:
         tail = "did you mean " + " or ".join(repr(shortened(c)) for c in close) + "?"
     else:
         shown = ", ".join(map(shortened, known[:12])) + (", …" if len(known) > 12 else "") or "none"
         tail = f"known: {shown}"
     return InputError(f"unknown {kind} {shortened(name)!r}; {tail}" + (f" ({hint})" if hint else ""))
+
+
+def nearest(name: object, choices: Iterable[str]) -> list[str]:
+    """At most three of the choices that `name` may have been meant for, the likeliest first.
+
+    >>> nearest("He_Norml", ["he_normal", "zeros"])
+    ['he_normal']
+    """
+    known = sorted(set(choices))
+    texts = (str(name), str(name).strip().lower())
+    close = next(filter(None, (difflib.get_close_matches(text, known, n=3, cutoff=0.6) for text in texts)), [])
+    start = texts[1].replace("_", "-")
+    return close or [each for each in known if len(start) > 2 and each.replace("_", "-").startswith(start)][:3]
 
 
 def shortened(name: object) -> str:

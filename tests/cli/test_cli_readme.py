@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 import initlab
 from initlab import cli
 from initlab.cli.models import builder
-from initlab.cli.options import example_inputs
+from initlab.cli.samples import example_inputs
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 COMMANDS = README[README.index("## The command line") :]

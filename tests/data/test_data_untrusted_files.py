@@ -327,3 +327,15 @@ def test_good_arrays_come_back(tmp_path: Path, array: np.ndarray) -> None:
     assert np.array_equal(load_arrays(tmp_path / "x.npy")["array"], array)
     assert np.array_equal(load_arrays(tmp_path / "x.npz")["X"], array)
     assert np.array_equal(load_weights(tmp_path / "x.npz")["X"].numpy(), array)
+
+
+@pytest.mark.parametrize("length", [0x180, 0x4B50, 0x63])
+def test_a_safetensors_file_whose_length_looks_like_another_format_is_read(tmp_path: Path, length: int) -> None:
+    """0x80 begins a pickle, "PK" a zip file, "c" an older pickle: here each is the header's length."""
+    entry = {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}
+    header = json.dumps({"w": entry}, separators=(",", ":")).encode()
+    header = json.dumps({"w" * (1 + max(0, length - len(header))): entry}, separators=(",", ":")).encode()
+    assert len(header) == length
+    (tmp_path / "w.safetensors").write_bytes(struct.pack("<Q", length) + header + struct.pack("<f", 2.5))
+    (loaded,) = load_weights(tmp_path / "w.safetensors").values()
+    assert loaded.tolist() == [2.5]

@@ -14,9 +14,22 @@ from typing import Any
 
 import typer
 
-from initlab.cli import audit, compare, demo, init, inspect, plan, recipes, reproduce, schemes, search
+from initlab.cli import (
+    audit,
+    compare,
+    demo,
+    fit,
+    init,
+    inspect,
+    interruption,
+    plan,
+    recipes,
+    reproduce,
+    schemes,
+    search,
+)
 from initlab.cli.models import UserCodeError
-from initlab.errors import InitlabError
+from initlab.errors import InitlabError, InterruptedInitError
 from initlab.reporting.words import clean, clean_lines
 
 OK, USER_CODE, USAGE, INTERRUPTED, CLOSED_PIPE = 0, 1, 2, 130, 141
@@ -26,6 +39,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "plan": plan.command,
     "recipes": recipes.command,
     "init": init.command,
+    "fit": fit.command,
     "audit": audit.command,
     "inspect": inspect.command,
     "compare": compare.command,
@@ -36,7 +50,6 @@ COMMANDS: dict[str, Callable[..., None]] = {
 app = typer.Typer(
     name="initlab",
     help="Gets a neural network right before its first training step.",
-    add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -63,11 +76,13 @@ def _run(arguments: list[str], debug: bool) -> int:
         with _importable_folder():
             code = app(args=arguments, prog_name="initlab", standalone_mode=False)
         if code == INTERRUPTED:  # while typer read the arguments
-            return _interrupted("")
+            return _interrupted(KeyboardInterrupt(), arguments)
         sys.stdout.flush()
         return code if isinstance(code, int) else OK
     except _Stopped as stop:
-        return _interrupted(str(stop))
+        return _interrupted(stop.cause, arguments)
+    except InterruptedInitError:
+        return _interrupted(KeyboardInterrupt(), arguments)
     except BrokenPipeError:
         return _closed_pipe()
     except UserCodeError as error:
@@ -79,13 +94,18 @@ def _run(arguments: list[str], debug: bool) -> int:
     except Exception as error:
         # typer raises click's usage errors, from its own copy of click or from the package: told by their method.
         if hasattr(error, "format_message") and not debug:
-            _say(f"initlab: {error.format_message()} (initlab --help lists the commands)")
+            path = getattr(getattr(error, "ctx", None), "command_path", "") or "initlab"
+            _say(f"initlab: {error.format_message()} ({path} --help)")
             return USAGE
         raise
 
 
 class _Stopped(Exception):
     """Ctrl-C, in a form that typer leaves alone."""
+
+    def __init__(self, cause: KeyboardInterrupt) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
 
 
 class _ClosedPipe(BrokenPipeError):
@@ -98,7 +118,7 @@ def _guarded(function: Callable[..., None]) -> Callable[..., None]:
         try:
             function(*args, **kwargs)
         except KeyboardInterrupt as stop:
-            raise _Stopped(str(stop)) from None
+            raise _Stopped(stop) from None
         except BrokenPipeError:
             raise _ClosedPipe from None
 
@@ -113,9 +133,8 @@ def _refused(error: InitlabError, debug: bool) -> int:
     return USAGE
 
 
-def _interrupted(message: str) -> int:
-    """One line: what is kept, and how to go on. The arguments are not repeated: a storage URL may hold a password."""
-    _say(f"initlab: interrupted: {message or 'nothing was begun; the same command starts anew'}")
+def _interrupted(stop: KeyboardInterrupt, arguments: Sequence[str]) -> int:
+    _say(f"initlab: {interruption.line(stop, arguments)}")
     return INTERRUPTED
 
 

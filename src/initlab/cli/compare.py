@@ -6,14 +6,17 @@ from typing import Annotated, Any
 
 import typer
 
-from initlab.cli import models, options, output, studies
+from initlab.cli import models, options, output, samples, studies
+from initlab.cli.working import working
 
 
 def command(
     model: options.Model,
     schemes: Annotated[str, typer.Option(help="Comma-separated, such as he_normal,xavier_normal,'normal(std=0.01)'.")],
-    data: Annotated[str, typer.Option(help="digits, mnist, or a .npz file with X and Y.")] = "digits",
-    images: options.Images = None,
+    data: samples.Trained = "digits",
+    shapes: samples.Input = None,
+    target: samples.Target = None,
+    images: samples.Images = None,
     seeds: Annotated[int, typer.Option(help="Runs of each scheme.")] = 5,
     optimizer: studies.Optimizer = "adamw",
     lr: Annotated[str | None, typer.Option(help="Learning rate, or several: 0.001,0.01.")] = None,
@@ -32,17 +35,20 @@ def command(
     """Train a model under several schemes, side by side.
 
     Several seeds each, intervals, and which differences are real.
+
+    Example: initlab compare mymodel:build --schemes he_normal,xavier_normal --seeds 3 --steps 200
     """
     # lazy: it brings PyTorch, a second that a usage error and `initlab schemes` do without
     from initlab import comparison
 
-    target = output.checked_report(report)
-    build = models.builder(model)
-    split = options.split_from(data, images, build)
+    page = output.checked_report(report)
+    with working(f"reading {data}", as_json=as_json):
+        build = models.builder(model)
+        split = samples.split_from(data, shapes, target, images, build)
     settings: dict[str, Any] = {} if lr is None else {"lr": options.numbers("--lr", lr)}
     if study is not None:
         settings["study"] = study
-    with studies.under_way(storage, as_json=as_json, report=target):
+    with studies.under_way(storage, as_json=as_json, report=page):
         result = comparison.compare(
             build,
             split.train,
@@ -61,4 +67,4 @@ def command(
             progress=False if as_json else None,
             **settings,
         )
-    output.deliver(result, as_json=as_json, report=target)
+    output.deliver(result, as_json=as_json, report=page)

@@ -20,6 +20,8 @@ def command(
     """Eight starts of one network: predicted, then trained.
 
     A five-layer network on handwritten digits: what inspect says before the first step, and what training then does.
+
+    Example: initlab demo --report initlab-demo.html
     """
     # lazy: it brings PyTorch, a second that a usage error and `initlab schemes` do without
     from initlab.experiments import demo

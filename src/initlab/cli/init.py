@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from initlab.cli import models, options, output
-from initlab.errors import InputError
-from initlab.reporting import check_output, format_number, print_page
-
-if TYPE_CHECKING:
-    from torch import nn
+from initlab.cli import models, options, output, samples, weights
+from initlab.cli.working import working
+from initlab.reporting import print_page
 
 
 def command(
     model: options.Model,
-    out: Annotated[Path, typer.Option("--out", metavar="FILE.safetensors", help="Where the weights are written.")],
-    shapes: options.Input = None,
+    out: weights.Out,
+    shapes: samples.Input = None,
+    data: samples.Data = None,
+    target: samples.Target = None,
+    images: samples.Images = None,
     policy: options.Policy = "auto",
     select: options.Select = None,
-    batch: Annotated[int, typer.Option(help="Samples in the random input.")] = 32,
+    batch: Annotated[int, typer.Option(help="Samples of --input or --data.")] = 32,
     seed: options.Seed = 0,
     as_json: options.Json = False,
     report: options.Report = None,
@@ -36,36 +35,15 @@ def command(
     from initlab import planning
     from initlab.planning.view import plan_section  # lazy: as above
 
-    target, file = output.checked_report(report), _checked(out)
-    module = models.built(model, seed)
-    inputs = options.example_inputs(shapes, batch, seed)
-    plan = planning.init_(module, options.selected(policy, select), example_inputs=inputs, seed=seed)
-    written = write(module, file)
+    page, file = output.checked_report(report), weights.checked_out(out)
+    with working(f"initializing {model}", as_json=as_json):
+        module = models.built(model, seed)
+        inputs, _ = samples.batch_from(lambda: module, shapes, data, target, images, batch, seed)
+        plan = planning.init_(module, options.selected(policy, select), example_inputs=inputs, seed=seed)
     if as_json:
         output.deliver(plan, as_json=True, report=None)
     else:
         print_page(plan_section(plan))
-    output.note(f"weights: {file} ({format_number(written)} values, seed {seed})")
-    if target is not None:
-        output.said(plan.save(target))
-
-
-def _checked(path: Path) -> Path:
-    if path.suffix.lower() != ".safetensors":
-        raise InputError(f"--out must end in .safetensors; got {str(path)[:200]!r}")
-    return check_output(path, "--out")
-
-
-def write(module: nn.Module, path: Path) -> int:
-    """The module's state in one .safetensors file, put in its place when it is whole; how many values it holds.
-
-    Tensors that are tied are stored under each of their names, so that `load_state_dict` takes the file as it is.
-    """
-    # lazy: PyTorch and safetensors, which a usage error does without
-    from safetensors.torch import save
-
-    from initlab.reporting import atomic_write  # lazy: as above
-
-    state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in module.state_dict().items()}
-    atomic_write(path, save(state))
-    return sum(tensor.numel() for tensor in state.values())
+    weights.write(module, file, seed)
+    if page is not None:
+        output.said(plan.save(page))

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from initlab.cli.output import stdout_kept
-from initlab.errors import InitlabError, InputError, seed_number, unknown
+from initlab.errors import InitlabError, InputError, nearest, seed_number, unknown
 from initlab.rng import random_states_kept, seed_random_states
 
 if TYPE_CHECKING:
@@ -100,7 +100,10 @@ def _find(name: str) -> None:
         except BaseException as error:
             raise UserCodeError(f"importing {prefix} failed", error) from None
         if found is None:
-            raise InputError(f"there is no module {prefix!r} in {Path.cwd()} or on the import path; {_EXPECTED}")
+            here = sorted(path.stem for path in Path.cwd().glob("*.py"))
+            close = nearest(prefix, here) if end == 1 else []
+            hint = f"did you mean {close[0]!r}?" if close else _EXPECTED
+            raise InputError(f"there is no module {prefix!r} in {Path.cwd()} or on the import path; {hint}")
         if end < len(parts):
             _call(partial(importlib.import_module, prefix), f"importing {prefix} failed")
 

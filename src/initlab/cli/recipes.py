@@ -14,14 +14,25 @@ if TYPE_CHECKING:
     from initlab.planning import Policy
 
 
+def known(incomplete: str) -> list[str]:
+    """The names that the shell offers."""
+    from initlab.planning import list_policies  # lazy: planning loads torch
+
+    return [name for name in list_policies() if name.startswith(incomplete)]
+
+
 def command(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One recipe to explain.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="One recipe to explain.", autocompletion=known)
+    ] = None,
     as_json: options.Json = False,
     report: options.Report = None,
 ) -> None:
     """List the recipes for whole models, or explain one.
 
     Laws by role, numbers, what the model must have, source, the training that belongs to it, its uses and misuses.
+
+    Example: initlab recipes gpt2
     """
     from initlab.planning import get_policy, list_policies  # lazy: planning loads torch
 

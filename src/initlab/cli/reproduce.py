@@ -8,14 +8,23 @@ from typing import Annotated
 import typer
 
 from initlab.cli import options, output
+from initlab.cli.interruption import Interrupted
 from initlab.errors import InputError
 from initlab.reporting import Column, Table, print_page, save_page
 
 FOLDER = Path("initlab-literature")
 
 
+def known(incomplete: str) -> list[str]:
+    """The names that the shell offers."""
+    # lazy: it brings PyTorch, a second that a usage error and `initlab schemes` do without
+    from initlab.experiments import list_experiments
+
+    return [name for name in list_experiments() if name.startswith(incomplete)]
+
+
 def command(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One experiment.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One experiment.", autocompletion=known)] = None,
     every: Annotated[bool, typer.Option("--all", help="All of them, one after another.")] = False,
     small: Annotated[bool, typer.Option("--small", help="On the embedded digits, fewer seeds.")] = False,
     folder: Annotated[
@@ -30,6 +39,8 @@ def command(
 
     One experiment writes initlab-NAME.html; --all writes every report and an index page into initlab-literature/ (or
     --folder), and goes on there when it was stopped. --json writes nothing unless it is told where.
+
+    Example: initlab reproduce why-two-why-six --small
     """
     # lazy: it brings PyTorch, a second that a usage error and `initlab schemes` do without
     from initlab.experiments import get_experiment, runner, view
@@ -54,8 +65,7 @@ def command(
             if every and folder is not None:
                 output.said(view.save_all(outcomes, folder))
     except KeyboardInterrupt:
-        kept = "nothing is kept: --folder would" if folder is None else "the same command goes on from there"
-        raise KeyboardInterrupt(f"{len(outcomes)} experiments are done; {kept}") from None
+        raise _stopped(len(outcomes), folder) from None
     if as_json:
         records = [outcome.to_dict() for outcome in outcomes]
         output.print_json(records if every else records[0])
@@ -64,6 +74,14 @@ def command(
     if target is not None:
         page = view.index_page(outcomes) if every else view.page(outcomes[0])
         output.said(save_page(page, target))
+
+
+def _stopped(done: int, folder: Path | None) -> Interrupted:
+    finished = f"{done} experiment{'' if done == 1 else 's'} finished"
+    if folder is not None:
+        return Interrupted(f"{finished}, what was done is kept in {folder}", "this goes on from there")
+    more = ("--folder", str(FOLDER))
+    return Interrupted(f"{finished}, nothing is kept", "this keeps what is done, and goes on from there", more)
 
 
 def _list(as_json: bool) -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from initlab.cli import options, output
 from initlab.reporting import Column, Page, Section, Table, Text
@@ -18,13 +16,15 @@ _FIELDS = ("name", "formula", "latex", "keeps", "why", "source", "year", "suits"
 
 
 def command(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One scheme to explain.")] = None,
+    name: options.Scheme = None,
     as_json: options.Json = False,
     report: options.Report = None,
 ) -> None:
     """List the initialization schemes, or explain one.
 
     Formula, what it keeps constant and why, source, and what happens where it does not fit.
+
+    Example: initlab schemes he_normal
     """
     target = output.checked_report(report)
     shown: Table | Page

@@ -6,13 +6,16 @@ from typing import Annotated, Any
 
 import typer
 
-from initlab.cli import models, options, output, studies
+from initlab.cli import models, options, output, samples, studies
+from initlab.cli.working import working
 
 
 def command(
     model: options.Model,
-    data: Annotated[str, typer.Option(help="digits, mnist, or a .npz file with X and Y.")] = "digits",
-    images: options.Images = None,
+    data: samples.Trained = "digits",
+    shapes: samples.Input = None,
+    target: samples.Target = None,
+    images: samples.Images = None,
     schemes: Annotated[str | None, typer.Option(help="To choose from: he_normal,'normal(std=(0.01,1))'.")] = None,
     rules: Annotated[
         list[str] | None, typer.Option("--for", metavar="SELECTOR=SCHEMES", help="A choice for some parameters.")
@@ -35,17 +38,21 @@ def command(
     """Search schemes and learning rates together.
 
     Every fifth training row is held out to choose by; the test rows are looked at once, for the best.
+
+    Example: initlab search mymodel:build --schemes he_normal,'normal(std=(0.01,1))' --lr 1e-4:1e-1 --trials 20
     """
     # lazy: it brings PyTorch, a second that a usage error and `initlab schemes` do without
     from initlab import searching
+    from initlab.data import held_out  # lazy: as above
 
-    target = output.checked_report(report)
-    build = models.builder(model)
-    split = options.split_from(data, images, build)
-    train, valid = options.held_out(*split.train)
+    page = output.checked_report(report)
+    with working(f"reading {data}", as_json=as_json):
+        build = models.builder(model)
+        split = samples.split_from(data, shapes, target, images, build)
+        train, valid = held_out(*split.train)
     space = options.space_from(schemes, rules, {"lr": lr, "weight_decay": weight_decay})
     settings: dict[str, Any] = {} if study is None else {"study": study}
-    with studies.under_way(storage, as_json=as_json, report=target):
+    with studies.under_way(storage, as_json=as_json, report=page):
         result = searching.search(
             build,
             train,
@@ -64,4 +71,4 @@ def command(
             progress=False if as_json else None,
             **settings,
         )
-    output.deliver(result, as_json=as_json, report=target)
+    output.deliver(result, as_json=as_json, report=page)

@@ -10,10 +10,26 @@ from typing import Annotated
 import typer
 
 from initlab.cli import output
+from initlab.cli.interruption import Interrupted
+
+KEPT = "initlab.db"  # what an interrupted command that kept nothing proposes
 
 Steps = Annotated[int, typer.Option(help="Optimizer steps of each run.")]
 Batch = Annotated[int, typer.Option("--batch-size", help="Samples in a batch.")]
-Optimizer = Annotated[str, typer.Option(help="sgd, adam, adamw, nadam, … : a wrong name lists all.")]
+
+
+def optimizers(incomplete: str) -> list[str]:
+    """The names that the shell offers."""
+    # lazy: it brings PyTorch, which no other word needs that the shell completes
+    from initlab.training.optimizers import trained
+
+    return [name for name in trained() if name.startswith(incomplete)]
+
+
+Optimizer = Annotated[
+    str,
+    typer.Option(help="sgd, adam, adamw, nadam, … : a wrong name lists all.", autocompletion=optimizers),
+]
 Storage = Annotated[
     str | None,
     typer.Option(
@@ -29,7 +45,7 @@ def under_way(storage: str | None, *, as_json: bool, report: Path | None) -> Ite
     """A study runs inside: what the user's code prints goes to stderr, and Ctrl-C prints what was done.
 
     Raises:
-        KeyboardInterrupt: the study was interrupted; the message says how to go on.
+        Interrupted: the study was interrupted; it says how to go on.
     """
     try:
         with output.stdout_kept():
@@ -39,12 +55,12 @@ def under_way(storage: str | None, *, as_json: bool, report: Path | None) -> Ite
         done = result is not None and bool(getattr(result, "runs", ()) or getattr(result, "trials", ()))
         if done:
             output.deliver(result, as_json=as_json, report=report)
-        raise KeyboardInterrupt(_how_to_go_on(storage, done)) from None
+        raise stopped(storage, done) from None
 
 
-def _how_to_go_on(storage: str | None, done: bool) -> str:
+def stopped(storage: str | None, done: bool) -> Interrupted:
+    """What is said of a study that was interrupted, kept or not."""
     if storage is not None:
-        return "what was done is kept; the same command goes on from there"
-    if not done:
-        return "no run was finished; with --storage FILE.db those that are would be kept"
-    return "what was done is above; with --storage FILE.db the same command goes on from there"
+        return Interrupted("what was done is kept", "this goes on from there")
+    kept = "what was done is above and is not kept" if done else "no run was finished"
+    return Interrupted(kept, "this keeps what is done, and goes on from there", ("--storage", KEPT))

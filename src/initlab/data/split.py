@@ -18,12 +18,14 @@ class Split:
         test: as train.
         name: what reports call it.
         image_shape: (height, width) of one sample.
+        classes: what class 0, 1, … is called; empty where nothing says it.
     """
 
     train: tuple[Tensor, Tensor]
     test: tuple[Tensor, Tensor]
     name: str
     image_shape: tuple[int, int]
+    classes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         sizes = f"{len(self.train[1]):,} train, {len(self.test[1]):,} test"
@@ -38,8 +40,9 @@ def image_split(
     top: int,
     normalize: bool,
     flat: bool,
+    classes: tuple[str, ...] = (),
 ) -> Split:
-    """A `Split` from whole-number images (n, height, width) in [0, top] and labels (n,).
+    """A `Split` from whole-number images (n, height, width) or (n, channels, height, width) in [0, top], labels (n,).
 
     With `normalize` every pixel is (x − mean) / std, with one mean and std over all pixels of the training images, so
     that the second moment of the input is 1; else pixels lie in [0, 1].
@@ -53,8 +56,8 @@ def image_split(
 
     def tensors(images: np.ndarray, labels: np.ndarray) -> tuple[Tensor, Tensor]:
         pixels = values[images]
-        shaped = pixels.reshape(len(pixels), -1) if flat else pixels[:, None]
+        shaped = pixels.reshape(len(pixels), -1) if flat else pixels[:, None] if pixels.ndim == 3 else pixels
         return torch.from_numpy(shaped), torch.from_numpy(labels.astype(np.int64))
 
-    height, width = train[0].shape[1:]
-    return Split(tensors(*train), tensors(*test), name, (height, width))
+    height, width = train[0].shape[-2:]
+    return Split(tensors(*train), tensors(*test), name, (height, width), classes)

@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 from typing import BinaryIO
 
-from initlab.errors import InputError
+from initlab.errors import InputError, nearest
 
 _GIB = 2**30
 
@@ -28,6 +28,10 @@ def open_ordinary(path: str | os.PathLike[str], what: str) -> tuple[BinaryIO, in
     shown = short(path)
     try:
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
+    except FileNotFoundError as error:
+        close = nearest(os.fspath(path), near_names(Path(path)))
+        hint = f"; did you mean {short(close[0])!r}?" if close else ""
+        raise InputError(f"{what} {shown!r} cannot be opened: {reason(error)}{hint}") from None
     except (OSError, ValueError, TypeError) as error:
         raise InputError(f"{what} {shown!r} cannot be opened: {reason(error)}") from None
     info = os.fstat(handle)
@@ -38,6 +42,14 @@ def open_ordinary(path: str | os.PathLike[str], what: str) -> tuple[BinaryIO, in
         problem = "is empty"
     os.close(handle)
     raise InputError(f"{what} {shown!r} {problem}; give an ordinary file")
+
+
+def near_names(path: Path) -> list[str]:
+    """What stands in the folder where `path` would, each as the user would write it."""
+    try:
+        return [str(path.with_name(child.name)) for child in path.parent.iterdir() if not child.name.startswith(".")]
+    except (OSError, ValueError):
+        return []
 
 
 def short(path: object) -> str:

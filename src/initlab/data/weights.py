@@ -42,6 +42,9 @@ def load_weights(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     with stream:
         start = stream.read(16)
         stream.seek(0)
+        # First, since the header's length in the first eight bytes may look like the mark of another format.
+        if start[8:9] == b"{" and int.from_bytes(start[:8], "little") < size:
+            return read_safetensors(stream, size, shown)
         if start.startswith(b"PK"):
             return _read_zip(path, stream, size, shown)
         if start.startswith(b"\x80") or (start[:1] in b"(c]}" and not start[8:9] == b"{"):

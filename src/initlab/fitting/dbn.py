@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -68,12 +69,16 @@ class DbnResult(Shown):
         rows = [
             (
                 name, f"{rbm.weight.shape[0]}-{rbm.hidden}", len(rbm.history), rbm.history[0].reconstruction_error,
-                rbm.history[-1].reconstruction_error, rbm.history[-1].free_energy_gap,
+                rbm.history[-1].reconstruction_error, _known(rbm.history[-1].free_energy_gap),
             )
             for name, rbm in zip(self.names, self.rbms, strict=True)
         ]  # fmt: skip
         notes = [*self.remarks, *(f"{name} was left as it was" for name in self.untouched)]
         return Table("Deep belief network", columns, rows, note="; ".join(notes))
+
+
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else value
 
 
 def pretrain_dbn_(

@@ -18,6 +18,7 @@ from initlab.fitting.rows import whole
 from initlab.fitting.running import generator, measuring, parameters_kept_on_failure, run_model
 from initlab.guest.check import check_materialised
 from initlab.guest.untouched import modes_kept
+from initlab.reporting import Column, Shown, Table
 from initlab.rng import random_states_kept
 from initlab.sampling import derive_seed
 from initlab.training.optimizers import Optimizer, optimizer_of, trained
@@ -35,8 +36,8 @@ class FineTuneEpoch:
     valid_error: float
 
 
-@dataclass(frozen=True)
-class FineTuneResult:
+@dataclass(frozen=True, repr=False)
+class FineTuneResult(Shown):
     """What fine-tuning did.
 
     Args:
@@ -48,6 +49,15 @@ class FineTuneResult:
     epochs: tuple[FineTuneEpoch, ...]
     best_epoch: int
     stopped: str
+
+    def table(self) -> Table:
+        """The epochs as a reporting table."""
+        names = ("epoch", "training loss", "validation loss", "validation error")
+        columns = [Column(name, "right", "number") for name in names]
+        rows = [(e.epoch, e.train_loss, e.valid_loss, e.valid_error) for e in self.epochs]
+        return Table(
+            "Fine-tuning", columns, rows, f"{self.stopped}; the model has the weights of epoch {self.best_epoch}"
+        )
 
     def __repr__(self) -> str:
         best = next((e for e in self.epochs if e.epoch == self.best_epoch), None)
