@@ -25,8 +25,11 @@ from recipe_zoo_2 import (
     ENCODED,
     PLACES,
     STEPPED,
+    WIDE,
+    Admin,
     Field,
     Gated,
+    LowRank,
     Memories,
     Metaformer,
     MixtureOfExperts,
@@ -161,6 +164,19 @@ NUMBERS: dict[str, tuple[Any, Any, dict[str, Any]]] = {
         Gated, torch.randn(3, 2, 8),
         {"rnn.weight_ih_l0": 48**-0.5, "rnn.weight_hh_l0": 48**-0.5, "rnn.bias_hh_l0": (0.0,)},
     ),
+    "mimetic": (
+        ViT, IMAGES,
+        {"patch.weight": (3 * 3 * 16) ** -0.5, "position": 0.02, "token": 1e-6, "blocks.0.up.weight": 0.02},
+    ),
+    "admin": (
+        Admin, IDS,
+        {
+            "omega.0": (1.0,), "tokens.weight": D**-0.5, "attention.0.q.weight": xavier(D, D),
+            "up.1.weight": xavier(D, 64), "norms.0.weight": (1.0,), "down.0.bias": (0.0,),
+        },
+    ),
+    "pissa": (LowRank, WIDE, {}),
+    "olora": (LowRank, WIDE, {}),
     "icnr": (SubPixel, IMAGES, {"body.weight": 27**-0.5, "up.bias": (0.0,)}),
     "olmo": (
         Transformer, IDS,

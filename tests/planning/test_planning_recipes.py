@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import torch
 from recipe_numbers import NUMBERS, within
-from recipe_zoo import IDS, IMAGES, ROWS, ActorCritic, Adapted, Conv, D, Recurrent, Transformer, ViT
-from recipe_zoo_2 import PLACES, Gated, StateSpaces, SubPixel
+from recipe_zoo import HEADS, IDS, IMAGES, ROWS, ActorCritic, Adapted, Conv, D, Recurrent, Transformer, ViT
+from recipe_zoo_2 import PLACES, WIDE, Admin, Gated, LowRank, StateSpaces, SubPixel
 from scipy.stats import kstest
 from torch import nn
 from torch.nn import functional as F
@@ -117,6 +117,10 @@ def test_the_reference_library_draws_what_the_recipe_states(name: str) -> None:
         ("mamba", Transformer("pre"), IDS, "needs the logarithm of a state's decay"),
         ("mamba2", Transformer("pre"), IDS, "needs the logarithm of a state's decay"),
         ("rwkv", Transformer("pre"), IDS, "needs gates by a sigmoid"),
+        ("mimetic", nn.Linear(8, 2), ROWS, "needs attention with queries of their own"),
+        ("admin", Transformer("post"), IDS, "needs a factor on the stream of every residual sum"),
+        ("pissa", nn.Linear(8, 2), ROWS, r"needs adapters beside loaded weights, W x \+ s · B A x"),
+        ("olora", Transformer("pre"), IDS, r"needs adapters beside loaded weights, W x \+ s · B A x"),
         ("mup", nn.Linear(8, 2), None, "needs a read-out .* only a recorded pass shows: pass example_inputs"),
         ("deepnorm", nn.TransformerEncoderLayer(16, 2, batch_first=True), torch.randn(1, 3, 16), "needs attention"),
     ],
@@ -210,3 +214,65 @@ def test_heads_of_mamba2_decay_as_published() -> None:
 def log_uniform(low: float, high: float) -> tuple[str, tuple[float, float]]:
     """The law of the logarithm, as `kstest` takes it."""
     return "uniform", (math.log(low), math.log(high / low))
+
+
+def test_mimetic_products_are_an_identity_and_its_negative_with_noise() -> None:
+    """W_Q W_Kᵀ = 0.7 Z + 0.7 I to each head's rank, W_V W_proj = 0.4 Z − 0.4 I (section 4)."""
+    model = ViT()
+    plan = initlab.init_(model, "mimetic", example_inputs=IMAGES, seed=3)
+    for block in model.blocks:
+        q, k, v, out = (getattr(block.attention, name).weight.detach() for name in ("q", "k", "v", "out"))
+        noise = ((out @ v).T + 0.4 * torch.eye(D)) / 0.4
+        assert within(noise, D**-0.5)
+        for head in range(HEADS):
+            rows = slice(head * D // HEADS, (head + 1) * D // HEADS)
+            product = q[rows].T @ k[rows]
+            assert torch.linalg.matrix_rank(product) == D // HEADS
+            assert product.trace() / D > 0.35
+        for name, weight in (("q", q), ("out", out)):
+            assert plan[f"blocks.0.attention.{name}.weight"].std == pytest.approx(float(weight.std()), rel=0.1)
+    assert not torch.equal(model.blocks[0].attention.q.weight, model.blocks[1].attention.q.weight)
+
+
+def test_admin_scales_each_skip_by_what_was_added_before_it() -> None:
+    """ω_i² = Var[x₀] + Σ_{j<i} Var[f_j(x_{j−1})], of a pass with ω = 1 (section 4.2), against hooks on the model."""
+    model, found = Admin(), []
+    plan = initlab.init_(model, "admin", example_inputs=IDS)
+    omegas = [float(omega[0]) for omega in model.omega]
+    with torch.no_grad():
+        for omega in model.omega:
+            omega.fill_(1.0)
+    for layer in (*model.attention, *model.down):
+        layer.register_forward_hook(lambda *seen: found.append(float(seen[-1].var(unbiased=False))))
+    model(IDS)
+    start = float(model.tokens(IDS).var(unbiased=False))
+    expected = [1.0, *((start + sum(found[: i + 1])) ** 0.5 for i in range(5))]
+    assert omegas == pytest.approx(expected, rel=5e-3)  # kept to three digits
+    assert all((omega == omega[0]).all() for omega in model.omega)
+    assert "as measured" in plan["omega.3"].reason
+
+
+@pytest.mark.parametrize("recipe", ["pissa", "olora"])
+def test_what_an_adapter_takes_from_the_loaded_weight_changes_no_output(recipe: str) -> None:
+    model = LowRank().eval()
+    loaded, before = model.old.weight.detach().clone(), model(WIDE).detach()
+    plan = initlab.init_(model, recipe, example_inputs=WIDE, loaded=["old.weight", "old.bias"])
+    assert torch.allclose(model(WIDE), before, atol=1e-5)
+    assert not torch.equal(model.old.weight, loaded)
+    assert plan["old.bias"].action == "keep"
+    taken = 2 * model.b.weight @ model.a.weight
+    assert torch.allclose(model.old.weight + taken, loaded, atol=1e-6)
+    if recipe == "pissa":
+        left, sizes, right = torch.linalg.svd(loaded, full_matrices=False)
+        assert torch.allclose(taken, (left[:, :4] * sizes[:4]) @ right[:4], atol=1e-5)
+        assert torch.allclose(model.b.weight.norm(dim=0), (sizes[:4] / 2).sqrt(), atol=1e-5)
+    else:
+        assert torch.allclose(model.b.weight.T @ model.b.weight, torch.eye(4), atol=1e-5)
+        assert torch.allclose(model.b.weight @ model.a.weight[:, :4], loaded[:, :4], atol=1e-5)
+
+
+def test_a_loaded_weight_whose_values_are_not_here_is_not_split() -> None:
+    with torch.device("meta"):
+        model = LowRank()
+    with pytest.raises(InputError, match=r"policy 'pissa' needs loaded weights whose values are here"):
+        initlab.plan(model, WIDE.to("meta"), "pissa")

@@ -39,7 +39,7 @@ def residual_branches(graph: Recording) -> tuple[tuple[str, ...], ...]:
 
 def _within(graph: Recording, value: int, others: set[int]) -> tuple[str, ...]:
     """The parameters of the operations on the ways from those that the value grew from to it."""
-    floor = min(_made_at(graph, other) for other in others)
+    floor = min(made_at(graph, other) for other in others)
     before: dict[int, Operation] = {}
     stack = [value]
     while stack:
@@ -63,7 +63,7 @@ def _branch_ends(graph: Recording, addition: Operation, roles: Roles) -> list[st
     """For each operand that was computed from another operand, the last weights or norm of the way."""
     ends: list[str] = []
     for value, others in _grown(graph, addition):
-        ends.extend(_last(graph, value, min(_made_at(graph, other) for other in others), roles))
+        ends.extend(_last(graph, value, min(made_at(graph, other) for other in others), roles))
     return ends
 
 
@@ -74,7 +74,7 @@ def _grown(graph: Recording, addition: Operation) -> Iterator[tuple[int, set[int
     ]
     for value in operands:
         others = {before for other in operands if other != value for before in passed(graph, other)}
-        if others and _grew_from(graph, value, others):
+        if others and grew_from(graph, value, others):
             yield value, others
 
 
@@ -98,9 +98,9 @@ def _passes(operation: Operation, parts: bool) -> bool:
     return operation.traits.passes if parts else operation.traits.rearranges
 
 
-def _grew_from(graph: Recording, value: int, others: set[int]) -> bool:
+def grew_from(graph: Recording, value: int, others: set[int]) -> bool:
     """Whether one of `others` is an ancestor. Only operations after the earliest of them can lie between."""
-    floor = min(_made_at(graph, other) for other in others)
+    floor = min(made_at(graph, other) for other in others)
     seen: set[int] = set()
     stack = [value]
     while stack:
@@ -116,7 +116,7 @@ def _grew_from(graph: Recording, value: int, others: set[int]) -> bool:
     return False
 
 
-def _made_at(graph: Recording, value: int) -> int:
+def made_at(graph: Recording, value: int) -> int:
     operation = graph.producer(value)
     return -1 if operation is None else operation.index
 

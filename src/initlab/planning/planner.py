@@ -75,6 +75,9 @@ def make_plan(model: nn.Module, found: Walk, example_inputs: Any, policy: Any) -
         fixed = {entry.name for entry in entries if not _measured(claims.get(entry.name), base)}
         entries, held = with_stacks(entries, graph, fixed)
         entries, unmeasured = calibrated(model, entries, graph, example_inputs, {*fixed, *held})
+    for policy in policies:
+        if policy.profiled is not None and graph is not None:
+            entries = policy.profiled(model, entries, example_inputs)
     entries = with_magnitudes(entries)
     notes = [*(note for policy in policies if policy.notes is not None for note in policy.notes(scene)), *notes]
     if all(entry.action == "keep" for entry in entries):
@@ -93,7 +96,7 @@ def _measured(claim: Claim | None, base: Policy) -> bool:
 
 def _choice(subject: Subject, claim: Claim | None, base: Policy) -> Choice:
     if claim is None:
-        kept = base.choose(subject) if base is KEEP else _unwritable(subject, claim)
+        kept = base.choose(subject) if base is KEEP else _unwritable(subject, claim, base.of_loaded(subject))
         return kept or base.choose(subject)
     return _unwritable(subject, claim) or _claimed_choice(subject, claim)
 
@@ -143,8 +146,14 @@ def _claimed_choice(subject: Subject, claim: Claim) -> Choice:
     return Choice(override.scheme, claim.reason)
 
 
-def _unwritable(subject: Subject, claim: Claim | None) -> Choice | None:
-    """A parameter that no law can be written into, or that is frozen and not named; None for every other."""
+def _unwritable(subject: Subject, claim: Claim | None, of_loaded: bool = False) -> Choice | None:
+    """A parameter that no law can be written into, or that is frozen and not named; None for every other.
+
+    Args:
+        subject: the parameter.
+        claim: the selector that names it.
+        of_loaded: whether what it gets is made of its loaded values.
+    """
     kept = claim is not None and claim.override.scheme is None and claim.override.policy is None
     tensor = subject.slot.tensor
     if kept:
@@ -160,9 +169,9 @@ def _unwritable(subject: Subject, claim: Claim | None) -> Choice | None:
         if claim is not None and claim.override.selector.exact:
             return _refuse("orthogonal_parametrization", f"{why}; keep it")
         return keep("orthogonal_parametrization", f"kept: {why}")
-    if claim is None and is_marked_loaded(tensor):
+    if claim is None and not of_loaded and is_marked_loaded(tensor):
         return keep("loaded", "kept: loaded, as Hugging Face marks it, and not named in the policy")
-    if claim is None and not tensor.requires_grad:
+    if claim is None and not of_loaded and not tensor.requires_grad:
         return keep("frozen", "kept: frozen (requires_grad is False) and not named in the policy")
     return None
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
+
+from torch import nn
 
 from initlab.errors import InputError
 from initlab.planning.choice import Choice, Options
 from initlab.planning.defaults import DEFAULTS, padded
+from initlab.planning.plan import PlanEntry
 from initlab.planning.reason import Reason
 from initlab.planning.roles import ROLES
 from initlab.planning.scene import Scene, Subject
@@ -24,11 +28,13 @@ class RoleLaw:
         role: a name of `ROLES`.
         gives: a scheme, or a function of the parameter and the policy's options that returns a scheme or a `Choice`.
         words: the law as a reader sees it; a scheme's own label where none is given.
+        loaded: whether it is made of what was loaded, so that loaded and frozen parameters get it too.
     """
 
     role: str
     gives: Scheme | Gives
     words: str = ""
+    loaded: bool = False
 
     @property
     def law(self) -> str:
@@ -107,6 +113,7 @@ class Policy:
         options: the numbers as they are set.
         notes: (scene) -> warnings about the policy on this model.
         measured: whether a pass on the example inputs corrects what its laws derive.
+        profiled: (model, entries, example inputs) -> the entries with what a pass on the inputs says.
     """
 
     name: str
@@ -124,6 +131,7 @@ class Policy:
     options: Options = field(default_factory=Options)
     notes: Callable[[Scene], tuple[str, ...]] | None = None
     measured: bool = False
+    profiled: Callable[[nn.Module, tuple[PlanEntry, ...], Any], tuple[PlanEntry, ...]] | None = None
 
     def __post_init__(self) -> None:
         if not self.options.numbers:
@@ -135,6 +143,10 @@ class Policy:
             if ROLES[law.role].holds(subject):
                 return self._given(law, subject)
         return DEFAULTS[subject.role](subject, self.options)
+
+    def of_loaded(self, subject: Subject) -> bool:
+        """Whether what it gives a parameter is made of its loaded values."""
+        return any(law.loaded and ROLES[law.role].holds(subject) for law in self.laws)
 
     def check(self, scene: Scene, subjects: Sequence[Subject]) -> None:
         """Refuse a model that lacks what the policy needs.

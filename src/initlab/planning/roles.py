@@ -19,19 +19,24 @@ from initlab.planning.names import ADAPTER_DOWN, ADAPTER_UP, HIDDEN_TO_HIDDEN
 from initlab.planning.noted import noted, used
 from initlab.planning.scene import Scene, Subject
 from initlab.planning.structures import (
+    after_attention,
     before_shuffle,
     feeds_exponent,
     feeds_sine,
     gates,
     in_bottleneck,
+    is_adapted,
     is_conv_bias,
     is_gated_bias,
     is_log_decay,
+    is_low_rank_down,
+    is_low_rank_up,
     is_prefix,
     is_skip_factor,
     is_step_bias,
     makes_prefix,
     narrows,
+    scales_stream,
     widens,
 )
 from initlab.planning.targets import is_head
@@ -288,6 +293,11 @@ ROLES: dict[str, Role] = {
     "skip_factor": Role("the factor of what goes by a state", is_skip_factor, recorded=True),
     "conv_bias": Role("the bias of a convolution", is_conv_bias, recorded=True),
     "gated_bias": Role("a bias of a recurrent layer with gates", is_gated_bias),
+    "attention_out": Role("a weight that reads what attention gives", after_attention, recorded=True),
+    "stream_scale": Role("a factor of a stream", scales_stream, recorded=True),
+    "low_rank_up": Role("the second factor of an adapter beside a weight", is_low_rank_up, recorded=True),
+    "low_rank_down": Role("the first factor of an adapter beside a weight", is_low_rank_down, recorded=True),
+    "adapted": Role("a weight beside which an adapter stands", is_adapted, recorded=True),
     "adapter_up": Role("the second factor of an adapter", lambda s: bool(ADAPTER_UP.search(s.name))),
     "adapter_down": Role("the first factor of an adapter", lambda s: bool(ADAPTER_DOWN.search(s.name))),
 }

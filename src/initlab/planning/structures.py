@@ -6,6 +6,9 @@ from collections import deque
 from collections.abc import Callable, Iterator
 
 from initlab.graph import Operation, SignalGraph
+from initlab.graph.residual import grew_from, passed
+from initlab.planning.attended import attentions
+from initlab.planning.low_rank import low_rank
 from initlab.planning.noted import noted, used
 from initlab.planning.scene import Scene, Subject
 from initlab.sampling import canonical_name
@@ -67,6 +70,40 @@ def in_bottleneck(subject: Subject) -> bool:
         return False
     owner = subject.name.rpartition(".")[0]
     return any(owner == name.rpartition(".")[0] for pair in _bottlenecks(subject.scene) for name in pair)
+
+
+# -- low-rank adapters --
+
+
+def is_low_rank_down(subject: Subject) -> bool:
+    return subject.name in {adapter.down for adapter in low_rank(subject.scene)}
+
+
+def is_low_rank_up(subject: Subject) -> bool:
+    return subject.name in {adapter.up for adapter in low_rank(subject.scene)}
+
+
+def is_adapted(subject: Subject) -> bool:
+    return subject.name in {adapter.base for adapter in low_rank(subject.scene)}
+
+
+# -- what a parameter multiplies --
+
+
+def scales_stream(subject: Subject) -> bool:
+    """A parameter ω of a sum ω · x + f(x)."""
+    graph = subject.scene.graph
+    if graph is None or subject.role != "other":
+        return False
+    return any(_in_scaled_sum(graph, use.operation) for use in subject.uses if use.operation.kind == "mul")
+
+
+def _in_scaled_sum(graph: SignalGraph, product: Operation) -> bool:
+    streams = {item for item in product.inputs if graph.values[item].source in ("operation", "input")}
+    before = {item for stream in streams for item in passed(graph, stream)}
+    sums = (reader for value in product.outputs for reader in graph.consumers(value) if reader.kind == "add")
+    others = (item for reader in sums for item in reader.inputs if item not in product.outputs)
+    return bool(before) and any(grew_from(graph, item, before) for item in others)
 
 
 # -- prefixes: signals that are made from parameters alone and stand beside the data's --
@@ -138,6 +175,11 @@ def shuffle_factor(graph: SignalGraph, use: Operation) -> int:
         if reader.kind == "pixel_shuffle":
             return int(reader.argument(1, "upscale_factor", 1))
     return 1
+
+
+@noted("attention outputs")
+def after_attention(scene: Scene) -> frozenset[str]:
+    return frozenset(name for one in attentions(scene) for name in one.out)
 
 
 @noted("gates")

@@ -25,6 +25,7 @@ from initlab.planning.shards import local_tensor, parts_of, refuse_gathered
 from initlab.planning.spectral import refresh
 from initlab.planning.walk import Slot, Walk, walk
 from initlab.sampling.laws import Law
+from initlab.sampling.whole_laws import Given
 
 
 def init_(
@@ -151,9 +152,12 @@ def keep_also(plan: Plan, found: Walk, keep: str | Sequence[str]) -> tuple[Plan,
 
 
 def keep_loaded(plan: Plan, loaded: Loaded, found: Walk) -> Plan:
-    """The plan with what was loaded kept, and a note of how much that is."""
+    """The plan with what was loaded kept, but for what it makes of loaded values, and a note of how much that is."""
     reason = Reason("loaded", "kept: loaded")
-    entries = tuple(_kept(entry, reason) if entry.name in loaded.names else entry for entry in plan.entries)
+    entries = tuple(
+        _kept(entry, reason) if entry.name in loaded.names and not isinstance(entry.law, Given) else entry
+        for entry in plan.entries
+    )
     return replace(plan, entries=entries).with_warnings(loaded_words(loaded, found.parameters))
 
 

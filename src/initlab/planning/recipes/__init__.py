@@ -59,6 +59,10 @@ NAMES: tuple[str, ...] = (
     "icnr",
     "mamba2",
     "rwkv",
+    "mimetic",
+    "admin",
+    "pissa",
+    "olora",
 )
 
 

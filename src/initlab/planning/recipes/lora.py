@@ -23,5 +23,5 @@ RECIPE = Policy(
     training=Training("adamw", 2e-4, more="GPT-2 M: linear, 500 steps of warm-up"),
     right="Adapters beside weights that are loaded.",
     wrong="Training from scratch: everything else is kept as it is.",
-    leaves="Rank and α. PiSSA and OLoRA factor the loaded weight, which is no law to draw from.",
+    leaves="Rank and α. Adapters that begin as a part of the loaded weight: pissa, olora.",
 )

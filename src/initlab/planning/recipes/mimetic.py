@@ -1,0 +1,80 @@
+"""`mimetic`: attention whose products look like those of trained vision transformers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+from initlab.planning.attended import Attention, attentions
+from initlab.planning.choice import Options
+from initlab.planning.given import Normal, as_scheme
+from initlab.planning.policy import Need, Policy, RoleLaw, Training, has
+from initlab.planning.scene import Scene, Subject
+from initlab.sampling.whole import leading_size
+from initlab.sampling.whole_laws import Factor
+from initlab.schemes import Scheme, get_scheme
+
+_size = lru_cache(maxsize=32)(leading_size)
+
+
+def _of(subject: Subject) -> Attention:
+    return next(
+        one for one in attentions(subject.scene) if subject.name in (*one.query, *one.key, *one.value, *one.out)
+    )
+
+
+def _like_identity(subject: Subject, options: Options) -> Scheme:
+    """Queries and keys: in every head W_Q W_Kᵀ = α Z + β I, to its own rank."""
+    one, width = _of(subject), subject.shape[1]
+    side = "left" if subject.name in one.query else "right"
+    alpha, beta = options["alpha_scores"], options["beta_scores"]
+    size = _size(alpha, beta, width, subject.shape[0] // one.heads)
+    law = Factor(f"{one.query[0]}·{one.key[0]}", side, alpha, beta, one.heads, size)
+    return as_scheme("mimetic", law, "W_Q W_Kᵀ = alpha Z + beta I in every head, Z ~ N(0, 1/width)")
+
+
+def _like_minus_identity(subject: Subject, options: Options) -> Scheme:
+    """Values and projections: W_V W_proj = α Z − β I."""
+    one, width = _of(subject), subject.shape[1]
+    side = "left" if subject.name in one.value else "back"
+    alpha, beta = options["alpha_values"], -options["beta_values"]
+    law = Factor(f"{one.value[0]}·{one.out[0]}", side, alpha, beta, 1, _size(alpha, beta, width, width))
+    return as_scheme("mimetic", law, "W_V W_proj = alpha Z − beta I, Z ~ N(0, 1/width)")
+
+
+def _square(scene: Scene, subjects: Sequence[Subject]) -> bool:
+    """Every attention has one square weight each for queries, keys, values and its output, and as many heads of all."""
+    shapes = {subject.name: subject.shape for subject in subjects}
+    found = attentions(scene)
+    parts = [(one.query, one.key, one.value, one.out) for one in found]
+    names = [name for four in parts for part in four for name in part]
+    apart = all(len(part) == 1 for four in parts for part in four) and len(set(names)) == len(names)
+    square = all(len(set(shapes.get(name, (0, 1)))) == 1 for name in names)
+    return bool(found) and apart and square and all(one.heads == one.key_heads for one in found)
+
+
+RECIPE = Policy(
+    name="mimetic",
+    about="W_Q W_Kᵀ = 0.7 Z + 0.7 I in every head, W_V W_proj = 0.4 Z − 0.4 I; the rest as vit_timm",
+    source="Trockman & Kolter, Mimetic initialization of self-attention layers (2023), sections 4 and 5",
+    year=2023,
+    laws=(
+        RoleLaw("query", _like_identity, "W_Q W_Kᵀ = alpha_scores Z + beta_scores I, by singular values"),
+        RoleLaw("key", _like_identity, "the other factor"),
+        RoleLaw("value", _like_minus_identity, "W_V W_proj = alpha_values Z − beta_values I"),
+        RoleLaw("attention_out", _like_minus_identity, "the other factor"),
+        RoleLaw("first", get_scheme("torch_default")),
+        RoleLaw("weight", Normal("std"), "N(0, std²)"),
+        RoleLaw("position", Normal("std"), "N(0, std²)"),
+        RoleLaw("token", get_scheme("normal", std=1e-6)),
+    ),
+    numbers={"std": 0.02, "alpha_scores": 0.7, "beta_scores": 0.7, "alpha_values": 0.4, "beta_values": 0.4},
+    needs=(
+        has("query", words="attention with queries of their own"),
+        Need("one square weight each for queries, keys, values and the output, of as many heads", _square),
+    ),
+    training=Training("adamw", 1e-3, (0.9, 0.999), 1e-8, 0.05, "cosine", "CIFAR-10: 100 epochs; batch 512"),
+    right="Vision transformers on little data, with positions by sines whose size is that of the patches.",
+    wrong="Language models as they are here: their signs are the other way round.",
+    leaves="Positions, by sines there; packed q, k and v, which are refused here: unpack them or name the rest.",
+)
