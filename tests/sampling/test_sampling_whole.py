@@ -69,10 +69,7 @@ def test_factors_of_a_pair_make_its_matrix() -> None:
     left = sample(MIMETIC, (32, 32), seed=5, name="q", dtype="float64")
     right = sample(Factor("pair", "right", 0.7, 0.7, 4), (32, 32), seed=5, name="k", dtype="float64")
     assert left.std() == pytest.approx(MIMETIC.std_of((32, 32)), rel=0.05)
-    whole = [
-        sample(Factor("pair", side, 0.7, 0.7), (32, 32), seed=5, dtype="float64")  # type: ignore[arg-type]
-        for side in ("left", "right")
-    ]
+    whole = [sample(Factor("pair", side, 0.7, 0.7), (32, 32), seed=5, dtype="float64") for side in ("left", "right")]
     matrix = whole[0].T @ whole[1]
     u, s, v = np.linalg.svd(matrix)
     assert np.allclose(left[:8].T @ right[:8], (u[:, :8] * s[:8]) @ v[:8])
@@ -99,7 +96,7 @@ BAD: list[tuple[Any, str]] = [
     (lambda: Curved("log", 0.0, 1.0), "low must be above 0 for a logarithm; got 0"),
     (lambda: sample(Opposed(4, 1, 0, Uniform(0.0, 1.0)), (6,)), "4 blocks do not fill the first axis"),
     (lambda: sample(Repeated(Normal(), 4), (6, 2)), "do not come in 4 copies each"),
-    (lambda: Factor("p", "up", 0.7, 0.7), "side must be 'left', 'right' or 'back'; got 'up'"),  # type: ignore[arg-type]
+    (lambda: Factor("p", "up", 0.7, 0.7), "side must be 'left', 'right' or 'back'; got 'up'"),
     (lambda: sample(Factor("p", "left", 0.7, 0.7, 3), (32, 32)), "3 heads has no tensor of shape"),
     (lambda: Given(np.array([np.nan])), "values must be finite"),
     (lambda: sample(Given(np.eye(2)), (3, 3)), r"has shape \(2, 2\); the tensor has \(3, 3\)"),

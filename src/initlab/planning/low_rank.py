@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from initlab.graph import Operation, SignalGraph
@@ -63,7 +63,9 @@ def _fit(base: tuple[int, ...], down: tuple[int, ...], up: tuple[int, ...]) -> b
     return rank == up[1] and up[0] == base[0] and rank < min(base)
 
 
-def _applied(graph: SignalGraph, value: int, shapes: dict[str, tuple[int, ...]]) -> tuple[str, Operation, float] | None:
+def _applied(
+    graph: SignalGraph, value: int, shapes: Mapping[str, tuple[int, ...]]
+) -> tuple[str, Operation, float] | None:
     """(weight, its operation, the number that its output was multiplied by since) of what made a value."""
     factor = 1.0
     while (maker := graph.producer(value)) is not None:

@@ -6,7 +6,7 @@ import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -173,7 +173,7 @@ class Factor(WholeLaw):
     """
 
     pair: str
-    side: Literal["left", "right", "back"]
+    side: str
     alpha: float
     beta: float
     heads: int = 1
