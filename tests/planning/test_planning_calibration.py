@@ -410,3 +410,32 @@ def test_a_law_that_was_asked_for_is_measured_and_left_alone() -> None:
     second, target = asked["2.weight"].measured or (0.0, 0.0)
     assert second > 10 * target
     assert (asked["2.weight"].std, asked["2.weight"].correction) == (1.0, 1.0)
+
+
+class ScaledLogits(nn.Module):
+    """Logits times what a model holds, and what it returns of them."""
+
+    def __init__(self, ending: str) -> None:
+        super().__init__()
+        self.body, self.head, self.ending = nn.Linear(16, 64), nn.Linear(64, 50, bias=False), ending
+        self.scale = nn.Parameter(torch.full((50,), 8.0))
+
+    def forward(self, x: torch.Tensor) -> Any:
+        logits = self.head(torch.relu(self.body(x)))
+        ends = {
+            "number": lambda: 20 * logits,
+            "trained": lambda: logits * self.scale,
+            "both, then log_softmax": lambda: F.log_softmax(2 * logits * self.scale, -1),
+            "in a dict, flat": lambda: {"logits": (12 * logits).view(-1, 50)},
+            "capped": lambda: 30 * torch.tanh(logits / 30),
+        }
+        return ends[self.ending]()
+
+
+@pytest.mark.parametrize("ending", ["number", "trained", "both, then log_softmax", "in a dict, flat", "capped"])
+def test_a_read_out_is_judged_by_the_logits_that_the_loss_reads(ending: str) -> None:
+    model, x = ScaledLogits(ending), batch(512, 16)
+    initlab.init_(model, example_inputs=x)
+    out = model(x)["logits"] if ending == "in a dict, flat" else model(x)
+    excess = float((torch.logsumexp(out, -1) - out.mean(-1)).mean().detach()) / math.log(50) - 1
+    assert 0.002 < excess < 0.05

@@ -64,7 +64,7 @@ def record(model: nn.Module, example_inputs: Any) -> SignalGraph:
 
 def run_under(
     model: nn.Module, example_inputs: Any, mode: TorchFunctionMode, names: Callable[[dict[int, str]], None]
-) -> None:
+) -> Any:
     """One forward pass under a torch function mode of the caller's, leaving everything as it was.
 
     Layers with running statistics use the batch's, as in training; the rest is in evaluation mode, so that nothing is
@@ -76,6 +76,9 @@ def run_under(
         mode: what is entered around the forward.
         names: called before it with id -> name of the tensors that stand for parameters during the pass.
 
+    Returns:
+        What the forward returned.
+
     Raises:
         InputError: the forward raises, with the failing module and the shapes it saw.
     """
@@ -86,7 +89,7 @@ def run_under(
         with hosted(model, quiet=True, seed=0), Follower(model) as follower, mode:
             for _, module in place.modules.values():
                 module.training = getattr(module, "running_mean", None) is not None
-            run(model, given.args, given.kwargs, "example_inputs", follower)
+            return run(model, given.args, given.kwargs, "example_inputs", follower)
 
 
 @dataclass(frozen=True)

@@ -81,7 +81,7 @@ def calibrated(
     for _ in range(2):
         calibrator = Calibrator(by_name, targets, frozenset(fixed))
         try:
-            run_under(model, example_inputs, calibrator, partial(calibrator.know, owner))
+            calibrator.finish(run_under(model, example_inputs, calibrator, partial(calibrator.know, owner)))
         except InputError as error:
             return entries, f"not measured: {error}"
         found = calibrator.found
@@ -143,6 +143,21 @@ class _Mark:
     of: str = ""
 
 
+@dataclass(frozen=True)
+class _Logits:
+    """What a read-out gives: its shape, the axis of the classes, its second moment, and what its std may grow by."""
+
+    shape: torch.Size
+    axis: int
+    second: float
+    most: float
+
+    def stand_in(self, tensor: torch.Tensor) -> bool:
+        """Whether a tensor has the same classes along the same axis."""
+        last = self.axis == -1 and tensor.dim() > 0 and tensor.shape[-1] == self.shape[-1]
+        return tensor.shape == self.shape or last
+
+
 class Calibrator(TorchFunctionMode):
     """Stands drawn tensors in for parameters while it is entered, measures, and corrects."""
 
@@ -157,6 +172,8 @@ class Calibrator(TorchFunctionMode):
         self._marks: dict[int, _Mark] = {}
         self._met: set[tuple[str, bool]] = set()
         self._joined: set[str] = set()
+        self._at_head: dict[str, _Logits] = {}
+        self._read_out: dict[str, float] = {}
 
     def know(self, owner: Mapping[str, str], names: Mapping[int, str]) -> None:
         """Takes the parameters of the running model: id -> the name of their entry."""
@@ -218,6 +235,8 @@ class Calibrator(TorchFunctionMode):
         if op.weights is not None and op.combines == "contraction" and weights:
             name = next((mark.of for _, mark in weights if self._is_weight(mark.of)), weights[0][1].of)
             return self._applied(name, weights, result, head=name in self.targets.heads)
+        if op.logits:
+            self._read_outs(signals[:1])
         self._mark_all(result, self._carried(op, signals))
         return result
 
@@ -266,27 +285,51 @@ class Calibrator(TorchFunctionMode):
             return result  # a bias that is not zero: what comes out is not in proportion to the weight
         if (name, head) not in self._met:
             self._met.add((name, head))
-            factor = self._factor(name, made, head) if name in self.entries else 1.0
+            factor = self._factor(name, made) if name in self.entries and not head else 1.0
+            if head and name in self.entries:
+                self._meet_head(name, made)
             if factor != 1.0 and self._free(name):
                 self._scale({name}, factor, weights)
                 result = made = made * factor
         self._mark(made, frozenset({name}))
         return result
 
-    def _factor(self, name: str, made: torch.Tensor, head: bool) -> float:
+    def _factor(self, name: str, made: torch.Tensor) -> float:
         second, entry = second_moment(made), self.entries[name]
         if second is None:
             return 1.0
-        if head:
-            most = max(1.0, 1 / entry.std) if entry.std and name in self.targets.ties else 1.0
-            factor = head_factor(made, _class_axis(made, entry), self.targets.excess, most)
-            self.found.measured[name] = (second, second * factor * factor)
-            return factor
         target = self.targets.of(name)
         if target is None:
             return 1.0
         self.found.measured[name] = (second, target)
         return rounded(math.sqrt(target / second)) if misses(second / target, _units(made, entry)) else 1.0
+
+    # -- read-outs: what is said of them is said of the logits that a loss reads, past the factors that follow them --
+
+    def _meet_head(self, name: str, made: torch.Tensor) -> None:
+        second, entry = second_moment(made), self.entries[name]
+        if second is None:
+            return
+        most = max(1.0, 1 / entry.std) if entry.std and name in self.targets.ties else 1.0
+        logits = _Logits(made.shape, _class_axis(made, entry), second, most)
+        self._at_head[name] = logits
+        self._read_out[name] = head_factor(made, logits.axis, self.targets.excess, most)
+
+    def _read_outs(self, read: Iterable[tuple[torch.Tensor, _Mark]]) -> None:
+        for tensor, mark in read:
+            for name in mark.names & self._at_head.keys():
+                logits = self._at_head[name]
+                if logits.stand_in(tensor):
+                    self._read_out[name] = head_factor(tensor, logits.axis, self.targets.excess, logits.most)
+
+    def finish(self, outputs: Any) -> None:
+        """Takes what the model returned: the read-outs are brought to their first loss there."""
+        self._read_outs((tensor, self._known(tensor)) for tensor in tensors_in(outputs))
+        for name, factor in self._read_out.items():
+            second = self._at_head[name].second
+            self.found.measured[name] = (second, second * factor * factor)
+            if factor != 1.0 and self._free(name):
+                self._scale({name}, factor)
 
     def _scale(
         self, names: Iterable[str], factor: float, copies: list[tuple[torch.Tensor, _Mark]] | None = None

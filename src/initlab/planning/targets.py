@@ -182,10 +182,10 @@ def _ahead(graph: SignalGraph, operation: Operation) -> Iterable[tuple[str, Oper
             shapes = {graph.values[v].shape for v in (*reader.outputs, value)}
             alone = len(signals) == 1 and not reader.parameters
             function = alone and len(shapes) == 1 and reader.kind != "softmax"
-            biased = reader.kind == "add" and bool(reader.parameters) and len(signals) == 1
+            affine = reader.traits.combines in ("sum", "product") and bool(reader.parameters) and len(signals) == 1
             if reader.traits.gate:
                 yield "gate", reader
-            elif reader.traits.passes or function or biased:
+            elif reader.traits.passes or function or affine:
                 queue.extend(made for made in reader.outputs if made not in seen)
                 seen.update(reader.outputs)
             else:
