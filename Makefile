@@ -90,7 +90,8 @@ bench: $(VENV)/.dev
 .zoo/.ready: pyproject.toml
 	@echo "zoo: an environment with torch, torchvision, timm and transformers (6 GB)"
 	@test -x .zoo/bin/python || $(PYTHON) -m venv .zoo
-	@.zoo/bin/python -m pip --disable-pip-version-check install --quiet torch==2.14.1 torchvision==0.29.1 timm transformers
+	@.zoo/bin/python -m pip --disable-pip-version-check install --quiet torch==2.14.1 torchvision==0.29.1 timm transformers \
+		diffusers x-transformers vit-pytorch segmentation-models-pytorch
 	@.zoo/bin/python -m pip --disable-pip-version-check install --quiet -e .
 	@touch $@
 

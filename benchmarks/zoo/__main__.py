@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks._lines import Lines
-from benchmarks.zoo.families import classifiers, language_models, vision_models
+from benchmarks.zoo.hugging_face import classifiers, language_models, perceivers
 from benchmarks.zoo.measure import measured
 from benchmarks.zoo.running import each, share
+from benchmarks.zoo.small_libraries import others
+from benchmarks.zoo.vision import timm_models, torchvision_models
 
 KEPT = Path(__file__).with_name("results.jsonl")
 SECONDS = 180  # for one model
@@ -23,7 +25,7 @@ VERDICTS = "INITLAB_ZOO_VERDICTS" in os.environ  # whether each model is also in
 
 
 def table(lines: list[dict[str, Any]]) -> None:
-    for part in ("transformers/", "transformers-vision/", "timm/"):
+    for part in dict.fromkeys(line["name"].partition("/")[0] + "/" for line in lines):
         built = [line for line in lines if line["name"].startswith(part) and "failed" not in line]
         if not built:
             continue
@@ -43,7 +45,7 @@ def table(lines: list[dict[str, Any]]) -> None:
 
 def main() -> None:
     lines = Lines(KEPT, "name")
-    families = chain(language_models(), classifiers(), vision_models())
+    families = chain(language_models(), classifiers(), perceivers(), others(), torchvision_models(), timm_models())
     each(families, lines, sys.argv[1:], partial(measured, verdicts=VERDICTS), SECONDS)
     table(lines.kept)
 

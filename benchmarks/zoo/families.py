@@ -1,10 +1,10 @@
-"""Library models built tiny: every family of transformers by its configuration's sizes, timm's at 64 pixels."""
+"""What a model to try is, and how a configuration of transformers is made tiny."""
 
 from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,7 +40,7 @@ class Family:
         name: "transformers/gpt2", "timm/resnet18".
         build: () -> the model, as its library starts it.
         inputs: () -> what its forward takes.
-        outputs: the number of classes that its logits have.
+        outputs: the number of classes that its logits have; 0 where it gives no logits of one class each.
     """
 
     name: str
@@ -57,7 +57,8 @@ class Logits(nn.Module):
         self.model = model
 
     def forward(self, *args: Any, **kwargs: Any) -> torch.Tensor:
-        made: torch.Tensor = self.model(*args, **kwargs).logits
+        output = self.model(*args, **kwargs)
+        made: torch.Tensor = output[0] if getattr(output, "logits", None) is None else output.logits
         return made
 
 
@@ -101,78 +102,6 @@ def pictures(channels: int, size: int) -> torch.Tensor:
     return torch.randn(BATCH, channels, size, size, generator=torch.Generator().manual_seed(0))
 
 
-def _text(kind: str, loader: Any, **inputs: bool) -> Family:
-    from transformers import AutoConfig
-
-    def build() -> nn.Module:
-        config = shrunk(AutoConfig.for_model(kind))
-        return Logits(loader.from_config(config, attn_implementation="eager"))
-
-    def given() -> Any:
-        ids = tokens()
-        return {"input_ids": ids, "decoder_input_ids": ids} if inputs.get("decoder") else {"input_ids": ids}
-
-    return Family(f"transformers/{kind}", build, given, VOCABULARY)
-
-
-def language_models() -> Iterator[Family]:
-    """Every causal family, and the encoders and encoder-decoders of transformers that read plain tokens."""
-    from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSeq2SeqLM
-    from transformers.models.auto import modeling_auto as auto
-
-    causal = list(auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)
-    masked = [name for name in auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES if name not in causal]
-    pairs = [name for name in auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES if name not in (*causal, *masked)]
-    for name in causal:
-        yield _text(name, AutoModelForCausalLM)
-    for name in masked:
-        yield _text(name, AutoModelForMaskedLM)
-    for name in pairs:
-        yield _text(name, AutoModelForSeq2SeqLM, decoder=True)
-
-
-def classifiers() -> Iterator[Family]:
-    """The picture classifiers of transformers."""
-    from transformers import AutoConfig, AutoModelForImageClassification
-    from transformers.models.auto import modeling_auto as auto
-
-    for kind in auto.MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES:
-
-        def build(kind: str = kind) -> nn.Module:
-            return Logits(AutoModelForImageClassification.from_config(shrunk(AutoConfig.for_model(kind))))
-
-        yield Family(f"transformers-vision/{kind}", build, lambda: {"pixel_values": pictures(3, 32)}, CLASSES)
-
-
-def vision_models() -> Iterator[Family]:
-    """The smallest model of each of timm's files, at 64 pixels or as near as it can be built."""
-    import timm
-
-    for module in timm.list_modules():
-        names = timm.list_models(module=module)
-        small = [
-            n
-            for n in names
-            if any(w in n for w in ("atto", "femto", "pico", "nano", "tiny", "xxs", "_s0", "18", "_b0", "050"))
-        ]
-        name = (small or names or [""])[0]
-        if name:
-            yield Family(f"timm/{name}", lambda name=name: timm_model(name), lambda: pictures(3, 64), CLASSES)
-
-
-def timm_model(name: str) -> nn.Module:
-    """A timm model with ten classes, at 64 pixels where its forward depends on the size."""
-    import timm
-
-    for more in ({"img_size": 64}, {}):
-        try:
-            made: nn.Module = timm.create_model(name, num_classes=CLASSES, **more)
-            return made
-        except TypeError:
-            continue
-    raise RuntimeError(name)
-
-
 def uniform(family: Family) -> float:
     """The loss of a uniform guess."""
-    return math.log(family.outputs)
+    return math.log(max(family.outputs, 1))

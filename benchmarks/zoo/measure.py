@@ -14,7 +14,7 @@ from torch.nn import functional as F
 import initlab
 from benchmarks.zoo.families import Family, uniform
 from initlab.graph import record
-from initlab.planning.plan import Plan
+from initlab.planning.plan import Plan, PlanEntry
 from initlab.planning.targets import targets_of
 
 NORMS = ("norm_weight", "norm_bias")
@@ -34,16 +34,18 @@ def training(model: nn.Module) -> nn.Module:
 
 
 def logits_of(output: Any) -> torch.Tensor:
-    while isinstance(output, tuple | list):
-        output = output[0]
+    while not isinstance(output, torch.Tensor):
+        output = next(iter(output.values())) if isinstance(output, dict) else output[0]
     return output
 
 
 def first_loss(model: nn.Module, family: Family) -> float:
-    """Cross-entropy against labels drawn evenly, in expectation, as a share of a uniform guess's."""
+    """Cross-entropy against labels drawn evenly, in expectation, as a share of a uniform guess's; 1 without classes."""
     torch.manual_seed(1)
     with torch.no_grad():
         logits = logits_of(call(model, family.inputs()))
+    if not family.outputs:
+        return 1.0
     rows = logits.reshape(-1, logits.shape[-1]).double()
     expected = (torch.logsumexp(rows, -1) - rows.mean(-1)).mean().item()
     return expected / math.log(rows.shape[-1]) if rows.shape[-1] > 1 else 1.0
@@ -94,6 +96,7 @@ def measured(family: Family, verdicts: bool = False) -> dict[str, Any]:
         model = training(family.build())
         began = time.perf_counter()
         line["own_loss"] = first_loss(model, family)
+        line["own_dt"] = time_steps(model)
         line["pass"] = round(time.perf_counter() - began, 3)
     except Exception as error:
         return {**line, "failed": f"{type(error).__name__}: {error}"[:200]}
@@ -117,13 +120,40 @@ def _with_own_targets(model: nn.Module, family: Family, plan: Plan) -> set[str]:
     return {name.rpartition(".")[0] for name, entry in owner.items() if entry in own}
 
 
+def _by_rule(entry: PlanEntry) -> bool:
+    """Whether a rule says that the output has second moment one."""
+    return entry.code == "fed" and entry.role == "weight"
+
+
+def _planned(plan: Plan, seconds: dict[str, float]) -> dict[str, tuple[float, float]]:
+    """By layer, the second moment that the plan as it is written says, and the one that the written model gives."""
+    found: dict[str, tuple[float, float]] = {}
+    for entry in plan.entries:
+        layer = entry.name.rpartition(".")[0]
+        if entry.measured is not None and entry.role == "weight" and layer in seconds and not entry.tied_to:
+            found[layer] = round(entry.measured[0] * entry.correction**2, 4), round(seconds[layer], 4)
+    return found
+
+
+def time_steps(model: nn.Module) -> dict[str, tuple[float, float]]:
+    """The smallest and the largest time step of each state-space layer: softplus of its bias."""
+    names = ("dt_bias", "dt_proj.bias", "time_step_bias")
+    biases = {name: F.softplus(p.detach().float()) for name, p in model.named_parameters() if name.endswith(names)}
+    return {name: (round(float(steps.min()), 5), round(float(steps.max()), 5)) for name, steps in biases.items()}
+
+
 def _after(model: nn.Module, family: Family, plan: Plan) -> dict[str, Any]:
     seconds, others = moments(model, family), _with_own_targets(model, family, plan)
     return {
+        "parameters": sum(entry.numel for entry in plan.entries),
+        "derived": {e.name: round(e.measured[0], 4) for e in plan.entries if e.measured is not None and _by_rule(e)},
+        "planned": _planned(plan, seconds),
+        "dt": time_steps(model),
         "uniform": uniform(family),
         "loss": first_loss(model, family),
         "undecided": [entry.name for entry in plan.entries if entry.code == "unknown_role"],
         "norms": [e.name for e in plan.entries if e.role == "norm_weight" and e.reason.code not in ("one", "frozen")],
         "layers": {name: round(value, 4) for name, value in seconds.items() if name not in others},
         "reasons": {e.name: str(e.reason) for e in plan.entries if e.role == "weight"},
+        "kept": {e.name: e.code for e in plan.entries if e.action == "keep"},
     }

@@ -17,7 +17,8 @@ from torch.nn import functional as F
 
 import initlab
 from benchmarks._lines import Lines
-from benchmarks.zoo.families import VOCABULARY, Family, language_models
+from benchmarks.zoo.families import VOCABULARY, Family
+from benchmarks.zoo.hugging_face import language_models
 from benchmarks.zoo.measure import logits_of
 from benchmarks.zoo.running import each, share
 

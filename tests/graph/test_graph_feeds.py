@@ -17,6 +17,13 @@ from initlab.graph import Feed, SignalGraph, geometry_of, record
 F = nn.functional
 RELU, TANH, SILU = (theory.moments(name).second for name in ("relu", "tanh", "silu"))
 QUICK_GELU = theory.moments(lambda x: x / (1 + np.exp(-1.702 * x))).second
+POOLED = 1 / (2 * math.pi) + (0.5 - 1 / (2 * math.pi)) / 4  # four independent relus: mean² + variance/4
+# Of 25 positions that agree in the mean that pooled relus gave them, after one more relu: what is common, and 1/25.
+AGREED = theory.correlation_map("relu", 1 / (2 * math.pi) / POOLED)
+MEAN_OF_RELU = RELU * (AGREED + (1 - AGREED) / 25)
+ATTENDED = float(np.mean((lambda e: ((e / e.sum(-1, keepdims=True)) ** 2).sum(-1))(
+    np.exp(np.random.default_rng(0).standard_normal((100_000, 5)))
+)))  # fmt: skip  # E[Σ a²] of a softmax over five scores of unit variance
 SETTLED = (
     0.0507  # E[h²] of an LSTM with forget bias 1: the fixed point of its gate moments, checked below by simulation
 )
@@ -59,9 +66,8 @@ ZOO: dict[str, tuple[nn.Module, object, dict[str, tuple[object, object, object, 
     }),
     "cnn": (CNN, noise(2, 3, 16, 16), {
         "0.weight": (None, 1.0, "", "data"),
-        # of four independent relus: mean² + variance/4
-        "4.weight": ("avg_pool2d of relu", 1 / (2 * math.pi) + (0.5 - 1 / (2 * math.pi)) / 4, "3", "pool"),
-        "8.weight": ("mean of relu", RELU, "5", "pool"),
+        "4.weight": ("avg_pool2d of relu", POOLED, "3", "pool"),
+        "8.weight": ("mean of relu", MEAN_OF_RELU, "5", "pool"),
     }),
     "composites": (zoo.Composites(), noise(3, 8), {
         "b.weight": ("composite of mul, sigmoid", QUICK_GELU, "mul", "activation"),
@@ -81,7 +87,7 @@ ZOO: dict[str, tuple[nn.Module, object, dict[str, tuple[object, object, object, 
     }),
     "encoder": (ENCODER, noise(2, 5, 16), {
         "layers.0.self_attn.in_proj_weight": ("layer_norm", 1.0, "layers.0.norm1", "norm"),
-        "layers.0.self_attn.out_proj.weight": ("attention", 1.0, "layers.0.self_attn", "attention"),
+        "layers.0.self_attn.out_proj.weight": ("attention", ATTENDED, "layers.0.self_attn", "attention"),
         "layers.1.linear1.weight": ("layer_norm", 1.0, "layers.1.norm2", "norm"),
         "layers.1.linear2.weight": ("gelu", theory.moments("gelu").second, "layers.1", "activation"),
     }),
@@ -98,13 +104,13 @@ ZOO: dict[str, tuple[nn.Module, object, dict[str, tuple[object, object, object, 
     "vit": (zoo.ViT(), noise(2, 3, 8, 8), {
         "patch.weight": (None, 1.0, "", "data"),
         "qkv.weight": ("layer_norm", 1.0, "norm1", "norm"),
-        "proj.weight": ("attention", 1.0, "matmul", "attention"),
+        "proj.weight": ("attention", ATTENDED, "matmul", "attention"),
         "fc2.weight": ("gelu", theory.moments("gelu").second, "gelu", "activation"),
         "head.weight": ("layer_norm", 1.0, "norm", "norm"),
     }),
     "einsum attention": (zoo.EinsumAttention(), noise(2, 5, 8), {
         "wq": (None, 1.0, "", "data"),
-        "wo": ("attention", 1.0, "einsum", "attention"),
+        "wo": ("attention", ATTENDED, "einsum", "attention"),
     }),
     "experts": (zoo.Experts(), noise(6, 8), {
         "w1": (None, 1.0, "", "data"),
@@ -136,7 +142,7 @@ def test_what_feeds_each_weight(case: str) -> None:
             assert found.activation == activation, name
         if second is not None:
             # pooled and gated windows are run on about 2^17 numbers: 2% is many standard errors; a norm's eps is 1e-6
-            rel = 0.02 if source in ("pool", "recurrent") else 3e-6
+            rel = 0.02 if source in ("pool", "recurrent", "attention") else 3e-6
             assert found.second_moment == pytest.approx(second, rel=rel), name
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from initlab.graph.flow import Flow
 from initlab.graph.recording import Operation, Ref
 from initlab.graph.replay import call, filled, stand_ins
 from initlab.graph.signals import Signal
-from initlab.theory import ACTIVATIONS, activation, moments
+from initlab.theory import ACTIVATIONS, activation, correlation_map, moments
 
 
 def scalar_function(flow: Flow, signal: Signal) -> Callable[[Any], Any]:
@@ -62,6 +63,25 @@ def function_moments(flow: Flow, signal: Signal) -> tuple[float, float] | None:
         flow.cache[key] = _moments(scalar_function(flow, signal), root.center, root.spread)
     found = flow.cache[key]
     return found if isinstance(found, tuple) else None
+
+
+def function_alike(flow: Flow, signal: Signal) -> float:
+    """The correlation, beyond the common mean, of a function of two unit Gaussians that agree as their root does.
+
+    C(ρ) = E[φ(u)φ(v)]/E[φ²] counts the mean with it; what is left is (C(ρ) − m²/E[φ²]) / (1 − m²/E[φ²]).
+    """
+    root = flow.signals[signal.root]
+    agreed = round(root.alike, 2)  # few values, so that a model with many layers computes few
+    if not 0 < agreed < 1 or root.center or not root.second:
+        return root.alike
+    key = ("alike", _key(flow, signal, 0.0, root.spread), agreed)
+    if key not in flow.cache:
+        try:
+            flow.cache[key] = correlation_map(scalar_function(flow, signal), agreed, root.second)
+        except (InputError, RuntimeError, ValueError, TypeError):
+            flow.cache[key] = agreed
+    found, mean = flow.cache[key], replace(signal, alike=0.0).common
+    return max(0.0, (float(found) - mean) / (1 - mean)) if isinstance(found, float) and mean < 1 else root.alike
 
 
 def _moments(function: Callable[[Any], Any], center: float, spread: float) -> tuple[float, float] | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import torch
+
 from initlab.graph.arrivals import feed_of
 from initlab.graph.flow import Flow
 from initlab.graph.layers import vector
@@ -11,6 +13,7 @@ from initlab.graph.operations import TABLE
 from initlab.graph.operations.op import Part
 from initlab.graph.packing import Packed, packed_by_pieces, packed_by_split
 from initlab.graph.recording import Operation, Recording, Ref
+from initlab.graph.replay import held
 from initlab.graph.signals import Signal
 from initlab.graph.uses import Use
 from initlab.graph.views import ParameterView
@@ -102,6 +105,8 @@ def _note(flow: Flow, operation: Operation, use: WeightUse, found: _Found) -> No
     feeds = None
     if use.role == "weight":
         feeds = feed_of(flow, None if use.signal is None else flow.signals.get(use.signal))
+        seen = TABLE[operation.kind].seen
+        feeds = feeds if seen is None else replace(feeds, seen=seen(flow, operation))
     geometry = use.geometry
     if use.role in ("bias", "norm_weight", "norm_bias"):
         geometry = vector(use.view.whole, use.role)
@@ -125,7 +130,20 @@ def _weighted(flow: Flow, operation: Operation, uses: list[WeightUse]) -> list[S
         "embedding" if role == "embedding" else "weight",
         "embedding" if role == "embedding" else "linear",
     )
-    return [replace(made, root=value, head=value, region=value) for value in operation.outputs]
+    applied = next((use.signal for use in uses if use.role == "weight"), None)
+    source = None if applied is None else flow.signals.get(applied)
+    alike = _equal_rows(flow, operation) if source is None else source.common  # a shared mean reaches every feature
+    return [replace(made, root=value, head=value, region=value, alike=alike) for value in operation.outputs]
+
+
+def _equal_rows(flow: Flow, operation: Operation) -> float:
+    """The share of pairs of places that read one row of a table, where the numbers of the rows are fixed."""
+    given = (operation.argument(*place) for place in operation.traits.rows)
+    rows = [held(flow, item.value) for item in given if isinstance(item, Ref)]
+    if not rows or rows[0] is None or rows[0].is_floating_point() or rows[0].numel() < 2:
+        return 0.0
+    counts = torch.bincount(rows[0].flatten().clamp(min=0)).double()
+    return float((counts * (counts - 1)).sum() / (counts.sum() * (counts.sum() - 1)))
 
 
 # -- parameters that are added to a signal, multiply it, or stand beside it --

@@ -39,7 +39,14 @@ class Flow:
     ) -> Signal:
         """A signal that starts anew: nothing before it is needed to know it."""
         value = operation.outputs[0]
-        return Signal(second, mean, source, label, operation.where, value, head=value, region=value, note=note)
+        made = Signal(second, mean, source, label, operation.where, value, head=value, region=value, note=note)
+        return replace(made, alike=self._alike(operation))
+
+    def _alike(self, operation: Operation) -> float:
+        """How far positions agree in what an operation reads, each signal by its size."""
+        read = [signal for _, signal in self.carried(operation)]
+        sizes = [signal.second or 1.0 for signal in read]
+        return sum(signal.alike * size for signal, size in zip(read, sizes, strict=True)) / (sum(sizes) or 1.0)
 
     def unsure(self, operation: Operation, note: str = "") -> Signal:
         """A signal whose second moment is not known, and why."""
@@ -52,9 +59,24 @@ class Flow:
         mean = sum(signal.center for signal in signals) / len(signals)
         return self.fresh(operation, second, mean, source, label)
 
-    def averaged(self, operation: Operation, values: Signal) -> Signal:
-        """Attention's average of the values: between second/tokens and second, taken as the latter."""
-        return self.fresh(operation, values.second, values.mean, "attention", "attention", "positions taken as alike")
+    def averaged(self, operation: Operation, values: Signal, shares: float | None, count: int) -> Signal:
+        """Attention's average of the values.
+
+        Args:
+            operation: what averages.
+            values: what is averaged.
+            shares: the mean of Σ a² over the positions that read; None where the weights are not known.
+            count: over how many positions.
+        """
+        if shares is None:
+            note = "positions taken as alike"
+            return self.fresh(operation, values.second, values.mean, "attention", "attention", note)
+        made = values.over_positions(shares)
+        agreed = values.over_positions(1 / count)  # what two means share that weigh every position alike
+        found = self.fresh(operation, made.second, values.mean, "attention", "attention")
+        both = min((agreed.second or 0.0) / made.second, 1.0) if made.second else 0.0
+        mean = min(values.center**2 / made.second, 1.0) if made.second else 0.0
+        return replace(found, alike=(both - mean) / (1 - mean) if mean < 1 else 0.0)
 
     def later(self, operation: Operation, source: str, label: str, note: str = "") -> Signal:
         """A signal of one region whose moments are measured only if something asks (`regions.settled`)."""

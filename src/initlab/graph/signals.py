@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 
@@ -41,6 +41,7 @@ class Signal:
         trail: those operations.
         note: what was assumed, or why the second moment is not known.
         affine: for a norm's output, which of its "weight" and "bias" have been applied.
+        alike: the correlation of two of its positions (pixels, tokens) in one feature, beyond their common mean.
     """
 
     second: float | None
@@ -56,10 +57,28 @@ class Signal:
     trail: frozenset[int] = frozenset()
     note: str = ""
     affine: frozenset[str] = frozenset()
+    alike: float = 0.0
 
     @property
     def center(self) -> float:
         return self.mean or 0.0
+
+    @property
+    def common(self) -> float:
+        """The share of its second moment that two positions have in common: their mean, and what they agree in."""
+        if not self.second:
+            return self.alike
+        mean = min(self.center**2 / self.second, 1.0)
+        return mean + (1 - mean) * self.alike
+
+    def over_positions(self, shares: float) -> Signal:
+        """A weighted mean over positions, the squares of whose weights sum to `shares`: E[y²] = c + (E[x²] − c)·shares.
+
+        c is what positions have in common: E[(Σᵢ wᵢxᵢ)²] = Σᵢⱼ wᵢwⱼ E[xᵢxⱼ] with Σ wᵢ = 1 and E[xᵢxⱼ] = c for i ≠ j.
+        """
+        if self.second is None:
+            return self
+        return replace(self, second=self.second * (self.common + (1 - self.common) * shares))
 
     @property
     def spread(self) -> float:

@@ -12,6 +12,7 @@ from initlab.reporting import Shown, clean, format_number
 from initlab.sampling.laws import Law
 from initlab.schemes import Fans, Geometry, Scheme
 
+MISSED = 0.2  # by what share a measured second moment may differ from the derived one before the plan says so
 Action = Literal["write", "keep", "refuse"]
 
 
@@ -37,6 +38,7 @@ class PlanEntry:
         recipe: the scheme itself, with formula and source.
         gain: the gain that was handed to the scheme; None for the scheme's own.
         correction: what a pass on the example inputs multiplied the derived std by.
+        predicted: the second moment that rules say its output has with the derived std; None where none says.
         measured: (the second moment of what it made with the derived std, what that is to be), from that pass.
         asked: whether the policy names this parameter (a kept one may then hold anything).
     """
@@ -58,6 +60,7 @@ class PlanEntry:
     gain: float | None = None
     asked: bool = False
     correction: float = 1.0
+    predicted: float | None = None
     measured: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
@@ -164,6 +167,10 @@ def _explanation(entry: PlanEntry) -> str:
     if entry.measured is not None:
         second, target = (format_number(number) for number in entry.measured)
         lines.append(f"measured: its output has second moment {second} with the derived std, and is to have {target}")
+        if entry.predicted is not None:
+            off = abs(entry.measured[0] / entry.predicted - 1)
+            apart = f", {off:.0%} off" if off > MISSED else ""
+            lines.append(f"derived: rules say {format_number(entry.predicted)}{apart}")
     if entry.correction != 1 and entry.std is not None:
         derived = format_number(entry.std / entry.correction)
         lines.append(f"corrected: the derived std {derived}, times {format_number(entry.correction)}")

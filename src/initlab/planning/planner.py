@@ -132,8 +132,17 @@ def _entry(subject: Subject, claim: Claim | None, base: Policy) -> PlanEntry:
         role=subject.role,
         layer=type(subject.module).__name__ if info is None else info.module_type,
         asked=claim is not None and not claim.override.selector.broad,
+        predicted=_predicted(subject, choice),
     )
     return entry if choice.scheme is None else _with_law(entry, choice, subject)
+
+
+def _predicted(subject: Subject, choice: Choice) -> float | None:
+    """E[y²] by the rules: one, less the taps that meet padding, for a gain that undoes what arrives."""
+    if subject.role != "weight" or choice.gain is None or getattr(choice.reason, "code", "") != "fed":
+        return None
+    seen = [use.feeds.seen for use in subject.uses if use.feeds is not None]
+    return sum(seen) / len(seen) if seen else None
 
 
 def _claimed_choice(subject: Subject, claim: Claim) -> Choice:

@@ -214,4 +214,6 @@ def _entry(entry: PlanEntry, stack: Stack, found: StackLaw, first: bool) -> Plan
     reason = Reason("deep_stack", f"{words} ({found.why}): {scheme}, gain {gain:.4g}")
     law = recipe.law(geometry, gain)
     std = law.std_of(entry.shape)
-    return replace(entry, law=law, std=std, scheme=recipe.label, reason=reason, recipe=recipe, gain=gain)
+    return replace(
+        entry, law=law, std=std, scheme=recipe.label, reason=reason, recipe=recipe, gain=gain, predicted=None
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from initlab.graph.flow import Flow
@@ -27,6 +28,20 @@ def moved(flow: Flow, operation: Operation) -> list[Signal]:
         replace(signal, layout=(*signal.layout, Layout(operation.kind, arguments, place, part)), trail=trail)
         for place in range(len(operation.outputs))
     ]
+
+
+def padded(flow: Flow, operation: Operation) -> Signal:
+    """The numbers beside a constant, zero if none is given; copies of them in the other modes."""
+    signal = same(flow, operation)
+    if operation.argument(2, "mode", "constant") != "constant" or signal.second is None:
+        return signal
+    before, after = (math.prod(flow.value(v).shape) for v in (flow.carried(operation)[0][0], operation.outputs[0]))
+    share, value = min(before / after, 1.0) if after else 1.0, operation.argument(3, "value", 0.0) or 0.0
+    if share == 1.0 or not isinstance(value, int | float):
+        return signal
+    second = share * signal.second + (1 - share) * value**2
+    made = flow.fresh(operation, second, share * signal.center + (1 - share) * value, signal.source, signal.label)
+    return replace(made, where=signal.where, region=signal.region, trail=signal.trail, note=signal.note)
 
 
 # -- where axes go --
@@ -105,7 +120,8 @@ OPS = (
     Op(("roll", "flip", "rot90"), moved, keeps="values", mixes=True),
     Op(("sort",), moved, mixes=True, ranks=True),
     Op(("as_strided", "iter"), moved),
-    Op(("pad", "pack_padded_sequence", "pad_packed_sequence"), same, keeps="values"),
+    Op(("pad",), padded, keeps="values"),
+    Op(("pack_padded_sequence", "pad_packed_sequence"), same, keeps="values"),
     Op(("tril", "triu", "masked_fill"), same, linear=True),
     Op(("nan_to_num",), same, guard=True),
 )  # fmt: skip

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import torch
+
 from initlab.graph.arrivals import feed_of
 from initlab.graph.flow import Flow
 from initlab.graph.operations.op import Op
 from initlab.graph.recording import Operation, Ref
+from initlab.graph.replay import held
 from initlab.graph.signals import Signal
 from initlab.graph.uses import Feed
 
@@ -17,9 +20,38 @@ def softmaxed(flow: Flow, operation: Operation) -> Signal:
 
 
 def attended(flow: Flow, operation: Operation) -> Signal:
-    """An average of the values, which stand third."""
+    """An average of the values, which stand third, by a softmax of scores of unit variance."""
     carried = flow.carried(operation)
-    return flow.averaged(operation, carried[min(2, len(carried) - 1)][1])
+    values, signal = carried[min(2, len(carried) - 1)]
+    shape, queries = flow.value(values).shape, flow.value(carried[0][0]).shape
+    if len(shape) < 2 or len(queries) < 2:
+        return flow.averaged(operation, signal, None, 1)
+    mask = operation.argument(3, "attn_mask")
+    scores = _masked(flow, mask, queries[-2], shape[-2], bool(operation.argument(5, "is_causal", False)))
+    return flow.averaged(operation, signal, None if scores is None else sum_of_squares(scores), shape[-2])
+
+
+def _masked(flow: Flow, mask: object, queries: int, keys: int, causal: bool) -> torch.Tensor | None:
+    """What is added to the scores, (queries, keys); None where it cannot be told."""
+    added = torch.zeros(min(queries, _MOST), keys)
+    if causal:
+        return added.masked_fill(torch.ones_like(added).tril().logical_not(), -torch.inf)
+    if not isinstance(mask, Ref):
+        return added
+    tensor = held(flow, mask.value)
+    if tensor is None or tensor.shape[-1] != keys or not tensor.numel():
+        return None
+    rows = tensor.reshape(-1, keys)[: added.shape[0]]
+    if tensor.dtype == torch.bool:
+        return torch.zeros(rows.shape).masked_fill(~rows, -torch.inf)
+    return rows.float()
+
+
+def sum_of_squares(added: torch.Tensor) -> float:
+    """E[Σⱼ aⱼ²] of a = softmax(z + added) along the last axis, z standard normal, over the rows: e/n of n free keys."""
+    draws = max(1, _DRAWN // max(1, added.numel()))
+    noise = torch.randn(draws, *added.shape, generator=torch.Generator(device="cpu").manual_seed(0))
+    return float((noise + added).softmax(-1).nan_to_num().square().sum(-1).mean())
 
 
 def attention_layer(flow: Flow, operation: Operation) -> list[Signal]:
@@ -27,6 +59,9 @@ def attention_layer(flow: Flow, operation: Operation) -> list[Signal]:
     made = flow.fresh(operation, 1.0, 0.0, "weight", "attention_layer")
     return [replace(made, root=value, head=value, region=value) for value in operation.outputs]
 
+
+_MOST = 256  # queries of which the sum of squared weights is taken
+_DRAWN = 2**17  # scores that are drawn for it
 
 _READS = {
     "in_proj_weight": (0, "query"),
@@ -44,7 +79,10 @@ def part(flow: Flow, operation: Operation, name: str, source: Signal | None) -> 
         return "weight", feed_of(flow, flow.signals.get(item.value) if isinstance(item, Ref) else None)
     out = operation.argument(11, "out_proj_weight")
     if isinstance(out, Ref) and flow.value(out.value).name == name:
-        return "weight", Feed("attention", None, 1.0, operation.where, "attention", "positions taken as alike")
+        keys = operation.argument(1, "key")
+        count = flow.value(keys.value).shape[0] if isinstance(keys, Ref) else 1
+        shares = sum_of_squares(torch.zeros(1, max(count, 1)))
+        return "weight", Feed("attention", None, shares, operation.where, "attention")
     return ("bias", None) if leaf in ("in_proj_bias", "bias") else ("other", None)
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from initlab.graph.flow import Flow
 from initlab.graph.layers import conv_geometry, conv_transpose_geometry
 from initlab.graph.operations.op import Op
-from initlab.graph.recording import Operation
+from initlab.graph.recording import Operation, Ref
 from initlab.graph.views import ParameterView
 from initlab.graph.weights import Shapes, Views, WeightUse, biased, original_axes, value_of, view_of
 from initlab.schemes.geometry import Geometry
@@ -55,11 +56,35 @@ def _kernel(operation: Operation, weight: ParameterView, geometry: Geometry) -> 
     )
 
 
+def taps_seen(flow: Flow, operation: Operation) -> float:
+    """The share of a kernel's taps that lie inside the input, on average over the places where it is applied.
+
+    Along each axis Σₒ #{j : 0 ≤ o·stride − padding + j·dilation < length} / (places · taps); axes multiply.
+    """
+    signal, weight = operation.argument(0, "input"), operation.argument(1, "weight")
+    if not (isinstance(signal, Ref) and isinstance(weight, Ref)):
+        return 1.0
+    taps = flow.value(weight.value).shape[2:]
+    lengths, places = flow.value(signal.value).shape[-len(taps) :], flow.value(operation.outputs[0]).shape[-len(taps) :]
+    stride, dilation = (_tuple(operation.argument(3, "stride", 1), len(taps)),
+                        _tuple(operation.argument(5, "dilation", 1), len(taps)))  # fmt: skip
+    given = operation.argument(4, "padding", 0)
+    if given == "same":
+        given = tuple(step * (k - 1) // 2 for step, k in zip(dilation, taps, strict=True))
+    padding = _tuple(0 if isinstance(given, str) else given, len(taps))
+    found = 1.0
+    for length, count, k, step, pad, spread in zip(lengths, places, taps, stride, padding, dilation, strict=True):
+        at = [o * step - pad + j * spread for o in range(count) for j in range(k)]
+        found *= sum(0 <= place < length for place in at) / max(1, len(at))
+    return found
+
+
 OPS = (
     Op(
         ("conv",),
         names=("convolution", "conv1d", "conv2d", "conv3d"),
         weights=_conv,
+        seen=taps_seen,
         combines="contraction",
         units=0,
         features=1,

@@ -16,6 +16,11 @@ def normalised(flow: Flow, operation: Operation) -> Signal:
     return _affine(flow.fresh(operation, 1.0, 0.0, "norm", operation.kind), operation)
 
 
+def normalised_by_feature(flow: Flow, operation: Operation) -> Signal:
+    """Each feature gets mean zero over the positions, which then have nothing in common."""
+    return replace(normalised(flow, operation), alike=0.0)
+
+
 def normalised_without_mean(flow: Flow, operation: Operation) -> Signal:
     mean = flow.carried(operation)[0][1].mean
     return _affine(flow.fresh(operation, 1.0, mean, "norm", operation.kind), operation)
@@ -36,7 +41,9 @@ def _scaled(weight_at: int, bias_at: int) -> Reader:
 OPS = (
     Op(("layer_norm",), normalised, norm=True, mixes=True, weights=_scaled(2, 3)),
     Op(("group_norm",), normalised, norm=True, mixes=True, weights=_scaled(2, 3), features=1),
-    Op(("batch_norm", "instance_norm"), normalised, norm=True, mixes=True, weights=_scaled(3, 4), features=1),
+    Op(
+        ("batch_norm", "instance_norm"), normalised_by_feature, norm=True, mixes=True, weights=_scaled(3, 4), features=1
+    ),
     Op(("rms_norm",), normalised_without_mean, norm=True, mixes=True, weights=_scaled(2, -1)),
     Op(("native_layer_norm", "native_batch_norm"), normalised, norm=True, mixes=True),
 )

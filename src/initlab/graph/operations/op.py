@@ -19,6 +19,7 @@ from initlab.graph.views import Cut, Moves, ParameterView, View, computed, taken
 from initlab.graph.weights import Reader
 
 Signals = Callable[[Flow, Operation], "Signal | list[Signal]"]
+Seen = Callable[[Flow, Operation], float]
 Part = Callable[[Flow, Operation, str, "Signal | None"], "tuple[str, Feed | None]"]
 
 
@@ -45,6 +46,7 @@ class Op(Traits):
         moves: for what rearranges: for each axis of the output, the axes of the input that it runs over.
         cut: for what takes parts: what is taken for each output, as an index.
         view: what they make of parameters alone, where `moves` and `cut` do not say.
+        seen: the share of a weight's taps that meet the signal, where some meet padding.
     """
 
     kinds: tuple[str, ...]
@@ -55,6 +57,7 @@ class Op(Traits):
     moves: Moves | None = None
     cut: Cut | None = None
     view: View | None = None
+    seen: Seen | None = None
 
     def signals(self, flow: Flow, operation: Operation) -> list[Signal]:
         """The signals of an operation's outputs."""

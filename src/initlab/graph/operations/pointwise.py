@@ -58,7 +58,8 @@ def composed(flow: Flow, operation: Operation, signals: list[Signal]) -> Signal:
     moments = expressions.function_moments(flow, made)
     if moments is None:
         return replace(made, second=None, mean=None, label=label, note=f"{label} has no finite moments")
-    return replace(made, second=moments[1], mean=moments[0], label=label if made.source != "data" else None)
+    made = replace(made, second=moments[1], mean=moments[0], label=label if made.source != "data" else None)
+    return replace(made, alike=expressions.function_alike(flow, made))
 
 
 def _slope(operation: Operation, views: Views, shapes: Shapes) -> list[WeightUse]:

@@ -21,7 +21,10 @@ def matrix_product(flow: Flow, operation: Operation) -> Signal:
     signals = [signal for _, signal in flow.carried(operation)]
     shares = [signal for signal in signals if signal.source == "softmax"]
     if shares and len(signals) >= 2:
-        return flow.averaged(operation, next(signal for signal in signals if signal.source != "softmax"))
+        count, weights = _contracted(flow, operation), settled(flow, shares[0])
+        of_squares = None if count is None or weights.second is None else min(count * weights.second, 1.0)
+        values = next(signal for signal in signals if signal.source != "softmax")
+        return flow.averaged(operation, settled(flow, values), of_squares, count or 1)
     count = _contracted(flow, operation)
     if len(signals) == 1 and operation.inputs.count(flow.carried(operation)[0][0]) < 2:
         return _fixed_product(flow, operation, signals[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from initlab.graph.flow import Flow
@@ -28,10 +29,12 @@ def extreme(flow: Flow, operation: Operation) -> Signal:
 
 
 def averaged(flow: Flow, operation: Operation) -> list[Signal]:
-    """A mean over a whole axis: between second/n (independent positions) and second (all alike), taken as alike."""
-    signal = flow.carried(operation)[0][1]
-    label, note = f"mean of {signal.label or 'data'}", "positions taken as alike"
-    return _over_axis(flow, operation, flow.fresh(operation, signal.second, signal.mean, "pool", label, note))
+    """A mean of n numbers: what they have in common, and 1/n of the rest."""
+    value, signal = flow.carried(operation)[0]
+    before, after = math.prod(flow.value(value).shape), math.prod(flow.value(operation.outputs[0]).shape)
+    made = signal.over_positions(after / before if before else 1.0)
+    fresh = flow.fresh(operation, made.second, signal.mean, "pool", f"mean of {signal.label or 'data'}")
+    return _over_axis(flow, operation, fresh)
 
 
 def statistic(flow: Flow, operation: Operation) -> list[Signal]:
