@@ -40,7 +40,7 @@ def names_of(line: bool, given: bool) -> list[str]:
 
 
 def matrix(some: Sequence[Example], names: Sequence[str]) -> np.ndarray:
-    return np.array([[e.numbers[name] for name in names] for e in some], dtype=float)
+    return np.array([[e.numbers.get(name, np.nan) for name in names] for e in some], dtype=float)
 
 
 def classes(some: Sequence[Example]) -> np.ndarray:

@@ -64,13 +64,21 @@ def line_of_cell(evidence: Evidence, rates: Iterable[float]) -> dict[str, Any]:
     given = {f"{lr:g}": rounded(features_of(at_rate(evidence, lr))) for lr in rates}
     changed = {lr: {k: v for k, v in f.items() if best[k] != v} for lr, f in given.items()}
     line = evidence.line
-    points = None if line is None else [[f"{p.lr:g}", _short(p.loss)] for p in line.points]
+    points = (
+        None
+        if line is None
+        else [[f"{p.lr:g}", _short(p.loss), _or_none(p.parted), _or_none(p.moved)] for p in line.points]
+    )
     return {"best": best, "given": changed, "start": _short(evidence.seen.loss), "line": points,
             "rate": evidence.step.lr}  # fmt: skip
 
 
 def rounded(features: Mapping[str, float]) -> dict[str, float | None]:
     return {name: _short(value) for name, value in features.items()}
+
+
+def _or_none(value: float | None) -> float | None:
+    return None if value is None else _short(value)
 
 
 def _short(value: float) -> float | None:

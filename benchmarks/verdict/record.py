@@ -10,6 +10,7 @@ of the last ten steps, None where it was no number.
 from __future__ import annotations
 
 import argparse
+import itertools
 import math
 import random
 import time
@@ -20,7 +21,8 @@ import torch
 from torch import nn
 
 from benchmarks._lines import Lines
-from benchmarks.verdict.architectures import ARCHITECTURES, BY_NAME
+from benchmarks.verdict.architectures import BY_NAME, WAVES
+from benchmarks.verdict.layouts import Architecture
 from benchmarks.verdict.starts import (
     INPUT_FAULTS,
     MODEL_FAULTS,
@@ -37,31 +39,52 @@ from benchmarks.verdict.starts import (
 from benchmarks.verdict.tasks import Task, task_of
 
 STEPS, LONG, BATCH, TAIL = 80, 400, 32, 10
+FEW = 6  # cells of an architecture that is drawn, beside its default start
 LEARNED = 0.9  # share of the constant answer's loss under which a training has learned something
 
 
-def cells() -> Iterator[Cell]:
-    """Endless cells, each once; the plain default and `auto` of every architecture come first."""
+def cells(wave: int = 1) -> Iterator[Cell]:
+    """Endless cells, each once; the plain default and `auto` of every architecture of that wave come first.
+
+    Of the third wave, whose architectures are many, a handful of each, one architecture after another.
+    """
+    if wave == 3:
+        yield from _few_of_each(WAVES[wave])
     seen: set[str] = set()
-    chance = random.Random(0)
-    kinds = {a.name: _kind(a.name) for a in ARCHITECTURES}
-    first = [Cell(a.name, s, "", o, 0) for a in ARCHITECTURES for s in ("default", "auto") for o in ("adamw", "sgd")]
+    chance = random.Random(wave - 1)
+    architectures = WAVES[wave]
+    kinds = {a.name: _kind(a.name) for a in architectures}
+    first = [Cell(a.name, s, "", o, 0) for a in architectures for s in ("default", "auto") for o in ("adamw", "sgd")]
     chance.shuffle(first)
     yield from first
     seen.update(cell.key for cell in first)
-    faults = [*INPUT_FAULTS, *MODEL_FAULTS]
-    often = [0.25 if a.slow else 1.0 for a in ARCHITECTURES]
+    often = [0.25 if a.slow else 1.0 for a in architectures]
     while True:
-        cell = Cell(
-            chance.choices(ARCHITECTURES, often)[0].name,
-            *chance.choices(list(STARTS), [weight for weight, _ in STARTS.values()]),
-            *chance.choices(faults, [weight_of(fault) for fault in faults]),
-            chance.choice(list(RATES)),
-            chance.randrange(1, 1000),
-        )
+        cell = _any(chance, chance.choices(architectures, often)[0].name)
         if cell.key not in seen and fits(cell, *kinds[cell.architecture]):
             seen.add(cell.key)
             yield cell
+
+
+def _few_of_each(architectures: tuple[Architecture, ...]) -> Iterator[Cell]:
+    for a in architectures:
+        chance = random.Random(a.name)
+        kind = _kind(a.name)
+        yield Cell(a.name, "default", "", "adamw", 0)
+        drawn = (_any(chance, a.name) for _ in itertools.count())
+        yield from itertools.islice((cell for cell in drawn if fits(cell, *kind)), FEW)
+
+
+def _any(chance: random.Random, name: str) -> Cell:
+    """A start, a fault, an optimizer and a seed, drawn."""
+    faults = [*INPUT_FAULTS, *MODEL_FAULTS]
+    return Cell(
+        name,
+        *chance.choices(list(STARTS), [weight for weight, _ in STARTS.values()]),
+        *chance.choices(faults, [weight_of(fault) for fault in faults]),
+        chance.choice(list(RATES)),
+        chance.randrange(1, 1000),
+    )
 
 
 def _kind(name: str) -> tuple[bool, bool, bool]:
@@ -114,15 +137,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
     parser.add_argument("--cells", type=int, default=1500)
+    parser.add_argument("--wave", type=int, default=1, choices=WAVES, help="which architectures")
+    parser.add_argument(
+        "--part", type=int, nargs=2, default=(0, 1), metavar=("I", "N"), help="only each Nth cell, from I"
+    )
     parser.add_argument("--seconds", type=float, default=3600)
     asked = parser.parse_args()
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)  # vanishing gradients would take a hundred times as long
     lines = Lines(asked.out, "cell")
     began = time.perf_counter()
-    for number, cell in enumerate(cells(), 1):
-        if number > asked.cells or time.perf_counter() - began > asked.seconds:
+    for number, cell in enumerate(cells(asked.wave)):
+        if number >= asked.cells or time.perf_counter() - began > asked.seconds:
             break
+        if number % asked.part[1] != asked.part[0]:
+            continue
         if not lines.has(cell.key):
             began_cell = time.perf_counter()
             finals = trained(cell)

@@ -133,6 +133,48 @@ def diabetes() -> Task:
     )
 
 
+def wine() -> Task:
+    """scikit-learn's wine table: 13 columns, three classes."""
+    from sklearn.datasets import load_wine
+
+    x, y = load_wine(return_X_y=True)
+    return _classes(_standard(torch.tensor(x, dtype=torch.float32)), torch.tensor(y))
+
+
+def blobs() -> Task:
+    """Twenty clouds of 32 features, which overlap."""
+    generator = torch.Generator().manual_seed(4)
+    centres = torch.randn(20, 32, generator=generator)
+    y = torch.randint(0, 20, (4096,), generator=generator)
+    return _classes(_standard(centres[y] + 1.2 * torch.randn(4096, 32, generator=generator)), y)
+
+
+def labels() -> Task:
+    """Six yes-or-no answers about the inputs of `curve`, each about as often yes as no."""
+    generator = torch.Generator().manual_seed(5)
+    x = torch.randn(4096, 10, generator=generator)
+    y = ((x @ torch.randn(10, 6, generator=generator)).tanh() + 0.5 * x[:, :6] * x[:, 1:7] > 0).float()
+    share = y.double().mean(0)
+    entropy = torch.special.entr(share) + torch.special.entr(1 - share)
+    return Task(x, y, F.binary_cross_entropy_with_logits, float(entropy.mean()))
+
+
+def friedman() -> Task:
+    """Friedman 1991: 10 sin(pi x0 x1) + 20 (x2 - 0.5)^2 + 10 x3 + 5 x4, five columns more that say nothing."""
+    generator = torch.Generator().manual_seed(6)
+    x = torch.rand(4096, 10, generator=generator)
+    y = 10 * torch.sin(torch.pi * x[:, 0] * x[:, 1]) + 20 * (x[:, 2] - 0.5).square() + 10 * x[:, 3] + 5 * x[:, 4]
+    return _values(_standard(x), _standard(y[:, None]))
+
+
+def recall() -> Task:
+    """Sequences of 16 tokens; the class tells which of four groups of tokens occurs most."""
+    generator = torch.Generator().manual_seed(7)
+    x = torch.randint(0, VOCABULARY, (4096, 16), generator=generator)
+    count = F.one_hot(x % 4, 4).sum(1).float() + 0.1 * torch.rand(4096, 4, generator=generator)
+    return _classes(x, count.argmax(1))
+
+
 @functools.cache
 def task_of(make: Callable[[], Task]) -> Task:
     """The task, made once."""

@@ -18,6 +18,7 @@ import initlab
 from initlab.fitting.running import measuring
 from initlab.graph import record
 from initlab.guest.untouched import modes_kept, untouched
+from initlab.guest.writes import unwatched
 
 X = torch.linspace(-1, 1, 24).reshape(8, 3)
 
@@ -298,3 +299,15 @@ def test_modes_alone() -> None:
         model.eval()(X)
     assert [m.training for m in model.modules()] == modes
     assert model.calls == 1
+
+
+def test_what_is_unwatched_is_neither_seen_nor_put_back() -> None:
+    layer = nn.Linear(3, 2)
+    with torch.no_grad(), untouched(layer) as guest:
+        with unwatched():
+            layer.bias.fill_(7.0)
+        assert guest.written == ()
+        layer.weight.fill_(7.0)
+        assert guest.written == ("weight",)
+    assert layer.bias.tolist() == [7.0, 7.0]
+    assert not (layer.weight == 7.0).any()

@@ -160,3 +160,27 @@ def test_a_rate_of_the_users_own_is_tried_beside_the_decades() -> None:
     assert line is not None
     assert [p.lr for p in line.points] == [1e-5, 1e-4, 1e-3, 3e-3, 1e-2, 1e-1]
     assert Step("sgd", 0.1, momentum=0.9).rate == pytest.approx(1.0)
+
+
+def test_what_a_step_tells_of_the_samples_is_the_loss_over_that_of_their_mean() -> None:
+    model = network()
+    line = look(model, lr=1e-2).line
+    assert line is not None
+    logits = model(X).detach()
+    alike = float(F.cross_entropy(logits.mean(0).expand_as(logits), Y))
+    assert line.parted == pytest.approx((alike - line.start) / line.start, abs=1e-6)
+    assert line.lowest.parted is not None
+    assert line.lowest.parted > line.parted  # the step tells the samples apart
+
+
+def test_a_loss_of_one_shape_alone_leaves_that_unknown() -> None:
+    def picky(output: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        if output.std(0).max() == 0:
+            raise ValueError("all alike")
+        return F.cross_entropy(output, targets)
+
+    model = network()
+    line = gathered(model, X, Y, picky, step_of("adamw", None, model)).line
+    assert line is not None
+    assert {point.parted for point in line.points} == {None}
+    assert line.largest is not None

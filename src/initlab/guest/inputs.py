@@ -15,6 +15,7 @@ from initlab.errors import InputError
 Tensor = torch.Tensor
 
 _LEAVES = (str, bytes, int, float, complex, type, torch.dtype, torch.device, nn.Module)
+_PLAIN = frozenset({type(None), bool, int, float, str})  # most of what is no tensor
 _DEEPEST = 8  # levels that are looked into, so that objects which refer to each other end
 
 
@@ -37,7 +38,23 @@ def tensors_in(value: Any) -> Iterator[Tensor]:
     >>> len(list(tensors_in(({"x": torch.zeros(2)}, slice(torch.tensor(1), None)))))
     2
     """
-    return (tensor for _, tensor in named_tensors(value, ""))
+    found: list[Tensor] = []
+    _collect(value, 0, found)
+    return iter(found)
+
+
+def _collect(value: Any, depth: int, found: list[Tensor]) -> None:
+    """As `named_tensors`, without the names: it is asked at every operation that a model runs."""
+    if isinstance(value, Tensor):
+        found.append(value)
+    elif type(value) in _PLAIN or depth > _DEEPEST:
+        return
+    elif type(value) in (tuple, list):
+        for part in value:
+            _collect(part, depth + 1, found)
+    elif not isinstance(value, _LEAVES):
+        for _, part in _members(value):
+            _collect(part, depth + 1, found)
 
 
 def mapped(value: Any, give: Callable[[Tensor], Any]) -> Any:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._python_dispatch import (
+    TorchDispatchMode,
+    _get_current_dispatch_mode,
+    _pop_mode_temporarily,
+)
 
 from initlab.guest.inputs import tensors_in
 
@@ -69,6 +74,16 @@ class Writes(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch ships
         memory = memory_of(tensor)
         for watched in self._watched.pop(memory, ()) if memory is not None else ():
             self._written.append((watched, watched.detach().clone()))
+
+
+@contextlib.contextmanager
+def unwatched() -> Iterator[None]:
+    """What runs inside is not looked at: for statistics, which write to nothing of the model's and are many."""
+    if isinstance(_get_current_dispatch_mode(), Writes):  # type: ignore[no-untyped-call]  # torch leaves it so
+        with _pop_mode_temporarily():  # type: ignore[no-untyped-call]  # torch leaves it so
+            yield
+    else:
+        yield
 
 
 _PLACES: dict[Callable[..., Any], tuple[tuple[int, str], ...]] = {}

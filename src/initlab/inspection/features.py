@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from initlab.inspection.evidence import Evidence
-from initlab.inspection.line import FLAT, Line, Point
+from initlab.inspection.line import DECADES, FLAT, Line, Point
 from initlab.inspection.recorder import Record
 
 FLOOR, CEILING = -12.0, 6.0
@@ -84,6 +84,46 @@ def _answer(e: Evidence, line: Line) -> float:
     """Largest decrease on the line that the centred movement alone promises."""
     pulls = [p.pulled for p in line.points if p.pulled is not None and line.decrease(p) > FLAT]
     return log(max(pulls)) if pulls else FLOOR
+
+
+def _lowest_over_constant(e: Evidence, line: Line) -> float:
+    return log(line.lowest.loss / e.seen.constant_loss) if e.seen.constant_loss else NAN
+
+
+def _told(line: Line, least: float = FLAT) -> float:
+    """Most that a rate which lowers the loss tells of the samples, over the first loss."""
+    told = [p.parted for p in line.points if p.parted is not None and line.decrease(p) > least]
+    return max(told, default=NAN if line.parted is None else line.parted)
+
+
+def _newly_told(e: Evidence, line: Line) -> float:
+    return NAN if line.parted is None else log(_told(line) - line.parted)
+
+
+def _share_told(e: Evidence, line: Line) -> float:
+    """Share of the largest decrease that does not come from moving all samples alike."""
+    lowest = line.lowest
+    if line.parted is None or lowest.parted is None or not line.decrease(lowest) > FLAT:
+        return NAN
+    return _cut((lowest.parted - line.parted) / line.decrease(lowest))
+
+
+def _bend(e: Evidence, line: Line) -> float:
+    """Decrease at the best rate over ten times that at a tenth of it: 1 on a straight line."""
+    at = line.points.index(line.lowest)
+    before = line.decrease(line.points[at - 1]) if at else 0.0
+    return log(line.decrease(line.lowest) / (10 * before)) if before > FLAT else NAN
+
+
+def _on_decade(i: int, what: Callable[[Line, Point], float | None]) -> Callable[[Evidence], float]:
+    """Of the i-th decade of the optimizer's family."""
+
+    def of(e: Evidence) -> float:
+        if e.line is None or i >= len(DECADES[e.step.family]):
+            return NAN
+        return _cut(what(e.line, e.line.at(DECADES[e.step.family][i] / e.step.boost)))
+
+    return of
 
 
 def _excess(e: Evidence) -> float:
@@ -176,6 +216,30 @@ def _slow_pace(e: Evidence) -> float:
     return log(paces[len(paces) // 4]) if paces else FLOOR
 
 
+def _middle_pace(e: Evidence) -> float:
+    paces = sorted(p.pace or 0.0 for p in e.matrices)
+    return log(paces[len(paces) // 2]) if paces else FLOOR
+
+
+def _still(e: Evidence) -> float:
+    return sum((p.pace or 0.0) < 1e-3 for p in e.matrices) / len(e.matrices) if e.matrices else 1.0
+
+
+def _median_between(e: Evidence) -> float:
+    shares = sorted(x.between for x in e.layers if x.between is not None)
+    return log(shares[len(shares) // 2]) if shares else NAN
+
+
+def _narrowest(e: Evidence) -> float:
+    sizes = [math.prod(x.shape) / e.batch for x in e.layers if x.parameters and e.batch]
+    return log(min(sizes)) if sizes else NAN
+
+
+def _mean_dead(e: Evidence) -> float:
+    shares = [x.dead for x in e.layers if x.dead is not None]
+    return sum(shares) / len(shares) if shares else 0.0
+
+
 def _over_eps(e: Evidence) -> float:
     sizes = sorted(p.grad_rms for p in e.matrices if p.grad_rms is not None and math.isfinite(p.grad_rms))
     return log(sizes[len(sizes) // 2] / e.step.eps) if sizes and e.step.eps else CEILING
@@ -203,6 +267,20 @@ OF_LINE: tuple[Feature, ...] = (
     Feature("pulled", "what tells samples apart lowers the loss by {} of itself", _on_line(_answer), power=True),
     Feature("apart", "{} of the first movement tells samples apart", _on_line(_apart)),
     Feature("spread", "the centred outputs have rms {}", _on_line(lambda e, line: log(line.spread)), power=True),
+    Feature("lowest", "the lowest loss along the step is {} times that of the best constant answer",
+            _on_line(_lowest_over_constant), power=True),
+    Feature("told", "the best step tells samples apart by {} of the loss", _on_line(lambda e, line: _cut(_told(line)))),
+    Feature("told first", "as they are, the outputs tell samples apart by {} of the loss",
+            _on_line(lambda e, line: _cut(line.parted))),
+    Feature("newly told", "the step adds {} of the loss to what tells samples apart",
+            _on_line(_newly_told), power=True),
+    Feature("share told", "{} of the decrease comes from telling samples apart", _on_line(_share_told)),
+    Feature("bend", "up to the best rate the loss falls {} times as fast as on a straight line",
+            _on_line(_bend), power=True),
+    *(Feature(f"decrease {i}", f"at decade {i} of the rates the loss falls by {{}} of itself",
+              _on_decade(i - 1, lambda line, p: line.decrease(p))) for i in range(1, 7)),
+    *(Feature(f"told {i}", f"at decade {i} of the rates samples are told apart by {{}} of the loss",
+              _on_decade(i - 1, lambda line, p: p.parted)) for i in range(1, 7)),
 )  # fmt: skip
 OF_PASS: tuple[Feature, ...] = (
     Feature("excess", "the first loss is {} times that of the best constant answer", _excess, power=True),
@@ -212,6 +290,13 @@ OF_PASS: tuple[Feature, ...] = (
     Feature("readout rank", "samples differ in {} directions at the read-out", _readout_rank),
     Feature("readout signal", "the signal that tells samples apart has rms {} at the read-out",
             _readout_signal, power=True),
+    Feature("readable", "{} of what the loss asks for can be read from the read-out's inputs",
+            lambda e: NAN if e.seen.readable is None else e.seen.readable),
+    Feature("middle pace", "a step changes the median matrix by {} of itself", _middle_pace, power=True),
+    Feature("still", "{} of the matrices move by under a thousandth in a step", _still),
+    Feature("faint between", "at the median layer {} of the signal tells samples apart", _median_between, power=True),
+    Feature("narrow", "the narrowest layer with a weight has {} outputs a sample", _narrowest, power=True),
+    Feature("dead share", "in the mean layer {} of the units are off", _mean_dead),
     Feature("dead", "{} of a layer's units are off for every sample", lambda e: _worst(e, "dead")),
     Feature("saturated", "{} of a layer's outputs are saturated", lambda e: _worst(e, "saturated")),
     Feature("largest signal", "the largest signal has rms {}", _largest_signal, power=True),
@@ -241,6 +326,13 @@ OF_LINE_AT_RATE: tuple[Feature, ...] = (
             _on_line(lambda e, line: log(_judged(e, line).moved)), power=True),
     Feature("aligned here", "that movement has cosine {} with what the loss asks for",
             _on_line(lambda e, line: _cut(_judged(e, line).aligned))),
+    Feature("told here", "it tells samples apart by {} of the loss",
+            _on_line(lambda e, line: _cut(_judged(e, line).parted))),
+    Feature("below best", "the rate is {} of the best along the step",
+            _on_line(lambda e, line: log(e.step.lr / line.lowest.lr)), power=True),
+    Feature("over here", "one step takes the loss to {} times that of the best constant answer",
+            _on_line(lambda e, line: log(_judged(e, line).loss / e.seen.constant_loss)
+                     if e.seen.constant_loss else NAN), power=True),
 )  # fmt: skip
 OF_PASS_AT_RATE: tuple[Feature, ...] = (
     Feature("rate", "the rate is {}", lambda e: log(e.step.rate), power=True),

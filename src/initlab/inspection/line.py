@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -44,14 +44,17 @@ class Point:
         aligned: cosine between that change and the one that the loss asks for (its negative gradient at the outputs,
             mean taken off; for class numbers the centred labels less the centred predictions).
         pulled: decrease of the loss that the change promises to first order, over the loss.
+        parted: how much lower the loss is than with every sample's output at their mean, over the first loss: what
+            the network tells of its samples, whatever it says of all of them alike; None where that cannot be asked.
     """
 
     lr: float
     loss: float
-    moved: float | None
-    shifted: float | None
-    aligned: float | None
-    pulled: float | None
+    moved: float | None = None
+    shifted: float | None = None
+    aligned: float | None = None
+    pulled: float | None = None
+    parted: float | None = None
 
 
 @dataclass(frozen=True)
@@ -62,11 +65,13 @@ class Line:
         start: the loss at the weights as they are.
         spread: root mean square of the outputs, the batch's mean taken off.
         points: by rising learning rate.
+        parted: as of a point, of the weights as they are.
     """
 
     start: float
     spread: float | None
     points: tuple[Point, ...]
+    parted: float | None = None
 
     def decrease(self, point: Point) -> float:
         """Relative decrease of the loss at that point; minus infinity where it is not finite."""
@@ -109,6 +114,10 @@ def line_of(
         return None
     pull, axis = _pull(seen)
     points = []
+
+    def parted(output: Any, loss_there: float) -> float | None:
+        return _parted(output, axis, seen, lambda mean: float(value_on(mean, targets, loss, seen)), loss_there)
+
     with in_training(model), torch.no_grad():
         for lr in rates_of(step):
             with _moved({name: own[name] for name in gradients}, gradients, step, lr):
@@ -116,10 +125,25 @@ def line_of(
                 output = model(*args, **kwargs)
                 value = float(value_on(output, targets, loss, seen))
                 change = _clean(main_output(output)[1].detach() - seen.output) if seen.output is not None else None
+                told = parted(output, value)
                 del output
-            points.append(_point(lr, value, change, pull, axis, seen.loss))
+            points.append(replace(_point(lr, value, change, pull, axis, seen.loss), parted=told))
     spread = None if seen.output is None or axis is None else _rms(_centred(_clean(seen.output), axis))
-    return Line(seen.loss, spread, tuple(points))
+    return Line(seen.loss, spread, tuple(points), parted(seen.output, seen.loss))
+
+
+def _parted(
+    output: Any, axis: int | None, seen: Pass, loss_of: Callable[[Tensor], float], value: float
+) -> float | None:
+    """How much lower the loss is than with every sample's output at their mean; only of a tensor, of a batch."""
+    if axis is None or seen.own_loss or not isinstance(output, Tensor) or not math.isfinite(value) or not seen.loss:
+        return None
+    try:
+        with torch.no_grad():
+            alike = loss_of(output.mean(axis, keepdim=True).expand_as(output).contiguous())
+    except Exception:  # the user's loss, of an output that its model never gives
+        return None
+    return (alike - value) / abs(seen.loss) if math.isfinite(alike) else None
 
 
 @contextlib.contextmanager
@@ -151,13 +175,13 @@ def _pull(seen: Pass) -> tuple[Tensor | None, int | None]:
 
 def _point(lr: float, loss: float, change: Tensor | None, pull: Tensor | None, axis: int | None, start: float) -> Point:
     if not math.isfinite(loss):
-        return Point(lr, math.inf, None, None, None, None)
+        return Point(lr, math.inf)
     if change is None or axis is None:
-        return Point(lr, loss, None, None, None, None)
+        return Point(lr, loss)
     centred = _centred(change, axis)
     moved, shifted = _rms(centred), _rms(change)
     if pull is None:
-        return Point(lr, loss, moved, shifted, None, None)
+        return Point(lr, loss, moved, shifted)
     inner = float((centred.double() * pull.double()).sum())
     size = moved * _rms(pull) * centred.numel()
     return Point(lr, loss, moved, shifted, inner / size if size > 0 else 0.0, inner / abs(start) if start else None)

@@ -17,8 +17,10 @@ from initlab.guest.untouched import Guest
 from initlab.inspection.answer import Answer, answer_of
 from initlab.inspection.backward import gradients
 from initlab.inspection.events import Events
+from initlab.inspection.moments import batch_axis, effective_rank
 from initlab.inspection.outputs import loss_on, main_output
-from initlab.inspection.recorder import Record, Recorder
+from initlab.inspection.readable import readable
+from initlab.inspection.recorder import Readout, Record, Recorder
 from initlab.training.losses import BINARY, Loss, constant_loss
 
 Tensor = torch.Tensor
@@ -44,6 +46,7 @@ class Pass:
     own_loss: bool = False
     output: Tensor | None = field(default=None, repr=False)
     output_gradient: Tensor | None = field(default=None, repr=False)
+    readable: float | None = None
 
 
 def watched(
@@ -80,7 +83,17 @@ def watched(
         _keep_gradient(tensor, seen)
         del output, tensor
         seen.gradients = gradients(value, model)
+    _read(recorder.readout, seen)
     return seen
+
+
+def _read(readout: Readout | None, seen: Pass) -> None:
+    """What arrives at the read-out: in how many directions samples differ, and what it tells of what the loss asks."""
+    if readout is None:
+        return
+    readout.record.input_rank = effective_rank(readout.source, readout.axis)
+    if seen.output_gradient is not None:
+        seen.readable = readable(readout.source, seen.output_gradient, batch_axis(seen.output_shape, seen.batch))
 
 
 def recorded(

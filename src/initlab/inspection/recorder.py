@@ -15,9 +15,10 @@ from initlab.graph.operations import TABLE
 from initlab.graph.spelling import in_place
 from initlab.guest.inputs import tensors_in
 from initlab.guest.run import Follower
+from initlab.guest.writes import unwatched
 from initlab.inspection.activations import activation_of
 from initlab.inspection.events import Events
-from initlab.inspection.moments import Moments, effective_rank, moments_of
+from initlab.inspection.moments import Moments, moments_of
 
 Tensor = torch.Tensor
 
@@ -56,6 +57,15 @@ class Record:
         return TABLE.named(self.kind).norm
 
 
+@dataclass(frozen=True)
+class Readout:
+    """The last call so far that multiplies by a weight matrix, what it reads, and the axis of the batch in that."""
+
+    record: Record
+    source: Tensor
+    axis: int | None
+
+
 class TensorSet:
     """Tensors known by identity, without keeping them alive, each with a note."""
 
@@ -84,10 +94,12 @@ class Recorder(TorchFunctionMode):
         self.batch = batch
         self._stack = follower.stack
         self.last: Record | None = None
+        self.readout: Readout | None = None
         self.events = Events()
         self._parameters: dict[int, tuple[str, Tensor]] = {}
         for name, parameter in model.named_parameters():
             self._parameters.setdefault(id(parameter), (name, parameter))
+        self._matrices = {name for name, parameter in self._parameters.values() if parameter.ndim > 1}
         self._data = TensorSet()
         self._weights = TensorSet()
         self._made_by = TensorSet()
@@ -103,7 +115,8 @@ class Recorder(TorchFunctionMode):
     ) -> Any:
         named = dict(kwargs or {})
         output = func(*args, **named)
-        self._observe(func, args, named, output)
+        with unwatched():
+            self._observe(func, args, named, output)
         return output
 
     def _observe(self, func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], output: Any) -> None:
@@ -175,7 +188,8 @@ class Recorder(TorchFunctionMode):
         record.input_mean = moments.unit_mean
         record.input_row_share = moments.row_share if moments.row_share is not None else moments.between
         record.input_second = moments.second_moment
-        record.input_rank = effective_rank(source, moments.batch_axis)
+        if record.input_row_share is not None and self._matrices.intersection(record.parameters):
+            self.readout = Readout(record, source.detach(), moments.batch_axis)
         if record.origin < 0:
             record.input_filled = float((source.detach() != 0).float().mean())
 
@@ -233,7 +247,7 @@ def _gradient_hook(record: Record) -> Callable[[Tensor], None]:
             others = [d for d in range(g.ndim) if d != record.axis % g.ndim]
             record.grad_unit_sum = g.sum(others)
 
-    return hook
+    return unwatched()(hook)
 
 
 def _cuts(tensors: Iterable[Tensor], results: Sequence[Tensor]) -> bool:
