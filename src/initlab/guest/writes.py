@@ -79,8 +79,8 @@ class Writes(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch ships
 @contextlib.contextmanager
 def unwatched() -> Iterator[None]:
     """What runs inside is not looked at: for statistics, which write to nothing of the model's and are many."""
-    if isinstance(_get_current_dispatch_mode(), Writes):  # type: ignore[no-untyped-call]  # torch leaves it so
-        with _pop_mode_temporarily():  # type: ignore[no-untyped-call]  # torch leaves it so
+    if isinstance(_get_current_dispatch_mode(), Writes):
+        with _pop_mode_temporarily():
             yield
     else:
         yield
