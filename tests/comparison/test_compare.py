@@ -44,6 +44,17 @@ def compared(**changes: Any) -> initlab.Comparison:
     return initlab.compare(build, train, test, **{**settings, **changes})
 
 
+def test_classes_along_another_axis_are_not_counted() -> None:
+    """A loss of the user's own may read logits (batch, places, classes): there is a loss, and no accuracy."""
+
+    def each(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        return nn.functional.cross_entropy(output.flatten(0, 1), target.flatten())
+
+    data = (torch.randn(32, 6, 4), torch.randint(0, 3, (32, 6)))
+    found = compared(build=lambda: nn.Linear(4, 3), train=data, test=data, loss=each, schemes=["he_normal"], steps=3)
+    assert all(math.isfinite(run.loss) and math.isnan(run.accuracy) for run in found.runs)
+
+
 @pytest.fixture(scope="module")
 def result() -> initlab.Comparison:
     return compared(seeds=5, steps=100, schemes=["zeros", "he_normal", "xavier_normal"])

@@ -1,4 +1,4 @@
-"""Models of any width and depth for the tests of scaling: an MLP, a CNN, a GPT, experts."""
+"""Models of any width and depth for the tests of scaling: an MLP, a CNN, a GPT, a Llama, experts."""
 
 from __future__ import annotations
 
@@ -59,6 +59,49 @@ class GPT(nn.Module):
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
         x = self.tokens(ids) + self.places
+        for block in self.blocks:
+            x = block(x)
+        return self.head(self.norm(x))
+
+
+class LlamaBlock(nn.Module):
+    """RMS norms, rotary positions, grouped queries, a gated unit; heads of 16."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.heads, self.kv, hidden = width // 16, width // 32, 8 * width // 3 // 16 * 16
+        self.norm_1, self.norm_2 = nn.RMSNorm(width), nn.RMSNorm(width)
+        self.query, self.out = nn.Linear(width, width, bias=False), nn.Linear(width, width, bias=False)
+        self.key, self.value = (nn.Linear(width, 16 * self.kv, bias=False) for _ in range(2))
+        self.gate, self.up, self.down = (
+            nn.Linear(a, b, bias=False) for a, b in ((width, hidden), (width, hidden), (hidden, width))
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        b, t, d = x.shape
+        h = self.norm_1(x)
+        q, k, v = (part(h).view(b, t, -1, 16).transpose(1, 2) for part in (self.query, self.key, self.value))
+        h = F.scaled_dot_product_attention(turned(q), turned(k), v, is_causal=True, enable_gqa=True)
+        x = x + self.out(h.transpose(1, 2).reshape(b, t, d))
+        h = self.norm_2(x)
+        return x + self.down(F.silu(self.gate(h)) * self.up(h))
+
+
+def turned(x: torch.Tensor) -> torch.Tensor:
+    """Rotary positions (Su et al. 2021)."""
+    angle = torch.arange(x.shape[-2])[:, None] * 10_000.0 ** (-torch.arange(8) / 8)
+    one, two = x.chunk(2, -1)
+    return torch.cat([one * angle.cos() - two * angle.sin(), two * angle.cos() + one * angle.sin()], -1)
+
+
+class Llama(nn.Module):
+    def __init__(self, width: int, depth: int = 2) -> None:
+        super().__init__()
+        self.tokens, self.blocks = nn.Embedding(32, width), nn.ModuleList(LlamaBlock(width) for _ in range(depth))
+        self.norm, self.head = nn.RMSNorm(width), nn.Linear(width, 32, bias=False)
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        x = self.tokens(ids)
         for block in self.blocks:
             x = block(x)
         return self.head(self.norm(x))

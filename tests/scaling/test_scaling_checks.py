@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from scaling_zoo import CNN, GPT, IMAGES, ROWS, TOKENS, Experts, mlp
+from scaling_zoo import CNN, GPT, IMAGES, ROWS, TOKENS, Experts, Llama, mlp
 
 import initlab
 from initlab.errors import InputError
@@ -21,6 +21,7 @@ CASES: dict[str, tuple[Any, tuple[int, ...], Any, Any, str, int]] = {
     "mlp by muon": (mlp, (128, 256, 512), ROWS, LABELS, "muon", 6),
     "cnn": (CNN, (64, 128, 256), IMAGES, torch.arange(8) % 4, "adamw", 6),
     "gpt": (GPT, (128, 256), TOKENS, NEXT, "adamw", 4),
+    "llama": (Llama, (256, 512), TOKENS, NEXT, "adamw", 3),
     "experts": (Experts, (128, 256, 512), ROWS, LABELS, "adamw", 6),
 }
 

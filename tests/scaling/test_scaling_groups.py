@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from scaling_zoo import CNN, GPT, IMAGES, ROWS, TOKENS, Experts, mlp
+from tests.planning.group import lines_of_rank_0
 from torch import nn
 from torch.nn import functional as F
 
@@ -177,6 +179,20 @@ def test_models_without_values_are_read_by_their_shapes() -> None:
     with torch.device("meta"):
         model, base = mlp(512), mlp(64)
     assert settings(initlab.param_groups(model, "adam", 0.1, base=base))["2.weight"] == 0.0125
+
+
+def test_a_compiled_model_trains_with_its_groups() -> None:
+    compiled = torch.compile(mlp(64), backend="eager")
+    optimizer = torch.optim.AdamW(initlab.param_groups(compiled, "adamw", 0.01, base=mlp(16), example_inputs=ROWS))
+    before = [parameter.detach().clone() for parameter in compiled.parameters()]
+    compiled(ROWS).square().mean().backward()
+    optimizer.step()
+    assert all(not torch.equal(a, b) for a, b in zip(before, compiled.parameters(), strict=True))
+
+
+def test_a_sharded_model_has_the_groups_of_the_whole(tmp_path: Path) -> None:
+    lines = lines_of_rank_0(Path(__file__).with_name("scaling_worker.py"), 2, tmp_path / "store")
+    assert lines == ["ok GPT mup", "ok GPT u_mup", "ok Llama mup", "ok Llama u_mup"]
 
 
 # -- the other rules --

@@ -113,9 +113,10 @@ Measured = tuple[torch.Tensor, torch.Tensor | None]
 
 
 def has_classes(output: Any, targets: torch.Tensor) -> bool:
-    """Whether an output holds logits of the classes that the targets are."""
-    classes = not targets.is_floating_point() and isinstance(output, torch.Tensor)
-    return classes and bool(output.ndim == targets.ndim + 1)
+    """Whether an output holds logits along axis 1 of the classes that the targets are."""
+    if targets.is_floating_point() or not isinstance(output, torch.Tensor) or output.ndim != targets.ndim + 1:
+        return False
+    return output.shape[:1] + output.shape[2:] == targets.shape
 
 
 def batch_score(task: Task, output: Any, targets: torch.Tensor) -> Measured:
