@@ -29,6 +29,7 @@ from recipe_zoo_2 import (
     Admin,
     Field,
     Gated,
+    Llama,
     LowRank,
     Memories,
     Metaformer,
@@ -56,6 +57,15 @@ NUMBERS: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "gpt3": (Transformer, IDS, {"blocks.0.up.weight": 0.02, "blocks.2.attention.out.weight": 0.02 / 6**0.5}),
     "megatron": (Transformer, IDS, {"tokens.weight": 0.02, "blocks.1.down.weight": 0.02 / (2 * 3) ** 0.5}),
     "llama": (Transformer, IDS, {"tokens.weight": 0.02, "blocks.0.down.weight": 0.02, "head.weight": 0.02}),
+    "llama_depth": (
+        Llama, IDS,
+        {
+            "tokens.weight": 1.0, "head.weight": CUT_3 * D**-0.5, "blocks.0.gate.weight": 0.02,
+            "blocks.0.up.weight": 0.02 / 2**0.5, "blocks.1.up.weight": 0.02 / 4**0.5,
+            "blocks.1.down.weight": 0.02 / 4**0.5, "blocks.1.attention.out.weight": 0.02 / 4**0.5,
+            "blocks.1.attention.q.weight": 0.02,
+        },
+    ),
     "qwen": (Transformer, IDS, {"blocks.0.attention.q.weight": 0.02, "blocks.0.attention.q.bias": (0.0,)}),
     "gemma": (Transformer, IDS, {"tokens.weight": 0.02, "blocks.0.norm_1.weight": (1.0,)}),
     "olmo2": (Transformer, IDS, {"tokens.weight": 0.02 * CUT_3, "blocks.0.down.weight": 0.02 * CUT_3}),
@@ -125,7 +135,7 @@ NUMBERS: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "t_fixup": (
         lambda: Transformer("plain"), IDS,
         {
-            "blocks.0.attention.q.weight": xavier(D, D), "tokens.weight": 0.67 * 3**-0.25 * D**-0.5,
+            "blocks.0.attention.q.weight": xavier(D, D), "tokens.weight": (9 * 3) ** -0.25 * D**-0.5,
             "blocks.0.attention.v.weight": xavier(D, D) * 0.67 * 3**-0.25, "head.weight": xavier(D, 40),
         },
     ),
@@ -242,3 +252,50 @@ def within(values: torch.Tensor, std: float, chance: float = 1e-6) -> bool:
     count = values.numel()
     low, high = chi2.ppf([chance / 2, 1 - chance / 2], count)
     return bool(low <= float(values.double().square().sum()) / std**2 <= high)
+
+
+# How each recipe's numbers were confirmed: "drawn", by the library whose draws the tests compare; "read", in the source
+# named by the recipe (repository and commit there, or here); "paper", as the paper states them, with no code at hand.
+CONFIRMED: dict[str, tuple[str, str]] = {
+    "auto": ("derived", "theory, and the passes of tests/planning/test_planning_calibration.py"),
+    "torch_default": ("drawn", "PyTorch's own reset_parameters (tests/planning/test_planning_plan.py)"),
+    "gpt2": ("drawn", "transformers GPT2LMHeadModel"),
+    "llama": ("drawn", "transformers LlamaForCausalLM"),
+    "qwen": ("drawn", "transformers Qwen2ForCausalLM"),
+    "gemma": ("drawn", "transformers GemmaForCausalLM"),
+    "roberta": ("drawn", "transformers RobertaModel"),
+    "t5": ("drawn", "transformers T5ForConditionalGeneration"),
+    "gan": ("read", "soumith/dcgan.torch main.lua, lines 42 to 50 (6eaac63)"),
+    "mup": ("drawn", "the mup package's figures on its own example (tests/scaling)"),
+    "megatron": ("read", "NVIDIA/Megatron-LM megatron/core/transformer/transformer_config.py (d98e8a6)"),
+    "olmo2": ("read", "allenai/OLMo configs/official-1124/OLMo2-7B-stage1.yaml (59a53e3)"),
+    "bert": ("read", "google-research/bert modeling.py, create_initializer; optimization.py (eedf571)"),
+    "vit_jax": ("read", "google-research/vision_transformer vit_jax/models_vit.py (c6de1e5)"),
+    "vit_timm": ("read", "huggingface/pytorch-image-models timm/models/vision_transformer.py (aa4b585)"),
+    "deit": ("read", "facebookresearch/deit models.py, main.py (7e160fe)"),
+    "mae": ("read", "facebookresearch/mae models_mae.py (efb2a80)"),
+    "convnext": ("read", "facebookresearch/ConvNeXt models/convnext.py (048efce)"),
+    "dit": ("read", "facebookresearch/DiT models.py, initialize_weights (ed81ce2)"),
+    "nanochat": ("read", "karpathy/nanochat nanochat/gpt.py at its first commit (3a5e0bc); later ones draw uniforms"),
+    "fixup": ("read", "hongyi-zhang/Fixup cifar/models/fixup_resnet_cifar.py (f3fa449)"),
+    "t_fixup": ("read", "layer6ai-labs/T-Fixup fairseq (b17e166)"),
+    "lora": ("read", "huggingface/peft src/peft/tuners/lora/layer.py, reset_lora_parameters (5d602fd)"),
+    "ppo": ("read", "vwxyzjn/cleanrl cleanrl/ppo.py (fe8d8a0)"),
+    "retinanet": ("read", "pytorch/vision torchvision/models/detection/retinanet.py (01fdb48)"),
+    "stylegan2": ("read", "NVlabs/stylegan2-ada-pytorch training/networks.py (d72cc7d)"),
+    "mimetic": ("read", "osiriszjq/structured_init, a third party's form; no code of the authors was found"),
+    **dict.fromkeys(
+        (
+            "llama_depth", "mamba", "mamba2", "olmo", "metaformer", "unet", "siren_network", "nerf", "adapter",
+            "prefix", "rwkv", "admin", "pissa", "olora",
+        ),
+        ("read", "the file and commit that the recipe names"),
+    ),
+    **dict.fromkeys(
+        (
+            "zero_gamma", "spectral", "completep", "u_mup", "gpt3", "resnet", "skipinit", "rezero", "deepnorm", "irnn",
+            "dqn", "deepseek", "prompt", "lstm", "icnr",
+        ),
+        ("paper", "the paper's formula; its numbers were not compared with code"),
+    ),
+}  # fmt: skip

@@ -54,6 +54,25 @@ class Metaformer(nn.Module):
         return self.head(x.mean((2, 3)))
 
 
+class GatedBlock(Block):
+    """A pre-norm block whose MLP is a gated unit."""
+
+    def __init__(self) -> None:
+        super().__init__("pre")
+        self.gate = nn.Linear(D, 4 * D, bias=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = x + self.attention(self.norm_1(x))
+        h = self.norm_2(x)
+        return x + self.down(F.silu(self.gate(h)) * self.up(h))
+
+
+class Llama(Transformer):
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(GatedBlock() for _ in range(2))
+
+
 class UNet(nn.Module):
     """One level down and up, residual convolutions that know the step, and the skip that joins."""
 

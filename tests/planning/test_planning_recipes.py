@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from recipe_numbers import NUMBERS, within
+from recipe_numbers import CONFIRMED, NUMBERS, within
 from recipe_zoo import HEADS, IDS, IMAGES, ROWS, ActorCritic, Adapted, Conv, D, Recurrent, Transformer, ViT
 from recipe_zoo_2 import PLACES, WIDE, Admin, Gated, LowRank, StateSpaces, SubPixel
 from scipy.stats import kstest
@@ -37,7 +37,7 @@ def test_the_numbers_are_those_of_the_source(recipe: str) -> None:
 
 def test_every_recipe_has_its_numbers_tested() -> None:
     elsewhere = {"auto", "torch_default", "gan", "zero_gamma", "mup", "spectral", "completep", "u_mup"}
-    assert set(NUMBERS) | elsewhere == set(list_policies())
+    assert set(NUMBERS) | elsewhere == set(list_policies()) == set(CONFIRMED)
 
 
 # -- reference libraries: what they draw is what the recipe states --
@@ -103,6 +103,7 @@ def test_the_reference_library_draws_what_the_recipe_states(name: str) -> None:
         ("t5", nn.Linear(8, 2), ROWS, "needs attention with queries of their own"),
         ("deepnorm", Transformer("plain"), IDS, "needs the scale of a norm"),
         ("retinanet", ActorCritic(), ROWS, "needs one read-out, the classifier"),
+        ("llama_depth", Transformer("pre"), IDS, r"needs gated units \(SwiGLU and its kin\)"),
         ("olmo", nn.Linear(8, 2), ROWS, "needs residual branches with weights"),
         ("deepseek", Transformer("pre"), IDS, "needs a weight that chooses experts, and Transformer has none"),
         ("metaformer", nn.Linear(8, 2), ROWS, "needs residual branches with weights"),

@@ -150,6 +150,11 @@ def branches_of(scene: Scene) -> list[tuple[str, ...]]:
     return [branch for branch in found if branch]
 
 
+def block_of(subject: Subject) -> int:
+    """The block, from one, of a weight in a residual branch: a block has two branches."""
+    return 1 + next(i for i, branch in enumerate(branches_of(subject.scene)) if subject.name in branch) // 2
+
+
 def no_norms(scene: Scene, subjects: Sequence[Subject]) -> bool:
     """Whether no parameter is the scale of a norm."""
     return not any(subject.role == "norm_weight" for subject in subjects)

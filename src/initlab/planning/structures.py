@@ -203,6 +203,18 @@ def _made_by_kind(graph: SignalGraph, value: int, kind: str) -> bool:
     return maker is not None and maker.kind == kind
 
 
+@noted("gated values")
+def gated_values(scene: Scene) -> frozenset[str]:
+    return used(scene, _is_gated)
+
+
+def _is_gated(graph: SignalGraph, use: Operation) -> bool:
+    """Whether a weight's output, as it is, is multiplied by a function of another signal."""
+    readers = (op for op in read_by(graph, use, lambda operation: operation.traits.rearranges) if op.kind == "mul")
+    makers = (graph.producer(value) for reader in readers for value in reader.inputs)
+    return any(maker is not None and maker.traits.curved for maker in makers)
+
+
 @noted("exponents")
 def feeds_exponent(scene: Scene) -> frozenset[str]:
     return used(scene, lambda graph, use: any(op.kind == "exp" for op in read_by(graph, use, _shifted)))

@@ -20,6 +20,7 @@ NAMES: tuple[str, ...] = (
     "gpt3",
     "megatron",
     "llama",
+    "llama_depth",
     "qwen",
     "gemma",
     "olmo2",

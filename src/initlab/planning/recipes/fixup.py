@@ -39,5 +39,8 @@ RECIPE = Policy(
     training=Training("sgd", 0.1, (0.9,), None, 1e-4, more="scalars at a tenth of the rate"),
     right="Deep residual networks without norms; strong regularisation takes their place.",
     wrong="With norms, which undo the factor.",
-    leaves="Whether there are scalar biases and a factor in every branch: the model must have them.",
+    leaves=(
+        "Whether there are scalar biases and a factor in every branch: the model must have them. The authors' code "
+        "takes out · kernel for the fan (hongyi-zhang/Fixup, f3fa449), which differs where a layer widens."
+    ),
 )

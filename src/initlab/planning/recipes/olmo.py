@@ -6,20 +6,15 @@ import math
 from collections.abc import Sequence
 
 from initlab.planning.choice import Options
-from initlab.planning.given import branches_of, cut_normal
+from initlab.planning.given import block_of, branches_of, cut_normal
 from initlab.planning.policy import Need, Policy, RoleLaw, Training, has
 from initlab.planning.scene import Scene, Subject
 from initlab.schemes import Scheme
 
 
-def _layer(subject: Subject) -> int:
-    """The block, from one, that a weight ends a branch of: a block has two branches."""
-    return 1 + next(i for i, branch in enumerate(branches_of(subject.scene)) if subject.name in branch) // 2
-
-
 def _end(subject: Subject, options: Options) -> Scheme:
     assert subject.geometry is not None
-    return cut_normal(1 / math.sqrt(2 * subject.geometry.fan_in * _layer(subject)), 3.0)
+    return cut_normal(1 / math.sqrt(2 * subject.geometry.fan_in * block_of(subject)), 3.0)
 
 
 def _matrix(subject: Subject, options: Options) -> Scheme:

@@ -28,20 +28,25 @@ def _apart(scene: Scene, subjects: Sequence[Subject]) -> bool:
 
 
 def _table(subject: Subject, options: Options) -> Scheme:
-    return get_scheme("normal", std=_factor(subject.scene) * subject.shape[-1] ** -0.5)
+    """N(0, 1/width) times (9N)^(−1/4), whatever the side."""
+    layers = max(1.0, residual.projections(subject.scene).count / 2)
+    return get_scheme("normal", std=(9 * layers) ** -0.25 * subject.shape[-1] ** -0.5)
 
 
 RECIPE = Policy(
     name="t_fixup",
-    about="Xavier; values, ends of branches, MLPs and tables times 0.67 · N^(−1/4); tables N(0, 1/width)",
-    source="Huang et al., Improving transformer optimization through better initialization (2020), section 3",
+    about="Xavier; values, ends of branches and MLPs times 0.67 · N^(−1/4); tables N(0, 1/width) times (9N)^(−1/4)",
+    source=(
+        "Huang et al., Improving transformer optimization through better initialization (2020), section 3; "
+        "layer6ai-labs/T-Fixup fairseq/modules/transformer_layer.py and models/transformer.py (b17e166)"
+    ),
     year=2020,
     laws=(
         RoleLaw("query", get_scheme("xavier_normal")),
         RoleLaw("key", get_scheme("xavier_normal")),
         RoleLaw("in_branch", _small, "Xavier normal · 0.67 · N^(−1/4)"),
         RoleLaw("weight", get_scheme("xavier_normal")),
-        RoleLaw("embedding", _table, "N(0, (0.67 · N^(−1/4))²/width)"),
+        RoleLaw("embedding", _table, "N(0, (9N)^(−1/2)/width)"),
     ),
     needs=(
         has("query", words="attention with queries of their own"),
