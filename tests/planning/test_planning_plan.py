@@ -395,7 +395,7 @@ def test_the_table_fits_80_columns_and_has_every_parameter() -> None:
     plan = initlab.plan(LanguageModel(), TOKENS)
     lines = repr(plan).splitlines()
     assert max(map(len, lines)) <= 80
-    for heading in ("parameter", "shape", "fans", "law", "std", "reason"):
+    for heading in ("parameter", "shape", "law", "std", "reason"):
         assert heading in lines[1]
     assert "to write" in repr(plan)
 

@@ -23,6 +23,7 @@ from initlab.reporting import (
     View,
     block_html,
     clean,
+    folded,
     format_number,
     shows,
     table_text,
@@ -155,15 +156,12 @@ def text(inspection: Inspection, width: int = 80) -> str:
     lines += [line for note in inspection.notes for line in _wrapped(f"note: {clean(note)}", "  ", width)]
     if not inspection.layers:
         return "\n".join(lines).rstrip()
-    kept = inspection.layers
-    left_out = max(0, len(kept) - MAX_TEXT_ROWS)
-    if left_out:
-        kept = kept[: MAX_TEXT_ROWS // 2] + kept[-MAX_TEXT_ROWS // 2 :]
-    rows: list[tuple[Any, ...]] = [_row(x) for x in kept]
-    table = layer_table(inspection)
-    if left_out:
-        rows.insert(MAX_TEXT_ROWS // 2, (f"… {left_out} layers", *[""] * (len(table.columns) - 1)))
-    return "\n".join(lines) + "\n" + table_text(Table("", table.columns, rows), width)
+    table = folded(layer_table(inspection))
+    rows = list(table.rows)
+    if left_out := max(0, len(rows) - MAX_TEXT_ROWS):
+        middle = (f"… {left_out} layers", *[""] * (len(table.columns) - 1))
+        rows = [*rows[: MAX_TEXT_ROWS // 2], middle, *rows[-MAX_TEXT_ROWS // 2 :]]
+    return "\n".join(lines) + "\n" + table_text(Table("", table.columns, rows, table.note), width)
 
 
 def html(inspection: Inspection) -> str:

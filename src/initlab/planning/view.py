@@ -50,11 +50,11 @@ _CHAIN = (
 
 _COLUMNS = (
     Column("parameter", kind="code", keep=9),
-    Column("shape", kind="text", keep=7),
+    Column("shape", kind="text", keep=6),
     Column("fans", "right", kind="text", keep=4),
-    Column("law", kind="text", keep=8),
-    Column("std", "right", "number", keep=6),
-    Column("reason", kind="text", keep=5),
+    Column("law", kind="text", keep=7),
+    Column("std", "right", "number", keep=5),
+    Column("reason", kind="text", keep=8),
 )
 
 

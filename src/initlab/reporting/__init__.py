@@ -21,6 +21,7 @@ from initlab.reporting.blocks import (
 )
 from initlab.reporting.figures import to_plotly
 from initlab.reporting.files import atomic_write, check_output, json_text, write_json
+from initlab.reporting.folding import folded
 from initlab.reporting.histograms import on_one_axis
 from initlab.reporting.html import block_html, save_page, save_result, table_html, to_html
 from initlab.reporting.shown import Shown, View, shows
@@ -52,6 +53,7 @@ __all__ = [
     "check_output",
     "clean",
     "file_name",
+    "folded",
     "format_number",
     "json_text",
     "on_one_axis",

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,7 @@ from initlab.reporting.blocks import (
 )
 from initlab.reporting.figures import plotly_dict
 from initlab.reporting.files import atomic_write, write_json
+from initlab.reporting.folding import folded
 from initlab.reporting.layout import numeric
 from initlab.reporting.palette import dark_map
 from initlab.reporting.pictures import draw_histogram, image_sources, pick_panels
@@ -126,7 +128,8 @@ def _block(block: Block, number: int) -> dict[str, Any]:
                 "paragraphs": _paragraphs(block.body),
             }
         case Table():
-            return _table(block)
+            short = folded(block)
+            return _table(short) | ({} if short is block else {"whole": _table(replace(block, title="", note=""))})
         case HistogramGrid():
             return _histograms(block)
         case ImageGrid():

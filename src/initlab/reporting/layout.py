@@ -21,16 +21,18 @@ class Layout:
 
 
 def fit_columns(columns: Sequence[Column], cells: Sequence[Sequence[str]], width: int) -> Layout:
-    """Drop the columns with the lowest `keep` until the rest fits in `width`, then share out what is left.
+    """Take columns from the highest `keep` down as long as they fit in `width`, then share out what is left.
 
     A column needs the width of its widest cell if it holds numbers, else at most a fixed least width: it wraps or is
-    cut. Of two columns with the same `keep` the right one goes first. The last column that is left is never dropped.
+    cut. Of two columns with the same `keep` the left one is taken first. The first that is taken always stands.
     """
     natural = [_natural(column, index, cells) for index, column in enumerate(columns)]
     least = [_least(column, index, cells) for index, column in enumerate(columns)]
-    shown = list(range(len(columns)))
-    while len(shown) > 1 and sum(least[i] for i in shown) + GAP * (len(shown) - 1) > width:
-        shown.remove(min(shown, key=lambda i: (columns[i].keep, -i)))
+    shown: list[int] = []
+    for index in sorted(range(len(columns)), key=lambda i: (-columns[i].keep, i)):
+        if not shown or sum(least[i] for i in (*shown, index)) + GAP * len(shown) <= width:
+            shown.append(index)
+    shown.sort()
     room = width - GAP * max(0, len(shown) - 1)
     return Layout(tuple(shown), _share(shown, natural, least, room))
 

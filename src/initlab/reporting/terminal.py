@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import sys
 from collections.abc import Sequence
 from io import StringIO
@@ -25,6 +26,7 @@ from initlab.reporting.blocks import (
     Table,
     Text,
 )
+from initlab.reporting.folding import folded
 from initlab.reporting.layout import fit_columns, numeric
 from initlab.reporting.status import tone_of
 from initlab.reporting.words import cell_text, clean, clean_lines, shorten
@@ -40,6 +42,7 @@ _LEVELS = {
     "warning": ("yellow", "warning"),
     "error": ("red", "problem"),
 }
+_DOTTED = re.compile(r"[A-Za-z_][\w–]*(\.[\w–]+)+[,;:)]*")  # a module's name within prose
 _BARS = "▁▂▃▄▅▆▇█"
 
 
@@ -176,6 +179,7 @@ def _print_table(console: Console, table: Table, max_rows: int) -> None:
 
     if table.title:
         _line(console, table.title, "bold")
+    table = folded(table)
     rows, left_out = _head_and_tail(table.rows, max_rows)
     cells = [[cell_text(value) for value in row] for row in rows]
     layout = fit_columns(table.columns, cells, console.width)
@@ -225,7 +229,7 @@ def _cell(column: Column, text: str, width: int) -> RichText:
     if column.kind == "status":
         tone = tone_of(text)
         return _plain(text, {"good": "green", "warning": "yellow", "error": "bold red"}.get(tone, ""))
-    return _plain(text)
+    return _plain(" ".join(shorten(word, width) if _DOTTED.fullmatch(word) else word for word in text.split(" ")))
 
 
 def _plain(text: str, style: str = "") -> RichText:

@@ -60,7 +60,7 @@ def shorten(text: str, width: int) -> str:
     for index, part in enumerate(parts[:-1]):
         if cell_len(text) <= width:
             return text
-        if not part.isdigit():
+        if not part.replace("–", "").isdigit():  # a number, or a range of folded blocks, says which
             parts[index] = part[:1]
             text = ".".join(parts)
             room = width - cell_len(text)
