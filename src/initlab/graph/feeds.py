@@ -103,6 +103,8 @@ def _apply(flow: Flow, operation: Operation, held: dict[int, ParameterView], fou
 
 def _note(flow: Flow, operation: Operation, use: WeightUse, found: _Found) -> None:
     feeds = None
+    if use.role == "weight" and use.geometry is None and not use.view.exact and len(use.view.whole) < 2:
+        use = replace(use, role="other")  # a vector that went into what is multiplied: a norm's scale of fixed numbers
     if use.role == "weight":
         feeds = feed_of(flow, None if use.signal is None else flow.signals.get(use.signal))
         seen = TABLE[operation.kind].seen

@@ -148,9 +148,14 @@ def refs(item: Any) -> Iterator[int]:
         yield from refs((item.start, item.stop, item.step))
 
 
+def is_transformed(tensor: torch.Tensor) -> bool:
+    """Whether it stands for others inside `torch.func.vmap` or `grad`, and has no values to read."""
+    return bool(torch._C._functorch.is_functorch_wrapped_tensor(tensor))
+
+
 def constant_moments(tensor: torch.Tensor) -> tuple[float, float] | None:
     """(mean, second moment) of a plain tensor's finite elements, of a regular sample of them when it is large."""
-    plain = tensor.layout == torch.strided and not (tensor.is_meta or tensor.is_complex())
+    plain = tensor.layout == torch.strided and not (tensor.is_meta or tensor.is_complex() or is_transformed(tensor))
     if not plain or type(tensor) not in (torch.Tensor, torch.nn.Parameter) or tensor.numel() == 0:
         return None
     flat = tensor.detach().flatten()

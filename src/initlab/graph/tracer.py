@@ -10,7 +10,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from initlab.graph.operations import TABLE
-from initlab.graph.recording import Operation, Ref, Value, constant_moments, refs
+from initlab.graph.recording import Operation, Ref, Value, constant_moments, is_transformed, refs
 from initlab.graph.spelling import in_place
 from initlab.guest.inputs import mapped, tensors_in
 
@@ -135,11 +135,15 @@ class Tracer(TorchFunctionMode):
         index = len(self.values)
         moments, held = (None, None)
         if source == "constant" and self.read_constants:
-            moments, held = constant_moments(tensor), tensor.detach() if tensor.numel() <= _HELD else None
+            moments, held = constant_moments(tensor), tensor.detach() if _may_hold(tensor) else None
         elif source == "parameter" and not tensor.is_meta:
             held = tensor.detach()
         self.values[index] = Value(index, source, name, producer, tuple(tensor.shape), tensor.dtype, moments, held)
         return index
+
+
+def _may_hold(tensor: torch.Tensor) -> bool:
+    return tensor.numel() <= _HELD and not is_transformed(tensor)
 
 
 def _attributes(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:

@@ -29,6 +29,7 @@ class Traits:
         opens: a function whose input is biased on purpose, so that a gate begins open or a decay slow.
         logits: what it reads are logits.
         ranks: it orders what it reads by size.
+        pools: it makes one number of several places, larger as they are larger; features may stay apart.
         guard: it only changes numbers of unusual size.
         by_value: its arguments decide which function of one number it is.
         start: what a parameter in it is taken to be where its values do not matter: a shift of 0, a scale of 1.
@@ -53,6 +54,7 @@ class Traits:
     opens: bool = False
     logits: bool = False
     ranks: bool = False
+    pools: bool = False
     guard: bool = False
     by_value: bool = False
     start: float = 1.0
@@ -77,7 +79,7 @@ class Traits:
     @property
     def proportional(self) -> bool:
         """Whether its output grows as its input does."""
-        return self.keeps != "none" or self.linear or self.guard
+        return self.keeps != "none" or self.linear or self.guard or self.pools
 
     @property
     def gathers(self) -> bool:

@@ -145,12 +145,21 @@ class _Mark:
 
 @dataclass(frozen=True)
 class _Logits:
-    """What a read-out gives: its shape, the axis of the classes, its second moment, and what its std may grow by."""
+    """What a read-out gives.
+
+    Args:
+        shape: the shape of its logits.
+        axis: the axis of the classes.
+        second: their second moment.
+        most: what its std may grow by.
+        luck: what brings this draw's logits to the size that draws have on average.
+    """
 
     shape: torch.Size
     axis: int
     second: float
     most: float
+    luck: float = 1.0
 
     def stand_in(self, tensor: torch.Tensor) -> bool:
         """Whether a tensor has the same classes along the same axis."""
@@ -234,7 +243,8 @@ class Calibrator(TorchFunctionMode):
             return self._from_parameters(op, weights, len(read), result)
         if op.weights is not None and op.combines == "contraction" and weights:
             name = next((mark.of for _, mark in weights if self._is_weight(mark.of)), weights[0][1].of)
-            return self._applied(name, weights, result, head=name in self.targets.heads)
+            given = signals[0][0] if signals else None
+            return self._applied(name, weights, result, name in self.targets.heads, given)
         if op.logits:
             self._read_outs(signals[:1])
         self._mark_all(result, self._carried(op, signals))
@@ -277,7 +287,14 @@ class Calibrator(TorchFunctionMode):
     def _free(self, name: str) -> bool:
         return name not in self.fixed and adjustable(self.entries.get(name))
 
-    def _applied(self, name: str, weights: list[tuple[torch.Tensor, _Mark]], result: Any, head: bool = False) -> Any:
+    def _applied(
+        self,
+        name: str,
+        weights: list[tuple[torch.Tensor, _Mark]],
+        result: Any,
+        head: bool = False,
+        given: torch.Tensor | None = None,
+    ) -> Any:
         made = next(tensors_in(result), None)
         if made is None or not made.is_floating_point() or made.numel() == 0:
             return result
@@ -287,7 +304,7 @@ class Calibrator(TorchFunctionMode):
             self._met.add((name, head))
             factor = self._factor(name, made) if name in self.entries and not head else 1.0
             if head and name in self.entries:
-                self._meet_head(name, made)
+                self._meet_head(name, made, given)
             if factor != 1.0 and self._free(name):
                 self._scale({name}, factor, weights)
                 result = made = made * factor
@@ -306,21 +323,26 @@ class Calibrator(TorchFunctionMode):
 
     # -- read-outs: what is said of them is said of the logits that a loss reads, past the factors that follow them --
 
-    def _meet_head(self, name: str, made: torch.Tensor) -> None:
+    def _meet_head(self, name: str, made: torch.Tensor, given: torch.Tensor | None) -> None:
         second, entry = second_moment(made), self.entries[name]
         if second is None:
             return
         most = max(1.0, 1 / entry.std) if entry.std and name in self.targets.ties else 1.0
-        logits = _Logits(made.shape, _class_axis(made, entry), second, most)
+        axis = _class_axis(made, entry)
+        logits = _Logits(made.shape, axis, second, most, _luck(second, entry, given))
         self._at_head[name] = logits
-        self._read_out[name] = head_factor(made, logits.axis, self.targets.excess, most)
+        self._read_out[name] = self._to_first_loss(made, logits)
+
+    def _to_first_loss(self, tensor: torch.Tensor, logits: _Logits) -> float:
+        excess = self.targets.excess_of(tensor.shape[logits.axis])
+        return head_factor(tensor * logits.luck, logits.axis, excess, logits.most)
 
     def _read_outs(self, read: Iterable[tuple[torch.Tensor, _Mark]]) -> None:
         for tensor, mark in read:
             for name in mark.names & self._at_head.keys():
                 logits = self._at_head[name]
                 if logits.stand_in(tensor):
-                    self._read_out[name] = head_factor(tensor, logits.axis, self.targets.excess, logits.most)
+                    self._read_out[name] = self._to_first_loss(tensor, logits)
 
     def finish(self, outputs: Any) -> None:
         """Takes what the model returned: the read-outs are brought to their first loss there."""
@@ -362,7 +384,7 @@ class Calibrator(TorchFunctionMode):
         if own is None or base is None or other.numel() < 2:
             return part
         self._joined |= names
-        factor = rounded(math.sqrt(share * base / own))
+        factor = rounded(min(math.sqrt(share * base / own), self._room(names, base)))
         if factor == 1.0 or (factor > 1 and names <= self.targets.positions):
             return part
         self._scale(names, factor)
@@ -371,6 +393,15 @@ class Calibrator(TorchFunctionMode):
         scaled = part.mul_(factor) if writes else part * factor
         self._mark(scaled, names)
         return scaled
+
+    def _room(self, names: frozenset[str], base: float) -> float:
+        """What a branch may grow by: its weight's own output not beyond what it is added to, whatever scales it after.
+
+        A step of an integrator, y + h·f(y), is small on purpose.
+        """
+        made = [self.found.measured[name][0] * self.found.factors.get(name, 1.0) ** 2 for name in names
+                if name in self.found.measured]  # fmt: skip
+        return max([1.0, math.sqrt(max(1.0, base) / max(made))] if made and max(made) > 0 else [math.inf])
 
 
 def second_moment(tensor: torch.Tensor) -> float | None:
@@ -391,6 +422,15 @@ def _units(made: torch.Tensor, entry: PlanEntry) -> int:
     if geometry is None or entry.role == "embedding" or len(geometry.shape) < 2:
         return max(1, made.shape[-1] if made.dim() else 1)
     return max(1, geometry.shape[geometry.out_axis])
+
+
+def _luck(second: float, entry: PlanEntry, given: torch.Tensor | None) -> float:
+    """√(E[z²] over draws / E[z²] of this draw) of z = Wx, E[z²] = std² Σ x²; 1 where W is no plain matrix."""
+    if given is None or entry.std is None or entry.geometry is None or entry.geometry.kind != "linear":
+        return 1.0
+    lengths = given.detach().float().square().sum(-1)
+    expected = entry.std**2 * float(lengths[lengths.isfinite()].mean())
+    return math.sqrt(expected / second) if expected > 0 and math.isfinite(expected) else 1.0
 
 
 def misses(ratio: float, units: int) -> bool:

@@ -115,7 +115,7 @@ def _readable(tensor: torch.Tensor) -> bool:
 
 
 def special_bias(subject: Subject) -> str:
-    """What a bias opens, where its values are not what a layer draws by default and its use says why; else ""."""
+    """Where a bias stands whose values are not what a layer draws by default and whose use says why; else ""."""
     graph, tensor = subject.scene.graph, subject.slot.tensor
     if graph is None or not _readable(tensor) or not tensor.is_floating_point() or not tensor.any():
         return ""
@@ -125,7 +125,18 @@ def special_bias(subject: Subject) -> str:
     constant = bool((values == values.flatten()[0]).all()) and values.numel() > 1
     if not constant and float(values.abs().max()) <= usual:
         return ""
-    return next(filter(None, (_opens(graph, use.operation) for use in subject.uses)), "")
+    if any(other.module is subject.module and zero_on_purpose(other) for other in _weights(subject)):
+        return "beside a weight of zeros, which leaves its layer nothing else to give"
+    opened = next(filter(None, (_opens(graph, use.operation) for use in subject.uses)), "")
+    return f"before {opened}" if opened else ""
+
+
+def _weights(subject: Subject) -> list[Subject]:
+    notes = subject.scene.notes
+    if "weights" not in notes:
+        notes["weights"] = [other for other in subject.scene.subjects() if other.role == "weight"]
+    found: list[Subject] = notes["weights"]
+    return found
 
 
 def _opens(graph: SignalGraph, operation: Operation) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from initlab.graph import Operation, SignalGraph, Use
+from initlab.graph.recording import Ref
 from initlab.graph.residual import passed
 from initlab.planning.plan import PlanEntry
 from initlab.sampling import canonical_name
@@ -25,6 +27,7 @@ class Targets:
         heads: weights whose output is the model's, read by nothing else.
         gates: weights whose output opens a gate through a sigmoid.
         ends: weights that end residual branches.
+        branches: how many branches they end: a weight that is used again ends another.
         tables: embeddings that are read by what the model is given.
         positions: tables and parameters that are added to the tokens.
         ties: tables that are also heads.
@@ -44,7 +47,15 @@ class Targets:
     shares: frozenset[str] = frozenset()
     tables_of_scores: frozenset[str] = frozenset()
     inner: Mapping[str, float] = field(default_factory=dict)
+    branches: int = 0
     excess: float = EXCESS
+
+    def excess_of(self, classes: int) -> float:
+        """By what share of ln C the first loss is to lie above a uniform guess's, so that few draws exceed 5%.
+
+        Where inputs are alike the excess of a draw is χ² with C − 1 degrees over C − 1: 1 + 3√(2/(C − 1)) at its most.
+        """
+        return min(self.excess, 0.05 / (1 + 3 * math.sqrt(2 / max(classes - 1, 1))))
 
     def of(self, name: str) -> float | None:
         """The second moment that a weight's output should have; None where nothing says."""
@@ -61,7 +72,7 @@ class Targets:
         if names and names <= self.positions and not (others and others <= self.positions):
             return POSITION
         if names and names <= self.ends:
-            return 1 / len(self.ends)
+            return 1 / max(self.branches, 1)
         return None
 
 
@@ -93,10 +104,13 @@ def targets_of(graph: SignalGraph, entries: Mapping[str, PlanEntry], owner: Mapp
     }
     inner = {name: _inner(graph, found[0]) for name, found in applied.items()}
     inner |= {name: _multiplied(graph, found[0]) for name, found in looked.items()}
+    inner |= {name: math.sqrt(fan) for name, found in applied.items() if (fan := _makes_weights(graph, found[0]))}
+    ends = frozenset(name for name in ended & entries.keys() if entries[name].role == "weight") - heads
     return Targets(
         heads=heads,
         gates=frozenset(name for name, found in applied.items() if _opens_gate(graph, found[0])) - heads,
-        ends=frozenset(name for name in ended & entries.keys() if entries[name].role == "weight") - heads,
+        ends=ends,
+        branches=sum(len(applied.get(name, (None,))) for name in ends),
         tables=tables,
         positions=((tables - _tokens(graph, looked, entries)) | added) - scored,
         ties=tables & heads,
@@ -185,11 +199,22 @@ def _ahead(graph: SignalGraph, operation: Operation) -> Iterable[tuple[str, Oper
             affine = reader.traits.combines in ("sum", "product") and bool(reader.parameters) and len(signals) == 1
             if reader.traits.gate:
                 yield "gate", reader
-            elif reader.traits.passes or function or affine:
+            elif (
+                reader.traits.passes or function or affine or (alone and _pools_places(graph, operation, reader, value))
+            ):
                 queue.extend(made for made in reader.outputs if made not in seen)
                 seen.update(reader.outputs)
             else:
                 yield reader.kind, reader
+
+
+def _pools_places(graph: SignalGraph, operation: Operation, reader: Operation, value: int) -> bool:
+    """Whether a pool leaves the features apart that an operation made: their axis is as long after it as before."""
+    before, after = graph.values[value].shape, graph.values[reader.outputs[0]].shape
+    axis = operation.traits.features
+    if not reader.traits.pools or not after or len(before) < 2:
+        return False
+    return before[axis] == (after[axis] if axis < len(after) else 0)
 
 
 def _parameters(graph: SignalGraph, operation: Operation) -> set[int]:
@@ -228,6 +253,19 @@ def _inner(graph: SignalGraph, use: Operation) -> float:
             return 1.0
         value = reader.outputs[0]
     return 1.0
+
+
+def _makes_weights(graph: SignalGraph, use: Operation) -> int:
+    """The fan-in of the layer whose weight an operation's output is, as in hypernetworks; 0 where it is none."""
+    value = use.outputs[0]
+    while readers := graph.consumers(value):
+        given = [reader.argument(1, "weight") if reader.kind in ("linear", "conv") else None for reader in readers]
+        if all(isinstance(weight, Ref) and weight.value == value for weight in given):
+            return math.prod(graph.values[value].shape[1:])
+        if len(readers) != 1 or not readers[0].traits.passes:
+            break
+        value = readers[0].outputs[0]
+    return 0
 
 
 def _multiplied(graph: SignalGraph, use: Operation) -> float:

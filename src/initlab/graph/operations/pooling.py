@@ -21,8 +21,8 @@ def resized(flow: Flow, operation: Operation) -> Signal:
 
 
 OPS = (
-    Op(("avg_pool1d", "avg_pool2d", "avg_pool3d"), reduced, linear=True),
-    Op(("adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d"), averaged, linear=True),
+    Op(("avg_pool1d", "avg_pool2d", "avg_pool3d"), reduced, linear=True, pools=True),
+    Op(("adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d"), averaged, linear=True, pools=True),
     Op(
         ("max_pool1d", "max_pool2d", "max_pool3d", "lp_pool1d", "lp_pool2d", "adaptive_max_pool1d",
          "adaptive_max_pool2d", "adaptive_max_pool3d", "fractional_max_pool2d", "max_pool2d_with_indices", "glu"),

@@ -53,11 +53,12 @@ def _over_axis(flow: Flow, operation: Operation, made: Signal) -> list[Signal]:
 
 
 OPS = (
-    Op(("mean", "nanmean"), averaged, linear=True),
+    Op(("mean", "nanmean"), averaged, linear=True, pools=True),
     Op(("sum",), statistic, linear=True),
     Op(("cumsum",), reduced, linear=True, mixes=True),
-    Op(("max", "min"), extreme),
-    Op(("amax", "amin", "logsumexp"), reduced),
+    Op(("max", "min"), extreme, pools=True),
+    Op(("amax", "amin"), reduced, pools=True),
+    Op(("logsumexp",), reduced),
     Op(("normalize",), reduced, norm=True, mixes=True),
     Op(("topk",), reduced, ranks=True),
     Op(

@@ -1,0 +1,165 @@
+"""Kinds of structure met in libraries and papers, each as a few lines of plain torch: what `auto` makes of them."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+import initlab
+
+F = nn.functional
+
+
+def batch(*shape: int) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(0))
+
+
+def excess(logits: torch.Tensor) -> float:
+    """By what share of ln C the first loss lies above that of a uniform guess."""
+    rows = logits.detach().double()
+    return float((rows.logsumexp(-1) - rows.mean(-1)).mean()) / math.log(rows.shape[-1]) - 1
+
+
+class Pooled(nn.Module):
+    """A kernel whose outputs, past relu and a mean over places, are the logits (SqueezeNet)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body, self.last = nn.Conv2d(3, 32, 3), nn.Conv2d(32, 10, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return F.adaptive_avg_pool2d(F.relu(self.last(F.relu(self.body(x)))), 1).flatten(1)
+
+
+class Auxiliary(nn.Module):
+    """One read-out of the first token, another's largest over the rest, half of it added (VOLO)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm, self.last, self.aside = nn.LayerNorm(32), nn.Linear(32, 10), nn.Linear(32, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.norm(x)
+        return self.last(x[:, 0]) + 0.5 * self.aside(x[:, 1:]).max(1)[0]
+
+
+class Turned(nn.Module):
+    """Points turned by a matrix that a layer makes: its weight zero and its bias the identity (PointNet, STN)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.look, self.make, self.read = nn.Linear(3, 32), nn.Linear(32, 9), nn.Linear(3, 10)
+        nn.init.zeros_(self.make.weight)
+        self.make.bias.data = torch.eye(3).flatten()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        turn = self.make(F.relu(self.look(x)).amax(1)).view(-1, 3, 3)
+        return self.read((x @ turn).mean(1))
+
+
+class Steps(nn.Module):
+    """An integrator: eight steps y + f(y)/8 of one small network."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.up, self.down, self.read = (nn.Linear(*s) for s in ((16, 32), (32, 64), (64, 32), (32, 10)))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.first(x)
+        for _ in range(8):
+            y = y + self.down(torch.tanh(self.up(y))) / 8
+        return self.read(y)
+
+
+class Made(nn.Module):
+    """A layer whose weight another layer makes (hypernetworks)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.code, self.make, self.read = nn.Embedding(1, 8), nn.Linear(8, 64 * 64), nn.Linear(64, 10)
+
+    def hidden(self, x: torch.Tensor) -> torch.Tensor:
+        weight = self.make(self.code(torch.tensor(0))).view(64, 64)
+        for _ in range(3):
+            x = torch.tanh(F.linear(x, weight))
+        return x
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.read(self.hidden(x))
+
+
+class Queries(nn.Module):
+    """Queries that begin as a norm of zeros, and look at what is given (DETR)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm, self.q, self.k, self.read = nn.LayerNorm(32), nn.Linear(32, 32), nn.Linear(32, 32), nn.Linear(32, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        queries = self.q(self.norm(torch.zeros(len(x), 5, 32)))
+        shares = torch.bmm(queries, self.k(x).transpose(1, 2)).softmax(-1)
+        return self.read(torch.bmm(shares, x)).mean(1)
+
+
+class MaskedByRule(nn.Module):
+    """A mask built by `torch.func.vmap` of a rule of two positions (transformers' masks)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.q, self.read = nn.Linear(16, 16), nn.Linear(16, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        at, length = torch.arange(x.shape[1]), torch.tensor([4.0])
+        rule = lambda i, j: (j <= i) & (j - length[0] < 100.0)  # noqa: E731
+        mask = torch.func.vmap(torch.func.vmap(rule, (None, 0)), (0, None))(at, at)
+        return self.read(F.scaled_dot_product_attention(self.q(x), x, x, attn_mask=mask))
+
+
+MODELS: dict[str, tuple[type[nn.Module], torch.Tensor]] = {
+    "pooled logits": (Pooled, batch(16, 3, 8, 8)),
+    "auxiliary read-out": (Auxiliary, batch(32, 9, 32)),
+    "a matrix that turns points": (Turned, batch(16, 20, 3)),
+    "integrator": (Steps, batch(64, 16)),
+    "made weights": (Made, batch(64, 64)),
+    "queries of zeros": (Queries, batch(8, 12, 32)),
+    "mask by a rule": (MaskedByRule, batch(4, 6, 16)),
+}
+
+
+@pytest.mark.parametrize("case", MODELS)
+def test_first_loss_is_within_five_percent_of_a_uniform_guess(case: str) -> None:
+    kind, x = MODELS[case]
+    torch.manual_seed(0)
+    model = kind()
+    plan = initlab.init_(model, example_inputs=x)
+    assert not [entry.name for entry in plan.entries if entry.code == "unknown_role"]
+    out = model(x)
+    assert 0 < excess(out) < 0.05
+    assert float(out.detach().var(0).mean()) > 1e-4  # samples are told apart
+
+
+def test_a_bias_beside_a_weight_of_zeros_is_kept() -> None:
+    model = Turned()
+    plan = initlab.init_(model, example_inputs=batch(16, 20, 3))
+    assert torch.equal(model.make.bias.detach(), torch.eye(3).flatten())
+    assert plan["make.bias"].code == "special_bias"
+    assert plan["look.bias"].code == "zero"
+
+
+def test_a_small_step_stays_small() -> None:
+    model, x = Steps(), batch(64, 16)
+    initlab.init_(model, example_inputs=x)
+    y = model.first(x)
+    assert float(model.down(torch.tanh(model.up(y))).detach().square().mean()) < 1.5
+
+
+def test_a_made_weight_keeps_the_signal() -> None:
+    model = Made()
+    initlab.init_(model, example_inputs=batch(64, 64))
+    weight = model.make(model.code.weight).detach()
+    # eight numbers make the code: their squares spread by half
+    assert 0.4 / 64 < float(weight.square().mean()) < 2.5 / 64
+    assert 0.01 < float(model.hidden(batch(64, 64)).detach().square().mean()) < 0.9
