@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import multiprocessing
 import os
 import random
 import signal
@@ -18,6 +17,7 @@ import pytest
 import sqlalchemy as sa
 import torch
 from conftest_comparison import tiny_build, tiny_data
+from spawned import fresh, spawned
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -351,10 +351,8 @@ def _interrupted(path: str | None, ready: Any, answer: Any) -> None:
 
 @pytest.mark.parametrize("stored", [False, True])
 def test_ctrl_c_ends_soon_and_says_how_to_go_on(tmp_path: Path, stored: bool) -> None:
-    fork = multiprocessing.get_context("fork")
-    ready, (here, there) = fork.Event(), fork.Pipe()
-    child = fork.Process(target=_interrupted, args=(str(tmp_path / "s.db") if stored else None, ready, there))
-    child.start()
+    ready, (here, there) = fresh.Event(), fresh.Pipe()
+    child = spawned(_interrupted, str(tmp_path / "s.db") if stored else None, ready, there)
     assert ready.wait(60)
     time.sleep(1.0)
     assert child.pid is not None

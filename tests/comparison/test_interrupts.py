@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import random
 import signal
@@ -15,6 +14,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from conftest_comparison import tiny_build, tiny_data
+from spawned import fresh, spawned
 
 import initlab
 from initlab import interrupts
@@ -24,8 +24,6 @@ from initlab.interrupts import acknowledge, check, held
 from initlab.study.location import location_of
 from initlab.study.sql import RUNS, STUDIES, SqlStore, open_tables, stored_study
 from initlab.training.records import record_from
-
-fork = multiprocessing.get_context("fork")
 
 
 def _ctrl_c() -> None:
@@ -191,9 +189,8 @@ def _interrupted(kind: str, url: str, after: float, workers: int) -> list[tuple[
     """What each worker answered to Ctrl-C, and the seconds that took."""
     pipes, children = [], []
     for _ in range(workers):
-        ours, theirs = fork.Pipe()
-        child = fork.Process(target=_child, args=(kind, url, theirs))
-        child.start()
+        ours, theirs = fresh.Pipe()
+        child = spawned(_child, kind, url, theirs)
         assert ours.recv() == "ready"
         pipes.append(ours)
         children.append(child)

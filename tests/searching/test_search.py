@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import multiprocessing
 import os
 import signal
 import time
@@ -16,6 +15,7 @@ import pytest
 import sqlalchemy as sa
 import torch
 from conftest_comparison import tiny_build, tiny_data
+from spawned import at_once, fresh, spawned
 
 import initlab
 from initlab.comparison import StudyInterrupted
@@ -159,9 +159,7 @@ def test_a_changed_search_is_refused(tmp_path: Path, change: dict[str, Any], nam
 
 def test_killed_and_resumed(tmp_path: Path) -> None:
     path = tmp_path / "search.db"
-    fork = multiprocessing.get_context("fork")
-    child = fork.Process(target=lambda: searched(storage=path, steps=3000))
-    child.start()
+    child = spawned(lambda: searched(storage=path, steps=3000))
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and not _rows(path):
         time.sleep(0.1)
@@ -187,10 +185,7 @@ def _rows(path: Path) -> list[Any]:
 
 def test_two_workers_share_a_search(tmp_path: Path) -> None:
     path = tmp_path / "search.db"
-    fork = multiprocessing.get_context("fork")
-    workers = [fork.Process(target=lambda: searched(storage=path, at_once=2)) for _ in range(2)]
-    for worker in workers:
-        worker.start()
+    workers = at_once([lambda: searched(storage=path, at_once=2)] * 2)
     for worker in workers:
         worker.join(120)
     assert [worker.exitcode for worker in workers] == [0, 0]
@@ -227,10 +222,8 @@ def _interrupted(ready: Any, answer: Any) -> None:
 
 
 def test_ctrl_c() -> None:
-    fork = multiprocessing.get_context("fork")
-    ready, (here, there) = fork.Event(), fork.Pipe()
-    child = fork.Process(target=_interrupted, args=(ready, there))
-    child.start()
+    ready, (here, there) = fresh.Event(), fresh.Pipe()
+    child = spawned(_interrupted, ready, there)
     assert ready.wait(60)
     time.sleep(0.5)
     assert child.pid is not None

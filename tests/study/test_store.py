@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import multiprocessing
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
+from spawned import at_once, fresh, spawned
 
 from initlab.comparison.arms import Arm
 from initlab.errors import InputError
@@ -27,7 +27,6 @@ KEYS = list(SPECS)
 CURVE = np.stack([np.arange(1, 41), np.linspace(2, 0.1, 40)], axis=1).astype(np.float32)
 NAMES = (f"study {i}" for i in itertools.count())  # one server serves all tests
 
-fork = multiprocessing.get_context("fork")
 Open = Callable[[], SqlStore[RunRecord]]
 
 
@@ -123,22 +122,19 @@ def test_a_run_has_one_worker(shared: Open) -> None:
     assert shared().recall("engine") == "stacked"
 
 
-def _race_for_claims(shared: Open, gate: Any, answer: Any) -> None:
+def _race_for_claims(shared: Open, done: Any, answer: Any) -> None:
     mine, store = [], shared()
-    gate.wait(60)
     while claimed := store.claim([f"run {i}" for i in range(60)], 3):
         mine += claimed
     answer.send(mine)
-    gate.wait(60)
+    done.wait(60)
     os._exit(0)
 
 
 def test_workers_that_claim_at_once_share_without_overlap(shared: Open) -> None:
     shared().close()
-    gate, pipes = fork.Barrier(4), [fork.Pipe(duplex=False) for _ in range(4)]
-    workers = [fork.Process(target=_race_for_claims, args=(shared, gate, there)) for _, there in pipes]
-    for worker in workers:
-        worker.start()
+    done, pipes = fresh.Barrier(4), [fresh.Pipe(duplex=False) for _ in range(4)]
+    workers = at_once([lambda *ends: _race_for_claims(shared, *ends)] * 4, [(done, there) for _, there in pipes])
     got = [here.recv() for here, _ in pipes]
     for worker in workers:
         worker.join(60)
@@ -153,8 +149,7 @@ def _claim_and_die(shared: Open) -> None:
 def test_runs_of_a_dead_worker_are_taken_up_again(shared: Open) -> None:
     living = shared()
     assert living.claim(KEYS[3:], 1) == KEYS[3:4]
-    child = fork.Process(target=_claim_and_die, args=(shared,))
-    child.start()
+    child = spawned(lambda: _claim_and_die(shared))
     child.join(60)
     assert child.exitcode == 9
     assert shared().claim(KEYS, 9) == [*KEYS[:3], *KEYS[4:]]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import random
 import shutil
@@ -18,6 +17,7 @@ import pytest
 import sqlalchemy as sa
 import torch
 from conftest_comparison import tiny_build, tiny_data
+from spawned import at_once, fresh, spawned
 from torch import nn
 
 import initlab
@@ -26,7 +26,6 @@ from initlab.study import location
 from initlab.study.location import shown_url
 from initlab.study.sql import RUNS, STUDIES, open_tables
 
-fork = multiprocessing.get_context("fork")
 SCHEMES = ["he_normal", "xavier_normal", "zeros"]
 
 
@@ -66,9 +65,8 @@ def whole() -> initlab.Comparison:
 
 
 def in_child(work: Callable[[], Any], kill_after: float | None = None) -> int:
-    """Run `work` in a forked process; kill it after some seconds."""
-    child = fork.Process(target=work)
-    child.start()
+    """Run `work` in a process of its own; kill it after some seconds of it."""
+    child = spawned(work)
     if kill_after is not None:
         time.sleep(kill_after)
         assert child.pid is not None
@@ -136,20 +134,18 @@ def test_runs_of_a_dead_worker_are_made_anew(tmp_path: Path, whole: initlab.Comp
 
 def test_a_living_workers_runs_are_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "study.db"
-    started = fork.Event()
+    started = fresh.Event()
 
-    def hold() -> None:
+    def hold(started: Any) -> None:
         from initlab.comparison import driver
 
         driver.train_through = lambda *args: (started.set(), time.sleep(60))
         study(path, at_once=4)
 
-    child = fork.Process(target=hold)
-    child.start()
+    child = spawned(hold, started)
     try:
         assert started.wait(60)
-        waits = fork.Process(target=lambda: study(path))
-        waits.start()
+        waits = spawned(lambda: study(path))
         deadline = time.monotonic() + 60
         while states(path).count("ended") < 8 and time.monotonic() < deadline:
             time.sleep(0.2)
@@ -165,9 +161,7 @@ def test_a_living_workers_runs_are_left_alone(tmp_path: Path) -> None:
 
 
 def _two_workers(url: str, name: str) -> list[Any]:
-    workers = [fork.Process(target=lambda: study(url, at_once=2, study=name)) for _ in range(2)]
-    for worker in workers:
-        worker.start()
+    workers = at_once([lambda: study(url, at_once=2, study=name)] * 2)
     for worker in workers:
         worker.join(120)
     assert [worker.exitcode for worker in workers] == [0, 0]

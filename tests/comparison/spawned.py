@@ -1,0 +1,45 @@
+"""Processes of tests: fresh interpreters, since a fork of one that has used autograd on a GPU dies there."""
+
+from __future__ import annotations
+
+import multiprocessing
+import sys
+from collections.abc import Callable
+from multiprocessing.context import SpawnProcess
+from typing import Any
+
+import cloudpickle
+
+fresh = multiprocessing.get_context("spawn")
+Work = Callable[..., Any]
+
+
+def spawned(work: Work, *args: Any) -> SpawnProcess:
+    """A process that has loaded all it needs and now runs `work(*args)`; pipes and events go as arguments."""
+    return at_once([work], [args])[0]
+
+
+def at_once(works: list[Work], args: list[tuple[Any, ...]] | None = None) -> list[SpawnProcess]:
+    """Processes that begin together, each when all have loaded what they need."""
+    gate = fresh.Barrier(len(works) + 1)
+    children = [
+        fresh.Process(target=_run, args=(_by_value(work), gate, *given))
+        for work, given in zip(works, args or [()] * len(works), strict=True)
+    ]
+    for child in children:
+        child.start()
+    gate.wait(120)
+    return children
+
+
+def _by_value(work: Work) -> bytes:
+    module = sys.modules.get(work.__module__)
+    if module is not None:  # tests are no modules that another interpreter finds
+        cloudpickle.register_pickle_by_value(module)
+    return bytes(cloudpickle.dumps(work))
+
+
+def _run(pickled: bytes, gate: Any, *args: Any) -> None:
+    work = cloudpickle.loads(pickled)
+    gate.wait(120)
+    work(*args)
