@@ -11,7 +11,8 @@ from torch import nn
 from torch.nn import functional as F
 
 import initlab
-from initlab.inspection.moments import BINS, batch_axis, moments_of
+from initlab.inspection.histogram import BINS
+from initlab.inspection.moments import batch_axis, moments_of
 
 GENERATOR = torch.Generator().manual_seed(5)
 

@@ -11,6 +11,7 @@ import torch
 from initlab.graph.flow import Flow
 from initlab.graph.recording import Operation, Ref, constant_moments
 from initlab.graph.spelling import in_place
+from initlab.guest.inputs import mapped
 
 
 def constants(flow: Flow, operation: Operation) -> list[tuple[float, float] | None]:
@@ -70,7 +71,7 @@ def call(op: Operation, read: Callable[[int], torch.Tensor]) -> Any:
     args: tuple[Any, ...] = filled(op.args, read)
     kwargs: dict[str, Any] = filled(op.kwargs, read)
     if in_place(op.function) or kwargs.get("inplace"):
-        args = (args[0].clone(), *args[1:]) if args else args
+        args = (mapped(args[0], torch.clone), *args[1:]) if args else args
     if op.traits.skipped:
         return torch.as_tensor(args[0])
     result = op.function(*args, **kwargs)

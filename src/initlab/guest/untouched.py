@@ -183,14 +183,25 @@ class _State:
 
 def _copy_back(copies: list[tuple[Tensor, Tensor]]) -> None:
     """Buffers hold again what they held; one that nothing changed is not written to."""
+    copies = [(buffer, values) for buffer, values in copies if not buffer.is_meta]
     with torch.no_grad():
-        for buffer, values in copies:
-            if not buffer.is_meta and not _same(buffer, values):
+        for (buffer, values), changed in zip(copies, _changed(copies), strict=True):
+            if changed:
                 buffer.copy_(values)
 
 
-def _same(buffer: Tensor, values: Tensor) -> bool:
-    return buffer.layout == torch.strided and buffer.shape == values.shape and torch.equal(buffer, values)
+def _changed(copies: list[tuple[Tensor, Tensor]]) -> list[bool]:
+    """Whether each buffer differs from its copy; a device is waited for once, however many buffers are on it."""
+    changed = [True] * len(copies)
+    places: dict[torch.device, list[int]] = {}
+    for place, (buffer, values) in enumerate(copies):
+        if buffer.layout == torch.strided and buffer.shape == values.shape:
+            places.setdefault(buffer.device, []).append(place)
+    for held in places.values():
+        flags = torch.stack([(copies[place][0] != copies[place][1]).any() for place in held])
+        for place, flag in zip(held, flags.tolist(), strict=True):
+            changed[place] = flag
+    return changed
 
 
 def _once(tensors: Iterable[Tensor], without: Iterable[Tensor]) -> list[Tensor]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 
 from initlab.inspection.activations import SETTINGS
+from initlab.inspection.fetching import fetched
 
 Tensor = torch.Tensor
 
@@ -97,6 +99,13 @@ class Events:
     factors: list[Factor] = field(default_factory=list)
     drops: list[Drop] = field(default_factory=list)
     constants: list[Constant] = field(default_factory=list)
+    waiting: list[dict[str, Tensor]] = field(default_factory=list, repr=False)
+
+    def settle(self) -> None:
+        """Bring the second moments of the sums from the device."""
+        numbers = fetched(self.waiting)
+        self.sums = [replace(s, second_moment=n["square"]) for s, n in zip(self.sums, numbers, strict=True)]
+        self.waiting.clear()
 
     def see(
         self, kind: str, module: str, args: Sequence[Any], kwargs: Mapping[str, Any], origins: list[int], output: Any
@@ -123,8 +132,8 @@ class Events:
         if len(origins) != 2 or len(shapes) != 2 or shapes[0] != shapes[1] or output.layout != torch.strided:
             return
         flat = output.detach().reshape(-1).float()
-        second = float(torch.dot(flat, flat)) / max(1, flat.numel())
-        self.sums.append(Sum(module, min(origins), max(origins), second))
+        self.waiting.append({"square": torch.dot(flat, flat) / max(1, flat.numel())})
+        self.sums.append(Sum(module, min(origins), max(origins), math.nan))
 
     def _constant(self, function: str, module: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
         setting = SETTINGS[function]

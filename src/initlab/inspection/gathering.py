@@ -16,7 +16,7 @@ from initlab.inspection.predicted import predicted
 from initlab.inspection.probe import learning_rate_of, probed
 from initlab.inspection.recorder import Record
 from initlab.inspection.results import LayerStats, ParameterStats
-from initlab.inspection.updates import parameter_stats
+from initlab.inspection.updates import Use, parameter_stats
 
 
 def gathered(
@@ -53,10 +53,9 @@ def _parameters(model: nn.Module, seen: Pass, step: Step, batch: int | None) -> 
     for record in seen.records:
         for name in record.parameters:
             first_use.setdefault(name, record)
-    return tuple(
-        parameter_stats(name, p, seen.gradients.pop(name, None), first_use.get(name), step, seen.loss, batch or 1)
-        for name, p in model.named_parameters()
-    )
+    own = model.named_parameters()
+    uses = [Use(name, p, seen.gradients.pop(name, None), first_use.get(name)) for name, p in own]
+    return parameter_stats(uses, step, seen.loss, batch or 1)
 
 
 def _layers(seen: Pass, parameters: tuple[ParameterStats, ...]) -> tuple[LayerStats, ...]:

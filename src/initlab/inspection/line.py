@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import nn
 
+from initlab.inspection.fetching import fetched
 from initlab.inspection.moments import batch_axis
 from initlab.inspection.optimizers import Step
 from initlab.inspection.outputs import main_output
@@ -110,7 +111,7 @@ def line_of(
     """
     own = dict(model.named_parameters())
     gradients = {name: g for name, g in seen.gradients.items() if g is not None and step.share(name) != 0.0}
-    if not gradients or not math.isfinite(seen.loss) or not all(_finite(g) for g in gradients.values()):
+    if not gradients or not math.isfinite(seen.loss) or not _finite(gradients.values()):
         return None
     pull, axis = _pull(seen)
     points = []
@@ -201,6 +202,6 @@ def _rms(tensor: Tensor) -> float:
     return float(torch.linalg.vector_norm(tensor.double())) / math.sqrt(max(1, tensor.numel()))
 
 
-def _finite(gradient: Tensor) -> bool:
-    values = gradient.coalesce().values() if gradient.is_sparse else gradient
-    return bool(torch.isfinite(values).all())
+def _finite(gradients: Iterable[Tensor]) -> bool:
+    values = [g.coalesce().values() if g.is_sparse else g for g in gradients]
+    return all(n["finite"] for n in fetched([{"finite": torch.isfinite(v).all()} for v in values]))

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 
 from initlab.inspection.activations import ACTIVATIONS
+from initlab.inspection.fetching import fetched
+from initlab.inspection.histogram import BINS, counts_of, subsample
 
 Tensor = torch.Tensor
-BINS = 40
-HISTOGRAM_SAMPLE = 16_384
+PIECE = 1 << 22
 
 
 @dataclass
@@ -47,56 +50,135 @@ def batch_axis(shape: tuple[int, ...], batch: int | None) -> int | None:
     return 0 if shape[0] % batch == 0 and shape[0] > 0 else None
 
 
-def moments_of(tensor: Tensor, kind: str, batch: int | None, unit_axis: int) -> Moments:
-    """The statistics of `tensor`, the output of `kind`, in a few passes and one temporary of its size."""
+@dataclass
+class Measurement:
+    """What is computed of one activation, still on its device; `settled` makes `Moments` of it.
+
+    Attributes:
+        kind: of the call that gave it.
+        count: its elements.
+        batch_axis: see `batch_axis`.
+        samples: rows that it is taken apart into along that axis.
+        rows: whether unit means stand one a column of those rows.
+        numbers: tensors of one number each.
+        unit_mean: the mean of each unit.
+        sample: a subsample, for the histogram.
+        wide: whether it was taken in double precision, elements that are not finite apart.
+    """
+
+    kind: str
+    count: int
+    batch_axis: int | None
+    samples: int = 1
+    rows: bool = False
+    numbers: dict[str, Tensor] = field(default_factory=dict)
+    unit_mean: Tensor | None = None
+    sample: Tensor | None = None
+    wide: bool = False
+
+    @property
+    def tells_samples_apart(self) -> bool:
+        """Whether the share of its second moment that tells samples apart is measured."""
+        return self.rows or (self.batch_axis is not None and self.samples > 1)
+
+
+def wide_square(tensor: Tensor) -> Tensor:
+    """The sum of squares in double precision, of which it takes a piece of `PIECE` elements at a time."""
+    total = torch.zeros((), dtype=torch.float64, device=tensor.device)
+    for piece in torch.split(tensor.reshape(-1), PIECE):
+        wide = piece.double()
+        total = total + torch.dot(wide, wide)
+    return total
+
+
+def measure(tensor: Tensor, kind: str, batch: int | None, unit_axis: int, *, wide: bool = False) -> Measurement:
+    """The statistics of `tensor`, the output of `kind`, in a few passes and one temporary of its size.
+
+    Nothing waits for the device. Single precision is enough for all but squares that leave its range and for values
+    that are not finite: `settled` tells, and `wide` takes those.
+    """
     y = tensor.detach()
-    if y.dtype not in (torch.float32, torch.float64):
-        y = y.float()
-    count = y.numel()
-    flat = y.reshape(-1)
-    if count == 0:
-        return _empty()
-    square_sum = float(torch.dot(flat, flat))
-    if not square_sum < float("inf"):
-        return _wide(tensor, kind, batch, unit_axis)
-    if square_sum < 1e-28 * count and y.dtype == torch.float32:
-        y = y.double()  # single-precision squares of values under 1e-14 underflow
-        flat = y.reshape(-1)
-        square_sum = float(torch.dot(flat, flat))
+    if wide or y.dtype not in (torch.float32, torch.float64):
+        y = y.double() if wide else y.float()
     axis = batch_axis(tuple(y.shape), batch)
+    made = Measurement(kind, y.numel(), axis, wide=wide)
+    if made.count == 0:
+        return made
+    made.sample = subsample(y.reshape(-1))
+    numbers = made.numbers
+    numbers |= _saturated(y, kind)
+    if wide:
+        y = _scaled(y, numbers)
+    flat = y.reshape(-1)
     per_sample = _by_sample(y, axis, batch)
+    made.samples = per_sample.shape[0]
     coordinate_mean = per_sample.mean(0)
-    mean = float(coordinate_mean.mean())
-    second = square_sum / count
-    between, centred = _between(per_sample, coordinate_mean, second, count)
-    unit_mean, row_share = _units(y, coordinate_mean, axis, unit_axis, second, centred, count)
-    edges, counts = histogram(flat)
+    deviation = (per_sample - coordinate_mean).reshape(-1)  # a difference of sums would round to noise
+    mean = coordinate_mean.mean()
+    about = coordinate_mean - mean
+    numbers |= {"square": torch.dot(flat, flat), "mean": mean, "centred": torch.dot(deviation, deviation),
+                "about": torch.dot(about, about)}  # fmt: skip
+    _units(made, y, coordinate_mean, unit_axis)
+    numbers |= _dead(y, kind, unit_axis, made.unit_mean)
+    return made
+
+
+def settled(measurements: Sequence[Measurement]) -> list[Moments | None]:
+    """The moments of each, brought from the device together; None for one that must be taken with `wide`."""
+    counted = counts_of([m.sample for m in measurements if m.sample is not None])
+    rows = iter(counted)
+    groups = [m.numbers if m.sample is None else {**m.numbers, "histogram": next(rows)} for m in measurements]
+    return [_moments(m, n) for m, n in zip(measurements, fetched(groups), strict=True)]
+
+
+def moments_of(tensor: Tensor, kind: str, batch: int | None, unit_axis: int) -> Moments:
+    """The moments of one tensor, at once."""
+    (found,) = settled([measure(tensor, kind, batch, unit_axis)])
+    if found is None:
+        (found,) = settled([measure(tensor, kind, batch, unit_axis, wide=True)])
+    assert found is not None
+    return found
+
+
+def _moments(m: Measurement, n: Mapping[str, Any]) -> Moments | None:
+    """`m` with its numbers `n` at hand."""
+    if m.count == 0:
+        return _empty()
+    low, high, *counts = n["histogram"].tolist()
+    square = n["square"]
+    if not m.wide and (not square < math.inf or (square < 1e-28 * m.count and (low or high or n["mean"]))):
+        return None  # single-precision squares of values under 1e-14 underflow
+    scale, nonfinite, masked = n.get("scale", 1.0), int(n.get("nonfinite", 0)), int(n.get("masked", 0))
+    kept = m.count - nonfinite
+    if kept == 0:
+        return _empty(nonfinite, masked)
+    step = (high - low) / BINS
+    edges, bins = tuple(low + step * i for i in range(BINS + 1)), tuple(int(c) for c in counts)
+    if nonfinite:
+        mean, second = n["mean"] * m.count / kept, square / kept
+        std = math.sqrt(max(0.0, second - mean * mean))
+        return Moments(mean * scale, std * scale, second * scale * scale, None, None, None, None, edges, bins,
+                       nonfinite, None, masked=masked)  # fmt: skip
+    second, centred = square / m.count, n["centred"] / m.count
+    within = centred + n["spread"] if "spread" in n else centred if m.rows else None
     return Moments(
-        mean=mean,
-        std=_std(flat, mean, second),
-        second_moment=second,
-        saturated=_saturated(y, kind, count),
-        dead=_dead(y, kind, unit_axis, unit_mean),
-        between=between if axis is not None and per_sample.shape[0] > 1 else None,
-        row_share=row_share,
+        mean=n["mean"] * scale,
+        std=math.sqrt(max(0.0, centred + m.samples * n["about"] / m.count)) * scale,
+        second_moment=second * scale * scale,
+        saturated=n["saturated"] / (1 if m.kind == "softmax" else m.count) if "saturated" in n else None,
+        dead=n.get("dead"),
+        between=_share(centred, second) if m.batch_axis is not None and m.samples > 1 else None,
+        row_share=None if within is None else _share(within, second),
         edges=edges,
-        counts=counts,
+        counts=bins,
         nonfinite=0,
-        unit_mean=unit_mean,
-        batch_axis=axis,
+        unit_mean=m.unit_mean if scale == 1 or m.unit_mean is None else m.unit_mean * scale,
+        batch_axis=m.batch_axis,
     )
 
 
-def histogram(flat: Tensor) -> tuple[tuple[float, ...], tuple[int, ...]]:
-    """`BINS` equal bins over the range of a fixed-stride subsample (an odd stride, so that no axis is favoured)."""
-    stride = max(1, -(-flat.numel() // HISTOGRAM_SAMPLE)) | 1 if flat.numel() > HISTOGRAM_SAMPLE else 1
-    sample = flat[::stride]
-    low, high = (float(v) for v in sample.aminmax())
-    if not high > low:
-        low, high = low - 0.5, high + 0.5
-    counts = torch.histc(sample, BINS, low, high)
-    step = (high - low) / BINS
-    return tuple(low + step * i for i in range(BINS + 1)), tuple(int(c) for c in counts.tolist())
+def _share(part: float, whole: float) -> float:
+    return min(1.0, part / whole) if whole > 0 else 0.0
 
 
 def effective_rank(tensor: Tensor, axis: int | None, samples: int = 32) -> float | None:
@@ -120,30 +202,23 @@ def _by_sample(y: Tensor, axis: int | None, batch: int | None) -> Tensor:
     return moved.reshape(batch, -1)
 
 
-def _between(per_sample: Tensor, coordinate_mean: Tensor, second: float, count: int) -> tuple[float, float]:
-    """(share of between-sample variance, its sum): computed from deviations, as a difference would round to noise."""
-    deviation = (per_sample - coordinate_mean).reshape(-1)
-    centred = float(torch.dot(deviation, deviation))
-    return (min(1.0, centred / count / second) if second > 0 else 0.0), centred
-
-
-def _units(
-    y: Tensor, coordinate_mean: Tensor, axis: int | None, unit_axis: int, second: float, centred: float, count: int
-) -> tuple[Tensor | None, float | None]:
-    """Mean of each unit over samples and positions, and the share of variance about it."""
+def _units(made: Measurement, y: Tensor, coordinate_mean: Tensor, unit_axis: int) -> None:
+    """Mean of each unit over samples and positions, and the variance of positions about it."""
+    axis = made.batch_axis
     if y.ndim < 2 or axis is None:
-        return None, None
+        return
     if y.numel() == y.shape[unit_axis]:
-        return y.reshape(-1).clone(), None
+        made.unit_mean = y.reshape(-1).clone()
+        return
     if y.ndim == 2 and coordinate_mean.numel() == y.shape[1]:
-        return coordinate_mean.clone(), (min(1.0, centred / count / second) if second > 0 else 0.0)
-    positions = [d for d in range(y.ndim) if d != unit_axis % y.ndim]
-    unit_mean = y.mean(positions)
+        made.unit_mean, made.rows = coordinate_mean, True
+        return
+    made.unit_mean = y.mean([d for d in range(y.ndim) if d != unit_axis % y.ndim])
     folded = _fold_like(y, coordinate_mean, axis, unit_axis)
-    if folded is None:
-        return unit_mean, None
-    spread = float((folded - unit_mean.unsqueeze(1)).square().mean()) if folded.shape[1] > 1 else 0.0
-    return unit_mean, (min(1.0, (centred / count + spread) / second) if second > 0 else 0.0)
+    if folded is not None:
+        made.rows = True
+        if folded.shape[1] > 1:
+            made.numbers["spread"] = (folded - made.unit_mean.unsqueeze(1)).square().mean()
 
 
 def _fold_like(y: Tensor, coordinate_mean: Tensor, axis: int, unit_axis: int) -> Tensor | None:
@@ -164,50 +239,35 @@ def _fold_like(y: Tensor, coordinate_mean: Tensor, axis: int, unit_axis: int) ->
     return coordinate_mean.reshape(shape).movedim(position, 0).reshape(y.shape[where], -1)
 
 
-def _std(flat: Tensor, mean: float, second: float) -> float:
-    variance = second - mean * mean
-    if variance < 1e-3 * second:
-        deviation = flat - mean
-        variance = float(torch.dot(deviation, deviation)) / flat.numel()
-    return math.sqrt(max(0.0, variance))
-
-
-def _saturated(y: Tensor, kind: str, count: int) -> float | None:
+def _saturated(y: Tensor, kind: str) -> dict[str, Tensor]:
+    """The share of a softmax's rows, or the number of other elements, that are saturated."""
     if kind == "softmax":
-        return float((y.amax(-1) > 0.99).float().mean()) if y.ndim and y.shape[-1] > 1 else None
+        return {"saturated": (y.amax(-1) > 0.99).float().mean()} if y.ndim and y.shape[-1] > 1 else {}
     activation = ACTIVATIONS.get(kind)
     if activation is None or activation.saturated is None:
-        return None
-    return float(activation.saturated(y)) / count
+        return {}
+    return {"saturated": activation.saturated(y)}
 
 
-def _dead(y: Tensor, kind: str, unit_axis: int, unit_mean: Tensor | None) -> float | None:
+def _dead(y: Tensor, kind: str, unit_axis: int, unit_mean: Tensor | None) -> dict[str, Tensor]:
+    """The share of units that are off for every sample."""
     activation = ACTIVATIONS.get(kind)
     if activation is None or activation.off is None or y.ndim < 2:
-        return None
+        return {}
     if unit_mean is not None and activation.one_sided:
-        return float((unit_mean == 0).float().mean())
+        return {"dead": (unit_mean == 0).float().mean()}
     others = [d for d in range(y.ndim) if d != unit_axis % y.ndim]
-    return float((torch.linalg.vector_norm(y, dim=others) == 0).float().mean())
+    return {"dead": (torch.linalg.vector_norm(y, dim=others) == 0).float().mean()}
 
 
-def _wide(tensor: Tensor, kind: str, batch: int | None, unit_axis: int) -> Moments:
-    """As `moments_of` where single-precision squares overflow or values are not finite."""
-    y = tensor.detach().double()
+def _scaled(y: Tensor, numbers: dict[str, Tensor]) -> Tensor:
+    """`y` with zeros for what is not finite, over a scale at which squares stay in the range of double precision."""
     finite = torch.isfinite(y)
-    nonfinite = int(y.numel() - int(finite.sum()))
-    if nonfinite == 0 and float(y.abs().max()) < 1e140:
-        return moments_of(y, kind, batch, unit_axis)
-    masked = int((y == -math.inf).sum())
-    kept = y[finite]
-    if kept.numel() == 0:
-        return _empty(nonfinite, masked)
-    scale = float(kept.abs().max()) or 1.0
-    edges, counts = histogram(kept)
-    mean = float((kept / scale).mean()) * scale
-    second = float((kept / scale).square().mean()) * scale * scale
-    std = float((kept / scale).std(correction=0)) * scale
-    return Moments(mean, std, second, None, None, None, None, edges, counts, nonfinite, None, masked=masked)
+    numbers |= {"nonfinite": (~finite).sum(), "masked": (y == -math.inf).sum()}
+    y = torch.where(finite, y, 0.0)
+    largest = y.abs().max()
+    numbers["scale"] = scale = torch.where((largest > 1e140) | ((largest < 1e-140) & (largest > 0)), largest, 1.0)
+    return y / scale
 
 
 def _empty(nonfinite: int = 0, masked: int = 0) -> Moments:

@@ -54,11 +54,26 @@ def watched(
 ) -> Pass:
     """Forward under the recorder, the loss, and the backward pass; the model is left as it was.
 
+    A pass whose values leave single precision, or are not finite, is taken once more with statistics that bear it.
+
     Raises:
         InputError: the forward pass or the loss raised, or the output cannot be used.
     """
+    seen, recorder = _watched(model, args, kwargs, targets, loss, batch, wide=False)
+    if not recorder.settle():
+        del seen, recorder
+        seen, recorder = _watched(model, args, kwargs, targets, loss, batch, wide=True)
+        recorder.settle()
+    _read(recorder.readout, seen)
+    return seen
+
+
+def _watched(
+    model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], targets: Any, loss: Any, batch: int | None, *,
+    wide: bool,
+) -> tuple[Pass, Recorder]:  # fmt: skip
     with in_training(model) as guest:
-        output, recorder = recorded(model, args, kwargs, batch)
+        output, recorder = recorded(model, args, kwargs, batch, wide=wide)
         path, tensor = main_output(output)
         last = recorder.records[-1].kind if recorder.records else None
         last = _last_kind(tensor, last)
@@ -83,8 +98,7 @@ def watched(
         _keep_gradient(tensor, seen)
         del output, tensor
         seen.gradients = gradients(value, model)
-    _read(recorder.readout, seen)
-    return seen
+    return seen, recorder
 
 
 def _read(readout: Readout | None, seen: Pass) -> None:
@@ -97,15 +111,15 @@ def _read(readout: Readout | None, seen: Pass) -> None:
 
 
 def recorded(
-    model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], batch: int | None
+    model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], batch: int | None, *, wide: bool = False
 ) -> tuple[Any, Recorder]:
-    """What the model returns, and what was seen on the way.
+    """What the model returns, and what was seen on the way; `Recorder.settle` brings its numbers.
 
     Raises:
         InputError: the forward pass raised.
     """
     follower = Follower(model)
-    recorder = Recorder(model, batch, follower)
+    recorder = Recorder(model, batch, follower, wide=wide)
     recorder.watch(tensors_in((args, kwargs)))
     with follower, recorder:
         return run(model, args, kwargs, "inputs", follower), recorder

@@ -18,14 +18,16 @@ from initlab.guest.run import Follower
 from initlab.guest.writes import unwatched
 from initlab.inspection.activations import activation_of
 from initlab.inspection.events import Events
-from initlab.inspection.moments import Moments, moments_of
+from initlab.inspection.fetching import fetched
+from initlab.inspection.moments import Measurement, Moments, measure, settled, wide_square
 
 Tensor = torch.Tensor
 
 
 @dataclass
 class Record:
-    """One watched call. Filled in the forward pass, and its gradient numbers in the backward pass.
+    """One watched call. Measured in the forward pass, and its gradient in the backward pass; `Recorder.settle` then
+    brings the numbers from the device, all together.
 
     `origin` is the index of the last record whose signal it reads, -1 where that is the inputs themselves; `attached`
     is whether a gradient can reach it.
@@ -39,7 +41,10 @@ class Record:
     parameters: tuple[str, ...]
     shape: tuple[int, ...]
     axis: int
-    moments: Moments
+    measured: Measurement = field(repr=False)
+    arriving: Measurement | None = field(default=None, repr=False)
+    waiting: dict[str, Tensor] = field(default_factory=dict, repr=False)
+    moments: Moments = field(init=False)
     input_mean: Tensor | None = None
     input_row_share: float | None = None
     input_second: float | None = None
@@ -55,6 +60,17 @@ class Record:
     def norm(self) -> bool:
         """Whether it sets the size of what it gives."""
         return TABLE.named(self.kind).norm
+
+    def settle(self, own: Moments | None, arriving: Moments | None, numbers: Mapping[str, float]) -> None:
+        """Fill in what was brought from the device: the moments of its output and input, and other numbers."""
+        assert own is not None
+        self.moments = own
+        if arriving is not None:
+            self.input_mean, self.input_second = arriving.unit_mean, arriving.second_moment
+            self.input_row_share = arriving.between if arriving.row_share is None else arriving.row_share
+        self.input_filled = numbers.get("filled")
+        self.grad_square = numbers.get("gradient")
+        self.waiting.clear()
 
 
 @dataclass(frozen=True)
@@ -88,8 +104,9 @@ class Recorder(TorchFunctionMode):
     parameters tell which module that is when `forward` is called directly.
     """
 
-    def __init__(self, model: nn.Module, batch: int | None, follower: Follower) -> None:
+    def __init__(self, model: nn.Module, batch: int | None, follower: Follower, *, wide: bool = False) -> None:
         super().__init__()
+        self._wide = wide
         self.records: list[Record] = []
         self.batch = batch
         self._stack = follower.stack
@@ -161,7 +178,7 @@ class Recorder(TorchFunctionMode):
             parameters=names,
             shape=tuple(output.shape),
             axis=axis,
-            moments=moments_of(output, kind, self.batch, axis),
+            measured=measure(output, kind, self.batch, axis, wide=self._wide),
             origin=max(self._data.get(t) for t in data),
             attached=output.requires_grad,
         )
@@ -169,8 +186,8 @@ class Recorder(TorchFunctionMode):
             self._read_input(record, source, kind)
         self.records.append(record)
         self.last = record
-        if record.moments.unit_mean is not None or record.moments.row_share is not None:
-            self._means.add(output, (record.moments, axis))
+        if record.measured.unit_mean is not None:
+            self._means.add(output, (record.measured, axis))
         self._made_by.add(output, record)
         self._data.add(output, record.index)
         if output.requires_grad:
@@ -183,15 +200,24 @@ class Recorder(TorchFunctionMode):
         known = self._means.get(source)
         if known is None:
             axis = TABLE.named(kind).features
-            known = (moments_of(source, "", self.batch, axis), axis)
-        moments, _ = known
-        record.input_mean = moments.unit_mean
-        record.input_row_share = moments.row_share if moments.row_share is not None else moments.between
-        record.input_second = moments.second_moment
-        if record.input_row_share is not None and self._matrices.intersection(record.parameters):
-            self.readout = Readout(record, source.detach(), moments.batch_axis)
+            known = (measure(source, "", self.batch, axis, wide=self._wide), axis)
+        record.arriving, _ = known
+        if record.arriving.tells_samples_apart and self._matrices.intersection(record.parameters):
+            self.readout = Readout(record, source.detach(), record.arriving.batch_axis)
         if record.origin < 0:
-            record.input_filled = float((source.detach() != 0).float().mean())
+            record.waiting["filled"] = (source.detach() != 0).float().mean()
+
+    def settle(self) -> bool:
+        """Bring what was measured from the device; whether all of it can be told from a pass that was not `wide`."""
+        every = {id(m): m for r in self.records for m in (r.measured, r.arriving) if m is not None}
+        known = dict(zip(every, settled(list(every.values())), strict=True))
+        numbers = fetched([r.waiting for r in self.records])
+        self.events.settle()
+        if any(moments is None for moments in known.values()):
+            return False
+        for record, own in zip(self.records, numbers, strict=True):
+            record.settle(known[id(record.measured)], known.get(id(record.arriving)), own)
+        return True
 
     def _unit_axis(self, kind: str, output: Tensor, source: Tensor | None) -> int:
         if TABLE.named(kind).features == 1:
@@ -238,11 +264,7 @@ def _gradient_hook(record: Record) -> Callable[[Tensor], None]:
         g = gradient.detach()
         if g.dtype not in (torch.float32, torch.float64):
             g = g.float()
-        flat = g.reshape(-1)
-        square = float(torch.dot(flat, flat))
-        if square < 1e-28 * flat.numel() or not square < float("inf"):
-            square = float(flat.double().square().sum())
-        record.grad_square = square
+        record.waiting["gradient"] = wide_square(g)
         if record.parameters and g.ndim >= 2:
             others = [d for d in range(g.ndim) if d != record.axis % g.ndim]
             record.grad_unit_sum = g.sum(others)

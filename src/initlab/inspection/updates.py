@@ -3,84 +3,165 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from initlab.graph.operations import TABLE
+from initlab.inspection.fetching import fetched
+from initlab.inspection.moments import wide_square
 from initlab.inspection.optimizers import Step
 from initlab.inspection.recorder import Record
 from initlab.inspection.results import ParameterStats
 
 Tensor = torch.Tensor
+Array = npt.NDArray[np.float64]
 # A between-sample share below this is rounding noise of single precision (eps^2 is 1.4e-14).
 ROUNDING_SHARE = 1e-12
 
 
-def parameter_stats(
-    name: str, parameter: Tensor, gradient: Tensor | None, record: Record | None, step: Step, loss: float, batch: int
+@dataclass(frozen=True)
+class Use:
+    """A parameter, the gradient of the loss for it, and the call that reads it first."""
+
+    name: str
+    parameter: Tensor
+    gradient: Tensor | None
+    record: Record | None
+
+
+def parameter_stats(uses: Sequence[Use], step: Step, loss: float, batch: int) -> tuple[ParameterStats, ...]:
+    """The numbers of every parameter; they come from the device in three transfers, however many parameters there are.
+
+    Args:
+        uses: the parameters.
+        step: the optimizer.
+        loss: of the batch.
+        batch: samples in it.
+    """
+    tensors = [_wide(t) for use in uses for t in (use.parameter, use.gradient) if t is not None]
+    sizes = iter(sizes_of(tensors))
+    found = [(use, next(sizes), next(sizes) if use.gradient is not None else None) for use in uses]
+    probes = _Probes()
+    waiting = [
+        {} if g is None or use.gradient is None else _waiting(use, g.rms, step, batch, probes) for use, _, g in found
+    ]
+    numbers = fetched(waiting)
+    return tuple(_stats(use, w, g, n, step, loss, batch) for (use, w, g), n in zip(found, numbers, strict=True))
+
+
+def _waiting(use: Use, grad_rms: float, step: Step, batch: int, probes: _Probes) -> dict[str, Tensor]:
+    """What is still to be computed of a parameter with a gradient of that size."""
+    assert use.gradient is not None
+    w, g = _wide(use.parameter), _wide(use.gradient)
+    found: dict[str, Tensor] = {}
+    if step.sign_like and grad_rms > 1e3 * step.eps:
+        found["zero"] = (g == 0).sum()
+    elif step.sign_like:
+        size = g.abs()
+        found["step"] = wide_square(size / (size + step.eps))
+    if w.ndim < 2 or w.numel() == 0 or not math.isfinite(grad_rms):
+        return found
+    useful = useful_gradient(g, use.record, batch)
+    if useful is not None:
+        flat = useful.reshape(-1)
+        found["useful"] = torch.dot(flat, flat) if 1e-8 < grad_rms < 1e15 else wide_square(flat)
+    kind = use.record.kind if use.record is not None else ""
+    if TABLE.named(kind).units is not None and units_first(w, kind).shape[0] > 1:
+        for name, tensor in (("weights", w), ("gradients", g)):
+            rows = units_first(tensor, kind).flatten(1)
+            found[name] = rows @ probes.of(rows)
+    return found
+
+
+def _stats(
+    use: Use, w: Size, g: Size | None, numbers: Mapping[str, Any], step: Step, loss: float, batch: int
 ) -> ParameterStats:
-    """The numbers of one parameter; `record` is its first use in the forward pass."""
-    w = _wide(parameter)
-    rms = _rms(w)
-    bad = 0 if math.isfinite(rms) else int((~torch.isfinite(w)).sum())
-    if gradient is None:
-        shape, none = tuple(parameter.shape), (None,) * 7
-        return ParameterStats(name, shape, _index(record), parameter.requires_grad, rms, *none, nonfinite=bad)
-    g = _wide(gradient.to_dense() if gradient.is_sparse else gradient)
-    grad_rms = _rms(g)
-    first = first_step(g, grad_rms, step)
-    ratio = first / rms if rms > 0 else (math.inf if first > 0 else 0.0)
+    shape, index = tuple(use.parameter.shape), None if use.record is None else use.record.index
+    if g is None:
+        none = (None,) * 7
+        return ParameterStats(use.name, shape, index, use.parameter.requires_grad, w.rms, *none, nonfinite=w.nonfinite)
+    first = first_step(g, numbers, step)
+    ratio = first / w.rms if w.rms > 0 else (math.inf if first > 0 else 0.0)
     pace = gain = duplicated = distinct = units = None
-    if w.ndim >= 2 and w.numel() > 0 and math.isfinite(grad_rms):
-        useful = useful_gradient(g, record, batch)
-        pace, gain = _pace(w, rms, useful, grad_rms, record, step, loss, batch)
-        kind = record.kind if record is not None else ""
+    if len(w.shape) >= 2 and w.count > 0 and math.isfinite(g.rms):
+        useful = math.sqrt(numbers["useful"] / g.count) if "useful" in numbers else g.rms
+        pace, gain = _pace(w, useful, use.record, step, loss, batch)
+        kind = use.record.kind if use.record is not None else ""
         if TABLE.named(kind).units is not None:
-            rows = units_first(w, kind)
-            units = rows.shape[0]
-            duplicated, distinct = equal_units(rows, units_first(g, kind))
+            units = w.shape[1 if TABLE.named(kind).units == 1 else 0]
+            if units > 1:
+                duplicated, distinct = equal_units(numbers["weights"], numbers["gradients"])
     return ParameterStats(
-        name=name,
-        shape=tuple(parameter.shape),
-        layer=_index(record),
+        name=use.name,
+        shape=shape,
+        layer=index,
         trainable=True,
-        rms=rms,
-        grad_rms=grad_rms,
+        rms=w.rms,
+        grad_rms=g.rms,
         update_ratio=ratio,
         pace=pace,
         gain=gain,
         units=units,
         duplicated=duplicated,
         distinct=distinct,
-        nonfinite=bad,
+        nonfinite=w.nonfinite,
     )
 
 
-def first_step(g: Tensor, grad_rms: float, step: Step) -> float:
+@dataclass(frozen=True)
+class Size:
+    """Root mean square of a tensor and what it was taken over; `nonfinite` elements are counted where that is not
+    finite.
+    """
+
+    shape: tuple[int, ...]
+    count: int
+    rms: float
+    nonfinite: int = 0
+
+
+def sizes_of(tensors: Sequence[Tensor]) -> list[Size]:
+    """The size of each: in single precision, and once more in double those whose squares leave its range."""
+    flat = [t.reshape(-1) for t in tensors]
+    squares = [n["square"] for n in fetched([{"square": torch.dot(t, t)} for t in flat])]
+    again = [i for i, t in enumerate(flat) if len(t) and not 1e-28 < squares[i] / len(t) < math.inf]
+    more = fetched([{"square": wide_square(flat[i]), "bad": (~torch.isfinite(flat[i])).sum()} for i in again])
+    found = dict(zip(again, more, strict=True))
+    sizes = []
+    for i, t in enumerate(tensors):
+        square = found[i]["square"] if i in found else squares[i]
+        rms = math.sqrt(square / max(1, t.numel())) if square >= 0 else math.nan
+        bad = 0 if math.isfinite(rms) else int(found[i]["bad"])
+        sizes.append(Size(tuple(t.shape), t.numel(), rms, bad))
+    return sizes
+
+
+def first_step(g: Size, numbers: Mapping[str, float], step: Step) -> float:
     """Root mean square of the first step: lr·rms(g) for SGD, lr·rms(g/(|g| + eps)) for Adam and its kin."""
     if not step.sign_like:
-        return step.rate * grad_rms
-    if grad_rms > 1e3 * step.eps:
-        zero = float((g == 0).float().mean())
-        return step.rate * math.sqrt(1.0 - zero)
-    size = g.abs()
-    return step.rate * _rms(size / (size + step.eps))
+        return step.rate * g.rms
+    count = max(1, g.count)
+    return step.rate * math.sqrt(1.0 - numbers["zero"] / count if "zero" in numbers else numbers["step"] / count)
 
 
-def useful_gradient(g: Tensor, record: Record | None, batch: int) -> float:
-    """Root mean square of the part of the gradient that tells samples apart.
+def useful_gradient(g: Tensor, record: Record | None, batch: int) -> Tensor | None:
+    """The part of the gradient that tells samples apart; None where that is all of it.
 
     The gradient of a weight is a sum of delta x^T over samples. Its mean part, (sum of delta)(mean of x)^T, moves all
     samples alike, as a bias does; what is left is Σ delta (x - mean x)^T.
     """
     if batch < 2 or record is None or record.input_mean is None or record.grad_unit_sum is None:
-        return _rms(g)
+        return None
     delta, mean = record.grad_unit_sum.to(g), record.input_mean.to(g)
     g = units_first(g, record.kind)
     if delta.numel() != g.shape[0] or g.ndim < 2 or mean.numel() != g.shape[1]:
-        return _rms(g)
-    shift = torch.outer(delta, mean).reshape(g.shape[0], g.shape[1], *[1] * (g.ndim - 2))
-    return _rms(g - shift)
+        return None
+    return g - torch.outer(delta, mean).reshape(g.shape[0], g.shape[1], *[1] * (g.ndim - 2))
 
 
 def units_first(weight: Tensor, kind: str) -> Tensor:
@@ -88,70 +169,60 @@ def units_first(weight: Tensor, kind: str) -> Tensor:
     return weight.transpose(0, 1) if TABLE.named(kind).units == 1 and weight.ndim >= 2 else weight
 
 
-def _pace(
-    w: Tensor, rms: float, useful: float, grad_rms: float, record: Record | None, step: Step, loss: float, batch: int
-) -> tuple[float, float]:
+def _pace(w: Size, useful: float, record: Record | None, step: Step, loss: float, batch: int) -> tuple[float, float]:
     """(relative change of what the layer computes a step, predicted relative decrease of the loss a step)."""
     share = 1.0 if record is None or record.input_row_share is None else record.input_row_share
     if batch < 2:
         share = 1.0
     elif share < ROUNDING_SHARE:
         return 0.0, 0.0
-    rows, columns = w.shape[0], w[0].numel()
-    size = math.sqrt(w.numel())
+    rows, columns = w.shape[0], math.prod(w.shape[1:])
+    size = math.sqrt(w.count)
     if step.sign_like:
         heard = math.sqrt(share * batch / (1.0 + share * batch))
         change = step.rate * heard * useful / (useful + step.eps)
-        decrease = change * useful * w.numel()
+        decrease = change * useful * w.count
     else:
         change = step.rate * useful
-        decrease = step.rate * useful * useful * w.numel()
-    spectral = rms * (math.sqrt(rows) + math.sqrt(columns)) if rms > 0 else 1.0
+        decrease = step.rate * useful * useful * w.count
+    spectral = w.rms * (math.sqrt(rows) + math.sqrt(columns)) if w.rms > 0 else 1.0
     return change * size / spectral, decrease / loss if loss > 0 else 0.0
 
 
-def equal_units(w: Tensor, g: Tensor) -> tuple[float | None, int | None]:
+class _Probes:
+    """Fixed random vectors: rows of a matrix that are equal have equal products with one."""
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[int, torch.dtype, torch.device], Tensor] = {}
+
+    def of(self, rows: Tensor) -> Tensor:
+        key = (rows.shape[1], rows.dtype, rows.device)
+        if key not in self._made:
+            generator = torch.Generator().manual_seed(0)
+            self._made[key] = torch.randn(key[0], generator=generator, dtype=torch.float32).to(rows)
+        return self._made[key]
+
+
+def equal_units(weights: Array, gradients: Array) -> tuple[float, int]:
     """(share of rows that equal another row in weights and in gradient, number of distinct rows).
 
-    Equal rows are found by two fixed random projections of each; equal units must agree in every weight, so a
-    chance hit needs two collisions in double precision.
+    Args:
+        weights: of each row, its product with a fixed random vector.
+        gradients: the same of the gradient's rows; a chance hit needs two collisions.
     """
-    rows = w.shape[0]
-    if rows < 2:
-        return None, None
-    flat_w, flat_g = w.reshape(rows, -1), g.reshape(rows, -1)
-    generator = torch.Generator().manual_seed(0)
-    probe = torch.randn(flat_w.shape[1], 1, generator=generator, dtype=torch.float32).to(flat_w)
-    hash_w, hash_g = (flat_w @ probe).reshape(-1), (flat_g @ probe).reshape(-1)
-    scale_w, scale_g = float(hash_w.abs().max()), float(hash_g.abs().max())
-    order = torch.argsort(hash_w)
-    near = (hash_w[order].diff().abs() <= 1e-6 * scale_w) & (hash_g[order].diff().abs() <= 1e-5 * scale_g)
-    if not bool(near.any()):
+    rows = len(weights)
+    scale_w, scale_g = (float(np.abs(hashes).max()) for hashes in (weights, gradients))
+    order = np.argsort(weights)
+    near_w = np.abs(np.diff(weights[order])) <= 1e-6 * scale_w
+    if not (near_w & (np.abs(np.diff(gradients[order])) <= 1e-5 * scale_g)).any():
         return 0.0, rows
-    return _grouped(hash_w / (scale_w or 1.0), hash_g / (scale_g or 1.0), rows)
-
-
-def _grouped(hash_w: Tensor, hash_g: Tensor, rows: int) -> tuple[float, int]:
-    keys = torch.stack([(hash_w * 1e5).round(), (hash_g * 1e4).round()], dim=1)
-    _, counts = torch.unique(keys, dim=0, return_counts=True)
-    return float(counts[counts > 1].sum()) / rows, int(counts.numel())
+    keys = np.stack([np.round(weights / (scale_w or 1.0) * 1e5), np.round(gradients / (scale_g or 1.0) * 1e4)], axis=1)
+    _, counts = np.unique(keys, axis=0, return_counts=True)
+    return float(counts[counts > 1].sum()) / rows, len(counts)
 
 
 def _wide(tensor: Tensor) -> Tensor:
     t = tensor.detach()
+    t = t.to_dense() if t.is_sparse else t
     t = torch.view_as_real(t) if t.is_complex() else t
     return t if t.dtype in (torch.float32, torch.float64) else t.float()
-
-
-def _rms(tensor: Tensor) -> float:
-    if tensor.numel() == 0:
-        return 0.0
-    flat = tensor.reshape(-1)
-    square = float(torch.dot(flat, flat)) / flat.numel()
-    if not 1e-28 < square < math.inf:
-        square = float(flat.double().square().mean())
-    return math.sqrt(square) if square >= 0 else math.nan
-
-
-def _index(record: Record | None) -> int | None:
-    return None if record is None else record.index

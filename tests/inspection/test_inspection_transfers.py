@@ -1,0 +1,92 @@
+"""How often `inspect` waits for the device: the same for any number of layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+import initlab
+
+# Operations that give the host a number, or a tensor whose shape depends on values.
+WAITING = ("_local_scalar_dense", "item", "is_nonzero", "nonzero", "equal", "masked_select", "_unique2", "unique_dim",
+           "unique_consecutive", "histc", "bincount", "repeat_interleave")  # fmt: skip
+METHODS = ("cpu", "tolist", "numpy")
+
+
+class Waits(TorchDispatchMode):
+    """Counts what would wait for a device."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        super().__init__()
+        self.count = 0
+        for name in METHODS:
+            monkeypatch.setattr(torch.Tensor, name, self._counting(getattr(torch.Tensor, name)))
+
+    def _counting(self, method: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(*args: Any, **kwargs: Any) -> Any:
+            self.count += 1
+            return method(*args, **kwargs)
+
+        return counted
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += func.__name__.partition(".")[0] in WAITING
+        return func(*args, **(kwargs or {}))
+
+
+def plain(depth: int) -> nn.Module:
+    return nn.Sequential(*(part for _ in range(depth) for part in (nn.Linear(64, 64), nn.ReLU())), nn.Linear(64, 4))
+
+
+class Residual(nn.Module):
+    """Blocks with buffers, a scale and a sum."""
+
+    def __init__(self, depth: int) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(
+            nn.Sequential(nn.BatchNorm1d(64), nn.GELU(), nn.Linear(64, 64)) for _ in range(depth)
+        )
+        self.head = nn.Linear(64, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for block in self.blocks:
+            x = x + 0.1 * block(x)
+        return self.head(x)
+
+
+class Encoder(nn.Module):
+    """Encoder layers over eight tokens."""
+
+    def __init__(self, depth: int) -> None:
+        super().__init__()
+        layer = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0, batch_first=True)
+        self.body, self.head = nn.TransformerEncoder(layer, depth, enable_nested_tensor=False), nn.Linear(8, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.body(x.unflatten(1, (8, 8))).mean(1))
+
+
+def waits(build: Callable[[int], nn.Module], depth: int, line_probe: bool) -> int:
+    model = build(depth)
+    initlab.init_(model, "he_normal", seed=0)
+    generator = torch.Generator().manual_seed(0)
+    x, y = torch.randn(64, 64, generator=generator), torch.randint(0, 4, (64,), generator=generator)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("initlab.inspection.evidence.plan", lambda *given: None)  # what advice asks for
+        with Waits(patch) as seen:
+            initlab.inspect(model, x, y, line_probe=line_probe)
+    return seen.count
+
+
+@pytest.mark.parametrize("line_probe", [False, True])
+@pytest.mark.parametrize("build", [plain, Residual, Encoder])
+def test_the_device_is_waited_for_as_often_with_24_layers_as_with_4(
+    build: Callable[[int], nn.Module], line_probe: bool
+) -> None:
+    few, many = waits(build, 4, line_probe), waits(build, 24, line_probe)
+    assert 0 < many <= few + 5  # what the findings of one and the other look at may differ
