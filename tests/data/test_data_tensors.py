@@ -13,11 +13,12 @@ import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset
 
 from initlab import data
-from initlab.data import as_tensors, digits, remarks
+from initlab.data import Coding, as_tensors, digits, remarks
 from initlab.errors import InputError
 
 X = np.arange(12, dtype=np.float64).reshape(6, 2)
 Y = np.array([0, 1, 0, 1, 0, 1])
+NAMES = ["cat", "owl"] * 3
 FEATURES, TARGETS = torch.from_numpy(X).float(), torch.from_numpy(Y)
 
 
@@ -27,6 +28,23 @@ class Samples(Dataset[Any]):
 
     def __getitem__(self, index: int) -> tuple[Any, Any]:
         return X[index], int(Y[index])
+
+
+class Mappings(Samples):
+    def __getitem__(self, index: int) -> Any:
+        return {"x": X[index], "y": Y[index]}
+
+
+class ManyInputs(Samples):
+    def __getitem__(self, index: int) -> Any:
+        return {"a": X[index], "b": X[index], "labels": Y[index]}
+
+
+class Named(Samples):
+    """Labels that are text."""
+
+    def __getitem__(self, index: int) -> Any:
+        return X[index], NAMES[index]
 
 
 class Noisy(Samples):
@@ -61,6 +79,10 @@ FORMS: dict[str, Any] = {
     "shuffled DataLoader is read in order": DataLoader(TensorDataset(FEATURES, TARGETS), batch_size=4, shuffle=True),
     "IterableDataset": Stream(),
     "DataLoader of a stream": DataLoader(Stream(), batch_size=4),
+    "samples that are mappings": Mappings(),
+    "batches that are mappings": DataLoader(Mappings(), batch_size=4),
+    "data frame and its target column": (pd.DataFrame({"a": X[:, 0], "b": X[:, 1], "kind": Y}), "kind"),
+    "columns of several types": (pd.DataFrame({"a": X[:, 0].astype(int), "b": X[:, 1]}), pd.Series(Y)),
     "list of samples": [(x, int(y)) for x, y in zip(FEATURES, Y, strict=True)],
     "generator": None,
 }
@@ -74,6 +96,36 @@ def test_every_form_gives_the_same_tensors(form: str) -> None:
     assert y.dtype == torch.int64
     assert torch.equal(x, FEATURES)
     assert torch.equal(y, TARGETS)
+
+
+LABELS: dict[str, Any] = {
+    "a list": (X, NAMES),
+    "an array": (X, np.array(NAMES)),
+    "objects": (X, np.array(NAMES, dtype=object)),
+    "a series": (pd.DataFrame(X), pd.Series(NAMES)),
+    "a categorical series": (pd.DataFrame(X), pd.Series(NAMES, dtype="category")),
+    "a frame of one column": (pd.DataFrame(X), pd.DataFrame({"kind": NAMES})),
+    "a target column": (pd.DataFrame({"a": X[:, 0], "kind": NAMES, "b": X[:, 1]}), "kind"),
+    "a Dataset": Named(),
+    "a DataLoader": DataLoader(Named(), batch_size=4),
+}
+
+
+@pytest.mark.parametrize("form", LABELS)
+def test_labels_are_coded_in_sorted_order_and_said(form: str) -> None:
+    coding = Coding()
+    x, y = as_tensors(LABELS[form], coding=coding)
+    assert torch.equal(x, FEATURES)
+    assert torch.equal(y, TARGETS)
+    assert coding.words == "2 labels are coded in sorted order: 'cat' = 0, 'owl' = 1"
+
+
+def test_later_data_are_coded_as_the_first_were() -> None:
+    coding = Coding()
+    as_tensors((X, ["cat", "owl", "ant"] * 2), coding=coding)
+    assert as_tensors((X, NAMES), "test", coding=coding)[1].tolist() == [1, 2] * 3
+    with pytest.raises(InputError, match="unknown label in test Y 'bat'; did you mean"):
+        as_tensors((X, ["bat"] * 6), "test", coding=coding)
 
 
 @pytest.mark.parametrize(
@@ -96,11 +148,6 @@ def with_nan(value: float) -> np.ndarray:
     bad = X.copy()
     bad[4, 1] = value
     return bad
-
-
-class Mappings(Samples):
-    def __getitem__(self, index: int) -> Any:
-        return {"x": X[index], "y": Y[index]}
 
 
 class Ragged(Samples):
@@ -126,7 +173,14 @@ FAULTS: dict[str, tuple[Any, str]] = {
     "a mapping": ({"X": X, "Y": Y}, "must be \\(X, Y\\)"),
     "None": (None, "must be \\(X, Y\\)"),
     "three arrays": ((X, Y, Y), "item 0 must be \\(x, y\\)"),
-    "samples that are mappings": (Mappings(), "item 0 must be \\(x, y\\); got dict"),
+    "samples of many inputs": (
+        ManyInputs(),
+        "item 0 must be \\(x, y\\), or a mapping of one input .* got a mapping of a, b",
+    ),
+    "text features": ((pd.DataFrame({"a": X[:, 0], "city": list("abcabc")}), Y), "column 'city' holds text"),
+    "no such target column": ((pd.DataFrame({"a": X[:, 0], "kind": Y}), "knd"), "did you mean 'kind'"),
+    "a label that is missing": ((X, np.array(["a", None, "b", "a", "b", "a"], dtype=object)), "None among its labels"),
+    "two columns of labels": ((X, np.array([["a", "b"]] * 6)), "must be one column of labels"),
     "samples of different shapes": (Ragged(), "samples differ in shape"),
     "empty Dataset": (TensorDataset(FEATURES[:0], TARGETS[:0]), "no rows"),
 }

@@ -76,8 +76,9 @@ def compare(
 
     Args:
         build: returns a new model; called once for each run.
-        train: (X, Y) tensors or arrays, a Dataset or a DataLoader; read into memory once where it fits in half of
-            what is free, else each batch is read when it is needed.
+        train: (X, Y) tensors, arrays or data frames; (a data frame, the name of its target column); a Dataset or a
+            DataLoader of samples (x, y) or {input: x, "label": y}. It is read into memory once where it fits in half
+            of what is free, else each batch is read when it is needed. Labels that are text are coded, and said.
         test: as `train`; what the final scores are measured on.
         schemes: names, Schemes, Policies, Plans or {selector: scheme} mappings; or {label: any of these}. None or
             "as_built" leaves the weights as `build` makes them.
@@ -191,12 +192,13 @@ def make_task(build: Any, train: Any, test: Any, valid: Any, **settings: Any) ->
     Raises:
         InputError: data or settings that cannot be meant.
     """
-    from initlab.data import remarks
+    from initlab.data import Coding, remarks
 
+    coding = Coding()
     dtype = settings["dtype"]
     device = settings["device"] = device_name(settings["device"], settings.pop("executor") is not None)
     given = {"train": train, "test": test, **({} if valid is None else {"valid": valid})}
-    held = {name: held_data(data, name, dtype, device) for name, data in given.items()}
+    held = {name: held_data(data, name, dtype, device, coding) for name, data in given.items()}
     shapes = {name: tuple(first_samples(data, 1)[0].shape[1:]) for name, data in held.items()}
     for name, shape in shapes.items():
         if shape != shapes["train"]:
@@ -207,6 +209,7 @@ def make_task(build: Any, train: Any, test: Any, valid: Any, **settings: Any) ->
         for name, data in held.items()
         if not isinstance(data, tuple)
     ]
+    notes += [f"targets: {coding.words}"] if coding.words else []
     return task, notes + (remarks(*task.train, "train") if isinstance(task.train, tuple) else [])
 
 
@@ -235,7 +238,7 @@ def device_name(device: Any, elsewhere: bool = False) -> str:
     return str(found)
 
 
-def held_data(data: Any, name: str, dtype: torch.dtype, device: str) -> Pair | Source:
+def held_data(data: Any, name: str, dtype: torch.dtype, device: str, coding: Any = None) -> Pair | Source:
     """The user's data as tensors in memory, or as a source that streams what memory cannot hold.
 
     Raises:
@@ -243,7 +246,7 @@ def held_data(data: Any, name: str, dtype: torch.dtype, device: str) -> Pair | S
     """
     from initlab.data import Stream, in_memory_or_streamed
 
-    found = in_memory_or_streamed(data, name)
+    found = in_memory_or_streamed(data, name, coding=coding)
     return Streamed(found, dtype, device) if isinstance(found, Stream) else found
 
 

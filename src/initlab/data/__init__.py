@@ -3,6 +3,7 @@
 from initlab.data.arrays import load_arrays
 from initlab.data.contents import weight_shapes
 from initlab.data.digits import digits
+from initlab.data.labels import Coding
 from initlab.data.mnist import mnist
 from initlab.data.named import flattened, held_out, named
 from initlab.data.split import Split
@@ -11,6 +12,7 @@ from initlab.data.tensors import as_tensors, remarks
 from initlab.data.weights import load_weights
 
 __all__ = [
+    "Coding",
     "Split",
     "Stream",
     "as_tensors",

@@ -6,16 +6,10 @@ from typing import Any
 
 from torch import Tensor
 
-from initlab.data.tensors import (
-    TooLarge,
-    as_features,
-    as_targets,
-    as_tensors,
-    has_index,
-    is_loader,
-    sample_at,
-)
-from initlab.errors import InputError
+from initlab.data.labels import Coding
+from initlab.data.pairs import pair_of
+from initlab.data.reading import has_index, is_loader, sample_at
+from initlab.data.tensors import TooLarge, as_features, as_targets, as_tensors
 from initlab.rng import random_states_kept
 
 
@@ -25,10 +19,12 @@ class Stream:
     Args:
         data: a map-style Dataset, or a DataLoader over one (its `collate_fn` is applied to single samples).
         name: what messages call it.
+        coding: which label is which class; where it knows none, targets must be numbers.
     """
 
-    def __init__(self, data: Any, name: str = "data") -> None:
+    def __init__(self, data: Any, name: str = "data", coding: Coding | None = None) -> None:
         self.name = name
+        self.coding = coding if coding is not None and coding.labels is not None else None
         self.collate = data.collate_fn if is_loader(data) else None
         self.dataset = data.dataset if is_loader(data) else data
 
@@ -41,11 +37,9 @@ class Stream:
         with random_states_kept(seed=0):
             sample = sample_at(self.dataset, index)
             pair = sample if self.collate is None else self.collate([sample])
-        if not isinstance(pair, tuple | list) or len(pair) != 2:
-            raise InputError(f"{self.name}: item {index} must be (x, y); got {type(pair).__name__}")
-        x, y = (self._one(part) for part in pair)
+        x, y = (self._one(part) for part in pair_of(pair, f"{self.name}: item {index}"))
         where = f"{self.name} item {index}"
-        return as_features(x, f"{where} X")[0], as_targets(y, f"{where} Y")[0]
+        return as_features(x, f"{where} X")[0], as_targets(y, f"{where} Y", self.coding)[0]
 
     def _one(self, part: Any) -> Any:
         """The part with a first axis of one sample."""
@@ -55,7 +49,7 @@ class Stream:
 
 
 def in_memory_or_streamed(
-    data: Any, name: str = "data", *, most_bytes: int | None = None
+    data: Any, name: str = "data", *, most_bytes: int | None = None, coding: Coding | None = None
 ) -> tuple[Tensor, Tensor] | Stream:
     """`as_tensors(data)`, or a `Stream` of what memory cannot hold.
 
@@ -63,8 +57,8 @@ def in_memory_or_streamed(
         InputError: as `as_tensors`; more than fits of what has no index, such as an IterableDataset.
     """
     try:
-        return as_tensors(data, name, most_bytes=most_bytes)
+        return as_tensors(data, name, most_bytes=most_bytes, coding=coding)
     except TooLarge:
         if has_index(data):
-            return Stream(data, name)
+            return Stream(data, name, coding)
         raise

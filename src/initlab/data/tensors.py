@@ -9,9 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from initlab.data.frames import array_of, is_frame, without_column
+from initlab.data.labels import Coding, is_text
+from initlab.data.pairs import pair_of
+from initlab.data.reading import is_loader, items
 from initlab.data.untrusted import gigabytes, memory_limit
 from initlab.errors import InputError
-from initlab.rng import random_states_kept, seed_random_states
+from initlab.rng import random_states_kept
 
 _EXPECTED = "(X, Y) arrays or tensors, a Dataset, or a DataLoader"
 
@@ -20,18 +24,22 @@ class TooLarge(InputError):
     """Data that memory cannot hold."""
 
 
-def as_tensors(data: Any, name: str = "data", *, most_bytes: int | None = None) -> tuple[Tensor, Tensor]:
+def as_tensors(
+    data: Any, name: str = "data", *, most_bytes: int | None = None, coding: Coding | None = None
+) -> tuple[Tensor, Tensor]:
     """`data` as a pair (X, Y) of tensors in memory.
 
     Floating X becomes float32; whole numbers wider than a byte stay whole (int64: token ids); bytes and booleans, which
-    are pixels or flags, become float32 without scaling. Whole-number Y becomes int64 (classes), other Y float32. A
-    Dataset or DataLoader is read once, in order, each sample under a random state that its index alone sets: the
-    caller's is not moved.
+    are pixels or flags, become float32 without scaling. Whole-number Y becomes int64 (classes), text the class numbers
+    of its sorted labels, other Y float32. A Dataset or DataLoader is read once, in order, each sample under a random
+    state that its index alone sets: the caller's is not moved.
 
     Args:
-        data: (X, Y) arrays, tensors, lists or data frames; a `Split`'s part; a Dataset of (x, y) samples; a DataLoader.
+        data: (X, Y) arrays, tensors, lists or data frames; (a data frame, the name of its target column); a `Split`'s
+            part; a Dataset of samples (x, y) or {input: x, "label": y}; a DataLoader.
         name: what messages call it.
         most_bytes: the most memory that it may take; default half of what is free.
+        coding: which label is which class, where other data were read with it; it learns the labels of the first.
 
     Returns:
         X of shape (n, ...), Y of shape (n,) or (n, ...).
@@ -45,13 +53,14 @@ def as_tensors(data: Any, name: str = "data", *, most_bytes: int | None = None) 
     (torch.Size([2, 2]), torch.int64)
     """
     limit = memory_limit() if most_bytes is None else most_bytes
+    coding = Coding() if coding is None else coding
     if isinstance(data, tuple | list) and len(data) == 2:
-        x, y = data
+        x, y = without_column(data[0], data[1], name) if is_frame(data[0]) and isinstance(data[1], str) else data
     elif _can_be_read(data):
         x, y = _read(data, name, limit)
     else:
         raise InputError(f"{name} must be {_EXPECTED}; got {_kind(data)}")
-    features, targets = as_features(x, f"{name} X"), as_targets(y, f"{name} Y")
+    features, targets = as_features(x, f"{name} X"), as_targets(y, f"{name} Y", coding)
     if features.ndim == 0 or targets.ndim == 0:
         raise InputError(
             f"{name}: X and Y need a first axis of samples; got shapes {_shape(features)} and {_shape(targets)}"
@@ -99,8 +108,10 @@ def as_features(value: Any, name: str) -> Tensor:
     return x
 
 
-def as_targets(value: Any, name: str) -> Tensor:
-    """Y as `as_tensors` holds it."""
+def as_targets(value: Any, name: str, coding: Coding | None = None) -> Tensor:
+    """Y as `as_tensors` holds it; labels only where there is a coding for them."""
+    if coding is not None and (text := _text_in(value)) is not None:
+        return coding.coded(text, name)
     y = _tensor(value, name)
     if y.is_complex():
         raise InputError(f"{name} must be real numbers; got {y.dtype}")
@@ -120,6 +131,20 @@ def _finite(values: Tensor, name: str) -> None:
         raise InputError(f"{name} has {count:,} NaN or infinite values, the first in row {first}; give finite numbers")
 
 
+def _text_in(value: Any) -> Any | None:
+    """An array of the labels in `value`; None where it holds no text."""
+    if isinstance(value, torch.Tensor):
+        return None
+    if hasattr(value, "to_numpy"):
+        value = value.to_numpy()
+    elif isinstance(value, list | tuple):
+        if not any(isinstance(item, str) for item in value):
+            return None
+        value = np.asarray(value, dtype=object)
+    found = np.asarray(value) if isinstance(value, np.ndarray | str) else None
+    return found if found is not None and is_text(found) else None
+
+
 def _tensor(value: Any, name: str) -> Tensor:
     if isinstance(value, torch.Tensor):
         if value.is_sparse or value.layout != torch.strided:
@@ -128,7 +153,7 @@ def _tensor(value: Any, name: str) -> Tensor:
             raise InputError(f"{name} must hold values; got a tensor of shape {tuple(value.shape)} on the meta device")
         return value.detach()
     if hasattr(value, "to_numpy"):
-        value = value.to_numpy()
+        value = array_of(value, name)
     try:
         if isinstance(value, list | tuple) and value and isinstance(value[0], torch.Tensor):
             return torch.stack([item.detach() for item in value])
@@ -145,16 +170,16 @@ def _tensor(value: Any, name: str) -> Tensor:
     return torch.from_numpy(native if native.flags.writeable else native.copy())
 
 
-def _read(data: Any, name: str, limit: int) -> tuple[Tensor, Tensor]:
-    """Every sample of a Dataset, or every batch of a DataLoader, joined."""
+def _read(data: Any, name: str, limit: int) -> tuple[Any, Any]:
+    """Every sample of a Dataset, or every batch of a DataLoader, joined; labels as one array."""
     xs: list[Tensor] = []
-    ys: list[Tensor] = []
+    ys: list[Any] = []
     used, rows = 0, _rows(data)
     with random_states_kept(seed=0):
         for index, (x, y) in enumerate(_pairs(data, name)):
             xs.append(x)
             ys.append(y)
-            used += x.numel() * x.element_size() + y.numel() * y.element_size()
+            used += sum(part.nbytes for part in (x, y))
             expected = used * rows // (index + 1) if rows else used
             if max(used, expected) > limit:
                 size = gigabytes(max(used, expected))
@@ -166,53 +191,24 @@ def _read(data: Any, name: str, limit: int) -> tuple[Tensor, Tensor]:
         raise InputError(f"{name} has no rows; at least one is needed")
     join = torch.cat if is_loader(data) else torch.stack
     try:
-        return join(xs), join(ys)
-    except RuntimeError as error:
+        return join(xs), join(ys) if isinstance(ys[0], Tensor) else np.concatenate([np.atleast_1d(y) for y in ys])
+    except (RuntimeError, TypeError, ValueError) as error:
         raise InputError(f"{name}: samples differ in shape: {_line(error)}") from None
 
 
-def _pairs(data: Any, name: str) -> Iterator[tuple[Tensor, Tensor]]:
-    for index, item in enumerate(_items(data)):
-        if not isinstance(item, tuple | list) or len(item) != 2:
-            raise InputError(f"{name}: item {index} must be (x, y); got {_kind(item)}")
-        x, y = (part if isinstance(part, torch.Tensor) else _tensor(part, f"{name} item {index}") for part in item)
-        yield x.detach(), y.detach()
+def _pairs(data: Any, name: str) -> Iterator[tuple[Tensor, Any]]:
+    for index, item in enumerate(items(data)):
+        x, y = pair_of(item, f"{name}: item {index}")
+        text = _text_in(y)
+        yield _part(x, f"{name} item {index}"), _part(y, f"{name} item {index}") if text is None else text
 
 
-def _items(data: Any) -> Iterator[Any]:
-    """Samples by index where there is one, batches in order for a loader over such a Dataset, else as they come."""
-    if is_loader(data):
-        dataset = data.dataset
-        if not has_index(data):
-            yield from data
-            return
-        for start in range(0, len(dataset), data.batch_size):
-            stop = min(start + data.batch_size, len(dataset))
-            yield data.collate_fn([sample_at(dataset, i) for i in range(start, stop)])
-    elif has_index(data):
-        for index in range(len(data)):
-            yield sample_at(data, index)
-    else:
-        yield from data
-
-
-def has_index(data: Any) -> bool:
-    """Whether samples can be fetched by index: a map-style Dataset, or a DataLoader that makes batches of one."""
-    if not is_loader(data):
-        return hasattr(data, "__getitem__") and hasattr(data, "__len__")
-    dataset = data.dataset
-    indexed = hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__") and not hasattr(dataset, "__iter__")
-    return data.batch_size is not None and indexed
-
-
-def sample_at(dataset: Any, index: int) -> Any:
-    """`dataset[index]`; whatever it draws, it draws from the index. To be called within `random_states_kept`."""
-    seed_random_states(index)
-    return dataset[index]
+def _part(value: Any, name: str) -> Tensor:
+    return value.detach() if isinstance(value, Tensor) else _tensor(value, name)
 
 
 def _rows(data: Any) -> int:
-    """How many items `_items` will give, or 0 when that is not known."""
+    """How many items `items` will give, or 0 when that is not known."""
     try:
         return len(data)
     except TypeError:
@@ -224,10 +220,6 @@ def _can_be_read(data: Any) -> bool:
     if _is_array(data) or isinstance(data, str | bytes | dict):
         return False
     return is_loader(data) or isinstance(data, Iterable) or (hasattr(data, "__getitem__") and hasattr(data, "__len__"))
-
-
-def is_loader(data: Any) -> bool:
-    return hasattr(data, "dataset") and hasattr(data, "batch_size") and hasattr(data, "collate_fn")
 
 
 def _is_array(data: Any) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from initlab.data import as_tensors
+from initlab.data import Coding, as_tensors
 from initlab.errors import InputError, finite_number, seed_number, unknown
 from initlab.fitting.progress import progress_bar
 from initlab.fitting.rows import whole
@@ -116,9 +116,10 @@ def finetune_(
     0.0
     """
     module = check_materialised(model, parameters=True)
-    x, y = as_tensors(train, "train")
+    coding = Coding()
+    x, y = as_tensors(train, "train", coding=coding)
     number = seed_number(seed)
-    held = as_tensors(valid, "valid") if valid is not None else None
+    held = as_tensors(valid, "valid", coding=coding) if valid is not None else None
     if held is None:
         (x, y), held = _split(x, y, finite_number("valid_share", valid_share, low=0, high=0.9), number)
     _check_classes(module, x, y, held)

@@ -9,13 +9,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from initlab.guest.inputs import call_arguments, check_values, taken_by, tensors_in
+from initlab.guest.batch import batch_of
+from initlab.guest.inputs import check_values, taken_by, tensors_in
 from initlab.guest.run import run
 from initlab.guest.untouched import untouched
 
 
 def batch_for(model: nn.Module, batch: Any, argument: str = "batch") -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """A batch as positional and keyword arguments, where the model's parameters are and in their dtype.
+    """A batch, or one of a DataLoader or Dataset, as positional and keyword arguments, where the model's parameters
+    are and in their dtype; targets that are among it are left out.
 
     Raises:
         InputError: no tensor in it, no rows, NaN or infinite values.
@@ -24,9 +26,9 @@ def batch_for(model: nn.Module, batch: Any, argument: str = "batch") -> tuple[tu
     >>> args[0].dtype, kwargs
     (torch.float64, {})
     """
-    args, kwargs = call_arguments(batch, argument)
-    check_values(args, kwargs, argument)
-    return taken_by(model, args, kwargs)
+    found = batch_of(model, batch, argument=argument)
+    check_values(found.args, found.kwargs, argument)
+    return taken_by(model, found.args, found.kwargs)
 
 
 def run_model(

@@ -15,8 +15,9 @@ from torch.overrides import TorchFunctionMode
 from initlab.errors import InputError
 from initlab.graph.signal_graph import SignalGraph
 from initlab.graph.tracer import Tracer
+from initlab.guest.batch import batch_of
 from initlab.guest.check import check_module, check_shaped
-from initlab.guest.inputs import call_arguments, mapped, tensors_in
+from initlab.guest.inputs import mapped, tensors_in
 from initlab.guest.modules import modules_of
 from initlab.guest.run import Follower, hosted, run
 from initlab.guest.whole import as_one_process
@@ -33,8 +34,9 @@ def record(model: nn.Module, example_inputs: Any) -> SignalGraph:
 
     Args:
         model: any module whose forward runs.
-        example_inputs: a tensor; a tuple of positional arguments; a dict of keyword arguments; or a shape, such as
-            (8, 3, 32, 32), for which no data is needed: the pass then runs on shapes alone where the model allows it.
+        example_inputs: what `batch_of` takes: a tensor or array; a tuple of positional arguments; a dict of keyword
+            arguments; a DataLoader; …; or a shape, such as (8, 3, 32, 32), for which no data is needed: the pass then
+            runs on shapes alone where the model allows it.
 
     Returns:
         The recording. `graph.uses("fc1.weight")` says what feeds a weight.
@@ -141,15 +143,16 @@ class _Given:
 
 
 def _example(example_inputs: Any, place: _Place) -> _Given:
-    if _is_shape(example_inputs):
+    if is_shape(example_inputs):
         return _Given((), {}, tuple(int(size) for size in example_inputs))
-    args, kwargs = call_arguments(example_inputs, "example_inputs", others=", or a shape")
+    batch = batch_of(place.model, example_inputs, argument="example_inputs", others=", or a shape")
     if not place.meta:
-        return _Given(args, kwargs)
-    return _Given(mapped(args, _without_values), mapped(kwargs, _without_values))
+        return _Given(batch.args, batch.kwargs)
+    return _Given(mapped(batch.args, _without_values), mapped(batch.kwargs, _without_values))
 
 
-def _is_shape(item: Any) -> bool:
+def is_shape(item: Any) -> bool:
+    """Whether it is the shape of a model's one input."""
     return (
         isinstance(item, tuple | list)
         and len(item) > 0

@@ -42,6 +42,20 @@ def module_of(model: Any) -> nn.Module:
     return whole
 
 
+def wrapped(model: nn.Module) -> nn.Module:
+    """The module inside wrappers that only pass its arguments on: `torch.compile`, data parallel."""
+    inner = model
+    while True:
+        deeper = inner._modules.get("_orig_mod") or (inner._modules.get("module") if _is_parallel(inner) else None)
+        if deeper is None:
+            return inner
+        inner = deeper
+
+
+def _is_parallel(module: nn.Module) -> bool:
+    return type(module).__name__ in ("DataParallel", "DistributedDataParallel")
+
+
 def check_shaped(name: str, tensor: torch.Tensor) -> None:
     """Refuse a parameter or buffer that has no shape yet.
 

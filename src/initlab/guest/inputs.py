@@ -107,7 +107,8 @@ def call_arguments(
         args = (ready,)
     if next(tensors_in((args, kwargs)), None) is None:
         raise InputError(
-            f"{argument} must be a tensor or array, a tuple of positional arguments or a dict of keyword arguments"
+            f"{argument} must be a tensor or array, a tuple of positional arguments or a dict of keyword arguments, "
+            f"or a DataLoader or Dataset of these"
             f"{others}; got {type(inputs).__name__} with no tensor in it"
         )
     return args, kwargs

@@ -40,8 +40,11 @@ def inspect(
     Args:
         model: any module whose forward pass runs on `inputs`; a built Keras model (torch and jax backends) is read as a
             module that computes the same. For a jax function see `initlab.integrations.jax.inspect`.
-        inputs: a batch as training would see it: tensor or array, tuple (positional) or dict (keyword arguments).
-        targets: what the loss takes beside the output.
+        inputs: a batch as training would see it: a tensor, array or data frame; a tuple of positional or a mapping of
+            keyword arguments, such as Hugging Face's batches, with their labels; (X, Y); or a DataLoader or Dataset of
+            any of these, of which one batch is read. What was read or left out is among the notes.
+        targets: what the loss takes beside the output; labels that are text are coded; of a data frame also the name
+            of its target column.
         loss: callable (output, targets) -> scalar, or a name: "cross_entropy", "mse", … . None guesses and says so:
             integer targets mean cross-entropy on logits, float targets of the output's shape mean squared error, no
             targets a mean squared distance from fixed random targets.

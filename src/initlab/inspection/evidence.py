@@ -30,7 +30,8 @@ class Evidence:
 
     `inputs` are the batch as `plan` takes it: positional arguments in a tuple, or keyword arguments in a dict;
     `line` is the loss along the first step, None where it was not asked for or cannot be taken; `window` is what that
-    tells of learning rates; `memo` holds what is worked out once for several findings.
+    tells of learning rates; `read` is what was said when the batch was read; `memo` holds what is worked out once for
+    several findings.
     """
 
     model: nn.Module
@@ -43,6 +44,7 @@ class Evidence:
     alike: bool
     line: Line | None = None
     window: LearningRate | None = None
+    read: tuple[str, ...] = ()
     memo: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property

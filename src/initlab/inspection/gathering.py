@@ -6,9 +6,10 @@ from typing import Any
 
 from torch import nn
 
-from initlab.guest.inputs import call_arguments, check_values
+from initlab.guest.batch import batch_of
+from initlab.guest.inputs import check_values
 from initlab.inspection.evidence import Evidence
-from initlab.inspection.inputs import batch_size, samples_alike, targets_of
+from initlab.inspection.inputs import batch_size, samples_alike
 from initlab.inspection.line import line_of
 from initlab.inspection.optimizers import Step
 from initlab.inspection.passes import Pass, names_of, watched
@@ -30,9 +31,9 @@ def gathered(
     Raises:
         InputError: see `inspect`.
     """
-    args, kwargs = call_arguments(inputs)
+    given = batch_of(model, inputs, targets)
+    args, kwargs, targets = given.args, given.kwargs, given.targets
     check_values(args, kwargs)
-    targets = targets_of(targets)
     batch = batch_size(args, kwargs, targets)
     alike = samples_alike(args, kwargs, batch)
     seen = watched(model, args, kwargs, targets, loss, batch)
@@ -45,7 +46,8 @@ def gathered(
         step = step.at(window.best)
     parameters = _parameters(model, seen, step, 1 if alike else batch)
     layers = _layers(seen, parameters)
-    return Evidence(model, kwargs or args, seen, layers, parameters, step, batch, alike, line, window)
+    read = (*given.notes, f"targets: {given.coded}") if given.coded else given.notes
+    return Evidence(model, given.inputs, seen, layers, parameters, step, batch, alike, line, window, read)
 
 
 def _parameters(model: nn.Module, seen: Pass, step: Step, batch: int | None) -> tuple[ParameterStats, ...]:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from initlab.errors import InputError
-from initlab.guest.inputs import tensors_in, with_tensors
+from initlab.guest.inputs import tensors_in
 
 Tensor = torch.Tensor
 
@@ -17,11 +17,6 @@ def probe_steps(probe: Any) -> int:
     if isinstance(probe, bool) or not isinstance(probe, int) or probe < 0:
         raise InputError(f"probe must be a whole number of steps, 0 or more; got {probe!r}")
     return probe
-
-
-def targets_of(targets: Any) -> Any:
-    """Targets with arrays turned into tensors; a copy of an inference tensor, which autograd cannot hold."""
-    return None if targets is None else with_tensors(targets, "targets")
 
 
 def batch_size(args: tuple[Any, ...], kwargs: dict[str, Any], targets: Any) -> int | None:

@@ -10,8 +10,8 @@ from initlab.inspection.evidence import Evidence
 
 
 def notes_of(evidence: Evidence) -> tuple[str, ...]:
-    """Every note that applies."""
-    return tuple(note for rule in NOTES if (note := rule(evidence)) is not None)
+    """Every note that applies, then what was said when the batch was read."""
+    return (*(note for rule in NOTES if (note := rule(evidence)) is not None), *evidence.read)
 
 
 def _loss(e: Evidence) -> str | None:

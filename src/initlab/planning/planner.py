@@ -11,6 +11,8 @@ from torch import nn
 
 from initlab.errors import InputError
 from initlab.graph import record
+from initlab.graph.record import is_shape
+from initlab.guest.batch import batch_of
 from initlab.planning.calibration import calibrated
 from initlab.planning.choice import Choice, keep
 from initlab.planning.claims import KEEP, THE_REST, Claim, claims_of, mapping_words, read_policy
@@ -37,8 +39,9 @@ def plan(model: nn.Module, example_inputs: Any = None, policy: Any = "auto") -> 
 
     Args:
         model: any module; it may be on the meta device.
-        example_inputs: for one forward pass: a tensor, a tuple of positional arguments, a dict of keyword arguments,
-            or the shape of the one input.
+        example_inputs: for one forward pass: a tensor, array or data frame; a tuple of positional or a mapping of
+            keyword arguments; (X, Y); a DataLoader or Dataset, of which one batch is read; or the shape of the one
+            input.
         policy: a name (`auto`, another recipe of `list_policies()`, or any scheme's), a Scheme, or a mapping, in
             order, of selectors to schemes, policies or "keep". A mapping plans what its selectors name and keeps
             everything else; `"*"` names the rest (`{"head": "zeros", "*": "auto"}`). Where two selectors claim one
@@ -65,6 +68,7 @@ def plan(model: nn.Module, example_inputs: Any = None, policy: Any = "auto") -> 
 
 def make_plan(model: nn.Module, found: Walk, example_inputs: Any, policy: Any) -> Plan:
     base, overrides = read_policy(policy, found)
+    example_inputs, read = _example(model, example_inputs)
     policies = [base, *(override.policy for override in overrides if override.policy is not None)]
     graph = None if example_inputs is None else record(model, example_inputs)
     scene = scene_of(model, found, graph)
@@ -82,10 +86,19 @@ def make_plan(model: nn.Module, found: Walk, example_inputs: Any, policy: Any) -
     notes = [*(note for policy in policies if policy.notes is not None for note in policy.notes(scene)), *notes]
     if all(entry.action == "keep" for entry in entries):
         notes.append(f"nothing is to be written; {THE_REST!r} in a mapping names all that its selectors do not")
-    notes.extend([unmeasured] if unmeasured else [])
+    notes.extend([*read, unmeasured] if unmeasured else read)
     notes.extend(_warnings(entries, found, recorded=graph is not None))
     words = base.name if not overrides else mapping_words(overrides, base)
     return Plan(entries, _buffers(found), words, type(model).__name__, tuple(notes))
+
+
+def _example(model: nn.Module, example_inputs: Any) -> tuple[Any, tuple[str, ...]]:
+    """The example inputs as one call of the model, read once, and what was said of it; None and a shape as they are."""
+    if example_inputs is None or is_shape(example_inputs):
+        return example_inputs, ()
+    batch = batch_of(model, example_inputs, argument="example_inputs", others=", or a shape")
+    unused = () if batch.targets is None else ("example_inputs: a plan does not use their targets",)
+    return batch.inputs, (*batch.notes, *unused)
 
 
 def _measured(claim: Claim | None, base: Policy) -> bool:

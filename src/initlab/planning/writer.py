@@ -50,8 +50,8 @@ def init_(
         model: any module with materialised parameters; DTensor parameters (FSDP2, tensor parallel) are filled shard by
             shard, without communication, and so are the partitions of DeepSpeed's ZeRO-3.
         policy_or_plan: a `Plan`, or what `initlab.plan` takes as policy: a name, a Scheme, or {selector: scheme}.
-        example_inputs: inputs for one forward pass, from which `auto` reads what feeds each layer; a tensor, a tuple of
-            positional arguments, or a dict of keyword arguments. Not used with a `Plan`.
+        example_inputs: as for `initlab.plan`: inputs for one forward pass, from which `auto` reads what feeds each
+            layer. Not used with a `Plan`.
         seed: an integer in [0, 2^64).
         rollback: hold one copy of what is overwritten, and put it back if the writing is interrupted.
         keep: selectors of parameters to leave as they are.
