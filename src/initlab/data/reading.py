@@ -113,7 +113,7 @@ def _indexed(dataset: Any) -> bool:
 
 
 def _afresh(data: Any, name: str) -> Iterator[Any]:
-    found = iter(data)
+    found: Iterator[Any] = iter(data)
     if found is data:
         raise InputError(f"{name}: reading the {type(data).__name__} would use it up; pass one batch of it")
     return found
@@ -142,16 +142,15 @@ def _with_arrays(sample: Any) -> Any:
 @contextlib.contextmanager
 def _generators_kept(data: Any) -> Iterator[None]:
     """The generators of a loader and of its samplers stand afterwards where they stood."""
-    samplers = (getattr(data, name, None) for name in ("sampler", "batch_sampler"))
-    holders = [data, *samplers, getattr(getattr(data, "batch_sampler", None), "sampler", None)]
-    own = {id(g): g for g in (getattr(holder, "generator", None) for holder in holders) if _is_generator(g)}
+    waiting, own = [data], dict[int, torch.Generator]()
+    for holder in waiting:  # samplers hold samplers
+        waiting += [part for name in ("sampler", "batch_sampler") if (part := getattr(holder, name, None)) is not None]
+        generator = getattr(holder, "generator", None)
+        if isinstance(generator, torch.Generator):
+            own[id(generator)] = generator
     states = [(generator, generator.get_state()) for generator in own.values()]
     try:
         yield
     finally:
         for generator, state in states:
             generator.set_state(state)
-
-
-def _is_generator(value: Any) -> bool:
-    return isinstance(value, torch.Generator)
