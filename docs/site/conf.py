@@ -6,7 +6,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
 project = "initlab"
-extensions = ["myst_parser", "sphinx-mathjax-offline", "executed", "gallery", "links", "scheme_pages"]
+extensions = ["myst_parser", "sphinx-mathjax-offline", "executed", "gallery", "links", "scheme_pages", "recipe_pages"]
 myst_enable_extensions = ["dollarmath", "attrs_inline", "attrs_block", "colon_fence", "deflist"]
 myst_heading_anchors = 3
 exclude_patterns = ["_ext", "_static"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -43,6 +44,8 @@ from recipe_zoo_2 import (
     WithPrompt,
 )  # fmt: skip
 from scipy.stats import chi2
+
+import initlab
 
 CUT_2, CUT_3 = 0.87962566, 0.98658  # std of N(0, 1) cut at ±2 and at ±3
 
@@ -252,6 +255,44 @@ def within(values: torch.Tensor, std: float, chance: float = 1e-6) -> bool:
     count = values.numel()
     low, high = chi2.ppf([chance / 2, 1 - chance / 2], count)
     return bool(low <= float(values.double().square().sum()) / std**2 <= high)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One comparison of what a recipe writes with what its source states.
+
+    Args:
+        name: the parameter.
+        expected: the std, or the one value.
+        found: the plan's std, or the values that were written.
+        exact: whether a constant is compared.
+        holds: whether both agree.
+    """
+
+    name: str
+    expected: float
+    found: Any
+    exact: bool
+    holds: bool
+
+
+def checks_of(recipe: str) -> list[Case]:
+    """Write a recipe into its model: constants are compared exactly, the std by the exact interval of its square."""
+    build, inputs, expected = NUMBERS[recipe]
+    model = build()
+    plan = initlab.init_(model, recipe, example_inputs=inputs)
+    values = {name: parameter.detach() for name, parameter in model.named_parameters()}
+    cases = []
+    for name, number in expected.items():
+        if isinstance(number, tuple):
+            held = values[name].unique().tolist()
+            good = len(held) == 1 and math.isclose(held[0], number[0], rel_tol=1e-6, abs_tol=1e-12)
+            cases.append(Case(name, number[0], held, True, good))
+        else:
+            std = plan[name].std
+            good = std is not None and math.isclose(std, number, rel_tol=1e-4) and within(values[name], number)
+            cases.append(Case(name, number, std, False, good))
+    return cases
 
 
 # How each recipe's numbers were confirmed: "drawn", by the library whose draws the tests compare; "read", in the source

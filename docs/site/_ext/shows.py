@@ -38,7 +38,7 @@ def page_html(value: Any) -> str | None:
     if isinstance(value, HistogramGrid | ImageGrid | Table):
         return block_html(value)
     if isinstance(value, go.Figure):
-        return _figure(value)
+        return figure(value)
     return value._repr_html_() if hasattr(value, "_repr_html_") else None
 
 
@@ -60,12 +60,12 @@ def _data(value: Any) -> dict[str, Any]:
     return {"text/plain": repr(value)} | ({} if shown is None else {"text/html": shown})
 
 
-def _figure(figure: go.Figure) -> str:
-    """The figure as data that figures.js draws in the colours of the reader's theme."""
+def figure(figure: go.Figure, number: str = "") -> str:
+    """The figure as data that figures.js draws in the colours of the reader's theme, under an id of its own."""
     spec = json.loads(figure.to_json())
     title = (spec["layout"].get("title") or {}).get("text", "")
     spec["layout"]["template"] = _template()
-    number = f"figure-{next(_NUMBER)}"
+    number = number or f"figure-{next(_NUMBER)}"
     data = json.dumps({**spec, "dark": dark_map()}).replace("<", "\\u003c")
     height = spec["layout"].setdefault("height", 360)
     return (

@@ -1,0 +1,182 @@
+"""One page a recipe in each language, made from the recipes and from the tests' numbers when the site is built."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import sys
+import tomllib
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import recipes_compared
+import shows
+import torch
+from scheme_pages import _escape
+
+import initlab
+from initlab.cli.recipes import training_words
+from initlab.planning import Plan, Policy, get_policy, list_policies
+from initlab.planning.roles import ROLES
+from initlab.reporting.blocks import BarFigure, Series
+from initlab.reporting.figures import to_plotly
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+
+HERE = Path(__file__).parent
+sys.path.append(str(HERE.parents[2] / "tests" / "planning"))
+from recipe_numbers import CONFIRMED, NUMBERS, Case, checks_of  # noqa: E402  # beside the tests that hold them
+
+WORDS: dict[str, dict[str, Any]] = tomllib.loads((HERE / "recipe_words.toml").read_text(encoding="utf-8"))
+KOREAN: dict[str, dict[str, str]] = tomllib.loads((HERE / "recipes_ko.toml").read_text(encoding="utf-8"))
+TITLES = {language: words.pop("titles") for language, words in WORDS.items()}
+RUNS = HERE.parents[2] / "benchmarks" / "recipes.jsonl"
+ROLES_KO: dict[str, str] = KOREAN.pop("roles")
+SHOWN = 16  # bars of a picture
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    app.connect("builder-inited", lambda app: write(Path(app.srcdir)))
+    return {"parallel_read_safe": True}
+
+
+def write(site: Path) -> None:
+    """The pages of every recipe below `site`, one that lists them, and what was confirmed and compared."""
+    for language in WORDS:
+        folder = site / language / "recipes"
+        folder.mkdir(parents=True, exist_ok=True)
+        pages = {
+            "index": index(language),
+            "confirmed": confirmed(language),
+            "compared": recipes_compared.page(recipes_compared.kept(RUNS), TITLES[language], WORDS[language]),
+            **{name: page(get_policy(name), language) for name in list_policies()},
+        }
+        for name, text in pages.items():
+            path = folder / f"{name}.md"
+            if not path.exists() or path.read_text(encoding="utf-8") != text:
+                path.write_text(text, encoding="utf-8")
+
+
+def index(language: str) -> str:
+    """The page that lists the recipes."""
+    words = WORDS[language]
+    rows = [
+        f"| [`{name}`]({name}.md) | {_escape(prose(get_policy(name), language)['about'])} |" for name in list_policies()
+    ]
+    head = f"# {words['recipes']}\n\n{words['lead']}\n\n| {words['recipe']} | {words['about']} |\n|---|---|\n"
+    tree = "\n".join(("confirmed", "compared", *list_policies()))
+    return f"{head}{chr(10).join(rows)}\n\n```{{toctree}}\n:hidden:\n\n{tree}\n```\n"
+
+
+def page(recipe: Policy, language: str) -> str:
+    """A recipe's page: laws by role, numbers, needs, training, source, when it is right and wrong, a picture."""
+    words, text = WORDS[language], prose(recipe, language)
+    laws = "\n".join(
+        f"| `{law.role}` | {_escape(role_words(law.role, language))} | {_escape(law.law)} |" for law in recipe.laws
+    )
+    parts = [
+        f"# `{recipe.name}`",
+        _escape(text["about"]),
+        f"## {words['laws']}\n\n| {words['role']} | {words['what']} | {words['law']} |\n|---|---|---|\n{laws}"
+        f"\n\n{words['first']}",
+        _facts(recipe, words),
+        f"## {words['right']}\n\n{_escape(text['right'])}",
+        f"## {words['wrong']}\n\n{_escape(text['wrong'])}",
+        f"## {words['leaves']}\n\n{_escape(text['leaves'])}",
+        f"## {words['picture']}\n\n{words['picture_lead']} {words['no_bar']}",
+        f"```{{raw}} html\n{picture(recipe, words)}\n```",
+        f"## {words['code']}\n\n```python\nfrom initlab.planning import get_policy\n\n"
+        f'get_policy("{recipe.name}").numbers\n```',
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def prose(recipe: Policy, language: str) -> dict[str, str]:
+    """What the recipe does, when it is right and wrong, and what it leaves open, in the page's language."""
+    english = {"about": recipe.about, "right": recipe.right, "wrong": recipe.wrong, "leaves": recipe.leaves}
+    return english if language == "en" else KOREAN[recipe.name]
+
+
+def role_words(role: str, language: str) -> str:
+    """What a role is, in the page's language."""
+    return ROLES[role].about if language == "en" else ROLES_KO[role]
+
+
+def digest(recipe: Policy) -> str:
+    """What a translation notes of the English it was made from, so that one that is out of date is found."""
+    return hashlib.sha256("\n".join(prose(recipe, "en").values()).encode()).hexdigest()[:12]
+
+
+def _facts(recipe: Policy, words: dict[str, str]) -> str:
+    facts = {
+        words["numbers"]: ", ".join(f"`{name}={value:g}`" for name, value in recipe.numbers.items()),
+        words["needs"]: "; ".join(_escape(need.words) for need in recipe.needs),
+        words["training"]: _escape(training_words(recipe)),
+        words["aliases"]: ", ".join(f"`{name}`" for name in recipe.aliases),
+        words["source"]: f"{_escape(recipe.source)} ({recipe.year})",
+        words["confirmed_by"]: _escape(": ".join(_how(recipe.name, words))),
+    }
+    return "\n".join(f"- **{name}**: {value}" for name, value in facts.items() if value)
+
+
+def _how(name: str, words: dict[str, str]) -> tuple[str, str]:
+    kind, where = CONFIRMED[name]
+    return words[kind], where
+
+
+def picture(recipe: Policy, words: dict[str, str]) -> str:
+    """The std of every parameter of the small model that the tests plan with this recipe."""
+    plan = _plan(recipe.name)
+    drawn = [entry for entry in plan.entries if entry.law is not None and (len(entry.shape) > 1 or entry.std)][:SHOWN]
+    stds = [entry.std if entry.std else math.nan for entry in drawn]
+    series = Series(words["std"], [entry.name for entry in drawn], stds)
+    title = f"{plan.model}: {len(plan.entries)} {words['parameters']}"
+    figure = to_plotly(BarFigure(title, "", words["std"], [series], log_y=True))
+    return shows.figure(figure, f"figure-{recipe.name}")
+
+
+@cache
+def _plan(name: str) -> Plan:
+    build, inputs, _ = NUMBERS.get(name, NUMBERS["gpt2" if name not in ("zero_gamma", "gan") else "resnet"])
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return initlab.plan(build(), inputs, name)
+
+
+def confirmed(language: str) -> str:
+    """The table of what the tests compare, recipe by recipe, and of what could not be confirmed."""
+    words = WORDS[language]
+    names = (words["recipe"], words["confirmed_by"], words["constants"], words["intervals"])
+    head = f"| {' | '.join(names)} |\n|---|---|---|---|"
+    rows = []
+    for name in list_policies():
+        cases = _checked()[name]
+        exact, drawn = [case for case in cases if case.exact], [case for case in cases if not case.exact]
+        how = _escape(": ".join(_how(name, words)))
+        rows.append(f"| [`{name}`]({name}.md) | {how} | {_count(exact)} | {_count(drawn)} |")
+    open_ones = ", ".join(f"`{name}`" for name in list_policies() if CONFIRMED[name][0] == "paper")
+    return "\n\n".join(
+        (
+            f"# {words['confirmed_title']}",
+            words["confirmed_lead"],
+            f"{head}\n" + "\n".join(rows),
+            f"## {words['not_confirmed']}",
+            f"{words['not_confirmed_lead']} {open_ones}.\n",
+        )
+    )
+
+
+def _count(cases: list[Case]) -> str:
+    good = sum(case.holds for case in cases)
+    return f"{good} / {len(cases)}" if cases else "–"
+
+
+@cache
+def _checked() -> dict[str, list[Case]]:
+    make: Callable[[str], list[Case]] = checks_of
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return {name: make(name) if name in NUMBERS else [] for name in list_policies()}

@@ -1,0 +1,81 @@
+"""The pages of recipes: one a recipe in each language, and the table of what was confirmed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import blocks
+import pytest
+import recipe_pages
+import recipes_compared
+from recipe_numbers import CONFIRMED
+
+from initlab.planning import get_policy, list_policies
+from initlab.planning.roles import ROLES
+
+
+def test_every_recipe_and_role_is_translated_and_nothing_else_is() -> None:
+    assert set(recipe_pages.KOREAN) == set(list_policies())
+    assert set(recipe_pages.ROLES_KO) == set(ROLES)
+
+
+@pytest.mark.parametrize("name", list_policies())
+def test_a_translation_renders_the_english_of_today(name: str) -> None:
+    """Where this fails, render the changed English in recipes_ko.toml and note its new digest there."""
+    assert recipe_pages.KOREAN[name]["of"] == recipe_pages.digest(get_policy(name))
+
+
+@pytest.mark.parametrize("name", list_policies())
+def test_a_page_says_all_that_the_recipe_knows(name: str) -> None:
+    recipe = get_policy(name)
+    for language, words in recipe_pages.WORDS.items():
+        page = recipe_pages.page(recipe, language)
+        assert page.startswith(f"# `{name}`\n")
+        roles = [f"`{law.role}`" for law in recipe.laws]
+        parts = (
+            str(recipe.year),
+            f"## {words['right']}",
+            f"## {words['wrong']}",
+            f"## {words['leaves']}",
+            "figure plot",
+        )
+        assert all(part in page for part in (*roles, *parts, *(f"`{n}={v:g}`" for n, v in recipe.numbers.items())))
+    (output,) = [output for _, output in blocks.run(page, name)]
+    assert output.value == dict(recipe.numbers)
+
+
+def test_the_table_counts_what_the_tests_compare_and_names_what_is_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    good = recipe_pages.Case("w", 1.0, [1.0], True, True)
+    bad = recipe_pages.Case("v", 0.02, 0.03, False, False)
+    monkeypatch.setattr(recipe_pages, "_checked", lambda: {name: [good, good, bad] for name in list_policies()})
+    page = recipe_pages.confirmed("en")
+    assert page.count("| 2 / 2 | 0 / 1 |") == len(list_policies())
+    open_ones = page.rpartition("code:")[2]
+    assert all((f"`{name}`" in open_ones) == (CONFIRMED[name][0] == "paper") for name in list_policies())
+
+
+def test_pages_are_written_once_and_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recipe_pages, "list_policies", lambda: ["gpt2", "unet"])
+    recipe_pages.write(tmp_path)
+    first = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.md")}
+    assert len(first) == 2 * 5
+    recipe_pages.write(tmp_path)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.md")} == first
+
+
+def line(start: str, seed: int, loss: float | None, **more: object) -> dict[str, object]:
+    made = {"architecture": "mlp", "start": start, "lr": 0.003, "seed": seed, "steps": 1000, "status": "finished"}
+    return {**made, "loss": loss, **more}
+
+
+def test_starts_are_compared_by_their_mean_with_students_interval() -> None:
+    """(1 + 2 + 3)/3 ± 4.3027 · 1/√3, t of two degrees of freedom; a diverged run has no mean."""
+    runs = [line("auto", seed, loss) for seed, loss in enumerate((1.0, 2.0, 3.0))]
+    runs += [line("gpt2", seed, 1.5) for seed in range(3)] + [line("llama", 0, None)]
+    runs += [line("gpt3", 0, None, status="left out", why="the laws of gpt2")]
+    runs += [line("t5", 0, None, status="left out", why="needs attention")]
+    page = recipes_compared.page(runs, recipe_pages.TITLES["en"], recipe_pages.WORDS["en"])
+    rows = [row for row in page.splitlines() if row.startswith("| `")]
+    assert rows == ["| `gpt2` | 1.5000 | ± 0.0000 |", "| `auto` | 2.0000 | ± 2.4841 |", "| `llama` | – | – |"]
+    assert "`gpt3` (gpt2)" in page
+    assert "lacks what they need: `t5`." in page
