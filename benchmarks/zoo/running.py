@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import warnings
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -34,6 +35,7 @@ def each(
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     warnings.filterwarnings("ignore")
     signal.signal(signal.SIGALRM, _stop)
+    commit = _commit()
     for family in families:
         if lines.has(family.name) or (parts and not family.name.startswith(tuple(parts))):
             continue
@@ -46,7 +48,12 @@ def each(
             line = {"name": family.name, "raised": f"{type(error).__name__}: {error}"[:300]}
         finally:
             signal.alarm(0)
-        lines.add(line)
+        lines.add({**line, "commit": commit})
+
+
+def _commit() -> str:
+    found = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    return found.stdout.strip()
 
 
 def share(values: Iterable[bool]) -> str:

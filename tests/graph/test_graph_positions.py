@@ -127,3 +127,25 @@ def test_numbers_beside_padding_are_fewer() -> None:
     feeds = record(Padded(), noise(2, 5, 6)).uses("b.weight")[0].feeds
     assert feeds is not None
     assert feeds.second_moment == pytest.approx(5 / 8)
+
+
+def test_a_long_chain_of_functions_is_taken_up_anew_and_its_moment_holds() -> None:
+    class Long(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = nn.Linear(64, 256), nn.Linear(256, 8)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            x = self.a(x)
+            for _ in range(60):
+                x = F.leaky_relu(x, 0.99) * 1.01
+            return self.b(x)
+
+    model, seen = Long(), []
+    feeds = record(model, noise(64, 64)).uses("b.weight")[0].feeds
+    nn.init.normal_(model.a.weight, std=1 / 8)
+    nn.init.zeros_(model.a.bias)
+    model.b.register_forward_pre_hook(lambda _, args: seen.append(args[0].detach().square().mean().item()))
+    model(noise(64, 64))
+    assert feeds is not None
+    assert feeds.second_moment == pytest.approx(seen[0], rel=0.1)  # each new root is taken as Gaussian

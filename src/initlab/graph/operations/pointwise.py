@@ -13,6 +13,8 @@ from initlab.graph.replay import constants
 from initlab.graph.signals import Signal
 from initlab.graph.weights import Shapes, Views, WeightUse, biased
 
+LONGEST = 24  # operations that make one function of a root; a longer chain is taken up anew, as a root of its own
+
 
 def elementwise(flow: Flow, operation: Operation) -> Signal:
     """A function of one signal: its moments under the Gaussian root, whatever the function."""
@@ -59,7 +61,13 @@ def composed(flow: Flow, operation: Operation, signals: list[Signal]) -> Signal:
     if moments is None:
         return replace(made, second=None, mean=None, label=label, note=f"{label} has no finite moments")
     made = replace(made, second=moments[1], mean=moments[0], label=label if made.source != "data" else None)
-    return replace(made, alike=expressions.function_alike(flow, made))
+    made = replace(made, alike=expressions.function_alike(flow, made))
+    if len(ops) < LONGEST:
+        return made
+    value = operation.outputs[
+        0
+    ]  # what follows is computed from here, so that time grows with length and not its square
+    return replace(made, root=value, ops=(), head=value, layout=(), region=value, trail=frozenset())
 
 
 def _slope(operation: Operation, views: Views, shapes: Shapes) -> list[WeightUse]:
