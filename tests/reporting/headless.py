@@ -119,7 +119,9 @@ class Tab:
 
     def run(self, expression: str) -> Any:
         """The value of a JavaScript expression in the page."""
-        answer = self._browser.call("Runtime.evaluate", self._session, expression=expression, returnByValue=True)
+        answer = self._browser.call(
+            "Runtime.evaluate", self._session, expression=expression, returnByValue=True, awaitPromise=True
+        )
         return answer["result"].get("value")
 
     def seen(self, method: str) -> list[dict[str, Any]]:

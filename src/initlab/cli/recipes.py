@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from initlab.cli import options, output
-from initlab.reporting import Column, Page, Section, Table
+from initlab.reporting import Code, Column, Page, Section, Table
+from initlab.schemes.calls import writes
 
 if TYPE_CHECKING:
     from initlab.planning import Policy
@@ -74,7 +75,8 @@ def explained(recipe: Policy) -> Section:
         ("source", f"{recipe.source} ({recipe.year})"),
     ]
     rows = [(key, value) for key, value in facts if value]
-    return Section(recipe.name, [Table("", (Column("", keep=9), Column(recipe.name, keep=9)), rows)])
+    code = Code("Copy this start", writes(repr(recipe.name)))
+    return Section(recipe.name, [Table("", (Column("", keep=9), Column(recipe.name, keep=9)), rows), code])
 
 
 def training_words(recipe: Policy) -> str:

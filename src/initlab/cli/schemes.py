@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from initlab.cli import options, output
-from initlab.reporting import Column, Page, Section, Table, Text
+from initlab.reporting import Block, Code, Column, Formula, Page, Section, Table, Text
 from initlab.schemes import get_scheme, list_schemes, scheme_like
+from initlab.schemes.calls import call_of, writes
 
 if TYPE_CHECKING:
     from initlab.schemes import Scheme
@@ -32,10 +33,10 @@ def command(
     if name is None:
         schemes = [get_scheme(each) for each in list_schemes()]
         shown, data = _catalogue(schemes), [_record(scheme) for scheme in schemes]
-        page = Page("Initialization schemes", "", [Section("All", [shown]), *(_explained(s) for s in schemes)])
+        page = Page("Initialization schemes", "", [Section("All", [shown]), *(explained(s) for s in schemes)])
     else:
         scheme = scheme_like(options.policy_from(name))
-        shown = page = Page(scheme.label, scheme.keeps, [_explained(scheme)])
+        shown = page = Page(scheme.label, scheme.keeps, [explained(scheme)])
         data = _record(scheme)
     output.show(shown, page, data, as_json=as_json, report=target)
 
@@ -51,10 +52,9 @@ def _catalogue(schemes: Sequence[Scheme]) -> Table:
     return Table("Initialization schemes", columns, rows, "initlab schemes NAME explains one.")
 
 
-def _explained(scheme: Scheme) -> Section:
+def explained(scheme: Scheme) -> Section:
+    """All that a scheme says of itself."""
     facts: list[tuple[str, Any]] = [
-        ("formula", scheme.formula),
-        ("LaTeX", scheme.latex),
         ("keeps constant", scheme.keeps),
         ("suits", ", ".join(scheme.suits) or "no activation in particular"),
         ("outside them", scheme.misuse),
@@ -64,7 +64,8 @@ def _explained(scheme: Scheme) -> Section:
     ]
     rows = [(name, value) for name, value in facts if value]
     table = Table("", (Column("", keep=9), Column(scheme.name, keep=9)), rows)
-    return Section(scheme.label, [table, Text(scheme.why)])
+    blocks: list[Block] = [Formula(scheme.latex, scheme.formula), table, Text(scheme.why)]
+    return Section(scheme.label, [*blocks, Code("Copy this start", writes(call_of(scheme)))])
 
 
 def _record(scheme: Scheme) -> dict[str, Any]:

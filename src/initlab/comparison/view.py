@@ -13,6 +13,7 @@ import numpy as np
 
 from initlab.comparison.analysis import ArmSummary, shown_difference
 from initlab.comparison.result import Comparison
+from initlab.planning.pasted import start_code
 from initlab.planning.view import plan_table
 from initlab.reporting import (
     Block,
@@ -270,6 +271,7 @@ def page(result: Comparison) -> Page:
         figures.append(measured)
     first: list[Block] = [results_table(result)]
     first += [Callout("warning", line) for line in result.warnings]
+    first += start_code(result.best or "", f"Copy the best start, {result.best}")
     sections = [Section("Results", first), Section("Curves", figures)]
     if result.tests:
         sections.append(Section("Which differences are real", [differences_table(result)]))

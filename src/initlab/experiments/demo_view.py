@@ -7,6 +7,7 @@ from typing import Any
 
 from initlab.experiments import demo as told
 from initlab.experiments.demo import Demo, Trial
+from initlab.planning.pasted import start_code
 from initlab.reporting import (
     Callout,
     Column,
@@ -96,7 +97,10 @@ def page(demo: Demo) -> Page:
     )
     lead = "One network, eight ways to begin. The verdicts were made before the first step, and then each was trained."
     sections = [
-        Section("What was predicted, and what training did", [*_remarks(demo), results(demo)]),
+        Section(
+            "What was predicted, and what training did",
+            [*_remarks(demo), results(demo), *start_code("auto", "Copy the start that suits a model of yours")],
+        ),
         Section("Training", [_curves(demo, optimizer) for optimizer in told.OPTIMIZERS]),
         Section("Activations at step zero", histograms(demo), HISTOGRAMS),
     ]

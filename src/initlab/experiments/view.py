@@ -11,6 +11,7 @@ from initlab.experiments.claims import Verdict
 from initlab.experiments.runner import Outcome
 from initlab.reporting import (
     Callout,
+    Code,
     Column,
     Page,
     Section,
@@ -64,6 +65,9 @@ def page(outcome: Outcome) -> Page:
     if experiment.errata:
         sections.append(Section("Errors in the source", [Callout("warning", line) for line in experiment.errata]))
     sections.append(Section("What was measured", list(experiment.show(outcome.results))))
+    sections.append(
+        Section("Run it", [Code("Copy the code that runs this experiment", _again([experiment.name], outcome))])
+    )
     facts = (
         ("experiment", experiment.name),
         ("form", "small, on the embedded digits" if outcome.small else "full"),
@@ -71,6 +75,11 @@ def page(outcome: Outcome) -> Page:
         ("source", experiment.source),
     )
     return Page(experiment.title, f"{experiment.asks} {tally(outcome).capitalize()}.", sections, facts)
+
+
+def _again(names: Sequence[str], outcome: Outcome) -> str:
+    call = f"runner.run_all({list(names)!r}, small={outcome.small}, seed={outcome.seed})"
+    return f"from initlab.experiments import runner\n\nfor outcome in {call}:\n    print(outcome.text())"
 
 
 def index_table(outcomes: Iterable[Outcome]) -> Table:
@@ -95,6 +104,9 @@ def index_page(outcomes: Sequence[Outcome]) -> Page:
         blocks: list[Any] = [Text(outcome.experiment.asks), claims_table(outcome)]
         blocks += [Callout("warning", "In the source", line) for line in outcome.experiment.errata]
         sections.append(Section(outcome.experiment.title, blocks))
+    if outcomes:
+        code = _again([o.experiment.name for o in outcomes], outcomes[0])
+        sections.append(Section("Run it", [Code("Copy the code that runs them all", code)]))
     return Page("The literature, reproduced", lead + ".", sections)
 
 

@@ -13,10 +13,11 @@ from initlab.errors import InputError
 from initlab.guest.run import hosted
 from initlab.inspection.evidence import Evidence
 from initlab.inspection.findings import kind_of
-from initlab.inspection.remedy import Remedy, call_of, drawn_again
+from initlab.inspection.remedy import Remedy, drawn_again
 from initlab.inspection.results import Inspection
 from initlab.planning import Plan, init_, plan
-from initlab.reporting import Callout, Column, Page, Section, Shown, Table, View, block_html, clean, shows
+from initlab.reporting import Callout, Code, Column, Page, Section, Shown, Table, View, block_html, clean, shows
+from initlab.schemes.calls import call_of
 
 Again = Callable[..., Inspection]  # `inspect` with the user's optimizer and rate filled in
 BETTER = {"untrainable": 0, "uncertain": 1, "slow": 2, "healthy": 2}  # what is slow trains: a symptom tells why
@@ -208,7 +209,11 @@ def _text(fix: Fix, width: int) -> str:
 
 def _page(fix: Fix) -> Page:
     callout = Callout("good" if fix.cured else "warning", "What to change", "\n\n".join((_lead(fix), *fix.why)))
-    return Page("What to change", _lead(fix), [Section("What to change", [callout, _table(fix)])], [("code", fix.code)])
+    return Page("What to change", _lead(fix), [Section("What to change", [callout, _table(fix), *_pasted(fix)])])
+
+
+def _pasted(fix: Fix) -> list[Code]:
+    return [Code("Copy the fix", fix.code)] if fix.code else []
 
 
 def _html(fix: Fix) -> str:

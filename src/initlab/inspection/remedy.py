@@ -79,9 +79,3 @@ def standardized(value: Any) -> Any:
     centred = value - value.mean(axes, keepdim=True)
     std = centred.square().mean(axes, keepdim=True).sqrt()
     return centred / torch.where(std > 0, std, 1.0)
-
-
-def call_of(scheme: Scheme) -> str:
-    """How a scheme is written in code."""
-    given = ", ".join(f"{key}={value!r}" for key, value in scheme.arguments.items())
-    return f"initlab.get_scheme({scheme.name!r}, {given})" if given else repr(scheme.name)

@@ -7,10 +7,12 @@ import textwrap
 from dataclasses import asdict
 from typing import Any
 
+from initlab.errors import InputError
 from initlab.inspection.results import Finding, Inspection, LayerStats, LearningRate
 from initlab.reporting import (
     Block,
     Callout,
+    Code,
     Column,
     HistogramGrid,
     LineFigure,
@@ -53,8 +55,8 @@ def layer_record(layer: LayerStats) -> dict[str, Any]:
 def page(inspection: Inspection) -> Page:
     """The report: findings first, then histograms layer by layer, profiles against depth, and the table."""
     level, words = VERDICTS[inspection.verdict]
-    findings = [Callout(level, words, _lead(inspection)), *map(_callout, inspection.findings)]
-    sections = [Section("Findings", findings)]
+    findings: list[Block] = [Callout(level, words, _lead(inspection)), *map(_callout, inspection.findings)]
+    sections = [Section("Findings", [*findings, *_code(inspection)])]
     if inspection.learning_rate is not None:
         sections.append(Section("Learning rates", [line_figure(inspection), Text(_rates(inspection.learning_rate))]))
     if inspection.notes:
@@ -73,6 +75,19 @@ def page(inspection: Inspection) -> Page:
     return Page(f"Inspection of {clean(inspection.model)}", _lead(inspection), sections, facts)
 
 
+def _code(inspection: Inspection) -> list[Code]:
+    """The fix, found by trying it, or for a healthy start the line that holds it so in a test."""
+    held = "import initlab\n\ninitlab.inspect(model, inputs, targets).assert_healthy()"
+    if not any(finding.severity != "info" for finding in inspection.findings):
+        return [Code("Copy this into a test, so that it stays so", held)]
+    try:
+        fix = inspection.fix()
+    except InputError:  # a stored report, whose model is not at hand
+        return []
+    after = f": the start is then {fix.after}" if fix.after else ""
+    return [Code(f"Copy the fix{after}", fix.code)] if fix.code else []
+
+
 def profile_figure(inspection: Inspection) -> LineFigure:
     """Root mean square of what each layer puts out, and of the gradient there, against depth."""
     layers = _spread(inspection.layers)
@@ -81,7 +96,7 @@ def profile_figure(inspection: Inspection) -> LineFigure:
         [_line("signal", layers, [x.second_moment**0.5 for x in layers]),
          *_theory(layers),
          _line("gradient of the loss", layers, [x.grad_rms for x in layers])],
-        log_y=True, markers=len(layers) <= 60,
+        log_y=True, markers=len(layers) <= 60, name="signals",
         note="Level lines are what an initialization aims for; a straight slope is a factor a layer.",
     )  # fmt: skip
 
@@ -100,7 +115,9 @@ def line_figure(inspection: Inspection) -> LineFigure:
         after = [end if math.isfinite(end) else None for end in ends.values()]
         series.append(Series(f"after {len(next(iter(found.probed.values())))} steps", list(ends), after))
     note = "Rates whose step lowers the loss are stable; beyond, the loss shoots up."
-    return LineFigure("Loss along the first step", "learning rate", "loss", series, True, True, note, markers=True)
+    return LineFigure(
+        "Loss along the first step", "learning rate", "loss", series, True, True, note, markers=True, name="rates"
+    )
 
 
 def gradient_figure(inspection: Inspection) -> LineFigure:
@@ -111,7 +128,7 @@ def gradient_figure(inspection: Inspection) -> LineFigure:
         [_line("weight", layers, [x.weight_rms for x in layers]),
          _line("gradient of the weight", layers, [x.weight_grad_rms for x in layers]),
          _line("first step over weight", layers, [x.update_ratio for x in layers])],
-        log_y=True, markers=len(layers) <= 60,
+        log_y=True, markers=len(layers) <= 60, name="weights",
     )  # fmt: skip
 
 
@@ -121,7 +138,7 @@ def share_figure(inspection: Inspection) -> LineFigure:
     return LineFigure(
         "How far apart inputs stay", "layer", "between-sample share of the second moment",
         [_line("between samples", layers, [x.between for x in layers])],
-        log_y=True, markers=len(layers) <= 60, note="1: inputs stay apart. Towards 0: they become one.",
+        log_y=True, markers=len(layers) <= 60, name="spread", note="1: inputs stay apart. Towards 0: they become one.",
     )  # fmt: skip
 
 
@@ -130,7 +147,7 @@ def histograms(inspection: Inspection) -> HistogramGrid:
     named = {f.where: f.severity for f in inspection.findings}
     layers = _spread(inspection.layers, MAX_PANELS, {x.index for x in inspection.layers if x.name in named})
     note = "" if len(layers) == len(inspection.layers) else f"{len(layers)} of {len(inspection.layers)} shown."
-    return HistogramGrid("Activations", [_panel(x, named.get(x.name)) for x in layers], note=note)
+    return HistogramGrid("Activations", [_panel(x, named.get(x.name)) for x in layers], note=note, name="histograms")
 
 
 def layer_table(inspection: Inspection) -> Table:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+from initlab.planning.pasted import start_code
 from initlab.planning.plan import Plan, PlanEntry, fan_text
 from initlab.reporting import (
     Block,
@@ -133,6 +135,7 @@ def page(plan: Plan) -> Page:
     sections = [plan_section(plan)]
     if chain is not None:
         sections.append(Section("Predicted beside measured", (Callout("info", agreement(plan)), chain), _CHAIN))
+    sections[0] = replace(sections[0], blocks=(*sections[0].blocks, *start_code(plan.policy)))
     return Page(f"Plan for {plan.model}", "", sections, (("policy", plan.policy),))
 
 
@@ -147,7 +150,7 @@ def chain_figure(plan: Plan) -> LineFigure | None:
         Series("measured", numbers, [entry.measured[0] for entry in seen if entry.measured], labels=names),
     ]
     title = "Second moment of every weight's output, before correction"
-    return LineFigure(title, "weight", "E[y²]", series, log_y=True, markers=True)
+    return LineFigure(title, "weight", "E[y²]", series, log_y=True, markers=True, name="measured")
 
 
 def agreement(plan: Plan) -> str:

@@ -33,6 +33,27 @@ class Callout:
 
 
 @dataclass(frozen=True)
+class Code:
+    """Python that runs as pasted, with a button that copies it; `title` says what for."""
+
+    title: str
+    code: str
+
+
+@dataclass(frozen=True)
+class Formula:
+    """A formula: typeset on a page, in Unicode on a terminal.
+
+    Args:
+        latex: in LaTeX.
+        text: the same in Unicode.
+    """
+
+    latex: str
+    text: str
+
+
+@dataclass(frozen=True)
 class Column:
     """One column of a `Table`.
 
@@ -123,6 +144,7 @@ class LineFigure:
     log_y: bool = False
     note: str = ""
     markers: bool = False
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -136,6 +158,7 @@ class ScatterFigure:
     log_x: bool = False
     log_y: bool = False
     note: str = ""
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -148,6 +171,7 @@ class BarFigure:
     series: Sequence[Series]
     log_y: bool = False
     note: str = ""
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -166,6 +190,7 @@ class HeatmapFigure:
     log_z: bool = False
     series: Sequence[Series] = ()
     note: str = ""
+    name: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "x", _plain(self.x))
@@ -200,6 +225,7 @@ class HistogramGrid:
     panels: Sequence[Panel]
     columns: int = 5
     note: str = ""
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -215,6 +241,7 @@ class ImageGrid:
     columns: int = 10
     note: str = ""
     shared_scale: bool = False
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -232,10 +259,12 @@ class ReadyFigure:
     data: Sequence[Mapping[str, Any]]
     layout: Mapping[str, Any]
     note: str = ""
+    name: str = ""
 
 
+Named: TypeAlias = "LineFigure | ScatterFigure | BarFigure | HeatmapFigure | ReadyFigure | HistogramGrid | ImageGrid"
 Figure: TypeAlias = LineFigure | ScatterFigure | BarFigure | HeatmapFigure | ReadyFigure
-Block: TypeAlias = Text | Callout | Table | Figure | HistogramGrid | ImageGrid
+Block: TypeAlias = Text | Callout | Code | Formula | Table | Figure | HistogramGrid | ImageGrid
 
 
 @dataclass(frozen=True)

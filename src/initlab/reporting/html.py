@@ -16,8 +16,10 @@ from initlab.errors import unknown
 from initlab.reporting.blocks import (
     Block,
     Callout,
+    Code,
     Column,
     Figure,
+    Formula,
     HistogramGrid,
     ImageGrid,
     Page,
@@ -33,6 +35,7 @@ from initlab.reporting.layout import numeric
 from initlab.reporting.palette import dark_map
 from initlab.reporting.pictures import draw_histogram, image_sources, pick_panels
 from initlab.reporting.status import tone_of
+from initlab.reporting.typeset import typeset
 from initlab.reporting.words import cell_text, clean, clean_lines
 
 if TYPE_CHECKING:
@@ -45,11 +48,13 @@ def to_html(page: Page) -> str:
     """`page` as one HTML document that needs no network and shows every name as text.
 
     plotly.js is embedded once, and only when a figure needs it. A content security policy forbids every request and
-    every script but the page's own two.
+    every script but the page's own.
     """
     sections = [_section(section, index) for index, section in enumerate(page.sections)]
     figures = any(block["kind"] == "figure" for section in sections for block in section["blocks"])
+    copied = any(block["kind"] == "code" for section in sections for block in section["blocks"])
     scripts = [_plotly_js(), _asset("page.js")] if figures else []
+    scripts += [_asset("copy.js")] if copied else []
     facts = [(clean(name, 80), clean(value, 300)) for name, value in page.facts]
     return (
         _environment()
@@ -127,6 +132,11 @@ def _block(block: Block, number: int) -> dict[str, Any]:
                 "title": clean(block.title, 300),
                 "paragraphs": _paragraphs(block.body),
             }
+        case Code():
+            title = clean(block.title, 200)
+            return {"kind": "code", "id": f"c{number}", "title": title, "code": clean_lines(block.code)}
+        case Formula():
+            return {"kind": "formula", "mathml": typeset(block.latex), "text": clean(block.text, 1000)}
         case Table():
             short = folded(block)
             return _table(short) | ({} if short is block else {"whole": _table(replace(block, title="", note=""))})

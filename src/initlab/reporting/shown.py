@@ -85,7 +85,7 @@ class Shown:
     def figure(self) -> go.Figure:
         """The result's main figure, as a plotly Figure; None where it has none."""
         make = _view(self).figure
-        found = _first_figure(_page(self)) if make is None else make(self)
+        found = _first_figure(page_of(self)) if make is None else make(self)
         return to_plotly(found) if isinstance(found, Figure) else found
 
     def save(self, path: str | os.PathLike[str]) -> Path:
@@ -94,7 +94,7 @@ class Shown:
         Raises:
             InputError: another ending, or a path that cannot be written.
         """
-        return save_result(path, lambda: _page(self), lambda: _data(self))
+        return save_result(path, lambda: page_of(self), lambda: _data(self))
 
     def text(self, width: int = 80) -> str:
         """The result for a terminal of `width` columns."""
@@ -114,7 +114,8 @@ def _view(result: Shown) -> View[Any]:
     return next((_VIEWS[kind] for kind in type(result).__mro__ if kind in _VIEWS), _PLAIN)
 
 
-def _page(result: Shown) -> Page:
+def page_of(result: Shown) -> Page:
+    """The report of a result."""
     make = _view(result).page
     if make is not None:
         return make(result)

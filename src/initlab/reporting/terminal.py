@@ -13,7 +13,9 @@ from initlab.reporting.blocks import (
     BarFigure,
     Block,
     Callout,
+    Code,
     Column,
+    Formula,
     HeatmapFigure,
     HistogramGrid,
     ImageGrid,
@@ -136,6 +138,13 @@ def _print_block(console: Console, block: Block) -> None:
             _line(console, f"{word}: {block.title}", f"bold {style}")
             if block.body:
                 _prose(console, block.body, indent=2)
+        case Code():
+            _line(console, block.title, "bold")
+            for line in block.code.split("\n"):
+                _line(console, f"    {line}", "")
+            console.print()
+        case Formula():
+            _prose(console, block.text, indent=2)
         case Table():
             _print_table(console, block, MAX_ROWS)
             console.print()

@@ -46,7 +46,7 @@ def optuna_figures(result: Search, names: Sequence[str]) -> list[ReadyFigure]:
             plain = json.loads(figure.to_json())
             if name in ("contour", "parallel"):
                 plain["layout"]["height"] = TALL
-            found.append(ReadyFigure(title, plain["data"], plain["layout"], note))
+            found.append(ReadyFigure(title, plain["data"], plain["layout"], note, name))
     return found
 
 

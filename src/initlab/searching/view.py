@@ -8,6 +8,7 @@ import textwrap
 from typing import Any
 
 from initlab.comparison.view import score_text
+from initlab.planning.pasted import start_code
 from initlab.reporting import (
     Block,
     Callout,
@@ -96,7 +97,7 @@ def curves_figure(result: Search) -> LineFigure:
         for t in chosen
     ]
     note = "Dotted: pruned."
-    return LineFigure("Validation curves", "check", f"validation {result.metric}", series, note=note)
+    return LineFigure("Validation curves", "check", f"validation {result.metric}", series, note=note, name="curves")
 
 
 def mattering(result: Search) -> list[Block]:
@@ -138,12 +139,19 @@ def _points(result: Search, complete: list[TrialRecord]) -> list[ScatterFigure]:
     labels = [f"trial {t.number}: {score_text(t.value, result.metric)}" for t in complete]
     log = [all(float(t.params[name]) > 0 for t in complete) for name in varied]
     series = Series("complete trials", [t.params[x] for t in complete], [t.params[y] for t in complete], labels=labels)
-    return [ScatterFigure(f"{x} and {y}", x, y, [series], log_x=log[0], log_y=log[1], note="A point is a trial.")]
+    return [
+        ScatterFigure(
+            f"{x} and {y}", x, y, [series], log_x=log[0], log_y=log[1], note="A point is a trial.", name="points"
+        )
+    ]
 
 
 def page(result: Search) -> Page:
     """The whole report."""
     first: list[Block] = [trials_table(result), *(Callout("info", line) for line in result.notes)]
+    if result.best is not None:
+        label = str(result.best.params.get("scheme", ""))
+        first += start_code(label, "Copy the best start")
     figures: list[Block] = [*optuna_figures(result, ("history",)), curves_figure(result)]
     mattered = mattering(result)
     ended = [t for t in result.trials if t.reason]

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from initlab.planning.audit.results import Audit, ParameterStart
+from initlab.planning.pasted import start_code
 from initlab.reporting import Block, Callout, Column, Page, Section, Table, Text, View, clean, shows, table_text
 from initlab.reporting.blocks import Level
 from initlab.reporting.finding import Finding
@@ -52,7 +53,7 @@ def text(audit: Audit, width: int = 80) -> str:
 
 def page(audit: Audit) -> Page:
     blocks: list[Block] = [_callout(finding) for finding in audit.findings] or [Callout("good", "Nothing found.")]
-    sections = [Section("Findings", blocks)]
+    sections = [Section("Findings", [*blocks, *start_code("auto", "Copy the start that a plan gives it")])]
     if audit.notes:
         sections.append(Section("Notes", [Text("\n\n".join(clean(note, 2000) for note in audit.notes))]))
     if audit.differences:
