@@ -60,7 +60,7 @@ def _waiting(use: Use, grad_rms: float, step: Step, batch: int, probes: _Probes)
     w, g = _wide(use.parameter), _wide(use.gradient)
     found: dict[str, Tensor] = {}
     if step.sign_like and grad_rms > 1e3 * step.eps:
-        found["zero"] = (g == 0).sum()
+        found["moving"] = torch.count_nonzero(g)
     elif step.sign_like:
         size = g.abs()
         found["step"] = wide_square(size / (size + step.eps))
@@ -146,7 +146,7 @@ def first_step(g: Size, numbers: Mapping[str, float], step: Step) -> float:
     if not step.sign_like:
         return step.rate * g.rms
     count = max(1, g.count)
-    return step.rate * math.sqrt(1.0 - numbers["zero"] / count if "zero" in numbers else numbers["step"] / count)
+    return step.rate * math.sqrt(numbers["moving" if "moving" in numbers else "step"] / count)
 
 
 def useful_gradient(g: Tensor, record: Record | None, batch: int) -> Tensor | None:
@@ -161,6 +161,8 @@ def useful_gradient(g: Tensor, record: Record | None, batch: int) -> Tensor | No
     g = units_first(g, record.kind)
     if delta.numel() != g.shape[0] or g.ndim < 2 or mean.numel() != g.shape[1]:
         return None
+    if g.ndim == 2:
+        return torch.addr(g, delta, mean, alpha=-1)
     return g - torch.outer(delta, mean).reshape(g.shape[0], g.shape[1], *[1] * (g.ndim - 2))
 
 
