@@ -91,6 +91,17 @@ class Made(nn.Module):
         return self.read(self.hidden(x))
 
 
+class MadeOfACode(nn.Module):
+    """The same from a code that is a parameter, by a matrix product."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.code, self.make, self.read = nn.Parameter(torch.randn(8)), nn.Linear(8, 64 * 64), nn.Linear(64, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.read(torch.tanh(x @ self.make(self.code).view(64, 64).T))
+
+
 class Queries(nn.Module):
     """Queries that begin as a norm of zeros, and look at what is given (DETR)."""
 
@@ -124,6 +135,7 @@ MODELS: dict[str, tuple[type[nn.Module], torch.Tensor]] = {
     "a matrix that turns points": (Turned, batch(16, 20, 3)),
     "integrator": (Steps, batch(64, 16)),
     "made weights": (Made, batch(64, 64)),
+    "made of a code": (MadeOfACode, batch(64, 64)),
     "queries of zeros": (Queries, batch(8, 12, 32)),
     "mask by a rule": (MaskedByRule, batch(4, 6, 16)),
 }
@@ -163,3 +175,12 @@ def test_a_made_weight_keeps_the_signal() -> None:
     # eight numbers make the code: their squares spread by half
     assert 0.4 / 64 < float(weight.square().mean()) < 2.5 / 64
     assert 0.01 < float(model.hidden(batch(64, 64)).detach().square().mean()) < 0.9
+
+
+def test_a_code_is_what_a_layer_is_given() -> None:
+    model = MadeOfACode()
+    code = model.code.detach().clone()
+    plan = initlab.init_(model, example_inputs=batch(64, 64))
+    assert torch.equal(model.code.detach(), code)
+    assert (plan["make.weight"].role, plan["make.bias"].role) == ("weight", "bias")
+    assert 0.3 / 64 < float(model.make(model.code).detach().square().mean()) < 3 / 64

@@ -58,7 +58,10 @@ def _step(flow: Flow, operation: Operation, found: _Found) -> None:
     for value in operation.inputs:
         if flow.value(value).source == "parameter" and value not in flow.views:
             flow.views[value] = ParameterView.of(flow.value(value))
-    held = {value: flow.views[value] for value in operation.inputs if value in flow.views}
+    given = _given_to_a_layer(flow, operation)
+    if given is not None:
+        _input(flow, given)
+    held = {value: flow.views[value] for value in operation.inputs if value in flow.views and value != given}
     carried = any(value in flow.signals for value in operation.inputs)
     if not held and not carried:
         _integers(flow, operation)
@@ -69,6 +72,22 @@ def _step(flow: Flow, operation: Operation, found: _Found) -> None:
         flow.views.update(zip(operation.outputs, made, strict=False))
     else:
         _apply(flow, operation, held, found)
+
+
+def _given_to_a_layer(flow: Flow, operation: Operation) -> int | None:
+    """The parameter of another module that a layer's own weight is applied to: the code of a hypernetwork is a signal.
+
+    Other products of parameters make weights: a mask, a low-rank part, a norm of directions.
+    """
+    given = operation.argument(0, "input")
+    if TABLE[operation.kind].combines != "contraction" or not isinstance(given, Ref):
+        return None
+    view, own = flow.views.get(given.value), f"{operation.where}."
+    others = [flow.views[value].name for value in operation.inputs if value in flow.views and value != given.value]
+    if view is None or not operation.where or not others or view.name.startswith(own):
+        return None
+    layer = all(name.startswith(own) and "." not in name.removeprefix(own) for name in others)
+    return given.value if layer else None
 
 
 def _integers(flow: Flow, operation: Operation) -> None:

@@ -239,6 +239,9 @@ class Calibrator(TorchFunctionMode):
         read = [(tensor, self._known(tensor)) for tensor in tensors_in((args, kwargs))]
         weights = [(tensor, mark) for tensor, mark in read if mark.of]
         signals = [(tensor, mark) for tensor, mark in read if not mark.of and tensor.is_floating_point()]
+        if weights and not signals and op.combines == "contraction":  # a layer's weight and what it is given, kept
+            kept = [(tensor, mark) for tensor, mark in weights[:1] if not self._is_weight(mark.of)]
+            signals, weights = kept, weights[len(kept) :]
         if weights and not signals:
             return self._from_parameters(op, weights, len(read), result)
         if op.weights is not None and op.combines == "contraction" and weights:

@@ -262,10 +262,27 @@ def _makes_weights(graph: SignalGraph, use: Operation) -> int:
         given = [reader.argument(1, "weight") if reader.kind in ("linear", "conv") else None for reader in readers]
         if all(isinstance(weight, Ref) and weight.value == value for weight in given):
             return math.prod(graph.values[value].shape[1:])
+        right = [reader.argument(1, "other") if reader.kind == "matmul" else None for reader in readers]
+        if all(isinstance(w, Ref) and w.value == value for w in right) and not _of_the_data(graph, value):
+            return graph.values[value].shape[-2]
         if len(readers) != 1 or not readers[0].traits.passes:
             break
         value = readers[0].outputs[0]
     return 0
+
+
+def _of_the_data(graph: SignalGraph, value: int) -> bool:
+    """Whether a value hangs on the model's inputs: keys do, which a matrix product also has on its right."""
+    stack, seen = [value], {value}
+    while stack:
+        at = stack.pop()
+        if graph.values[at].source == "input":
+            return True
+        operation = graph.producer(at)
+        made = [one for one in operation.inputs if one not in seen] if operation is not None else []
+        stack.extend(made)
+        seen.update(made)
+    return False
 
 
 def _multiplied(graph: SignalGraph, use: Operation) -> float:
