@@ -131,7 +131,13 @@ class _Takes:
 
     def keyword(self, name: Any, value: Any) -> bool:
         """Whether the model takes an argument of that name: any, where it says so, but no text."""
-        return str(name) in self.named or (self.any_keyword and next(tensors_in(with_tensors(value)), None) is not None)
+        return str(name) in self.named or (self.any_keyword and not _is_words(value))
+
+
+def _is_words(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return bool(value) and all(isinstance(part, str) for part in value)
+    return isinstance(value, str) or (isinstance(value, np.ndarray) and is_text(value))
 
 
 def _parted(given: Any, takes: _Takes, read: bool) -> tuple[Any, Any]:
