@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from initlab.inspection.line import STABLE
+
 WORDS = ("healthy", "slow", "untrainable")
 STUCK, WELL = 0.1, 0.7
 BORDER = (0.05, 0.15)
@@ -46,7 +48,36 @@ class Example:
 
 
 def read(path: Path = CELLS) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    """The cells as `measure` wrote them, from the packed file."""
+    first, *rest = (json.loads(line) for line in path.read_text().splitlines())
+    names, rated = first["features"], first["of the rate"]
+    return [_unpacked(cell, names, rated) for cell in rest]
+
+
+def _unpacked(cell: dict[str, Any], names: list[str], rated: list[str]) -> dict[str, Any]:
+    given = {lr: dict(zip(rated, values, strict=True)) for lr, values in cell["given"].items()}
+    return {**cell, "best": dict(zip(names, cell["best"], strict=True)), "given": given}
+
+
+def pack(cells: Iterable[Mapping[str, Any]], path: Path = CELLS) -> int:
+    """Writes measured cells, each once, with the names of the features in the first line alone; returns how many."""
+    kept = list({cell["cell"]: cell for cell in cells}.values())
+    names = list(kept[0]["best"])
+    changed = {name for cell in kept for numbers in cell["given"].values() for name in numbers}
+    rated = [name for name in names if name in changed]
+    lines: list[Mapping[str, Any]] = [{"features": names, "of the rate": rated}]
+    for cell in kept:
+        best = cell["best"]
+        given = {lr: [numbers.get(n, best[n]) for n in rated] for lr, numbers in cell["given"].items()}
+        line = cell["line"] and [point[:2] for point in cell["line"]]
+        lines.append({**cell, "best": [best[name] for name in names], "given": given, "line": line})
+    path.write_text("".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines))
+    return len(kept)
+
+
+def fingerprint(path: Path = CELLS) -> str:
+    """SHA-256 of the packed file: what trees were fitted to is told by it."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def architecture_of(line: Mapping[str, Any]) -> str:
@@ -87,7 +118,22 @@ def word_of(short: float, late: float) -> str:
 
 def _best(line: Mapping[str, Any], learned: Mapping[str, list[float]]) -> Example:
     short, late = max(r[0] for r in learned.values()), max(max(r) for r in learned.values())
-    return _example(line, None, line["best"], word_of(short, late), late)
+    return _example(line, None, _at_best(line), word_of(short, late), late)
+
+
+def _at_best(line: Mapping[str, Any]) -> dict[str, Any]:
+    """The features at the best rate, which is at most the largest that is called stable."""
+    most = stable_up_to(line)
+    if line["rate"] is None or line["rate"] <= most * 1.01:
+        return dict(line["best"])
+    nearest = [lr for lr in line["given"] if math.isclose(float(lr), most, rel_tol=0.01)]
+    return {**line["best"], **(line["given"][nearest[0]] if nearest else {})}
+
+
+def stable_up_to(line: Mapping[str, Any]) -> float:
+    """The largest rate that is called stable with the cell's optimizer."""
+    optimizer = str(line["cell"]).split("|")[3]
+    return STABLE["sign"] if optimizer == "adamw" else STABLE["sgd"] * (0.1 if optimizer == "momentum" else 1.0)
 
 
 def _given(line: Mapping[str, Any], learned: Mapping[str, list[float]], lr: str) -> Example:

@@ -1,4 +1,6 @@
-"""Calibrates the verdict on the recorded cells and writes what `inspect` reads: one command, some seconds.
+"""Calibrates the verdict on the recorded cells and writes what `inspect` reads: one command, some minutes.
+
+The same cells give the same file, byte for byte; the file says which cells and which scikit-learn it was made from.
 
     python -m benchmarks.verdict.fit            # writes src/initlab/inspection/calibration.json
 
@@ -14,20 +16,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import sklearn
 from sklearn.ensemble import GradientBoostingClassifier
 from sklearn.model_selection import GroupKFold
 
 import initlab
-from benchmarks.verdict.cells import WORDS, Example, examples, read
+from benchmarks.verdict.cells import WORDS, Example, examples, fingerprint, read
 from initlab.inspection.features import OF_LINE, OF_LINE_AT_RATE, OF_PASS, OF_PASS_AT_RATE
 from initlab.inspection.trees import Ensemble, ensemble_of
 from initlab.inspection.verdict import FACTS
 
 OUT = Path(initlab.__file__).with_name("inspection") / "calibration.json"
-TREES, DEPTH, RATE, LEAF = 100, 3, 0.07, 6
-SHARE, AMONG = 0.6, 0.3  # of the examples and of the features that a tree sees
+TREES, DEPTH, RATE, LEAF = 200, 3, 0.05, 6
+SHARE, AMONG = 0.5, 0.15  # of the examples and of the features that a tree sees
 LIBRARY_WEIGHT = 3.0  # library models count most
-FOLDS = 8
+FOLDS = 6
 UNTRAINABLE, TRAINS = 0.85, 0.2  # probabilities of "untrainable" from which, and up to which, a word is said
 TEMPERATURES = np.geomspace(0.5, 3.0, 40)
 
@@ -40,7 +43,7 @@ def names_of(line: bool, given: bool) -> list[str]:
 
 
 def matrix(some: Sequence[Example], names: Sequence[str]) -> np.ndarray:
-    return np.array([[e.numbers.get(name, np.nan) for name in names] for e in some], dtype=float)
+    return np.array([[e.numbers[name] for name in names] for e in some], dtype=float)
 
 
 def classes(some: Sequence[Example]) -> np.ndarray:
@@ -78,18 +81,19 @@ def exported(some: Sequence[Example], names: Sequence[str], temperature: float) 
 
 
 def _nodes(tree: Any) -> list[list[float]]:
-    """[feature, threshold, left, right, value] a node; an inner node's value is the mean of its leaves."""
+    """A node each: [value] of a leaf, else [feature, threshold, left, right, mean value of its leaves]."""
     value = np.array(tree.value[:, 0, 0])
     for node in reversed(range(tree.node_count)):
         left, right = tree.children_left[node], tree.children_right[node]
         if left >= 0:
             n = tree.weighted_n_node_samples
             value[node] = (n[left] * value[left] + n[right] * value[right]) / (n[left] + n[right])
-    return [
-        [int(tree.feature[i]) if tree.children_left[i] >= 0 else -1, float(f"{tree.threshold[i]:.5g}"),
-         int(tree.children_left[i]), int(tree.children_right[i]), float(f"{RATE * value[i]:.4g}")]
-        for i in range(tree.node_count)
-    ]  # fmt: skip
+    return [_node(tree, i, float(f"{RATE * value[i]:.3g}")) for i in range(tree.node_count)]
+
+
+def _node(tree: Any, i: int, value: float) -> list[float]:
+    left, right = int(tree.children_left[i]), int(tree.children_right[i])
+    return [value] if left < 0 else [int(tree.feature[i]), float(f"{tree.threshold[i]:.4g}"), left, right, value]
 
 
 def _check(ours: Ensemble, theirs: GradientBoostingClassifier, some: Sequence[Example], x: np.ndarray) -> None:
@@ -157,7 +161,15 @@ def calibrated(best: Sequence[Example], given: Sequence[Example]) -> dict[str, A
             free = [e for e in some if not any(fact.holds(e.numbers) for fact in sure)]
             temperature = tempered(left_out(free, names, facts), free)[1]
             ensembles[about + (", line" if line else "")] = exported(free, names, temperature)
-    return {"cells": len(best), "untrainable": UNTRAINABLE, "trains": TRAINS, "facts": facts, "ensembles": ensembles}
+    made = {"cells sha256": fingerprint(), "scikit-learn": sklearn.__version__}
+    return {
+        "cells": len(best),
+        "made from": made,
+        "untrainable": UNTRAINABLE,
+        "trains": TRAINS,
+        "facts": facts,
+        "ensembles": ensembles,
+    }
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import f1_score
 
-from benchmarks.verdict.cells import Example, architecture_of, examples, held_out, read
+from benchmarks.verdict.cells import Example, architecture_of, examples, held_out, read, stable_up_to
 from benchmarks.verdict.fit import (
     TRAINS,
     UNTRAINABLE,
@@ -53,11 +53,11 @@ def window(lines: Sequence[Mapping[str, Any]]) -> str:
     known = {e.cell: e for e in examples(lines)[0] if e.word != "untrainable"}
     apart = []
     for line in lines:
-        stable = [float(lr) for lr, loss in line["line"] or () if loss is not None and _lowers(line["start"], loss)]
+        stable = [float(lr) for lr, loss, *_ in line["line"] or () if loss is not None and _lowers(line["start"], loss)]
         ends = {float(lr): end[0] for lr, end in line["finals"].items() if end[0] is not None}
         trained = [lr for lr, end in ends.items() if end < 0.9 * line["constant"]]
         if line["cell"] in known and stable and trained:
-            apart.append(abs(math.log10(max(stable) / max(trained))))
+            apart.append(abs(math.log10(min(max(stable), stable_up_to(line)) / max(trained))))
     near = sum(a < 1.01 for a in apart) / max(1, len(apart))
     return f"largest stable rate: within a decade in {near:.3f} of {len(apart)} cells that train"
 

@@ -39,7 +39,7 @@ def gathered(
     seen = watched(model, args, kwargs, targets, loss, batch)
     line = line_of(model, args, kwargs, targets, loss, seen, step) if line_probe else None
     seen.output = seen.output_gradient = None
-    window = learning_rate_of(line) if line is not None else None
+    window = learning_rate_of(line, step) if line is not None else None
     if window is not None and probe:
         window = probed(window, model, args, kwargs, targets, loss, seen, step, probe)
     if window is not None and window.best is not None and not step.given:

@@ -30,6 +30,8 @@ DECADES: dict[str, tuple[float, ...]] = {
     "sign": (1e-5, 1e-4, 1e-3, 1e-2, 1e-1),
     "sgd": (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0),
 }
+# The largest rate, momentum counted, that is called stable: beyond it no recorded cell trained.
+STABLE = {"sign": 1e-1, "sgd": 1.0}
 FLAT = 1e-6  # relative decrease of the loss that single precision cannot tell from none
 
 
@@ -87,6 +89,10 @@ class Line:
     def largest(self) -> Point | None:
         """The point of the largest rate that lowers the loss; None where no rate does."""
         return max((p for p in self.points if self.decrease(p) > FLAT), key=lambda p: p.lr, default=None)
+
+    def stable(self, most: float) -> float | None:
+        """The largest rate, up to `most`, that is taken for stable: it or one above it lowers the loss."""
+        return None if self.largest is None else min(self.largest.lr, most)
 
     def at(self, lr: float) -> Point:
         """The point nearest to a learning rate."""

@@ -11,7 +11,7 @@ from typing import Any
 from torch import nn
 
 from initlab.inspection.backward import gradients
-from initlab.inspection.line import Line, line_of
+from initlab.inspection.line import STABLE, Line, line_of
 from initlab.inspection.optimizers import Step
 from initlab.inspection.passes import Pass, in_training, value_on, watched
 from initlab.inspection.results import LearningRate
@@ -20,13 +20,11 @@ USEFUL = 0.1  # share of the best rate's decrease from which a smaller rate is u
 APART = 10.0  # ratio of the three rates
 
 
-def learning_rate_of(line: Line) -> LearningRate:
+def learning_rate_of(line: Line, step: Step) -> LearningRate:
     """What the line alone tells."""
-    largest = line.largest
+    stable = line.stable(STABLE[step.family] / step.boost)
     tried = tuple((point.lr, point.loss) for point in line.points)
-    if largest is None:
-        return LearningRate(None, None, tried)
-    return LearningRate(largest.lr, line.lowest.lr, tried)
+    return LearningRate(stable, None if stable is None else min(line.lowest.lr, stable), tried)
 
 
 def probed(

@@ -96,7 +96,9 @@ def ensemble_of(data: Mapping[str, Any]) -> Ensemble:
 
 
 def _tree(nodes: list[list[float]]) -> Tree:
-    feature, threshold, left, right, value = (np.array(column) for column in zip(*nodes, strict=True))
+    """From nodes [feature, threshold, left, right, value]; a leaf is [value]."""
+    full = [node if len(node) > 1 else [-1, 0.0, -1, -1, node[0]] for node in nodes]
+    feature, threshold, left, right, value = (np.array(column) for column in zip(*full, strict=True))
     return Tree(feature.astype(int), threshold, left.astype(int), right.astype(int), value)
 
 
@@ -117,6 +119,10 @@ class Calibration:
     untrainable: float
     trains: float
     cells: int
+
+    def trees(self, *, given: bool, line: bool) -> Ensemble:
+        """Those about a given learning rate or the best one, with or without the line probe."""
+        return self.ensembles[("given" if given else "best") + (", line" if line else "")]
 
 
 @cache

@@ -55,18 +55,26 @@ def judged(e: Evidence) -> Judgement:
     if hopeless:
         return Judgement("untrainable", {"healthy": 0.0, "slow": 0.0, "untrainable": 1.0}, (hopeless,))
     e, said = _opened(e)
-    numbers = features_of(e)
-    known = calibration()
-    held = [name for name, fact in FACTS.items() if fact.holds(numbers)]
+    numbers, known = features_of(e), calibration()
+    verdict, probability, held = told_by(numbers, known, given=e.step.given, line=e.line is not None)
+    if held:
+        return Judgement(verdict, probability, tuple(FACTS[name].words for name in held))
+    likeliest = max(probability, key=lambda name: probability[name])
+    trees = known.trees(given=e.step.given, line=e.line is not None)
+    return Judgement(verdict, probability, (*said, *_because(numbers, trees.moved(numbers, likeliest))))
+
+
+def told_by(
+    numbers: Mapping[str, float], known: Calibration, *, given: bool, line: bool
+) -> tuple[Verdict, dict[str, float], tuple[str, ...]]:
+    """(the word, the probability of each, the facts that settle it) of measured numbers."""
+    held = tuple(name for name, fact in FACTS.items() if fact.holds(numbers))
     if held:
         likely = max(known.facts[name] for name in held)
         probability = {"healthy": 0.0, "slow": 1.0 - likely, "untrainable": likely}
-        return Judgement(_word(probability, known), probability, tuple(FACTS[name].words for name in held))
-    trees = known.ensembles[("given" if e.step.given else "best") + ("" if e.line is None else ", line")]
-    probability = trees.probability(numbers)
-    verdict = _word(probability, known)
-    likeliest = max(probability, key=lambda name: probability[name])
-    return Judgement(verdict, probability, (*said, *_because(numbers, trees.moved(numbers, likeliest))))
+    else:
+        probability = known.trees(given=given, line=line).probability(numbers)
+    return _word(probability, known), probability, held
 
 
 def aligned(findings: Iterable[Finding], verdict: Verdict) -> tuple[Finding, ...]:

@@ -13,6 +13,7 @@ from initlab.inspection.trials import with_line
 from initlab.reporting.status import Severity
 
 WORTH = 0.01  # decrease of the loss by one step of the best rate, from which another rate is worth naming
+BLOWN = 2.0  # loss after one step over the loss before it, from which the rate is a fault and not a choice
 SHORT = 1e3  # the best rate over the given one, from which that is far too small
 
 
@@ -21,9 +22,12 @@ def find(e: Evidence) -> Finding | None:
         return None
     known = with_line(e)
     line = None if known is None else known.line
-    if line is None or line.largest is None or line.decrease(line.lowest) < WORTH:
+    if line is None or line.largest is None:
         return None
-    return _too_large(e, line) or _too_small(e, line)
+    worth = line.decrease(line.lowest) >= WORTH
+    if not worth and not line.at(e.step.lr).loss > BLOWN * line.start:
+        return None
+    return _too_large(e, line) or (_too_small(e, line) if worth else None)
 
 
 def _too_large(e: Evidence, line: Line) -> Finding | None:
@@ -34,7 +38,7 @@ def _too_large(e: Evidence, line: Line) -> Finding | None:
     evidence = (
         f"one step at {e.step.lr:g} takes the loss from {line.start:.4g} {to}; at {line.lowest.lr:g} it falls to "
     )
-    return _finding("warning" if here.loss > 2 * line.start else "info", evidence, line)
+    return _finding("warning" if here.loss > BLOWN * line.start else "info", evidence, line)
 
 
 def _too_small(e: Evidence, line: Line) -> Finding | None:

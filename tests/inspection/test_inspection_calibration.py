@@ -1,0 +1,70 @@
+"""The shipped trees come from the recorded cells, by a fit that gives the same trees each time."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import initlab
+from initlab.inspection.features import FEATURES
+from initlab.inspection.trees import calibration
+
+ROOT = Path(__file__).parents[2]
+SHIPPED = json.loads((Path(initlab.__file__).parent / "inspection" / "calibration.json").read_text())
+pytestmark = pytest.mark.skipif(not (ROOT / "benchmarks").exists(), reason="the recorded cells lie in the repository")
+
+
+def test_the_shipped_trees_say_which_cells_they_were_made_from() -> None:
+    from benchmarks.verdict.cells import fingerprint
+
+    assert SHIPPED["made from"]["cells sha256"] == fingerprint()
+
+
+def test_the_cells_hold_every_feature() -> None:
+    from benchmarks.verdict.cells import examples, read
+
+    lines = read()
+    best, given = examples(lines)
+    assert len(best) == SHIPPED["cells"]
+    names = {feature.name for feature in FEATURES}
+    assert {frozenset(e.numbers) for e in (*best[:50], *given[:50])} == {frozenset(names)}
+
+
+def test_a_fit_gives_the_same_trees_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    from benchmarks.verdict import fit
+    from benchmarks.verdict.cells import examples, read
+
+    monkeypatch.setattr(fit, "TREES", 5)
+    some, names = examples(read()[:150])[0], ["decrease", "window", "between", "unmoved", "told", "pace"]
+    first, again = (json.dumps(fit.exported(some, names, 1.3)) for _ in range(2))
+    assert first == again
+
+
+def test_the_shipped_trees_know_the_cells_that_they_were_made_from() -> None:
+    """Of architectures left out they tell three words of four rightly; of those they were fitted to, more."""
+    from benchmarks.verdict.cells import examples, read
+
+    trees, right = calibration().ensembles["best, line"], []
+    for example in examples(read())[0][::20]:
+        found = trees.probability(example.numbers)
+        right.append(max(found, key=lambda word: found[word]) == example.word)
+    assert np.mean(right) > 0.8
+
+
+def test_packing_cells_loses_nothing(tmp_path: Path) -> None:
+    from benchmarks.verdict.cells import pack, read
+
+    cells = read()[:20]
+    assert pack(cells, tmp_path / "cells.jsonl") == 20
+    again = read(tmp_path / "cells.jsonl")
+    assert [cell["cell"] for cell in again] == [cell["cell"] for cell in cells]
+    for cell, other in zip(cells, again, strict=True):
+        assert cell["best"] == other["best"]
+        assert {lr: {**cell["best"], **v} for lr, v in cell["given"].items()} == {
+            lr: {**other["best"], **v} for lr, v in other["given"].items()
+        }
+        assert all(value is None or math.isfinite(value) for value in other["best"].values())
