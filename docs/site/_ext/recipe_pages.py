@@ -117,7 +117,7 @@ def _facts(recipe: Policy, words: dict[str, str]) -> str:
         words["training"]: _escape(training_words(recipe)),
         words["aliases"]: ", ".join(f"`{name}`" for name in recipe.aliases),
         words["source"]: f"{_escape(recipe.source)} ({recipe.year})",
-        words["confirmed_by"]: _escape(": ".join(_how(recipe.name, words))),
+        words["confirmed_by"]: _escape(": ".join(filter(None, _how(recipe.name, words)))),
     }
     return "\n".join(f"- **{name}**: {value}" for name, value in facts.items() if value)
 
@@ -140,7 +140,7 @@ def picture(recipe: Policy, words: dict[str, str]) -> str:
 
 @cache
 def _plan(name: str) -> Plan:
-    build, inputs, _ = NUMBERS.get(name, NUMBERS["gpt2" if name not in ("zero_gamma", "gan") else "resnet"])
+    build, inputs, _ = NUMBERS.get(name, NUMBERS["gpt2"])
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return initlab.plan(build(), inputs, name)
@@ -155,7 +155,7 @@ def confirmed(language: str) -> str:
     for name in list_policies():
         cases = _checked()[name]
         exact, drawn = [case for case in cases if case.exact], [case for case in cases if not case.exact]
-        how = _escape(": ".join(_how(name, words)))
+        how = _escape(": ".join(filter(None, _how(name, words))))
         rows.append(f"| [`{name}`]({name}.md) | {how} | {_count(exact)} | {_count(drawn)} |")
     open_ones = ", ".join(f"`{name}`" for name in list_policies() if CONFIRMED[name][0] == "paper")
     return "\n\n".join(
