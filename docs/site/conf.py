@@ -6,7 +6,16 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
 project = "initlab"
-extensions = ["myst_parser", "sphinx-mathjax-offline", "executed", "gallery", "links", "scheme_pages", "recipe_pages"]
+extensions = [
+    "myst_parser", "sphinx-mathjax-offline", "sphinx.ext.autodoc", "sphinx.ext.napoleon",
+    "executed", "gallery", "links", "reference", "scheme_pages", "recipe_pages",
+]  # fmt: skip
+default_role = "code"
+autodoc_typehints = "none"
+autodoc_member_order = "bysource"
+napoleon_numpy_docstring = False
+napoleon_use_ivar = True
+napoleon_custom_sections = ["Source"]
 myst_enable_extensions = ["dollarmath", "attrs_inline", "attrs_block", "colon_fence", "deflist"]
 myst_heading_anchors = 3
 exclude_patterns = ["_ext", "_static"]
