@@ -8,12 +8,14 @@ has it registered.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from initlab.reporting.blocks import Figure, Page, ReadyFigure, Section, Table
+from initlab.errors import unknown
+from initlab.reporting.blocks import Figure, HistogramGrid, Page, ReadyFigure, Section, Table
 from initlab.reporting.figures import to_plotly
 from initlab.reporting.html import save_result, table_html
 from initlab.reporting.terminal import table_text
@@ -22,6 +24,8 @@ from initlab.rng import random_states_kept
 if TYPE_CHECKING:
     import pandas as pd
     import plotly.graph_objects as go
+
+    from initlab.reporting.drawn import DrawnFigure
 
 Result = TypeVar("Result")
 
@@ -82,8 +86,37 @@ class Shown:
         frame = pd.DataFrame(rows, columns=list(view.fields) or None)
         return frame.set_index(view.index) if view.index else frame
 
-    def figure(self) -> go.Figure:
-        """The result's main figure, as a plotly Figure; None where it has none."""
+    def figures(self) -> tuple[str, ...]:
+        """The names of the figures that the report holds, as `figure` takes them.
+
+        A figure without a name of its own is called by its heading in small letters.
+        """
+        return tuple(_named_figures(page_of(self)))
+
+    def figure(self, name: str | None = None) -> DrawnFigure:
+        """A figure of the report, as a plotly Figure that also saves itself: `.save("x.svg")`, .png or .pdf.
+
+        Args:
+            name: one of `figures()`; None for the main one.
+
+        Returns:
+            The figure; None where no name is given and the result has none.
+
+        Raises:
+            InputError: no figure of that name.
+        """
+        # lazy: plotly is heavy, and only figures need it
+        from initlab.reporting.drawn import DrawnFigure
+
+        if name is not None:
+            found = _named_figures(page_of(self))
+            if name not in found:
+                raise unknown("figure", name, found)
+            return DrawnFigure(to_plotly(found[name]))
+        shown = self._main_figure()
+        return None if shown is None else DrawnFigure(shown)  # type: ignore[return-value]  # None, as the docstring says
+
+    def _main_figure(self) -> go.Figure:
         make = _view(self).figure
         found = _first_figure(page_of(self)) if make is None else make(self)
         return to_plotly(found) if isinstance(found, Figure) else found
@@ -134,6 +167,15 @@ def _data(result: Shown) -> Any:
 def _records(table: Table) -> list[dict[str, Any]]:
     names = [column.name for column in table.columns]
     return [dict(zip(names, row, strict=True)) for row in table.rows]
+
+
+def _named_figures(page: Page) -> dict[str, Figure | HistogramGrid]:
+    found: dict[str, Figure | HistogramGrid] = {}
+    for block in (block for section in page.sections for block in section.blocks):
+        if isinstance(block, Figure | HistogramGrid):
+            name = block.name or re.sub(r"[^a-z0-9]+", "-", block.title.lower()).strip("-")
+            found[name if name not in found else f"{name}-{len(found)}"] = block
+    return found
 
 
 def _first_figure(page: Page) -> Figure | None:
