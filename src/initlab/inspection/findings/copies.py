@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 
 import torch
@@ -10,6 +9,7 @@ from torch import nn
 
 from initlab.inspection.advice import random_advice
 from initlab.inspection.evidence import Evidence
+from initlab.inspection.fetching import fetched
 from initlab.inspection.findings.kind import Kind
 from initlab.inspection.results import Finding, ParameterStats
 from initlab.reporting.status import Severity
@@ -34,34 +34,34 @@ def find(e: Evidence) -> Finding | None:
 
 
 def _equal(e: Evidence) -> list[list[ParameterStats]]:
-    """Groups of matrices with equal values that vary; by shape and rms first, then by their bytes."""
+    """Groups of matrices with equal values that vary; by shape and rms first, then compared where they are."""
     values = dict(e.model.named_parameters())
     alike: dict[object, list[ParameterStats]] = defaultdict(list)
     for p in e.parameters:
-        if (
-            sum(size > 1 for size in p.shape) > 1
-            and values[p.name].numel() >= LEAST
-            and p.rms > 0
-            and values[p.name].layout == torch.strided
-        ):
-            alike[(p.shape, p.rms)].append(p)
-    groups: dict[object, list[ParameterStats]] = defaultdict(list)
-    for key, members in alike.items():
-        for p in members if len(members) > 1 else ():
-            tensor = values[p.name]
-            if _varied(tensor):
-                groups[(key, _digest(tensor))].append(p)
-    return [group for group in groups.values() if len(group) > 1]
+        tensor = values[p.name]
+        drawn = sum(size > 1 for size in p.shape) > 1 and tensor.numel() >= LEAST and p.rms > 0
+        if drawn and tensor.layout == torch.strided:
+            alike[(p.shape, p.rms, tensor.dtype, tensor.device)].append(p)
+    groups: list[list[ParameterStats]] = []
+    waiting = [members for members in alike.values() if len(members) > 1]
+    while waiting:
+        pairs = [(members[0].name, p.name) for members in waiting for p in members[1:]]
+        same = iter(fetched([{"same": (values[one] == values[other]).all()} for one, other in pairs]))
+        parted = [_parted(members, [bool(next(same)["same"]) for _ in members[1:]]) for members in waiting]
+        groups += [equal for equal, _ in parted if len(equal) > 1]
+        waiting = [others for _, others in parted if len(others) > 1]
+    return [group for group in groups if _varied(values[group[0].name])]
+
+
+def _parted(members: list[ParameterStats], same: list[bool]) -> tuple[list[ParameterStats], list[ParameterStats]]:
+    """Those that equal the first, itself included, and the others."""
+    rest = list(zip(members[1:], same, strict=True))
+    return [members[0], *(p for p, equal in rest if equal)], [p for p, equal in rest if not equal]
 
 
 def _varied(tensor: nn.Parameter) -> bool:
     """Whether the values look drawn: those of a rule, such as an identity or a range in each row, repeat themselves."""
     return 2 * int(torch.unique(tensor.detach()).numel()) > tensor.numel()
-
-
-def _digest(tensor: nn.Parameter) -> bytes:
-    flat = tensor.detach().contiguous().flatten().cpu().view(torch.uint8)
-    return hashlib.sha256(flat.numpy().tobytes()).digest()
 
 
 def _same_gradient(group: list[ParameterStats]) -> bool:
