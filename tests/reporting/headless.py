@@ -9,8 +9,11 @@ import shutil
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 _FLAGS = (
@@ -143,3 +146,15 @@ class Tab:
 
     def close(self) -> None:
         self._browser.call("Target.closeTarget", targetId=self._target)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """The browser that the tests of one file share."""
+    if CHROMIUM is None:
+        pytest.skip("no chromium on this machine: pages are not opened in a browser")
+    opened = Browser()
+    try:
+        yield opened
+    finally:
+        opened.close()

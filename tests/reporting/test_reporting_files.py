@@ -17,7 +17,7 @@ from pages import HOSTILE, page_with
 from initlab.errors import InputError
 from initlab.reporting import atomic_write, check_output, file_name, json_text, save_page, to_plotly, write_json
 from initlab.reporting.blocks import Series
-from initlab.reporting.html import _script_json
+from initlab.reporting.html import script_json
 
 
 def directory(folder: Path) -> Path:
@@ -157,7 +157,7 @@ def test_json_is_valid_for_every_value(value: object, expected: object) -> None:
 
 
 def test_json_within_a_script_element_cannot_end_it() -> None:
-    text = _script_json([*HOSTILE, dict.fromkeys(HOSTILE, 1)])
+    text = script_json([*HOSTILE, dict.fromkeys(HOSTILE, 1)])
     assert not set("<>&") & set(text)
     assert json.loads(text)[: len(HOSTILE)] == list(HOSTILE)
 

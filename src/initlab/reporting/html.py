@@ -65,9 +65,9 @@ def to_html(page: Page) -> str:
             facts=facts,
             sections=sections,
             scripts=scripts,
-            policy=_policy(scripts),
-            style=_asset("page.css"),
-            dark=_script_json(dark_map()),
+            policy=content_policy(scripts),
+            style=page_style(),
+            dark=script_json(dark_map()),
         )
     )
 
@@ -108,7 +108,7 @@ def table_html(table: Table) -> str:
 def block_html(block: Block) -> str:
     """One block as an HTML fragment with its own style; figures, which need a script, only as their title and note."""
     template = _environment().get_template("fragment.html.j2")
-    return template.render(block=_block(block, 0), style=_asset("page.css"))
+    return template.render(block=_block(block, 0), style=page_style())
 
 
 def _section(section: Section, index: int) -> dict[str, Any]:
@@ -156,7 +156,7 @@ def _figure(figure: Figure, number: int) -> dict[str, Any]:
         "id": f"f{number}",
         "title": clean(figure.title, 200),
         "note": clean(figure.note, 1000),
-        "data": _script_json(plotly_dict(figure, titled=False)),
+        "data": script_json(plotly_dict(figure, titled=False)),
     }
 
 
@@ -218,13 +218,19 @@ def _paragraphs(text: str) -> list[str]:
     return [clean_lines(part.strip()) for part in text.split("\n\n") if part.strip()]
 
 
-def _script_json(data: Any) -> str:
+def page_style() -> str:
+    """The style that every page shares, for elements within `.initlab`."""
+    return _asset("page.css")
+
+
+def script_json(data: Any) -> str:
     """JSON that can stand inside a script element: no `<`, `>`, `&` or line separators."""
     text = json.dumps(data, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def _policy(scripts: Sequence[str]) -> str:
+def content_policy(scripts: Sequence[str]) -> str:
+    """What a page of these scripts may do: run them and nothing else, and ask for nothing."""
     hashes = [base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() for s in scripts]
     allowed = " ".join(f"'sha256-{h}'" for h in hashes) or "'none'"
     return f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'"
