@@ -27,3 +27,5 @@ html_copy_source = False
 html_show_sphinx = False
 html_show_copyright = False
 pygments_dark_style = "monokai"
+
+extensions.insert(extensions.index("links"), "playground_page")  # links are looked at once every page stands

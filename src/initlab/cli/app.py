@@ -23,6 +23,7 @@ from initlab.cli import (
     inspect,
     interruption,
     plan,
+    playground,
     recipes,
     reproduce,
     schemes,
@@ -45,6 +46,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "compare": compare.command,
     "search": search.command,
     "reproduce": reproduce.command,
+    "playground": playground.command,
 }
 
 app = typer.Typer(

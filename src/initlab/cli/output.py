@@ -22,11 +22,14 @@ def stdout_kept() -> contextlib.redirect_stdout[Any]:
 
 def checked_report(path: Path | None) -> Path | None:
     """`--report`'s path, refused before any work if it cannot be written."""
-    if path is None:
-        return None
+    return None if path is None else checked_page(path, "--report", " (--json prints the numbers)")
+
+
+def checked_page(path: Path, option: str = "--out", hint: str = "") -> Path:
+    """The path of a page to be written, refused if it has another ending or cannot be written."""
     if path.suffix.lower() not in (".html", ".htm"):
-        raise InputError(f"--report must end in .html; got {str(path)[:200]!r} (--json prints the numbers)")
-    return check_output(path, "--report")
+        raise InputError(f"{option} must end in .html; got {str(path)[:200]!r}{hint}")
+    return check_output(path, option)
 
 
 def deliver(result: Any, *, as_json: bool, report: Path | None) -> None:

@@ -98,7 +98,7 @@ def _activation(kind: str, before: _State, units: int) -> _State | None:
     with np.errstate(all="ignore"):
         squares = np.asarray(ACTIVATIONS[kind](math.sqrt(before.second) * GRID), dtype=np.float64) ** 2
     second, fourth = float(WEIGHTS @ squares), float(WEIGHTS @ squares**2)
-    if not 0 < second < math.inf or not fourth < math.inf:
+    if not 0 < second * second < math.inf or not fourth < math.inf:
         return None
     slope = float(WEIGHTS @ ((GRID**2 - 1) * squares)) / 2 / second  # d ln E[φ²] / d ln q
     return _State(second, before.given, slope**2 * before.given + max(0.0, fourth / second**2 - 1) / units)

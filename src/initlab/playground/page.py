@@ -13,8 +13,9 @@ from initlab.reporting.html import content_policy, page_style, script_json
 
 # Each module after those that it imports.
 MODULES = (
-    "settings", "sha256", "streams", "transforms32", "transforms64", "truncation", "orthogonal", "laws", "schemes",
-    "activations", "matrices", "norms", "network", "data", "start", "api",
+    "settings", "words", "sha256", "streams", "transforms32", "transforms64", "truncation", "orthogonal", "laws",
+    "schemes", "activations", "matrices", "norms", "network", "data", "start", "optimizers", "verdict", "training",
+    "signals", "charts", "snippet", "app", "api",
 )  # fmt: skip
 _IMPORT = re.compile(r"^import (\{[^}]*\}) from \"\./(\w+)\.js\";$", re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(?:const|let|function|class) (?P<name>\w+|\{[^}]*\}))", re.MULTILINE)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import string
+from importlib.resources import files
 from typing import Any
 
 import numpy as np
@@ -31,6 +33,7 @@ def settings() -> dict[str, Any]:
         "widths": list(WIDTHS),
         "digits": _digits(),
         "line": {"decades": {family: list(rates) for family, rates in DECADES.items()}, "flat": FLAT},
+        "words": json.loads(files("initlab.playground").joinpath("words.json").read_text(encoding="utf-8")),
         "facts": {name: {"words": fact.words, "share": calibration().facts[name]} for name, fact in FACTS.items()},
     }
 

@@ -48,12 +48,22 @@ function upperHalf(word, low, high) {
   return (Math.imul(wordHigh, high) + (middle >>> 16) + (other >>> 16)) | 0;
 }
 
+const REMEMBERED = new Map(), MOST_REMEMBERED = 128;
+
+/** `drawWords`, remembered: a slider that changes a law's std asks for the same words again. */
+export function elementWords(key, domain, count) {
+  const id = `${key} ${domain} ${count}`;
+  if (REMEMBERED.size > MOST_REMEMBERED) REMEMBERED.clear();
+  if (!REMEMBERED.has(id)) REMEMBERED.set(id, drawWords(key, domain, count));
+  return REMEMBERED.get(id);
+}
+
 /**
  * The words of elements 0 … count - 1 of a stream, each element's in its own place; whole groups of 256.
  *
  * Element 256 g + 64 w + lane is word w of counter 64 g + lane; the domain is the top byte of the block number.
  */
-export function elementWords(key, domain, count) {
+function drawWords(key, domain, count) {
   const groups = Math.ceil(count / GROUP), words = new Uint32Array(groups * GROUP);
   const top = (domain << (SETTINGS.philox.domain_shift - 32)) | 0;
   for (let block = 0; block < groups * LANES; block++) {

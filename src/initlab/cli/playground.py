@@ -1,0 +1,32 @@
+"""`initlab playground`: the page that draws, shows and trains a network's start in the browser."""
+
+from __future__ import annotations
+
+import webbrowser
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from initlab.cli import output
+
+DEFAULT = Path("initlab-playground.html")
+
+
+def command(
+    out: Annotated[Path, typer.Option(metavar="FILE.html", help="Where the page goes.")] = DEFAULT,
+    open_it: Annotated[bool, typer.Option("--open/--no-open", help="Whether to open it in the browser.")] = True,
+) -> None:
+    """A page to try starts in: signals, gradients and training.
+
+    One HTML file, in English and Korean, that needs no network.
+
+    Example: initlab playground --out playground.html --no-open
+    """
+    # lazy: it brings PyTorch, a second that a usage error does without
+    from initlab import playground
+
+    target = output.checked_page(out)
+    output.note(f"page: {playground.save(target)}")
+    if open_it:
+        webbrowser.open(target.resolve().as_uri())
