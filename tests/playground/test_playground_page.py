@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from initlab import InputError, inspect, playground
+from initlab import InputError, inspect, list_schemes, playground
 from initlab.inspection.verdict import FACTS
 from initlab.playground.settings import settings
 from initlab.theory import activation
@@ -81,6 +81,15 @@ def test_agrees_with_torch(tab: headless.Tab, changes: dict[str, Any]) -> None:
         )
         wanted = own[name].grad.reshape(-1).numpy()
         np.testing.assert_allclose(gradient, wanted, rtol=1e-4, atol=1e-5 * float(abs(wanted).max()) + 1e-7)
+
+
+@pytest.mark.parametrize("scheme", list_schemes())
+def test_every_scheme_starts_as_in_python(tab: headless.Tab, scheme: str) -> None:
+    """To rounding, for orthogonal factors' sake; that the others agree to the last bit is tested with the laws."""
+    config = PLAIN | {"scheme": scheme, "depth": 2}
+    own = dict(model_of(tab, config).named_parameters())
+    for name, values, _ in passed(tab, config)["values"]:
+        np.testing.assert_allclose(values, own[name].detach().reshape(-1).numpy(), rtol=0, atol=2e-6)
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,10 @@ const MODULES = {
 const NORMS = { none: "nn.Identity()", batch: "nn.BatchNorm1d(width)", layer: "nn.LayerNorm(width)" };
 const SINE = "class Sine(nn.Module):\n    def forward(self, x):\n        return x.sin()\n\n\n";
 
-/** The scheme as an argument of init_. */
+/** The scheme as an argument of init_: the scheme itself, since a bare name may be a recipe that does more. */
 function schemeCode({ scheme, size }) {
   const { form, arguments: names } = SCHEMES.get(scheme);
-  if (size === null) return JSON.stringify(scheme);
+  if (size === null) return `initlab.get_scheme("${scheme}")`;
   const named = names.find((name) => name === (form.mode === "one" ? "std" : "gain"));
   if (named) return `initlab.get_scheme("${scheme}", ${named}=${size})`;
   return `initlab.get_scheme("variance_scaling", scale=${size} * ${size}, mode="${form.mode}",`
