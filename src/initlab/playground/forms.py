@@ -35,9 +35,6 @@ def entry_of(scheme: Scheme, shapes: Sequence[Shape]) -> dict[str, Any]:
         "name": scheme.name,
         "formula": scheme.formula,
         "source": f"{scheme.source} ({scheme.year})",
-        "suits": list(scheme.suits),
-        "keeps": scheme.keeps,
-        "misuse": scheme.misuse,
         "arguments": [name for name in ("gain", "std") if name in scheme.arguments],
         "form": form_of(scheme, [Geometry.from_shape(shape) for shape in shapes]),
     }
@@ -47,9 +44,8 @@ def form_of(scheme: Scheme, geometries: Sequence[Geometry]) -> Form:
     """The form of a scheme's law.
 
     Returns:
-        One of {"kind": "scaled", distribution, mode, gain, free}, {"kind": "matrix", law}, {"kind": "fixed", law} and
-        {"kind": "table", laws}. `mode` is a fan mode, or "one" where the gain is the std itself; `free` is whether
-        another gain may be asked for.
+        One of {"kind": "scaled", distribution, mode, gain}, {"kind": "matrix", law}, {"kind": "fixed", law} and
+        {"kind": "table", laws}. `mode` is a fan mode, or "one" where the gain is the std itself.
     """
     own = [scheme.law(geometry) for geometry in geometries]
     if all(isinstance(law, laws.MatrixLaw) for law in own) and len({repr(law) for law in own}) == 1:
@@ -73,7 +69,7 @@ def _as_gain(scheme: Scheme, geometries: Sequence[Geometry], own: Sequence[laws.
         for gain in _near(own[0], geometries[0].fans.mode(mode)):
             wanted = [scaled(geometry, mode, distribution, gain) for geometry in geometries]
             if wanted == list(own) and _takes_gain(scheme, geometries, mode, distribution):
-                yield {"kind": "scaled", "distribution": distribution, "mode": mode, "gain": gain, "free": True}
+                yield {"kind": "scaled", "distribution": distribution, "mode": mode, "gain": gain}
 
 
 def _takes_gain(scheme: Scheme, geometries: Sequence[Geometry], mode: str, distribution: str) -> bool:
@@ -91,7 +87,7 @@ def _as_std(scheme: Scheme, own: Sequence[laws.Law]) -> Iterator[Form]:
         if all(law == draw(distribution, std) for law in own) and all(
             law == draw(distribution, value) for value, law in others
         ):
-            yield {"kind": "scaled", "distribution": distribution, "mode": "one", "gain": std, "free": True}
+            yield {"kind": "scaled", "distribution": distribution, "mode": "one", "gain": std}
 
 
 def _near(law: laws.Law, fan: float) -> Iterator[float]:

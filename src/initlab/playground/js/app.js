@@ -44,6 +44,7 @@ function showChosen(config) {
   at("scale-shown").value = format(config.scale);
   at("rate-shown").value = format(numberOf("rate", 10));
   at("formula").textContent = scheme.formula;
+  at("source").textContent = scheme.source;
   at("size").disabled = size === null;
   at("size-name").textContent = word(size ?? "gain");
   const own = size && config.size === null ? ` (${word("own")})` : "";
