@@ -40,6 +40,14 @@ def test_a_page_stands_in_both_languages_with_the_same_code(page: str) -> None:
     assert blocks.code_of(_text(page)) == blocks.code_of(_text(korean))
 
 
+@pytest.mark.parametrize("page", [page for page in OWN if "```{include}" in _text(page)])
+def test_what_a_page_includes_is_there_with_its_marks(page: str) -> None:
+    for name, options in re.findall(r"^```\{include\} (\S+)\n(.*?)^```$", _text(page), re.DOTALL | re.MULTILINE):
+        source = ((SITE / page).parent / name).read_text(encoding="utf-8")
+        for mark in re.findall(r'^:(?:start-after|end-before): "(.*)"$', options, re.MULTILINE):
+            assert mark in source
+
+
 def test_no_korean_page_stands_alone() -> None:
     assert {page[3:] for page in OWN if page.startswith("ko/")} == {page[3:] for page in OWN if page.startswith("en/")}
 
