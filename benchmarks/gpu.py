@@ -75,8 +75,10 @@ def inspecting() -> None:
                                ("6-layer transformer", Transformer(), (64, 64, 512))):  # fmt: skip
         net, x = model.cuda(), torch.randn(shape, device="cuda")
         targets = y[: len(x)]
-        ours = functools.partial(initlab.inspect, net, x, targets, loss=F.cross_entropy)
-        ratio(f"inspect, {name}", ours, functools.partial(bare, net, x, targets), "<= 1.5")
+        theirs = functools.partial(bare, net, x, targets)
+        for line, goal in ((False, "<= 1.5"), (True, "five forward passes more")):
+            ours = functools.partial(initlab.inspect, net, x, targets, loss=F.cross_entropy, line_probe=line)
+            ratio(f"inspect, {name}{', with line' if line else ''}", ours, theirs, goal)
 
 
 def mlp() -> nn.Module:
