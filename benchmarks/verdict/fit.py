@@ -31,7 +31,7 @@ TREES, DEPTH, RATE, LEAF = 200, 3, 0.05, 6
 SHARE, AMONG = 0.5, 0.15  # of the examples and of the features that a tree sees
 LIBRARY_WEIGHT = 3.0  # library models count most
 FOLDS = 6
-UNTRAINABLE, TRAINS = 0.85, 0.2  # probabilities of "untrainable" from which, and up to which, a word is said
+UNTRAINABLE, TRAINS = 0.92, 0.2  # probabilities of "untrainable" from which, and up to which, a word is said
 TEMPERATURES = np.geomspace(0.5, 3.0, 40)
 
 
