@@ -71,9 +71,8 @@ def told_by(
     held = tuple(name for name, fact in FACTS.items() if fact.holds(numbers))
     if held:
         likely = max(known.facts[name] for name in held)
-        probability = {"healthy": 0.0, "slow": 1.0 - likely, "untrainable": likely}
-    else:
-        probability = known.trees(given=given, line=line).probability(numbers)
+        return "untrainable", {"healthy": 0.0, "slow": 1.0 - likely, "untrainable": likely}, held
+    probability = known.trees(given=given, line=line).probability(numbers)
     return _word(probability, known), probability, held
 
 
