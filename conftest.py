@@ -13,6 +13,8 @@ def _installed(*names: str) -> bool:
 
 
 collect_ignore = [] if _installed("triton") else ["src/initlab/sampling/triton_kernels.py"]
+# They import Lightning and transformers, seconds in every process, and hold no doctest.
+collect_ignore += ["src/initlab/callbacks/lightning.py", "src/initlab/callbacks/hugging_face.py"]
 collect_ignore_glob = []
 if not _installed("keras", "jax"):
     collect_ignore_glob += [

@@ -1,3 +1,4 @@
+from . import callbacks as callbacks
 from . import comparison as comparison
 from . import data as data
 from . import experiments as experiments

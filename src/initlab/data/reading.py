@@ -144,7 +144,8 @@ def _generators_kept(data: Any) -> Iterator[None]:
     """The generators of a loader and of its samplers stand afterwards where they stood."""
     waiting, own = [data], dict[int, torch.Generator]()
     for holder in waiting:  # samplers hold samplers
-        waiting += [part for name in ("sampler", "batch_sampler") if (part := getattr(holder, name, None)) is not None]
+        parts = [getattr(holder, name, None) for name in ("sampler", "batch_sampler")]
+        waiting += [part for part in parts if part is not None and not any(part is known for known in waiting)]
         generator = getattr(holder, "generator", None)
         if isinstance(generator, torch.Generator):
             own[id(generator)] = generator

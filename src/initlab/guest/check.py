@@ -32,14 +32,12 @@ def check_module(model: Any) -> nn.Module:
 
 
 def module_of(model: Any) -> nn.Module:
-    """The module itself; of a compiled model the one that it was compiled from.
+    """The module itself; of a compiled or data-parallel model the one inside.
 
     Raises:
         InputError: no module.
     """
-    inner = getattr(check_module(model), "_orig_mod", None)
-    whole: nn.Module = inner if isinstance(inner, nn.Module) else model
-    return whole
+    return wrapped(check_module(model))
 
 
 def wrapped(model: nn.Module) -> nn.Module:

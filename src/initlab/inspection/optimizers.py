@@ -111,6 +111,9 @@ def step_of(optimizer: Any, lr: float | None, model: nn.Module) -> Step:
     Raises:
         InputError: an unknown optimizer, or a learning rate that is not above 0.
     """
+    inner = getattr(optimizer, "optimizer", None)  # what accelerate and Lightning wrap
+    if isinstance(inner, torch.optim.Optimizer):
+        optimizer = inner
     if isinstance(optimizer, torch.optim.Optimizer):
         return _of_object(optimizer, lr, model)
     row = optimizer_of(optimizer, of_families(*FAMILIES))

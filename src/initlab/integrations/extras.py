@@ -12,20 +12,26 @@ class MissingExtraError(InitlabError, ImportError):
     """A framework is not installed. The message names the extra that brings it."""
 
 
-def needed(package: str, extra: str) -> Any:
+def needed(package: str, extra: str, by: str = "") -> Any:
     """The package, imported.
+
+    Args:
+        package: what is imported.
+        extra: what brings it.
+        by: what of initlab needs it; default the integration of the extra's name.
 
     Raises:
         MissingExtraError: it is not installed, and which extra installs it.
     """
+    by = by or f"initlab.integrations.{extra}"
     try:
         return importlib.import_module(package)
     except ModuleNotFoundError as error:
-        if error.name != package:
+        if error.name not in (package, package.partition(".")[0]):
             raise MissingExtraError(
-                f"initlab.integrations.{extra} cannot import {package}: {error}"
+                f"{by} cannot import {package}: {error}"
                 + ("; set KERAS_BACKEND to a backend that is installed, jax or torch" if package == "keras" else "")
             ) from error
         raise MissingExtraError(
-            f"initlab.integrations.{extra} needs {package}, which is not installed: pip install 'initlab[{extra}]'"
+            f"{by} needs {package}, which is not installed: pip install 'initlab[{extra}]'"
         ) from None

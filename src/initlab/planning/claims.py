@@ -37,11 +37,12 @@ KEEP = Policy(
 
 @dataclass(frozen=True)
 class Override:
-    """One selector with what it asks for: a scheme, a whole policy, or None to keep."""
+    """One selector with what it asks for: a scheme, a whole policy, or None to keep; `alias` is the user's word."""
 
     selector: Selector
     scheme: Scheme | None = None
     policy: Policy | None = None
+    alias: str = ""
 
 
 def read_policy(policy: Any, found: Walk) -> tuple[Policy, list[Override]]:
@@ -72,7 +73,8 @@ def _override(key: Any, value: Any, found: Walk) -> Override:
         return Override(selector, policy=as_policy(value))
     if not isinstance(value, str | Scheme):
         raise InputError(f"selector {key!r} needs a scheme, a policy or 'keep'; got {value!r}")
-    return Override(selector, scheme=scheme_like(value))
+    scheme = scheme_like(value)
+    return Override(selector, scheme=scheme, alias=value if isinstance(value, str) and value != scheme.name else "")
 
 
 def mapping_words(overrides: list[Override], base: Policy) -> str:
@@ -93,7 +95,9 @@ class Claim:
     @property
     def reason(self) -> Reason:
         beaten = f" (over {', '.join(repr(text) for text in self.over)})" if self.over else ""
-        return Reason("selector", f"selector {self.override.selector.text!r}{beaten}")
+        scheme, alias = self.override.scheme, self.override.alias
+        meant = f" ({alias!r} means {scheme.name})" if scheme is not None and alias else ""
+        return Reason("selector", f"selector {self.override.selector.text!r}{meant}{beaten}")
 
 
 def claims_of(overrides: list[Override], scene: Scene) -> tuple[dict[str, Claim], list[str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from initlab.errors import InitlabError, InputError, InterruptedInitError, seed_number
+from initlab.planning.applying import applied_to, left_to, part_of
 from initlab.planning.drawing import Job, batches, job_for, write_one, write_together
 from initlab.planning.interrupts import HeldInterrupts
 from initlab.planning.ledger import Held, check_account, check_kept, equal_warnings, non_finite
@@ -46,6 +47,11 @@ def init_(
     layers, the device, the number of threads or of processes. No global random state is read or moved. Everything that
     can fail happens before the first write, so a refused call leaves the model as it was.
 
+    `model.apply(initlab.init_)` does what `initlab.init_(model)` does. A function that `apply` calls and that calls
+    `init_` on some layers (`if isinstance(layer, nn.Linear): initlab.init_(layer, "he_normal")`) gives them what the
+    whole model would, under their names in it. A layer by itself has the names `weight` and `bias`: two of one shape
+    get the same values unless each has its `prefix`.
+
     Args:
         model: any module with materialised parameters; DTensor parameters (FSDP2, tensor parallel) are filled shard by
             shard, without communication, and so are the partitions of DeepSpeed's ZeRO-3.
@@ -75,6 +81,14 @@ def init_(
     >>> plan.counts
     {'write': 4, 'keep': 0, 'refuse': 0}
     """
+    applied = None if prefix else applied_to(model)
+    if applied is not None and applied.direct:
+        return left_to(applied, model)
+    if applied is not None:
+        prefix = applied.path
+        if example_inputs is None and not isinstance(policy_or_plan, Plan | Mapping):
+            own, whole = (make_plan(each, walk(each), None, policy_or_plan) for each in (model, applied.root))
+            policy_or_plan = part_of(whole, own, prefix)
     with seen_whole(model):
         return _init(model, policy_or_plan, example_inputs, seed, rollback, keep, loaded, rows, prefix)
 
