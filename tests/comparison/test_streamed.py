@@ -20,7 +20,7 @@ TRAIN, TEST = tiny_data(), tiny_data(48, 1)
 @pytest.fixture
 def little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     real = stream.as_tensors
-    monkeypatch.setattr(stream, "as_tensors", lambda data, name, most_bytes: real(data, name, most_bytes=100))
+    monkeypatch.setattr(stream, "as_tensors", lambda *given, most_bytes, **rest: real(*given, most_bytes=100, **rest))
 
 
 def compared(train: Any, test: Any, **changes: Any) -> initlab.Comparison:

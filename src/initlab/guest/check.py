@@ -44,7 +44,8 @@ def wrapped(model: nn.Module) -> nn.Module:
     """The module inside wrappers that only pass its arguments on: `torch.compile`, data parallel."""
     inner = model
     while True:
-        deeper = inner._modules.get("_orig_mod") or (inner._modules.get("module") if _is_parallel(inner) else None)
+        own = dict(inner._modules.items())  # a scripted module's are no dict
+        deeper = own.get("module" if _is_parallel(inner) else "_orig_mod")
         if deeper is None:
             return inner
         inner = deeper

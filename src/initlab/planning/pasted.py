@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
 from initlab.planning.policies import list_policies
 from initlab.reporting import Code
 from initlab.schemes import list_schemes
 from initlab.schemes.calls import writes
-
-_LABEL = re.compile(r"(\w+)(?:\((.*)\))?", re.DOTALL)
 
 
 def start_code(label: str, title: str = "Copy this start") -> list[Code]:
@@ -24,9 +20,9 @@ def start_code(label: str, title: str = "Copy this start") -> list[Code]:
     <BLANKLINE>
     initlab.init_(model, initlab.get_scheme('normal', std=0.02), example_inputs=inputs, seed=0)
     """
-    match = _LABEL.fullmatch(label.strip())
+    name, _, arguments = label.strip().removesuffix(")").partition("(")
     schemes = list_schemes()
-    if match is None or match[1] not in (*schemes, *list_policies()) or (match[2] and match[1] not in schemes):
+    if name not in (*schemes, *list_policies()) or (arguments and name not in schemes):
         return []
-    call = f"initlab.get_scheme({match[1]!r}, {match[2]})" if match[2] else repr(match[1])
+    call = f"initlab.get_scheme({name!r}, {arguments})" if arguments else repr(name)
     return [Code(title, writes(call))]

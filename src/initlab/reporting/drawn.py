@@ -39,7 +39,7 @@ class DrawnFigure(go.Figure):  # type: ignore[misc]  # plotly has no types
         try:
             # lazy: matplotlib is the extra `figures`, which few need
             import matplotlib
-            from matplotlib.figure import Figure
+            from matplotlib.figure import Figure  # lazy: as above
         except ImportError:
             raise InputError(
                 "figures are saved by matplotlib, which is not installed: pip install 'initlab[figures]'"

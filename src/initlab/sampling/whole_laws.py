@@ -91,7 +91,7 @@ class Opposed(WholeLaw):
     Source: Tallec & Ollivier, Can recurrent neural networks warp time?, 2018, equation 16.
 
     >>> round(Opposed(4, 1, 0, Curved("log", 1.0, 99.0)).std_of((8,)), 3)
-    2.617
+    2.65
     """
 
     blocks: int
