@@ -23,8 +23,9 @@ from initlab.training.task import RunSpec, Task
 
 # A study that the plain loop ends sooner (seconds) is not worth a choice.
 SHORT = 1.0
-# Workers that are not there yet take seconds to start (they import torch): worth it in a study this long (seconds).
-LONG = 10.0
+# Workers that are not there yet take seconds to start (fresh interpreters that import torch), which runs stacked in
+# this process need not wait for: worth it in a study that takes the plain loop this long (seconds).
+LONG = 30.0
 
 
 @dataclass(frozen=True)
