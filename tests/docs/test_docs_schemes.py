@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import blocks
+import generated
 import pytest
 import scheme_pages
 
@@ -42,4 +43,4 @@ def test_pages_are_written_once_and_left_alone(tmp_path: Path) -> None:
 
 
 def test_text_of_the_catalogue_shows_as_it_is() -> None:
-    assert scheme_pages._escape("a_b* [x] <y> $z$") == r"a\_b\* \[x\] \<y\> \$z\$"
+    assert generated.escaped("a_b* [x] <y> $z$") == r"a\_b\* \[x\] \<y\> \$z\$"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import recipes_compared
 import shows
 import torch
-from scheme_pages import _escape
+from generated import escaped, listing, write_pages
 
 import initlab
 from initlab.cli.recipes import training_words
@@ -47,45 +47,38 @@ def write(site: Path) -> None:
     """The pages of every recipe below `site`, one that lists them, and what was confirmed and compared."""
     for language in WORDS:
         folder = site / language / "recipes"
-        folder.mkdir(parents=True, exist_ok=True)
         pages = {
             "index": index(language),
             "confirmed": confirmed(language),
             "compared": recipes_compared.page(recipes_compared.kept(RUNS), TITLES[language], WORDS[language]),
             **{name: page(get_policy(name), language) for name in list_policies()},
         }
-        for name, text in pages.items():
-            path = folder / f"{name}.md"
-            if not path.exists() or path.read_text(encoding="utf-8") != text:
-                path.write_text(text, encoding="utf-8")
+        write_pages(folder, pages)
 
 
 def index(language: str) -> str:
     """The page that lists the recipes."""
     words = WORDS[language]
-    rows = [
-        f"| [`{name}`]({name}.md) | {_escape(prose(get_policy(name), language)['about'])} |" for name in list_policies()
-    ]
-    head = f"# {words['recipes']}\n\n{words['lead']}\n\n| {words['recipe']} | {words['about']} |\n|---|---|\n"
-    tree = "\n".join(("confirmed", "compared", *list_policies()))
-    return f"{head}{chr(10).join(rows)}\n\n```{{toctree}}\n:hidden:\n\n{tree}\n```\n"
+    rows = {name: prose(get_policy(name), language)["about"] for name in list_policies()}
+    columns = words["recipe"], words["about"]
+    return listing(words["recipes"], words["lead"], columns, rows, beside=("confirmed", "compared"))
 
 
 def page(recipe: Policy, language: str) -> str:
     """A recipe's page: laws by role, numbers, needs, training, source, when it is right and wrong, a picture."""
     words, text = WORDS[language], prose(recipe, language)
     laws = "\n".join(
-        f"| `{law.role}` | {_escape(role_words(law.role, language))} | {_escape(law.law)} |" for law in recipe.laws
+        f"| `{law.role}` | {escaped(role_words(law.role, language))} | {escaped(law.law)} |" for law in recipe.laws
     )
     parts = [
         f"# `{recipe.name}`",
-        _escape(text["about"]),
+        escaped(text["about"]),
         f"## {words['laws']}\n\n| {words['role']} | {words['what']} | {words['law']} |\n|---|---|---|\n{laws}"
         f"\n\n{words['first']}",
         _facts(recipe, words),
-        f"## {words['right']}\n\n{_escape(text['right'])}",
-        f"## {words['wrong']}\n\n{_escape(text['wrong'])}",
-        f"## {words['leaves']}\n\n{_escape(text['leaves'])}",
+        f"## {words['right']}\n\n{escaped(text['right'])}",
+        f"## {words['wrong']}\n\n{escaped(text['wrong'])}",
+        f"## {words['leaves']}\n\n{escaped(text['leaves'])}",
         f"## {words['picture']}\n\n{words['picture_lead']} {words['no_bar']}",
         f"```{{raw}} html\n{picture(recipe, words)}\n```",
         f"## {words['code']}\n\n```python\nfrom initlab.planning import get_policy\n\n"
@@ -113,11 +106,11 @@ def digest(recipe: Policy) -> str:
 def _facts(recipe: Policy, words: dict[str, str]) -> str:
     facts = {
         words["numbers"]: ", ".join(f"`{name}={value:g}`" for name, value in recipe.numbers.items()),
-        words["needs"]: "; ".join(_escape(need.words) for need in recipe.needs),
-        words["training"]: _escape(training_words(recipe)),
+        words["needs"]: "; ".join(escaped(need.words) for need in recipe.needs),
+        words["training"]: escaped(training_words(recipe)),
         words["aliases"]: ", ".join(f"`{name}`" for name in recipe.aliases),
-        words["source"]: f"{_escape(recipe.source)} ({recipe.year})",
-        words["confirmed_by"]: _escape(": ".join(filter(None, _how(recipe.name, words)))),
+        words["source"]: f"{escaped(recipe.source)} ({recipe.year})",
+        words["confirmed_by"]: escaped(": ".join(filter(None, _how(recipe.name, words)))),
     }
     return "\n".join(f"- **{name}**: {value}" for name, value in facts.items() if value)
 
@@ -155,7 +148,7 @@ def confirmed(language: str) -> str:
     for name in list_policies():
         cases = _checked()[name]
         exact, drawn = [case for case in cases if case.exact], [case for case in cases if not case.exact]
-        how = _escape(": ".join(filter(None, _how(name, words))))
+        how = escaped(": ".join(filter(None, _how(name, words))))
         rows.append(f"| [`{name}`]({name}.md) | {how} | {_count(exact)} | {_count(drawn)} |")
     open_ones = ", ".join(f"`{name}`" for name in list_policies() if CONFIRMED[name][0] == "paper")
     return "\n\n".join(

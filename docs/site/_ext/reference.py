@@ -9,6 +9,8 @@ from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from generated import write_pages
+
 import initlab
 
 if TYPE_CHECKING:
@@ -32,15 +34,10 @@ def setup(app: Sphinx) -> dict[str, Any]:
 def write(site: Path) -> None:
     """The pages below `site`; one that is as it was is left alone."""
     for language, (title, lead) in HEAD.items():
-        folder = site / language / "reference"
-        folder.mkdir(parents=True, exist_ok=True)
         tree = "\n".join(PAGES)
         pages = {name: page(name, language) for name in PAGES}
         pages["index"] = f"# {title}\n\n{lead}\n\n```{{toctree}}\n{tree}\n```\n"
-        for name, text in pages.items():
-            path = folder / f"{name}.md"
-            if not path.exists() or path.read_text(encoding="utf-8") != text:
-                path.write_text(text, encoding="utf-8")
+        write_pages(site / language / "reference", pages)
 
 
 def page(name: str, language: str) -> str:

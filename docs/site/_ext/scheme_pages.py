@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from generated import escaped, listing, write_pages
 
 from initlab.reporting.blocks import HistogramGrid, Panel
 from initlab.reporting.html import block_html
@@ -32,24 +32,15 @@ def setup(app: Sphinx) -> dict[str, Any]:
 def write(site: Path) -> None:
     """The pages of every scheme below `site`, and one that lists them; a page that is as it was is left alone."""
     for language in WORDS:
-        folder = site / language / "schemes"
-        folder.mkdir(parents=True, exist_ok=True)
         pages = {"index": index(language), **{name: page(get_scheme(name), language) for name in list_schemes()}}
-        for name, text in pages.items():
-            path = folder / f"{name}.md"
-            if not path.exists() or path.read_text(encoding="utf-8") != text:
-                path.write_text(text, encoding="utf-8")
+        write_pages(site / language / "schemes", pages)
 
 
 def index(language: str) -> str:
     """The page that lists the schemes."""
     words = WORDS[language]
-    rows = [
-        f"| [`{name}`]({name}.md) | {_escape(prose(get_scheme(name), language)['keeps'])} |" for name in list_schemes()
-    ]
-    head = f"# {words['schemes']}\n\n{words['lead']}\n\n| {words['scheme']} | {words['keeps']} |\n|---|---|\n"
-    tree = "\n".join(list_schemes())
-    return f"{head}{chr(10).join(rows)}\n\n```{{toctree}}\n:hidden:\n\n{tree}\n```\n"
+    rows = {name: prose(get_scheme(name), language)["keeps"] for name in list_schemes()}
+    return listing(words["schemes"], words["lead"], (words["scheme"], words["keeps"]), rows)
 
 
 def page(scheme: Scheme, language: str) -> str:
@@ -59,10 +50,10 @@ def page(scheme: Scheme, language: str) -> str:
         f"# `{scheme.name}`",
         f"$$\n{scheme.latex}\n$$",
         f"`{scheme.formula}`",
-        f"**{words['keeps']}.** {_escape(text['keeps'])}",
+        f"**{words['keeps']}.** {escaped(text['keeps'])}",
         *_facts(scheme, words),
-        f"## {words['why']}\n\n{_escape(text['why'])}",
-        f"## {words['misuse']}\n\n{_escape(text['misuse'])}",
+        f"## {words['why']}\n\n{escaped(text['why'])}",
+        f"## {words['misuse']}\n\n{escaped(text['misuse'])}",
         f"## {words['picture']}\n\n{words['picture_lead']}\n\n```{{raw}} html\n{picture(scheme, words)}\n```",
         f"## {words['code']}\n\n```python\nimport initlab\n\n"
         f'initlab.get_scheme("{scheme.name}").sample((2, 4), seed=0)\n```',
@@ -105,11 +96,6 @@ def _facts(scheme: Scheme, words: dict[str, str]) -> list[str]:
         words["suits"]: ", ".join(f"`{name}`" for name in scheme.suits) or words["any"],
         words["aliases"]: ", ".join(f"`{name}`" for name in scheme.aliases),
         words["arguments"]: ", ".join(f"`{name}={value!r}`" for name, value in scheme.arguments.items()),
-        words["source"]: f"{_escape(scheme.source)} ({scheme.year})",
+        words["source"]: f"{escaped(scheme.source)} ({scheme.year})",
     }
     return ["\n".join(f"- **{name}**: {value}" for name, value in code.items() if value)]
-
-
-def _escape(text: str) -> str:
-    """Text of the catalogue as Markdown that shows it as it is."""
-    return re.sub(r"([\\`*_\[\]<>$|{}#])", r"\\\1", text)
