@@ -15,8 +15,9 @@ import initlab
 from initlab.comparison.api import device_name
 from initlab.comparison.arms import like_model
 from initlab.errors import InputError
-from initlab.training.batches import InMemory, Order, prepared, source_of
+from initlab.training.batches import Order, source_of
 from initlab.training.engines.runs import lost_score, slices
+from initlab.training.sources import InMemory, prepared
 from initlab.training.task import Task, first_samples
 
 

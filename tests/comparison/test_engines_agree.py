@@ -12,9 +12,10 @@ import torch.nn.functional as F
 from torch import nn
 
 from initlab.rng import random_states_kept
-from initlab.training.batches import InMemory, Streamed, orders
+from initlab.training.batches import orders
 from initlab.training.engines import get_engine
 from initlab.training.engines.runs import forward_seed, make_model
+from initlab.training.sources import InMemory, Streamed
 from initlab.training.task import Progress, RunSpec, Task
 
 STEPS = 50

@@ -29,7 +29,8 @@ from initlab.training.progress import watch_for
 from initlab.training.records import RunRecord
 from initlab.training.rehearsal import frozen, rehearse
 from initlab.training.settings import Statistics, Study, Training, grouped
-from initlab.training.task import Loss, Pair, Task, first_samples
+from initlab.training.sources import Pair
+from initlab.training.task import Loss, Task, first_samples
 
 EXAMPLES = 8  # samples that the model is recorded on when a plan is made
 

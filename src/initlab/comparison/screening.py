@@ -9,11 +9,12 @@ from torch import nn
 from initlab.errors import InputError
 from initlab.inspection import Inspection, inspect
 from initlab.rng import random_states_kept
-from initlab.training.batches import InMemory, order_seed, orders, source_of
+from initlab.training.batches import order_seed, orders, source_of
 from initlab.training.engines.machine import here
 from initlab.training.engines.runs import forward_seed, loss_of, make_model
 from initlab.training.engines.sequential import SequentialEngine
 from initlab.training.optimizers import optimizer_of
+from initlab.training.sources import InMemory
 from initlab.training.task import RunSpec, Task
 
 SAMPLES = 256

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import html as escaping
 import math
-import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -17,6 +15,7 @@ from initlab.planning.pasted import start_code
 from initlab.planning.view import plan_table
 from initlab.reporting import (
     Block,
+    Brief,
     Callout,
     Column,
     LineFigure,
@@ -26,10 +25,7 @@ from initlab.reporting import (
     Table,
     Text,
     View,
-    clean,
     shows,
-    table_html,
-    table_text,
 )
 from initlab.statistics import Interval, TimeTo
 from initlab.training.records import RunRecord
@@ -153,24 +149,16 @@ def conclusion(result: Comparison) -> str:
     return f"{lead}; not shown to be better than {names} (paired over seeds, Holm-corrected)."
 
 
-def text(result: Comparison, width: int = 80) -> str:
-    """The result for a terminal."""
-    lines = [*textwrap.wrap(clean(conclusion(result), 1000), width), "", table_text(results_table(result), width)]
-    if any(t.significant for t in result.tests):
-        proof = f"* beyond chance at {result.level:.2g}: paired over seeds, Holm-corrected over all pairs"
-        lines += textwrap.wrap(proof, width, subsequent_indent="  ")
-    for line in result.warnings:
-        lines += textwrap.wrap(clean(line, 1000), width, initial_indent="! ", subsequent_indent="  ")
-    if result.engine:
-        lines += textwrap.wrap(clean(f"trained {result.engine}", 500), width)
-    return "\n".join(lines)
-
-
-def html(result: Comparison) -> str:
-    """The result for a notebook."""
-    warnings = "".join(f"<li>{escaping.escape(clean(line, 1000))}</li>" for line in result.warnings)
-    lead = escaping.escape(clean(conclusion(result), 1000))
-    return f"<p>{lead}</p>{table_html(results_table(result))}" + (f"<ul>{warnings}</ul>" if warnings else "")
+def brief(result: Comparison) -> Brief:
+    """The result at a glance, for a terminal and a notebook."""
+    proof = f"* beyond chance at {result.level:.2g}: paired over seeds, Holm-corrected over all pairs"
+    return Brief(
+        conclusion(result),
+        results_table(result),
+        remarks=[proof] if any(t.significant for t in result.tests) else [],
+        warnings=result.warnings,
+        made=f"trained {result.engine}" if result.engine else "",
+    )
 
 
 def loss_figure(result: Comparison) -> LineFigure:
@@ -340,8 +328,8 @@ shows(
     Comparison,
     View(
         table=results_table,
-        text=text,
-        html=html,
+        text=lambda result, width: brief(result).text(width),
+        html=lambda result: brief(result).html(),
         page=page,
         data=to_dict,
         figure=loss_figure,

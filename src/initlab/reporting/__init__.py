@@ -21,6 +21,7 @@ from initlab.reporting.blocks import (
     Table,
     Text,
 )
+from initlab.reporting.brief import Brief
 from initlab.reporting.figures import to_plotly
 from initlab.reporting.files import atomic_write, check_output, json_text, write_json
 from initlab.reporting.folding import folded
@@ -33,6 +34,7 @@ from initlab.reporting.words import clean, file_name, format_number
 __all__ = [
     "BarFigure",
     "Block",
+    "Brief",
     "Callout",
     "Code",
     "Column",

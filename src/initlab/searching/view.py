@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import html as escaping
 import math
-import textwrap
 from typing import Any
 
 from initlab.comparison.view import score_text
 from initlab.planning.pasted import start_code
 from initlab.reporting import (
     Block,
+    Brief,
     Callout,
     Column,
     LineFigure,
@@ -21,10 +20,7 @@ from initlab.reporting import (
     Table,
     Text,
     View,
-    clean,
     shows,
-    table_html,
-    table_text,
 )
 from initlab.searching.plots import history, optuna_figures
 from initlab.searching.result import Search, TrialRecord
@@ -69,23 +65,16 @@ def conclusion(result: Search) -> str:
     return f"Best: {params_text(result.best)} (trial {result.best.number}): validation {score}{test}."
 
 
-def text(result: Search, width: int = 80) -> str:
-    """The result for a terminal."""
-    lines = [*textwrap.wrap(clean(conclusion(result), 1000), width), "", table_text(trials_table(result), width)]
-    if result.importances:
-        shares = ", ".join(f"{name} {share:.2f}" for name, share in result.importances.items())
-        lines += textwrap.wrap(clean(f"importance (fANOVA): {shares}", 1000), width)
-    for line in result.notes:
-        lines += textwrap.wrap(clean(line, 1000), width, initial_indent="! ", subsequent_indent="  ")
-    if result.engine:
-        lines += textwrap.wrap(clean(f"trained {result.engine}", 500), width)
-    return "\n".join(lines)
-
-
-def html(result: Search) -> str:
-    """The result for a notebook."""
-    notes = "".join(f"<li>{escaping.escape(clean(line, 1000))}</li>" for line in result.notes)
-    return f"<p>{escaping.escape(conclusion(result))}</p>{table_html(trials_table(result))}<ul>{notes}</ul>"
+def brief(result: Search) -> Brief:
+    """The result at a glance, for a terminal and a notebook."""
+    shares = ", ".join(f"{name} {share:.2f}" for name, share in result.importances.items())
+    return Brief(
+        conclusion(result),
+        trials_table(result),
+        remarks=[f"importance (fANOVA): {shares}"] if shares else [],
+        warnings=result.notes,
+        made=f"trained {result.engine}" if result.engine else "",
+    )
 
 
 def curves_figure(result: Search) -> LineFigure:
@@ -211,8 +200,8 @@ shows(
     Search,
     View(
         table=trials_table,
-        text=text,
-        html=html,
+        text=lambda result, width: brief(result).text(width),
+        html=lambda result: brief(result).html(),
         page=page,
         data=to_dict,
         figure=history,

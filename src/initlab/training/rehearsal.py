@@ -11,9 +11,9 @@ from torch import nn
 from initlab.errors import InitlabError, InputError, said, told
 from initlab.guest.run import run
 from initlab.rng import random_states_kept
-from initlab.training.batches import prepared
 from initlab.training.engines.runs import has_classes, loss_of, make_model, make_optimizer, scalar
-from initlab.training.task import Pair, RunSpec, Task, first_samples
+from initlab.training.sources import Pair, prepared
+from initlab.training.task import RunSpec, Task, first_samples
 
 IGNORED = -100  # the class that cross-entropy leaves out
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,11 +13,8 @@ from torch import nn
 from initlab.errors import InputError, finite_number, seed_number
 from initlab.training.losses import named_loss
 from initlab.training.optimizers import optimizer_options
+from initlab.training.sources import Pair, Source
 
-if TYPE_CHECKING:
-    from initlab.training.batches import Source
-
-Pair = tuple[torch.Tensor, torch.Tensor]
 Loss = Callable[[Any, torch.Tensor], torch.Tensor]
 
 DTYPES = (torch.float32, torch.float64)

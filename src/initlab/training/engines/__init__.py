@@ -4,13 +4,13 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 
 from initlab.errors import unknown
-from initlab.training.batches import InMemory, Source, Streamed
 from initlab.training.engines.auto import AutoEngine, WorkersEngine
 from initlab.training.engines.base import Engine, Score, Session
 from initlab.training.engines.executors import ExecutorEngine, checked_executor
 from initlab.training.engines.processes import ProcessEngine, WorkerDied, inner_engine
 from initlab.training.engines.sequential import SequentialEngine
 from initlab.training.engines.stacked import StackedEngine
+from initlab.training.sources import InMemory, Source, Streamed
 
 # The word by which `compare(engine=...)` names an engine -> what makes it. A new engine is one entry here.
 ENGINES: dict[str, Callable[[], Engine]] = {

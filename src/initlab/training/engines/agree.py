@@ -14,7 +14,7 @@ from torch.nn.parameter import is_lazy
 
 from initlab.errors import InputError
 from initlab.rng import random_states, random_states_kept
-from initlab.training.batches import Source, orders, source_of
+from initlab.training.batches import orders, source_of
 from initlab.training.engines.bundle import Bundle, take
 from initlab.training.engines.optim import runs_that_fit
 from initlab.training.engines.runs import (
@@ -26,6 +26,7 @@ from initlab.training.engines.runs import (
     scalar,
 )
 from initlab.training.optimizers import optimizer_of
+from initlab.training.sources import Source
 from initlab.training.task import RunSpec, Task, first_samples
 
 # Two orders of summation in fp32 differ by about 1e-6 of the loss; a wrong computation by far more than these.

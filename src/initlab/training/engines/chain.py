@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from initlab.interrupts import check
-from initlab.training.batches import InMemory, Source, order_seed, orders
+from initlab.training.batches import order_seed, orders
 from initlab.training.engines.base import Score
 from initlab.training.engines.bundle import Bundle
 from initlab.training.engines.elementwise import ELEMENTWISE
@@ -25,6 +25,7 @@ from initlab.training.engines.heads import head_of
 from initlab.training.engines.optim import StackedOptimizer
 from initlab.training.engines.recognise import Affine, Elementwise, Stage
 from initlab.training.engines.runs import Tally, batch_score, slices
+from initlab.training.sources import InMemory, Source
 from initlab.training.task import Task
 from initlab.training.updates import add_scaled, wide
 

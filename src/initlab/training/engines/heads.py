@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import torch
 
-from initlab.training.batches import InMemory, Source
 from initlab.training.engines.runs import loss_of, scalar
+from initlab.training.sources import InMemory, Source
 from initlab.training.task import Task
 
 # (outputs (K, C, B), targets (K, B, ...), out) -> losses (K,); the gradient of each run's loss, (K, C, B), goes to out.

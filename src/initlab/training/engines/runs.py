@@ -15,11 +15,11 @@ from initlab.guest.untouched import modes_kept
 from initlab.interrupts import check
 from initlab.rng import RandomStates, random_states, random_states_kept
 from initlab.sampling import derive_seed
-from initlab.training.batches import Source
 from initlab.training.engines.base import Score
 from initlab.training.losses import squared
 from initlab.training.optimizers import optimizer_of, trained
-from initlab.training.task import Loss, Pair, RunSpec, Task
+from initlab.training.sources import Pair, Source
+from initlab.training.task import Loss, RunSpec, Task
 
 
 def data_named(task: Task, which: str) -> Pair | Source:

@@ -12,7 +12,7 @@ from torch import nn
 
 from initlab.interrupts import check
 from initlab.rng import RandomStates, random_states, random_states_kept, set_random_states
-from initlab.training.batches import Order, Source, order_seed, source_of
+from initlab.training.batches import Order, order_seed, source_of
 from initlab.training.engines.base import Score
 from initlab.training.engines.runs import (
     data_named,
@@ -27,6 +27,7 @@ from initlab.training.engines.runs import (
     scalar,
     unique_keys,
 )
+from initlab.training.sources import Source
 from initlab.training.task import Progress, RunSpec, Task
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from initlab.errors import InputError
-from initlab.training.batches import Source, orders, source_of
+from initlab.training.batches import orders, source_of
 from initlab.training.engines.agree import CannotStack, check_agreement, check_alike, check_repeatable
 from initlab.training.engines.base import Score
 from initlab.training.engines.bundle import Bundle, bundle_of, join, packs, take
@@ -20,6 +20,7 @@ from initlab.training.engines.optim import runs_that_fit
 from initlab.training.engines.recognise import Stage, recognise
 from initlab.training.engines.runs import data_named, lost_score, make_models, unique_keys
 from initlab.training.engines.vmapped import VmapTrainer
+from initlab.training.sources import Source
 from initlab.training.task import Progress, RunSpec, Task
 
 

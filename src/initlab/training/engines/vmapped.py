@@ -12,7 +12,7 @@ from torch.func import functional_call, vmap
 
 from initlab.interrupts import check
 from initlab.rng import random_states, random_states_kept
-from initlab.training.batches import Source, order_seed, orders
+from initlab.training.batches import order_seed, orders
 from initlab.training.engines.base import Score
 from initlab.training.engines.bundle import Bundle, Stacked
 from initlab.training.engines.chain import LOOK
@@ -25,6 +25,7 @@ from initlab.training.engines.runs import (
     scalar,
     slices,
 )
+from initlab.training.sources import Source
 from initlab.training.task import Task
 
 
