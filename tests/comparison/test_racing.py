@@ -10,7 +10,8 @@ import pytest
 from conftest_comparison import tiny_build, tiny_data
 
 import initlab
-from initlab.comparison.racing import LEVEL, LOOKS, Spending, _losers, default_budget
+from initlab.comparison.leaving import losers
+from initlab.comparison.race import LEVEL, LOOKS, Spending, default_budget
 from initlab.statistics import paired_t
 
 
@@ -106,7 +107,7 @@ def _null_race(rng: np.random.Generator, arms: int, seeds: int, spread: str) -> 
         for i in range(arms):
             table[f"arm {i}"][max(1, step // 2)] = np.full(seeds, 10.0)  # so that only the test decides
             table[f"arm {i}"][step] = noise[i] + seed_effect + 0.3 * rng.normal(size=seeds)
-        if _losers(table, step, spending.pair(look)):
+        if losers(table, step, spending.pair(look)):
             return True
     final = [table[f"arm {i}"][looks[-1]] for i in range(arms)]
     best = int(np.argmax([row.mean() for row in final]))
@@ -134,7 +135,7 @@ def test_a_clear_loser_is_found_and_a_late_bloomer_is_not() -> None:
     good = {10: np.array([0.5, 0.51, 0.49]), 20: np.array([0.9, 0.91, 0.89])}
     bad = {10: np.array([0.1, 0.1, 0.1]), 20: np.array([0.1, 0.1, 0.1])}
     late = {10: np.array([0.2, 0.21, 0.19]), 20: np.array([0.8, 0.81, 0.79])}
-    found = _losers({"good": good, "bad": bad, "late": late}, 20, 0.01)
+    found = losers({"good": good, "bad": bad, "late": late}, 20, 0.01)
     assert set(found) == {"bad"}, "worse now, but past where the leader was at half the steps"
     assert "behind good at step 20 over 3 seeds" in found["bad"]
 

@@ -2,107 +2,21 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import cast
 
 import numpy as np
 
-from initlab.comparison.analysis import shown_difference
 from initlab.comparison.arms import Arm
 from initlab.comparison.driver import Driven, Driver
+from initlab.comparison.leaving import affordable, last_ones, losers, score, scores_of
+from initlab.comparison.race import FIRST_SEEDS, LEVEL, Race, Spending, look_steps
 from initlab.comparison.screening import certain_not_to_train
 from initlab.interrupts import INTERRUPTIONS, acknowledge, check
 from initlab.statistics import paired_t, resolution
 from initlab.training.group import Training
 from initlab.training.records import RunRecord, Status, ended
-
-FIRST_SEEDS = 3
-LOOKS = (0.05, 0.1, 0.2, 0.4)  # shares of the steps after which arms are compared; the end is a look as well
-LEVEL = 0.05
-EARLIEST = 0.2  # share of the steps before which no arm is set aside
-MOST_RESERVED = 5  # seeds of the two best that run-steps are kept for
-
-
-@dataclass(frozen=True)
-class Spending:
-    """How the level is shared among the looks: half of it for the last look, the rest evenly.
-
-    By Bonferroni's inequality over looks and over all pairs of arms, the chance that any of equally good arms is ever
-    declared worse than another is at most the level, however the looks depend on one another.
-
-    Args:
-        looks: how many times arms are compared.
-        arms: how many there are.
-        level: of the whole race.
-    """
-
-    looks: int
-    arms: int
-    level: float = LEVEL
-
-    def at(self, look: int) -> float:
-        """The level of look `look` (from 1), for all pairs together.
-
-        >>> [round(Spending(3, 4).at(look), 4) for look in (1, 2, 3)]
-        [0.0125, 0.0125, 0.025]
-        """
-        if self.looks == 1:
-            return self.level
-        return self.level / 2 if look >= self.looks else self.level / 2 / (self.looks - 1)
-
-    def pair(self, look: int) -> float:
-        """The level of one pair at this look."""
-        return self.at(look) / max(1, self.arms * (self.arms - 1) // 2)
-
-
-@dataclass
-class Race:
-    """A race under way.
-
-    Args:
-        driver: trains.
-        arms: label -> arm.
-        seeds: the seeds in the order in which they are given out.
-        at: steps at which runs are measured in any case.
-        asked: the most run-steps, or None for the default.
-        broken: arms all of whose first seeds diverged -> the steps that each of these took.
-    """
-
-    driver: Driver
-    arms: dict[str, Arm]
-    seeds: Sequence[int]
-    at: Sequence[int]
-    asked: int | None
-    spending: Spending
-    given: dict[str, int] = field(default_factory=dict)
-    broken: dict[str, list[int]] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-    look: int = 0
-
-    @property
-    def steps(self) -> int:
-        return self.driver.task.steps
-
-    @property
-    def budget(self) -> int:
-        """The most run-steps. The whole study would not train a diverged run on either, so its steps do not count."""
-        if self.asked is not None:
-            return self.asked
-        seeds = len(self.seeds)
-        unspent = sum(seeds * (self.steps - sum(took) / len(took)) for took in self.broken.values())
-        return default_budget(len(self.arms), seeds, self.steps, round(unspent))
-
-    def spent(self) -> int:
-        """Run-steps of the study so far, in this process or another."""
-        done = self.driver.ended()
-        return sum(done[key].steps for key in self.driver.labels if key in done)
-
-    def keys(self, label: str) -> list[str]:
-        """Keys of the arm's runs that have been given out."""
-        return [self.arms[label].spec(seed).key for seed in self.seeds[: self.given[label]]]
 
 
 def drive_race(
@@ -127,7 +41,7 @@ def drive_race(
             two arms with every seed where that is more; no seed beyond `seeds`.
     """
     most = _seed_numbers(seeds, len(arms), driver.task.steps, budget)
-    looks = len(_look_steps(driver.task.steps)) + max(0, len(most) - FIRST_SEEDS)
+    looks = len(look_steps(driver.task.steps)) + max(0, len(most) - FIRST_SEEDS)
     race = Race(driver, {arm.label: arm for arm in arms}, most, at, budget, Spending(looks, len(arms)))
     race.given = dict.fromkeys(race.arms, min(FIRST_SEEDS, len(most)))
     driver.labels.update({arm.spec(seed).key: arm.label for arm in arms for seed in most[:FIRST_SEEDS]})
@@ -147,19 +61,6 @@ def drive_race(
     return driven
 
 
-def default_budget(arms: int, seeds: int, steps: int, unspent: int = 0) -> int:
-    """Run-steps of a race that is given no budget.
-
-    Args:
-        arms, seeds, steps: of the whole study.
-        unspent: run-steps that the whole study would not spend either, for runs that diverge.
-
-    >>> default_budget(7, 5, 100), default_budget(2, 5, 100)
-    (1400, 1000)
-    """
-    return max(2 * (arms * seeds * steps - unspent) // 5, min(arms, 2) * seeds * steps)
-
-
 def _seed_numbers(seeds: Sequence[int], arms: int, steps: int, budget: int | None) -> list[int]:
     """The seeds in the order in which they are given out; with a budget, new ones follow those that were asked for."""
     if budget is None:
@@ -167,10 +68,6 @@ def _seed_numbers(seeds: Sequence[int], arms: int, steps: int, budget: int | Non
     extra = max(0, budget // (2 * steps) - len(seeds))
     first = max(seeds) + 1
     return [*seeds, *range(first, first + min(extra, 1000))]
-
-
-def _look_steps(steps: int) -> list[int]:
-    return sorted({max(1, round(share * steps)) for share in LOOKS} | {steps})
 
 
 def _refuse(race: Race) -> list[str]:
@@ -196,7 +93,7 @@ def _refuse(race: Race) -> list[str]:
 
 def _first_seeds(race: Race, running: list[str]) -> list[str]:
     """Train the first seeds of the running arms with looks; those that are left at the end."""
-    looks = _look_steps(race.steps)
+    looks = look_steps(race.steps)
     keys = {key: label for label in running for key in race.keys(label)}
     while left := race.driver.left(keys):
         mine = race.driver.store.claim(left, len(left))
@@ -242,108 +139,17 @@ def _train_with_looks(race: Race, training: Training, running: Sequence[str], lo
             gone = [training.end(key, "diverged") for key in race.keys(label)]
             _mark_broken(race, label, gone)
             records += gone
-        scores = {label: _scores(training, race.keys(label)) for label in live}
+        scores = {label: scores_of(training, race.keys(label)) for label in live}
         out = {
-            k: ("stopped", why) for k, why in _losers(scores, until, race.spending.pair(looks.index(until) + 1)).items()
+            k: ("stopped", why) for k, why in losers(scores, until, race.spending.pair(looks.index(until) + 1)).items()
         }
         rest = [label for label in live if label not in out]
         keep = affordable(len(rest), looks[looks.index(until) :], training.run_steps, race)
-        out |= {k: ("set aside", why) for k, why in _last_ones({k: scores[k] for k in rest}, until, keep).items()}
+        out |= {k: ("set aside", why) for k, why in last_ones({k: scores[k] for k in rest}, until, keep).items()}
         for label, (status, reason) in out.items():
             live.remove(label)
             records += [training.end(key, cast(Status, status), reason) for key in race.keys(label)]
     return records + training.end_all()
-
-
-def affordable(live: int, looks: Sequence[int], spent: int, race: Race) -> int:
-    """How many of `live` arms go on past the look at `looks[0]`.
-
-    As many as can be taken to the end of their first seeds if the field then narrows evenly from look to look, with
-    run-steps left for the remaining seeds of two; at least two. Before a fifth of the steps all go on: who is ahead
-    says little yet, and what is hopeless is stopped beyond chance.
-
-    Args:
-        live: arms that are not worse beyond chance.
-        looks: the steps of this look and of those that follow.
-        spent: run-steps so far.
-        race: its budget and seeds.
-    """
-    if looks[0] < EARLIEST * race.steps:
-        return live
-    seeds = min(FIRST_SEEDS, len(race.seeds))
-    reserve = 2 * (min(len(race.seeds), MOST_RESERVED) - seeds) * race.steps
-    count = len(looks) - 1
-    for final in range(live, 1, -1):
-        field_sizes: list[int] = [math.ceil(live * (final / live) ** ((i + 1) / count)) for i in range(count)]
-        stretches = [later - now for now, later in itertools.pairwise(looks)]
-        cost = sum(size * seeds * stretch for size, stretch in zip(field_sizes, stretches, strict=True))
-        if spent + cost + reserve <= race.budget:
-            return field_sizes[0]
-    return min(live, 2)
-
-
-def _last_ones(scores: Mapping[str, Scores], step: int, keep: int) -> dict[str, str]:
-    """Arm -> why it is set aside, for all but the `keep` best at this step."""
-    now = {label: float(_finite(of[max(s for s in of if s <= step)], scores).mean()) for label, of in scores.items()}
-    ranked = sorted(now, key=lambda label: -now[label])
-    return {
-        label: f"{place} of {len(ranked)} at step {step}: not shown to be worse, but the budget goes to {keep} arms"
-        for place, label in enumerate(ranked, 1)
-        if place > keep
-    }
-
-
-Scores = Mapping[int, np.ndarray]
-
-
-def _scores(training: Training, keys: Sequence[str]) -> dict[int, np.ndarray]:
-    """Step -> the score of each seed, higher better: accuracy, or minus the test loss; worst where it diverged."""
-    table: dict[int, list[float]] = {}
-    for step in sorted({int(test[0]) for key in keys for test in training.keepers[key].tests}):
-        for key in keys:
-            known = [test for test in training.keepers[key].tests if int(test[0]) <= step]
-            table.setdefault(step, []).append(_score(known[-1]) if known else -math.inf)
-    return {step: np.array(row) for step, row in table.items()}
-
-
-def _score(test: tuple[float, float, float]) -> float:
-    _, loss, accuracy = test
-    if math.isfinite(accuracy):
-        return accuracy
-    return -loss if math.isfinite(loss) else -math.inf
-
-
-def _losers(scores: Mapping[str, Scores], step: int, level: float) -> dict[str, str]:
-    """Arm -> why it is stopped: below the leader beyond chance, and below where the leader was at half the steps."""
-    now = {label: _finite(of[max(s for s in of if s <= step)], scores) for label, of in scores.items() if of}
-    if len(now) < 2:
-        return {}
-    leader = max(now, key=lambda label: float(now[label].mean()))
-    earlier = [s for s in scores[leader] if s <= step // 2]
-    if not earlier:
-        return {}
-    half = float(_finite(scores[leader][max(earlier)], scores).mean())
-    step_of_scores = resolution(value for values in now.values() for value in values)
-    found = {}
-    for label, values in now.items():
-        gap = values - now[leader]
-        p = paired_t(gap, step_of_scores)
-        if label != leader and gap.mean() < 0 and values.mean() < half and p < level:
-            metric = "accuracy" if 0 <= float(now[leader].mean()) <= 1 else "loss"
-            found[label] = (
-                f"{shown_difference(-float(gap.mean()), metric)} behind {leader} at step {step} over {len(gap)} seeds "
-                f"(paired t, p {p:.1g} < {level:.1g}), and behind where {leader} was at step {max(earlier)}"
-            )
-    return found
-
-
-def _finite(values: np.ndarray, scores: Mapping[str, Scores]) -> np.ndarray:
-    """Diverged seeds take the lowest score that any seed of the race has had (0 where scores are accuracies)."""
-    if np.isfinite(values).all():
-        return values
-    every = np.concatenate([row for of in scores.values() for row in of.values()])
-    lowest = float(every[np.isfinite(every)].min(initial=0.0))
-    return np.where(np.isfinite(values), values, min(lowest, 0.0))
 
 
 def _close_ones(race: Race, running: list[str]) -> None:
@@ -368,7 +174,7 @@ def _close_ones(race: Race, running: list[str]) -> None:
         if not _afford(race, behind, goal):
             race.notes.append(f"the race ended with its budget of {race.budget:,} run-steps")
             return
-        race.look = max(race.look, len(_look_steps(race.steps)) + goal - FIRST_SEEDS)
+        race.look = max(race.look, len(look_steps(race.steps)) + goal - FIRST_SEEDS)
         _give(race, behind, goal)
 
 
@@ -387,12 +193,12 @@ def _give(race: Race, labels: Sequence[str], goal: int) -> None:
 def _final_scores(race: Race, label: str) -> np.ndarray:
     done = race.driver.ended()
     records = [done[key] for key in race.keys(label)]
-    values = np.array([_score(tuple(r.tests[-1])) if r.status == "finished" else -math.inf for r in records])
+    values = np.array([score(tuple(r.tests[-1])) if r.status == "finished" else -math.inf for r in records])
     return np.where(np.isfinite(values), values, 0.0 if any(v > 0 for v in values) else _lowest(done))
 
 
 def _lowest(done: Mapping[str, RunRecord]) -> float:
-    found = [_score(tuple(r.tests[-1])) for r in done.values() if len(r.tests)]
+    found = [score(tuple(r.tests[-1])) for r in done.values() if len(r.tests)]
     return min([value for value in found if math.isfinite(value)], default=0.0)
 
 

@@ -11,7 +11,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from initlab.errors import InputError, finite_number
-from initlab.sampling.laws import Law, Shape, Uniform
+from initlab.sampling.laws import Law, Uniform
+from initlab.sampling.laws.base import Shape
 from initlab.sampling.reference import log, softplus_inverse_of_exp
 
 CURVES = {"log": log, "softplus_inverse_of_exp": softplus_inverse_of_exp}
