@@ -2,14 +2,20 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
+# TORCH=2.10.0 stands for another torch than that of constraints.txt; give its environment a name by VENV.
+TORCH ?=
+CONSTRAINTS := $(if $(TORCH),$(VENV)/constraints.txt,constraints.txt)
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c $(CONSTRAINTS)
 WORKERS ?= 2
+# Files or folders of tests, for test-suite and test-matrix; all where none is named.
+TESTS ?=
 
 .PHONY: demo docs test test-suite test-keras-jax test-gpu test-matrix test-triton lint types bench literature nightly zoo clean setup setup-dev
 
 $(VENV)/.core: pyproject.toml constraints.txt
 	@echo "setup: creating $(VENV) and installing initlab (first time: a few minutes)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(if $(TORCH),sed 's/^torch==.*/torch==$(TORCH)/' constraints.txt > $(CONSTRAINTS),:)
 	@$(PIP) -e .
 	@touch $@
 
@@ -42,8 +48,9 @@ lint: $(VENV)/.dev
 	@$(BIN)/lint-imports
 
 types: $(VENV)/.dev
-	@echo "types: mypy --strict"
+	@echo "types: mypy --strict, and once more as on Windows"
 	@$(BIN)/mypy
+	@$(BIN)/mypy --platform win32 --cache-dir .mypy_cache/win32
 
 test: lint types test-suite test-keras-jax
 
@@ -64,17 +71,28 @@ test-gpu: $(VENV)/.dev
 		echo "test-gpu: no CUDA device is here (or torch in $(VENV) is a CPU build); nothing was tested"; \
 	fi
 
-# The suite in an environment of its own for each Python; PYTHONS names their commands.
+# The suite in an environment of its own for each Python and torch: PYTHONS names the commands (pyenv's are found where
+# the path has none), TORCHES the versions, `pinned` that of constraints.txt.
 PYTHONS ?= python3.11 python3.12 python3.13
+TORCHES ?= pinned
+PYENVS := $${PYENV_ROOT:-$$HOME/.pyenv}/versions
 test-matrix:
 	@for python in $(PYTHONS); do \
-		if ! $$python -c "" 2>/dev/null; then echo "test-matrix: $$python is not on this machine, skipped"; continue; fi; \
-		echo "test-matrix: $$python"; \
-		$(MAKE) --no-print-directory VENV=.venv-$$(basename $$python) PYTHON=$$python test-suite || exit 1; \
+		found=$$python; \
+		$$python -c "" 2>/dev/null || found=$$(ls $(PYENVS)/$${python#python}*/bin/$$python 2>/dev/null | tail -1); \
+		if [ -z "$$found" ]; then echo "test-matrix: $$python is not on this machine, skipped"; continue; fi; \
+		for torch in $(TORCHES); do \
+			echo "test-matrix: $$found, torch $$torch"; \
+			[ $$torch = pinned ] && torch= ; \
+			$(MAKE) --no-print-directory VENV=.venv-$$python$${torch:+-torch$$torch} PYTHON=$$found TORCH=$$torch \
+				$(MATRIX) || exit 1; \
+		done; \
 	done
+# What it does in each: MATRIX=setup-dev makes the environments alone.
+MATRIX ?= test-suite
 
 test-suite: $(VENV)/.dev
-	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m "not nightly"
+	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m "not nightly" $(TESTS)
 
 # The suite runs Keras on torch; its own tests run once more on jax.
 test-keras-jax: $(VENV)/.dev

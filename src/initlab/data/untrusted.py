@@ -70,9 +70,11 @@ def reason(error: BaseException) -> str:
 
 def memory_limit() -> int:
     """The most bytes that data may take: half of the free memory, or 2 GiB where that is unknown."""
+    if not hasattr(os, "sysconf"):
+        return 2 * _GIB
     try:
-        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, OSError, ValueError):
+        free: int = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError):
         return 2 * _GIB
     for limits in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
         text = Path(limits).read_text().strip() if Path(limits).is_file() else ""

@@ -85,7 +85,7 @@ def check_writable(name: str, tensor: torch.Tensor) -> None:
             f"{name!r} is expanded or overlaps itself (shape {tuple(tensor.shape)}, strides {tensor.stride()}): "
             "several elements share one memory cell; make it contiguous first"
         )
-    if tensor.device.type == "cpu" and hasattr(os, "readv") and not tensor.untyped_storage().resizable():
+    if tensor.device.type == "cpu" and not tensor.untyped_storage().resizable():
         _probe(name, tensor)
 
 
@@ -123,14 +123,12 @@ def _probe(name: str, tensor: torch.Tensor) -> None:
         at = tuple(slice(index, None if index else 1) for _ in array.shape)
         cell = array[at].reshape(-1).view(np.uint8)
         source, sink = os.pipe()
-        try:
-            os.write(sink, cell[:1].tobytes())
-            os.readv(source, [cell[:1].data])
-        except (OSError, ValueError, BufferError, TypeError):
-            raise InputError(f"{name!r} lies in read-only memory (a mapped file?): clone it before init_") from None
-        finally:
-            os.close(source)
-            os.close(sink)
+        with open(source, "rb", buffering=0) as pipe, open(sink, "wb", buffering=0) as end:
+            end.write(cell[:1].tobytes())
+            try:
+                pipe.readinto(cell[:1].data)  # straight into the cell: nothing is buffered
+            except (OSError, ValueError, BufferError, TypeError):
+                raise InputError(f"{name!r} lies in read-only memory (a mapped file?): clone it before init_") from None
 
 
 def check_apart(named: Sequence[tuple[str, torch.Tensor]]) -> None:
