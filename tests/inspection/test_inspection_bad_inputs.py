@@ -41,6 +41,37 @@ def leave(x: torch.Tensor) -> Any:
     sys.exit(3)
 
 
+def overwritten(x: torch.Tensor) -> torch.Tensor:
+    y = x.sigmoid()
+    x = y * 2
+    y.zero_()
+    return x
+
+
+def differentiated_already(x: torch.Tensor) -> torch.Tensor:
+    y = x.tanh()
+    torch.autograd.grad(y.sum(), x)
+    return y
+
+
+class Backward(torch.autograd.Function):
+    """Twice its input, whose backward pass raises."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
+        return 2 * x
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> Any:
+        raise KeyError("planted\nacross lines")
+
+
+def once() -> Callable[[Any, Any], torch.Tensor]:
+    """A loss that can be taken a single time."""
+    calls = iter([F.cross_entropy])
+    return lambda output, targets: next(calls)(output, targets)
+
+
 REFUSED: dict[str, tuple[Callable[[], Any], tuple[str, ...]]] = {
     "inputs of the wrong shape": (
         lambda: initlab.inspect(mlp(), torch.randn(16, 7), Y), ("module '0'", "in_features=6", "(16, 7)")),
@@ -72,6 +103,12 @@ REFUSED: dict[str, tuple[Callable[[], Any], tuple[str, ...]]] = {
     "targets out of range, loss given": (lambda: initlab.inspect(mlp(), X, Y - 1, F.cross_entropy), ("[0, 3)", "-1")),
     "targets for another batch": (lambda: initlab.inspect(mlp(), X, Y[:5]), ("(5,)", "(16, 3)")),
     "targets of another shape": (lambda: initlab.inspect(mlp(), X, torch.randn(16, 5)), ("(16, 5)", "(16, 3)")),
+    "values that the backward pass needs, overwritten": (
+        lambda: initlab.inspect(Returning(overwritten), X, Y), ("backward pass", "inplace operation")),
+    "a graph that was differentiated": (
+        lambda: initlab.inspect(Returning(differentiated_already), X, Y), ("backward pass", "second time")),
+    "a backward that raises": (lambda: initlab.inspect(Returning(Backward.apply), X, Y), ("backward pass", "KeyError")),
+    "a loss that raises the second time": (lambda: initlab.inspect(mlp(), X, Y, once()), ("StopIteration",)),
     "an unknown optimizer": (lambda: initlab.inspect(mlp(), X, Y, optimizer="adamm"), ("adamm", "adam")),
     "a learning rate of nan": (lambda: initlab.inspect(mlp(), X, Y, lr=float("nan")), ("lr",)),
     "a learning rate of 0": (lambda: initlab.inspect(mlp(), X, Y, lr=0), ("lr",)),

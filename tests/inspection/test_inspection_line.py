@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+import initlab
 from initlab.inspection.evidence import Evidence
 from initlab.inspection.gathering import gathered
 from initlab.inspection.optimizers import Step, step_of
@@ -184,3 +185,47 @@ def test_a_loss_of_one_shape_alone_leaves_that_unknown() -> None:
     assert line is not None
     assert {point.parted for point in line.points} == {None}
     assert line.largest is not None
+
+
+def bounded(output: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    if output.abs().max() > 3:
+        raise ValueError("outputs are too large")
+    return F.cross_entropy(output, targets)
+
+
+@pytest.mark.parametrize("steps", [0, 2])
+def test_a_loss_that_refuses_large_outputs_is_infinite_there(steps: int) -> None:
+    report = initlab.inspect(network(), X, Y, bounded, optimizer="sgd", probe=steps)
+    tried = dict(report.learning_rate.tried)
+    assert math.isfinite(tried[1e-4])
+    assert tried[10.0] == math.inf
+
+
+class Force(nn.Module):
+    """Minus the gradient of an energy that the network gives: its forward pass differentiates."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.energy = nn.Sequential(nn.Linear(6, 16), nn.Tanh(), nn.Linear(16, 1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = x.detach().requires_grad_()
+        with torch.enable_grad():
+            return -torch.autograd.grad(self.energy(x).sum(), x, create_graph=True)[0]
+
+
+class Unguarded(Force):
+    """The same without seeing to it that gradients are on."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = x.detach().requires_grad_()
+        return -torch.autograd.grad(self.energy(x).sum(), x, create_graph=True)[0]
+
+
+@pytest.mark.parametrize("kind", [Force, Unguarded])
+def test_a_forward_pass_that_differentiates_has_a_line_like_any_other(kind: type[nn.Module]) -> None:
+    torch.manual_seed(0)
+    x = torch.randn(32, 6)
+    report = initlab.inspect(kind(), x, -x)
+    assert report.learning_rate.best is not None
+    assert all(math.isfinite(loss) for _, loss in report.learning_rate.tried)

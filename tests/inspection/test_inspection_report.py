@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -39,6 +40,27 @@ def test_the_text_fits_eighty_columns_with_findings_before_the_table() -> None:
     assert max(map(len, lines)) <= 80
     assert "untrainable" in lines[0]
     assert shown.index("symmetric at") < shown.index("step/weight")
+
+
+@pytest.mark.parametrize(
+    ("asked", "forward", "backward"),
+    [
+        ({"line_probe": False}, 1, 1),
+        ({"optimizer": "adamw"}, 1 + 5, 1),
+        ({"optimizer": "sgd"}, 1 + 6, 1),
+        ({"optimizer": "sgd", "lr": 0.03}, 1 + 7, 1),
+    ],
+)
+def test_the_report_says_how_many_passes_it_took(asked: dict[str, Any], forward: int, backward: int) -> None:
+    """Counted by hooks of the model's own beside it."""
+    torch.manual_seed(0)
+    model, calls = nn.Sequential(nn.Linear(8, 32), nn.ReLU(), nn.Linear(32, 4)), []
+    model.register_forward_pre_hook(lambda *_: calls.append(1))
+    report = initlab.inspect(model, torch.randn(64, 8), torch.arange(64) % 4, **asked)
+    assert report.passes == {"forward": forward, "backward": backward}
+    assert len(calls) == forward
+    words = f"{forward} forward {'pass' if forward == 1 else 'passes'}, 1 backward pass"
+    assert words in str(report)
 
 
 def test_a_long_table_loses_its_middle() -> None:

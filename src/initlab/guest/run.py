@@ -16,6 +16,7 @@ from initlab.errors import InitlabError, InputError, said
 from initlab.guest.eager import as_written
 from initlab.guest.inputs import shape_words, tensors_in
 from initlab.guest.modules import modules_of
+from initlab.guest.tally import count_forward
 from initlab.guest.untouched import Guest, untouched
 from initlab.sampling import canonical_name
 
@@ -115,6 +116,7 @@ def run(
     if follower is None:
         with as_written(), Follower(model) as own:
             return run(model, args, kwargs, argument, own)
+    count_forward()
     try:
         return model(*args, **kwargs)
     except InitlabError:

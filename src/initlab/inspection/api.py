@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 from torch import nn
 
 from initlab.guest.check import check_materialised
 from initlab.guest.foreign import as_module
+from initlab.guest.tally import tallied
 from initlab.inspection.findings import findings_of
 from initlab.inspection.fix import fix_of
 from initlab.inspection.gathering import gathered
@@ -33,8 +35,9 @@ def inspect(
     """How signals and gradients travel through `model` at step zero, what is wrong, and whether it will train.
 
     One forward and one backward pass on a batch, in training mode, and five or six forward passes along the first step
-    of the optimizer. Every call that reads a parameter and every
-    activation function is a layer, wherever it stands in the model's code. Nothing of the model is changed:
+    of the optimizer; more where causes of a bad start are tried (`report.passes` says how many). Every call that reads
+    a parameter and every activation function is a layer, wherever it stands in the model's code. Nothing of the model
+    is changed:
     parameters, `.grad`, buffers, modes, hooks and random states are as before.
 
     Args:
@@ -57,11 +60,11 @@ def inspect(
 
     Returns:
         An `Inspection`: `verdict`, `probability`, `because`, `learning_rate`, `findings`, `layers`, `parameters`,
-        `notes`.
+        `notes`, `passes`.
 
     Raises:
         InputError: inputs of the wrong shape or device (names the failing module), targets out of range, a loss that
-            is no scalar, a model whose forward pass raises or returns no tensor.
+            is no scalar, a model whose forward or backward pass raises or that returns no tensor.
 
     Source:
         Glorot & Bengio 2010 (signal and gradient by layer); Schoenholz et al. 2017 (correlation of inputs with
@@ -76,14 +79,16 @@ def inspect(
     model = check_materialised(as_module(model))
     step = step_of(optimizer, lr, model)
     steps = probe_steps(probe)
-    evidence = gathered(model, inputs, targets, loss, step, line_probe=line_probe or steps > 0, probe=steps)
-    judgement = judged(evidence)
+    with tallied() as passes:
+        evidence = gathered(model, inputs, targets, loss, step, line_probe=line_probe or steps > 0, probe=steps)
+        judgement = judged(evidence)
+        findings = aligned(findings_of(evidence), judgement.verdict)
     report = Inspection(
         verdict=judgement.verdict,
         probability=judgement.probability,
         because=judgement.because,
         learning_rate=evidence.window,
-        findings=aligned(findings_of(evidence), judgement.verdict),
+        findings=findings,
         layers=evidence.layers,
         parameters=evidence.parameters,
         notes=notes_of(evidence),
@@ -95,6 +100,7 @@ def inspect(
         lr_given=step.given,
         batch_size=evidence.batch,
         steps=evidence.outlook.steps,
+        passes=asdict(passes),
     )
 
     def again(model: nn.Module, inputs: Any, targets: Any, loss: Any, rate: float | None, whole: bool) -> Inspection:

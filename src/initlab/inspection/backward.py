@@ -5,6 +5,9 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from initlab.errors import told
+from initlab.guest.tally import count_backward
+
 Tensor = torch.Tensor
 
 
@@ -13,13 +16,18 @@ def gradients(loss: Tensor, model: nn.Module) -> dict[str, Tensor | None]:
 
     `torch.autograd.grad` does not see into reentrant checkpoints: with one in the graph, `backward` fills `.grad`,
     which is emptied again.
+
+    Raises:
+        InputError: the backward pass raised, as after a change in place of what it needs.
     """
     named = {name: p for name, p in model.named_parameters() if p.requires_grad}
     if not loss.requires_grad or not named:
         return dict.fromkeys(named)
-    if _checkpointed(loss):
-        return _by_backward(loss, named)
-    return dict(zip(named, torch.autograd.grad(loss, list(named.values()), allow_unused=True), strict=True))
+    count_backward()
+    with told("the backward pass"):
+        if _checkpointed(loss):
+            return _by_backward(loss, named)
+        return dict(zip(named, torch.autograd.grad(loss, list(named.values()), allow_unused=True), strict=True))
 
 
 def _checkpointed(loss: Tensor) -> bool:

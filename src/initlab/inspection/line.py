@@ -16,11 +16,12 @@ from typing import Any
 import torch
 from torch import nn
 
+from initlab.errors import InputError
 from initlab.inspection.fetching import fetched
 from initlab.inspection.moments import batch_axis
 from initlab.inspection.optimizers import Step
 from initlab.inspection.outputs import main_output
-from initlab.inspection.passes import Pass, in_training, value_on
+from initlab.inspection.passes import Pass, again, in_training, value_on
 from initlab.rng import seed_random_states
 
 Tensor = torch.Tensor
@@ -113,30 +114,53 @@ def line_of(
     """The loss along the first step of `step`; None where the loss or a gradient is not finite, or nothing moves.
 
     `seen` is the pass that took the gradients. Parameters point at moved values meanwhile and at their own again
-    afterwards, so their own values are never written to; buffers, modes and random states are put back.
+    afterwards, so their own values are never written to; buffers, modes and random states are put back. The loss is
+    infinite where the model or the loss raises, as one that checks its numbers may.
+
+    Raises:
+        InputError: the model or the loss raises on the same batch at the weights as they are.
     """
     own = dict(model.named_parameters())
     gradients = {name: g for name, g in seen.gradients.items() if g is not None and step.share(name) != 0.0}
     if not gradients or not math.isfinite(seen.loss) or not _finite(gradients.values()):
         return None
     pull, axis = _pull(seen)
-    points = []
+    points: list[Point] = []
 
     def parted(output: Any, loss_there: float) -> float | None:
         return _parted(output, axis, seen, lambda mean: float(value_on(mean, targets, loss, seen)), loss_there)
 
+    def there() -> tuple[Any, float] | None:
+        return _ran(lambda: again(model, args, kwargs, targets, loss, seen))
+
+    def point(lr: float, output: Any, value: float) -> Point:
+        at, start = None if output is None else main_output(output)[1].detach(), seen.output
+        change = None if at is None or start is None else _clean(at - start)
+        return replace(_point(lr, value, change, pull, axis, seen.loss), parted=parted(output, value))
+
     with in_training(model), torch.no_grad():
         for lr in rates_of(step):
             with _moved({name: own[name] for name in gradients}, gradients, step, lr):
-                seed_random_states(0)
-                output = model(*args, **kwargs)
-                value = float(value_on(output, targets, loss, seen))
-                change = _clean(main_output(output)[1].detach() - seen.output) if seen.output is not None else None
-                told = parted(output, value)
-                del output
-            points.append(replace(_point(lr, value, change, pull, axis, seen.loss), parted=told))
+                ran = there()
+            if ran is None and not points and there() is None:
+                again(model, args, kwargs, targets, loss, seen)
+            points.append(point(lr, *(ran or (None, math.inf))))
+            del ran
     spread = None if seen.output is None or axis is None else _rms(_centred(_clean(seen.output), axis))
     return Line(seen.loss, spread, tuple(points), parted(seen.output, seen.loss))
+
+
+def _ran(work: Callable[[], tuple[Any, Tensor]]) -> tuple[Any, float] | None:
+    """(output, loss) from the same random numbers each time; None where it raises.
+
+    A forward pass that differentiates, such as that of a force field, needs gradients on.
+    """
+    for gradients in (False, True):
+        with torch.set_grad_enabled(gradients), contextlib.suppress(InputError):
+            seed_random_states(0)
+            output, value = work()
+            return output, float(value.detach())
+    return None
 
 
 def _parted(

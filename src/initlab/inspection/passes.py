@@ -11,8 +11,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from initlab.errors import told
 from initlab.guest.inputs import tensors_in
 from initlab.guest.run import Follower, hosted, run
+from initlab.guest.tally import count_forward
 from initlab.guest.untouched import Guest
 from initlab.inspection.answer import Answer, answer_of
 from initlab.inspection.backward import gradients
@@ -57,7 +59,7 @@ def watched(
     A pass whose values leave single precision, or are not finite, is taken once more with statistics that bear it.
 
     Raises:
-        InputError: the forward pass or the loss raised, or the output cannot be used.
+        InputError: the forward pass, the loss or the backward pass raised, or the output cannot be used.
     """
     seen, recorder = _watched(model, args, kwargs, targets, loss, batch, wide=False)
     if not recorder.settle():
@@ -141,6 +143,20 @@ def value_on(output: Any, targets: Any, loss: Any, seen: Pass) -> Tensor:
     """The loss of another output of the model, as the pass `seen` computed it."""
     own = output.get("loss") if seen.own_loss else None
     return own.reshape(()) if isinstance(own, Tensor) else loss_on(output, targets, loss, seen.last_kind)[0]
+
+
+def again(
+    model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], targets: Any, loss: Any, seen: Pass
+) -> tuple[Any, Tensor]:
+    """(what the model returns, its loss as the pass `seen` computed it) at the weights as they are now.
+
+    Raises:
+        InputError: the forward pass or the loss raised.
+    """
+    with told("a further forward pass"):
+        count_forward()
+        output = model(*args, **kwargs)
+        return output, value_on(output, targets, loss, seen)
 
 
 def _keep_gradient(output: Tensor, seen: Pass) -> None:

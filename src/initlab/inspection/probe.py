@@ -10,10 +10,11 @@ from typing import Any
 
 from torch import nn
 
+from initlab.errors import InputError
 from initlab.inspection.backward import gradients
 from initlab.inspection.line import STABLE, Line, line_of
 from initlab.inspection.optimizers import Step
-from initlab.inspection.passes import Pass, in_training, value_on, watched
+from initlab.inspection.passes import Pass, again, in_training, watched
 from initlab.inspection.results import LearningRate
 
 USEFUL = 0.1  # share of the best rate's decrease from which a smaller rate is useful
@@ -79,7 +80,12 @@ def _trained(
     optimizer = step.optimizer(model)
     losses: list[float] = []
     for number in range(steps + 1):
-        value = value_on(model(*args, **kwargs), targets, loss, seen)
+        try:
+            _, value = again(model, args, kwargs, targets, loss, seen)
+        except InputError:  # of weights that a step of this size made
+            if not number:
+                raise
+            break
         if number:
             losses.append(float(value.detach()))
         if number == steps or not math.isfinite(float(value.detach())):

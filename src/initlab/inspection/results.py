@@ -143,6 +143,7 @@ class Inspection(Shown):
         loss_name: the loss that was used, and whether it was guessed.
         lr: the learning rate that is judged: the user's, else the best guess.
         lr_given: whether it is the user's.
+        passes: {"forward": …, "backward": …}: how many of each the inspection took.
         steps: predicted optimizer steps until the loss has visibly moved, by the size of the first step alone; a
             collapse or symmetry can make the start untrainable all the same.
     """
@@ -163,6 +164,7 @@ class Inspection(Shown):
     lr_given: bool
     batch_size: int | None
     steps: float
+    passes: dict[str, int] = field(default_factory=dict)
 
     def fix(self) -> Any:
         """What to change so that training gets going, and why: found by making changes on a copy and inspecting again.

@@ -71,7 +71,7 @@ def page(inspection: Inspection) -> Page:
     facts = [("model", inspection.model), ("optimizer", f"{inspection.optimizer}, {_rate(inspection)}")]
     facts += [("probability", _probability(inspection))]
     facts += [("loss", f"{_number(inspection.loss)} ({inspection.loss_name})"), ("layers", str(len(inspection.layers)))]
-    facts += [("batch", str(inspection.batch_size))]
+    facts += [("batch", str(inspection.batch_size)), ("cost", _cost(inspection))]
     return Page(f"Inspection of {clean(inspection.model)}", _lead(inspection), sections, facts)
 
 
@@ -171,6 +171,7 @@ def text(inspection: Inspection, width: int = 80) -> str:
     for finding in inspection.findings:
         lines += [*_wrapped(f"{SEVERITIES[finding.severity]} {_sentence(finding)}", "  ", width), ""]
     lines += [line for note in inspection.notes for line in _wrapped(f"note: {clean(note)}", "  ", width)]
+    lines += _wrapped(f"cost: {_cost(inspection)}", "  ", width)
     if not inspection.layers:
         return "\n".join(lines).rstrip()
     table = folded(layer_table(inspection))
@@ -194,6 +195,11 @@ def _lead(inspection: Inspection) -> str:
     loss = "not finite" if inspection.loss is None else format_number(inspection.loss)
     lead = f"First loss {loss}; {inspection.optimizer} at {_rate(inspection)}. Probability {_probability(inspection)}."
     return f"{lead} {_sentence_case('; '.join(inspection.because))}." if inspection.because else lead
+
+
+def _cost(inspection: Inspection) -> str:
+    taken = inspection.passes.items()
+    return ", ".join(f"{count} {kind} {'pass' if count == 1 else 'passes'}" for kind, count in taken)
 
 
 def _rate(inspection: Inspection) -> str:
