@@ -13,7 +13,7 @@ from initlab.graph.operations import TABLE
 from initlab.graph.operations.op import Part
 from initlab.graph.packing import Packed, packed_by_pieces, packed_by_split
 from initlab.graph.recording import Operation, Recording, Ref
-from initlab.graph.replay import held
+from initlab.graph.replay import held, multiplied_by
 from initlab.graph.signals import Signal
 from initlab.graph.uses import Use
 from initlab.graph.views import ParameterView
@@ -69,9 +69,19 @@ def _step(flow: Flow, operation: Operation, found: _Found) -> None:
         made = TABLE[operation.kind].viewed(
             operation, list(held.values()), [flow.value(value) for value in operation.outputs]
         )
-        flow.views.update(zip(operation.outputs, made, strict=False))
+        scaled = _scaled(flow, operation, held)
+        flow.views.update(zip(operation.outputs, (replace(view, scaled=scaled) for view in made), strict=False))
     else:
         _apply(flow, operation, held, found)
+
+
+def _scaled(flow: Flow, operation: Operation, held: dict[int, ParameterView]) -> float:
+    """The second moment of the fixed numbers that parameters come multiplied by; 1 where that cannot be told."""
+    before = {view.scaled for view in held.values()}
+    if operation.traits.combines == "product" and len(held) == 1:
+        return before.pop() * (multiplied_by(flow, operation) or 1.0)
+    kept = operation.traits.passes or operation.traits.keeps == "pieces" or operation.traits.combines == "join"
+    return before.pop() if kept and len(before) == 1 else 1.0
 
 
 def _given_to_a_layer(flow: Flow, operation: Operation) -> int | None:
@@ -132,7 +142,7 @@ def _note(flow: Flow, operation: Operation, use: WeightUse, found: _Found) -> No
     if use.role in ("bias", "norm_weight", "norm_bias"):
         geometry = vector(use.view.whole, use.role)
     output = operation.outputs[0] if operation.outputs else None
-    made = Use(operation, use.role, feeds, geometry, output, use.view.exact)
+    made = Use(operation, use.role, feeds, geometry, output, use.view.exact, use.view.scaled)
     found.add(use.view.name, made, use.view)
     for name in use.view.others:
         if use.view.stacked:

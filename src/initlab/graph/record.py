@@ -28,6 +28,7 @@ def record(model: nn.Module, example_inputs: Any) -> SignalGraph:
 
     The pass runs without gradients in evaluation mode (so that dropout and random depth hide nothing); a model in
     training mode whose parameters are not all used then is run once more in training mode, and the fuller pass counts.
+    Random numbers that the model draws are the same each time.
     Training flags, buffers and random states are as before afterwards, whatever happens. What the model prints goes to
     standard error. A sharded model (DTensor parameters) runs as it would on one process, without communication and
     with one number in place of each parameter's values: a layer's weight is in memory whole only while it is applied.
@@ -199,7 +200,7 @@ def _pass(place: _Place, given: _Given, training: bool, *, fake: bool = False, g
     follower = Follower(place.model)
     tracer.stack = follower.stack
     with contextlib.ExitStack() as stack:
-        stack.enter_context(hosted(place.model, gradients=gradients, quiet=training))
+        stack.enter_context(hosted(place.model, gradients=gradients, quiet=training, seed=0))
         for _, module in place.modules.values():
             module.training = training
         if fake:

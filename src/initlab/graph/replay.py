@@ -29,6 +29,20 @@ def constants(flow: Flow, operation: Operation) -> list[tuple[float, float] | No
     return found
 
 
+def multiplied_by(flow: Flow, operation: Operation) -> float | None:
+    """The second moment of the fixed numbers that a product multiplies parameters by; None where it has none at hand."""
+    numbers = [arg for arg in operation.args if isinstance(arg, int | float) and not isinstance(arg, bool)]
+    fixed = [value for value in operation.inputs if value not in flow.views]
+    if len(numbers) + len(fixed) != 1:
+        return None
+    tensor = torch.tensor(float(numbers[0])) if numbers else held(flow, fixed[0])
+    if tensor is None:  # too large to hold: what its sample says
+        moments = flow.value(fixed[0]).moments if operation.kind == "mul" else None
+    else:
+        moments = constant_moments(tensor if operation.kind == "mul" else 1 / tensor)
+    return None if moments is None else moments[1]
+
+
 def held(flow: Flow, index: int) -> torch.Tensor | None:
     """The numbers of a constant, of a parameter, or of what is computed from them alone; None when not at hand."""
     value = flow.value(index)

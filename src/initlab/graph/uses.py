@@ -45,6 +45,8 @@ class Use:
         feeds: what arrives at it; None for what is not a weight.
         geometry: its fans and axes in this use, where they can be read off.
         output: the value it helps to make.
+        exact: whether it is used as it is, at most rearranged.
+        scaled: the second moment of the fixed numbers that its elements are multiplied by before this use.
     """
 
     operation: Operation
@@ -53,6 +55,7 @@ class Use:
     geometry: Geometry | None = None
     output: int | None = None
     exact: bool = True
+    scaled: float = 1.0
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,8 @@ class ParameterView:
         exact: whether its elements are the parameter's own.
         whole: the parameter's own shape.
         stacked: whether it is a stack of parameters of one shape, `name` and `others`.
+        scaled: the second moment of the fixed numbers that the parameter's elements are multiplied by in it (a mask, an
+            equalised rate); 1 where they are as they were or what became of them cannot be told.
     """
 
     name: str
@@ -45,6 +47,7 @@ class ParameterView:
     exact: bool = True
     whole: tuple[int, ...] = ()
     stacked: bool = False
+    scaled: float = 1.0
 
     @classmethod
     def of(cls, value: Value) -> ParameterView:

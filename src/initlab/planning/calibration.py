@@ -25,6 +25,7 @@ from initlab.graph import SignalGraph, run_under
 from initlab.graph.operations import TABLE, Op
 from initlab.graph.spelling import in_place
 from initlab.guest.inputs import mapped, tensors_in
+from initlab.guest.modules import modules_of
 from initlab.planning.drawing import job_of, write_one
 from initlab.planning.plan import PlanEntry
 from initlab.planning.reason import Reason
@@ -72,7 +73,7 @@ def calibrated(
         fixed: names whose laws were asked for, which are not changed.
     """
     parameters = dict(model.named_parameters(remove_duplicate=False))
-    why = _impossible(parameters)
+    why = _impossible(parameters) or _scripted(model, entries)
     if why:
         return entries, why
     by_name = {entry.name: entry for entry in entries}
@@ -96,6 +97,17 @@ def _impossible(parameters: Mapping[str, torch.Tensor]) -> str:
         return "not measured: the model has no values (meta device)"
     if sum(tensor.numel() for tensor in parameters.values()) > LARGEST:
         return "not measured: the model is too large for a pass on the side"
+    return ""
+
+
+def _scripted(model: nn.Module, entries: Iterable[PlanEntry]) -> str:
+    """Compiled code of TorchScript reads its own parameters, for which no drawn tensor can stand in."""
+    written = [name for entry in entries if entry.law is not None for name in (entry.name, *entry.tied_to)]
+    for path, module in modules_of(model).values():
+        within = f"{canonical_name(path)}." if path else ""
+        if isinstance(module, torch.jit.ScriptModule) and any(name.startswith(within) for name in written):
+            return f"not measured: {type(model).__name__ if not path else repr(path)} is scripted, and runs with the " \
+                   "values that it holds"  # fmt: skip
     return ""
 
 
@@ -244,6 +256,8 @@ class Calibrator(TorchFunctionMode):
             signals, weights = kept, weights[len(kept) :]
         if weights and not signals:
             return self._from_parameters(op, weights, len(read), result)
+        if op.combines == "product" and len(weights) == 1 and not any(mark.names for _, mark in signals):
+            return self._scaled(*weights[0], result)
         if op.weights is not None and op.combines == "contraction" and weights:
             name = next((mark.of for _, mark in weights if self._is_weight(mark.of)), weights[0][1].of)
             given = signals[0][0] if signals else None
@@ -261,9 +275,18 @@ class Calibrator(TorchFunctionMode):
         name = weights[0][1].of
         if op.rows and read > len(weights) and name in self.targets.tables:
             return self._applied(name, weights[:1], result)
+        if op.combines == "product" and len(weights) == 1:
+            return self._scaled(*weights[0], result)
         if op.proportional and all(mark.of == name for _, mark in weights):
             for tensor in tensors_in(result):
                 self._mark(tensor, of=name)
+        return result
+
+    def _scaled(self, weight: torch.Tensor, mark: _Mark, result: Any) -> Any:
+        """A weight times a mask or a number of its layer's is that weight; times a signal, it is another tensor."""
+        for tensor in tensors_in(result) if self._is_weight(mark.of) else ():
+            if tensor.shape == weight.shape:
+                self._mark(tensor, of=mark.of)
         return result
 
     def _carried(self, op: Op, signals: list[tuple[torch.Tensor, _Mark]]) -> frozenset[str]:

@@ -12,7 +12,15 @@ from torch import nn
 from initlab.errors import InputError, finite_number
 from initlab.planning.choice import Choice, Chooser, Options, keep
 from initlab.planning.names import ADAPTER_UP, ADDED, HIDDEN_TO_HIDDEN, INPUT_BIAS
-from initlab.planning.own import adds_back, identity_value, special_bias, table_of_zeros, use_in_words, zero_on_purpose
+from initlab.planning.own import (
+    adds_back,
+    identity_value,
+    special_bias,
+    special_scale,
+    table_of_zeros,
+    use_in_words,
+    zero_on_purpose,
+)
 from initlab.planning.reason import Reason
 from initlab.planning.scene import Subject
 from initlab.sampling import laws
@@ -58,6 +66,8 @@ def zero(subject: Subject, options: Options) -> Choice:
 
 def one(subject: Subject, options: Options) -> Choice:
     value = identity_value(subject)
+    if words := special_scale(subject, value):
+        return keep("special_scale", f"kept as its author made it: {words}")
     if value != 1.0:
         words = f"norm weight: {value:.4g}, with which the scale that is made of it is one"
         return Choice(get_scheme("constant", value=value) if value else get_scheme("zeros"), Reason("one", words))
@@ -188,7 +198,8 @@ def _is_added(subject: Subject) -> bool:
     graph = subject.scene.graph
     if graph is None:
         return False
-    return any(use.operation.traits.combines in ("sum", "join") for use in graph.uses(subject.name))
+    uses = (use.operation for use in graph.uses(subject.name))  # what is subtracted is a centre: signals are told by it
+    return any(use.traits.combines in ("sum", "join") and use.kind != "sub" for use in uses)
 
 
 def _layer(subject: Subject) -> str:

@@ -14,6 +14,7 @@ from initlab.graph.replay import call
 from initlab.planning.scene import Subject
 from initlab.planning.shards import is_split
 
+LEAST = 1e-4  # a factor below it, or above its inverse, is memory that nobody wrote
 CANDIDATES = (1.0, 0.0, math.log(math.expm1(1.0)), -1.0)
 
 
@@ -33,6 +34,34 @@ def identity_value(subject: Subject) -> float:
         if made is not None and abs(made + added - 1) < 1e-4:
             return value
     return 1.0
+
+
+def special_scale(subject: Subject, identity: float) -> str:
+    """How a scale was set on purpose: zeros that no other norm of its model has, or one factor of its own; else "".
+
+    Args:
+        subject: the scale of a norm.
+        identity: the value with which it changes nothing.
+    """
+    tensor = subject.slot.tensor
+    if subject.scene.graph is None or not _readable(tensor) or not tensor.is_floating_point():
+        return ""
+    if not tensor.any():
+        return "zeros, which the other norms have not: it closes a branch" if identity and _rare(subject) else ""
+    value = float(tensor.detach().flatten()[0])
+    if tensor.numel() > 1 or not LEAST < abs(value) < 1 / LEAST or value in (1.0, identity):
+        return ""
+    return f"one factor, {value:.4g}"
+
+
+def _rare(subject: Subject) -> bool:
+    """Whether few of the norms' scales of its model are zero."""
+    notes = subject.scene.notes
+    if "zero scales" not in notes:
+        scales = [s.slot.tensor for s in subject.scene.subjects() if s.role == "norm_weight"]
+        notes["zero scales"] = (sum(not scale.any() for scale in scales if _readable(scale)), len(scales))
+    zeros, count = notes["zero scales"]
+    return bool(2 * zeros < count)
 
 
 def adds_back(subject: Subject) -> bool:

@@ -78,6 +78,7 @@ def make_plan(model: nn.Module, found: Walk, example_inputs: Any, policy: Any) -
     if graph is not None and any(policy.measured for policy in policies):
         fixed = {entry.name for entry in entries if not _measured(claims.get(entry.name), base)}
         entries, held = with_stacks(entries, graph, fixed)
+        entries = with_magnitudes(entries)  # the pass runs with them, and not with the values that the model holds
         entries, unmeasured = calibrated(model, entries, graph, example_inputs, {*fixed, *held})
     for policy in policies:
         if policy.profiled is not None and graph is not None:

@@ -125,17 +125,21 @@ class Subject:
 
     def _fed_as_recorded(self, graph: SignalGraph) -> Fed:
         for name in (self.name, *self.slot.ties):  # a tied table's feeds come from the use as a head
-            feeds = [use.feeds for use in graph.uses(name) if use.feeds is not None]
-            if feeds:
-                return _from_feeds(feeds)
+            uses = [use for use in graph.uses(name) if use.feeds is not None]
+            if uses:
+                return _from_uses(uses)
         return Fed(1.0, Reason("unused", "gain 1: not used in the recorded forward pass"))
 
 
-def _from_feeds(feeds: list[Feed]) -> Fed:
+def _from_uses(uses: list[Use]) -> Fed:
+    feeds = [use.feeds for use in uses if use.feeds is not None]
     feed = feeds[0]
     where = f" at {feed.where}" if feed.where else ""
     note = f" ({feed.note})" if feed.note else ""
-    moments = [moment for moment in (_moment(item) for item in feeds) if moment is not None]
+    known = [(_moment(item), use.scaled) for item, use in zip(feeds, uses, strict=True)]
+    moments = [moment * scaled for moment, scaled in known if moment is not None]
+    if uses[0].scaled != 1.0:
+        note += f", used times {math.sqrt(uses[0].scaled):.4g}"
     if not moments:
         what = feed.activation or "an unknown signal"
         return Fed(1.0, Reason("fed_by_unknown", f"gain 1: fed by {what}{where}, whose size is not known{note}"))

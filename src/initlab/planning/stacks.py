@@ -83,7 +83,7 @@ def with_stacks(
 def stacks_of(graph: SignalGraph, entries: Mapping[str, PlanEntry]) -> Iterator[Stack]:
     """The maximal chains of one activation, among weights that are used once."""
     found = {name: graph.uses(name) for name, entry in entries.items() if entry.code == "fed"}
-    uses = {name: made[0] for name, made in found.items() if len(made) == 1 and made[0].feeds is not None}
+    uses = {name: made[0] for name, made in found.items() if len(made) == 1 and _plain(made[0])}
     makers = {use.operation.index: name for name, use in uses.items()}
     before = {name: made for name, use in uses.items() if (made := _before(graph, use, makers)) is not None}
     readers: dict[str, list[str]] = {}
@@ -99,6 +99,11 @@ def stacks_of(graph: SignalGraph, entries: Mapping[str, PlanEntry]) -> Iterator[
             feeds = uses[names[1]].feeds
             if feeds is not None and feeds.function is not None:
                 yield Stack(tuple(names), feeds.activation or "", feeds.function)
+
+
+def _plain(use: Use) -> bool:
+    """Whether what feeds a weight is known and the weight is used as it is, not scaled first."""
+    return use.feeds is not None and use.scaled == 1.0
 
 
 def _same(uses: Mapping[str, Use], before: Mapping[str, str], made: str, name: str) -> bool:

@@ -1,0 +1,86 @@
+"""Scales and centres that their author set on purpose are kept."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+
+import initlab
+
+F = nn.functional
+X = torch.randn(32, 16, generator=torch.Generator().manual_seed(0))
+
+
+class Contrast(nn.Module):
+    """Normalised features times a temperature (CLIP)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left, self.right = nn.Linear(16, 8), nn.Linear(16, 8)
+        self.temperature = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        left, right = F.normalize(self.left(x), dim=-1), F.normalize(self.right(x), dim=-1)
+        return self.temperature.exp() * left @ right.T
+
+
+class Branch(nn.Module):
+    """A residual branch whose last norm begins at zero."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two = nn.Linear(16, 16), nn.Linear(16, 16)
+        self.norm_one, self.norm_two = nn.BatchNorm1d(16), nn.BatchNorm1d(16)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.norm_two(self.two(F.relu(self.norm_one(self.one(x)))))
+
+
+class Residual(nn.Sequential):
+    def __init__(self) -> None:
+        super().__init__(nn.BatchNorm1d(16), Branch(), Branch(), nn.Linear(16, 4))
+        for branch in (self[1], self[2]):
+            nn.init.zeros_(branch.norm_two.weight)
+
+
+class Centres(nn.Module):
+    """Radial functions around centres that were spread over the data."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.centre, self.last = nn.Parameter(torch.randn(24, 16)), nn.Linear(24, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(torch.exp(-(x[:, None] - self.centre).square().mean(-1)))
+
+
+@pytest.mark.parametrize(
+    ("build", "names"),
+    [
+        (Contrast, ["temperature"]),
+        (Residual, ["1.norm_two.weight", "2.norm_two.weight"]),
+        (Centres, ["centre"]),
+    ],
+)
+def test_what_was_set_on_purpose_is_kept(build: Callable[[], nn.Module], names: list[str]) -> None:
+    model = build()
+    before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    plan = initlab.init_(model, example_inputs=X)
+    after = dict(model.named_parameters())
+    assert [name for name in names if plan[name].action != "keep"] == []
+    assert [name for name in names if not torch.equal(before[name], after[name])] == []
+
+
+@pytest.mark.parametrize("value", [0.0, 1e-38, math.nan])
+def test_memory_that_nobody_wrote_is_no_purpose(value: float) -> None:
+    norms, contrast = Residual(), Contrast()
+    for model in (norms, contrast):
+        for parameter in model.parameters():
+            nn.init.constant_(parameter, value)
+        initlab.init_(model, example_inputs=X)
+    assert all(bool((module.weight == 1).all()) for module in norms.modules() if isinstance(module, nn.BatchNorm1d))
+    assert float(contrast.temperature) == 0.0  # the scale that is made of it is one
