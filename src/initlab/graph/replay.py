@@ -30,7 +30,7 @@ def constants(flow: Flow, operation: Operation) -> list[tuple[float, float] | No
 
 
 def multiplied_by(flow: Flow, operation: Operation) -> float | None:
-    """The second moment of the fixed numbers that a product multiplies parameters by; None where it has none at hand."""
+    """The second moment of the fixed numbers that a product multiplies parameters by; None where none is at hand."""
     numbers = [arg for arg in operation.args if isinstance(arg, int | float) and not isinstance(arg, bool)]
     fixed = [value for value in operation.inputs if value not in flow.views]
     if len(numbers) + len(fixed) != 1:
