@@ -60,7 +60,7 @@ ENCODER = nn.TransformerEncoder(
 ZOO: dict[str, tuple[nn.Module, object, dict[str, tuple[object, object, object, str]]]] = {
     "mlp": (MLP, noise(3, 4), {
         "0.weight": (None, 1.0, "", "data"),
-        "3.weight": ("relu", RELU, "1", "activation"),
+        "3.weight": ("relu", RELU / 0.5, "1", "activation"),  # dropout 0.5 lies between
         "5.weight": ("tanh", TANH, "4", "activation"),
         "6.weight": ("linear", 1.0, "5", "weight"),
     }),
@@ -89,7 +89,7 @@ ZOO: dict[str, tuple[nn.Module, object, dict[str, tuple[object, object, object, 
         "layers.0.self_attn.in_proj_weight": ("layer_norm", 1.0, "layers.0.norm1", "norm"),
         "layers.0.self_attn.out_proj.weight": ("attention", ATTENDED, "layers.0.self_attn", "attention"),
         "layers.1.linear1.weight": ("layer_norm", 1.0, "layers.1.norm2", "norm"),
-        "layers.1.linear2.weight": ("gelu", theory.moments("gelu").second, "layers.1", "activation"),
+        "layers.1.linear2.weight": ("gelu", theory.moments("gelu").second / 0.9, "layers.1", "activation"),
     }),
     "swiglu": (zoo.SwiGLU(), noise(2, 5, 16), {
         "gate.weight": ("RMSNorm", 1.0, "norm", "norm"),

@@ -158,7 +158,10 @@ def test_what_is_not_understood_is_kept_with_the_reason() -> None:
         (nn.LeakyReLU(0.2), math.sqrt(2 / 1.04)),
         (nn.Identity(), 1.0),
         (nn.Tanh(), 1.5927),  # 1/√E[tanh²], Gauss–Hermite quadrature
-        (nn.Sequential(nn.Dropout(0.5), nn.ReLU()), math.sqrt(2)),
+        (nn.Sequential(nn.Dropout(0.5), nn.ReLU()), 1.0),  # E[(m·x)²] = E[x²]/(1 − p), before or after the function
+        (nn.Sequential(nn.ReLU(), nn.Dropout(0.5)), 1.0),
+        (nn.Sequential(nn.ReLU(), nn.Dropout(0.5)).eval(), math.sqrt(2)),
+        (nn.Sequential(nn.SELU(), nn.AlphaDropout(0.5)), 1.0),
     ],
     ids=repr,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from initlab.graph import expressions
@@ -21,6 +22,8 @@ def feed_of(flow: Flow, signal: Signal | None) -> Feed:
     """
     if signal is None:
         return Feed("unknown", None, None, "", "unknown", "its input was not recorded")
+    if signal.whole is not None:
+        return replace(feed_of(flow, signal.whole), second_moment=signal.second, note=signal.note, masked=signal.masked)
     signal = settled(flow, signal)
     if not signal.ops or expressions.affine([flow.graph.operations[i] for i in signal.ops]):
         return Feed(signal.label, None, signal.second, signal.where, signal.source, signal.note)

@@ -13,6 +13,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from initlab.errors import InputError
+from initlab.graph.dropping import Still, told
 from initlab.graph.signal_graph import SignalGraph
 from initlab.graph.tracer import Tracer
 from initlab.guest.batch import batch_of
@@ -26,7 +27,8 @@ from initlab.guest.whole import as_one_process
 def record(model: nn.Module, example_inputs: Any) -> SignalGraph:
     """One forward pass of a model, as the operations that it ran.
 
-    The pass runs without gradients in evaluation mode (so that dropout and random depth hide nothing); a model in
+    The pass runs without gradients in evaluation mode (so that dropout and random depth hide nothing, and are recorded
+    with their rates all the same); a model in
     training mode whose parameters are not all used then is run once more in training mode, and the fuller pass counts.
     Random numbers that the model draws are the same each time.
     Training flags, buffers and random states are as before afterwards, whatever happens. What the model prints goes to
@@ -70,8 +72,8 @@ def run_under(
 ) -> Any:
     """One forward pass under a torch function mode of the caller's, leaving everything as it was.
 
-    Layers with running statistics use the batch's, as in training; the rest is in evaluation mode, so that nothing is
-    dropped. Random numbers that the model draws are the same each time. A sharded model runs as for `record`.
+    Layers with running statistics use the batch's, as in training; the rest is in evaluation mode, so that no layer is
+    skipped, and what dropout would drop is left to the mode (`operations.dropping`). Random numbers that the model draws are the same each time. A sharded model runs as for `record`.
 
     Args:
         model: any module whose forward runs.
@@ -89,10 +91,12 @@ def run_under(
         place = _Place.of(model)
         given = _drawn(place, _example(example_inputs, place))
         names(place.parameters)
-        with hosted(model, quiet=True, seed=0), Follower(model) as follower, mode:
+        hushed = hosted(model, quiet=True, seed=0)
+        with hushed, told(place.modules, place.still), Follower(model) as follower, mode:
             for _, module in place.modules.values():
                 module.training = getattr(module, "running_mean", None) is not None
-            return run(model, given.args, given.kwargs, "example_inputs", follower)
+            with Still(place.still, follower.stack) if place.still else contextlib.nullcontext():
+                return run(model, given.args, given.kwargs, "example_inputs", follower)
 
 
 @dataclass(frozen=True)
@@ -104,6 +108,7 @@ class _Place:
     parameters: dict[int, str]
     tensors: dict[int, torch.Tensor]
     meta: bool
+    still: frozenset[str] = frozenset()  # paths of modules in evaluation mode in a model that trains
 
     @property
     def device(self) -> torch.device:
@@ -122,7 +127,8 @@ class _Place:
                 check_shaped(name, parameter)
                 names.setdefault(id(parameter), name)
                 tensors[id(parameter)] = parameter
-        return cls(model, modules, names, tensors, any(tensor.is_meta for tensor in tensors.values()))
+        still = frozenset(path for path, module in modules.values() if model.training and not module.training)
+        return cls(model, modules, names, tensors, any(tensor.is_meta for tensor in tensors.values()), still)
 
 
 @dataclass(frozen=True)
@@ -203,6 +209,8 @@ def _pass(place: _Place, given: _Given, training: bool, *, fake: bool = False, g
         stack.enter_context(hosted(place.model, gradients=gradients, quiet=training, seed=0))
         for _, module in place.modules.values():
             module.training = training
+        if not training:
+            stack.enter_context(told(place.modules, place.still))
         if fake:
             given = replace(given, args=_faked(stack, given, place))
         elif place.meta:
@@ -210,6 +218,8 @@ def _pass(place: _Place, given: _Given, training: bool, *, fake: bool = False, g
         inputs = tuple(tracer.add_input(tensor) for tensor in tensors_in((given.args, given.kwargs)))
         stack.enter_context(follower)
         stack.enter_context(tracer)
+        if place.still and not training:
+            stack.enter_context(Still(place.still, follower.stack))
         output = run(place.model, given.args, given.kwargs, "example_inputs", follower)
         outputs = tuple(tracer.value_of(tensor) for tensor in tensors_in(output))
     if not outputs:

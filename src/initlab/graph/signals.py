@@ -41,6 +41,8 @@ class Signal:
         trail: those operations.
         note: what was assumed, or why the second moment is not known.
         affine: for a norm's output, which of its "weight" and "bias" have been applied.
+        whole: the signal before dropout, where it was dropped since; it says which function the signal is.
+        masked: what dropout multiplied its second moment by since.
         alike: the correlation of two of its positions (pixels, tokens) in one feature, beyond their common mean.
     """
 
@@ -58,6 +60,8 @@ class Signal:
     note: str = ""
     affine: frozenset[str] = frozenset()
     alike: float = 0.0
+    whole: Signal | None = None
+    masked: float = 1.0
 
     @property
     def center(self) -> float:

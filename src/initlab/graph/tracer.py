@@ -10,6 +10,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from initlab.graph.operations import TABLE
+from initlab.graph.operations.dropping import drops_in_place, mask_of
 from initlab.graph.recording import Operation, Ref, Value, constant_moments, is_transformed, refs
 from initlab.graph.spelling import in_place
 from initlab.guest.inputs import mapped, tensors_in
@@ -41,9 +42,13 @@ class Tracer(TorchFunctionMode):
         given = mapped((args, kwargs), self._ref)
         before = {id(tensor): _version(tensor) for tensor in tensors_in(args)}
         result = func(*args, **kwargs)
+        drops = TABLE[kind].drops and result is args[0] and mask_of(kind, args, kwargs) is not None
+        over = drops and drops_in_place(args, kwargs)
+        if drops and not over:
+            result = result.view_as(result)  # in training it is another signal than what it came from
         made = list(tensors_in(result))
         returned = [tensor for tensor in made if id(tensor) in before]
-        writes = in_place(func) or any(_version(tensor) != before[id(tensor)] for tensor in returned)
+        writes = over or in_place(func) or any(_version(tensor) != before[id(tensor)] for tensor in returned)
         if returned and not writes:
             return result  # `.to()` and `.contiguous()` that had nothing to do gave back what they got
         if not made and writes:

@@ -37,7 +37,8 @@ class Traits:
         features: the axis of its input and output along which features lie, where it is not the last.
         rows: the arguments (position, name) by which rows of a table are read by number.
         random: it draws random numbers.
-        skipped: when it is run again, its input is its output: casts, and dropout in evaluation.
+        drops: it sets a random part of its input to zero in training.
+        skipped: when it is run again, its input is its output, as casts are.
         reads_only: it only tells of a tensor, and is not recorded.
         shape_only: it reads the shape of what it is given and nothing else, so that it makes a constant.
     """
@@ -62,6 +63,7 @@ class Traits:
     features: int = -1
     rows: tuple[tuple[int, str], ...] = ()
     random: bool = False
+    drops: bool = False
     skipped: bool = False
     reads_only: bool = False
     shape_only: bool = False

@@ -23,6 +23,7 @@ class Feed:
         source: what kind of thing made it: "data", "weight", "norm", "activation", "sum", "concat", "product",
             "embedding", "recurrent", "attention", "pool", "unknown".
         note: what was assumed or why it is not known; "" otherwise.
+        masked: what dropout multiplies its second moment by in training.
         seen: the share of a kernel's taps that meet the signal, on average over its places; the rest meet padding.
     """
 
@@ -32,6 +33,7 @@ class Feed:
     where: str
     source: str = "unknown"
     note: str = ""
+    masked: float = 1.0
     seen: float = 1.0
 
 

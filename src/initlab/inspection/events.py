@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from initlab.graph.operations import TABLE
 from initlab.inspection.activations import SETTINGS
 from initlab.inspection.fetching import fetched
 
@@ -111,7 +112,7 @@ class Events:
         self, kind: str, module: str, args: Sequence[Any], kwargs: Mapping[str, Any], origins: list[int], output: Any
     ) -> None:
         """Note one call of an operation of this kind that reads signals from the records `origins`."""
-        if kind == "dropout":
+        if TABLE[kind].drops:
             self._drop(module, args, kwargs)
         if kind in SETTINGS:
             self._constant(kind, module, args, kwargs)

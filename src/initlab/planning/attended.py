@@ -80,7 +80,7 @@ def _reads(graph: SignalGraph, operation: Operation, owner: Mapping[str, str]) -
             names = [owner[canonical_name(name)] for name in reader.parameters if canonical_name(name) in owner]
             yield from names
             mixes = not done and reader.traits.combines == "contraction"
-            if not names and (mixes or reader.traits.rearranges or reader.kind == "dropout"):
+            if not names and (mixes or reader.traits.rearranges):
                 queue.extend((item, done or mixes) for item in reader.outputs if item not in seen)
                 seen.update(reader.outputs)
 
@@ -139,7 +139,7 @@ def _mixed(graph: SignalGraph, value: int) -> Iterator[int]:
     for reader in graph.consumers(value):
         if reader.traits.combines == "contraction":
             yield from (other for other in _signals(graph, reader) if other != value)
-        elif reader.traits.rearranges or reader.kind == "dropout":
+        elif reader.traits.rearranges:
             for made in reader.outputs:
                 yield from _mixed(graph, made)
 

@@ -23,6 +23,7 @@ from torch.overrides import TorchFunctionMode
 from initlab.errors import InputError
 from initlab.graph import SignalGraph, run_under
 from initlab.graph.operations import TABLE, Op
+from initlab.graph.operations.dropping import Mask, drops_in_place, mask_of
 from initlab.graph.spelling import in_place
 from initlab.guest.inputs import mapped, tensors_in
 from initlab.guest.modules import modules_of
@@ -32,12 +33,14 @@ from initlab.planning.reason import Reason
 from initlab.planning.targets import Targets, targets_of
 from initlab.reporting import format_number
 from initlab.sampling import canonical_name
+from initlab.sampling.laws import Uniform
 from initlab.schemes import Geometry
 
 SLACK = 1.2  # what a second moment may miss its target by before anything is corrected
 SPREADS = 3.0  # and by how many standard deviations of one draw of the weight
 LOGITS = 2**19  # numbers from which the loss of a read-out is measured
 LARGEST = 2**32  # elements of all parameters beyond which a model is planned by its rules alone
+FEWEST = 2**10  # numbers of a dropout mask from which it is drawn
 HELD = 2**29  # bytes of drawn weights that a pass holds; older ones are drawn again where they are used again
 
 
@@ -190,6 +193,7 @@ class Calibrator(TorchFunctionMode):
         self._drawn: dict[str, torch.Tensor] = {}
         self._places: dict[str, int] = {}
         self._bytes = 0
+        self._masks = 0
         self._marks: dict[int, _Mark] = {}
         self._met: set[tuple[str, bool]] = set()
         self._joined: set[str] = set()
@@ -208,6 +212,9 @@ class Calibrator(TorchFunctionMode):
         if not kind:
             return func(*args, **kwargs)
         op = TABLE[kind]
+        if op.drops and (mask := mask_of(kind, args, kwargs)) is not None:
+            kept = self._dropped(mask, args[0])
+            return self._after(op, args[:1], {}, args[0].copy_(kept) if drops_in_place(args, kwargs) else kept)
         if op.combines == "sum" and len(args) > 1:
             args = (*self._before_sum(args[0], args[1], writes), *args[2:])
         return self._after(op, args, kwargs, func(*args, **kwargs))
@@ -244,6 +251,17 @@ class Calibrator(TorchFunctionMode):
     def _known(self, tensor: torch.Tensor) -> _Mark:
         found = self._marks.get(id(tensor))
         return found if found is not None and found.tensor() is tensor else _Mark(weakref.ref(tensor))
+
+    def _dropped(self, mask: Mask, signal: torch.Tensor) -> torch.Tensor:
+        """What is left in training: by a mask of its own stream, or, where few numbers would decide, by its root mean
+        square."""
+        shape = mask.shape(tuple(signal.shape))
+        self._masks += 1
+        if math.prod(shape) < FEWEST:
+            return signal.clone() if mask.alpha else signal * math.sqrt(mask.second)
+        drawn = torch.empty(shape, dtype=torch.float32, device=signal.device)
+        write_one(job_of(f"mask {self._masks}", drawn, Uniform(0.0, 1.0)), 0)
+        return mask.applied(signal, drawn >= mask.rate)
 
     # -- following --
 

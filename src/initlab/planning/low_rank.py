@@ -52,7 +52,7 @@ def _found(scene: Scene, graph: SignalGraph) -> Iterator[LowRank]:
             down = None if up is None else _applied(graph, up[1].inputs[0], shapes)
             if base is None or up is None or down is None or down[2] != 1.0:
                 continue
-            same = set(passed(graph, base[1].inputs[0])) & set(_past_dropout(graph, down[1].inputs[0]))
+            same = set(passed(graph, base[1].inputs[0])) & set(passed(graph, down[1].inputs[0]))
             if same and _fit(shapes[base[0]], shapes[down[0]], shapes[up[0]]):
                 yield LowRank(base[0], down[0], up[0], up[2] / base[2])
 
@@ -74,7 +74,7 @@ def _applied(
         if weight is not None:
             return weight, maker, factor
         number = _number(graph, maker)
-        if number is None and not maker.traits.rearranges and maker.kind != "dropout":
+        if number is None and not maker.traits.rearranges:
             return None
         factor *= 1.0 if number is None else number
         value = maker.inputs[0]
@@ -89,10 +89,3 @@ def _number(graph: SignalGraph, operation: Operation) -> float | None:
     if operation.kind == "mul":
         return numbers[0]
     return 1 / numbers[0] if operation.kind == "div" and numbers[0] else None
-
-
-def _past_dropout(graph: SignalGraph, value: int) -> Iterator[int]:
-    yield from passed(graph, value)
-    maker = graph.producer(passed(graph, value)[-1])
-    if maker is not None and maker.kind == "dropout":
-        yield from _past_dropout(graph, maker.inputs[0])

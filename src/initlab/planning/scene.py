@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.modules.dropout import _DropoutNd
 
 from initlab.graph import Feed, ParameterInfo, SignalGraph, Use, geometry_of
 from initlab.guest.modules import modules_of
@@ -222,28 +223,43 @@ def _fed_in_chain(layer: nn.Module, scene: Scene) -> Fed:
     if chain is None:
         return unknown
     position = next(i for i, item in enumerate(chain) if item is layer)
-    passed = ""
+    passed, masked = "", 1.0
     for before in reversed(chain[:position]):
         kind = type(before).__name__
         if isinstance(before, _Data):
-            return Fed(1.0, Reason("fed", f"gain 1: fed by the data{passed}"))
+            return _fed(1.0, masked, f"the data{passed}")
+        if (growth := _growth(before)) != 1.0:
+            masked *= growth
+            passed += f", through {kind} in training"
+            continue
         if any(word in kind for word in NEUTRAL):
             passed = f", through {kind}" if "Pool" in kind else passed
             continue
         if "Norm" in kind:
-            return Fed(1.0, Reason("fed", f"gain 1: fed by {kind}{passed}"))
+            return _fed(1.0, masked, f"{kind}{passed}")
         if next(before.parameters(), None) is not None:
-            return Fed(1.0, Reason("fed", f"gain 1: fed by {kind}{passed}, with no activation between"))
-        moment = _scalar_moment(before)
+            return _fed(1.0, masked, f"{kind}{passed}, with no activation between")
+        place = next(i for i, item in enumerate(chain) if item is before)
+        moment = _scalar_moment(before, math.sqrt(math.prod(map(_growth, chain[max(0, place - 1) : place]))))
         if moment is None:
             return unknown
-        gain = 1 / math.sqrt(moment)
-        return Fed(gain, Reason("fed", f"gain {gain:.4g}: fed by {kind}{passed} (order of the Sequential)"))
+        return _fed(moment, masked, f"{kind}{passed} (order of the Sequential)")
     return unknown
 
 
-def _scalar_moment(module: nn.Module) -> float | None:
-    """E[φ(z)²] if the module acts on each number on its own, as its behaviour on a few numbers shows; else None."""
+def _growth(module: nn.Module) -> float:
+    """What dropout multiplies a standard signal's second moment by, where it is in training mode; 1 for the rest."""
+    drops = isinstance(module, _DropoutNd) and module.training and 0 < module.p < 1
+    return 1 / (1 - module.p) if drops and "Alpha" not in type(module).__name__ else 1.0
+
+
+def _fed(moment: float, masked: float, words: str) -> Fed:
+    gain = 1 / math.sqrt(moment * masked)
+    return Fed(gain, Reason("fed", f"gain {gain:.4g}: fed by {words}"))
+
+
+def _scalar_moment(module: nn.Module, spread: float = 1.0) -> float | None:
+    """E[φ(spread·z)²] if the module acts on each number on its own, as its behaviour on a few numbers shows; else None."""
     probe = torch.tensor([[-2.0, -0.7, 0.0], [0.4, 1.1, 2.5]], dtype=torch.float32, device="cpu")
     try:
         with torch.no_grad(), untouched(module, seed=0):
@@ -254,4 +270,4 @@ def _scalar_moment(module: nn.Module) -> float | None:
     if not scalar or whole.shape != probe.shape:
         return None
     with untouched(module, seed=0):
-        return _function_moment(module)
+        return _function_moment(module if spread == 1.0 else lambda z: module(spread * z))

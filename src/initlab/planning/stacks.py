@@ -40,11 +40,13 @@ class Stack:
         names: the weights in forward order; the last reads the last activation and belongs to what follows.
         activation: the function's name.
         function: the function.
+        masked: what dropout multiplies the second moment by, of what reaches each weight.
     """
 
     names: tuple[str, ...]
     activation: str
     function: Function
+    masked: tuple[float, ...] = ()
 
     @property
     def depth(self) -> int:
@@ -72,7 +74,7 @@ def with_stacks(
         if law is None:
             continue
         for place, name in enumerate(stack.names[:-1]):
-            by_name[name] = _entry(by_name[name], stack, law, first=place == 0)
+            by_name[name] = _entry(by_name[name], stack, law, place)
             held.update([name] if place else [])
     return tuple(by_name.values()), frozenset(held)
 
@@ -98,7 +100,8 @@ def stacks_of(graph: SignalGraph, entries: Mapping[str, PlanEntry]) -> Iterator[
                 names.append(goes_on[names[-1]])
             feeds = uses[names[1]].feeds
             if feeds is not None and feeds.function is not None:
-                yield Stack(tuple(names), feeds.activation or "", feeds.function)
+                masked = tuple(use.feeds.masked if use.feeds else 1.0 for use in map(uses.__getitem__, names))
+                yield Stack(tuple(names), feeds.activation or "", feeds.function, masked)
 
 
 def _plain(use: Use) -> bool:
@@ -204,7 +207,7 @@ def is_odd(function: Function) -> bool:
 # -- writing them into the plan --
 
 
-def _entry(entry: PlanEntry, stack: Stack, found: StackLaw, first: bool) -> PlanEntry:
+def _entry(entry: PlanEntry, stack: Stack, found: StackLaw, place: int) -> PlanEntry:
     geometry = entry.geometry
     if geometry is None:
         return entry
@@ -212,9 +215,9 @@ def _entry(entry: PlanEntry, stack: Stack, found: StackLaw, first: bool) -> Plan
     spread = math.sqrt(max(1.0, rows / columns))  # a widening A keeps lengths, which more units then share
     scheme = "delta_orthogonal" if found.scheme == "orthogonal" and len(geometry.shape) > 2 else found.scheme
     recipe = get_scheme(scheme)
-    if scheme == "mirrored" and first:
+    if scheme == "mirrored" and place == 0:
         recipe = recipe.with_(side="outputs")
-    gain = (1.0 if first else found.gain) * spread
+    gain = (found.gain if place else 1.0) * spread / math.sqrt(stack.masked[place])
     words = f"one of {stack.depth} plain layers of {stack.activation}, in which a kept second moment loses the input"
     reason = Reason("deep_stack", f"{words} ({found.why}): {scheme}, gain {gain:.4g}")
     law = recipe.law(geometry, gain)

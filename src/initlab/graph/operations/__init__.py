@@ -8,6 +8,7 @@ from initlab.graph.operations import (
     attention,
     cast,
     convolutions,
+    dropping,
     lookups,
     noise,
     norms,
@@ -23,7 +24,7 @@ from initlab.graph.operations.op import Op, Table
 
 FAMILIES = (
     arrange, cast, pieces, pointwise, arithmetic, norms, pooling, reductions, products, convolutions, lookups,
-    recurrent, attention, noise, queries,
+    recurrent, attention, noise, dropping, queries,
 )  # fmt: skip
 TABLE = Table(op for family in FAMILIES for op in family.OPS)
 

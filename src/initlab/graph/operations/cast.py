@@ -1,4 +1,4 @@
-"""The same numbers in the same place: another dtype, another device, a copy; dropout, which evaluation skips."""
+"""The same numbers in the same place: another dtype, another device, a copy."""
 
 from __future__ import annotations
 
@@ -10,11 +10,6 @@ OPS = (
     Op(
         ("contiguous", "clone", "detach", "data", "cuda", "cpu", "alias_copy", "as_subclass", "identity"), same,
         keeps="order",
-    ),
-    Op(
-        ("dropout",), same,
-        names=("alpha_dropout", "feature_dropout", "dropout1d", "dropout2d", "dropout3d", "feature_alpha_dropout"),
-        keeps="order", skipped=True,
     ),
     Op(("real",), same, linear=True),
     Op(("imag",)),

@@ -51,7 +51,10 @@ def composed(flow: Flow, operation: Operation, signals: list[Signal]) -> Signal:
     trail = frozenset().union(*(signal.trail for signal in signals)) | {operation.index}
     operations = [flow.graph.operations[i] for i in ops]
     root = flow.signals[base.root]
-    made = replace(base, ops=ops, head=operation.outputs[0], trail=trail, source="activation", where=operation.where)
+    made = replace(
+        base, ops=ops, head=operation.outputs[0], trail=trail, source="activation", where=operation.where,
+        whole=None, masked=1.0,
+    )  # fmt: skip
     label = expressions.name_of(operations)
     if expressions.affine(operations):  # a scaled or shifted signal is still what its root is
         made, label = replace(made, source=root.source, where=root.where), root.label or "data"
