@@ -21,7 +21,7 @@ TURNS = 32  # calls after which a module that gave only zeros is taken to give n
 def module_dropout(signal: torch.Tensor, mask: Mask) -> torch.Tensor:
     """Stands for what a module of the model's own drops in training: the signal as it is, one call to a mode."""
     if has_torch_function_unary(signal):
-        return handle_torch_function(module_dropout, (signal,), signal, mask)  # type: ignore[no-any-return]
+        return handle_torch_function(module_dropout, (signal,), signal, mask)
     return signal
 
 

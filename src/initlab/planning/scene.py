@@ -249,8 +249,9 @@ def _fed_in_chain(layer: nn.Module, scene: Scene) -> Fed:
 
 def _growth(module: nn.Module) -> float:
     """What dropout multiplies a standard signal's second moment by, where it is in training mode; 1 for the rest."""
-    drops = isinstance(module, _DropoutNd) and module.training and 0 < module.p < 1
-    return 1 / (1 - module.p) if drops and "Alpha" not in type(module).__name__ else 1.0
+    drops = isinstance(module, _DropoutNd) and module.training and "Alpha" not in type(module).__name__
+    rate = float(module.p) if drops and isinstance(module.p, int | float) else 0.0
+    return 1 / (1 - rate) if 0 < rate < 1 else 1.0
 
 
 def _fed(moment: float, masked: float, words: str) -> Fed:
@@ -259,7 +260,7 @@ def _fed(moment: float, masked: float, words: str) -> Fed:
 
 
 def _scalar_moment(module: nn.Module, spread: float = 1.0) -> float | None:
-    """E[φ(spread·z)²] if the module acts on each number on its own, as its behaviour on a few numbers shows; else None."""
+    """E[φ(spread·z)²] if the module acts on each number alone, as its behaviour on a few numbers shows; else None."""
     probe = torch.tensor([[-2.0, -0.7, 0.0], [0.4, 1.1, 2.5]], dtype=torch.float32, device="cpu")
     try:
         with torch.no_grad(), untouched(module, seed=0):

@@ -55,7 +55,7 @@ class Mask:
         """What is left of a signal, by which of the mask's numbers are kept."""
         if not self.alpha:
             return signal * (kept.to(signal.dtype) * (self.mean / (1 - self.rate)))
-        scale = ((1 - self.rate) * (1 + self.rate * ALPHA**2)) ** -0.5
+        scale = 1 / math.sqrt((1 - self.rate) * (1 + self.rate * ALPHA**2))
         return scale * (torch.where(kept, signal, -ALPHA) + ALPHA * self.rate)
 
     def of(self, mean: float, second: float) -> tuple[float, float]:
