@@ -73,7 +73,7 @@ def run_under(
     """One forward pass under a torch function mode of the caller's, leaving everything as it was.
 
     Layers with running statistics use the batch's, as in training; the rest is in evaluation mode, so that no layer is
-    skipped; what is dropped in training a mode learns from calls of dropout and of `module_dropout`. Random numbers that
+    skipped; what training drops a mode learns from calls of dropout and of `module_dropout`. Random numbers that
     the model draws are the same each time. A sharded model runs as for `record`.
 
     Args:
