@@ -113,7 +113,7 @@ def test_html_leads_with_the_findings(tmp_path: Path) -> None:
         nn.init.constant_(p, 0.5)
     page = initlab.inspect(model, X).save(tmp_path / "x.html").read_text()
     body = page[page.index("<body") :]
-    assert body.index("symmetric at 0.weight") < body.index("Activations")
+    assert body.index("symmetric at 0.weight") < body.index("All on one axis")
 
 
 def test_a_report_of_ten_thousand_layers_stays_usable(tmp_path: Path) -> None:

@@ -92,12 +92,9 @@ class Browser:
         session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Network", "Runtime", "Log"):
             self.call(f"{domain}.enable", session)
-        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        self.call("Emulation.setEmulatedMedia", session, features=[scheme])
-        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
-        self.call("Emulation.setDeviceMetricsOverride", session, **size)
-        self.call("Page.navigate", session, url=page.resolve().as_uri())
         tab = Tab(self, session, target)
+        tab.seen_in(width=width, dark=dark)
+        self.call("Page.navigate", session, url=page.resolve().as_uri())
         deadline = time.monotonic() + 60
         while tab.run("document.readyState") != "complete" and time.monotonic() < deadline:
             time.sleep(0.05)
@@ -119,6 +116,13 @@ class Tab:
 
     def __init__(self, browser: Browser, session: str, target: str) -> None:
         self._browser, self._session, self._target = browser, session, target
+
+    def seen_in(self, *, width: int, dark: bool) -> None:
+        """From now on in a window of that width and in that theme."""
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self._browser.call("Emulation.setEmulatedMedia", self._session, features=[scheme])
+        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+        self._browser.call("Emulation.setDeviceMetricsOverride", self._session, **size)
 
     def run(self, expression: str) -> Any:
         """The value of a JavaScript expression in the page."""

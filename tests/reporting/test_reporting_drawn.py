@@ -10,6 +10,8 @@ from torch import nn
 
 import initlab
 from initlab.errors import InputError
+from initlab.reporting import ImageGrid, to_plotly
+from initlab.reporting.drawn import DrawnFigure
 
 MARKS = {".png": b"\x89PNG", ".svg": b"<?xml", ".pdf": b"%PDF"}
 
@@ -22,7 +24,7 @@ def report() -> initlab.Inspection:
 
 
 def test_a_report_names_its_figures(report: initlab.Inspection) -> None:
-    assert set(report.figures()) == {"signals", "weights", "spread", "histograms", "rates"}
+    assert set(report.figures()) == {"signals", "weights", "spread", "histograms", "shapes", "rates"}
 
 
 @pytest.mark.parametrize("ending", MARKS)
@@ -33,6 +35,18 @@ def test_a_figure_saves_itself(report: initlab.Inspection, tmp_path: Path, name:
     assert path.read_bytes().startswith(MARKS[ending])
     again = report.figure(name).save(tmp_path / f"y{ending}")
     assert again.read_bytes() == path.read_bytes()
+
+
+def test_a_grid_of_images_saves_itself(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="matplotlib, the extra `figures`, is not installed")
+    grid = ImageGrid("Filters", [[[0, 1], [2, 3]], [[3, 2], [1, 0]]], captions=("a", "b"), columns=2)
+    for ending, mark in MARKS.items():
+        assert DrawnFigure(to_plotly(grid)).save(tmp_path / f"x{ending}").read_bytes().startswith(mark)
+
+
+def test_images_of_one_scale_are_drawn_in_one_scale() -> None:
+    grid = ImageGrid("Filters", [[[0, 1]], [[0, 9]]], shared_scale=True)
+    assert [(trace.zmin, trace.zmax) for trace in to_plotly(grid).data] == [(0, 9), (0, 9)]
 
 
 def test_what_cannot_be_meant_is_one_line(report: initlab.Inspection, tmp_path: Path) -> None:

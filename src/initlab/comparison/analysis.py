@@ -231,7 +231,9 @@ def _rank(summary: ArmSummary, metric: str) -> tuple[bool, float]:
 
 def shown_difference(value: float, metric: str) -> str:
     """A difference of scores in words: accuracies in points of a percent."""
-    return f"{100 * value:.2g} points" if metric == "accuracy" else f"{value:.3g}"
+    if metric != "accuracy":
+        return f"{value:.3g}"
+    return f"{100 * value:.0f} points" if abs(value) >= 0.1 else f"{100 * value:.2g} points"
 
 
 def _warnings(arms: Sequence[ArmSummary], tests: Sequence[PairedTest], metric: str) -> list[str]:

@@ -25,6 +25,7 @@ from initlab.reporting import (
     Table,
     Text,
     View,
+    format_number,
     shows,
 )
 from initlab.statistics import Interval, TimeTo
@@ -223,7 +224,7 @@ def differences_table(result: Comparison) -> Table:
             t.first,
             t.second,
             _gap(t.difference.mean, metric),
-            f"{scale * t.difference.low:.3g} – {scale * t.difference.high:.3g}",
+            f"{format_number(scale * t.difference.low, 3)} to {format_number(scale * t.difference.high, 3)}",
             f"{t.p:.2g}",
             f"{t.p_sign_flip:.2g}",
             f"{t.p_holm:.2g}{' *' if t.significant else ''}",

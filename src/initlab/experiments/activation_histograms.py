@@ -13,7 +13,7 @@ from initlab.experiments.claims import Claim, Judgement, every, mean_above, mean
 from initlab.experiments.lab import Lab
 from initlab.experiments.registry import Experiment
 from initlab.experiments.signals import ACTIVATIONS, BINS, at_last, last_over_first, over_seeds
-from initlab.reporting import HistogramGrid, LineFigure, Panel, Series
+from initlab.reporting import HistogramGrid, LineFigure, Panel, Series, axis_note
 from initlab.sampling import derive_seed
 from initlab.schemes import Scheme, get_scheme
 
@@ -179,7 +179,7 @@ def _grid(results: Mapping[str, Any], activation: str) -> HistogramGrid:
         title=f"{activation}: activations of five layers (rows: start, columns: layer)",
         panels=tuple(panels),
         columns=5,
-        note="First seed. Values outside the axis fall into the end bins.",
+        note=f"First seed. {axis_note(low, high)} Values outside it fall into the end bins.",
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from initlab.errors import InputError
@@ -27,6 +27,7 @@ from initlab.reporting import (
     clean,
     folded,
     format_number,
+    on_one_axis,
     shows,
     table_text,
 )
@@ -64,7 +65,7 @@ def page(inspection: Inspection) -> Page:
     if inspection.layers:
         signal, gradient, shares = profile_figure(inspection), gradient_figure(inspection), share_figure(inspection)
         sections += [
-            Section("What each layer puts out", [histograms(inspection)]),
+            Section("What each layer puts out", histograms(inspection)),
             Section("Signal and gradient against depth", [signal, gradient, shares]),
             Section("Layers", [layer_table(inspection)]),
         ]
@@ -97,7 +98,8 @@ def profile_figure(inspection: Inspection) -> LineFigure:
          *_theory(layers),
          _line("gradient of the loss", layers, [x.grad_rms for x in layers])],
         log_y=True, markers=len(layers) <= 60, name="signals",
-        note="Level lines are what an initialization aims for; a straight slope is a factor a layer.",
+        note="Level lines are what an initialization aims for; a straight slope is a factor a layer. The band about "
+        "theory holds 19 of 20 draws.",
     )  # fmt: skip
 
 
@@ -136,18 +138,24 @@ def share_figure(inspection: Inspection) -> LineFigure:
     """Share of the second moment that differs between samples."""
     layers = _spread(inspection.layers)
     return LineFigure(
-        "How far apart inputs stay", "layer", "between-sample share of the second moment",
+        "How far apart inputs stay", "layer", "share between samples",
         [_line("between samples", layers, [x.between for x in layers])],
-        log_y=True, markers=len(layers) <= 60, name="spread", note="1: inputs stay apart. Towards 0: they become one.",
+        log_y=True, markers=len(layers) <= 60, name="spread", note="Share of the second moment that differs "
+        "between samples. 1: inputs stay apart. Towards 0: they become one.",
     )  # fmt: skip
 
 
-def histograms(inspection: Inspection) -> HistogramGrid:
-    """One small histogram a layer; at most `MAX_PANELS`, those that findings name among them."""
+def histograms(inspection: Inspection) -> list[HistogramGrid]:
+    """One small histogram a layer, all on one axis and then each on its own.
+
+    At most `MAX_PANELS`, those that findings name among them.
+    """
     named = {f.where: f.severity for f in inspection.findings}
     layers = _spread(inspection.layers, MAX_PANELS, {x.index for x in inspection.layers if x.name in named})
     note = "" if len(layers) == len(inspection.layers) else f"{len(layers)} of {len(inspection.layers)} shown."
-    return HistogramGrid("Activations", [_panel(x, named.get(x.name)) for x in layers], note=note, name="histograms")
+    grid = HistogramGrid("All on one axis", [_panel(x, named.get(x.name)) for x in layers], note=note)
+    shapes = replace(grid, title="Each on its own axis", name="shapes", note=f"{note} Shapes alone compare.".strip())
+    return [replace(one, name="histograms") for one in on_one_axis([grid])] + [shapes]
 
 
 def layer_table(inspection: Inspection) -> Table:
@@ -226,7 +234,8 @@ def _sentence_case(text: str) -> str:
 
 def _callout(finding: Finding) -> Callout:
     title = f"{finding.kind} at {clean(finding.where)}"
-    return Callout(finding.severity, title, f"{clean(finding.evidence, 600)}. {clean(finding.advice, 600)}.")
+    evidence = _sentence_case(clean(finding.evidence, 600))
+    return Callout(finding.severity, title, f"{evidence}. {clean(finding.advice, 600)}.")
 
 
 def _sentence(finding: Finding) -> str:
@@ -243,7 +252,7 @@ def _theory(layers: tuple[LayerStats, ...]) -> list[Series]:
     if all(middle is None for _, middle, _ in bands):
         return []
     low, middle, high = (list(column) for column in zip(*bands, strict=True))
-    name = "signal by theory, and where one draw in twenty leaves it"
+    name = "signal by theory"
     return [Series(name, [x.index for x in layers], middle, low, high, dash="dash")]
 
 

@@ -157,9 +157,10 @@ def agreement(plan: Plan) -> str:
     """How many of the measured weights lie within 20% of what the rules derive."""
     seen = [entry.measured for entry in plan.entries if entry.measured is not None]
     near = sum(abs(second / target - 1) <= APART for second, target in seen)
+    corrected = sum(entry.correction != 1 for entry in plan.entries)
     return (
         f"{near} of {len(seen)} outputs measured within {APART:.0%} of their target with the std that rules derive; "
-        f"{sum(entry.correction != 1 for entry in plan.entries)} stds were corrected."
+        f"{corrected} std{' was' if corrected == 1 else 's were'} corrected."
     )
 
 

@@ -25,7 +25,7 @@ from initlab.reporting.brief import Brief
 from initlab.reporting.figures import to_plotly
 from initlab.reporting.files import atomic_write, check_output, json_text, write_json
 from initlab.reporting.folding import folded
-from initlab.reporting.histograms import on_one_axis
+from initlab.reporting.histograms import axis_note, on_one_axis
 from initlab.reporting.html import block_html, save_page, save_result, table_html, to_html
 from initlab.reporting.shown import Shown, View, shows
 from initlab.reporting.terminal import print_page, table_text
@@ -55,6 +55,7 @@ __all__ = [
     "Text",
     "View",
     "atomic_write",
+    "axis_note",
     "block_html",
     "check_output",
     "clean",

@@ -92,6 +92,10 @@ def _axis(cell: Any, layout: dict[str, Any], place: tuple[str, str]) -> None:
             getattr(cell, f"set_{letter}scale")("log")
         if axis.get("showticklabels") is False:
             getattr(cell, f"set_{letter}ticks")([])
+        if axis.get("range") and axis.get("type") != "log":
+            getattr(cell, f"set_{letter}lim")(*axis["range"])
+        if axis.get("visible") is False:
+            cell.set_axis_off()
     cell.spines[["top", "right"]].set_visible(False)
 
 
@@ -115,6 +119,9 @@ def _trace(cell: Any, trace: Any, figure: go.Figure) -> None:
             getattr(cell, f"set_{'y' if horizontal else 'x'}ticks")(places, [_plain(str(value)) for value in across])
     elif trace.type in ("heatmap", "contour"):
         rows = np.array([_numbers(row) for row in _values(trace.z)], dtype=float)
+        if trace.showscale is False:  # a picture: no axes, its own greys
+            cell.imshow(rows, cmap="gray", vmin=trace.zmin, vmax=trace.zmax, interpolation="nearest")
+            return
         words = any(isinstance(v, str) for v in (*_values(trace.x), *_values(trace.y)))
         if words and len(figure.data) > 1:
             raise InputError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -10,25 +9,29 @@ from typing import TYPE_CHECKING, Any
 
 from initlab.reporting.blocks import (
     BarFigure,
-    Figure,
     HeatmapFigure,
     HistogramGrid,
+    ImageGrid,
     LineFigure,
+    Named,
     ReadyFigure,
     ScatterFigure,
     Series,
 )
+from initlab.reporting.grids import grid_dict
 from initlab.reporting.palette import GRID, INK, MUTED, RAMP, TONES, series_colour, translucent
 from initlab.reporting.words import clean, format_number
+from initlab.reporting.words import plotly_text as words
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 MAX_POINTS = 4000
+FEW = 6  # so many places or fewer on a log axis, such as widths that were tried, are its ticks
 FONT = 'Inter, system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", "Liberation Sans", Arial, sans-serif'
 
 
-def to_plotly(figure: Figure | HistogramGrid) -> go.Figure:
+def to_plotly(figure: Named) -> go.Figure:
     """`figure` as a plotly Figure, for a notebook or for further work on it."""
     # lazy: plotly is heavy, and only figures need it
     import plotly.graph_objects as go
@@ -36,10 +39,10 @@ def to_plotly(figure: Figure | HistogramGrid) -> go.Figure:
     return go.Figure(plotly_dict(figure, titled=True))
 
 
-def plotly_dict(figure: Figure | HistogramGrid, *, titled: bool) -> dict[str, Any]:
+def plotly_dict(figure: Named, *, titled: bool) -> dict[str, Any]:
     """The figure's data and layout as plotly's JSON schema has them; plotly itself is not imported."""
-    if isinstance(figure, HistogramGrid):
-        return _histograms(figure, titled)
+    if isinstance(figure, HistogramGrid | ImageGrid):
+        return grid_dict(figure, _layout({}, {}, 1), titled=titled)
     if isinstance(figure, ReadyFigure):
         data, layout = _ready(figure)
     elif isinstance(figure, HeatmapFigure):
@@ -54,11 +57,6 @@ def plotly_dict(figure: Figure | HistogramGrid, *, titled: bool) -> dict[str, An
     return {"data": data, "layout": layout}
 
 
-def words(text: object) -> str:
-    """`text` for plotly, which reads a subset of HTML: markup is shown as text."""
-    return html.escape(clean(text, 120), quote=False)
-
-
 def _lines(figure: LineFigure | ScatterFigure) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     data: list[dict[str, Any]] = []
     for position, series in enumerate(figure.series):
@@ -68,6 +66,9 @@ def _lines(figure: LineFigure | ScatterFigure) -> tuple[list[dict[str, Any]], di
             data += _band(series, colour, figure.log_y)
         data.append(_trace(figure, series, colour))
     x_axis = _axis(figure.x_label, figure.log_x, _all(figure.series, "x"))
+    tried = sorted({x for x in _all(figure.series, "x") if _value(x, figure.log_x) is not None})
+    if figure.log_x and 1 < len(tried) <= FEW:
+        x_axis |= _ticks(tried)
     y_axis = _axis(figure.y_label, figure.log_y, _all(figure.series, "y"))
     return data, _layout(x_axis, y_axis, len(figure.series))
 
@@ -180,29 +181,6 @@ def _shown(value: Any) -> Any:
     return [_shown(one) for one in value] if isinstance(value, list | tuple) else value
 
 
-def _histograms(grid: HistogramGrid, titled: bool) -> dict[str, Any]:
-    columns = max(1, min(grid.columns, len(grid.panels)))
-    rows = max(1, -(-len(grid.panels) // columns))
-    layout: dict[str, Any] = _layout({}, {}, 1) | {"showlegend": False, "height": 60 + 150 * rows, "bargap": 0}
-    layout["grid"] = {"rows": rows, "columns": columns, "pattern": "independent", "ygap": 0.5}
-    layout["annotations"] = []
-    data = []
-    for index, panel in enumerate(grid.panels):
-        tag = "" if index == 0 else str(index + 1)
-        colour = TONES[panel.tone][0]
-        middles = [(a + b) / 2 for a, b in zip(panel.edges[:-1], panel.edges[1:], strict=True)]
-        bars = {"type": "bar", "x": middles, "y": list(panel.counts), "name": words(panel.title)}
-        data.append(bars | {"marker": {"color": colour}, "xaxis": f"x{tag}", "yaxis": f"y{tag}"})
-        layout[f"xaxis{tag}"] = {"showgrid": False, "nticks": 4, "tickcolor": GRID[0]}
-        layout[f"yaxis{tag}"] = {"showticklabels": False, "showgrid": False}
-        place = {"xref": f"x{tag} domain", "yref": f"y{tag} domain", "x": 0, "y": 1.22, "showarrow": False}
-        layout["annotations"].append({"text": words(panel.title), "xanchor": "left", "font": {"size": 11}} | place)
-    if titled:
-        layout["title"] = {"text": words(grid.title)}
-        layout["margin"]["t"] = 80
-    return {"data": data, "layout": layout}
-
-
 def _layout(x_axis: dict[str, Any], y_axis: dict[str, Any], legend_entries: int) -> dict[str, Any]:
     return {
         "font": {"family": FONT, "size": 12, "color": INK[0]},
@@ -255,7 +233,25 @@ def _log_ticks(low: float, high: float, font: dict[str, Any]) -> dict[str, Any]:
     steps = (1, 2, 5) if decades > 0.7 else (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9)
     powers = range(math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 1)
     ticks = [step * 10.0**power for power in powers for step in steps]
-    return {"tickmode": "array", "tickvals": ticks, "ticktext": [format_number(tick, 3) for tick in ticks]}
+    return _ticks(ticks if sum(low <= tick <= high for tick in ticks) > 2 else _even_ticks(low, high))
+
+
+def _even_ticks(low: float, high: float) -> list[float]:
+    """Evenly spaced round numbers between two that lie close together.
+
+    >>> _even_ticks(2.301, 2.352)
+    [2.31, 2.32, 2.33, 2.34, 2.35]
+    """
+    span = high - low
+    if span <= 0:
+        return [low]
+    places = 1 - math.floor(math.log10(span))
+    step = min((s * 10.0**-places for s in (1, 2, 5, 10, 20, 50)), key=lambda step: abs(span / step - 5))
+    return [round(i * step, places + 1) for i in range(math.ceil(low / step), math.floor(high / step) + 1)]
+
+
+def _ticks(places: Sequence[float]) -> dict[str, Any]:
+    return {"tickmode": "array", "tickvals": list(places), "ticktext": [format_number(place, 6) for place in places]}
 
 
 def _error_bars(series: Series, colour: str, log: bool) -> dict[str, Any]:

@@ -32,11 +32,16 @@ def on_one_axis(grids: Sequence[HistogramGrid], bins: int = BINS) -> list[Histog
     low, high = 0.0 - _reach([-low for low, _ in ends]), _reach([high for _, high in ends])
     high = high if high > low else low + 1.0
     edges = [low + (high - low) * i / bins for i in range(bins + 1)]
-    note = f"One axis for all: {format_number(low, 3)} to {format_number(high, 3)}."
+    note = axis_note(low, high)
     return [
         replace(grid, panels=[_moved(panel, edges) for panel in grid.panels], note=f"{grid.note} {note}".strip())
         for grid in grids
     ]
+
+
+def axis_note(low: float, high: float) -> str:
+    """The scale of panels that share an axis, in words."""
+    return f"One axis for all: {format_number(low, 3)} to {format_number(high, 3)}. A panel's highest bin fills it."
 
 
 def _moved(panel: Panel, edges: Sequence[float]) -> Panel:

@@ -178,8 +178,8 @@ def _cell(column: Column, value: Any) -> dict[str, str]:
     if numeric(column):
         return {"text": text, "class": "num"}
     kinds = ["code"] if column.kind in ("code", "word") else []
-    whole = ["whole"] if len(text) <= (32 if kinds else 24) else []
-    return {"text": text, "class": " ".join(kinds + whole)}
+    room = "whole" if len(text) <= (32 if kinds else 24) else "long"
+    return {"text": text, "class": " ".join([*kinds, room])}
 
 
 def _pick_rows(table: Table) -> tuple[Sequence[Sequence[Any]], int]:

@@ -77,15 +77,21 @@ def pick_panels(panels: Sequence[Panel], limit: int = MAX_PANELS) -> tuple[list[
 
 def image_sources(grid: ImageGrid) -> list[tuple[str, str]]:
     """(data URI, caption) for each image of `grid`, scaled to the full range of greys."""
+    pictures = image_rows(grid)
+    captions = [*grid.captions, *[""] * len(pictures)]
+    return [
+        (_data_uri(rows, low, high), clean(caption, 60))
+        for (rows, (low, high)), caption in zip(pictures, captions, strict=False)
+    ]
+
+
+def image_rows(grid: ImageGrid) -> list[tuple[list[list[float]], tuple[float, float]]]:
+    """Each image's rows of numbers, and the values that are black and white."""
     pixels = [_rows(image, grid.title) for image in grid.images]
     spans = [(min(map(min, rows)), max(map(max, rows))) for rows in pixels]
     if grid.shared_scale and spans:
         spans = [(min(s[0] for s in spans), max(s[1] for s in spans))] * len(spans)
-    captions = [*grid.captions, *[""] * len(pixels)]
-    return [
-        (_data_uri(rows, low, high), clean(caption, 60))
-        for rows, (low, high), caption in zip(pixels, spans, captions, strict=False)
-    ]
+    return list(zip(pixels, spans, strict=True))
 
 
 def png(rows: Sequence[bytes]) -> bytes:

@@ -10,12 +10,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from initlab.errors import unknown
-from initlab.reporting.blocks import Figure, HistogramGrid, Page, ReadyFigure, Section, Table
+from initlab.reporting.blocks import Figure, HistogramGrid, ImageGrid, Named, Page, ReadyFigure, Section, Table
 from initlab.reporting.figures import to_plotly
 from initlab.reporting.html import save_result, table_html
 from initlab.reporting.terminal import table_text
@@ -153,7 +153,7 @@ def page_of(result: Shown) -> Page:
     if make is not None:
         return make(result)
     table = result.table()
-    return Page(table.title, "", [Section(table.title, [table])])
+    return Page(table.title, "", [Section("Result", [replace(table, title="")])])
 
 
 def _data(result: Shown) -> Any:
@@ -169,10 +169,10 @@ def _records(table: Table) -> list[dict[str, Any]]:
     return [dict(zip(names, row, strict=True)) for row in table.rows]
 
 
-def _named_figures(page: Page) -> dict[str, Figure | HistogramGrid]:
-    found: dict[str, Figure | HistogramGrid] = {}
+def _named_figures(page: Page) -> dict[str, Named]:
+    found: dict[str, Named] = {}
     for block in (block for section in page.sections for block in section.blocks):
-        if isinstance(block, Figure | HistogramGrid):
+        if isinstance(block, Figure | HistogramGrid | ImageGrid):
             name = block.name or re.sub(r"[^a-z0-9]+", "-", block.title.lower()).strip("-")
             found[name if name not in found else f"{name}-{len(found)}"] = block
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import html
 import math
 import re
 import unicodedata
@@ -93,6 +94,11 @@ def format_number(value: Any, digits: int = 4) -> str:
         mantissa, exponent = shown.split("e")
         shown = f"{mantissa}e{int(exponent)}"
     return shown.replace("-", "−", 1) if shown.startswith("-") else shown
+
+
+def plotly_text(text: object) -> str:
+    """`text` for plotly, which reads a subset of HTML: markup is shown as text."""
+    return html.escape(clean(text, 120), quote=False)
 
 
 def cell_text(value: Any, limit: int = 2000) -> str:

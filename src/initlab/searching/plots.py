@@ -19,6 +19,7 @@ from optuna.visualization import (
 
 from initlab.errors import InputError
 from initlab.reporting import ReadyFigure
+from initlab.reporting.palette import series_colour
 from initlab.searching.result import Search
 from initlab.study.to_optuna import quiet_optuna
 
@@ -90,7 +91,9 @@ def importances(result: Search) -> go.Figure | None:
 def slices(result: Search) -> go.Figure:
     """Score against each parameter."""
     chosen = _ranked(result)[:MOST_PARAMETERS]
-    return plot_slice(study_of(result), params=chosen, target_name=f"validation {result.metric}")
+    figure = plot_slice(study_of(result), params=chosen, target_name=f"validation {result.metric}")
+    # Optuna's own scale begins at white and ends at black: points vanish on the ground of a light or of a dark page.
+    return figure.update_traces(marker_colorscale=[[0, series_colour(1)], [1, series_colour(0)]])
 
 
 def contour(result: Search) -> go.Figure | None:
@@ -116,7 +119,11 @@ PLOTS: dict[str, tuple[str, str, Callable[[Search], go.Figure | None]]] = {
         "Share of the variance of the score over complete trials that each parameter explains (fANOVA).",
         importances,
     ),
-    "slices": ("Slices", "Each complete trial against its parameters; darker points are later trials.", slices),
+    "slices": (
+        "Slices",
+        "Each complete trial against its parameters; orange is early, blue is late.",
+        slices,
+    ),
     "contour": ("The two that mattered most", "Score between the trials interpolated by Optuna.", contour),
     "parallel": ("Parallel coordinates", "A line is a complete trial.", parallel),
 }

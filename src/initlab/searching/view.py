@@ -71,7 +71,7 @@ def brief(result: Search) -> Brief:
     return Brief(
         conclusion(result),
         trials_table(result),
-        remarks=[f"importance (fANOVA): {shares}"] if shares else [],
+        remarks=[evidence(result) or f"importance (fANOVA): {shares}"] if result.trials else [],
         warnings=result.notes,
         made=f"trained {result.engine}" if result.engine else "",
     )
@@ -82,7 +82,9 @@ def curves_figure(result: Search) -> LineFigure:
     pruned = [t for t in result.trials if t.state == "PRUNED" and t.curve]
     chosen = [*_ranked(result)[: MOST_CURVES // 2], *pruned[: MOST_CURVES // 2]]
     series = [
-        Series(f"{t.number}", list(t.curve), list(t.curve.values()), dash="solid" if t.state == "COMPLETE" else "dot")
+        Series(
+            f"trial {t.number}", list(t.curve), list(t.curve.values()), dash="solid" if t.state == "COMPLETE" else "dot"
+        )
         for t in chosen
     ]
     note = "Dotted: pruned."
@@ -95,23 +97,33 @@ def mattering(result: Search) -> list[Block]:
     if not complete:
         return []
     if not thin:
-        return [*optuna_figures(result, ("importances", "slices", "contour", "parallel"))]
-    return [Callout("info", thin), *optuna_figures(result, ("slices",)), *_points(result, complete)]
+        rests = Text(f"What follows rests on {_many(len(complete), 'complete trial')} over {_varied(complete)}.")
+        return [rests, *optuna_figures(result, ("importances", "slices", "contour", "parallel"))]
+    return [Callout("warning", thin), *optuna_figures(result, ("slices",)), *_points(result, complete)]
 
 
 def evidence(result: Search) -> str:
     """How thin the evidence for a parameter's effect is; "" where it is not."""
     complete = _ranked(result)
-    varied = [name for name in dict.fromkeys(n for t in complete for n in t.params) if _values(complete, name) > 1]
-    wanted = max(ENOUGH[0], ENOUGH[1] * len(varied))
+    wanted = max(ENOUGH[0], ENOUGH[1] * len(_varying(complete)))
     if len(complete) >= wanted:
         return ""
-    trials = f"{len(complete)} complete trial" + ("s" if len(complete) != 1 else "")
-    words = f"{len(varied)} parameter{'s' if len(varied) != 1 else ''} that varied"
     return (
-        f"Thin evidence: {trials} over {words}. The points are shown as they are; no surface and no importances are "
-        f"drawn from fewer than {wanted} trials."
+        f"Thin evidence: {_many(len(complete), 'complete trial')} over {_varied(complete)}. The points are shown as "
+        f"they are; no surface and no importances are drawn from fewer than {wanted} trials."
     )
+
+
+def _varying(trials: list[TrialRecord]) -> list[str]:
+    return [name for name in dict.fromkeys(n for t in trials for n in t.params) if _values(trials, name) > 1]
+
+
+def _varied(trials: list[TrialRecord]) -> str:
+    return f"{_many(len(_varying(trials)), 'parameter')} that varied"
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}" + ("" if count == 1 else "s")
 
 
 def _values(trials: list[TrialRecord], name: str) -> int:
@@ -141,6 +153,8 @@ def page(result: Search) -> Page:
     if result.best is not None:
         label = str(result.best.params.get("scheme", ""))
         first += start_code(label, "Copy the best start")
+    if thin := evidence(result):
+        first.insert(1, Callout("warning", thin))
     figures: list[Block] = [*optuna_figures(result, ("history",)), curves_figure(result)]
     mattered = mattering(result)
     ended = [t for t in result.trials if t.reason]

@@ -15,20 +15,63 @@
     return value;
   }
 
-  function height(spec, width) {
-    var legend = spec.layout.showlegend ? spec.data.filter(function (t) { return t.showlegend !== false; }) : [];
-    var letters = legend.reduce(function (sum, t) { return sum + Math.min(60, (t.name || "").length) + 8; }, 0);
-    var lines = Math.ceil(letters * 7 / Math.max(200, width - 90));
-    return { plot: spec.layout.height || (width < 520 ? 250 : 320), legend: lines * 20 };
+  var NARROW = 520, LETTER = 6.6;
+
+  // Text of plotly's in lines of at most so many pixels, broken after spaces, dots, lines and slashes.
+  function wrapped(text, room) {
+    var most = Math.max(8, Math.floor(room / LETTER)), lines = [""];
+    String(text).split("<br>").join(" ").match(/[^\s._\/-]*[\s._\/-]*/g).forEach(function (piece) {
+      var last = lines[lines.length - 1];
+      if (last && (last + piece).trimEnd().length > most) lines.push(piece);
+      else lines[lines.length - 1] = last + piece;
+    });
+    return lines.map(function (line) { return line.trim(); }).join("<br>");
+  }
+
+  // Panels side by side stand one above another where they would be too small to read; gives how many there are.
+  function stacked(layout) {
+    var axes = Object.keys(layout).filter(function (name) { return /^xaxis\d*$/.test(name); });
+    var beside = axes.length > 1 && axes.every(function (name) { return layout[name].domain && layout[name].anchor; });
+    if (!beside) return 1;
+    axes.forEach(function (name, place) {
+      var other = layout[name].anchor.replace("y", "yaxis");
+      layout[name] = Object.assign({}, layout[name], { domain: [0, 1] });
+      layout[other] = Object.assign({}, layout[other], {
+        domain: [1 - (place + 0.6) / axes.length, 1 - place / axes.length], showticklabels: true
+      });
+    });
+    return axes.length;
+  }
+
+  function sized(spec, width) {
+    var layout = Object.assign({}, spec.layout);
+    var panels = width < NARROW ? stacked(layout) : 1;
+    var plot = panels > 1 ? 260 * panels : spec.layout.height || (width < NARROW ? 250 : 320);
+    var named = layout.showlegend ? spec.data.filter(function (t) { return t.name && t.showlegend !== false; }) : [];
+    var room = Math.max(200, width - 90), letters = 0, lines = 0;
+    named.forEach(function (trace) {
+      trace.name = wrapped(trace.name, room - 40);
+      letters += Math.min(60, trace.name.length) + 8;
+      lines += trace.name.split("<br>").length;
+    });
+    var legend = 20 * Math.min(lines, Math.ceil(letters * 7 / room) + lines - named.length);
+    Object.keys(layout).filter(function (name) { return /^yaxis/.test(name); }).forEach(function (name) {
+      var title = layout[name].title;
+      if (title && title.text) {
+        title = Object.assign({}, title, { text: wrapped(title.text, plot / panels - 70) });
+        layout[name] = Object.assign({}, layout[name], { title: title });
+      }
+    });
+    layout.height = plot + legend;
+    layout.margin = Object.assign({}, layout.margin, { t: layout.margin.t + legend });
+    return layout;
   }
 
   function draw(plot) {
     var spec = JSON.parse(plot.spec);
     if (wanted.matches) spec = { data: themed(spec.data), layout: themed(spec.layout) };
-    var size = height(spec, plot.box.clientWidth);
     var style = getComputedStyle(document.body);
-    var layout = Object.assign({}, spec.layout, { height: size.plot + size.legend, autosize: true });
-    layout.margin = Object.assign({}, spec.layout.margin, { t: spec.layout.margin.t + size.legend });
+    var layout = Object.assign(sized(spec, plot.box.clientWidth), { autosize: true });
     layout.hoverlabel = Object.assign({}, spec.layout.hoverlabel, {
       bgcolor: style.getPropertyValue("--raised").trim(),
       bordercolor: style.getPropertyValue("--rule").trim()
