@@ -67,11 +67,12 @@ def conclusion(result: Search) -> str:
 
 def brief(result: Search) -> Brief:
     """The result at a glance, for a terminal and a notebook."""
+    thin = evidence(result)
     shares = ", ".join(f"{name} {share:.2f}" for name, share in result.importances.items())
     return Brief(
         conclusion(result),
         trials_table(result),
-        remarks=[evidence(result) or f"importance (fANOVA): {shares}"] if result.trials else [],
+        remarks=[remark for remark in (thin, "" if thin or not shares else f"importance (fANOVA): {shares}") if remark],
         warnings=result.notes,
         made=f"trained {result.engine}" if result.engine else "",
     )
