@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -36,13 +38,13 @@ class ResNet(nn.Module):
 class Attention(nn.Module):
     """Queries, keys and values in weights of their own; positions by rotation where asked."""
 
-    def __init__(self, bias: bool, causal: bool, rotary: bool = False) -> None:
+    def __init__(self, bias: bool, causal: bool, rotary: bool = False, width: int = WIDTH, heads: int = HEADS) -> None:
         super().__init__()
-        self.q, self.k, self.v, self.out = (nn.Linear(WIDTH, WIDTH, bias=bias) for _ in range(4))
-        self.causal, self.rotary = causal, rotary
+        self.q, self.k, self.v, self.out = (nn.Linear(width, width, bias=bias) for _ in range(4))
+        self.causal, self.rotary, self.heads = causal, rotary, heads
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        q, k, v = (part(x).view(*x.shape[:2], HEADS, -1).transpose(1, 2) for part in (self.q, self.k, self.v))
+        q, k, v = (part(x).view(*x.shape[:2], self.heads, -1).transpose(1, 2) for part in (self.q, self.k, self.v))
         if self.rotary:
             q, k = turned(q), turned(k)
         made = F.scaled_dot_product_attention(q, k, v, is_causal=self.causal)
@@ -58,10 +60,11 @@ def turned(x: torch.Tensor) -> torch.Tensor:
 
 
 class GptBlock(nn.Module):
-    def __init__(self, causal: bool = True) -> None:
+    def __init__(self, causal: bool = True, width: int = WIDTH, heads: int = HEADS) -> None:
         super().__init__()
-        self.attention, self.norm_1, self.norm_2 = Attention(True, causal), nn.LayerNorm(WIDTH), nn.LayerNorm(WIDTH)
-        self.up, self.down = nn.Linear(WIDTH, 4 * WIDTH), nn.Linear(4 * WIDTH, WIDTH)
+        self.attention = Attention(True, causal, width=width, heads=heads)
+        self.norm_1, self.norm_2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.up, self.down = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = x + self.attention(self.norm_1(x))
@@ -105,13 +108,15 @@ class ExpertBlock(nn.Module):
 class Decoder(nn.Module):
     """Blocks over the pixels before each pixel; a table of positions where the blocks have none."""
 
-    def __init__(self, block: type[nn.Module], positions: bool) -> None:
+    def __init__(
+        self, block: Callable[[], nn.Module], positions: bool, width: int = WIDTH, length: int = LENGTH
+    ) -> None:
         super().__init__()
-        self.tokens = nn.Embedding(LEVELS + 1, WIDTH)
-        self.positions = nn.Parameter(0.02 * torch.randn(1, LENGTH, WIDTH)) if positions else None
+        self.tokens = nn.Embedding(LEVELS + 1, width)
+        self.positions = nn.Parameter(0.02 * torch.randn(1, length, width)) if positions else None
         self.blocks = nn.ModuleList(block() for _ in range(DEPTH))
-        self.norm = nn.LayerNorm(WIDTH) if positions else nn.RMSNorm(WIDTH)
-        self.head = nn.Linear(WIDTH, LEVELS, bias=False)
+        self.norm = nn.LayerNorm(width) if positions else nn.RMSNorm(width)
+        self.head = nn.Linear(width, LEVELS, bias=False)
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
         x = self.tokens(ids)

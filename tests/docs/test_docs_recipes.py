@@ -50,8 +50,8 @@ def test_the_table_counts_what_the_tests_compare_and_names_what_is_open(monkeypa
     monkeypatch.setattr(recipe_pages, "_checked", lambda: {name: [good, good, bad] for name in list_policies()})
     page = recipe_pages.confirmed("en")
     assert page.count("| 2 / 2 | 0 / 1 |") == len(list_policies())
-    open_ones = page.rpartition("code:")[2]
-    assert all((f"`{name}`" in open_ones) == (CONFIRMED[name][0] == "paper") for name in list_policies())
+    apart = page.rpartition("read again:")[2]
+    assert all((f"`{name}`" in apart) == (CONFIRMED[name][0] == "words") for name in list_policies())
 
 
 def test_pages_are_written_once_and_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

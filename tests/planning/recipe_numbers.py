@@ -114,7 +114,7 @@ NUMBERS: dict[str, tuple[Any, Any, dict[str, Any]]] = {
         Conv, IMAGES,
         {
             "stem.weight": math.sqrt(2 / (8 * 9)), "one.0.weight": math.sqrt(2 / (8 * 9)), "norm_2.0.weight": (0.0,),
-            "norm_1.0.weight": (1.0,), "head.weight": (3 * 8) ** -0.5,
+            "norm_1.0.weight": (1.0,), "head.weight": (3 * 8) ** -0.5, "head.bias": (3 * 8) ** -0.5,
         },
     ),
     "fixup": (
@@ -125,7 +125,10 @@ NUMBERS: dict[str, tuple[Any, Any, dict[str, Any]]] = {
         },
     ),
     "skipinit": (lambda: Conv("scale"), IMAGES, {"scales.2": (0.0,), "one.0.weight": math.sqrt(2 / 72)}),
-    "rezero": (lambda: Transformer("scale"), IDS, {"blocks.1.scale_2": (0.0,), "blocks.0.up.weight": xavier(D, 4 * D)}),
+    "rezero": (
+        lambda: Transformer("scale"), IDS,
+        {"blocks.1.scale_2": (0.0,), "blocks.0.up.weight": (3 * D) ** -0.5, "blocks.0.up.bias": (3 * D) ** -0.5},
+    ),
     "deepnorm": (
         lambda: Transformer("post"), IDS,
         {
@@ -214,7 +217,7 @@ NUMBERS: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "u_mup": (
         Transformer, IDS,
         {
-            "tokens.weight": 1.0, "blocks.0.up.weight": D**-0.5, "blocks.0.down.weight": (4 * D * 6) ** -0.5,
+            "tokens.weight": 1.0, "blocks.0.up.weight": D**-0.5, "blocks.0.down.weight": (4 * D * 3) ** -0.5,
             "head.weight": 1 / D,
         },
     ),
@@ -322,9 +325,11 @@ def checks_of(recipe: str) -> list[Case]:
     return cases
 
 
-# How each recipe's numbers were confirmed: "drawn", by the library whose draws the tests compare; "read", in the source
-# named by the recipe (repository and commit there, or here); "paper", as the paper states them, with no code at hand.
+# How each recipe's numbers were confirmed: "drawn", by the library whose draws the tests compare; "read", in the code
+# that the recipe names as `code` or `source`; "words", in the source's own words; "derived", by theory. The second is
+# where, for what the recipe does not say itself.
 CONFIRMED: dict[str, tuple[str, str]] = {
+    **dict.fromkeys(NUMBERS, ("read", "")),
     "auto": ("derived", "theory, and the passes of tests/planning/test_planning_calibration.py"),
     "torch_default": ("drawn", "PyTorch's own reset_parameters (tests/planning/test_planning_plan.py)"),
     "gpt2": ("drawn", "transformers GPT2LMHeadModel"),
@@ -333,37 +338,7 @@ CONFIRMED: dict[str, tuple[str, str]] = {
     "gemma": ("drawn", "transformers GemmaForCausalLM"),
     "roberta": ("drawn", "transformers RobertaModel"),
     "t5": ("drawn", "transformers T5ForConditionalGeneration"),
-    "gan": ("read", "soumith/dcgan.torch main.lua, lines 42 to 50 (6eaac63)"),
     "mup": ("drawn", "the mup package's figures on its own example (tests/scaling)"),
-    "megatron": ("read", "NVIDIA/Megatron-LM megatron/core/transformer/transformer_config.py (d98e8a6)"),
-    "olmo2": ("read", "allenai/OLMo configs/official-1124/OLMo2-7B-stage1.yaml (59a53e3)"),
-    "bert": ("read", "google-research/bert modeling.py, create_initializer; optimization.py (eedf571)"),
-    "vit_jax": ("read", "google-research/vision_transformer vit_jax/models_vit.py (c6de1e5)"),
-    "vit_timm": ("read", "huggingface/pytorch-image-models timm/models/vision_transformer.py (aa4b585)"),
-    "deit": ("read", "facebookresearch/deit models.py, main.py (7e160fe)"),
-    "mae": ("read", "facebookresearch/mae models_mae.py (efb2a80)"),
-    "convnext": ("read", "facebookresearch/ConvNeXt models/convnext.py (048efce)"),
-    "dit": ("read", "facebookresearch/DiT models.py, initialize_weights (ed81ce2)"),
-    "nanochat": ("read", "karpathy/nanochat nanochat/gpt.py at its first commit (3a5e0bc); later ones draw uniforms"),
-    "fixup": ("read", "hongyi-zhang/Fixup cifar/models/fixup_resnet_cifar.py (f3fa449)"),
-    "t_fixup": ("read", "layer6ai-labs/T-Fixup fairseq (b17e166)"),
-    "lora": ("read", "huggingface/peft src/peft/tuners/lora/layer.py, reset_lora_parameters (5d602fd)"),
-    "ppo": ("read", "vwxyzjn/cleanrl cleanrl/ppo.py (fe8d8a0)"),
-    "retinanet": ("read", "pytorch/vision torchvision/models/detection/retinanet.py (01fdb48)"),
-    "stylegan2": ("read", "NVlabs/stylegan2-ada-pytorch training/networks.py (d72cc7d)"),
-    "mimetic": ("read", "osiriszjq/structured_init, a third party's form; no code of the authors was found"),
-    **dict.fromkeys(
-        (
-            "llama_depth", "mamba", "mamba2", "olmo", "metaformer", "unet", "siren_network", "nerf", "adapter",
-            "prefix", "rwkv", "admin", "pissa", "olora",
-        ),
-        ("read", "the file and commit that the recipe names"),
-    ),
-    **dict.fromkeys(
-        (
-            "zero_gamma", "spectral", "completep", "u_mup", "gpt3", "resnet", "skipinit", "rezero", "deepnorm", "irnn",
-            "dqn", "deepseek", "prompt", "lstm", "icnr",
-        ),
-        ("paper", ""),
-    ),
-}  # fmt: skip
+    "gpt3": ("words", ""),
+    "deepseek": ("words", ""),
+}

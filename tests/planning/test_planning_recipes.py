@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 import pytest
@@ -29,6 +30,16 @@ def test_the_numbers_are_those_of_the_source(recipe: str) -> None:
 def test_every_recipe_has_its_numbers_tested() -> None:
     elsewhere = {"auto", "torch_default"}
     assert set(NUMBERS) | elsewhere == set(list_policies()) == set(CONFIRMED)
+
+
+@pytest.mark.parametrize("recipe", list_policies())
+def test_numbers_that_were_read_name_where(recipe: str) -> None:
+    """A repository's path with the commit that was read; a section where the source's own words were."""
+    kind, where = CONFIRMED[recipe]
+    made = get_policy(recipe)
+    said = f"{made.code} {made.source} {where}"
+    wanted = {"read": r"\S+/\S+.* \([0-9a-f]{7}\b", "words": r"section \d|README", "drawn": r"\w+", "derived": r"\w+"}
+    assert re.search(wanted[kind], said), said
 
 
 # -- reference libraries: what they draw is what the recipe states --

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,18 @@ def test_every_layer_changes_alike_at_every_width_under_mup(case: str) -> None:
     assert check.flat, check
     assert max(abs(layer.slope) for layer in check.widths) <= 0.1
     assert check.advice == ""
+
+
+def test_narrow_models_shrink_by_samples_over_width() -> None:
+    """At widths 96 to 384 the slope of 32 tokens fades between the widest two; of 8 tokens there is none."""
+    few = torch.arange(8).view(1, 8)
+    given: dict[str, Any] = {"widths": (96, 192, 384), "seeds": 2}
+    check = initlab.coordinate_check(Llama, inputs=few, targets=few.roll(-1, 1), **given)
+    assert check.flat, check
+    many = initlab.coordinate_check(Llama, inputs=TOKENS, targets=NEXT, **given)
+    assert "blocks.0.key" in {layer.name for layer in many.failing}
+    assert all(layer.slope < layer.last < 0.1 for layer in many.failing)
+    assert "between 192 and 384 every slope is within ±0.1" in many.advice
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -77,6 +90,32 @@ def test_the_best_rate_transfers_under_mup_and_not_without() -> None:
     assert mup.transfers
     assert mup.factor <= 2 < standard.factor
     assert not standard.transfers
+
+
+def test_batches_hold_every_sample_once_before_any_comes_again() -> None:
+    seen: list[list[int]] = []
+
+    class Watched(torch.nn.Linear):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            if torch.is_grad_enabled():
+                seen.append(x[:, 0].long().tolist())
+            return super().forward(x)
+
+    rows = torch.arange(12.0)[:, None].expand(12, 3).contiguous()
+    given: dict[str, Any] = {"inputs": rows, "targets": torch.arange(12) % 2, "steps": 6, "batch_size": 4}
+    initlab.transfer_check(lambda width: torch.nn.Sequential(Watched(3, width), torch.nn.Linear(width, 2)), (4, 8),
+                           (1e-3, 2e-3, 4e-3), **given)  # fmt: skip
+    trained = seen[-6:]
+    assert sorted(chain(*trained[:3])) == sorted(chain(*trained[3:])) == list(range(12))
+    assert trained[:3] != trained[3:]
+
+
+@pytest.mark.parametrize(
+    ("size", "message"), [(33, "at most the number of samples, 32; got 33"), (0, "batch_size must")]
+)
+def test_bad_batches(size: int, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        initlab.transfer_check(mlp, (8, 16), (1e-3, 2e-3, 4e-3), inputs=ROWS, targets=LABELS, batch_size=size)
 
 
 def test_checks_show_themselves(tmp_path: Path) -> None:

@@ -225,12 +225,16 @@ def test_spectral_needs_no_base() -> None:
 
 
 def test_u_mup_has_the_factors_of_table_2() -> None:
-    """Four branches: C · A is 1/fan_in for hidden weights, 1/√4 in a branch, and once more for what ends it."""
+    """Two layers: C · A is 1/fan_in for weights, 1/√2 in a branch, once more for what ends it; vectors have 1."""
     rates = settings(initlab.param_groups(GPT(64), "adamw", 1.0, rule="u_mup", example_inputs=TOKENS))
     assert rates["tokens.weight"] == pytest.approx(1 / 8)
-    assert rates["blocks.0.up.weight"] == pytest.approx(1 / 64 / 2)
-    assert rates["blocks.0.down.weight"] == pytest.approx(1 / 256 / 4)
+    assert rates["places"] == pytest.approx(1 / 8)
+    assert rates["blocks.0.up.weight"] == pytest.approx(1 / 64 / 2**0.5)
+    assert rates["blocks.0.down.weight"] == pytest.approx(1 / 256 / 2)
     assert rates["head.weight"] == pytest.approx(1 / 64)
+    assert rates["norm.weight"] == 1
+    assert rates["blocks.0.norm_1.weight"] == rates["blocks.0.up.bias"] == pytest.approx(1 / 2**0.5)
+    assert rates["blocks.0.down.bias"] == pytest.approx(1 / 2)
 
 
 def test_muon_takes_hidden_matrices_and_adamw_the_rest() -> None:

@@ -117,7 +117,8 @@ def _facts(recipe: Policy, words: dict[str, str]) -> str:
 
 def _how(name: str, words: dict[str, str]) -> tuple[str, str]:
     kind, where = CONFIRMED[name]
-    return words[kind], where
+    recipe = get_policy(name)
+    return words[kind], where or recipe.code or recipe.source
 
 
 def picture(recipe: Policy, words: dict[str, str]) -> str:
@@ -150,14 +151,14 @@ def confirmed(language: str) -> str:
         exact, drawn = [case for case in cases if case.exact], [case for case in cases if not case.exact]
         how = escaped(": ".join(filter(None, _how(name, words))))
         rows.append(f"| [`{name}`]({name}.md) | {how} | {_count(exact)} | {_count(drawn)} |")
-    open_ones = ", ".join(f"`{name}`" for name in list_policies() if CONFIRMED[name][0] == "paper")
+    apart = ", ".join(f"`{name}`" for name in list_policies() if CONFIRMED[name][0] == "words")
     return "\n\n".join(
         (
             f"# {words['confirmed_title']}",
             words["confirmed_lead"],
             f"{head}\n" + "\n".join(rows),
             f"## {words['not_confirmed']}",
-            f"{words['not_confirmed_lead']} {open_ones}.\n",
+            f"{words['not_confirmed_lead']} {apart}.\n",
         )
     )
 

@@ -73,6 +73,7 @@ def explained(recipe: Policy) -> Section:
         ("left open", recipe.leaves),
         ("also called", ", ".join(recipe.aliases)),
         ("source", f"{recipe.source} ({recipe.year})"),
+        ("in code", recipe.code),
     ]
     rows = [(key, value) for key, value in facts if value]
     code = Code("Copy this start", writes(repr(recipe.name)))
@@ -104,5 +105,6 @@ def record(recipe: Policy) -> dict[str, Any]:
         "leaves": recipe.leaves,
         "aliases": list(recipe.aliases),
         "source": recipe.source,
+        "code": recipe.code,
         "year": recipe.year,
     }

@@ -103,6 +103,8 @@ class Policy:
         source: where it comes from: paper and section, or repository and file.
         laws: by role, most particular first; roles without one get the defaults.
         year: the source's.
+        code: where its numbers stand in code, and what is said there: repository, path, commit; "" where the source
+            says so itself, or where tests compare with a library's draws.
         numbers: the numbers of its laws, which the user may set.
         needs: what the model must have; without it the policy is refused.
         training: the optimizer's settings of the source.
@@ -121,6 +123,7 @@ class Policy:
     source: str
     laws: tuple[RoleLaw, ...]
     year: int = 0
+    code: str = ""
     numbers: Mapping[str, float] = field(default_factory=dict)
     needs: tuple[Need, ...] = ()
     training: Training | None = None

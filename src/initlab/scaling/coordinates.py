@@ -39,6 +39,12 @@ class LayerChange:
     spread: float
     flat: bool
 
+    @property
+    def last(self) -> float:
+        """The slope between the two largest sizes."""
+        rise = math.log(self.changes[-1] / self.changes[-2])
+        return rise / math.log(self.sizes[-1] / self.sizes[-2])
+
 
 @dataclass(frozen=True, repr=False)
 class CoordinateCheck(Shown):
@@ -94,6 +100,10 @@ def coordinate_check(
     The change of a layer is the root mean square of f_t(x) − f_0(x) over the elements of its output on one fixed batch.
     Where it grows with width the layer blows up in wide models, where it shrinks the layer stops learning: then the
     best rate moves with width.
+
+    Slopes are those of wide models where the batch holds far fewer different samples (tokens, for a table) than the
+    narrowest model has units: the steps of n samples interfere in a layer of width w by about n/w, which shrinks with
+    width under every rule. `advice` says where the slope fades so.
 
     Args:
         build: width -> a new model, or (model, inputs, targets); (width, depth) -> … where `depths` is given.
@@ -209,6 +219,12 @@ def _advice(check: CoordinateCheck) -> str:
     first, depth = check.failing[0], check.failing[0] not in check.widths
     what = "depth" if depth else "width"
     grows = f"{first.name!r} {'grows' if first.slope > 0 else 'shrinks'} with {what} (slope {first.slope:+.2f}): "
+    if not depth and len(first.sizes) > 2 and all(abs(layer.last) <= check.tolerance for layer in check.failing):
+        pair = " and ".join(str(size) for size in first.sizes[-2:])
+        return grows + (
+            f"between {pair} every slope is within ±{check.tolerance:g}, so this is narrow models' (samples interfere "
+            "by about their number over the width): check wider models, or a batch of fewer different samples"
+        )
     if check.rule == "standard":
         return grows + "start with policy 'mup' and train with param_groups (rule 'completep' where depth grows too)"
     if depth and check.rule != "completep":

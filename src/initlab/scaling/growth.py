@@ -32,9 +32,11 @@ class Growth:
             (only its inputs do: read-outs, routers, heads of a fixed size), "fixed".
         fan_in: fan_in over the base's.
         fan_out: fan_out over the base's.
-        branches: residual branches over the base's, for what stands in a branch; 1 elsewhere.
+        branches: residual branches over the base's, for what stands in a branch; 1 elsewhere. Without a base: layers
+            of two branches.
         ends: whether it is the last weight of a residual branch, or that layer's bias.
         tied: whether it is a table that is the read-out too.
+        table: whether its rows are looked up or added: embeddings, positions.
         matrix: whether it is a matrix within the model, no read-out.
         tall: by how much √max(1, rows/columns) grew, which Muon multiplies its steps by.
     """
@@ -46,6 +48,7 @@ class Growth:
     branches: float = 1.0
     ends: bool = False
     tied: bool = False
+    table: bool = False
     matrix: bool = False
     tall: float = 1.0
 
@@ -136,15 +139,16 @@ def growths(model: nn.Module, base: Base | None, example_inputs: Any = None) -> 
 
     Args:
         model: the model to train.
-        base: what it grew from; None measures from fans of one and from one branch.
+        base: what it grew from; None measures from fans of one and from one layer of two branches.
         example_inputs: for one recorded pass, which shows the fans of bare parameters and the residual branches.
 
     Raises:
         InputError: a parameter whose growth in width is not known (the message names it).
     """
     scene = _scene(model, example_inputs)
-    count, before = _branches(scene), 1 if base is None else base.branches
+    count, before = _branches(scene), 2 if base is None else base.branches
     deeper = count / before if count and before else 1.0
+    deeper = max(1.0, deeper) if base is None else deeper
     inside, ends = _in_branches(scene), _ends(scene)
     found = {}
     for subject in scene.subjects():
@@ -156,6 +160,7 @@ def growths(model: nn.Module, base: Base | None, example_inputs: Any = None) -> 
             branches=branches,
             ends=ended,
             tied=ROLES["tied_head"].holds(subject),
+            table=subject.role != "weight" and len(subject.shape) > 1,
             matrix=_is_matrix(subject) and growth.kind != "output",
             tall=_tall(subject.shape) / (1.0 if base is None else _tall(_shape_in(base, name))),
         )
@@ -199,7 +204,7 @@ def _block(name: str) -> str:
 def _growth(subject: Subject, base: Base | None) -> Growth:
     name, shape = subject.name, subject.shape
     if base is None:
-        fan_in, fan_out = _fans(subject) or (1.0, float(max(shape, default=1)))
+        fan_in, fan_out = _fans(subject) or (1.0, float(shape[-1] if shape else 1))
         return Growth(name, _own_kind(subject), fan_in, fan_out)
     part = base.part(name)
     if part is None or len(part.shape) != len(shape):

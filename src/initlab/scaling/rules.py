@@ -61,6 +61,7 @@ def _standard(growth: Growth, family: str) -> Factors:
 
 
 def _mup(growth: Growth, family: str) -> Factors:
+    """Table 3. Adam's eps is left as it is, as the mup package leaves it."""
     rate = RATES[family](growth)
     return Factors(rate, 1 / rate)
 
@@ -72,8 +73,11 @@ def _completep(growth: Growth, family: str) -> Factors:
 
 
 def _u_mup(growth: Growth, family: str) -> Factors:
-    """Table 2, its factors A folded into the weights: the rate is C · A, with A = C = 1/√fan_in for hidden weights."""
-    rate = 1 / math.sqrt(growth.fan_out) if growth.kind == "input" else 1 / growth.fan_in
+    """Table 2, its factors A folded into the weights: the rate is C · A, with A = C = 1/√fan_in for hidden weights.
+
+    Depth counts layers of two branches, as the authors' library does (unit_scaling, DepthModuleList).
+    """
+    rate = 1 / math.sqrt(growth.fan_out) if growth.table else 1 / growth.fan_in
     if growth.branches != 1:
         rate /= growth.branches if growth.ends else math.sqrt(growth.branches)
     return Factors(rate, 1 / rate)
@@ -110,7 +114,7 @@ RULES: dict[str, ScalingRule] = {
         ),
         ScalingRule(
             "u_mup",
-            "Adam: tables 1/√width, hidden weights and read-outs 1/fan_in, branches 1/√branches more",
+            "Adam: tables 1/√width, weights 1/fan_in, vectors 1, branches 1/√layers more",
             "Blake et al. 2024, table 2",
             "u_mup",
             False,

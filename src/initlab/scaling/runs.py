@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect as signatures
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from initlab.errors import InputError
-from initlab.guest.inputs import tensors_in
+from initlab.guest.inputs import mapped, tensors_in
 from initlab.guest.modules import modules_of
 from initlab.planning import get_policy, init_
 from initlab.rng import random_states_kept
@@ -40,6 +40,7 @@ class Setup:
         rule: the scaling rule.
         policy: the start.
         base: the size that the rates are stated for.
+        batch_size: samples a step, in an order of the seed's; None takes the whole batch in every step.
     """
 
     build: Callable[..., Any]
@@ -50,6 +51,7 @@ class Setup:
     rule: ScalingRule
     policy: Any
     base: tuple[int, ...]
+    batch_size: int | None = None
 
     def built(self, size: tuple[int, ...], seed: int) -> tuple[nn.Module, Any, Any]:
         """A model of a size, with the batch that it reads.
@@ -94,6 +96,7 @@ class Run:
         inputs, targets: its batch.
         losses: the loss before each step, and after the last.
         outputs: each layer's output at the last pass.
+        batches: the samples of each step; None for all of them.
     """
 
     model: nn.Module
@@ -103,16 +106,20 @@ class Run:
     optimizers: list[torch.optim.Optimizer]
     losses: list[float] = field(default_factory=list)
     outputs: dict[str, torch.Tensor] = field(default_factory=dict)
+    batches: Iterator[torch.Tensor] | None = None
 
     def step(self) -> None:
-        """A pass on the batch and one step."""
+        """A pass on the step's samples and one step."""
         self.passed(step=True)
 
     def passed(self, step: bool = False) -> None:
-        """A pass on the batch; its outputs and loss are kept."""
-        with _watched(self.model, self.outputs), torch.set_grad_enabled(step):
-            output = _called(self.model, self.inputs)
-            loss = _loss(self.loss, output, self.targets)
+        """A pass; its loss is kept, and the layers' outputs where no step follows."""
+        inputs, targets = (
+            (self.inputs, self.targets) if self.batches is None or not step else self.rows(next(self.batches))
+        )
+        with nullcontext() if step else _watched(self.model, self.outputs), torch.set_grad_enabled(step):
+            output = _called(self.model, inputs)
+            loss = _loss(self.loss, output, targets)
         self.losses.append(float(loss.detach()))
         if step:
             for optimizer in self.optimizers:
@@ -120,6 +127,26 @@ class Run:
             loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
             for optimizer in self.optimizers:
                 optimizer.step()
+
+    def rows(self, rows: torch.Tensor) -> tuple[Any, Any]:
+        """The inputs and targets of some samples."""
+        count = _samples(self.inputs)
+
+        def of_rows(tensor: torch.Tensor) -> torch.Tensor:
+            return tensor[rows] if tensor.dim() and len(tensor) == count else tensor
+
+        return mapped(self.inputs, of_rows), mapped(self.targets, of_rows)
+
+
+def _samples(inputs: Any) -> int:
+    return next((len(tensor) for tensor in tensors_in(inputs) if tensor.dim()), 0)
+
+
+def _batches(count: int, size: int, seed: int) -> Iterator[torch.Tensor]:
+    """Every sample once in an order of the seed's, then again in another; what is left of an order is dropped."""
+    generator = torch.Generator().manual_seed(seed)
+    while True:
+        yield from torch.split(torch.randperm(count, generator=generator)[: count // size * size], size)
 
 
 def begin(shared: Setup, size: tuple[int, ...], lr: float, seed: int) -> Run:
@@ -130,11 +157,19 @@ def begin(shared: Setup, size: tuple[int, ...], lr: float, seed: int) -> Run:
         module.train(False)
     for module in model.modules():
         module.training = getattr(module, "running_mean", None) is not None
+    run = Run(model, inputs, targets, shared.loss, [])
+    if shared.batch_size is not None:
+        count = _samples(inputs)
+        if shared.batch_size > count:
+            raise InputError(f"batch_size must be at most the number of samples, {count}; got {shared.batch_size}")
+        run.batches = _batches(count, shared.batch_size, seed)
+        inputs = run.rows(torch.arange(shared.batch_size))[0]
     init_(model, _policy(shared, base, inputs), example_inputs=inputs, seed=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # a tied head is told by what it does, in the result
         groups = param_groups(model, shared.optimizer, lr, base, rule=shared.rule.name, example_inputs=inputs)
-    return Run(model, inputs, targets, shared.loss, list(_optimizers(groups, shared.optimizer)))
+    run.optimizers.extend(_optimizers(groups, shared.optimizer))
+    return run
 
 
 def _policy(shared: Setup, base: nn.Module, inputs: Any) -> Any:

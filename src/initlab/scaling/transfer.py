@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from initlab.errors import InputError, finite_number
@@ -62,6 +62,7 @@ def transfer_check(
     policy: Any = None,
     seeds: int = 1,
     within: float = 2.0,
+    batch_size: int | None = None,
 ) -> TransferCheck:
     """Trains every width at every rate for a few steps and says whether the best rate stays where it is.
 
@@ -69,9 +70,11 @@ def transfer_check(
         build: width -> a new model, or (model, inputs, targets).
         widths: at least two; the smallest is the base of the rule.
         lrs: at least three rates, of the base.
-        steps: of training on the batch.
+        steps: of training.
         inputs, targets, loss, optimizer, rule, policy, seeds: as for `coordinate_check`.
         within: the factor within which the best rates count as one.
+        batch_size: samples of the inputs a step, in an order of the seed's; None takes all of them in every step. The
+            loss is that of all of them after the last step.
 
     Returns:
         A `TransferCheck`: `.transfers`, `.best`, `.factor`, `.losses`, `.figure()`.
@@ -85,7 +88,10 @@ def transfer_check(
     rates = _rates(lrs)
     counts(steps=steps, seeds=seeds)
     finite_number("within", within, low=1)
+    if batch_size is not None:
+        counts(batch_size=batch_size)
     shared = setup(build, inputs, targets, loss, optimizer, get_rule(rule), policy, (swept[0],))
+    shared = replace(shared, batch_size=batch_size)
     losses = tuple(
         tuple(sum(_loss(shared, width, lr, steps, seed) for seed in range(seeds)) / seeds for lr in rates)
         for width in swept

@@ -9,6 +9,7 @@ RECIPE = Policy(
     name="bert",
     about="every matrix and table N(0, 0.02²) cut at 2 std",
     source="Devlin et al., BERT (2019); google-research/bert modeling.py, create_initializer",
+    code="google-research/bert modeling.py, create_initializer; optimization.py (eedf571)",
     year=2019,
     laws=(
         RoleLaw("weight", Cut("std", 2.0), "N(0, std²) cut at ±2 std"),

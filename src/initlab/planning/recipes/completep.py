@@ -22,6 +22,11 @@ RECIPE = Policy(
     name="completep",
     about="mup, and the last weight of each residual branch times base_branches / branches",
     source="Dey et al., Don't be lazy: CompleteP enables compute-efficient deep transformers (2025), table 1, α = 1",
+    code=(
+        "EleutherAI/nanoGPT-mup model.py, Block and configure_optimizers (3904404): branches times "
+        "(depth/base)^−1, hidden rates 1/width, their decay times width, eps 1/(width · depth) in blocks and "
+        "1/width beside them"
+    ),
     year=2025,
     laws=(
         RoleLaw("head", Narrow("head"), "N(0, (head/fan_in)²); 0: zeros"),

@@ -17,6 +17,7 @@ RECIPE = Policy(
     name="convnext",
     about="kernels and matrices N(0, 0.02²), biases zero, the scale of every branch 1e-6",
     source="Liu et al., A ConvNet for the 2020s (2022), appendix A; facebookresearch/ConvNeXt models/convnext.py",
+    code="facebookresearch/ConvNeXt models/convnext.py (048efce)",
     year=2022,
     laws=(
         RoleLaw("branch_scale", _scale, "layer_scale"),

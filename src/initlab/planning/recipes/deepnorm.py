@@ -30,6 +30,10 @@ RECIPE = Policy(
     name="deepnorm",
     about="Xavier normal; values, ends of branches and MLPs times β = (8N)^(−1/4) for N layers",
     source="Wang et al., DeepNet: scaling transformers to 1,000 layers (2022), figure 2",
+    code=(
+        "microsoft/torchscale torchscale/architecture/encoder.py, Encoder.__init__ (0cb9695): fc1, fc2, out_proj "
+        "and v_proj over (8 · layers)^(1/4), the stream times (2 · layers)^(1/4)"
+    ),
     year=2022,
     laws=(
         RoleLaw("query", get_scheme("xavier_normal")),
@@ -46,5 +50,6 @@ RECIPE = Policy(
     training=Training("adam", 5e-4, (0.9, 0.98), 1e-8, 0.0, "4,000 steps of warm-up, then 1/√step"),
     right="Encoders or decoders alone, with norms after the branches and the stream times (2N)^(1/4) before the sum.",
     wrong="Without the factor α in the forward pass the branches are only small.",
-    leaves="The factor α = (2N)^(1/4), the model's own code; encoder-decoders have other constants (figure 2).",
+    leaves="The factor α = (2N)^(1/4), the model's own code; encoder-decoders have other constants (figure 2). Their "
+    "library draws uniforms, q, k and v over √2 more; the paper's figure does not.",
 )

@@ -10,8 +10,12 @@ RECIPE = Policy(
     name="deepseek",
     about="every matrix, expert, router and table N(0, 0.006²)",
     source=(
-        "DeepSeek-AI, DeepSeek-V3 technical report (2024), section 4.2; Dai et al., DeepSeekMoE (2024), section 4.1.2: "
+        "DeepSeek-AI, DeepSeek-V3 technical report (2024), section 4.2; Dai et al., DeepSeekMoE (2024), section 4.1.3: "
         "a std of 0.006"
+    ),
+    code=(
+        "the words of DeepSeekMoE, section 4.1.3: all learnable parameters are randomly initialized with a "
+        "standard deviation of 0.006; released configurations say 0.02, which loading never uses"
     ),
     year=2024,
     laws=(

@@ -10,6 +10,7 @@ RECIPE = Policy(
     name="deit",
     about="N(0, 0.02²), positions and tokens alike, the patch projection as torch draws it",
     source="Touvron et al., DeiT (2021); facebookresearch/deit models.py",
+    code="facebookresearch/deit models.py, main.py (7e160fe)",
     year=2021,
     laws=(
         RoleLaw("first", get_scheme("torch_default")),

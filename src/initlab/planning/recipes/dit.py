@@ -10,6 +10,7 @@ RECIPE = Policy(
     name="dit",
     about="Xavier uniform; what makes the scales of norms and the read-out zero; step and label embeddings N(0, 0.02²)",
     source="Peebles & Xie, Scalable diffusion models with transformers (2023), section 3.2; facebookresearch/DiT",
+    code="facebookresearch/DiT models.py, initialize_weights (ed81ce2)",
     year=2023,
     laws=(
         RoleLaw("modulation", get_scheme("zeros"), "0: every branch starts as the identity"),

@@ -21,6 +21,7 @@ RECIPE = Policy(
     name="fixup",
     about="He's, in branches times L^(−1/(2m − 2)); the last weight of each branch and the read-out zero",
     source="Zhang, Dauphin & Ma, Fixup initialization (2019), section 3",
+    code="hongyi-zhang/Fixup cifar/models/fixup_resnet_cifar.py (f3fa449)",
     year=2019,
     laws=(
         RoleLaw("head", get_scheme("zeros")),

@@ -9,6 +9,7 @@ RECIPE = Policy(
     name="gan",
     about="weights N(0, 0.02²), norm weights N(1, 0.02²), the rest zero",
     source="Radford, Metz & Chintala, DCGAN (2016), section 4",
+    code="soumith/dcgan.torch main.lua, lines 42 to 50 (6eaac63)",
     year=2016,
     laws=(
         RoleLaw("weight", get_scheme("gan_normal"), "N(0, 0.02²)"),

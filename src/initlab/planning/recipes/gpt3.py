@@ -9,6 +9,10 @@ RECIPE = Policy(
     name="gpt3",
     about="N(0, 0.02²), ends of residual branches over √branches",
     source="Brown et al., Language models are few-shot learners (2020), section 2.1: the initialization of GPT-2",
+    code=(
+        "karpathy/minGPT README.md (06b7c32), which quotes the paper: GPT-2's initialization, betas, eps, decay, "
+        "clipping and warm-up"
+    ),
     year=2020,
     laws=(
         RoleLaw("branch_end", OverBranches("std"), "N(0, (std/√branches)²)"),

@@ -30,6 +30,7 @@ RECIPE = Policy(
     name="icnr",
     about="as auto, and in a convolution before a pixel shuffle the kernels of the pixels of one place equal",
     source="Aitken et al., Checkerboard artifact free sub-pixel convolution (2017), section 3",
+    code="kostyaev/ICNR icnr.py (8c29050), a third party's: a kernel of out/r² channels, each r² times",
     year=2017,
     laws=(
         RoleLaw("sub_pixel", _repeated, "the law of a kernel of out/r² channels, each channel r² times"),

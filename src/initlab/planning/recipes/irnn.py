@@ -10,6 +10,10 @@ RECIPE = Policy(
     name="irnn",
     about="hidden-to-hidden weights the identity, the others N(0, 0.001²), biases zero",
     source="Le, Jaitly & Hinton, A simple way to initialize recurrent networks of rectified linear units (2015)",
+    code=(
+        "keras-team/keras examples/mnist_irnn.py (10bfb1c), a third party's: RandomNormal(stddev=0.001), "
+        "Identity(gain=1.0)"
+    ),
     year=2015,
     laws=(
         RoleLaw("hidden_to_hidden", get_scheme("identity")),

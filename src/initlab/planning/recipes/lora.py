@@ -13,6 +13,7 @@ RECIPE = Policy(
     name="lora",
     about="A as torch draws a linear layer, B zero, so that the adapter adds nothing at first; all else kept",
     source="Hu et al., LoRA (2021), section 4.1; microsoft/LoRA loralib/layers.py (kaiming_uniform_ with a = √5)",
+    code="huggingface/peft src/peft/tuners/lora/layer.py, reset_lora_parameters (5d602fd)",
     year=2021,
     laws=(
         RoleLaw("adapter_up", get_scheme("zeros"), "0"),

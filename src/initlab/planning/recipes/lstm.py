@@ -31,6 +31,10 @@ RECIPE = Policy(
     name="lstm",
     about="biases by chrono: forget log U(1, T − 1), input the negative; weights U(±1/√hidden) as torch draws them",
     source="Tallec & Ollivier, Can recurrent neural networks warp time? (2018), section 3, equation 16",
+    code=(
+        "0h-n0/chrono_initialization chrono_initialization/chrono_initialization.py (16c26e6), a third party's: "
+        "forget log U(1, Tmax − 1), input its negative, other biases 0"
+    ),
     year=2018,
     laws=(
         RoleLaw("recurrent_bias", _chrono, "b_f = log U(1, longest − 1), b_i = −b_f (GRU: the update gate's alone)"),

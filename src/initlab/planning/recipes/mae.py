@@ -10,6 +10,7 @@ RECIPE = Policy(
     name="mae",
     about="Xavier uniform, the patch projection as a matrix too, tokens N(0, 0.02²), positions as they are made",
     source="He et al., Masked autoencoders (2022), appendix A.1; facebookresearch/mae models_mae.py",
+    code="facebookresearch/mae models_mae.py (efb2a80)",
     year=2022,
     laws=(
         RoleLaw("conv", flattened_patch, "U(±√(6/(out + in · kernel)))"),

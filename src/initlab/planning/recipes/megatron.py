@@ -9,6 +9,7 @@ RECIPE = Policy(
     name="megatron",
     about="N(0, 0.02²), ends of residual branches over √(2 layers)",
     source="Shoeybi et al., Megatron-LM (2019), section 4.2",
+    code="NVIDIA/Megatron-LM megatron/core/transformer/transformer_config.py (d98e8a6)",
     year=2019,
     laws=(
         RoleLaw("branch_end", OverBranches("std"), "N(0, (std/√branches)²)"),

@@ -57,6 +57,10 @@ RECIPE = Policy(
     name="mimetic",
     about="W_Q W_Kᵀ = 0.7 Z + 0.7 I in every head, W_V W_proj = 0.4 Z − 0.4 I; the rest as vit_timm",
     source="Trockman & Kolter, Mimetic initialization of self-attention layers (2023), sections 4 and 5",
+    code=(
+        "osiriszjq/structured_init pytorch-image-models/timm/models/vision_transformer.py, init_weights (48b59c3), a "
+        "third party's; no code of the authors was found"
+    ),
     year=2023,
     laws=(
         RoleLaw("query", _like_identity, "W_Q W_Kᵀ = alpha_scores Z + beta_scores I, by singular values"),

@@ -9,6 +9,7 @@ RECIPE = Policy(
     name="nanochat",
     about="std min(1, √(fan_out/fan_in))/√fan_in; ends of branches and read-out zero; tables N(0, 1)",
     source="karpathy/nanochat nanochat/gpt.py, GPT.init_weights (October 2025)",
+    code="karpathy/nanochat nanochat/gpt.py at its first commit (3a5e0bc); later ones draw uniforms",
     year=2025,
     laws=(
         RoleLaw("head", get_scheme("zeros")),

@@ -9,6 +9,7 @@ RECIPE = Policy(
     name="olmo2",
     about="every matrix and table N(0, 0.02²) cut at 3 std, whatever the width and depth",
     source="Team OLMo, 2 OLMo 2 furious (2024), section 3.2; allenai/OLMo init_std 0.02, init_cutoff_factor 3",
+    code="allenai/OLMo configs/official-1124/OLMo2-7B-stage1.yaml (59a53e3)",
     year=2024,
     laws=(
         RoleLaw("weight", Cut("std", 3.0), "N(0, std²) cut at ±3 std"),

@@ -20,6 +20,7 @@ RECIPE = Policy(
     name="ppo",
     about="orthogonal of gain √2; read-outs 0.01 for the policy, 1 for the value; biases zero",
     source="Huang et al., The 37 implementation details of proximal policy optimization (2022), detail 2",
+    code="vwxyzjn/cleanrl cleanrl/ppo.py (fe8d8a0)",
     year=2022,
     laws=(
         RoleLaw("head", _head, "orthogonal · policy, or · value where it has one output"),

@@ -20,6 +20,11 @@ RECIPE = Policy(
     name="prompt",
     about="tokens before the input U(±0.5); all else kept",
     source="Lester, Al-Rfou & Constant, The power of scale for parameter-efficient prompt tuning (2021), section 3.2",
+    code=(
+        "google-research/prompt-tuning prompt_tuning/configs/models/t5_1_1_base_prompt.gin (3a4df11): uniform "
+        "with scale 0.5; Adafactor, decay 1e-5; configs/runs/prompt_finetune.gin (279bca8): a constant rate of "
+        "0.3"
+    ),
     year=2021,
     laws=(
         RoleLaw("prefix", _tokens, "U(±bound)"),
@@ -31,5 +36,8 @@ RECIPE = Policy(
     aliases=("prompt_tuning", "soft_prompt"),
     right="Prompts of a frozen language model whose tables have a std near a half.",
     wrong="Tables of std 0.02, beside which such tokens are large: draw them from the vocabulary (fit.new_rows_).",
-    leaves="The paper's better starts, which copy rows of the vocabulary or of the classes' names.",
+    leaves=(
+        "The paper's better starts, which copy rows of the vocabulary or of the classes' names. The authors' released "
+        "configuration draws U(0, 0.5) (jax's uniform begins at 0), against the paper's words."
+    ),
 )

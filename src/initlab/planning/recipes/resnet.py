@@ -19,11 +19,17 @@ RECIPE = Policy(
     name="resnet",
     about="kernels N(0, 2/(out · kernel)), the read-out as torch draws it, the last norm of every branch zero",
     source="Goyal et al. (2017), section 5.1; pytorch/vision torchvision/models/resnet.py, zero_init_residual=True",
+    code=(
+        "pytorch/vision torchvision/models/resnet.py, ResNet.__init__ (054e54c): kernels "
+        "kaiming_normal_(mode='fan_out'), norms 1, bn3 or bn2 0 where zero_init_residual, fc as nn.Linear draws "
+        "it"
+    ),
     year=2017,
     laws=(
         RoleLaw("branch_end_norm", get_scheme("zeros"), "0: the branch starts as the identity"),
         RoleLaw("conv", _kernel, "N(0, 2/(out · kernel))"),
         RoleLaw("weight", get_scheme("torch_default")),
+        RoleLaw("bias", get_scheme("torch_default")),
     ),
     needs=(
         has("conv"),
@@ -35,5 +41,5 @@ RECIPE = Policy(
     ),
     right="Residual networks with batch norm on images.",
     wrong="Branches that do not end in a norm.",
-    leaves="The read-out's bias, U(±1/√fan_in) in torch, is zero here.",
+    leaves="The paper's own read-out is N(0, 0.01²); this one is torchvision's.",
 )

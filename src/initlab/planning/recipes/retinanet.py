@@ -26,6 +26,7 @@ RECIPE = Policy(
     name="retinanet",
     about="new kernels N(0, 0.01²), biases zero, the classifier's bias −ln((1 − π)/π) with π = 0.01",
     source="Lin et al., Focal loss for dense object detection (2017), section 4.1",
+    code="pytorch/vision torchvision/models/detection/retinanet.py (01fdb48)",
     year=2017,
     laws=(
         RoleLaw("head_bias", _prior, "−ln((1 − prior)/prior)"),

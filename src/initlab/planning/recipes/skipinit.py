@@ -9,6 +9,10 @@ RECIPE = Policy(
     name="skipinit",
     about="the factor of every residual branch zero, weights He's",
     source="De & Smith, Batch normalization biases residual blocks towards the identity (2020), section 4",
+    code=(
+        "google-deepmind/deepmind-research nfnets/nf_resnet.py, NFResBlock (abc9ba0), the authors' later "
+        "networks: skip_gain 0"
+    ),
     year=2020,
     laws=(
         RoleLaw("branch_scale", get_scheme("zeros"), "0: every branch starts as the identity"),

@@ -9,6 +9,10 @@ RECIPE = Policy(
     name="spectral",
     about="every weight's spectral norm Θ(√(fan_out / fan_in)), times the gain of what feeds it",
     source="Yang, Simon & Bernstein, A spectral condition for feature learning (2023), parametrization 1",
+    code=(
+        "karpathy/nanochat nanochat/gpt.py, _init_weights (3a5e0bc), which cites the paper: std 1/√fan_in · "
+        "min(1, √(fan_out/fan_in))"
+    ),
     year=2023,
     laws=(RoleLaw("weight", Fed("spectral"), "std = gain · min(1, √(fan_out / fan_in)) / √fan_in"),),
     training=Training(

@@ -9,6 +9,7 @@ RECIPE = Policy(
     name="stylegan2",
     about="every weight N(0, 1), scaled by 1/√fan_in when it is used, biases zero",
     source="Karras et al., StyleGAN2 (2020); Progressive growing of GANs (2018), section 4.1",
+    code="NVlabs/stylegan2-ada-pytorch training/networks.py (d72cc7d)",
     year=2020,
     laws=(
         RoleLaw("equalised", get_scheme("normal", std=1.0), "N(0, 1)"),

@@ -40,6 +40,7 @@ RECIPE = Policy(
         "Huang et al., Improving transformer optimization through better initialization (2020), section 3; "
         "layer6ai-labs/T-Fixup fairseq/modules/transformer_layer.py and models/transformer.py (b17e166)"
     ),
+    code="layer6ai-labs/T-Fixup fairseq (b17e166)",
     year=2020,
     laws=(
         RoleLaw("query", get_scheme("xavier_normal")),

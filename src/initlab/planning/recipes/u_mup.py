@@ -12,8 +12,9 @@ from initlab.schemes import get_scheme
 
 def _end(subject: Subject, options: Options) -> Choice:
     count = residual.projections(subject.scene).count
-    words = f"u_mup: the last weight of one of {count} branches: 1/√(fan_in · {count})"
-    return Choice(get_scheme("lecun_normal"), Reason("branch_end", words), gain=count**-0.5)
+    layers = max(1.0, count / 2)
+    words = f"u_mup: the last weight of one of {count} branches, {layers:g} layers of two: 1/√(fan_in · {layers:g})"
+    return Choice(get_scheme("lecun_normal"), Reason("branch_end", words), gain=layers**-0.5)
 
 
 def _head(subject: Subject, options: Options) -> Choice:
@@ -24,12 +25,17 @@ def _head(subject: Subject, options: Options) -> Choice:
 
 RECIPE = Policy(
     name="u_mup",
-    about="hidden weights 1/√fan_in, read-outs 1/fan_in, tables N(0, 1), ends of branches over √branches",
+    about="hidden weights 1/√fan_in, read-outs 1/fan_in, tables N(0, 1), ends of branches over √layers",
     source="Blake et al., u-μP: the unit-scaled maximal update parametrization (2024), table 2",
+    code=(
+        "graphcore-research/unit-scaling unit_scaling/optim.py, lr_scale_func_adam (27b8af3): 1/√fan_in (tables: "
+        "1/√width), read-outs, biases and norms 1, over √layers in layers; core/functional.py, "
+        "transformer_residual_scaling_rule (087133f): branches as large together as twice the table"
+    ),
     year=2024,
     laws=(
         RoleLaw("head", _head, "N(0, 1/fan_in²)"),
-        RoleLaw("branch_end", _end, "N(0, 1/(fan_in · branches))"),
+        RoleLaw("branch_end", _end, "N(0, 1/(fan_in · layers)), two branches a layer"),
         RoleLaw("weight", get_scheme("lecun_normal")),
         RoleLaw("embedding", get_scheme("normal", std=1.0)),
     ),

@@ -10,6 +10,7 @@ RECIPE = Policy(
     name="vit_jax",
     about="Xavier uniform, the patch projection LeCun truncated, positions N(0, 0.02²), read-out and token zero",
     source="Dosovitskiy et al., ViT (2021); google-research/vision_transformer vit_jax/models_vit.py",
+    code="google-research/vision_transformer vit_jax/models_vit.py (c6de1e5)",
     year=2021,
     laws=(
         RoleLaw("head", get_scheme("zeros")),

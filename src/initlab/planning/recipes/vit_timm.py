@@ -10,6 +10,7 @@ RECIPE = Policy(
     name="vit_timm",
     about="N(0, 0.02²), positions alike, the token N(0, 1e-6²), the patch projection as torch draws it",
     source="huggingface/pytorch-image-models timm/models/vision_transformer.py, init_weights_vit_timm",
+    code="huggingface/pytorch-image-models timm/models/vision_transformer.py (aa4b585)",
     year=2021,
     laws=(
         RoleLaw("first", get_scheme("torch_default")),

@@ -20,6 +20,10 @@ RECIPE = Policy(
     name="zero_gamma",
     about="as auto, and the last norm weight of each residual branch zero",
     source="Goyal et al., Accurate, large minibatch SGD (2017), section 5.1",
+    code=(
+        "facebookresearch/pycls pycls/models/blocks.py, init_weights (1a33062): a branch's last norm 0, other "
+        "norms 1, kernels N(0, 2/(out · kernel)), the read-out N(0, 0.01²)"
+    ),
     year=2017,
     laws=(
         RoleLaw("branch_end_norm", get_scheme("zeros"), "0: the branch starts as the identity"),
@@ -30,6 +34,6 @@ RECIPE = Policy(
     ),
     right="Residual networks with norms at large batches and rates.",
     wrong="Branches that do not end in a norm: nothing there is zero.",
-    leaves="What the weights get (the paper: He), which is auto's here.",
+    leaves="What the weights get (the paper: He's, and N(0, 0.01²) for the read-out), which is auto's here.",
     notes=_notes,
 )
