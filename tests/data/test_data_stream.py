@@ -48,6 +48,16 @@ DATA: dict[str, Any] = {
 }
 
 
+def test_a_sample_that_raises_is_named() -> None:
+    class Corrupt(Drawn):
+        def __getitem__(self, index: int) -> Any:
+            raise OSError("cut short")
+
+    for data in (Corrupt(), DataLoader(Corrupt())):
+        with pytest.raises(InputError, match=r"photos: reading item 7 of the Corrupt failed: OSError: cut short"):
+            Stream(data, "photos")[7]
+
+
 @pytest.mark.parametrize("name", DATA)
 def test_a_stream_gives_what_memory_would_hold(name: str) -> None:
     torch.manual_seed(5)

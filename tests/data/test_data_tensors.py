@@ -155,6 +155,13 @@ class Ragged(Samples):
         return torch.zeros(index + 1), 0
 
 
+class Corrupt(Samples):
+    def __getitem__(self, index: int) -> Any:
+        if index == 3:
+            raise OSError("cut short")
+        return super().__getitem__(index)
+
+
 FAULTS: dict[str, tuple[Any, str]] = {
     "NaN": ((with_nan(np.nan), Y), "X has 1 NaN or infinite values, the first in row 4"),
     "infinity": ((with_nan(-np.inf), Y), "X has 1 NaN or infinite values"),
@@ -182,6 +189,8 @@ FAULTS: dict[str, tuple[Any, str]] = {
     "a label that is missing": ((X, np.array(["a", None, "b", "a", "b", "a"], dtype=object)), "None among its labels"),
     "two columns of labels": ((X, np.array([["a", "b"]] * 6)), "must be one column of labels"),
     "samples of different shapes": (Ragged(), "samples differ in shape"),
+    "a sample that raises": (Corrupt(), "reading item 3 of the Corrupt failed: OSError: cut short"),
+    "a batch that raises": (DataLoader(Corrupt(), batch_size=2), "reading item 1 of the DataLoader failed: OSError"),
     "empty Dataset": (TensorDataset(FEATURES[:0], TARGETS[:0]), "no rows"),
 }
 

@@ -111,6 +111,10 @@ REFUSED: dict[str, tuple[Callable[[], Any], tuple[str, ...]]] = {
     "a loss that raises the second time": (lambda: initlab.inspect(mlp(), X, Y, once()), ("StopIteration",)),
     "an unknown optimizer": (lambda: initlab.inspect(mlp(), X, Y, optimizer="adamm"), ("adamm", "adam")),
     "a learning rate of nan": (lambda: initlab.inspect(mlp(), X, Y, lr=float("nan")), ("lr",)),
+    "a learning rate below 0": (lambda: initlab.inspect(mlp(), X, Y, lr=-1), ("lr must be greater than 0", "-1")),
+    "a loss that is a float": (
+        lambda: initlab.inspect(mlp(), X, Y, lambda output, targets: 1.0), ("loss", "float", "no gradient flows")
+    ),
     "a learning rate of 0": (lambda: initlab.inspect(mlp(), X, Y, lr=0), ("lr",)),
     "a report of another kind": (lambda: initlab.inspect(mlp(), X, Y).save("report.pdf"), (".pdf", ".html")),
 }  # fmt: skip

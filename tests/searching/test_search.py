@@ -252,7 +252,9 @@ def test_reports(result: initlab.Search, tmp_path: Path) -> None:
     ("change", "message"),
     [
         ({"trials": 0}, "trials must be a whole number"),
+        ({"trials": None}, "trials must be a whole number"),
         ({"at_once": 0}, "at_once must be"),
+        ({"screen": 3}, "screen must be True or False"),
         ({"pruning": "medium"}, "did you mean 'median'"),
         ({"space": []}, "space must be a mapping"),
         ({"space": {"scheme": []}}, "at least one scheme"),

@@ -9,6 +9,7 @@ from concurrent.futures import Executor
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -30,7 +31,7 @@ from initlab.training.records import RunRecord
 from initlab.training.rehearsal import frozen, rehearse
 from initlab.training.settings import Statistics, Study, Training, grouped
 from initlab.training.sources import Pair
-from initlab.training.task import Loss, Task, first_samples
+from initlab.training.task import Loss, Task, check_count, first_samples
 
 EXAMPLES = 8  # samples that the model is recorded on when a plan is made
 
@@ -142,7 +143,8 @@ def compare(
     checked_executor(executor, engine)
     counts = {"evaluations": evaluations, "curve_points": curve_points, "at_once": at_once, "budget": budget}
     for name, count in counts.items():
-        count_or_none(name, count)
+        check_count(name, count, none=True)
+    check_flags(race=race, shared_order=shared_order, allow_drift=allow_drift)
     if budget is not None and not race:
         raise InputError(f"budget is a race's: give race=True with it; got budget={budget}")
     if target_loss is not None:
@@ -255,10 +257,11 @@ def _examples(task: Task) -> torch.Tensor:
     return first_samples(task.train, EXAMPLES)[0]
 
 
-def count_or_none(name: str, value: Any) -> None:
-    """Refuse what is no whole number of at least 1, nor None."""
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-        raise InputError(f"{name} must be a whole number of at least 1, or None; got {value!r}")
+def check_flags(**flags: Any) -> None:
+    """Refuse what is neither True nor False."""
+    for name, value in flags.items():
+        if not isinstance(value, bool | np.bool_):
+            raise InputError(f"{name} must be True or False; got {value!r}")
 
 
 def settings_of(task: Task, arms: Sequence[Arm], seeds: Sequence[int]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from initlab.errors import InputError, finite_number, seed_number, told
+from initlab.guest import check_materialised
 from initlab.planning import Plan, Policy, plan
 from initlab.rng import random_states_kept
 from initlab.sampling import derive_seed
@@ -94,7 +95,7 @@ def named_policies(schemes: Any) -> dict[str, Any]:
     named: dict[str, Any] = {}
     for label, policy in pairs:
         if label in named:
-            raise InputError(f"schemes holds {label!r} twice; each may stand once")
+            raise InputError(f"schemes holds {label!r} twice; each may stand once ({{label: scheme}} names them apart)")
         named[label] = None if policy == AS_BUILT else policy
     return named
 
@@ -176,6 +177,10 @@ def first_model(build: Callable[[], nn.Module], root_seed: int, device: str = "c
         model = build()
     if not isinstance(model, nn.Module):
         raise InputError(f"build must return an nn.Module; got {type(model).__name__}")
+    try:
+        check_materialised(model)
+    except InputError as error:
+        raise InputError(f"build must return a model that has its values: {error}") from None
     return model
 
 

@@ -10,6 +10,7 @@ from initlab.data.labels import Coding
 from initlab.data.pairs import pair_of
 from initlab.data.reading import has_index, is_loader, sample_at
 from initlab.data.tensors import TooLarge, as_features, as_targets, as_tensors
+from initlab.errors import told
 from initlab.rng import random_states_kept
 
 
@@ -34,7 +35,10 @@ class Stream:
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         if not 0 <= index < len(self):
             raise IndexError(index)
-        with random_states_kept(seed=0):
+        with (
+            random_states_kept(seed=0),
+            told(f"{self.name}: reading item {index} of the {type(self.dataset).__name__}"),
+        ):
             sample = sample_at(self.dataset, index)
             pair = sample if self.collate is None else self.collate([sample])
         x, y = (self._one(part) for part in pair_of(pair, f"{self.name}: item {index}"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ from initlab.data.labels import Coding, is_text
 from initlab.data.pairs import pair_of
 from initlab.data.reading import is_loader, items
 from initlab.data.untrusted import gigabytes, memory_limit
-from initlab.errors import InputError
+from initlab.errors import InputError, told
 from initlab.rng import random_states_kept
 
 _EXPECTED = "(X, Y) arrays or tensors, a Dataset, or a DataLoader"
@@ -197,10 +198,22 @@ def _read(data: Any, name: str, limit: int) -> tuple[Any, Any]:
 
 
 def _pairs(data: Any, name: str) -> Iterator[tuple[Tensor, Any]]:
-    for index, item in enumerate(items(data)):
+    for index, item in enumerate(_items(data, name)):
         x, y = pair_of(item, f"{name}: item {index}")
         text = _text_in(y)
         yield _part(x, f"{name} item {index}"), _part(y, f"{name} item {index}") if text is None else text
+
+
+def _items(data: Any, name: str) -> Iterator[Any]:
+    """`items(data)`; what a sample raises becomes one line that says which."""
+    found = items(data)
+    for index in itertools.count():
+        with told(f"{name}: reading item {index} of the {type(data).__name__}"):
+            try:
+                item = next(found)
+            except StopIteration:
+                return
+        yield item
 
 
 def _part(value: Any, name: str) -> Tensor:

@@ -141,9 +141,9 @@ def _lr(group: Mapping[str, Any]) -> float:
 
 
 def _rate(lr: float) -> float:
-    rate = finite_number("lr", lr, low=0)
-    if rate == 0:
-        raise InputError("lr must be greater than 0; got 0")
+    rate = finite_number("lr", lr)
+    if rate <= 0:
+        raise InputError(f"lr must be greater than 0; got {rate:g}")
     return rate
 
 

@@ -126,7 +126,8 @@ def _given(output: Any, targets: Any, loss: Callable[..., Any] | Loss) -> tuple[
             continue
         if not isinstance(value, Tensor) or value.numel() != 1:
             got = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
-            raise InputError(f"loss {known.words} must return a scalar tensor; got {got} (reduce it with .mean())")
+            hint = " (reduce it with .mean())" if isinstance(value, Tensor) else ", through which no gradient flows"
+            raise InputError(f"loss {known.words} must return a scalar tensor; got {got}{hint}")
         return value.reshape(()), given_loss(known.call, attempt, targets) if known.kind == "other" else known
     if known.kind == "bce" and isinstance(output, Tensor) and not _probabilities(output):
         raise InputError(_LOGITS.format(low=float(output.detach().min()), high=float(output.detach().max())))

@@ -15,6 +15,7 @@ from initlab.scaling.growth import numberless
 from initlab.scaling.rules import get_rule
 from initlab.scaling.runs import RATES, Setup, begin, setup
 from initlab.training.optimizers import optimizer_of
+from initlab.training.task import check_count
 
 FLAT = 0.1  # slope in log size up to which a layer's change counts as flat
 
@@ -164,8 +165,7 @@ def sizes_of(name: str, sizes: Sequence[int]) -> tuple[int, ...]:
 
 def counts(**counts: int) -> None:
     for name, value in counts.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise InputError(f"{name} must be a whole number of at least 1; got {value!r}")
+        check_count(name, value)
 
 
 def _sweep(

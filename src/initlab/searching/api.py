@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from initlab.comparison.api import count_or_none, make_task
+from initlab.comparison.api import check_flags, make_task
 from initlab.comparison.arms import first_model
 from initlab.comparison.result import StudyInterrupted
 from initlab.errors import InputError, seed_number, unknown
@@ -31,7 +31,7 @@ from initlab.training.optimizers import optimizer_of, trained
 from initlab.training.progress import watch_for
 from initlab.training.rehearsal import frozen, rehearse
 from initlab.training.settings import Study, Training, grouped
-from initlab.training.task import Loss, Task
+from initlab.training.task import Loss, Task, check_count
 
 PATIENCE = 3  # checks without a better score after which a run ends by itself
 AT_ONCE = 8
@@ -101,9 +101,10 @@ def search(
         StudyInterrupted: Ctrl-C; `.result` holds what was done.
     """
     started = time.perf_counter()
-    count_or_none("trials", trials)
-    count_or_none("at_once", at_once)
-    count_or_none("patience", patience)
+    check_count("trials", trials)
+    check_count("at_once", at_once)
+    check_count("patience", patience, none=True)
+    check_flags(screen=screen, allow_drift=allow_drift)
     get_engine(engine)
     checked_executor(executor, engine)
     if pruning not in PRUNERS:

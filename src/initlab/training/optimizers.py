@@ -114,7 +114,7 @@ def optimizer_of(optimizer: Any, names: Iterable[str] | None = None) -> Optimize
     return found
 
 
-def optimizer_options(optimizer: str, options: Mapping[str, Any]) -> dict[str, Any]:
+def optimizer_options(optimizer: str, options: Any) -> dict[str, Any]:
     """The optimizer's options with its defaults filled in, checked.
 
     >>> optimizer_options("sgd", {"momentum": 0.9})
@@ -124,6 +124,8 @@ def optimizer_options(optimizer: str, options: Mapping[str, Any]) -> dict[str, A
         InputError: an optimizer that runs cannot be trained with, an unknown option, or a value outside its range.
     """
     known = optimizer_of(optimizer, trained()).options
+    if not isinstance(options, Mapping):
+        raise InputError(f"options must be a mapping such as {{'momentum': 0.9}}; got {options!r}")
     for name in options:
         if name not in known:
             raise unknown(f"option of optimizer {optimizer!r}", name, known)

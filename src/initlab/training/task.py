@@ -67,7 +67,7 @@ class Task:
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "steps", "eval_batch"):
-            _positive(name, getattr(self, name))
+            check_count(name, getattr(self, name))
         seed_number(self.root_seed, "root_seed")
         if not callable(self.build):
             raise InputError(f"build must be a callable that returns an nn.Module; got {type(self.build).__name__}")
@@ -140,9 +140,12 @@ def _by_name(name: str, targets: torch.Tensor) -> str | Loss:
     return "auto" if chosen.kind == usual else chosen.call
 
 
-def _positive(name: str, value: object) -> None:
+def check_count(name: str, value: object, *, none: bool = False) -> None:
+    """Refuse what is no whole number of at least 1, nor None where that is allowed."""
+    if none and value is None:
+        return
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise InputError(f"{name} must be a whole number of at least 1; got {value!r}")
+        raise InputError(f"{name} must be a whole number of at least 1{', or None' if none else ''}; got {value!r}")
 
 
 def _check_pair(name: str, data: Any) -> None:
