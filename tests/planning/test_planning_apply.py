@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -86,3 +87,48 @@ def test_a_plan_says_what_an_alias_means(alias: str, name: str) -> None:
     assert words in initlab.plan(net(), policy=alias)["0.weight"].reason
     assert words in initlab.plan(net(), policy={"0.weight": alias})["0.weight"].reason
     assert words not in initlab.plan(net(), policy={"0.weight": name})["0.weight"].reason
+
+
+def in_turn(model: Any, *, apart: bool = False) -> list[str]:
+    """What is warned of when `init_` is called on one layer after another."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for place, layer in enumerate(model):
+            if not any(True for _ in layer.parameters()):
+                continue
+            initlab.init_(layer, "he_normal", prefix=str(place) if apart else "")
+    assert all(one.filename == __file__ for one in caught)
+    return [str(one.message) for one in caught]
+
+
+# what is gone over, whether its equals are warned of
+GONE_OVER: dict[str, tuple[Callable[[], Any], int]] = {
+    "layers of a model": (lambda: nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4)), 1),
+    "blocks of a model": (lambda: nn.ModuleList(nn.Sequential(nn.Linear(4, 4), nn.ReLU()) for _ in range(3)), 2),
+    "a list": (lambda: [nn.Linear(4, 4), nn.Linear(4, 4)], 1),
+    "layers of other shapes": (lambda: nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 5)), 0),
+    "norms, which are constant": (lambda: nn.Sequential(nn.BatchNorm1d(4), nn.BatchNorm1d(4)), 0),
+    "a layer that is used twice": (lambda: [layer := nn.Linear(4, 4), layer], 0),
+}
+
+
+@pytest.mark.parametrize("name", GONE_OVER)
+def test_layers_that_get_equal_values_in_turn_are_warned_of(name: str) -> None:
+    make, count = GONE_OVER[name]
+    said = in_turn(make())
+    assert len(said) == count
+    assert all("got the same" in line and "model.apply(initlab.init_)" in line for line in said)
+    assert in_turn(make(), apart=True) == []
+
+
+def test_models_that_start_alike_on_purpose_are_not_warned_of() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        one, other = nn.Linear(4, 4), nn.Linear(4, 4)
+        initlab.init_(one)
+        initlab.init_(other)
+        whole = net()
+        initlab.init_(whole)
+        initlab.init_(whole)
+        whole.apply(initlab.init_)
+    assert torch.equal(one.weight, other.weight)

@@ -17,6 +17,7 @@ from initlab.planning.interrupts import HeldInterrupts
 from initlab.planning.ledger import Held, check_account, check_kept, equal_warnings, non_finite
 from initlab.planning.loaded import Loaded, loaded_words, read_loaded
 from initlab.planning.memory import DTYPES, PARTS, check_apart, check_writable
+from initlab.planning.one_by_one import warn_of_equals
 from initlab.planning.partitions import seen_whole
 from initlab.planning.plan import Plan, PlanEntry
 from initlab.planning.planner import make_plan
@@ -50,7 +51,7 @@ def init_(
     `model.apply(initlab.init_)` does what `initlab.init_(model)` does. A function that `apply` calls and that calls
     `init_` on some layers (`if isinstance(layer, nn.Linear): initlab.init_(layer, "he_normal")`) gives them what the
     whole model would, under their names in it. A layer by itself has the names `weight` and `bias`: two of one shape
-    get the same values unless each has its `prefix`.
+    get the same values unless each has its `prefix`, which a warning says where the caller holds both in one model.
 
     Args:
         model: any module with materialised parameters; DTensor parameters (FSDP2, tensor parallel) are filled shard by
@@ -119,6 +120,8 @@ def _init(
     jobs = [_placed(job, rows, prefix) for job in prepare(plan, found, named)]
     plan = plan.with_warnings(_kept_warnings(found, named))
     write(jobs, number, rollback)
+    if not prefix and rows is None:
+        warn_of_equals(model, jobs, number)
     plan = plan.with_warnings(refresh(found, laws))
     warnings = equal_warnings(_held(found, laws))
     return plan.with_warnings(tuple(warning for warning in warnings if warning not in plan.warnings))
