@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 from collections.abc import Callable
 
@@ -261,13 +262,25 @@ def test_advice_without_a_plan_names_no_number() -> None:
     assert "as plan does" not in advice
 
 
-def test_a_healthy_start_costs_no_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_plan_is_made_once_and_when_advice_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[nn.Module] = []
     monkeypatch.setattr("initlab.inspection.evidence.plan", lambda model, inputs: made.append(model))
     assert initlab.inspect(stack(5, nn.ReLU, he()), X, Y).verdict == "healthy"
+    report = initlab.inspect(stack(5, nn.ReLU, normal(0.001)), X, Y)
+    assert report.findings
     assert made == []
-    initlab.inspect(stack(5, nn.ReLU, normal(0.001)), X, Y)
+    str(report)
+    assert pickle.loads(pickle.dumps(report.findings)) == report.findings
     assert len(made) == 1
+
+
+def test_advice_that_is_read_late_says_which_weights_it_rests_on() -> None:
+    model = stack(5, nn.ReLU, normal(0.001))
+    early, late = initlab.inspect(model, X, Y), initlab.inspect(model, X, Y)
+    words = early.findings[0].advice
+    initlab.init_(model, example_inputs=X)
+    assert late.findings[0].advice == f"{words}; by a plan of the weights as they are now"
+    assert early.findings[0].advice == words
 
 
 def test_a_layer_that_is_wholly_dead_is_found_where_it_starts() -> None:

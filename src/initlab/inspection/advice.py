@@ -1,21 +1,51 @@
-"""What to do about a finding, in words. What a weight should be drawn from is what `plan` says of it."""
+"""What to do about a finding, in words. What a weight should be drawn from is what `plan` says of it.
+
+The plan costs two passes more, so it is made, and the words with it, when the advice is read. Where the model was
+written by then, the plan is one of the weights as they are, and the advice says so.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Concatenate, ParamSpec
 
 from initlab.inspection.evidence import Evidence
 from initlab.inspection.results import ParameterStats
 from initlab.planning import PlanEntry
 from initlab.reporting import format_number
+from initlab.reporting.finding import Later
 from initlab.sampling import canonical_name
 
 FAR = 0.3  # log of rms over the plan's std from which a weight is off, and share of weights that must be
 UNPLANNED = "This model cannot be planned: give each weight the variance gain² / fan_in, for the function before it"
+NOW = "; by a plan of the weights as they are now"
+
+Given = ParamSpec("Given")
 
 
+def later(words: Callable[Concatenate[Evidence, Given], str]) -> Callable[Concatenate[Evidence, Given], Later]:
+    """Words that are put together when they are first read."""
+
+    def waiting(e: Evidence, /, *given: Given.args, **named: Given.kwargs) -> Later:
+        then = e.written()
+
+        def put() -> str:
+            same = "plan" in vars(e) or e.written() == then
+            return words(e, *given, **named) + ("" if same or e.plan is None else NOW)
+
+        return put
+
+    return waiting
+
+
+@later
 def advice(e: Evidence, otherwise: str = "") -> str:
     """The weight furthest from its plan, and its plan; `otherwise` when the weights have the plan's scale already."""
+    return _scaled(e, otherwise)
+
+
+def _scaled(e: Evidence, otherwise: str = "") -> str:
     if e.plan is None:
         return UNPLANNED
     furthest = _furthest(e)
@@ -25,14 +55,16 @@ def advice(e: Evidence, otherwise: str = "") -> str:
     return f"Draw {p.name} {_law(entry)}; now its rms is {p.rms:.2g}"
 
 
+@later
 def scale_advice(e: Evidence) -> str:
     """What helps when signals grow."""
-    words = advice(e, f"Lower the learning rate ({e.step.lr:g}) or warm it up, or add normalization")
+    words = _scaled(e, f"Lower the learning rate ({e.step.lr:g}) or warm it up, or add normalization")
     if len(e.layers) > 30 and not e.normalised:
         return words + "; in a deep residual net, scale the branches by 1/sqrt(depth) or start them at zero"
     return words
 
 
+@later
 def random_advice(e: Evidence, p: ParameterStats) -> str:
     """What helps when the units of `p` are equal."""
     only = "Only random weights break the symmetry"
@@ -44,15 +76,16 @@ def random_advice(e: Evidence, p: ParameterStats) -> str:
     return f"{only}: draw {p.name} {_law(entry)}"
 
 
+@later
 def fading_advice(e: Evidence) -> str:
     """What helps when the scale is right already and signals fade all the same."""
     if e.nonlinearity in ("sigmoid", "hardsigmoid"):
-        return advice(e, "No scheme carries signals through a deep stack of sigmoids: use tanh or relu") + (
+        return _scaled(e, "No scheme carries signals through a deep stack of sigmoids: use tanh or relu") + (
             "; in a deep stack use tanh or relu instead of sigmoid, or add normalization"
         )
     if not e.step.sign_like:
-        return advice(e, f"Use a larger learning rate than {e.step.lr:g}, or adamw, or add normalization")
-    return advice(e)
+        return _scaled(e, f"Use a larger learning rate than {e.step.lr:g}, or adamw, or add normalization")
+    return _scaled(e)
 
 
 def _law(entry: PlanEntry) -> str:
@@ -62,9 +95,10 @@ def _law(entry: PlanEntry) -> str:
 
 def drawn(e: Evidence, p: ParameterStats) -> PlanEntry | None:
     """The plan's entry for `p` where that draws random values; None where it keeps, refuses or fills."""
-    if e.plan is None:
+    name = canonical_name(p.name)
+    if e.plan is None or name not in e.plan:
         return None
-    entry = e.plan[canonical_name(p.name)]
+    entry = e.plan[name]
     return entry if entry.action == "write" and entry.std else None
 
 

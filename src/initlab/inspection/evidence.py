@@ -59,6 +59,10 @@ class Evidence:
         except InputError:
             return None
 
+    def written(self) -> tuple[tuple[int, int], ...]:
+        """Where each parameter lies now and how often it was written: what tells whether it was written since."""
+        return tuple((p.data_ptr(), p._version) for p in self.model.parameters() if not p.is_inference())
+
     @cached_property
     def matrices(self) -> list[ParameterStats]:
         """Trainable weights of two or more axes that a gradient reached."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 
@@ -80,7 +80,7 @@ def aligned(findings: Iterable[Finding], verdict: Verdict) -> tuple[Finding, ...
     """The findings with severities that agree with the verdict: an error is said only of what is untrainable."""
     if verdict == "untrainable":
         return tuple(findings)
-    return tuple(replace(f, severity="warning") if f.severity == "error" else f for f in findings)
+    return tuple(f.but(severity="warning") if f.severity == "error" else f for f in findings)
 
 
 def _opened(e: Evidence) -> tuple[Evidence, tuple[str, ...]]:

@@ -2,9 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, TypeAlias, overload
 
 from initlab.reporting.status import Severity
+
+Later: TypeAlias = Callable[[], str]  # what makes a text
+
+
+class _Text:
+    """A field whose words are put together when they are first read: they may cost as much as what they speak of."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    @overload
+    def __get__(self, holder: None, owner: type) -> Any: ...
+    @overload
+    def __get__(self, holder: object, owner: type) -> str: ...
+    def __get__(self, holder: Any, owner: type) -> Any:
+        if holder is None:
+            raise AttributeError(self._name)  # a field without a default
+        words = holder.__dict__[self._name]
+        if not isinstance(words, str):
+            words = holder.__dict__[self._name] = words()
+        return words
+
+    def __set__(self, holder: Any, words: str | Later) -> None:
+        holder.__dict__[self._name] = words
 
 
 @dataclass(frozen=True)
@@ -19,14 +45,22 @@ class Finding:
             training is predicted to get over).
         where: name of the layer or parameter where it starts.
         evidence: the numbers.
-        advice: what to do; where weights are to be drawn again, with the std that `plan` gives them.
+        advice: what to do; where weights are to be drawn again, with the std that `plan` gives them: the plan is made
+            when the advice is first read.
     """
 
     kind: str
     severity: Severity
     where: str
     evidence: str
-    advice: str
+    advice: _Text = _Text()
+
+    def but(self, **changes: Any) -> Finding:
+        """The finding with other fields; advice that nobody has read stays unread."""
+        return Finding(**{**self.__dict__, **changes})
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "advice": self.advice}
 
     def __str__(self) -> str:
         return f"{self.kind} at {self.where}: {self.evidence}. {self.advice}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from importlib import import_module
 
 from initlab.inspection.evidence import Evidence
@@ -70,9 +69,12 @@ def _led(found: list[tuple[Kind, Finding]]) -> list[Finding]:
     if cause is None:
         return [*causes, *symptoms]
     worst = min((finding.severity for finding in (cause, *symptoms)), key=rank)
-    advice = f"Its cause is the {cause.kind} at {cause.where}: {cause.advice[0].lower()}{cause.advice[1:]}"
-    led = [replace(finding, advice=advice) for finding in symptoms]
-    return [replace(cause, severity=worst), *(other for other in causes if other is not cause), *led]
+    led = [finding.but(advice=lambda: _leading(cause)) for finding in symptoms]
+    return [cause.but(severity=worst), *(other for other in causes if other is not cause), *led]
+
+
+def _leading(cause: Finding) -> str:
+    return f"Its cause is the {cause.kind} at {cause.where}: {cause.advice[0].lower()}{cause.advice[1:]}"
 
 
 __all__ = ["ORDER", "Kind", "findings_of", "kind_of", "kinds"]

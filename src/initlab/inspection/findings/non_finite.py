@@ -10,6 +10,7 @@ from initlab.inspection.advice import scale_advice
 from initlab.inspection.evidence import Evidence
 from initlab.inspection.findings.kind import Kind
 from initlab.inspection.results import Finding, LayerStats
+from initlab.reporting.finding import Later
 
 
 def find(e: Evidence) -> Finding | None:
@@ -68,7 +69,7 @@ def _before(e: Evidence, layer: LayerStats) -> str:
     return f"; {previous.name} before it has rms {previous.second_moment**0.5:.2g}"
 
 
-def _finding(where: str, evidence: str, advice: str) -> Finding:
+def _finding(where: str, evidence: str, advice: str | Later) -> Finding:
     return Finding("non-finite", "error", where, evidence, advice)
 
 
