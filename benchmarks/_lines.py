@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,11 @@ class Lines:
     def has(self, *name: Any) -> bool:
         """Whether the object of these fields is there."""
         return name in self._done
+
+    def forget(self, names: Iterable[Any]) -> None:
+        """Take the objects of these first fields as not there; lines that replace them come after theirs."""
+        gone = set(names)
+        self._done = {name for name in self._done if name[0] not in gone}
 
     def add(self, line: dict[str, Any]) -> None:
         """One more, in the file before this returns."""

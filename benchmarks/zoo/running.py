@@ -7,10 +7,19 @@ import signal
 import subprocess
 import warnings
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from benchmarks._lines import Lines
-from benchmarks.zoo.families import Family
+
+
+class Named(Protocol):
+    """What a run goes through: models, or trainings of them."""
+
+    @property
+    def name(self) -> str: ...
+
+
+Item = TypeVar("Item", bound=Named)
 
 
 class TooLong(BaseException):
@@ -22,10 +31,10 @@ def _stop(*_: Any) -> None:
 
 
 def each(
-    families: Iterable[Family],
+    families: Iterable[Item],
     lines: Lines,
     parts: list[str],
-    measure: Callable[[Family], dict[str, Any]],
+    measure: Callable[[Item], dict[str, Any]],
     seconds: int,
 ) -> None:
     """Measure the families that are not kept yet and whose names begin with one of `parts`, if there are any.

@@ -15,8 +15,8 @@ SMALL = ("atto", "femto", "pico", "nano", "tiny", "xxs", "_s0", "18", "_b0", "05
 SIDE = 64
 
 
-def timm_models() -> Iterator[Family]:
-    """The smallest model of each of timm's files, then of each kind of name in it."""
+def timm_models(side: int = SIDE) -> Iterator[Family]:
+    """The smallest model of each of timm's files, then of each kind of name in it; pictures of `side` pixels or so."""
     import timm
 
     found: dict[tuple[str, str], list[str]] = {}
@@ -26,10 +26,11 @@ def timm_models() -> Iterator[Family]:
     files = {module: _smallest([n for (other, _), names in found.items() if other == module for n in names])
              for module, _ in found}  # fmt: skip
     for name in dict.fromkeys([*files.values(), *map(_smallest, found.values())]):
-        yield _family(f"timm/{name}", lambda name=name, **more: timm.create_model(name, num_classes=CLASSES, **more))
+        make = lambda name=name, **more: timm.create_model(name, num_classes=CLASSES, **more)  # noqa: E731
+        yield _family(f"timm/{name}", make, side)
 
 
-def torchvision_models() -> Iterator[Family]:
+def torchvision_models(side: int = SIDE) -> Iterator[Family]:
     """The smallest classifier of each kind of torchvision."""
     from torchvision import models
 
@@ -38,9 +39,8 @@ def torchvision_models() -> Iterator[Family]:
         kinds.setdefault(_kind(name), []).append(name)
     for names in kinds.values():
         name = _smallest(names)
-        yield _family(
-            f"torchvision/{name}", lambda name=name, **more: models.get_model(name, num_classes=CLASSES, **more)
-        )
+        make = lambda name=name, **more: models.get_model(name, num_classes=CLASSES, **more)  # noqa: E731
+        yield _family(f"torchvision/{name}", make, side)
 
 
 def _kind(name: str) -> str:
@@ -53,12 +53,12 @@ def _smallest(names: list[str]) -> str:
     return (ranked or names)[0]
 
 
-def _family(name: str, make: Any) -> Family:
-    """A classifier of pictures of SIDE pixels, or of its own size where it takes no other."""
+def _family(name: str, make: Any, least: int) -> Family:
+    """A classifier of pictures of `least` pixels, of a usual size above, or of its own where it takes no other."""
     sides: list[int] = []
 
     def build() -> nn.Module:
-        for more in ({"img_size": SIDE}, {"image_size": SIDE}, {}):
+        for more in ({"img_size": least}, {"image_size": least}, {}):
             try:
                 made: nn.Module = make(**more)
                 break
@@ -67,10 +67,10 @@ def _family(name: str, make: Any) -> Family:
         else:
             raise RuntimeError(f"{name} cannot be built")
         own = getattr(made, "default_cfg", {}).get("input_size", (3, 224, 224))[-1]
-        sides[:] = [next((side for side in (SIDE, 128, own) if _runs(made, side)), own)]
+        sides[:] = [next((side for side in (least, SIDE, 128, own) if _runs(made, side)), own)]
         return made
 
-    return Family(name, build, lambda: pictures(3, sides[0] if sides else SIDE), CLASSES)
+    return Family(name, build, lambda: pictures(3, sides[0] if sides else least), CLASSES)
 
 
 def _runs(model: nn.Module, side: int) -> bool:
