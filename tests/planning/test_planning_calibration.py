@@ -293,6 +293,32 @@ class Mixed(nn.Module):
         return self.out((shares @ v).transpose(1, 2).reshape(-1, 8, 32))
 
 
+class Attending(nn.Module):
+    """Attention whose scores are multiplied by a number, where the softmax stands alone or in the fused call."""
+
+    def __init__(self, scale: float, fused: bool) -> None:
+        super().__init__()
+        self.scale, self.fused = scale, fused
+        self.q, self.k, self.v, self.out = nn.Linear(64, 64), nn.Linear(64, 64), nn.Linear(64, 64), nn.Linear(64, 8)
+
+    def forward(self, x: torch.Tensor) -> Any:
+        q, k, v = (layer(x).view(-1, 8, 4, 16).transpose(1, 2) for layer in (self.q, self.k, self.v))
+        if self.fused:
+            made = F.scaled_dot_product_attention(q, k, v, scale=self.scale)
+        else:
+            made = ((q @ k.transpose(2, 3)) * self.scale + torch.zeros(8, 8)).softmax(-1) @ v
+        return self.out(made.transpose(1, 2).reshape(-1, 8, 64))
+
+
+@pytest.mark.parametrize("fused", [False, True])
+@pytest.mark.parametrize(("scale", "std"), [(1.0, 0.125 / 4), (0.25, 0.125), (1 / 16, 0.125)])
+def test_attention_scores_are_no_larger_than_of_unit_variance(scale: float, std: float, fused: bool) -> None:
+    """Queries and keys of 16 numbers of unit variance make scores of std 4, unless they are divided."""
+    plan = initlab.plan(Attending(scale, fused), batch(16, 8, 64))
+    assert plan["q.weight"].std == pytest.approx(std, rel=0.15)
+    assert plan["k.weight"].std == pytest.approx(0.125, rel=0.15)
+
+
 def test_heads_are_mixed_by_the_identity() -> None:
     model = Mixed()
     initlab.init_(model, example_inputs=batch(4, 8, 32))
@@ -307,8 +333,10 @@ class Scaled(Tokens):
 
 
 def test_a_constant_before_a_tied_head_counts() -> None:
-    ids = IDS
-    assert 0.4 < initlab.plan(Scaled(), ids)["tokens.weight"].std <= 1.0  # type: ignore[operator]
+    model = Scaled()
+    plan = initlab.init_(model, example_inputs=IDS)
+    assert 0.4 < plan["tokens.weight"].std <= 1.0  # type: ignore[operator]
+    assert float(model(IDS).detach().var(-1).mean()) == pytest.approx(1.0, rel=0.2)
 
 
 class Written(nn.Module):

@@ -59,7 +59,7 @@ def attentions(scene: Scene) -> list[Attention]:
     for operation in graph.operations:
         read: dict[str, int] = dict(_read(graph, operation))
         if {"query", "key", "value"} <= set(read):
-            made = {letter: tuple(_made_by(graph, value, owner)) for letter, value in read.items()}
+            made = {letter: tuple(made_by(graph, value, owner)) for letter, value in read.items()}
             heads = [_heads(graph.values[read[letter]].shape) for letter in ("query", "key")]
             out = tuple(_reads(graph, operation, owner))
             found.append(Attention(made["query"], made["key"], made["value"], out, heads[0], heads[1]))
@@ -99,7 +99,7 @@ def _operands(scene: Scene) -> Iterator[tuple[str, str, int]]:
     for operation in graph.operations:
         for letter, value in _read(graph, operation):
             size = graph.values[value].shape[-1] if graph.values[value].shape else 0
-            for name in _made_by(graph, value, owner):
+            for name in made_by(graph, value, owner):
                 yield name, letter, size
 
 
@@ -144,7 +144,7 @@ def _mixed(graph: SignalGraph, value: int) -> Iterator[int]:
                 yield from _mixed(graph, made)
 
 
-def _made_by(graph: SignalGraph, value: int, owner: Mapping[str, str]) -> list[str]:
+def made_by(graph: SignalGraph, value: int, owner: Mapping[str, str]) -> list[str]:
     """The weights that a value comes from, past rearrangements, norms and rotations."""
     found: dict[str, None] = {}
     stack, seen = [value], {value}

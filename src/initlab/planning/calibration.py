@@ -38,6 +38,7 @@ from initlab.schemes import Geometry
 
 SLACK = 1.2  # what a second moment may miss its target by before anything is corrected
 SPREADS = 3.0  # and by how many standard deviations of one draw of the weight
+SHRUNK = 0.25  # second moment of what a tied head reads, below which a constant shrinks it
 LOGITS = 2**19  # numbers from which the loss of a read-out is measured
 LARGEST = 2**32  # elements of all parameters beyond which a model is planned by its rules alone
 FEWEST = 2**10  # numbers of a dropout mask from which it is drawn
@@ -51,10 +52,14 @@ class Found:
     Args:
         factors: by parameter, what its std is to be multiplied by.
         measured: by parameter, the second moment of what it made as planned, and the target.
+        scores: by weight of queries whose scores were too large, their second moment.
+        grown: read-outs that a constant shrinks, brought to logits of unit variance.
     """
 
     factors: dict[str, float] = field(default_factory=dict)
     measured: dict[str, tuple[float, float]] = field(default_factory=dict)
+    scores: dict[str, float] = field(default_factory=dict)
+    grown: set[str] = field(default_factory=set)
 
 
 def calibrated(
@@ -90,6 +95,9 @@ def calibrated(
             return entries, f"not measured: {error}"
         found = calibrator.found
         by_name = {name: _corrected(entry, found, targets) for name, entry in by_name.items()}
+        reached = {name: math.sqrt(second / target) / found.factors[name] for name in found.scores
+                   for second, target in [found.measured.get(name, (1.0, 1.0))]}  # fmt: skip
+        targets = replace(targets, inner={**targets.inner, **reached})
         if all(found.factors.get(name, 1.0) == 1.0 for name in targets.ties):
             break
     return tuple(by_name.values()), ""
@@ -137,12 +145,16 @@ def _corrected(entry: PlanEntry, found: Found, targets: Targets) -> PlanEntry:
 
 def _words(name: str, found: Found, targets: Targets, factor: float) -> str:
     change = f"std ×{format_number(factor)}"
+    if name in found.grown:
+        return f"read-out behind a constant that shrinks it: logits of unit variance, {change}"
     if name in targets.heads:
         return f"read-out: first loss within {targets.excess:.1%} of a uniform guess, {change}"
     if name in targets.positions:
         return f"a share of what it is added to, {change}"
     if name in targets.ends:
         return f"one of {len(targets.ends)} that end residual branches, each a share of the stream, {change}"
+    if name in found.scores:
+        return f"attention scores: second moment {format_number(found.scores[name])} for 1, {change}"
     if name in found.measured:
         second, target = found.measured[name]
         return f"measured {format_number(second)} for {format_number(target)}, {change}"
@@ -168,6 +180,7 @@ class _Logits:
         second: their second moment.
         most: what its std may grow by.
         luck: what brings this draw's logits to the size that draws have on average.
+        shrunk: whether a constant before a tied head makes its logits smaller, and slower to learn, by as much.
     """
 
     shape: torch.Size
@@ -175,6 +188,7 @@ class _Logits:
     second: float
     most: float
     luck: float = 1.0
+    shrunk: bool = False
 
     def stand_in(self, tensor: torch.Tensor) -> bool:
         """Whether a tensor has the same classes along the same axis."""
@@ -217,6 +231,8 @@ class Calibrator(TorchFunctionMode):
             return self._after(op, args[:1], {}, args[0].copy_(kept) if drops_in_place(args, kwargs) else kept)
         if op.combines == "sum" and len(args) > 1:
             args = (*self._before_sum(args[0], args[1], writes), *args[2:])
+        if op.attends and kwargs.get("scale") is not None:
+            args = (self._before_scores(args, kwargs["scale"]), *args[1:])
         return self._after(op, args, kwargs, func(*args, **kwargs))
 
     # -- standing in --
@@ -282,6 +298,9 @@ class Calibrator(TorchFunctionMode):
             return self._applied(name, weights, result, name in self.targets.heads, given)
         if op.logits:
             self._read_outs(signals[:1])
+        if op.combines == "contraction" and len(signals) == 2:
+            names = signals[0][1].names
+            result = result * self._to_unit_scores(names, result, self._scale_of_scores(names))
         self._mark_all(result, self._carried(op, signals))
         return result
 
@@ -373,11 +392,14 @@ class Calibrator(TorchFunctionMode):
             return
         most = max(1.0, 1 / entry.std) if entry.std and name in self.targets.ties else 1.0
         axis = _class_axis(made, entry)
-        logits = _Logits(made.shape, axis, second, most, _luck(second, entry, given))
+        shrunk = name in self.targets.ties and _is_shrunk(second, entry)
+        logits = _Logits(made.shape, axis, second, most, _luck(second, entry, given), shrunk)
         self._at_head[name] = logits
         self._read_out[name] = self._to_first_loss(made, logits)
 
     def _to_first_loss(self, tensor: torch.Tensor, logits: _Logits) -> float:
+        if logits.shrunk:
+            return rounded(min(logits.most, 1 / math.sqrt(float((tensor * logits.luck).var(logits.axis).mean()))))
         excess = self.targets.excess_of(tensor.shape[logits.axis])
         return head_factor(tensor * logits.luck, logits.axis, excess, logits.most)
 
@@ -394,6 +416,7 @@ class Calibrator(TorchFunctionMode):
         for name, factor in self._read_out.items():
             second = self._at_head[name].second
             self.found.measured[name] = (second, second * factor * factor)
+            self.found.grown |= {name} if self._at_head[name].shrunk else set()
             if factor != 1.0 and self._free(name):
                 self._scale({name}, factor)
 
@@ -409,6 +432,34 @@ class Calibrator(TorchFunctionMode):
             for tensor, mark in copies or ():
                 if mark.of == name and tensor.untyped_storage().data_ptr() != own:
                     tensor.mul_(factor)
+
+    # -- attention scores: no larger than of unit variance, whatever stands between them and the softmax --
+
+    def _before_scores(self, args: tuple[Any, ...], scale: float) -> torch.Tensor:
+        queries, keys = args[:2]
+        sample = queries[:1, : keys.shape[1]] @ keys[:1].transpose(-2, -1)
+        scaled: torch.Tensor = queries * self._to_unit_scores(self._known(queries).names, sample, scale)
+        self._mark(scaled, self._known(queries).names)
+        return scaled
+
+    def _scale_of_scores(self, names: frozenset[str]) -> float | None:
+        found = {self.targets.queries.get(name) for name in names}
+        made = found.pop() if len(found) == 1 else None
+        return None if made is None else made.constant
+
+    def _to_unit_scores(self, names: frozenset[str], scores: torch.Tensor, scale: float | None) -> float:
+        """What brings the scores that queries make to second moment one; 1 where they are no larger."""
+        second = second_moment(scores)
+        if not names or scale is None or second is None or not all(self._free(name) for name in names):
+            return 1.0
+        second *= scale**2
+        units = scores.shape[-3] if scores.dim() > 2 else 1
+        if names & self.found.scores.keys() or second <= 1 or not misses(second, units):
+            return 1.0
+        factor = rounded(1 / math.sqrt(second))
+        self._scale(names, factor)
+        self.found.scores |= dict.fromkeys(names, second)
+        return factor
 
     # -- sums: branches and positions get their share of what they are added to --
 
@@ -475,6 +526,16 @@ def _luck(second: float, entry: PlanEntry, given: torch.Tensor | None) -> float:
     lengths = given.detach().float().square().sum(-1)
     expected = entry.std**2 * float(lengths[lengths.isfinite()].mean())
     return math.sqrt(expected / second) if expected > 0 and math.isfinite(expected) else 1.0
+
+
+def _is_shrunk(second: float, entry: PlanEntry) -> bool:
+    """Whether what a tied head reads is far smaller than a norm's output, by a constant: T5's 1/√d.
+
+    The rows of such a table have to be as much larger before the logits that they can make tell classes apart, and an
+    optimizer moves them no faster: it begins at logits of unit variance, which cost 1/2 above ln C at first, since with
+    the usual bound it trains worse.
+    """
+    return bool(entry.std) and second / (entry.shape[-1] * (entry.std or 1.0) ** 2) < SHRUNK
 
 
 def misses(ratio: float, units: int) -> bool:

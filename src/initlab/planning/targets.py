@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from initlab.graph import Operation, SignalGraph, Use
 from initlab.graph.recording import Ref
 from initlab.graph.residual import passed
+from initlab.planning.constants import number_beside
 from initlab.planning.plan import PlanEntry
+from initlab.planning.scores import Queries, queries_of
 from initlab.sampling import canonical_name
 
 EXCESS = 0.025  # by which share of ln C the first loss may lie above that of a uniform guess
@@ -35,6 +37,7 @@ class Targets:
         tables_of_scores: tables that are added to attention scores.
         inner: by weight, the constant that its output is multiplied by within the function that reads it; by table,
             the constant that its rows are multiplied by before anything else reads them.
+        queries: weights that make queries -> what becomes of them.
         excess: see `EXCESS`.
     """
 
@@ -48,6 +51,7 @@ class Targets:
     tables_of_scores: frozenset[str] = frozenset()
     inner: Mapping[str, float] = field(default_factory=dict)
     branches: int = 0
+    queries: Mapping[str, Queries] = field(default_factory=dict)
     excess: float = EXCESS
 
     def excess_of(self, classes: int) -> float:
@@ -117,6 +121,7 @@ def targets_of(graph: SignalGraph, entries: Mapping[str, PlanEntry], owner: Mapp
         shares=frozenset(mixers) - tables,
         tables_of_scores=scored,
         inner={name: factor for name, factor in inner.items() if factor != 1.0},
+        queries=queries_of(graph, owner),
     )
 
 
@@ -244,7 +249,7 @@ def _inner(graph: SignalGraph, use: Operation) -> float:
         if len(readers) != 1 or len(readers[0].outputs) != 1:
             return 1.0
         reader = readers[0]
-        number = _number(graph, reader) if reader.traits.combines == "product" else None
+        number = number_beside(graph, reader) if reader.traits.combines == "product" else None
         if number:
             factor *= number if reader.kind == "mul" else 1 / number
         elif reader.traits.curved:
@@ -290,22 +295,13 @@ def _multiplied(graph: SignalGraph, use: Operation) -> float:
     factor, value = 1.0, use.outputs[0]
     while len(readers := graph.consumers(value)) == 1 and len(readers[0].outputs) == 1:
         reader = readers[0]
-        number = _number(graph, reader) if reader.kind in ("mul", "div") else None
+        number = number_beside(graph, reader) if reader.kind in ("mul", "div") else None
         if number:
             factor *= number if reader.kind == "mul" else 1 / number
         elif not reader.traits.rearranges:
             break
         value = reader.outputs[0]
     return abs(factor)
-
-
-def _number(graph: SignalGraph, operation: Operation) -> float | None:
-    """The number beside a signal: given as one, or a constant or parameter of one element."""
-    plain = [arg for arg in operation.args if isinstance(arg, int | float) and not isinstance(arg, bool)]
-    beside = [graph.values[value] for value in operation.inputs]
-    held = [value.tensor for value in beside if value.source in ("constant", "parameter")]
-    found = [*plain, *(float(tensor) for tensor in held if tensor is not None and tensor.numel() == 1)]
-    return float(found[0]) if len(found) == 1 else None
 
 
 def is_head(graph: SignalGraph, use: Operation) -> bool:
