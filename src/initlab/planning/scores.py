@@ -44,7 +44,7 @@ def queries_of(graph: SignalGraph, owner: Mapping[str, str]) -> dict[str, Querie
         graph: the recording.
         owner: every canonical name, tied ones too -> the name of its entry.
     """
-    found: dict[str, float] = {}
+    found: dict[str, Queries] = {}
     for operation in graph.operations:
         product, constant = _before(graph, operation) if operation.kind == "softmax" else (None, 1.0)
         if product is not None:
