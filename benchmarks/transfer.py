@@ -25,7 +25,7 @@ from benchmarks.recipes_models import Decoder, GptBlock, data_of
 
 KEPT = Path(__file__).with_name("transfer.jsonl")
 BASE, WIDTHS = 64, (128, 256, 512, 1024)
-PIXELS, SEQUENCES = 32, 128  # of the digits that the GPT reads: the upper half of each
+PIXELS, SEQUENCES = 32, 32  # of the digits that the GPT reads: the upper half of each
 
 
 def mlp(width: int) -> nn.Module:
@@ -76,7 +76,7 @@ def _pixels() -> tuple[torch.Tensor, torch.Tensor]:
 
 MODELS = {
     "mlp": Trained(mlp, _rows, range(-9, -2), None, 128, 100, 3),
-    "gpt": Trained(gpt, _pixels, range(-9, -4), by_pixel, 8, 64, 1),
+    "gpt": Trained(gpt, _pixels, range(-9, -3), by_pixel, 32, 30, 2),
 }
 
 

@@ -120,7 +120,7 @@ def test_the_reference_library_draws_what_the_recipe_states(name: str) -> None:
         ("mamba", Transformer("pre"), IDS, "needs the logarithm of a state's decay"),
         ("mamba2", Transformer("pre"), IDS, "needs the logarithm of a state's decay"),
         ("rwkv", Transformer("pre"), IDS, "needs gates by a sigmoid"),
-        ("mimetic", nn.Linear(8, 2), ROWS, "needs attention with queries of their own"),
+        ("mimetic", nn.Linear(8, 2), ROWS, "needs attention, and Linear has none"),
         ("admin", Transformer("post"), IDS, "needs a factor on the stream of every residual sum"),
         ("pissa", nn.Linear(8, 2), ROWS, r"needs adapters beside loaded weights, W x \+ s · B A x"),
         ("olora", Transformer("pre"), IDS, r"needs adapters beside loaded weights, W x \+ s · B A x"),
@@ -235,6 +235,50 @@ def test_mimetic_products_are_an_identity_and_its_negative_with_noise() -> None:
         for name, weight in (("q", q), ("out", out)):
             assert plan[f"blocks.0.attention.{name}.weight"].std == pytest.approx(float(weight.std()), rel=0.1)
     assert not torch.equal(model.blocks[0].attention.q.weight, model.blocks[1].attention.q.weight)
+
+
+class Packed(nn.Module):
+    """Attention whose three maps are blocks of one weight, in an order of its own; the output added to the input."""
+
+    def __init__(self, order: str) -> None:
+        super().__init__()
+        self.order, self.qkv, self.out = order, nn.Linear(D, 3 * D), nn.Linear(D, D)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        blocks = self.qkv(x).view(*x.shape[:2], 3, HEADS, -1).permute(2, 0, 3, 1, 4)
+        parts = dict(zip(self.order, blocks, strict=True))
+        made = F.scaled_dot_product_attention(parts["q"], parts["k"], parts["v"])
+        return x + self.out(made.transpose(1, 2).reshape(x.shape))
+
+
+class Interleaved(Packed):
+    """Each head's three maps side by side."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        q, k, v = self.qkv(x).view(*x.shape[:2], HEADS, 3, -1).permute(3, 0, 2, 1, 4)
+        return x + self.out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(x.shape))
+
+
+@pytest.mark.parametrize("order", ["qkv", "vkq", "torch"])
+def test_mimetic_products_of_blocks_in_one_weight(order: str) -> None:
+    whole = nn.TransformerEncoderLayer(D, HEADS, 2 * D, batch_first=True) if order == "torch" else Packed(order)
+    plan = initlab.init_(whole, "mimetic", example_inputs=torch.randn(2, 5, D))
+    packed, out = (whole.self_attn.in_proj_weight, whole.self_attn.out_proj.weight) if order == "torch" else (
+        whole.qkv.weight, whole.out.weight
+    )  # fmt: skip
+    blocks = dict(zip("qkv" if order == "torch" else order, packed.detach().chunk(3), strict=True))
+    assert within(((out.detach() @ blocks["v"]).T + 0.4 * torch.eye(D)) / 0.4, D**-0.5)
+    for q, k in zip(blocks["q"].chunk(HEADS), blocks["k"].chunk(HEADS), strict=True):
+        assert torch.linalg.matrix_rank(q.T @ k) == D // HEADS
+        assert (q.T @ k).trace() / D > 0.35
+    name = "self_attn.in_proj_weight" if order == "torch" else "qkv.weight"
+    assert plan[name].std == pytest.approx(float(packed.detach().std()), rel=0.1)
+
+
+def test_mimetic_refuses_maps_that_lie_interleaved() -> None:
+    model = Interleaved("qkv")
+    with pytest.raises(InputError, match="mimetic' needs square maps to queries, keys, values and of the output"):
+        initlab.plan(model, torch.randn(2, 5, D), "mimetic")
 
 
 def test_admin_scales_each_skip_by_what_was_added_before_it() -> None:

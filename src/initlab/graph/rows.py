@@ -31,18 +31,29 @@ def interleaved(graph: Recording, output: int, geometry: Geometry) -> Geometry |
         output: the value that the matrix makes.
         geometry: the matrix, its fan_out that of all units.
     """
+    units = _units(graph, output, geometry)
+    if units is None or not _is_cut(graph, output):
+        return None
+    parts = _together(_read(graph, {output: units}), geometry.shape[geometry.out_axis])
+    return None if parts is None else _packed(geometry, parts)
+
+
+def units_at(graph: Recording, output: int, geometry: Geometry) -> dict[int, torch.Tensor]:
+    """Which of a matrix's output units stand where in every value that is only a rearrangement of what it makes."""
+    units = _units(graph, output, geometry)
+    held = {} if units is None else {output: units}
+    _read(graph, held)
+    return held
+
+
+def _units(graph: Recording, output: int, geometry: Geometry) -> torch.Tensor | None:
+    """The number of its unit at every place of the value that a matrix makes; None where there is no axis of units."""
     shape, features = graph.values[output].shape, geometry.shape[geometry.out_axis]
     axis = graph.feature_axis(output)
-    if (
-        not 0 <= axis < len(shape)
-        or shape[axis] != features
-        or not 0 < math.prod(shape) <= LARGEST
-        or not _is_cut(graph, output)
-    ):
+    if not 0 <= axis < len(shape) or shape[axis] != features or not 0 < math.prod(shape) <= LARGEST:
         return None
     units = torch.arange(features, dtype=torch.int32).view([-1 if i == axis else 1 for i in range(len(shape))])
-    parts = _together(_read(graph, output, units.expand(shape)), features)
-    return None if parts is None else _packed(geometry, parts)
+    return units.expand(shape)
 
 
 def _is_cut(graph: Recording, output: int) -> bool:
@@ -58,11 +69,10 @@ def _is_cut(graph: Recording, output: int) -> bool:
     return False
 
 
-def _read(graph: Recording, output: int, units: torch.Tensor) -> list[torch.Tensor]:
-    """The units that stand in each value which is read by more than a rearrangement."""
-    held: dict[int, torch.Tensor] = {output: units}
+def _read(graph: Recording, held: dict[int, torch.Tensor]) -> list[torch.Tensor]:
+    """The units that stand in each value which is read by more than a rearrangement; `held` gains what is moved."""
     found: list[torch.Tensor] = []
-    waiting = [reader.index for reader in graph.consumers(output)]
+    waiting = [reader.index for output in held for reader in graph.consumers(output)]
     done: set[int] = set()
     while waiting:  # in forward order, so that all that an operation reads is known when its turn comes
         reader = graph.operations[heapq.heappop(waiting)]

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+import torch
+
 from initlab.graph import Operation, SignalGraph
+from initlab.graph.rows import units_at
 from initlab.planning.scene import Scene
 from initlab.sampling import canonical_name
 
@@ -40,6 +43,8 @@ class Attention:
         out: the weights that first read what it gives, past rearrangements.
         heads: how many heads share the queries.
         key_heads: how many share the keys and values.
+        packed: the three letters in the order of their rows, where one weight makes all, each in one block of rows
+            with its heads one after another; () elsewhere.
     """
 
     query: tuple[str, ...]
@@ -48,6 +53,7 @@ class Attention:
     out: tuple[str, ...]
     heads: int
     key_heads: int
+    packed: tuple[str, ...] = ()
 
 
 def attentions(scene: Scene) -> list[Attention]:
@@ -62,8 +68,44 @@ def attentions(scene: Scene) -> list[Attention]:
             made = {letter: tuple(made_by(graph, value, owner)) for letter, value in read.items()}
             heads = [_heads(graph.values[read[letter]].shape) for letter in ("query", "key")]
             out = tuple(_reads(graph, operation, owner))
-            found.append(Attention(made["query"], made["key"], made["value"], out, heads[0], heads[1]))
+            order = _order(scene, made, read)
+            found.append(Attention(made["query"], made["key"], made["value"], out, heads[0], heads[1], order))
+        elif operation.kind == "multi_head_attention_forward":
+            found.extend(_whole(scene, operation, owner))
     return found
+
+
+def _order(scene: Scene, made: Mapping[str, tuple[str, ...]], read: Mapping[str, int]) -> tuple[str, ...]:
+    """The letters by the rows that make them, where one weight makes them in equal blocks, head after head."""
+    names = {name for each in made.values() for name in each}
+    subject = next((s for s in scene.subjects() if names == {s.name} and s.uses), None)
+    if scene.graph is None or subject is None or subject.geometry is None or subject.uses[0].output is None:
+        return ()
+    units = units_at(scene.graph, subject.uses[0].output, subject.geometry)
+    rows, size = subject.shape[subject.geometry.out_axis], subject.shape[subject.geometry.out_axis] // len(read)
+    starts = {letter: _start(units.get(value), size) for letter, value in read.items()}
+    order = tuple(sorted(starts, key=lambda letter: starts[letter]))
+    return order if [starts[letter] for letter in order] == list(range(0, rows, size)) else ()
+
+
+def _start(units: torch.Tensor | None, size: int) -> int:
+    """The first of so many rows in a value, where all heads' rows lie one after another; −1 elsewhere."""
+    if units is None:
+        return -1
+    heads = units.unbind(-3) if units.dim() > 3 else (units,)
+    rows = torch.cat([torch.unique(head) for head in heads])
+    start = int(rows[0])
+    return start if torch.equal(rows, torch.arange(start, start + size, dtype=rows.dtype)) else -1
+
+
+def _whole(scene: Scene, operation: Operation, owner: Mapping[str, str]) -> Iterator[Attention]:
+    """torch's own attention in one call, with its projections packed."""
+    names = {name.rpartition(".")[2]: name for name in map(canonical_name, operation.parameters) if name in owner}
+    subject = next((s for s in scene.subjects() if s.name == owner.get(names.get("in_proj_weight", ""))), None)
+    heads = getattr(subject and subject.module, "num_heads", None)
+    if subject is not None and isinstance(heads, int) and "weight" in names:
+        one = (subject.name,)
+        yield Attention(one, one, one, (owner[names["weight"]],), heads, heads, ("query", "key", "value"))
 
 
 def _heads(shape: tuple[int, ...]) -> int:
