@@ -8,6 +8,7 @@ import blocks
 import pytest
 import recipe_pages
 import recipes_compared
+import recipes_transfer
 from recipe_numbers import CONFIRMED
 
 from initlab.planning import get_policy, list_policies
@@ -58,7 +59,7 @@ def test_pages_are_written_once_and_left_alone(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(recipe_pages, "list_policies", lambda: ["gpt2", "unet"])
     recipe_pages.write(tmp_path)
     first = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.md")}
-    assert len(first) == 2 * 5
+    assert len(first) == 2 * 6
     recipe_pages.write(tmp_path)
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.md")} == first
 
@@ -79,3 +80,17 @@ def test_starts_are_compared_by_their_mean_with_students_interval() -> None:
     assert rows == ["| `gpt2` | 1.5000 | ± 0.0000 |", "| `auto` | 2.0000 | ± 2.4841 |", "| `llama` | – | – |"]
     assert "`gpt3` (gpt2)" in page
     assert "lacks what they need: `t5`." in page
+
+
+def test_best_rates_by_width_say_how_far_they_are_apart() -> None:
+    shared = {"model": "mlp", "rule": "mup", "steps": 9, "batch": 4, "seeds": 2, "lrs": [0.1, 0.2]}
+    lines = [
+        {**shared, "width": 1024, "best": 0.1, "losses": [1.5, 2.0]},
+        {**shared, "width": 64, "best": 0.15, "losses": [float("inf"), 1.25]},
+    ]
+    for language, words in recipe_pages.WORDS.items():
+        page = recipes_transfer.page(lines, words)
+        assert f"{words['apart']}: 1.50." in page, language
+        rows = [row for row in page.splitlines() if row.startswith(("| 64", "| 1,024"))]
+        assert rows == ["| 64 | 0.15 | 1.2500 |", "| 1,024 | 0.1 | 1.5000 |"]
+        assert "figure-transfer-mlp-mup" in page

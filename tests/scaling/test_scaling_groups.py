@@ -270,6 +270,16 @@ def test_bad_arguments(change: dict[str, Any], message: str) -> None:
         initlab.param_groups(mlp(16), **given)
 
 
+@pytest.mark.parametrize("rule", ["u_mup", "spectral"])
+def test_bare_parameters_without_a_base_are_known_by_their_use(rule: str) -> None:
+    """Stacked experts (4, 64, 128) have fans of their own; without a recorded pass they could be anything."""
+    rates = settings(initlab.param_groups(Experts(64), "adamw", 1.0, rule=rule, example_inputs=ROWS))
+    assert (rates["up"], rates["down"]) == pytest.approx((1 / 64, 1 / 128))
+    with pytest.raises(InputError, match=r"growth of 'up' in width is not known.*\(4, 64, 128\); pass example_inputs"):
+        initlab.param_groups(Experts(64), "adamw", 1.0, rule=rule)
+    assert settings(initlab.param_groups(Experts(64), "adamw", 1.0, rule="standard"))["up"] == 1
+
+
 def test_the_models_run() -> None:
     """The zoo's models run, or the tests above would say nothing."""
     assert CNN(16)(IMAGES).shape == (8, 4)

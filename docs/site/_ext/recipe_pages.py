@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import recipes_compared
+import recipes_transfer
 import shows
 import torch
 from generated import escaped, listing, write_pages
@@ -33,7 +34,7 @@ from recipe_numbers import CONFIRMED, NUMBERS, Case, checks_of  # noqa: E402  # 
 WORDS: dict[str, dict[str, Any]] = tomllib.loads((HERE / "recipe_words.toml").read_text(encoding="utf-8"))
 KOREAN: dict[str, dict[str, str]] = tomllib.loads((HERE / "recipes_ko.toml").read_text(encoding="utf-8"))
 TITLES = {language: words.pop("titles") for language, words in WORDS.items()}
-RUNS = HERE.parents[2] / "benchmarks" / "recipes.jsonl"
+RUNS, RATES = (HERE.parents[2] / "benchmarks" / f"{name}.jsonl" for name in ("recipes", "transfer"))
 ROLES_KO: dict[str, str] = KOREAN.pop("roles")
 SHOWN = 16  # bars of a picture
 
@@ -51,6 +52,7 @@ def write(site: Path) -> None:
             "index": index(language),
             "confirmed": confirmed(language),
             "compared": recipes_compared.page(recipes_compared.kept(RUNS), TITLES[language], WORDS[language]),
+            "transfer": recipes_transfer.page(recipes_compared.kept(RATES), WORDS[language]),
             **{name: page(get_policy(name), language) for name in list_policies()},
         }
         write_pages(folder, pages)
@@ -61,7 +63,7 @@ def index(language: str) -> str:
     words = WORDS[language]
     rows = {name: prose(get_policy(name), language)["about"] for name in list_policies()}
     columns = words["recipe"], words["about"]
-    return listing(words["recipes"], words["lead"], columns, rows, beside=("confirmed", "compared"))
+    return listing(words["recipes"], words["lead"], columns, rows, beside=("confirmed", "compared", "transfer"))
 
 
 def page(recipe: Policy, language: str) -> str:

@@ -62,6 +62,11 @@ def has(*roles: str, words: str = "") -> Need:
     return Need(about, _Has(roles), any(ROLES[role].recorded for role in roles))
 
 
+def has_head() -> Need:
+    """The need of a read-out whose weight is no table's."""
+    return has("head", words="a read-out of its own (not tied to a table)")
+
+
 @dataclass(frozen=True)
 class _Has:
     roles: tuple[str, ...]

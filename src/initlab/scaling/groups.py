@@ -69,7 +69,8 @@ def param_groups(
     chosen, row = get_rule(rule), optimizer_of(optimizer)
     rate, decay = finite_number("lr", lr, low=0), finite_number("weight_decay", weight_decay, low=0)
     _check(chosen, row, base, settings)
-    found = growths(model, None if base is None else base_of(base, example_inputs), example_inputs)
+    measured = None if base is None else base_of(base, example_inputs)
+    found = growths(model, measured, example_inputs, strict=chosen.measured)
     _say_ties(chosen, found)
     groups: dict[Any, dict[str, Any]] = {}
     for slot in walk(model).parameters:

@@ -134,13 +134,14 @@ def _branches(scene: Scene) -> int:
     return sum(ROLES["branch_end"].holds(subject) for subject in scene.subjects())
 
 
-def growths(model: nn.Module, base: Base | None, example_inputs: Any = None) -> dict[str, Growth]:
+def growths(model: nn.Module, base: Base | None, example_inputs: Any = None, strict: bool = True) -> dict[str, Growth]:
     """The growth of every parameter by its canonical name.
 
     Args:
         model: the model to train.
         base: what it grew from; None measures from fans of one and from one layer of two branches.
         example_inputs: for one recorded pass, which shows the fans of bare parameters and the residual branches.
+        strict: whether a growth that is not known is an error; "fixed" otherwise.
 
     Raises:
         InputError: a parameter whose growth in width is not known (the message names it).
@@ -152,7 +153,7 @@ def growths(model: nn.Module, base: Base | None, example_inputs: Any = None) -> 
     inside, ends = _in_branches(scene), _ends(scene)
     found = {}
     for subject in scene.subjects():
-        growth = _growth(subject, base)
+        growth = _growth(subject, base) if strict else _known(subject, base)
         name, ended = subject.name, subject.name in ends
         branches = deeper if ended or name in inside else 1.0
         found[name] = replace(
@@ -201,10 +202,17 @@ def _block(name: str) -> str:
     return "" if found is None else name[: found.end()]
 
 
+def _known(subject: Subject, base: Base | None) -> Growth:
+    try:
+        return _growth(subject, base)
+    except InputError:
+        return Growth(subject.name, "fixed", 1.0, 1.0)
+
+
 def _growth(subject: Subject, base: Base | None) -> Growth:
     name, shape = subject.name, subject.shape
     if base is None:
-        fan_in, fan_out = _fans(subject) or (1.0, float(shape[-1] if shape else 1))
+        fan_in, fan_out = _own_fans(subject)
         return Growth(name, _own_kind(subject), fan_in, fan_out)
     part = base.part(name)
     if part is None or len(part.shape) != len(shape):
@@ -232,6 +240,21 @@ def _fans(subject: Subject) -> tuple[float, float] | None:
     if subject.role in ("weight", "embedding") and geometry is not None and geometry.matrix_like:
         return geometry.fan_in, geometry.fan_out
     return (1.0, float(max(subject.shape, default=1))) if len(subject.shape) <= 1 else None
+
+
+def _own_fans(subject: Subject) -> tuple[float, float]:
+    """The fans without a base: of a position its row's, of one long axis its length."""
+    fans, shape = _fans(subject), subject.shape
+    if fans is not None:
+        return fans
+    if sum(size > 1 for size in shape) <= 1:
+        return 1.0, float(max(shape, default=1))
+    if ROLES["position"].holds(subject) or ROLES["token"].holds(subject):
+        return 1.0, float(shape[-1])
+    raise InputError(
+        f"the growth of {subject.name!r} in width is not known: its use is not known, of shape {shape}; pass "
+        "example_inputs, or leave it out by requires_grad_(False)"
+    )
 
 
 def _ratios(subject: Subject, part: Part) -> tuple[float, float]:

@@ -37,6 +37,7 @@ class ScalingRule:
         needs_base: whether growth is measured from a base.
         factors: (growth, family of the optimizer) -> the factors.
         families: the families of optimizers that it is stated for.
+        measured: whether its factors depend on growth, so that one that is not known is an error.
     """
 
     name: str
@@ -46,6 +47,7 @@ class ScalingRule:
     needs_base: bool
     factors: Callable[[Growth, str], Factors]
     families: tuple[str, ...] = ("sgd", "sign", "orthogonal")
+    measured: bool = True
 
 
 # A family of optimizers -> how the rate follows the fans' growth so that W x changes by Θ(1).
@@ -86,7 +88,7 @@ def _u_mup(growth: Growth, family: str) -> Factors:
 RULES: dict[str, ScalingRule] = {
     rule.name: rule
     for rule in (
-        ScalingRule("standard", "one rate for all", "common practice", "auto", False, _standard),
+        ScalingRule("standard", "one rate for all", "common practice", "auto", False, _standard, measured=False),
         ScalingRule(
             "mup",
             "SGD: fan_out/fan_in; Adam and Lion: 1/fan_in; Muon: √(fan_out/fan_in), all over the base's",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from initlab.planning.given import Normal, flattened_patch
-from initlab.planning.policy import Policy, RoleLaw, Training, has
+from initlab.planning.policy import Policy, RoleLaw, Training, has, has_head
 from initlab.schemes import get_scheme
 
 RECIPE = Policy(
@@ -23,7 +23,7 @@ RECIPE = Policy(
     numbers={"std": 0.02},
     needs=(
         has("modulation", words="adaptive norms (adaLN)"),
-        has("head"),
+        has_head(),
     ),
     training=Training("adamw", 1e-4, (0.9, 0.999), 1e-8, 0.0, "constant", "batch 256; EMA 0.9999"),
     right="Diffusion transformers and others with adaptive norms.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from initlab.planning.choice import Options
 from initlab.planning.given import branches_of, no_norms
-from initlab.planning.policy import Need, Policy, RoleLaw, Training, has
+from initlab.planning.policy import Need, Policy, RoleLaw, Training, has, has_head
 from initlab.planning.scene import Subject
 from initlab.schemes import Scheme, get_scheme
 
@@ -34,7 +34,7 @@ RECIPE = Policy(
     ),
     needs=(
         Need("a model without norms", no_norms, recorded=False),
-        has("head"),
+        has_head(),
         has("branch_end", words="residual branches that end in a weight"),
     ),
     training=Training("sgd", 0.1, (0.9,), None, 1e-4, more="scalars at a tenth of the rate"),

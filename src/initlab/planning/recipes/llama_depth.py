@@ -39,7 +39,7 @@ RECIPE = Policy(
     ),
     numbers={"std": 0.02},
     needs=(
-        has("gated_value", words="gated units (SwiGLU and its kin)"),
+        has("gated_value", words="gated units (SwiGLU and its kin) whose gate and value have weights of their own"),
         has("branch_end", words="residual branches that end in a weight"),
         Need("blocks of two branches each, attention and MLP", _pairs),
     ),

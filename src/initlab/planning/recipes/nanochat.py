@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from initlab.planning.policy import Policy, RoleLaw, Training, has
+from initlab.planning.policy import Policy, RoleLaw, Training, has, has_head
 from initlab.schemes import get_scheme
 
 RECIPE = Policy(
@@ -18,7 +18,7 @@ RECIPE = Policy(
         RoleLaw("embedding", get_scheme("normal", std=1.0)),
     ),
     needs=(
-        has("head"),
+        has_head(),
         has("branch_end", words="residual branches that end in a weight"),
     ),
     training=Training("muon", 0.02, more="matrices; tables by AdamW at 0.2, the read-out at 0.004"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from initlab.planning.choice import Options
-from initlab.planning.policy import Policy, RoleLaw, Training, has
+from initlab.planning.policy import Policy, RoleLaw, Training, has_head
 from initlab.planning.scene import Subject
 from initlab.schemes import Scheme, get_scheme
 
@@ -27,7 +27,7 @@ RECIPE = Policy(
         RoleLaw("weight", get_scheme("orthogonal", gain=math.sqrt(2)), "orthogonal · √2"),
     ),
     numbers={"policy": 0.01, "value": 1.0},
-    needs=(has("head"),),
+    needs=(has_head(),),
     training=Training("adam", 2.5e-4, (0.9, 0.999), 1e-5, 0.0, "linear to 0"),
     right="Actors and critics of a few layers of tanh or ReLU.",
     wrong="A policy of one output, which is taken for the value: name it by a selector.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from initlab.planning.choice import Options
-from initlab.planning.policy import Policy, RoleLaw, Training, has
+from initlab.planning.policy import Policy, RoleLaw, Training, has, has_head
 from initlab.planning.scene import Subject
 from initlab.schemes import Scheme, get_scheme
 
@@ -41,7 +41,7 @@ RECIPE = Policy(
     needs=(
         has("gate", words="gates by a sigmoid"),
         has("exponent", words="keys that weigh the past by their exponential"),
-        has("head"),
+        has_head(),
     ),
     training=Training("adam", 6e-4, (0.9, 0.99), 1e-8, 0.0, "exponential to 1e-5", "L12-D768 of RWKV-4"),
     right="RWKV-4 with a norm after its table, whose 1e-4 then trains fast.",

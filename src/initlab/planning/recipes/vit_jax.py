@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from initlab.planning.given import Normal
-from initlab.planning.policy import Policy, RoleLaw, Training, has
+from initlab.planning.policy import Policy, RoleLaw, Training, has, has_head
 from initlab.schemes import get_scheme
 
 RECIPE = Policy(
@@ -21,7 +21,7 @@ RECIPE = Policy(
     ),
     numbers={"position": 0.02},
     needs=(
-        has("head"),
+        has_head(),
         has("first", words="a weight that reads the image"),
     ),
     training=Training(
