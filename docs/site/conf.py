@@ -8,10 +8,11 @@ sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 project = "initlab"
 extensions = [
     "myst_parser", "sphinx-mathjax-offline", "sphinx.ext.autodoc", "sphinx.ext.napoleon",
-    "executed", "gallery", "links", "reference", "scheme_pages", "recipe_pages",
+    "executed", "gallery", "korean", "links", "reference", "scheme_pages", "recipe_pages",
 ]  # fmt: skip
 default_role = "code"
 autodoc_typehints = "none"
+autodoc_preserve_defaults = True  # the name of a table, not all that is in it
 autodoc_member_order = "bysource"
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
@@ -23,6 +24,7 @@ html_theme = "furo"
 html_title = "initlab"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_js_files = [("reach.js", {"defer": "defer"})]
 html_copy_source = False
 html_show_sphinx = False
 html_show_copyright = False

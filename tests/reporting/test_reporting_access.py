@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import headless
 import pytest
+from axe import serious
 from pages import page_with
 
 from initlab.reporting import Code, Column, Formula, Page, Section, Table, save_page
 
-AXE = Path(__file__).parents[1] / "assets" / "axe-core-4.14.1.min.js"
 CODE = "import initlab\n\ninitlab.init_(model, 'auto', example_inputs=inputs, seed=0)"
 
 
@@ -23,17 +22,6 @@ def whole() -> Page:
     return Page(
         page.title, page.lead, [Section("Fix", [*blocks, Table("", columns, rows)]), *page.sections], page.facts
     )
-
-
-def serious(tab: headless.Tab) -> list[str]:
-    tab.run(AXE.read_text(encoding="utf-8") + ";0")
-    found = tab.run("axe.run(document, {resultTypes: ['violations']}).then(r => JSON.stringify(r.violations))")
-    return [
-        f"{v['id']}: {node['html'][:200]}"
-        for v in json.loads(found)
-        if v["impact"] in ("serious", "critical")
-        for node in v["nodes"]
-    ]
 
 
 @pytest.mark.parametrize(("width", "dark"), [(1400, False), (400, True)])

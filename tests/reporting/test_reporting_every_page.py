@@ -6,8 +6,8 @@ from pathlib import Path
 
 import headless
 import pytest
+from axe import serious
 from every_page import OTHERS, RESULTS, written
-from test_reporting_access import serious
 
 from initlab.reporting import Shown
 

@@ -1,0 +1,89 @@
+"""The site's kinds of page, built with its own settings and opened: axe-core finds nothing serious."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import headless
+import pytest
+import reference
+import scheme_pages
+from axe import serious
+from headless import browser
+
+from initlab.schemes import get_scheme
+
+__all__ = ["browser"]
+SITE = Path(__file__).parents[2] / "docs" / "site"
+EXTENSIONS = [
+    "myst_parser",
+    "sphinx-mathjax-offline",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "executed",
+    "korean",
+]
+EXPLAINED = "explanation/why-two-why-six"
+WIDE = """
+```python
+print("wider than a narrow screen", "0123456789 " * 9)
+```
+
+| claim | source | verdict | numbers |
+|---|---|---|---|
+| one two three four five | a textbook's experiment of 2016 | **confirmed** | 0.123456789 [0.123456789, 0.23456789] |
+"""
+KINDS = ["index", "wide", "schemes/he_normal", "reference/errors", EXPLAINED]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    for needed in ("furo", "myst_parser", "sphinx"):
+        pytest.importorskip(needed, reason=f"{needed}, of the extra `docs`, is not installed")
+    folder = tmp_path_factory.mktemp("site")
+    shutil.copytree(SITE / "_static", folder / "_static")
+    listed = "".join(f"{language}/{kind}\n" for language in ("en", "ko") for kind in KINDS)
+    (folder / "index.md").write_text(f"# initlab\n\n```{{toctree}}\n{listed}```\n", encoding="utf-8")
+    for language in ("en", "ko"):
+        pages = {
+            "index": "# initlab\n",
+            "wide": f"# Wide\n{WIDE}",
+            "schemes/he_normal": scheme_pages.page(get_scheme("he_normal"), language),
+            "reference/errors": reference.page("errors", language),
+            EXPLAINED: (SITE / language / f"{EXPLAINED}.md").read_text(encoding="utf-8"),
+        }
+        for name, text in pages.items():
+            path = folder / language / f"{name}.md"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+    settings = ["-c", str(SITE), "-D", f"extensions={','.join(EXTENSIONS)}"]
+    subprocess.run(
+        [sys.executable, "-m", "sphinx", "-q", "-b", "html", *settings, str(folder), str(folder / "html")],
+        check=True,
+        capture_output=True,
+    )
+    return folder / "html"
+
+
+@pytest.mark.parametrize("language", ["en", "ko"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_page_can_be_read_by_all(browser: headless.Browser, site: Path, kind: str, language: str) -> None:
+    tab = browser.open(site / language / f"{kind}.html", width=400, dark=True)
+    for width, dark in ((400, True), (1400, False)):
+        tab.seen_in(width=width, dark=dark)
+        tab.run("new Promise(done => setTimeout(done, 100))")
+        assert serious(tab) == []
+        assert tab.run("document.documentElement.scrollWidth") <= width
+    tab.close()
+
+
+def test_a_korean_page_is_korean_where_the_theme_speaks(browser: headless.Browser, site: Path) -> None:
+    tab = browser.open(site / "ko" / "wide.html")
+    assert tab.run("document.documentElement.lang") == "ko"
+    said = tab.run("document.querySelector('.related-pages').innerText")
+    assert "다음" in said
+    assert "이전" in said
+    tab.close()
