@@ -11,8 +11,9 @@ import torch
 from torch import nn
 
 import initlab
-from initlab.planning import calibration
-from initlab.planning.calibration import head_factor, misses
+from initlab.planning.calibration import stand_ins
+from initlab.planning.calibration.measuring import misses
+from initlab.planning.calibration.read_outs import head_factor
 from initlab.planning.view import chain_figure
 
 F = nn.functional
@@ -253,9 +254,9 @@ def test_a_read_out_is_only_made_smaller() -> None:
 
 
 def test_what_one_draw_explains_is_no_miss() -> None:
-    assert not misses(1.5, units=16)
-    assert misses(1.5, units=4096)
-    assert misses(0.1, units=64)
+    assert not misses(1.5, drawn=16)
+    assert misses(1.5, drawn=4096)
+    assert misses(0.1, drawn=64)
 
 
 class Relative(nn.Module):
@@ -369,7 +370,7 @@ def test_drawn_weights_that_are_let_go_are_drawn_again_alike(monkeypatch: pytest
     net = nn.Sequential(table, shared, nn.ReLU(), shared, nn.ReLU(), nn.Linear(32, 32), nn.Tanh(), nn.Linear(32, 50))
     net[7].weight = table.weight
     whole = initlab.plan(net, tokens).to_frame()
-    monkeypatch.setattr(calibration, "HELD", 1)
+    monkeypatch.setattr(stand_ins, "HELD", 1)
     assert initlab.plan(net, tokens).to_frame().equals(whole)
 
 
@@ -467,3 +468,30 @@ def test_a_read_out_is_judged_by_the_logits_that_the_loss_reads(ending: str) -> 
     out = model(x)["logits"] if ending == "in a dict, flat" else model(x)
     excess = float((torch.logsumexp(out, -1) - out.mean(-1)).mean().detach()) / math.log(50) - 1
     assert 0.002 < excess < 0.05
+
+
+NARROW: dict[str, tuple[nn.Module, torch.Tensor]] = {
+    "linear": (nn.Linear(48, 4, bias=False), 1 + batch(16, 5, 48)),
+    "convolution, padded": (nn.Conv2d(6, 4, 3, stride=2, padding=1, bias=False), 1 + batch(4, 6, 9, 9)),
+    "in groups": (nn.Conv1d(6, 6, 5, groups=3, bias=False), 1 + batch(8, 6, 12)),
+}
+
+
+@pytest.mark.parametrize("case", NARROW)
+def test_what_a_narrow_layer_makes_is_said_of_all_its_draws(case: str) -> None:
+    """One draw of four units spreads by 70% where inputs agree; the plan says the mean, which 4,000 draws show."""
+    layer, x = NARROW[case]
+    entry = initlab.plan(nn.Sequential(layer, nn.Flatten()), x)["0.weight"]
+    assert entry.measured is not None
+    assert entry.std is not None
+    derived = entry.std / entry.correction
+    torch.manual_seed(0)
+    draws = torch.stack([(_with(layer, derived)(x)).square().mean() for _ in range(4000)])
+    spread = draws.std().item() / math.sqrt(len(draws))
+    assert entry.measured[0] == pytest.approx(draws.mean().item(), abs=4 * spread + 0.03 * entry.measured[0])
+
+
+def _with(layer: nn.Module, std: float) -> nn.Module:
+    with torch.no_grad():
+        layer.weight.normal_(0, std)  # type: ignore[union-attr, operator]
+    return layer.requires_grad_(False)

@@ -39,7 +39,8 @@ class PlanEntry:
         gain: the gain that was handed to the scheme; None for the scheme's own.
         correction: what a pass on the example inputs multiplied the derived std by.
         predicted: the second moment that rules say its output has with the derived std; None where none says.
-        measured: (the second moment of what it made with the derived std, what that is to be), from that pass.
+        measured: (the second moment of what it makes with the derived std, on average over draws where that can be
+            told, what that is to be), from that pass.
         asked: whether the policy names this parameter (a kept one may then hold anything).
     """
 

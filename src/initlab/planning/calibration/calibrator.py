@@ -1,0 +1,168 @@
+"""The torch function mode of a calibrating pass: weights stand in, what they make is measured, and stds corrected."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.overrides import TorchFunctionMode
+
+from initlab.graph.operations import TABLE, Op
+from initlab.graph.operations.dropping import drops_in_place, mask_of
+from initlab.graph.spelling import in_place
+from initlab.guest.inputs import mapped, tensors_in
+from initlab.planning.calibration.found import Found, rounded
+from initlab.planning.calibration.marks import Mark, Marked, Marks, carried
+from initlab.planning.calibration.measuring import luck, misses, second_moment, units
+from initlab.planning.calibration.read_outs import ReadOuts
+from initlab.planning.calibration.scores import Scores
+from initlab.planning.calibration.stand_ins import StandIns
+from initlab.planning.calibration.sums import Sums
+from initlab.planning.plan import PlanEntry
+from initlab.planning.targets import Targets
+
+
+@dataclass(frozen=True)
+class _Call:
+    """One call of a torch function, and what it gave."""
+
+    func: Callable[..., Any]
+    op: Op
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    result: Any
+
+
+class Calibrator(TorchFunctionMode):
+    """Stands drawn tensors in for parameters while it is entered, measures, and corrects: `found`.
+
+    Args:
+        entries: the plan, by name.
+        targets: what outputs are to be like.
+        fixed: names whose laws are not to be changed.
+    """
+
+    def __init__(self, entries: Mapping[str, PlanEntry], targets: Targets, fixed: frozenset[str]) -> None:
+        super().__init__()
+        self.entries, self.targets = entries, targets
+        self.found, self.marks = Found(), Marks()
+        self.drawn = StandIns(entries, fixed, self.found, self.marks)
+        self.sums, self.scores, self.read_outs = (
+            Sums(targets, self.drawn),
+            Scores(targets, self.drawn),
+            ReadOuts(targets),
+        )
+        self._met: set[tuple[str, bool]] = set()
+
+    def know(self, owner: Mapping[str, str], names: Mapping[int, str]) -> None:
+        """Takes the parameters of the running model: id -> the name of their entry."""
+        self.drawn.know(owner, names)
+
+    def finish(self, outputs: Any) -> None:
+        """Takes what the model returned: the read-outs are brought to their first loss there."""
+        for tensor in tensors_in(outputs):
+            self.read_outs.read(tensor, self.marks.get(tensor).names)
+        for name, factor in self.read_outs.factors.items():
+            second = self.read_outs.second(name)
+            self.found.measured[name] = (second, second * factor * factor)
+            self.found.grown |= {name} if self.read_outs.shrunk(name) else set()
+            if factor != 1.0 and self.drawn.free(name):
+                self.drawn.scale({name}, factor)
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        args, kwargs = mapped((args, kwargs or {}), self.drawn.of)
+        kind, writes = TABLE.kind_of(func), in_place(func)
+        if not kind:
+            return func(*args, **kwargs)
+        op = TABLE[kind]
+        if op.drops and (mask := mask_of(kind, args, kwargs)) is not None:
+            kept = self.drawn.dropped(mask, args[0])
+            kept = args[0].copy_(kept) if drops_in_place(args, kwargs) else kept
+            return self._after(_Call(func, op, args[:1], {}, kept))
+        if op.combines == "sum" and len(args) > 1:
+            args = (*self.sums.before(args[0], args[1], writes), *args[2:])
+        if op.attends and kwargs.get("scale") is not None:
+            args = (self.scores.fused(args, kwargs["scale"]), *args[1:])
+        return self._after(_Call(func, op, args, kwargs, func(*args, **kwargs)))
+
+    # -- following --
+
+    def _after(self, call: _Call) -> Any:
+        op, read = call.op, self.marks.of(tensors_in((call.args, call.kwargs)))
+        weights = [(tensor, mark) for tensor, mark in read if mark.of]
+        signals = [(tensor, mark) for tensor, mark in read if not mark.of and tensor.is_floating_point()]
+        if weights and not signals and op.combines == "contraction":  # a layer's weight and what it is given, kept
+            kept = [(tensor, mark) for tensor, mark in weights[:1] if not self.drawn.is_weight(mark.of)]
+            signals, weights = kept, weights[len(kept) :]
+        if weights and not signals:
+            return self._from_parameters(call, weights, len(read))
+        if op.combines == "product" and len(weights) == 1 and not any(mark.names for _, mark in signals):
+            return self._scaled(*weights[0], call.result)
+        if op.weights is not None and op.combines == "contraction" and weights:
+            name = next((mark.of for _, mark in weights if self.drawn.is_weight(mark.of)), weights[0][1].of)
+            return self._applied(call, name, weights)
+        if op.logits:
+            for tensor, mark in signals[:1]:
+                self.read_outs.read(tensor, mark.names)
+        made = call.result
+        if op.combines == "contraction" and len(signals) == 2:
+            made = self.scores.made(signals[0][1].names, made)
+        self.marks.set_all(made, carried(op, signals))
+        return made
+
+    def _from_parameters(self, call: _Call, weights: Marked, read: int) -> Any:
+        op, name = call.op, weights[0][1].of
+        if op.rows and read > len(weights) and name in self.targets.tables:
+            return self._applied(call, name, weights[:1])
+        if op.combines == "product" and len(weights) == 1:
+            return self._scaled(*weights[0], call.result)
+        if op.proportional and all(mark.of == name for _, mark in weights):
+            self.marks.set_all(call.result, of=name)
+        return call.result
+
+    def _scaled(self, weight: torch.Tensor, mark: Mark, result: Any) -> Any:
+        """A weight times a mask or a number of its layer's is that weight; times a signal, it is another tensor."""
+        for tensor in tensors_in(result) if self.drawn.is_weight(mark.of) else ():
+            if tensor.shape == weight.shape:
+                self.marks.set(tensor, of=mark.of)
+        return result
+
+    # -- measuring --
+
+    def _applied(self, call: _Call, name: str, weights: Marked) -> Any:
+        """What a weight makes, of the size that all its draws make it on average, and corrected at its first use."""
+        made = next(tensors_in(call.result), None)
+        if made is None or not made.is_floating_point() or made.numel() == 0:
+            return call.result
+        if any(mark.of != name and bool(tensor.any()) for tensor, mark in weights):
+            return call.result  # a bias that is not zero: what comes out is not in proportion to the weight
+        entry, result = self.entries.get(name), call.result
+        fortune = None
+        if entry is not None and (own := self.drawn.luck.get(name)):
+            fortune = luck(call.func, call.args, call.kwargs, entry, made, own)
+        if fortune is not None:
+            result = made = made * fortune
+        head = call.op.combines == "contraction" and name in self.targets.heads
+        if entry is not None and (name, head) not in self._met:
+            self._met.add((name, head))
+            if head:
+                self.read_outs.meet(entry, made, second_moment(made))
+            factor = 1.0 if head else self._factor(entry, made, 0 if fortune else units(made, entry))
+            if factor != 1.0 and self.drawn.free(name):
+                self.drawn.scale({name}, factor, weights)
+                result = made = made * factor
+        self.marks.set(made, frozenset({name}))
+        return result
+
+    def _factor(self, entry: PlanEntry, made: torch.Tensor, drawn: int) -> float:
+        """What a std is to be multiplied by; `drawn` as for `misses`."""
+        second, target = second_moment(made), self.targets.of(entry.name)
+        if second is None or target is None:
+            return 1.0
+        self.found.measured[entry.name] = (second, target)
+        return rounded(math.sqrt(target / second)) if misses(second / target, drawn) else 1.0

@@ -1,0 +1,118 @@
+"""From a plan by rules to one that was measured: the passes, and what they change of each entry."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+
+from initlab.errors import InputError
+from initlab.graph import SignalGraph, run_under
+from initlab.guest.modules import modules_of
+from initlab.planning.calibration.calibrator import Calibrator
+from initlab.planning.calibration.found import Found
+from initlab.planning.plan import PlanEntry
+from initlab.planning.reason import Reason
+from initlab.planning.targets import Targets, targets_of
+from initlab.reporting import format_number
+from initlab.sampling import canonical_name
+from initlab.schemes import Geometry
+
+LARGEST = 2**32  # elements of all parameters beyond which a model is planned by its rules alone
+
+
+def calibrated(
+    model: nn.Module,
+    entries: tuple[PlanEntry, ...],
+    graph: SignalGraph,
+    example_inputs: Any,
+    fixed: Iterable[str] = (),
+) -> tuple[tuple[PlanEntry, ...], str]:
+    """The entries with each std corrected where one pass shows that it misses, and a note where no pass was possible.
+
+    A table that is also the head is corrected first, and what is added to its rows is then measured once more.
+
+    Args:
+        model: the model; it is left as it was.
+        entries: the plan by its rules.
+        graph: the recording.
+        example_inputs: as for `plan`.
+        fixed: names whose laws were asked for, which are not changed.
+    """
+    parameters = dict(model.named_parameters(remove_duplicate=False))
+    why = _impossible(parameters) or _scripted(model, entries)
+    if why:
+        return entries, why
+    by_name = {entry.name: entry for entry in entries}
+    owner = {name: entry.name for entry in entries for name in (entry.name, *entry.tied_to)}
+    targets = targets_of(graph, by_name, owner)
+    for _ in range(2):
+        calibrator = Calibrator(by_name, targets, frozenset(fixed))
+        try:
+            calibrator.finish(run_under(model, example_inputs, calibrator, partial(calibrator.know, owner)))
+        except InputError as error:
+            return entries, f"not measured: {error}"
+        found = calibrator.found
+        by_name = {name: _corrected(entry, found, targets) for name, entry in by_name.items()}
+        reached = {name: math.sqrt(second / target) / found.factors[name] for name in found.scores
+                   for second, target in [found.measured.get(name, (1.0, 1.0))]}  # fmt: skip
+        targets = replace(targets, inner={**targets.inner, **reached})
+        if all(found.factor(name) == 1.0 for name in targets.ties):
+            break
+    return tuple(by_name.values()), ""
+
+
+def _impossible(parameters: Mapping[str, torch.Tensor]) -> str:
+    if any(tensor.is_meta for tensor in parameters.values()):
+        return "not measured: the model has no values (meta device)"
+    if sum(tensor.numel() for tensor in parameters.values()) > LARGEST:
+        return "not measured: the model is too large for a pass on the side"
+    return ""
+
+
+def _scripted(model: nn.Module, entries: Iterable[PlanEntry]) -> str:
+    """Compiled code of TorchScript reads its own parameters, for which no drawn tensor can stand in."""
+    written = [name for entry in entries if entry.law is not None for name in (entry.name, *entry.tied_to)]
+    for path, module in modules_of(model).values():
+        within = f"{canonical_name(path)}." if path else ""
+        if isinstance(module, torch.jit.ScriptModule) and any(name.startswith(within) for name in written):
+            return f"not measured: {type(model).__name__ if not path else repr(path)} is scripted, and runs with the " \
+                   "values that it holds"  # fmt: skip
+    return ""
+
+
+def _corrected(entry: PlanEntry, found: Found, targets: Targets) -> PlanEntry:
+    factor, seen = found.factor(entry.name), entry.measured or found.measured.get(entry.name)
+    entry = replace(entry, measured=seen)
+    if factor == 1.0 or entry.recipe is None or entry.std is None:
+        return entry
+    reason = Reason(entry.code, f"{entry.reason}; {_words(entry.name, found, targets, factor)}")
+    correction, recipe, gain = entry.correction * factor, entry.recipe, entry.gain
+    if gain is None:  # fixed numbers
+        recipe = replace(recipe, arguments={**recipe.arguments, "std": recipe.arguments["std"] * factor})
+    law = recipe.law(entry.geometry or Geometry.bare(entry.shape), None if gain is None else gain * correction)
+    std = law.std_of(entry.shape)
+    return replace(entry, law=law, std=std, recipe=recipe, scheme=recipe.label, reason=reason, correction=correction)
+
+
+def _words(name: str, found: Found, targets: Targets, factor: float) -> str:
+    change = f"std ×{format_number(factor)}"
+    if name in found.grown:
+        return f"read-out behind a constant that shrinks it: logits of unit variance, {change}"
+    if name in targets.heads:
+        return f"read-out: first loss within {targets.excess:.1%} of a uniform guess, {change}"
+    if name in targets.positions:
+        return f"a share of what it is added to, {change}"
+    if name in targets.ends:
+        return f"one of {len(targets.ends)} that end residual branches, each a share of the stream, {change}"
+    if name in found.scores:
+        return f"attention scores: second moment {format_number(found.scores[name])} for 1, {change}"
+    if name in found.measured:
+        second, target = found.measured[name]
+        return f"measured {format_number(second)} for {format_number(target)}, {change}"
+    return change

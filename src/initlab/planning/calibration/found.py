@@ -1,0 +1,39 @@
+"""What a calibrating pass finds, and which laws it may change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from initlab.planning.plan import PlanEntry
+
+
+@dataclass
+class Found:
+    """What one pass found.
+
+    Args:
+        factors: by parameter, what its std is to be multiplied by.
+        measured: by parameter, the second moment of what it makes as planned, and the target.
+        scores: by weight of queries whose scores were too large, their second moment.
+        grown: read-outs that a constant shrinks, brought to logits of unit variance.
+    """
+
+    factors: dict[str, float] = field(default_factory=dict)
+    measured: dict[str, tuple[float, float]] = field(default_factory=dict)
+    scores: dict[str, float] = field(default_factory=dict)
+    grown: set[str] = field(default_factory=set)
+
+    def factor(self, name: str) -> float:
+        return self.factors.get(name, 1.0)
+
+
+def adjustable(entry: PlanEntry | None) -> bool:
+    """Whether a law has a std that can be multiplied."""
+    if entry is None or entry.law is None or entry.recipe is None or not entry.std:
+        return False
+    return entry.gain is not None or "std" in entry.recipe.arguments
+
+
+def rounded(factor: float) -> float:
+    """To three digits, so that the last bits of a measurement do not reach the values."""
+    return float(f"{factor:.3g}")

@@ -1,0 +1,73 @@
+"""What is known of live tensors during a pass: which parameter one is, or which weights it is in proportion to."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from initlab.graph.operations import Op
+from initlab.guest.inputs import tensors_in
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What is known of one tensor.
+
+    Args:
+        tensor: itself.
+        names: the weights that it is proportional to.
+        of: the parameter that it is, as it is or rearranged; "" where it is none.
+    """
+
+    tensor: weakref.ref[torch.Tensor]
+    names: frozenset[str] = frozenset()
+    of: str = ""
+
+
+Marked = list[tuple[torch.Tensor, Mark]]
+
+
+class Marks:
+    """The marks of all tensors that live."""
+
+    def __init__(self) -> None:
+        self._marks: dict[int, Mark] = {}
+
+    def set(self, tensor: torch.Tensor, names: frozenset[str] = frozenset(), of: str = "") -> None:
+        self._marks[id(tensor)] = Mark(weakref.ref(tensor), names, of)
+
+    def set_all(self, result: Any, names: frozenset[str] = frozenset(), of: str = "") -> None:
+        for tensor in tensors_in(result) if names or of else ():
+            self.set(tensor, names, of)
+
+    def get(self, tensor: torch.Tensor) -> Mark:
+        found = self._marks.get(id(tensor))
+        return found if found is not None and found.tensor() is tensor else Mark(weakref.ref(tensor))
+
+    def of(self, tensors: Iterable[torch.Tensor]) -> Marked:
+        return [(tensor, self.get(tensor)) for tensor in tensors]
+
+
+def carried(op: Op, signals: Marked) -> frozenset[str]:
+    """The weights that an operation's output is proportional to.
+
+    Args:
+        op: the operation.
+        signals: what it reads besides parameters.
+    """
+    named = [mark.names for _, mark in signals]
+    if not any(named):
+        return frozenset()
+    if op.gathers:
+        live = [mark.names for tensor, mark in signals if mark.names or bool(tensor.any())]
+        return frozenset[str]().union(*live) if all(live) else frozenset()
+    if op.multiplies:
+        found = [names for names in named if names]
+        return found[0] if len(found) == 1 else frozenset()
+    if op.attends:
+        return named[2] if len(named) > 2 else frozenset()
+    return named[0] if op.proportional and named else frozenset()

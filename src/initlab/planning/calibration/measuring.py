@@ -1,0 +1,103 @@
+"""Second moments: of what a pass made, and over all draws of the weight that made it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+
+from initlab.planning.plan import PlanEntry
+
+SLACK = 1.2  # what a second moment may miss its target by before anything is corrected
+SPREADS = 3.0  # and by how many standard deviations of one draw of the weight, where the mean over draws is not known
+ALIKE = frozenset({"normal", "truncated_normal", "uniform", "orthogonal"})  # laws with E[WᵀW] = σ²·fan_out·1
+
+
+def second_moment(tensor: torch.Tensor) -> float | None:
+    """E[y²] over the finite elements; None where there are none or all are zero."""
+    if not tensor.is_floating_point() or tensor.numel() == 0:
+        return None
+    numbers = tensor.detach().float()
+    found = float(numbers.square().mean())
+    if not math.isfinite(found):
+        numbers = numbers[numbers.isfinite()]
+        found = float(numbers.square().mean()) if numbers.numel() else 0.0
+    return found if found > 0 and math.isfinite(found) else None
+
+
+def luck(
+    func: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    entry: PlanEntry,
+    made: torch.Tensor,
+    own: float,
+) -> float | None:
+    """√(E[y²] over draws of W / E[y²] of this one) of y = W ∗ x; None where W is no plain matrix or kernel.
+
+    E[y²] = σ² Σ x² over what a unit reads, for any law whose elements have mean zero and do not correlate. Few units
+    spread by √(2/m) around it, which another draw does not repeat: what follows is measured on what all draws have.
+
+    Args:
+        func: the call that applies the weight.
+        args: what it was given by position: x and W first.
+        kwargs: and by name.
+        entry: the weight's.
+        made: y.
+        own: the second moment of the law over that of what was drawn.
+    """
+    if entry.law is None or entry.law.family not in ALIKE or len(args) < 2 or entry.geometry is None:
+        return None
+    second = second_moment(made)
+    signal, weight = args[:2]
+    plain = isinstance(signal, torch.Tensor) and isinstance(weight, torch.Tensor) and signal.is_floating_point()
+    if not plain or second is None:
+        return None
+    read = _read(func, signal.detach().float().square(), weight, args, kwargs, entry.geometry.kind)
+    sigma = second_moment(weight)
+    if read is None or sigma is None:
+        return None
+    expected = own * sigma * read
+    return math.sqrt(expected / second) if expected > 0 and math.isfinite(expected) else None
+
+
+def _read(
+    func: Callable[..., Any], squares: torch.Tensor, weight: torch.Tensor, args: Any, kwargs: Any, kind: str
+) -> float | None:
+    """The sum of the squares that a unit reads, on average over places."""
+    if kind == "linear" and weight.dim() == 2 and squares.shape[-1] == weight.shape[1]:
+        sums = squares.sum(-1)
+    elif kind in ("conv", "conv_transpose") and weight.dim() > 2:
+        groups = int(kwargs.get("groups", args[6] if len(args) > 6 else 1) if kind == "conv" else 0)
+        if not groups:
+            return None
+        one = torch.ones(groups, *weight.shape[1:], device=weight.device)
+        named = {name: value for name, value in kwargs.items() if name != "bias"}
+        sums = func(squares, one, None, *args[3:], **named)
+    else:
+        return None
+    sums = sums[sums.isfinite()]
+    return float(sums.mean()) if sums.numel() else None
+
+
+def units(made: torch.Tensor, entry: PlanEntry) -> int:
+    """How many units of the layer one draw of its weight makes."""
+    geometry = entry.geometry
+    if geometry is None or entry.role == "embedding" or len(geometry.shape) < 2:
+        return max(1, made.shape[-1] if made.dim() else 1)
+    return max(1, geometry.shape[geometry.out_axis])
+
+
+def misses(ratio: float, drawn: int = 0) -> bool:
+    """Whether a second moment misses by more than the slack, and by more than one draw's spread explains.
+
+    The second moment over m Gaussian units spreads by √(2/m) from draw to draw where the inputs agree most.
+
+    Args:
+        ratio: the second moment over its target.
+        drawn: m; 0 where the ratio is over all draws.
+    """
+    slack = max(SLACK, 1 + SPREADS * math.sqrt(2 / drawn)) if drawn else SLACK
+    return ratio > slack or ratio < 1 / slack

@@ -1,0 +1,122 @@
+"""Read-outs: their first loss, judged by the logits that a loss reads, past the factors that follow them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+
+from initlab.planning.calibration.found import rounded
+from initlab.planning.plan import PlanEntry
+from initlab.planning.targets import Targets
+
+SHRUNK = 0.25  # second moment of what a tied head reads, below which a constant shrinks it
+LOGITS = 2**19  # numbers from which the loss of a read-out is measured
+
+
+@dataclass(frozen=True)
+class Logits:
+    """What a read-out gives.
+
+    Args:
+        shape: the shape of its logits.
+        axis: the axis of the classes.
+        second: their second moment.
+        most: what its std may grow by.
+        shrunk: whether a constant before a tied head makes its logits smaller, and slower to learn, by as much.
+    """
+
+    shape: torch.Size
+    axis: int
+    second: float
+    most: float
+    shrunk: bool = False
+
+    def stand_in(self, tensor: torch.Tensor) -> bool:
+        """Whether a tensor has the same classes along the same axis."""
+        last = self.axis == -1 and tensor.dim() > 0 and tensor.shape[-1] == self.shape[-1]
+        return tensor.shape == self.shape or last
+
+
+class ReadOuts:
+    """The read-outs of a pass, and what brings each to its first loss: `factors`."""
+
+    def __init__(self, targets: Targets) -> None:
+        self.targets = targets
+        self.factors: dict[str, float] = {}
+        self._logits: dict[str, Logits] = {}
+
+    def meet(self, entry: PlanEntry, made: torch.Tensor, second: float | None) -> None:
+        """What a read-out makes, at its first use."""
+        if second is None:
+            return
+        most = max(1.0, 1 / entry.std) if entry.std and entry.name in self.targets.ties else 1.0
+        shrunk = entry.name in self.targets.ties and _is_shrunk(second, entry)
+        logits = Logits(made.shape, _class_axis(made, entry), second, most, shrunk)
+        self._logits[entry.name] = logits
+        self.factors[entry.name] = self._to_first_loss(made, logits)
+
+    def read(self, tensor: torch.Tensor, names: Iterable[str]) -> None:
+        """What a loss or the caller reads, and which weights it is proportional to."""
+        for name in frozenset(names) & self._logits.keys():
+            if self._logits[name].stand_in(tensor):
+                self.factors[name] = self._to_first_loss(tensor, self._logits[name])
+
+    def second(self, name: str) -> float:
+        return self._logits[name].second
+
+    def shrunk(self, name: str) -> bool:
+        return self._logits[name].shrunk
+
+    def _to_first_loss(self, tensor: torch.Tensor, logits: Logits) -> float:
+        if logits.shrunk:
+            return rounded(min(logits.most, 1 / math.sqrt(float(tensor.var(logits.axis).mean()))))
+        excess = self.targets.excess_of(tensor.shape[logits.axis])
+        return head_factor(tensor, logits.axis, excess, logits.most)
+
+
+def _is_shrunk(second: float, entry: PlanEntry) -> bool:
+    """Whether what a tied head reads is far smaller than a norm's output, by a constant: T5's 1/√d.
+
+    The rows of such a table have to be as much larger before the logits that they can make tell classes apart, and an
+    optimizer moves them no faster: it begins at logits of unit variance, which cost 1/2 above ln C at first, since with
+    the usual bound it trains worse.
+    """
+    return bool(entry.std) and second / (entry.shape[-1] * (entry.std or 1.0) ** 2) < SHRUNK
+
+
+def _class_axis(made: torch.Tensor, entry: PlanEntry) -> int:
+    return 1 if entry.geometry is not None and entry.geometry.kind.startswith("conv") and made.dim() > 2 else -1
+
+
+def head_factor(logits: torch.Tensor, axis: int, excess: float, most: float = 1.0) -> float:
+    """The largest s ≤ `most` with E[logsumexp(s·z) − mean(s·z)] ≤ (1 + excess)·ln C: the first loss by chance labels.
+
+    Args:
+        logits: what the head gives; classes along `axis`.
+        axis: the axis of the classes.
+        excess: how far above ln C the first loss may lie, as a share of ln C.
+        most: the largest factor; a table that is also the head may grow, where a constant before the head shrinks it.
+    """
+    rows = logits.detach().movedim(axis, -1).reshape(-1, logits.shape[axis])
+    rows = rows[:: max(1, len(rows) // min(512, max(16, LOGITS // logits.shape[axis])))]
+    rows = rows[rows.isfinite().all(-1)].double()
+    classes = rows.shape[-1]
+    if classes < 2 or not len(rows):
+        return 1.0
+
+    def loss(scale: float) -> float:
+        return float((torch.logsumexp(scale * rows, -1) - scale * rows.mean(-1)).mean())
+
+    bound, above = (1 + excess) * math.log(classes), loss(1.0) / math.log(classes) - 1
+    if loss(most) <= bound:
+        return rounded(most)
+    if 0.2 * excess <= above <= 1.3 * excess:
+        return 1.0  # near enough: the law stays as derived
+    low, high = 0.0, most
+    for _ in range(24):
+        middle = (low + high) / 2
+        low, high = (middle, high) if loss(middle) <= bound else (low, middle)
+    return rounded(low)

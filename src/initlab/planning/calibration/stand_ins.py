@@ -1,0 +1,104 @@
+"""What stands in during a pass: weights drawn by their laws, corrected as the pass finds, and the masks of dropout."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+
+import torch
+
+from initlab.graph.operations.dropping import Mask
+from initlab.planning.calibration.found import Found, adjustable
+from initlab.planning.calibration.marks import Mark, Marks
+from initlab.planning.calibration.measuring import second_moment
+from initlab.planning.drawing import job_of, write_one
+from initlab.planning.plan import PlanEntry
+from initlab.sampling import canonical_name
+from initlab.sampling.laws import Uniform
+
+HELD = 2**29  # bytes of drawn weights that a pass holds; older ones are drawn again where they are used again
+FEWEST = 2**10  # numbers of a dropout mask from which it is drawn
+
+
+class StandIns:
+    """The drawn tensors of one pass.
+
+    Args:
+        entries: the plan, by name.
+        fixed: names whose laws are not to be changed.
+        found: what the pass finds.
+        marks: what is known of live tensors.
+    """
+
+    def __init__(self, entries: Mapping[str, PlanEntry], fixed: frozenset[str], found: Found, marks: Marks) -> None:
+        self.entries, self.fixed, self.found, self.marks = entries, fixed, found, marks
+        self.luck: dict[str, float] = {}  # by weight, its law's second moment over that of what was drawn
+        self._parameters: dict[int, str] = {}
+        self._drawn: dict[str, torch.Tensor] = {}
+        self._places: dict[str, int] = {}
+        self._bytes = 0
+        self._masks = 0
+
+    def know(self, owner: Mapping[str, str], names: Mapping[int, str]) -> None:
+        """Takes the parameters of the running model: id -> the name of their entry."""
+        self._parameters = {key: owner[canonical_name(name)] for key, name in names.items()}
+
+    def of(self, tensor: torch.Tensor) -> torch.Tensor:
+        """What stands in for a tensor; itself where it is no parameter."""
+        name = self._parameters.get(id(tensor))
+        return tensor if name is None else self._draw(name, tensor)
+
+    def is_weight(self, name: str) -> bool:
+        entry = self.entries.get(name)
+        return entry is not None and entry.role in ("weight", "embedding")
+
+    def free(self, name: str) -> bool:
+        """Whether a std may be corrected."""
+        return name not in self.fixed and adjustable(self.entries.get(name))
+
+    def scale(self, names: Iterable[str], factor: float, copies: Iterable[tuple[torch.Tensor, Mark]] = ()) -> None:
+        """Correct the std of parameters, in what stands in for them and in copies of it."""
+        copies = tuple(copies)
+        for name in names:
+            drawn = self._drawn.get(name)
+            if drawn is not None:
+                drawn.mul_(factor)
+            own = None if drawn is None else drawn.untyped_storage().data_ptr()
+            self.found.factors[name] = self.found.factor(name) * factor
+            for tensor, mark in copies:
+                if mark.of == name and tensor.untyped_storage().data_ptr() != own:
+                    tensor.mul_(factor)
+
+    def dropped(self, mask: Mask, signal: torch.Tensor) -> torch.Tensor:
+        """What dropout leaves of a signal, by a mask of its own stream.
+
+        Where few numbers would decide, the mask's root mean square takes its place.
+        """
+        shape = mask.shape(tuple(signal.shape))
+        self._masks += 1
+        if math.prod(shape) < FEWEST:
+            return signal.clone() if mask.alpha else signal * math.sqrt(mask.second)
+        drawn = torch.empty(shape, dtype=torch.float32, device=signal.device)
+        write_one(job_of(f"mask {self._masks}", drawn, Uniform(0.0, 1.0)), 0)
+        return mask.applied(signal, drawn >= mask.rate)
+
+    def _draw(self, name: str, parameter: torch.Tensor) -> torch.Tensor:
+        made = self._drawn.get(name)
+        if made is None:
+            entry, made = self.entries.get(name), parameter.detach()
+            place = self._places.setdefault(name, len(self._places))
+            if entry is not None and entry.law is not None:
+                made = torch.empty(parameter.shape, dtype=parameter.dtype, device=parameter.device)
+                job = f"drawn {place}"  # by order of use: wrappers and renames change no measurement
+                write_one(job_of(job, made, entry.law), 0)
+                self.luck[name] = (entry.std or 0.0) ** 2 / (second_moment(made) or 1.0)
+                made.mul_(self.found.factor(name))
+            self._hold(name, made)
+            self.marks.set(made, of=name)
+        return made
+
+    def _hold(self, name: str, made: torch.Tensor) -> None:
+        self._drawn[name] = made
+        self._bytes += made.nbytes
+        while self._bytes > HELD and len(self._drawn) > 1:
+            self._bytes -= self._drawn.pop(next(iter(self._drawn))).nbytes
