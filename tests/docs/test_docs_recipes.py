@@ -92,5 +92,5 @@ def test_best_rates_by_width_say_how_far_they_are_apart() -> None:
         page = recipes_transfer.page(lines, words)
         assert f"{words['apart']}: 1.50." in page, language
         rows = [row for row in page.splitlines() if row.startswith(("| 64", "| 1,024"))]
-        assert rows == ["| 64 | 0.15 | 1.2500 |", "| 1,024 | 0.1 | 1.5000 |"]
+        assert rows == ["| 64 | 0.15 | 1.2500 | 2 |", "| 1,024 | 0.1 | 1.5000 | 2 |"]
         assert "figure-transfer-mlp-mup" in page

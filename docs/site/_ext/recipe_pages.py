@@ -111,7 +111,7 @@ def _facts(recipe: Policy, words: dict[str, str]) -> str:
         words["needs"]: "; ".join(escaped(need.words) for need in recipe.needs),
         words["training"]: escaped(training_words(recipe)),
         words["aliases"]: ", ".join(f"`{name}`" for name in recipe.aliases),
-        words["source"]: f"{escaped(recipe.source)} ({recipe.year})",
+        words["source"]: escaped(recipe.cited),
         words["confirmed_by"]: escaped(": ".join(filter(None, _how(recipe.name, words)))),
     }
     return "\n".join(f"- **{name}**: {value}" for name, value in facts.items() if value)

@@ -33,13 +33,15 @@ def page(lines: list[Line], words: dict[str, str]) -> str:
 def _said(own: list[Line], words: dict[str, str]) -> str:
     best = [line["best"] for line in own]
     first = own[0]
-    counts = f"{first['steps']} {words['steps']}, {words['batch']} {first['batch']}, {first['seeds']} {words['seeds']}"
+    counts = f"{first['steps']} {words['steps']}, {words['batch']} {first['batch']}"
     return f"{counts}, AdamW. {words['apart']}: {max(best) / min(best):.2f}."
 
 
 def _table(own: list[Line], words: dict[str, str]) -> str:
-    head = f"| {words['width']} | {words['best_rate']} | {words['least_loss']} |\n|---:|---:|---:|"
-    rows = [f"| {line['width']:,} | {line['best']:.4g} | {min(_finite(line)):.4f} |" for line in own]
+    head = (
+        f"| {words['width']} | {words['best_rate']} | {words['least_loss']} | {words['seeds']} |\n|---:|---:|---:|---:|"
+    )
+    rows = [f"| {line['width']:,} | {line['best']:.4g} | {min(_finite(line)):.4f} | {line['seeds']} |" for line in own]
     return "\n".join((head, *rows))
 
 

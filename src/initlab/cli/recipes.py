@@ -72,7 +72,7 @@ def explained(recipe: Policy) -> Section:
         ("wrong", recipe.wrong),
         ("left open", recipe.leaves),
         ("also called", ", ".join(recipe.aliases)),
-        ("source", f"{recipe.source} ({recipe.year})"),
+        ("source", recipe.cited),
         ("in code", recipe.code),
     ]
     rows = [(key, value) for key, value in facts if value]

@@ -145,6 +145,11 @@ class Policy:
         if not self.options.numbers:
             object.__setattr__(self, "options", replace(self.options, numbers=dict(self.numbers)))
 
+    @property
+    def cited(self) -> str:
+        """The source, with its year where it does not say it."""
+        return self.source if str(self.year) in self.source else f"{self.source} ({self.year})"
+
     def choose(self, subject: Subject) -> Choice:
         """What this policy gives one parameter."""
         for law in self.laws:

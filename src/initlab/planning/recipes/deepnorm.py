@@ -50,6 +50,8 @@ RECIPE = Policy(
     training=Training("adam", 5e-4, (0.9, 0.98), 1e-8, 0.0, "4,000 steps of warm-up, then 1/√step"),
     right="Encoders or decoders alone, with norms after the branches and the stream times (2N)^(1/4) before the sum.",
     wrong="Without the factor α in the forward pass the branches are only small.",
-    leaves="The factor α = (2N)^(1/4), the model's own code; encoder-decoders have other constants (figure 2). Their "
-    "library draws uniforms, q, k and v over √2 more; the paper's figure does not.",
+    leaves=(
+        "The factor α = (2N)^(1/4), the model's own code; encoder-decoders have other constants (figure 2). The "
+        "authors' library draws uniforms, q, k and v over √2 more; the paper's figure does not."
+    ),
 )
