@@ -102,6 +102,12 @@ def test_the_reference_library_draws_what_the_recipe_states(name: str) -> None:
         ("stylegan2", nn.Linear(8, 2), ROWS, "needs weights that are scaled when they are used"),
         ("lora", nn.Linear(8, 2), ROWS, "needs adapters"),
         ("irnn", nn.Linear(8, 2), ROWS, "needs a recurrent layer"),
+        (
+            "irnn",
+            nn.GRU(8, 16, bias=False),
+            torch.randn(3, 2, 8),
+            "needs recurrent layers without gates, and GRU has none",
+        ),
         ("t5", nn.Linear(8, 2), ROWS, "needs attention with queries of their own"),
         ("deepnorm", Transformer("plain"), IDS, "needs the scale of a norm"),
         ("retinanet", ActorCritic(), ROWS, "needs one read-out, the classifier"),

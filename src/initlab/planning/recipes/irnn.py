@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from initlab.planning.given import Normal
-from initlab.planning.policy import Policy, RoleLaw, Training, has
+from initlab.planning.policy import Need, Policy, RoleLaw, Training, has
+from initlab.planning.roles import ROLES
+from initlab.planning.scene import Scene, Subject
 from initlab.schemes import get_scheme
+
+
+def _plain(scene: Scene, subjects: Sequence[Subject]) -> bool:
+    hidden = (subject.geometry for subject in subjects if ROLES["hidden_to_hidden"].holds(subject))
+    return all(geometry is not None and geometry.packing is None for geometry in hidden)
+
 
 RECIPE = Policy(
     name="irnn",
@@ -20,7 +30,10 @@ RECIPE = Policy(
         RoleLaw("weight", Normal("std"), "N(0, std²)"),
     ),
     numbers={"std": 0.001},
-    needs=(has("hidden_to_hidden", words="a recurrent layer"),),
+    needs=(
+        has("hidden_to_hidden", words="a recurrent layer"),
+        Need("recurrent layers without gates", _plain, recorded=False),
+    ),
     training=Training("sgd", 1e-8, more="rate by task from 1e-9 to 1e-1; gradients clipped at 1 to 1,000"),
     right="Plain recurrent networks of ReLU over long sequences.",
     wrong="LSTM and GRU, whose gates are no copies of the state; tanh, which shrinks what is kept.",
