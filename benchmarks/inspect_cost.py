@@ -1,4 +1,4 @@
-"""What `initlab.inspect` costs beside a bare forward and backward pass, in time and memory, on a feed-forward stack.
+"""What `initlab.inspect` costs beside a bare forward and backward pass, on feed-forward stacks and a transformer.
 
 The two are interleaved, round by round; the figure is the median of the paired ratios. Goals: at most 1.3 without the
 line probe, which adds five forward passes, with Adam, and a copy of the weights.
@@ -17,6 +17,7 @@ from torch.nn import functional as F
 import initlab
 
 WIDTH, BATCH, BLOCKS, ROUNDS = 768, 512, 12, 15
+LAYERS, VOCABULARY, TEXT = 6, 1000, (16, 64)
 
 
 def stack(blocks: int, expand: int) -> nn.Module:
@@ -26,6 +27,21 @@ def stack(blocks: int, expand: int) -> nn.Module:
         layers += [nn.Linear(WIDTH, expand * WIDTH), nn.ReLU()]
         layers += [nn.Linear(expand * WIDTH, WIDTH)] if expand > 1 else []
     return nn.Sequential(*layers, nn.Linear(WIDTH, 10))
+
+
+class Transformer(nn.Module):
+    """A language model of `LAYERS` pre-norm layers; logits and targets flattened over positions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tokens = nn.Embedding(VOCABULARY, 256)
+        layer = nn.TransformerEncoderLayer(256, 4, 1024, dropout=0.0, batch_first=True, norm_first=True)
+        self.layers = nn.TransformerEncoder(layer, LAYERS, enable_nested_tensor=False)
+        self.head = nn.Linear(256, VOCABULARY)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.head(self.layers(self.tokens(x))).flatten(0, 1)
+        return logits
 
 
 def bare(model: nn.Module, x: torch.Tensor, y: torch.Tensor) -> None:
@@ -40,10 +56,7 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def measure(name: str, model: nn.Module, probe: bool) -> float:
-    generator = torch.Generator().manual_seed(0)
-    x = torch.randn(BATCH, WIDTH, generator=generator)
-    y = torch.randint(0, 10, (BATCH,), generator=generator)
+def measure(name: str, model: nn.Module, x: torch.Tensor, y: torch.Tensor, probe: bool) -> float:
     plain: Callable[[], object] = lambda: bare(model, x, y)  # noqa: E731
     ours: Callable[[], object] = lambda: initlab.inspect(model, x, y, loss=F.cross_entropy, line_probe=probe)  # noqa: E731
     for work in (plain, ours, plain, ours):
@@ -57,11 +70,15 @@ def measure(name: str, model: nn.Module, probe: bool) -> float:
 
 def main() -> None:
     print(f"{torch.get_num_threads()} threads, batch {BATCH}, median of {ROUNDS} pairs")
+    draws = torch.Generator().manual_seed(0)
+    x, y = torch.randn(BATCH, WIDTH, generator=draws), torch.randint(0, 10, (BATCH,), generator=draws)
+    text = torch.randint(0, VOCABULARY, TEXT, generator=draws)
+    following = torch.randint(0, VOCABULARY, (text.numel(),), generator=draws)
     for probe in (False, True):
-        with_or_without = "with line" if probe else "without"
-        measure(f"{BLOCKS} x (Linear {WIDTH}, ReLU) {with_or_without}", stack(BLOCKS, 1), probe)
-        name = f"{BLOCKS} x (Linear {WIDTH}-{4 * WIDTH}, ReLU, Linear) {with_or_without}"
-        measure(name, stack(BLOCKS, 4), probe)
+        end = "with line" if probe else "without"
+        measure(f"{BLOCKS} x (Linear {WIDTH}, ReLU) {end}", stack(BLOCKS, 1), x, y, probe)
+        measure(f"{BLOCKS} x (Linear {WIDTH}-{4 * WIDTH}, ReLU, Linear) {end}", stack(BLOCKS, 4), x, y, probe)
+        measure(f"transformer of {LAYERS} layers {end}", Transformer(), text, following, probe)
 
 
 if __name__ == "__main__":

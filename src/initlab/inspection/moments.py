@@ -215,12 +215,13 @@ def _units(made: Measurement, y: Tensor, coordinate_mean: Tensor, unit_axis: int
     if y.ndim == 2 and coordinate_mean.numel() == y.shape[1]:
         made.unit_mean, made.rows = coordinate_mean, True
         return
-    made.unit_mean = y.mean([d for d in range(y.ndim) if d != unit_axis % y.ndim])
     folded = _fold_like(y, coordinate_mean, axis, unit_axis)
-    if folded is not None:
-        made.rows = True
-        if folded.shape[1] > 1:
-            made.numbers["spread"] = (folded - made.unit_mean.unsqueeze(1)).square().mean()
+    if folded is None:
+        made.unit_mean = y.mean([d for d in range(y.ndim) if d != unit_axis % y.ndim])
+        return
+    made.unit_mean, made.rows = folded.mean(1), True
+    if folded.shape[1] > 1:
+        made.numbers["spread"] = (folded - made.unit_mean.unsqueeze(1)).square().mean()
 
 
 def _fold_like(y: Tensor, coordinate_mean: Tensor, axis: int, unit_axis: int) -> Tensor | None:
