@@ -21,16 +21,18 @@ from benchmarks.verdict.layouts import (
     Transformer,
     autoencoder,
     cnn,
+    fitting,
     mlp,
 )
 from benchmarks.verdict.more_architectures import MORE
+from benchmarks.verdict.unseen_architectures import UNSEEN
 
-_A = Architecture
+_A, _F = Architecture, fitting
 _BN1, _LN = nn.BatchNorm1d, nn.LayerNorm
 FIRST: tuple[Architecture, ...] = (
     _A("mlp 1x16 relu", "mlp", lambda: mlp(1, 16, nn.ReLU), tasks.digits),
     _A("mlp 2x32 tanh", "mlp", lambda: mlp(2, 32, nn.Tanh), tasks.digits),
-    _A("mlp 3x200 relu", "mlp", lambda: mlp(3, 200, nn.ReLU, features=196), tasks.mnist_flat),
+    _F("mlp 3x200 relu", "mlp", lambda i, o: mlp(3, 200, nn.ReLU, features=i, out=o), tasks.mnist_flat),
     _A("mlp 3x5 tanh", "mlp", lambda: mlp(3, 5, nn.Tanh), tasks.digits),
     _A("mlp 2x512 gelu", "mlp", lambda: mlp(2, 512, nn.GELU), tasks.digits),
     _A("mlp 5x100 sigmoid", "mlp", lambda: mlp(5, 100, nn.Sigmoid), tasks.digits),
@@ -46,13 +48,17 @@ FIRST: tuple[Architecture, ...] = (
     _A("mlp 12x64 elu layer-norm", "normed mlp", lambda: mlp(12, 64, nn.ELU, _LN), tasks.digits),
     _A("mlp 16x64 relu layer-norm", "normed mlp", lambda: mlp(16, 64, nn.ReLU, _LN), tasks.digits),
     _A("mlp 20x48 tanh batch-norm", "normed mlp", lambda: mlp(20, 48, nn.Tanh, _BN1), tasks.digits, slow=True),
-    _A("mlp 3x64 relu cancer", "table", lambda: mlp(3, 64, nn.ReLU, features=30, out=2), tasks.cancer),
-    _A("mlp 2x16 tanh diabetes", "table", lambda: mlp(2, 16, nn.Tanh, features=10, out=1), tasks.diabetes),
-    _A("mlp 4x32 relu batch-norm cancer", "table", lambda: mlp(4, 32, nn.ReLU, _BN1, 30, 2), tasks.cancer),
-    _A("mlp 8x50 selu curve", "regression", lambda: mlp(8, 50, nn.SELU, features=10, out=3), tasks.curve),
-    _A("mlp 4x40 softsign curve", "regression", lambda: mlp(4, 40, nn.Softsign, features=10, out=3), tasks.curve),
-    _A("mlp 6x64 leaky curve", "regression", lambda: mlp(6, 64, nn.LeakyReLU, features=10, out=3), tasks.curve),
-    _A("mlp 3x128 silu layer-norm curve", "regression", lambda: mlp(3, 128, nn.SiLU, _LN, 10, 3), tasks.curve),
+    _F("mlp 3x64 relu cancer", "table", lambda i, o: mlp(3, 64, nn.ReLU, features=i, out=o), tasks.cancer),
+    _F("mlp 2x16 tanh diabetes", "table", lambda i, o: mlp(2, 16, nn.Tanh, features=i, out=o), tasks.diabetes),
+    _F("mlp 4x32 relu batch-norm cancer", "table", lambda i, o: mlp(4, 32, nn.ReLU, _BN1, i, o), tasks.cancer),
+    _F("mlp 8x50 selu curve", "regression", lambda i, o: mlp(8, 50, nn.SELU, features=i, out=o), tasks.curve),
+    fitting(
+        "mlp 4x40 softsign curve", "regression", lambda i, o: mlp(4, 40, nn.Softsign, features=i, out=o), tasks.curve
+    ),
+    fitting(
+        "mlp 6x64 leaky curve", "regression", lambda i, o: mlp(6, 64, nn.LeakyReLU, features=i, out=o), tasks.curve
+    ),
+    _F("mlp 3x128 silu layer-norm curve", "regression", lambda i, o: mlp(3, 128, nn.SiLU, _LN, i, o), tasks.curve),
     _A("residual 8x48 relu", "residual mlp", lambda: Residual(8, 48, nn.ReLU, norm=False), tasks.digits),
     _A("residual 6x48 gelu layer-norm", "residual mlp", lambda: Residual(6, 48, nn.GELU, norm=True), tasks.digits),
     _A("residual 24x32 relu", "residual mlp", lambda: Residual(24, 32, nn.ReLU, norm=False), tasks.digits, slow=True),
@@ -80,10 +86,10 @@ FIRST: tuple[Architecture, ...] = (
         tasks.digit_images,
         slow=True,
     ),
-    _A("rnn 48", "recurrent", lambda: Recurrent(nn.RNN, 8, 48, 1, 10), tasks.digit_rows),
-    _A("lstm 48", "recurrent", lambda: Recurrent(nn.LSTM, 8, 48, 1, 10), tasks.digit_rows),
-    _A("gru 2x48", "recurrent", lambda: Recurrent(nn.GRU, 8, 48, 2, 10), tasks.digit_rows),
-    _A("gru 32 adding", "recurrent", lambda: Recurrent(nn.GRU, 2, 32, 1, 1), tasks.adding),
+    _F("rnn 48", "recurrent", lambda i, o: Recurrent(nn.RNN, i, 48, 1, o), tasks.digit_rows),
+    _F("lstm 48", "recurrent", lambda i, o: Recurrent(nn.LSTM, i, 48, 1, o), tasks.digit_rows),
+    _F("gru 2x48", "recurrent", lambda i, o: Recurrent(nn.GRU, i, 48, 2, o), tasks.digit_rows),
+    _F("gru 32 adding", "recurrent", lambda i, o: Recurrent(nn.GRU, i, 32, 1, o), tasks.adding),
     _A("lstm lm 48", "recurrent", lambda: RecurrentLM(nn.LSTM, 48), tasks.chain),
     _A("rnn lm 64", "recurrent", lambda: RecurrentLM(nn.RNN, 64), tasks.chain),
     _A("transformer 2x32 pre-norm", "transformer", lambda: Transformer(2, 32, True), tasks.chain, slow=True),
@@ -102,7 +108,7 @@ FIRST: tuple[Architecture, ...] = (
     _A("mixer 6x16", "mixer", lambda: Mixer(6, 16), tasks.digit_rows, slow=True),
     _A("glu 3x48", "gated", lambda: Gated(3, 48, nn.Sigmoid), tasks.digits),
     _A("swiglu 4x48 skip", "gated", lambda: Gated(4, 48, nn.SiLU, skip=True), tasks.digits),
-    _A("swiglu 3x64 curve", "gated", lambda: Gated(3, 64, nn.SiLU, 10, 3), tasks.curve),
+    _F("swiglu 3x64 curve", "gated", lambda i, o: Gated(3, 64, nn.SiLU, i, o), tasks.curve),
     _A("highway 10x48", "gated", lambda: Highway(10, 48), tasks.digits),
     _A("highway 30x32", "gated", lambda: Highway(30, 32), tasks.digits, slow=True),
     _A("autoencoder leaky", "autoencoder", lambda: autoencoder((64, 64, 32, 64, 64), nn.LeakyReLU), tasks.pixels),
@@ -111,5 +117,5 @@ FIRST: tuple[Architecture, ...] = (
     ),
     _A("autoencoder conv", "autoencoder", lambda: ConvAutoencoder(12), tasks.pixels_alike, slow=True),
 )
-WAVES: dict[int, tuple[Architecture, ...]] = {1: FIRST, 2: MORE, 3: DRAWN}
+WAVES: dict[int, tuple[Architecture, ...]] = {1: FIRST, 2: MORE, 3: DRAWN, 4: UNSEEN}
 BY_NAME = {a.name: a for wave in WAVES.values() for a in wave}

@@ -22,7 +22,7 @@ from benchmarks.verdict.layouts import (
     mlp,
 )
 from benchmarks.verdict.more_architectures import Dense, PostNorm, RMSNorm, Strip, Times
-from benchmarks.verdict.tasks import Task
+from benchmarks.verdict.tasks import Task, sizes_of
 
 ACTS: dict[str, Act] = {
     "relu": nn.ReLU, "tanh": nn.Tanh, "gelu": nn.GELU, "sigmoid": nn.Sigmoid, "elu": nn.ELU, "selu": nn.SELU,
@@ -32,12 +32,7 @@ ACTS: dict[str, Act] = {
 NORMS: dict[str, Callable[[int], nn.Module] | None] = {
     "": None, "batch-norm": nn.BatchNorm1d, "layer-norm": nn.LayerNorm, "rms-norm": RMSNorm,
 }  # fmt: skip
-# Data of flat rows -> (features, outputs).
-ROWS: dict[str, tuple[Callable[[], Task], int, int]] = {
-    "digits": (tasks.digits, 64, 10), "blobs": (tasks.blobs, 32, 20), "wine": (tasks.wine, 13, 3),
-    "labels": (tasks.labels, 10, 6), "friedman": (tasks.friedman, 10, 1), "curve": (tasks.curve, 10, 3),
-    "cancer": (tasks.cancer, 30, 2),
-}  # fmt: skip
+ROWS = (tasks.digits, tasks.blobs, tasks.wine, tasks.labels, tasks.friedman, tasks.curve, tasks.cancer)
 
 
 @dataclass(frozen=True)
@@ -48,7 +43,7 @@ class Spec:
     width: int
     act: Act
     norm: str
-    data: str
+    data: Callable[[], Task]
     chance: random.Random
 
 
@@ -59,7 +54,7 @@ def drawn(number: int) -> Architecture:
     made = LAYOUTS[layout]
     depth, width = min(_log(chance, 1, 14), made.deepest), min(_log(chance, 8, 128), made.widest)
     width = width // made.multiple * made.multiple
-    norm, data = chance.choice([name for name in NORMS if name]), chance.choice(list(ROWS))
+    norm, data = chance.choice([name for name in NORMS if name]), chance.choice(ROWS)
     words, build, task = made.make(Spec(depth, width, ACTS[act], norm, data, chance))
     named = [layout, f"{depth}x{width}", *([act] if made.acts else []), *words]
     return Architecture(" ".join([str(number), *named]), "drawn", build, task)
@@ -73,19 +68,16 @@ Made = tuple[list[str], Callable[[], nn.Module], Callable[[], Task]]
 
 
 def _plain(s: Spec) -> Made:
-    task, features, out = ROWS[s.data]
-    return [s.data], lambda: mlp(s.depth, s.width, s.act, None, features, out), task
+    return [s.data.__name__], lambda: mlp(s.depth, s.width, s.act, None, *sizes_of(s.data)), s.data
 
 
 def _normed(s: Spec) -> Made:
-    task, features, out = ROWS[s.data]
-    return [s.norm, s.data], lambda: mlp(s.depth, s.width, s.act, NORMS[s.norm], features, out), task
+    return [s.norm, s.data.__name__], lambda: mlp(s.depth, s.width, s.act, NORMS[s.norm], *sizes_of(s.data)), s.data
 
 
 def _gated(s: Spec) -> Made:
-    task, features, out = ROWS[s.data]
     skip = s.chance.random() < 0.5
-    return ["skip"] * skip + [s.data], lambda: Gated(s.depth, s.width, s.act, features, out, skip), task
+    return ["skip"] * skip + [s.data.__name__], lambda: Gated(s.depth, s.width, s.act, *sizes_of(s.data), skip), s.data
 
 
 def _residual(s: Spec) -> Made:
@@ -95,8 +87,7 @@ def _residual(s: Spec) -> Made:
 
 
 def _post(s: Spec) -> Made:
-    task, features, out = ROWS[s.data]
-    return [s.data], lambda: PostNorm(s.depth, s.width, s.act, features, out), task
+    return [s.data.__name__], lambda: PostNorm(s.depth, s.width, s.act, *sizes_of(s.data)), s.data
 
 
 def _dense(s: Spec) -> Made:
@@ -121,7 +112,11 @@ def _strip(s: Spec) -> Made:
 
 def _recurrent(s: Spec) -> Made:
     cell = s.chance.choice([nn.RNN, nn.LSTM, nn.GRU])
-    return [cell.__name__.lower()], lambda: Recurrent(cell, 8, s.width, s.depth, 10), tasks.digit_rows
+
+    def built(features: int, out: int) -> nn.Module:
+        return Recurrent(cell, features, s.width, s.depth, out)
+
+    return [cell.__name__.lower()], lambda: built(*sizes_of(tasks.digit_rows)), tasks.digit_rows
 
 
 def _transformer(s: Spec) -> Made:
@@ -155,4 +150,4 @@ LAYOUTS: dict[str, Layout] = {
     "recurrent": Layout(1, _recurrent, 2, 48, acts=False),
     "transformer": Layout(1, _transformer, 2, 32, 4, acts=False),
 }
-DRAWN = tuple(drawn(number) for number in range(400))
+DRAWN = tuple(drawn(number) for number in range(300))

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from benchmarks.verdict.tasks import VOCABULARY, Task
+from benchmarks.verdict.tasks import VOCABULARY, Task, sizes_of
 
 Tensor = torch.Tensor
 Act = Callable[[], nn.Module]
@@ -25,6 +25,13 @@ class Architecture:
     build: Callable[[], nn.Module]
     task: Callable[[], Task]
     slow: bool = False
+
+
+def fitting(
+    name: str, kind: str, layout: Callable[[int, int], nn.Module], task: Callable[[], Task], slow: bool = False
+) -> Architecture:
+    """One that takes the task's features and gives its outputs: `layout` builds it from both."""
+    return Architecture(name, kind, lambda: layout(*sizes_of(task)), task, slow)
 
 
 def mlp(

@@ -105,9 +105,8 @@ def started(name: str, start: str, x: Tensor) -> nn.Module:
 
 def images(start: str = "built", count: int = 4096, size: int = 64) -> Task:
     """MNIST as three channels of `size` x `size`; the start "raw255" leaves it in 0..255."""
-    x, y = initlab.data.mnist().train
-    x = x[:count].float().reshape(-1, 1, 28, 28)
-    x = (x / (255 if float(x.max()) > 1 else 1) - 0.1307) / 0.3081
+    x, y = initlab.data.mnist(normalize=False, flat=False).train
+    x = (x[:count] - 0.1307) / 0.3081
     x = F.interpolate(x, size, mode="bilinear").expand(-1, 3, -1, -1).contiguous()
     x = (x * 0.3081 + 0.1307) * 255 if start == "raw255" else x
     return Task(x, y[:count].long(), F.cross_entropy, math.log(10))

@@ -39,17 +39,21 @@ from benchmarks.verdict.starts import (
 from benchmarks.verdict.tasks import Task, task_of
 
 STEPS, LONG, BATCH, TAIL = 80, 400, 32, 10
-FEW = 6  # cells of an architecture that is drawn, beside its default start
+FEW, SOME = 6, 14  # cells of an architecture beside its default start: of one that is drawn, and of another
+DIVERGED = 2.0  # times the constant answer's loss from which a rate is too large
 LEARNED = 0.9  # share of the constant answer's loss under which a training has learned something
 
 
 def cells(wave: int = 1) -> Iterator[Cell]:
     """Endless cells, each once; the plain default and `auto` of every architecture of that wave come first.
 
-    Of the third wave, whose architectures are many, a handful of each, one architecture after another.
+    Of the later waves, whose architectures are many, a handful of each, one architecture after another, and no more of
+    the fourth.
     """
-    if wave == 3:
+    if wave >= 3:
         yield from _few_of_each(WAVES[wave])
+    if wave == 4:
+        return
     seen: set[str] = set()
     chance = random.Random(wave - 1)
     architectures = WAVES[wave]
@@ -72,7 +76,7 @@ def _few_of_each(architectures: tuple[Architecture, ...]) -> Iterator[Cell]:
         kind = _kind(a.name)
         yield Cell(a.name, "default", "", "adamw", 0)
         drawn = (_any(chance, a.name) for _ in itertools.count())
-        yield from itertools.islice((cell for cell in drawn if fits(cell, *kind)), FEW)
+        yield from itertools.islice((cell for cell in drawn if fits(cell, *kind)), FEW if a.kind == "drawn" else SOME)
 
 
 def _any(chance: random.Random, name: str) -> Cell:
@@ -98,7 +102,8 @@ def _kind(name: str) -> tuple[bool, bool, bool]:
 def trained(cell: Cell) -> dict[str, list[float | None]]:
     """{rate: mean loss at the end of the short training, and of the long one where no rate had learned}.
 
-    The long training is that of the two rates that had come furthest.
+    The long training is that of the two rates that had come furthest, and of the largest that had not diverged: it is
+    the one that gets away late from where small weights hold it.
     """
     architecture = BY_NAME[cell.architecture]
     task = task_of(architecture.task)
@@ -106,7 +111,9 @@ def trained(cell: Cell) -> dict[str, list[float | None]]:
     finals = {rate: [run.until(STEPS)] for rate, run in runs.items()}
     if not any(final < LEARNED * task.constant for (final,) in finals.values() if final is not None):
         ended = {rate: final for rate, (final,) in finals.items() if final is not None}
-        for rate in sorted(ended, key=ended.__getitem__)[:2]:
+        furthest = sorted(ended, key=ended.__getitem__)[:2]
+        held = [rate for rate, final in ended.items() if final < DIVERGED * task.constant]
+        for rate in dict.fromkeys([*furthest, *held[-1:]]):
             finals[rate].append(runs[rate].until(LONG))
     return finals
 

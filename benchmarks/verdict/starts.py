@@ -40,8 +40,9 @@ RATES: dict[str, tuple[float, ...]] = {
 
 def optimizer_for(cell: Cell, model: nn.Module, lr: float) -> torch.optim.Optimizer:
     if cell.optimizer == "adamw":
-        return torch.optim.AdamW(model.parameters(), lr=lr)
-    return torch.optim.SGD(model.parameters(), lr=lr, momentum=0.9 if cell.optimizer == "momentum" else 0.0)
+        return torch.optim.AdamW(model.parameters(), lr=lr, fused=True)
+    momentum = 0.9 if cell.optimizer == "momentum" else 0.0
+    return torch.optim.SGD(model.parameters(), lr=lr, momentum=momentum, fused=True)
 
 
 def _each(write: Callable[[Tensor], object]) -> Callable[[nn.Module], None]:

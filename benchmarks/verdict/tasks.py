@@ -175,6 +175,12 @@ def recall() -> Task:
     return _classes(x, count.argmax(1))
 
 
+def sizes_of(make: Callable[[], Task]) -> tuple[int, int]:
+    """(features of one row of the inputs, outputs that the loss takes)."""
+    task = task_of(make)
+    return task.x.shape[-1], task.y.shape[-1] if task.y.is_floating_point() else int(task.y.max()) + 1
+
+
 @functools.cache
 def task_of(make: Callable[[], Task]) -> Task:
     """The task, made once."""

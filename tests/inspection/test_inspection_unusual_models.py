@@ -136,3 +136,33 @@ def test_sparse_inputs_must_hold_finite_values_too() -> None:
 def test_a_clamp_at_a_tensor_of_zeros_is_a_relu() -> None:
     report = initlab.inspect(Through(lambda h: h.clamp(min=torch.zeros(32))), TABLE, Y)
     assert [layer.kind for layer in report.layers] == ["linear", "relu", "linear"]
+
+
+class Held(torch.autograd.Function):
+    """The first of two inputs; nothing of the gradient goes back to the second."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return x + 0 * y
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> Any:
+        return gradient, None
+
+
+class Straight(nn.Module):
+    """A layer of which an autograd function of its own sends no gradient back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.last = nn.Linear(50, 32), nn.Linear(50, 32), nn.Linear(32, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(Held.apply(self.first(x), self.second(x)).relu())
+
+
+def test_an_autograd_function_may_give_no_gradient_back() -> None:
+    report = initlab.inspect(Straight(), TABLE, Y)
+    reached = {p.name: p.grad_rms for p in report.parameters}
+    assert reached["first.weight"] > 0
+    assert not reached["second.weight"]

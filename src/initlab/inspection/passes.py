@@ -162,8 +162,8 @@ def again(
 def _keep_gradient(output: Tensor, seen: Pass) -> None:
     """Have the backward pass leave the gradient of the loss at the output in `seen`."""
 
-    def hook(gradient: Tensor) -> None:
-        seen.output_gradient = gradient.detach()
+    def hook(gradient: Tensor | None) -> None:
+        seen.output_gradient = None if gradient is None else gradient.detach()
 
     if output.requires_grad:
         output.register_hook(hook)  # type: ignore[no-untyped-call]  # torch leaves it so

@@ -260,7 +260,9 @@ ACTIVATION_LIKE = _Activations()
 def _gradient_hook(record: Record) -> Callable[[Tensor], None]:
     """A tensor hook that adds up the gradient's numbers; it holds the record, never the activation."""
 
-    def hook(gradient: Tensor) -> None:
+    def hook(gradient: Tensor | None) -> None:
+        if gradient is None:  # an autograd function of the model's own that gives none back
+            return
         g = gradient.detach()
         if g.dtype not in (torch.float32, torch.float64):
             g = g.float()
