@@ -39,10 +39,13 @@ def bert(hopeless: bool = False) -> nn.Module:
     return model  # type: ignore[no-any-return]
 
 
-def trained(tmp_path: Path, callbacks: list[Any], *, hopeless: bool = False, steps: int = 3) -> Any:
+def trained(
+    tmp_path: Path, callbacks: list[Any], *, hopeless: bool = False, steps: int = 3, report_to: Any = ()
+) -> Any:
     arguments = transformers.TrainingArguments(
-        output_dir=str(tmp_path), max_steps=steps, per_device_train_batch_size=8, logging_steps=1, report_to=[],
-        save_strategy="no", disable_tqdm=True, use_cpu=True, learning_rate=1e-3, seed=3, dataloader_pin_memory=False,
+        output_dir=str(tmp_path), max_steps=steps, per_device_train_batch_size=8, logging_steps=1, save_strategy="no",
+        report_to=list(report_to), disable_tqdm=True, use_cpu=True, learning_rate=1e-3, seed=3,
+        dataloader_pin_memory=False,
     )  # fmt: skip
     trainer = transformers.Trainer(bert(hopeless), arguments, train_dataset=Texts(), callbacks=callbacks)
     trainer.train()
@@ -70,6 +73,40 @@ def test_training_is_the_same_bit_for_bit(tmp_path: Path) -> None:
     assert report.lr == pytest.approx(1e-3)
     assert [step for step, _ in callback.history] == [1, 2]
     assert {step for step, name, _ in kept if name == "initlab/grad_rms/classifier.weight"} == {1, 2}
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_what_the_trainer_reports_to_gets_the_inspection_and_the_statistics(tmp_path: Path) -> None:
+    events = pytest.importorskip(
+        "tensorboard.backend.event_processing.event_accumulator", reason="tensorboard is not installed"
+    )
+    plain = trained(tmp_path / "plain", [], report_to=["tensorboard"])
+    watched = trained(tmp_path / "watched", [TrainerInitCheck(steps=2)], report_to=["tensorboard"])
+    assert plain[0] == watched[0]
+    (folder,) = {path.parent for path in (tmp_path / "watched").rglob("events.out.*")}
+    log = events.EventAccumulator(str(folder)).Reload()
+    tags = log.Tags()
+    assert {"train/loss", "train/initlab/probability/untrainable", "initlab/probability/healthy"} <= set(
+        tags["scalars"]
+    )
+    assert [one.step for one in log.Scalars("train/initlab/grad_rms/classifier.weight")] == [1, 2]
+    assert "initlab/layers/classifier" in tags["histograms"]
+    assert "initlab/verdict/text_summary" in tags["tensors"]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_weights_and_biases_gets_them_where_the_trainer_reports_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wandb = pytest.importorskip("wandb", reason="wandb is not installed")
+    for name, value in {"WANDB_MODE": "offline", "WANDB_DIR": str(tmp_path), "WANDB_SILENT": "true"}.items():
+        monkeypatch.setenv(name, value)
+    try:
+        trained(tmp_path, [TrainerInitCheck(steps=1)], steps=1, report_to=["wandb"])
+        assert wandb.run.summary["initlab/verdict"]
+        assert "train/initlab/probability/healthy" in dict(wandb.run.summary)
+    finally:
+        wandb.finish()
 
 
 @pytest.mark.filterwarnings("ignore:.*:DeprecationWarning", "ignore:.*pin_memory.*")

@@ -326,6 +326,14 @@ def test_fine_tuning_says_why_it_stopped(options: dict[str, Any], stopped: str, 
     assert finetune_(stack(64, 10), digits, **options).stopped == stopped
 
 
+def test_finetuning_says_how_labels_were_numbered() -> None:
+    rows = (torch.randn(40, 4, generator=torch.Generator().manual_seed(0)), np.array(["owl", "cat"] * 20))
+    result = finetune_(torch.nn.Linear(4, 2), rows, epochs=1)
+    assert result.notes == ("targets: 2 labels are coded in sorted order: 'cat' = 0, 'owl' = 1",)
+    assert "'owl' = 1" in repr(result)
+    assert "'owl' = 1" in result.table().note
+
+
 def test_a_run_that_diverges_ends_with_finite_weights(digits: tuple[Tensor, Tensor]) -> None:
     net = nn.Sequential(nn.Linear(64, 64), nn.Linear(64, 64), nn.Linear(64, 10))
     result = finetune_(net, digits, optimizer="sgd", lr=1e6, epochs=3)

@@ -8,6 +8,7 @@ from torch import nn
 
 from initlab.callbacks.checking import acted_on, action_of, count_of, inspected
 from initlab.callbacks.loggers import put_scalars
+from initlab.callbacks.reporters import Reporters
 from initlab.callbacks.statistics import LayerWatch
 from initlab.guest.check import wrapped
 from initlab.inspection import Inspection
@@ -23,11 +24,15 @@ class TrainerInitCheck(_TRANSFORMERS.TrainerCallback):  # type: ignore[misc]  # 
     for bit. Where the Trainer computes the loss itself (label smoothing, `compute_loss_func`), the model's own is used
     if the batch has labels.
 
+    What the Trainer reports to (`report_to`) gets the verdict's probabilities and the statistics, under "initlab/…";
+    TensorBoard and Weights & Biases also the findings, the tables and a histogram of every layer's output.
+
     Args:
         action: what an untrainable start leads to: "warn" (an `InitWarning`), "raise" (an `UntrainableError`) or "log".
         steps: for how many steps statistics of every layer are taken: mean and std of its output, root mean square of
             its parameters and their gradients.
-        writer: where they go beside `history`: a TensorBoard SummaryWriter or a Weights & Biases run.
+        writer: where they go beside `history` and the Trainer's own reporters: a TensorBoard SummaryWriter or a
+            Weights & Biases run.
 
     Attributes:
         report: the `Inspection`; None before the first step.
@@ -46,15 +51,18 @@ class TrainerInitCheck(_TRANSFORMERS.TrainerCallback):  # type: ignore[misc]  # 
         self.history: list[tuple[int, dict[str, float]]] = []
         self._watch: LayerWatch | None = None
         self._first: Any = None
+        self._reporters: Any = None
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **given: Any) -> None:
         """Wait for the first forward pass."""
         model, optimizer = given["model"], given.get("optimizer")
         own = wrapped(model)
+        self._reporters = Reporters(_TRANSFORMERS)
 
         def first(module: nn.Module, positional: Any, keywords: dict[str, Any]) -> None:
             self._first.remove()
             self.report = inspected(own, keywords or positional, optimizer)
+            self._reporters.show(self.report, args, state, control)
             if state.is_world_process_zero:
                 acted_on(self.report, self.action)
 
@@ -76,6 +84,7 @@ class TrainerInitCheck(_TRANSFORMERS.TrainerCallback):  # type: ignore[misc]  # 
             return
         found = self._watch.taken()
         self.history.append((state.global_step, found))
+        self._reporters.log(found, args, state, control)
         if self.writer is not None and state.is_world_process_zero:
             put_scalars(self.writer, found, state.global_step)
         if state.global_step >= self.steps:

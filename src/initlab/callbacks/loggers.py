@@ -39,7 +39,7 @@ def to_tensorboard(result: Inspection | Comparison, writer: Any, *, step: int = 
         return
     writer.add_text(f"{tag}/verdict", _preformatted(str(result)), step)
     writer.add_text(f"{tag}/layers", _markdown(result.to_frame()), step)
-    put_scalars(writer, _numbers(result, tag), step)
+    put_scalars(writer, numbers_of(result, tag), step)
     for layer in _with_values(result):
         writer.add_histogram_raw(f"{tag}/layers/{layer.name}", **_moments(layer), global_step=step)
 
@@ -88,7 +88,7 @@ def to_wandb(
         f"{tag}/layers": wandb.Table(dataframe=_plain(result.to_frame())),
         f"{tag}/findings": wandb.Table(columns=["severity", "kind", "where", "evidence", "advice"], data=findings),
     }
-    run.log({**_numbers(result, tag), **histograms, **tables}, step=step)
+    run.log({**numbers_of(result, tag), **histograms, **tables}, step=step)
     run.summary[f"{tag}/verdict"] = result.verdict
 
 
@@ -112,7 +112,8 @@ def _checked(result: Any) -> None:
         raise InputError(f"result must be what inspect or compare returned; got {type(result).__name__}")
 
 
-def _numbers(report: Inspection, tag: str) -> dict[str, float]:
+def numbers_of(report: Inspection, tag: str = "initlab") -> dict[str, float]:
+    """An inspection's probabilities and its best rate, by name."""
     found = {f"{tag}/probability/{word}": float(share) for word, share in report.probability.items()}
     rate = report.learning_rate
     best = {} if rate is None or rate.best is None else {f"{tag}/learning_rate": float(rate.best)}

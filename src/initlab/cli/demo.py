@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from initlab.cli import options, output
+from initlab.cli.working import working
 
 DEFAULT = Path("initlab-demo.html")
 
@@ -27,4 +28,6 @@ def command(
     from initlab.experiments import demo
 
     target = output.checked_report(report)
-    output.deliver(demo.run(seed=seed, note=output.note), as_json=as_json, report=target)
+    with working("training eight starts", as_json=as_json) as work:
+        told = demo.run(seed=seed, note=work.note)
+    output.deliver(told, as_json=as_json, report=target)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from initlab.cli import options, output
 from initlab.cli.interruption import Interrupted
+from initlab.cli.working import working
 from initlab.errors import InputError
 from initlab.reporting import Column, Table, print_page, save_page
+
+if TYPE_CHECKING:
+    from initlab.experiments import Outcome
 
 FOLDER = Path("initlab-literature")
 
@@ -43,7 +47,7 @@ def command(
     Example: initlab reproduce why-two-why-six --small
     """
     # lazy: it brings PyTorch, a second that a usage error and `initlab schemes` do without
-    from initlab.experiments import get_experiment, runner, view
+    from initlab.experiments import get_experiment, list_experiments, runner, view
 
     target = output.checked_report(report)
     if name is not None and every:
@@ -55,13 +59,13 @@ def command(
         folder = FOLDER
     if name is not None and target is None and not as_json:
         target = output.checked_report(Path(f"initlab-{get_experiment(name).name}.html"))
-    names = None if name is None else [name]
-    outcomes = []
+    outcomes: list[Outcome] = []
     try:
-        for outcome in runner.run_all(names, small=small, seed=seed, folder=folder, note=output.note):
-            outcomes.append(outcome)
+        for each in list_experiments() if name is None else [name]:
+            with working(f"running {each}", as_json=as_json) as work:
+                outcomes += runner.run_all([each], small=small, seed=seed, folder=folder, note=work.note)
             if not as_json:
-                output.emit(f"{outcome.text(output.columns())}\n")
+                output.emit(f"{outcomes[-1].text(output.columns())}\n")
             if every and folder is not None:
                 output.said(view.save_all(outcomes, folder))
     except KeyboardInterrupt:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -44,11 +44,13 @@ class FineTuneResult(Shown):
         epochs: every epoch in order.
         best_epoch: the epoch whose weights the model now has (0 for those it came with).
         stopped: "finished", "no gain" or "diverged".
+        notes: what was read out of the data, such as how labels in words were numbered.
     """
 
     epochs: tuple[FineTuneEpoch, ...]
     best_epoch: int
     stopped: str
+    notes: tuple[str, ...] = ()
 
     def table(self) -> Table:
         """The epochs as a reporting table."""
@@ -56,13 +58,17 @@ class FineTuneResult(Shown):
         columns = [Column(name, "right", "number") for name in names]
         rows = [(e.epoch, e.train_loss, e.valid_loss, e.valid_error) for e in self.epochs]
         return Table(
-            "Fine-tuning", columns, rows, f"{self.stopped}; the model has the weights of epoch {self.best_epoch}"
+            "Fine-tuning",
+            columns,
+            rows,
+            "; ".join((f"{self.stopped}; the model has the weights of epoch {self.best_epoch}", *self.notes)),
         )
 
     def __repr__(self) -> str:
         best = next((e for e in self.epochs if e.epoch == self.best_epoch), None)
         found = "" if best is None else f", validation error {best.valid_error:.2%}, loss {best.valid_loss:.4g}"
-        return f"FineTuneResult({len(self.epochs)} epochs, {self.stopped}; best epoch {self.best_epoch}{found})"
+        notes = "".join(f"; {note}" for note in self.notes)
+        return f"FineTuneResult({len(self.epochs)} epochs, {self.stopped}; best epoch {self.best_epoch}{found}{notes})"
 
 
 def finetune_(
@@ -87,7 +93,8 @@ def finetune_(
 
     Args:
         model: gives logits of shape (n, classes).
-        train: (X, Y) with whole-number classes Y, a Dataset or a DataLoader.
+        train: (X, Y) with classes Y, whole numbers or words (which are numbered in sorted order, as the result's notes
+            say), a Dataset or a DataLoader.
         valid: held-out (X, Y); None takes `valid_share` of the training rows away.
         valid_share: between 0 and 1.
         epochs: most epochs.
@@ -132,7 +139,8 @@ def finetune_(
     )  # fmt: skip
     randomness = random_states_kept(derive_seed(number, "fine-tuning", "dropout"))
     with parameters_kept_on_failure(module), modes_kept(module), randomness, _dropout(module, x[:2], settings.dropout):
-        return _run(module, x, y, held, settings)
+        result = _run(module, x, y, held, settings)
+    return replace(result, notes=(f"targets: {coding.words}",)) if coding.words else result
 
 
 @dataclass(frozen=True)
