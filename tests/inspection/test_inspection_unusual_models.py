@@ -166,3 +166,35 @@ def test_an_autograd_function_may_give_no_gradient_back() -> None:
     reached = {p.name: p.grad_rms for p in report.parameters}
     assert reached["first.weight"] > 0
     assert not reached["second.weight"]
+
+
+class Complex(nn.Module):
+    """Complex weights; relu of both parts between; what it returns is complex."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = (nn.Linear(*size, dtype=torch.cfloat) for size in ((16, 32), (32, 4)))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        hidden = self.first(x)
+        return self.last(torch.complex(hidden.real.relu(), hidden.imag.relu())).conj()
+
+
+@pytest.mark.parametrize(
+    ("targets", "loss"),
+    [
+        (torch.randn(64, 4, dtype=torch.cfloat, generator=GENERATOR), None),
+        (torch.randn(64, 4, dtype=torch.cfloat, generator=GENERATOR), lambda out, wanted: (out - wanted).abs().mean()),
+        (None, lambda out: out.abs().square().mean()),
+        (None, None),
+    ],
+)
+def test_a_complex_output_is_read_by_its_parts(targets: Any, loss: Any) -> None:
+    inputs = torch.randn(64, 16, dtype=torch.cfloat, generator=GENERATOR)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = Complex()
+    assert initlab.inspect(model, inputs, targets, loss).verdict == "healthy"
+    for parameter in model.parameters():
+        parameter.data.zero_()
+    assert initlab.inspect(model, inputs, targets, loss).verdict != "healthy"

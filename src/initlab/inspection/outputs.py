@@ -24,10 +24,12 @@ PREFERRED = ("logits", "prediction", "predictions", "output", "outputs", "last_h
 def main_output(value: Any) -> tuple[str, Tensor]:
     """The tensor that a loss is computed on: the output itself, one named logits (or the like), else the first.
 
+    Complex numbers come as their two parts, along a last axis.
+
     Raises:
         InputError: there is no floating-point tensor in the output.
     """
-    found = [(path, t) for path, t in named_tensors(value) if t.is_floating_point()]
+    found = [(path, parts(t)) for path, t in named_tensors(value) if t.is_floating_point() or t.is_complex()]
     if not found:
         shown = "None" if value is None else type(value).__name__
         raise InputError(f"the model returned {shown}, which holds no floating-point tensor; return its output")
@@ -36,6 +38,11 @@ def main_output(value: Any) -> tuple[str, Tensor]:
             if path.endswith((f"['{wanted}']", f".{wanted}")):
                 return path, tensor
     return next(((path, t) for path, t in found if t.ndim > 0), found[0])
+
+
+def parts(tensor: Tensor) -> Tensor:
+    """A complex tensor as its real and imaginary parts, along a last axis; any other as it is."""
+    return torch.view_as_real(tensor.resolve_conj()) if tensor.is_complex() else tensor
 
 
 def loss_on(output: Any, targets: Any, loss: Any, last_kind: str | None) -> tuple[Tensor, Loss]:
@@ -66,7 +73,7 @@ def loss_on(output: Any, targets: Any, loss: Any, last_kind: str | None) -> tupl
         return probe(tensor), Loss("random targets", lambda output, _: probe(output), words)
     if not isinstance(targets, Tensor):
         raise InputError(f"targets must be a tensor when no loss is given; got {type(targets).__name__}")
-    value, found = _guess(tensor, targets, last_kind)
+    value, found = _guess(tensor, parts(targets), last_kind)
     return value, replace(found, words=f"{found.words}{shown} (guessed from the targets)")
 
 
