@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.linalg import blas
 
 from initlab.sampling import fill, laws, sample
-from initlab.sampling.orthogonal import product, reflections
+from initlab.sampling.orthogonal import _solver, one_blas_thread, product, reflections
 
 SHAPES = [(40, 50), (50, 40), (33, 33), (1, 7), (7, 1), (1, 1), (300, 300), (8, 3, 3, 2), (64, 4, 3, 3)]
 
@@ -98,3 +99,15 @@ def test_a_block_is_the_slice_of_the_whole(law: laws.Law) -> None:
     whole, part = sample(law, shape, seed=4), np.empty((7, 10, 2, 2), np.float32)
     fill(part, law, seed=4, shape=shape, block=block)
     assert np.array_equal(part, whole[block])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape", [(1, 1), (5, 9), (64, 300)])
+def test_the_triangle_is_solved_in_place_to_the_bits_of_scipys_wrapper(shape: tuple[int, int], dtype: str) -> None:
+    draws = np.random.default_rng(0)
+    lower, right = draws.standard_normal((shape[0],) * 2).astype(dtype), draws.standard_normal(shape).astype(dtype)
+    trsm = blas.dtrsm if dtype == "float64" else blas.strsm
+    with one_blas_thread():
+        expected = trsm(1.0, lower.T, right.T.copy(order="F"), side=1, diag=1).T
+        _solver(right.dtype.char)(lower, right)
+    np.testing.assert_array_equal(right, expected)

@@ -5,10 +5,11 @@ BLAS's results agree between machines to rounding, not bit by bit.
 
 from __future__ import annotations
 
+import ctypes
 import itertools
 import math
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
@@ -98,11 +99,8 @@ def product(vectors: Array, tau: Array) -> Array:
 
     Source: Schreiber & Van Loan 1989; Puglisi 1992 (T by its inverse).
     """
-    # lazy: SciPy's linear algebra takes a third of a second, and other laws do without
-    from scipy.linalg import blas
-
     short = vectors.shape[1]
-    solve = blas.dtrsm if vectors.dtype == np.float64 else blas.strsm
+    solve = _solver(vectors.dtype.char)
     panel = min(max(short // 8, 64), 256)
     result = np.zeros_like(vectors)
     for begin in reversed(range(0, short, panel)):
@@ -113,7 +111,7 @@ def product(vectors: Array, tau: Array) -> Array:
         overlaps *= scale
         scaled = scale * v
         for triangle, right in zip(overlaps, scaled, strict=True):
-            solve(1.0, triangle.T, right.T, side=1, diag=1, overwrite_b=1)  # right becomes Tᵀ V
+            solve(triangle, right)  # right becomes Tᵀ V
         block = np.matmul(v[:, :, :size].transpose(0, 2, 1), scaled, out=result[:, begin:end, begin:])
         np.negative(block, out=block)
         result[:, own, own] += 1.0
@@ -121,6 +119,29 @@ def product(vectors: Array, tau: Array) -> Array:
             band = result[:, row : row + _ROWS]
             band[:, :, begin:] -= (band[:, :, end:] @ v[:, :, size:].transpose(0, 2, 1)) @ scaled
     return result
+
+
+@lru_cache(maxsize=2)
+def _solver(kind: str) -> Callable[[Array, Array], None]:
+    """BLAS's trsm for a dtype, on C-ordered matrices in place: X ← L⁻¹ X, L unit lower triangular.
+
+    Called by its address, since SciPy's wrapper keeps the interpreter's lock while it computes, and threads wait.
+    """
+    # lazy: SciPy's linear algebra takes a third of a second, and other laws do without
+    from numba.extending import get_cython_function_address
+
+    number = ctypes.c_double if kind == "d" else ctypes.c_float
+    address = get_cython_function_address("scipy.linalg.cython_blas", "dtrsm" if kind == "d" else "strsm")
+    pointer = ctypes.c_void_p
+    trsm = ctypes.CFUNCTYPE(None, *[ctypes.c_char_p] * 4, *[pointer] * 7)(address)
+
+    def solve(lower: Array, right: Array) -> None:
+        rows, columns = right.shape
+        m, n, one = ctypes.byref(ctypes.c_int(columns)), ctypes.byref(ctypes.c_int(rows)), ctypes.byref(number(1.0))
+        # Of the transposes that Fortran sees: Xᵀ ← Xᵀ (Lᵀ)⁻¹, Lᵀ upper.
+        trsm(b"R", b"U", b"N", b"U", m, n, one, lower.ctypes.data, n, right.ctypes.data, m)
+
+    return solve
 
 
 @contextmanager
