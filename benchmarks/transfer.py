@@ -54,7 +54,7 @@ class Trained:
         data: (inputs, targets).
         rates: exponents of two.
         loss, batch, steps, seeds: as `transfer_check` takes them.
-        widest: seeds of the widest model.
+        widest: (exponents of two, seeds) of the widest model.
     """
 
     build: Callable[[int], nn.Module]
@@ -64,7 +64,7 @@ class Trained:
     batch: int
     steps: int
     seeds: int
-    widest: int
+    widest: tuple[range, int]
 
 
 def _rows() -> tuple[torch.Tensor, torch.Tensor]:
@@ -77,8 +77,8 @@ def _pixels() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 MODELS = {
-    "mlp": Trained(mlp, _rows, range(-9, -2), None, 128, 100, 3, 3),
-    "gpt": Trained(gpt, _pixels, range(-9, -3), by_pixel, 32, 30, 2, 1),
+    "mlp": Trained(mlp, _rows, range(-9, -2), None, 128, 100, 3, (range(-9, -2), 3)),
+    "gpt": Trained(gpt, _pixels, range(-9, -3), by_pixel, 32, 30, 2, (range(-7, -4), 1)),
 }
 
 
@@ -86,10 +86,10 @@ def check(name: str, rule: str, width: int) -> list[dict[str, Any]]:
     """What one wide model and the narrowest find, a line each."""
     made = MODELS[name]
     inputs, targets = made.data()
-    seeds = made.widest if width == WIDTHS[-1] else made.seeds
+    rates, seeds = made.widest if width == WIDTHS[-1] else (made.rates, made.seeds)
     start = time.perf_counter()
     found = initlab.transfer_check(
-        made.build, (BASE, width), [2.0**k for k in made.rates], steps=made.steps, inputs=inputs, targets=targets,
+        made.build, (BASE, width), [2.0**k for k in rates], steps=made.steps, inputs=inputs, targets=targets,
         loss=made.loss, rule=rule, policy="mup", seeds=seeds, batch_size=made.batch,
     )  # fmt: skip
     print(f"{name} {rule} {width}: {found.best} ({time.perf_counter() - start:.0f} s)", flush=True)

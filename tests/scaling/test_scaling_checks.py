@@ -50,6 +50,13 @@ def test_narrow_models_shrink_by_samples_over_width() -> None:
     assert "between 192 and 384 every slope is within ±0.1" in many.advice
 
 
+def test_a_slope_within_the_spread_of_starts_asks_for_more_of_them() -> None:
+    """After two steps the read-out's slope is −0.3 ± 0.5; the first layer's, of 0.02 ± 0.005, is beyond 0.001."""
+    given: dict[str, Any] = {"inputs": ROWS, "targets": LABELS, "seeds": 2, "steps": 2}
+    assert "average more of them" in initlab.coordinate_check(mlp, (32, 64), **given).advice
+    assert "average" not in initlab.coordinate_check(mlp, (32, 64), tolerance=0.001, **given).advice
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_one_rate_for_all_layers_is_shown_to_fail(case: str) -> None:
     build, widths, inputs, targets, optimizer, _ = CASES[case]

@@ -225,6 +225,8 @@ def _advice(check: CoordinateCheck) -> str:
             f"between {pair} every slope is within ±{check.tolerance:g}, so this is narrow models' (samples interfere "
             "by about their number over the width): check wider models, or a batch of fewer different samples"
         )
+    if all(abs(layer.slope) - 2 * layer.spread <= check.tolerance for layer in check.failing):
+        return grows + f"starts differ by as much (± {first.spread:.2f}): average more of them, by seeds="
     if check.rule == "standard":
         return grows + "start with policy 'mup' and train with param_groups (rule 'completep' where depth grows too)"
     if depth and check.rule != "completep":
