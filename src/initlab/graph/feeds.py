@@ -22,7 +22,7 @@ from initlab.graph.weights import WeightUse
 
 def uses_of(graph: Recording) -> dict[str, tuple[Use, ...]]:
     """Every parameter's uses, in forward order."""
-    flow, found = Flow(graph), _Found()
+    flow, found = Flow(graph, cache=graph.computed), _Found()
     for value in graph.inputs:
         _input(flow, value)
     for operation in graph.operations:
@@ -152,11 +152,12 @@ def _note(flow: Flow, operation: Operation, use: WeightUse, found: _Found) -> No
 
 
 def _weighted(flow: Flow, operation: Operation, uses: list[WeightUse]) -> list[Signal]:
-    """What a weight makes has second moment one: that is what its law is chosen for."""
+    """What a weight makes has second moment one, or the size that it is to have: that is what its law is chosen for."""
+    name = next(use.view.name for use in uses if use.role in ("weight", "embedding"))
     role = next(use.role for use in uses if use.role in ("weight", "embedding"))
     made = flow.fresh(
         operation,
-        1.0,
+        flow.graph.sizes.get(name, 1.0),
         0.0,
         "embedding" if role == "embedding" else "weight",
         "embedding" if role == "embedding" else "linear",

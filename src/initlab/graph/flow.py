@@ -40,11 +40,10 @@ class Flow:
         """A signal that starts anew: nothing before it is needed to know it."""
         value = operation.outputs[0]
         made = Signal(second, mean, source, label, operation.where, value, head=value, region=value, note=note)
-        return replace(made, alike=self._alike(operation))
+        return replace(made, alike=self.agreement([signal for _, signal in self.carried(operation)]))
 
-    def _alike(self, operation: Operation) -> float:
-        """How far positions agree in what an operation reads, each signal by its size."""
-        read = [signal for _, signal in self.carried(operation)]
+    def agreement(self, read: list[Signal]) -> float:
+        """How far positions agree in several signals, each by its size."""
         sizes = [signal.second or 1.0 for signal in read]
         return sum(signal.alike * size for signal, size in zip(read, sizes, strict=True)) / (sum(sizes) or 1.0)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -93,6 +93,28 @@ class Operation:
 
 
 @dataclass(frozen=True)
+class Share:
+    """What an operand of a sum is brought to.
+
+    Args:
+        of: its second moment as a share of the other's.
+        grows: whether it may be made larger: where it is a branch, and then no more than its weight's output may.
+    """
+
+    of: float
+    grows: bool
+
+    def factor(self, own: float, base: float) -> float:
+        """What the operand's second moment is multiplied by.
+
+        Args:
+            own: its second moment.
+            base: the other's.
+        """
+        return min(self.of * base / own, max(1.0, base) if self.grows else 1.0) if own > 0 else 1.0
+
+
+@dataclass(frozen=True)
 class Recording:
     """One forward pass.
 
@@ -102,6 +124,9 @@ class Recording:
         inputs: numbers of the example inputs' values.
         outputs: numbers of the values in the model's output.
         training: whether the recorded pass ran in training mode.
+        sizes: by parameter, the second moment that its output is to have, where that is not one.
+        shares: by (sum, operand), what the operand is of the other's second moment once a pass has made it so.
+        computed: what walks over it computed of functions and regions, which other sizes do not change.
     """
 
     operations: tuple[Operation, ...]
@@ -109,6 +134,9 @@ class Recording:
     inputs: tuple[int, ...] = ()
     outputs: tuple[int, ...] = ()
     training: bool = False
+    sizes: Mapping[str, float] = field(default_factory=dict, repr=False)
+    shares: Mapping[tuple[int, int], Share] = field(default_factory=dict, repr=False)
+    computed: dict[object, object] = field(default_factory=dict, repr=False, compare=False)
 
     def consumers(self, value: int) -> tuple[Operation, ...]:
         """The operations that read a value."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from initlab.graph.feeds import uses_of
-from initlab.graph.recording import Recording
+from initlab.graph.recording import Recording, Share
 from initlab.graph.residual import residual_branches, residual_ends
 from initlab.graph.uses import LayerCall, Use
 from initlab.sampling import canonical_name
@@ -22,6 +23,9 @@ class SignalGraph(Recording):
         inputs: numbers of the example inputs' values.
         outputs: numbers of the values in the model's output.
         training: whether the recorded pass ran in training mode.
+        sizes: by parameter, the second moment that its output is to have, where that is not one.
+        shares: by (sum, operand), what the operand is of the other's second moment once a pass has made it so.
+        computed: what walks over it computed of functions and regions, which other sizes do not change.
     """
 
     def uses(self, parameter_name: str) -> tuple[Use, ...]:
@@ -48,6 +52,10 @@ class SignalGraph(Recording):
             if use.role in ("weight", "embedding")
         ]
         return tuple(sorted(calls, key=lambda call: call.operation.index))
+
+    def sized(self, sizes: Mapping[str, float], shares: Mapping[tuple[int, int], Share]) -> SignalGraph:
+        """The same pass, where outputs are to have these sizes: what feeds each weight is then said of those."""
+        return replace(self, sizes=sizes, shares=shares)
 
     def residual_ends(self) -> tuple[str, ...]:
         """The weights and norm weights that come last in a branch before it is added back to what it grew from."""

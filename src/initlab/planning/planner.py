@@ -16,6 +16,7 @@ from initlab.guest.batch import batch_of
 from initlab.planning.calibration import calibrated
 from initlab.planning.choice import Choice, keep
 from initlab.planning.claims import KEEP, THE_REST, Claim, claims_of, mapping_words, read_policy
+from initlab.planning.joins import sized
 from initlab.planning.ledger import Held, equal_warnings, some
 from initlab.planning.loaded import is_marked_loaded
 from initlab.planning.magnitudes import with_magnitudes
@@ -27,6 +28,7 @@ from initlab.planning.reason import Reason
 from initlab.planning.scene import Scene, Subject, scene_of
 from initlab.planning.shards import is_split, local_tensor
 from initlab.planning.stacks import with_stacks
+from initlab.planning.targets import owners, targets_of
 from initlab.planning.walk import Walk, walk
 from initlab.schemes import Geometry
 
@@ -77,6 +79,11 @@ def make_plan(model: nn.Module, found: Walk, example_inputs: Any, policy: Any) -
     entries, unmeasured = tuple(_entry(s, claims.get(s.name), base) for s in scene.subjects()), ""
     if graph is not None and any(policy.measured for policy in policies):
         fixed = {entry.name for entry in entries if not _measured(claims.get(entry.name), base)}
+        targets = targets_of(graph, {entry.name: entry for entry in entries}, owners(entries))
+        told = sized(graph, targets, entries, fixed)
+        if told is not graph:  # what feeds each weight, now that the sizes of what comes before it are known
+            graph, scene = told, scene_of(model, found, told)
+            entries = tuple(_entry(s, claims.get(s.name), base) for s in scene.subjects())
         entries, held = with_stacks(entries, graph, fixed)
         entries = with_magnitudes(entries)  # the pass runs with them, and not with the values that the model holds
         entries, unmeasured = calibrated(model, entries, graph, example_inputs, {*fixed, *held})

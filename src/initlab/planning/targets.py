@@ -80,6 +80,11 @@ class Targets:
         return None
 
 
+def owners(entries: Iterable[PlanEntry]) -> dict[str, str]:
+    """Every canonical name, tied ones too -> the name of its entry."""
+    return {name: entry.name for entry in entries for name in (entry.name, *entry.tied_to)}
+
+
 def targets_of(graph: SignalGraph, entries: Mapping[str, PlanEntry], owner: Mapping[str, str]) -> Targets:
     """The targets of a recorded model's weights.
 

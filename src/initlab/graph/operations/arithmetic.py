@@ -23,14 +23,26 @@ def added(flow: Flow, operation: Operation) -> Signal:
         return _with_constant(flow, operation, signals[0], fixed)
     if _one_region(signals):
         return flow.later(operation, "sum", "sum")
-    signals = [settled(flow, signal) for signal in signals]
+    signals = _shared(flow, operation, [settled(flow, signal) for signal in signals])
     if any(signal.second is None for signal in signals):
         note = next(signal.note for signal in signals if signal.second is None)
         return flow.fresh(operation, None, None, "sum", "sum", note or "a sum with an unknown part")
     sign = -1 if operation.kind == "sub" else 1
     first, second = signals[0], signals[1]
     total = (first.second or 0) + (second.second or 0) + 2 * sign * first.center * second.center
-    return flow.fresh(operation, total, first.center + sign * second.center, "sum", "sum")
+    made = flow.fresh(operation, total, first.center + sign * second.center, "sum", "sum")
+    return replace(made, alike=flow.agreement(signals))
+
+
+def _shared(flow: Flow, operation: Operation, signals: list[Signal]) -> list[Signal]:
+    """The operands as they are added, of which branches and positions are brought to a share of the other."""
+    found, values = list(signals), [value for value, _ in flow.carried(operation)]
+    for place, other in ((0, 1), (1, 0)):
+        share, own, base = flow.graph.shares.get((operation.index, values[place])), found[place], found[other].second
+        if share is not None and own.second and base:
+            factor = share.factor(own.second, base)
+            found[place] = replace(own, second=factor * own.second, mean=math.sqrt(factor) * own.center)
+    return found
 
 
 def multiplied(flow: Flow, operation: Operation) -> Signal:
@@ -79,7 +91,24 @@ def _with_constant(flow: Flow, operation: Operation, signal: Signal, fixed: list
     else:
         total = signal.second + second + 2 * signal.center * mean
         made = flow.fresh(operation, total, signal.center + mean, signal.source, signal.label)
+        made = replace(made, alike=_alike_beside(flow, operation, signal, second))
     return replace(made, where=signal.where, region=signal.region, trail=trail)
+
+
+def _alike_beside(flow: Flow, operation: Operation, signal: Signal, second: float) -> float:
+    """How far positions agree in a signal plus a fixed tensor (…, positions, features), each by its size.
+
+    Of the fixed tensor t it is (E_f[(E_p t)²] − (E t)²) / (E[t²] − (E t)²): slow sinusoids agree, and a
+    constant has nothing beyond its mean.
+    """
+    tensors = [held(flow, value) for value in operation.inputs if value not in flow.signals]
+    tensor = next((t for t in tensors if t is not None and t.dim() > 1 and t.is_floating_point()), None)
+    if tensor is None or not signal.second:
+        return signal.alike
+    numbers = tensor.double()
+    spread = float(numbers.var(unbiased=False))
+    agreed = float(numbers.mean(-2).var(unbiased=False)) / spread if spread > 0 else 0.0
+    return (signal.alike * signal.second + agreed * second) / (signal.second + second)
 
 
 def _reciprocal(flow: Flow, operation: Operation) -> tuple[float, float] | None:

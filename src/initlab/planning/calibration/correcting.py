@@ -18,7 +18,7 @@ from initlab.planning.calibration.calibrator import Calibrator
 from initlab.planning.calibration.found import Found
 from initlab.planning.plan import PlanEntry
 from initlab.planning.reason import Reason
-from initlab.planning.targets import Targets, targets_of
+from initlab.planning.targets import Targets, owners, targets_of
 from initlab.reporting import format_number
 from initlab.sampling import canonical_name
 from initlab.schemes import Geometry
@@ -49,7 +49,7 @@ def calibrated(
     if why:
         return entries, why
     by_name = {entry.name: entry for entry in entries}
-    owner = {name: entry.name for entry in entries for name in (entry.name, *entry.tied_to)}
+    owner = owners(entries)
     targets = targets_of(graph, by_name, owner)
     for _ in range(2):
         calibrator = Calibrator(by_name, targets, frozenset(fixed))

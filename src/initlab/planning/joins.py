@@ -1,0 +1,98 @@
+"""Where branches and positions join a stream: the sums at which a calibrating pass brings them to their share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+
+from initlab.graph import Operation, SignalGraph
+from initlab.graph.recording import Share
+from initlab.planning.calibration.found import adjustable
+from initlab.planning.plan import PlanEntry
+from initlab.planning.targets import Targets, owners
+from initlab.sampling import canonical_name
+
+Names = dict[int, frozenset[str]]
+NONE: frozenset[str] = frozenset()
+
+
+def sized(graph: SignalGraph, targets: Targets, entries: Iterable[PlanEntry], fixed: Collection[str]) -> SignalGraph:
+    """The recording with the sizes that outputs are to have; itself where all are to have second moment one.
+
+    Args:
+        graph: the recording.
+        targets: what each weight's output is to be like.
+        entries: the plan's entries.
+        fixed: names whose laws are not to be changed.
+    """
+    by_name = {entry.name: entry for entry in entries}
+    owner = owners(by_name.values())
+
+    def free(name: str) -> bool:
+        return name not in fixed and adjustable(by_name.get(name))
+
+    sizes: dict[str, float] = {}
+    for name in graph.parameters:
+        own = owner.get(canonical_name(name), "")
+        if own in by_name and (size := _size(by_name[own], targets, free)) != 1.0:
+            sizes[name] = size
+    shares = joins(graph, targets, owner, free)
+    return graph.sized(sizes, shares) if sizes or shares else graph
+
+
+def _size(entry: PlanEntry, targets: Targets, free: Callable[[str], bool]) -> float:
+    """The second moment of what a parameter makes: its target, that of a table's rows, or none where it is zero."""
+    if entry.code == "zero_on_purpose":
+        return 0.0
+    target = targets.of(entry.name) if free(entry.name) and entry.name not in targets.heads else None
+    rows = (entry.std or 1.0) ** 2 if entry.role == "embedding" else 1.0
+    return rows if target is None else target
+
+
+def joins(
+    graph: SignalGraph, targets: Targets, owner: Mapping[str, str], free: Callable[[str], bool]
+) -> dict[tuple[int, int], Share]:
+    """By (sum, operand), the share that the operand is brought to: at the first sum that each is added in."""
+    names, found, joined = _parameters(graph, owner), dict[tuple[int, int], Share](), set[str]()
+    weights = targets.positions | targets.ends
+    for operation in graph.operations if weights else ():
+        operands = list(dict.fromkeys(operation.inputs))
+        if operation.traits.combines == "sum" and len(operands) == 2:
+            for part, other in (operands, operands[::-1]):
+                own = names.get(part, NONE) if _made(graph, part) else names.get(part, NONE) & targets.positions
+                share = targets.share(own, names.get(other, NONE))
+                if share is not None and not own & joined and all(map(free, own)):
+                    joined |= own
+                    found[operation.index, part] = Share(share, not own <= targets.positions)
+        made = _carried(graph, operation, names, owner)
+        names.update(dict.fromkeys(operation.outputs, made) if made else {})
+    return found
+
+
+def _parameters(graph: SignalGraph, owner: Mapping[str, str]) -> Names:
+    """What a parameter itself is in proportion to."""
+    values = (value for value in graph.values.values() if value.source == "parameter")
+    return {v.index: frozenset({owner[canonical_name(v.name)]}) for v in values if canonical_name(v.name) in owner}
+
+
+def _made(graph: SignalGraph, value: int) -> bool:
+    return graph.values[value].source == "operation"
+
+
+def _carried(graph: SignalGraph, operation: Operation, names: Names, owner: Mapping[str, str]) -> frozenset[str]:
+    """The weights that an operation's output is proportional to, as a calibrating pass follows them."""
+    traits = operation.traits
+    signals = [names.get(v, NONE) for v in operation.inputs if graph.values[v].source in ("operation", "input")]
+    own = next((names[v] for v in operation.inputs if graph.values[v].source == "parameter" and v in names), NONE)
+    if own and (traits.rows or traits.combines == "contraction"):
+        weights = (v for v in operation.inputs if graph.values[v].source == "parameter" and v in names)
+        return next((names[v] for v in weights if len(graph.values[v].shape) > 1), own)
+    if own and not any(signals):
+        return own if traits.proportional else NONE
+    if traits.gathers:
+        return NONE.union(*signals) if all(signals) else NONE
+    if traits.multiplies:
+        found = [one for one in signals if one]
+        return found[0] if len(found) == 1 else NONE
+    if traits.attends:
+        return signals[2] if len(signals) > 2 else NONE
+    return signals[0] if signals and traits.proportional else NONE
