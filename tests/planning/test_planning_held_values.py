@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -23,6 +24,16 @@ def old_weight_norm() -> nn.Module:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         return nn.Sequential(nn.utils.weight_norm(nn.Linear(20, 32)), nn.ReLU(), nn.Linear(32, 3))
+
+
+def new_spectral_norm() -> nn.Module:
+    first, second = parametrizations.spectral_norm(nn.Linear(20, 32)), parametrizations.spectral_norm(nn.Linear(32, 32))
+    return nn.Sequential(first, nn.ReLU(), second, nn.ReLU(), nn.Linear(32, 3))
+
+
+def old_spectral_norm() -> nn.Module:
+    first, second = nn.utils.spectral_norm(nn.Linear(20, 32)), nn.utils.spectral_norm(nn.Linear(32, 32))
+    return nn.Sequential(first, nn.ReLU(), second, nn.ReLU(), nn.Linear(32, 3))
 
 
 class Half(nn.Module):
@@ -49,7 +60,9 @@ class Sampled(nn.Module):
         return self.last(law.rsample())
 
 
-@pytest.mark.parametrize("build", [new_weight_norm, old_weight_norm, Half, Sampled])
+@pytest.mark.parametrize(
+    "build", [new_weight_norm, old_weight_norm, new_spectral_norm, old_spectral_norm, Half, Sampled]
+)
 def test_two_builds_get_the_same_bits(build: type[nn.Module]) -> None:
     drawn = []
     for seed in (1, 2):
@@ -59,6 +72,17 @@ def test_two_builds_get_the_same_bits(build: type[nn.Module]) -> None:
             initlab.init_(model, example_inputs=X)
         drawn.append(dict(model.named_parameters()))
     assert all(torch.equal(value, drawn[1][name]) for name, value in drawn[0].items())
+
+
+@pytest.mark.parametrize("build", [new_spectral_norm, old_spectral_norm])
+def test_what_spectral_norm_gives_is_measured_at_its_true_size(build: Callable[[], nn.Module]) -> None:
+    model = build()
+    plan = initlab.init_(model, example_inputs=X)
+    hidden = model[:-1](X).detach().square().mean().item()
+    assert plan["4.weight"].std == pytest.approx((32 / 2) ** -0.5, rel=1e-3)  # the logits are small: nothing to shrink
+    assert model(X).var().item() == pytest.approx(2 * hidden, rel=0.5)
+    first = next(entry for entry in plan.entries if entry.shape == (32, 20))
+    assert first.correction == 1.0  # a std that the norm divides away is not corrected
 
 
 def test_scripted_code_is_named_where_it_keeps_a_plan_from_being_measured() -> None:

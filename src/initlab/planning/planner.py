@@ -27,6 +27,7 @@ from initlab.planning.policy import Policy
 from initlab.planning.reason import Reason
 from initlab.planning.scene import Scene, Subject, scene_of
 from initlab.planning.shards import is_split, local_tensor
+from initlab.planning.spectral import spectral_norms
 from initlab.planning.stacks import with_stacks
 from initlab.planning.targets import owners, targets_of
 from initlab.planning.walk import Walk, walk
@@ -86,7 +87,7 @@ def make_plan(model: nn.Module, found: Walk, example_inputs: Any, policy: Any) -
             entries = tuple(_entry(s, claims.get(s.name), base) for s in scene.subjects())
         entries, held = with_stacks(entries, graph, fixed)
         entries = with_magnitudes(entries)  # the pass runs with them, and not with the values that the model holds
-        entries, unmeasured = calibrated(model, entries, graph, example_inputs, {*fixed, *held})
+        entries, unmeasured = calibrated(model, entries, graph, example_inputs, {*fixed, *held}, spectral_norms(found))
     for policy in policies:
         if policy.profiled is not None and graph is not None:
             entries = policy.profiled(model, entries, example_inputs)

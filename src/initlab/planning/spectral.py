@@ -1,8 +1,8 @@
-"""Spectral norm: the singular vectors that it keeps beside a weight, made anew when the weight is written."""
+"""Spectral norm: the singular vectors that it keeps beside a weight, made anew where the weight is."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,13 +17,24 @@ ROUNDS = 200  # of the power iteration beyond that
 
 @dataclass(frozen=True)
 class Vectors:
-    """One spectral norm: the weight's name and tensor, its matrix, and the buffers that hold u and v."""
+    """One spectral norm: the weight's name and tensor, how it becomes a matrix, and the buffers that hold u and v."""
 
     name: str
     weight: torch.Tensor
-    matrix: torch.Tensor
+    reshape: Callable[[torch.Tensor], torch.Tensor]
     u: torch.Tensor
     v: torch.Tensor
+
+    def follow(self, weight: torch.Tensor) -> None:
+        """Set u and v to the first singular vectors of a weight, so that its σ is right."""
+        with torch.no_grad():
+            held = self.reshape(weight.detach())
+            matrix = held.float() if held.dtype in (torch.float16, torch.bfloat16) else held
+            if not bool(matrix.any()):
+                return
+            u, v = _decomposed(matrix) if min(matrix.shape) <= EXACT else _iterated(matrix, self.u.to(matrix.dtype))
+            self.u.copy_(u)
+            self.v.copy_(v)
 
 
 def spectral_norms(found: Walk) -> Iterator[Vectors]:
@@ -34,17 +45,13 @@ def spectral_norms(found: Walk) -> Iterator[Vectors]:
         module = slot.owner.module
         for step in module.children():
             if type(step).__name__ == "_SpectralNorm" and hasattr(step, "_u"):
-                yield _vectors(slot.name, slot.tensor, step._reshape_weight_to_matrix, step._u, step._v)
+                yield Vectors(slot.name, slot.tensor, step._reshape_weight_to_matrix, step._u, step._v)
         hooks: list[Any] = list(module._forward_pre_hooks.values())
         for hook in hooks:
             stem = getattr(hook, "name", "")
             if type(hook).__name__ == "SpectralNorm" and slot.owner.leaf == f"{stem}_orig":
                 u, v = getattr(module, f"{stem}_u"), getattr(module, f"{stem}_v")
-                yield _vectors(slot.name, slot.tensor, hook.reshape_weight_to_matrix, u, v)
-
-
-def _vectors(name: str, weight: torch.Tensor, reshape: Any, u: Any, v: Any) -> Vectors:
-    return Vectors(name, weight, reshape(weight.detach()), u, v)
+                yield Vectors(slot.name, slot.tensor, hook.reshape_weight_to_matrix, u, v)
 
 
 def refresh(found: Walk, written: Collection[str]) -> tuple[str, ...]:
@@ -59,21 +66,11 @@ def refresh(found: Walk, written: Collection[str]) -> tuple[str, ...]:
             if is_split(norm.weight):
                 split.append(norm.name)
             else:
-                _refresh(norm)
+                norm.follow(norm.weight)
     if not split:
         return ()
     more = f"{len(split)} sharded weights, {split[0]} first: run some forward passes in training mode before evaluation"
     return (f"the singular vectors of spectral norm are stale for {more}",)
-
-
-def _refresh(norm: Vectors) -> None:
-    with torch.no_grad():
-        matrix = norm.matrix.float() if norm.matrix.dtype in (torch.float16, torch.bfloat16) else norm.matrix
-        if not bool(matrix.any()):
-            return
-        u, v = _decomposed(matrix) if min(matrix.shape) <= EXACT else _iterated(matrix, norm.u.to(matrix.dtype))
-        norm.u.copy_(u)
-        norm.v.copy_(v)
 
 
 def _decomposed(matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

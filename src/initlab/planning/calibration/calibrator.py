@@ -22,6 +22,7 @@ from initlab.planning.calibration.scores import Scores
 from initlab.planning.calibration.stand_ins import StandIns
 from initlab.planning.calibration.sums import Sums
 from initlab.planning.plan import PlanEntry
+from initlab.planning.spectral import Vectors
 from initlab.planning.targets import Targets
 
 
@@ -43,13 +44,20 @@ class Calibrator(TorchFunctionMode):
         entries: the plan, by name.
         targets: what outputs are to be like.
         fixed: names whose laws are not to be changed.
+        norms: by weight, its spectral norm.
     """
 
-    def __init__(self, entries: Mapping[str, PlanEntry], targets: Targets, fixed: frozenset[str]) -> None:
+    def __init__(
+        self,
+        entries: Mapping[str, PlanEntry],
+        targets: Targets,
+        fixed: frozenset[str],
+        norms: Mapping[str, Vectors],
+    ) -> None:
         super().__init__()
         self.entries, self.targets = entries, targets
         self.found, self.marks = Found(), Marks()
-        self.drawn = StandIns(entries, fixed, self.found, self.marks)
+        self.drawn = StandIns(entries, fixed, self.found, self.marks, norms)
         self.sums, self.scores, self.read_outs = (
             Sums(targets, self.drawn),
             Scores(targets, self.drawn),

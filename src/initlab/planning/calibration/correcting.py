@@ -18,6 +18,7 @@ from initlab.planning.calibration.calibrator import Calibrator
 from initlab.planning.calibration.found import Found
 from initlab.planning.plan import PlanEntry
 from initlab.planning.reason import Reason
+from initlab.planning.spectral import Vectors
 from initlab.planning.targets import Targets, owners, targets_of
 from initlab.reporting import format_number
 from initlab.sampling import canonical_name
@@ -32,6 +33,7 @@ def calibrated(
     graph: SignalGraph,
     example_inputs: Any,
     fixed: Iterable[str] = (),
+    norms: Iterable[Vectors] = (),
 ) -> tuple[tuple[PlanEntry, ...], str]:
     """The entries with each std corrected where one pass shows that it misses, and a note where no pass was possible.
 
@@ -43,6 +45,7 @@ def calibrated(
         graph: the recording.
         example_inputs: as for `plan`.
         fixed: names whose laws were asked for, which are not changed.
+        norms: the model's spectral norms.
     """
     parameters = dict(model.named_parameters(remove_duplicate=False))
     why = _impossible(parameters) or _scripted(model, entries)
@@ -51,8 +54,9 @@ def calibrated(
     by_name = {entry.name: entry for entry in entries}
     owner = owners(entries)
     targets = targets_of(graph, by_name, owner)
+    normed = {norm.name: norm for norm in norms}
     for _ in range(2):
-        calibrator = Calibrator(by_name, targets, frozenset(fixed))
+        calibrator = Calibrator(by_name, targets, frozenset(fixed), normed)
         try:
             calibrator.finish(run_under(model, example_inputs, calibrator, partial(calibrator.know, owner)))
         except InputError as error:

@@ -13,6 +13,7 @@ from initlab.planning.calibration.marks import Mark, Marks
 from initlab.planning.calibration.measuring import second_moment
 from initlab.planning.drawing import job_of, write_one
 from initlab.planning.plan import PlanEntry
+from initlab.planning.spectral import Vectors
 from initlab.sampling import canonical_name
 from initlab.sampling.laws import Uniform
 
@@ -28,10 +29,18 @@ class StandIns:
         fixed: names whose laws are not to be changed.
         found: what the pass finds.
         marks: what is known of live tensors.
+        norms: by weight, its spectral norm. What such a weight makes has a size of its own, whatever its std.
     """
 
-    def __init__(self, entries: Mapping[str, PlanEntry], fixed: frozenset[str], found: Found, marks: Marks) -> None:
-        self.entries, self.fixed, self.found, self.marks = entries, fixed, found, marks
+    def __init__(
+        self,
+        entries: Mapping[str, PlanEntry],
+        fixed: frozenset[str],
+        found: Found,
+        marks: Marks,
+        norms: Mapping[str, Vectors],
+    ) -> None:
+        self.entries, self.fixed, self.found, self.marks, self.norms = entries, fixed, found, marks, norms
         self.luck: dict[str, float] = {}  # by weight, its law's second moment over that of what was drawn
         self._parameters: dict[int, str] = {}
         self._drawn: dict[str, torch.Tensor] = {}
@@ -94,7 +103,10 @@ class StandIns:
                 self.luck[name] = (entry.std or 0.0) ** 2 / (second_moment(made) or 1.0)
                 made.mul_(self.found.factor(name))
             self._hold(name, made)
-            self.marks.set(made, of=name)
+            if name in self.norms:
+                self.norms[name].follow(made)
+            else:
+                self.marks.set(made, of=name)
         return made
 
     def _hold(self, name: str, made: torch.Tensor) -> None:
