@@ -43,7 +43,8 @@ def spectral_norms(found: Walk) -> Iterator[Vectors]:
         if not slot.is_remade or slot.tensor.is_meta:
             continue
         module = slot.owner.module
-        for step in module.children():
+        steps: list[Any] = list(module.children())
+        for step in steps:
             if type(step).__name__ == "_SpectralNorm" and hasattr(step, "_u"):
                 yield Vectors(slot.name, slot.tensor, step._reshape_weight_to_matrix, step._u, step._v)
         hooks: list[Any] = list(module._forward_pre_hooks.values())
