@@ -1,6 +1,7 @@
 """Models of timm, torchvision and transformers as their libraries build them: what `inspect` measures of each.
 
     INITLAB_DATA=... python -m benchmarks.verdict.as_built [PART ...]     # one line each in as_built.jsonl; resumes
+    python -m benchmarks.verdict.as_built --findings [PART ...]           # findings of those that have none kept
     python -m benchmarks.verdict.as_built --score                         # what the shipped trees say of them
 
 In the environment of `benchmarks.zoo`. Vision models see MNIST as three channels, models of tokens a chain with four
@@ -15,7 +16,6 @@ import math
 import time
 from collections import Counter
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +30,14 @@ from benchmarks.zoo.families import Family
 from benchmarks.zoo.hugging_face import classifiers, language_models
 from benchmarks.zoo.running import each
 from benchmarks.zoo.vision import timm_models, torchvision_models
+from initlab.inspection.evidence import Evidence
+from initlab.inspection.findings import findings_of
 from initlab.inspection.gathering import gathered
 from initlab.inspection.trees import calibration
-from initlab.inspection.verdict import told_by
+from initlab.inspection.verdict import aligned, judged, told_by
 
 KEPT = Path(__file__).with_name("as_built.jsonl")
+FINDINGS = Path(__file__).with_name("as_built_findings.jsonl")
 USUAL = {"adamw": 1e-3, "momentum": 1e-2}
 BATCH, SECONDS = 32, 90
 SMALL, LARGE = 3e6, 2e7  # parameters: both optimizers up to the first, a quarter of the batch from the second
@@ -82,7 +85,23 @@ def measured(family: Family, optimizers: tuple[str, ...] = tuple(USUAL)) -> dict
         evidence = gathered(model, inputs, task.y, task.loss, step)
         line[optimizer] = line_of_cell(evidence, [USUAL[optimizer]])
         line[optimizer]["seconds"] = round(time.perf_counter() - began, 2)
+        if optimizer == optimizers[0]:
+            line["findings"] = found(evidence)
     return line
+
+
+def found(evidence: Evidence) -> list[list[str]]:
+    """[kind, severity, where] of each finding, as the report gives them."""
+    return [[f.kind, f.severity, f.where] for f in aligned(findings_of(evidence), judged(evidence).verdict)]
+
+
+def looked_at(family: Family) -> dict[str, Any]:
+    """The findings alone, of half a batch."""
+    model = built(family)
+    inputs, task = task_for(family, BATCH // 2)
+    step = free(optimizer_for(Cell("", "", "", "adamw", 0), model, 0.01), model)
+    evidence = gathered(model, inputs, task.y, task.loss, step)
+    return {"name": family.name, "findings": found(evidence)}
 
 
 def scored(lines: list[dict[str, Any]]) -> str:
@@ -97,6 +116,11 @@ def scored(lines: list[dict[str, Any]]) -> str:
             counts = Counter(found.values())
             told.append(f"{optimizer} at {words}: {len(known)} models, {dict(counts.most_common())}")
             told += [f"  untrainable: {name}" for name, word in found.items() if word == "untrainable"]
+    seen = [line for line in (*lines, *Lines(FINDINGS, "name").kept) if "findings" in line]
+    faults = Counter(kind for line in seen for kind, severity, _ in line["findings"] if severity != "info")
+    told.append(f"findings on {len(seen)} models: {dict(faults.most_common())}")
+    told += [f"  {line['name']}: {kind} ({severity}) at {where}" for line in seen
+             for kind, severity, where in line["findings"] if severity != "info"]  # fmt: skip
     return "\n".join(told)
 
 
@@ -110,6 +134,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", help="beginnings of names, such as timm/")
     parser.add_argument("--seconds", type=float, default=3600)
+    parser.add_argument("--findings", action="store_true", help="the findings on models that have none kept yet")
     parser.add_argument("--score", action="store_true", help="only tell what is called what")
     asked = parser.parse_args()
     if asked.score:
@@ -118,9 +143,11 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     stop = time.monotonic() + asked.seconds
-    lines = Lines(KEPT, "name")
+    lines = Lines(FINDINGS if asked.findings else KEPT, "name")
+    told = {line["name"] for line in Lines(KEPT, "name").kept if "findings" in line or "adamw" not in line}
     within = itertools.takewhile(lambda _: time.monotonic() < stop, families())
-    each(within, lines, asked.parts, partial(measured), SECONDS)
+    wanted = (family for family in within if not asked.findings or family.name not in told)
+    each(wanted, lines, asked.parts, looked_at if asked.findings else measured, SECONDS)
 
 
 if __name__ == "__main__":

@@ -4,14 +4,18 @@ The same cells give the same file, byte for byte; the file says which cells and 
 
     python -m benchmarks.verdict.fit            # writes src/initlab/inspection/calibration.json
 
-Gradient-boosted trees of depth 3 for each of the three words, once about the best rate and once about a given one, each
-with and without what the line probe measures; a temperature makes the probabilities of architectures left out right.
+Gradient-boosted trees of depth 4 for each of the three words, once about the best rate and once about a given one, each
+with and without what the line probe measures. Each fold of architectures is left out in its turn: a temperature makes
+the probabilities of those left out right, and the bounds of the words are those that reach the aims on them
+(`figures.bounds_of`). Held-out architectures are never fitted to.
 """
 
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +25,17 @@ from sklearn.ensemble import GradientBoostingClassifier
 from sklearn.model_selection import GroupKFold
 
 import initlab
-from benchmarks.verdict.cells import WORDS, Example, examples, fingerprint, read
+from benchmarks.verdict.cells import WORDS, Example, architecture_of, examples, fingerprint, held_out, read
+from benchmarks.verdict.figures import Bounds, bounds_of, classes, row
 from initlab.inspection.features import OF_LINE, OF_LINE_AT_RATE, OF_PASS, OF_PASS_AT_RATE
 from initlab.inspection.trees import Ensemble, ensemble_of
 from initlab.inspection.verdict import FACTS
 
 OUT = Path(initlab.__file__).with_name("inspection") / "calibration.json"
-TREES, DEPTH, RATE, LEAF = 200, 3, 0.05, 6
+TREES, DEPTH, RATE, LEAF = 200, 4, 0.05, 10
 SHARE, AMONG = 0.5, 0.15  # of the examples and of the features that a tree sees
 LIBRARY_WEIGHT = 3.0  # library models count most
 FOLDS = 6
-UNTRAINABLE, TRAINS = 0.92, 0.2  # probabilities of "untrainable" from which, and up to which, a word is said
 TEMPERATURES = np.geomspace(0.5, 3.0, 40)
 
 
@@ -46,18 +50,22 @@ def matrix(some: Sequence[Example], names: Sequence[str]) -> np.ndarray:
     return np.array([[e.numbers[name] for name in names] for e in some], dtype=float)
 
 
-def classes(some: Sequence[Example]) -> np.ndarray:
-    return np.array([WORDS.index(e.word) for e in some])
+@dataclass(frozen=True)
+class Fitted:
+    """Trees of scikit-learn, and what stands in for a number that is not known."""
+
+    model: GradientBoostingClassifier
+    usual: np.ndarray
+    weights: np.ndarray
+
+    def filled(self, x: np.ndarray) -> np.ndarray:
+        return np.where(np.isfinite(x), x, self.usual)
 
 
-def fitted(some: Sequence[Example], names: Sequence[str], temperature: float = 1.0) -> Ensemble:
-    """The ensemble of those examples."""
-    return ensemble_of(exported(some, names, temperature))
-
-
-def exported(some: Sequence[Example], names: Sequence[str], temperature: float) -> dict[str, Any]:
+def fitted(some: Sequence[Example], names: Sequence[str]) -> Fitted:
     x = matrix(some, names)
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a feature that is known of no cell
         usual = np.nan_to_num(np.nanmedian(x, axis=0))
     x = np.where(np.isfinite(x), x, usual)
     weights = np.array([(LIBRARY_WEIGHT if e.kind == "library" else 1.0) * (0.3 if e.border else 1.0) for e in some])
@@ -70,13 +78,19 @@ def exported(some: Sequence[Example], names: Sequence[str], temperature: float) 
         min_samples_leaf=LEAF,
         random_state=0,
     ).fit(x, classes(some), weights)
-    trees = [[_nodes(stage[k].tree_) for stage in model.estimators_] for k in range(len(WORDS))]
-    share = np.array([weights[classes(some) == k].sum() for k in range(len(WORDS))]) / weights.sum()
+    return Fitted(model, usual, weights)
+
+
+def exported(some: Sequence[Example], names: Sequence[str], temperature: float, bounds: Bounds) -> dict[str, Any]:
+    """The ensemble of those examples, as `inspect` reads it."""
+    found = fitted(some, names)
+    trees = [[_nodes(stage[k].tree_) for stage in found.model.estimators_] for k in range(len(WORDS))]
+    share = np.array([found.weights[classes(some) == k].sum() for k in range(len(WORDS))]) / found.weights.sum()
     base = [round(float(v), 5) for v in np.log(share)]
-    data = {"features": list(names), "usual": [float(f"{v:.5g}") for v in usual], "classes": list(WORDS),
-            "base": base, "temperature": temperature, "trees": trees}  # fmt: skip
-    if temperature == 1.0:
-        _check(ensemble_of(data), model, some, x)
+    data = {"features": list(names), "usual": [float(f"{v:.5g}") for v in found.usual], "classes": list(WORDS),
+            "base": base, "temperature": temperature, "untrainable": bounds[0], "trains": bounds[1],
+            "trees": trees}  # fmt: skip
+    _check(ensemble_of({**data, "temperature": 1.0}), found.model, some, found.filled(matrix(some, names)))
     return data
 
 
@@ -103,14 +117,11 @@ def _check(ours: Ensemble, theirs: GradientBoostingClassifier, some: Sequence[Ex
     assert np.median(np.abs(found - wanted)) < 1e-2, np.abs(found - wanted).max()
 
 
-def predicted(ensemble: Ensemble, some: Sequence[Example], facts: dict[str, float]) -> np.ndarray:
-    """Probabilities of the three words, facts counted."""
-    rows = []
-    for e in some:
-        held = [facts[name] for name, fact in FACTS.items() if fact.holds(e.numbers)]
-        p = ensemble.probability(e.numbers)
-        rows.append([0.0, 1.0 - max(held), max(held)] if held else [p[word] for word in WORDS])
-    return np.array(rows)
+def predicted(free: np.ndarray, some: Sequence[Example], facts: dict[str, float]) -> np.ndarray:
+    """Probabilities of the three words: those of the trees, and of the facts where one holds."""
+    held = np.array([max([facts[n] for n, fact in FACTS.items() if fact.holds(e.numbers)], default=0.0) for e in some])
+    settled = np.stack([np.zeros(len(held)), 1.0 - held, held], 1)
+    return np.where(held[:, None] > 0, settled, free)
 
 
 def facts_of(some: Sequence[Example]) -> dict[str, float]:
@@ -122,13 +133,13 @@ def facts_of(some: Sequence[Example]) -> dict[str, float]:
     return shares
 
 
-def left_out(some: Sequence[Example], names: Sequence[str], facts: dict[str, float]) -> np.ndarray:
-    """Probabilities of every example by ensembles that never saw its architecture."""
+def left_out(some: Sequence[Example], names: Sequence[str]) -> np.ndarray:
+    """Probabilities of every example by trees that never saw its architecture."""
     groups = [e.architecture for e in some]
     result = np.zeros((len(some), len(WORDS)))
     for train, test in GroupKFold(min(FOLDS, len(set(groups)))).split(groups, groups=groups):
-        ensemble = fitted([some[i] for i in train], names)
-        result[test] = predicted(ensemble, [some[i] for i in test], facts)
+        found = fitted([some[i] for i in train], names)
+        result[test] = found.model.predict_proba(found.filled(matrix([some[i] for i in test], names)))
     return result
 
 
@@ -152,32 +163,29 @@ def never_failed(some: Sequence[Example]) -> set[str]:
 
 
 def calibrated(best: Sequence[Example], given: Sequence[Example]) -> dict[str, Any]:
-    """What `inspect` reads, from these examples."""
+    """What `inspect` reads, from these examples; tells what is reached on architectures left out."""
     facts, sure = facts_of(best), [FACTS[name] for name in never_failed(best)]
     ensembles = {}
     for about, some in (("best", best), ("given", given)):
+        free = np.array([not any(fact.holds(e.numbers) for fact in sure) for e in some])
+        taught = [e for e, one in zip(some, free, strict=True) if one]
         for line in (True, False):
-            names = names_of(line, about == "given")
-            free = [e for e in some if not any(fact.holds(e.numbers) for fact in sure)]
-            temperature = tempered(left_out(free, names, facts), free)[1]
-            ensembles[about + (", line" if line else "")] = exported(free, names, temperature)
+            name, names = about + (", line" if line else ""), names_of(line, about == "given")
+            p = np.zeros((len(some), len(WORDS)))
+            p[free], temperature = tempered(left_out(taught, names), taught)
+            p = predicted(p, some, facts)
+            bounds = bounds_of(p, some)
+            ensembles[name] = exported(taught, names, temperature, bounds)
+            print(row(name, some, p, bounds), f" temperature {temperature}  bounds {bounds}", flush=True)
     made = {"cells sha256": fingerprint(), "scikit-learn": sklearn.__version__}
-    return {
-        "cells": len(best),
-        "made from": made,
-        "untrainable": UNTRAINABLE,
-        "trains": TRAINS,
-        "facts": facts,
-        "ensembles": ensembles,
-    }
+    return {"cells": len(best), "made from": made, "facts": facts, "ensembles": ensembles}
 
 
 def main() -> None:
-    best, given = examples(read())
+    best, given = examples(line for line in read() if not held_out(architecture_of(line)))
     data = calibrated(best, given)
     OUT.write_text(json.dumps(data, separators=(",", ":")) + "\n")
-    print(f"{OUT}: {len(best)} cells, {len(given)} with a rate; facts {data['facts']}; temperatures "
-          f"{ {name: one['temperature'] for name, one in data['ensembles'].items()} }")  # fmt: skip
+    print(f"{OUT}: {len(best)} cells, {len(given)} with a rate; facts {data['facts']}")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +19,13 @@ SHIPPED = json.loads((Path(initlab.__file__).parent / "inspection" / "calibratio
 pytestmark = pytest.mark.skipif(not (ROOT / "benchmarks").exists(), reason="the recorded cells lie in the repository")
 
 
+def known_lines() -> list[dict[str, Any]]:
+    """The cells that may be fitted to."""
+    from benchmarks.verdict.cells import architecture_of, held_out, read
+
+    return [line for line in read() if not held_out(architecture_of(line))]
+
+
 def test_the_shipped_trees_say_which_cells_they_were_made_from() -> None:
     from benchmarks.verdict.cells import fingerprint
 
@@ -25,10 +33,9 @@ def test_the_shipped_trees_say_which_cells_they_were_made_from() -> None:
 
 
 def test_the_cells_hold_every_feature() -> None:
-    from benchmarks.verdict.cells import examples, read
+    from benchmarks.verdict.cells import examples
 
-    lines = read()
-    best, given = examples(lines)
+    best, given = examples(known_lines())
     assert len(best) == SHIPPED["cells"]
     names = {feature.name for feature in FEATURES}
     assert {frozenset(e.numbers) for e in (*best[:50], *given[:50])} == {frozenset(names)}
@@ -40,16 +47,16 @@ def test_a_fit_gives_the_same_trees_each_time(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(fit, "TREES", 5)
     some, names = examples(read()[:150])[0], ["decrease", "window", "between", "unmoved", "told", "pace"]
-    first, again = (json.dumps(fit.exported(some, names, 1.3)) for _ in range(2))
+    first, again = (json.dumps(fit.exported(some, names, 1.3, (0.9, 0.1))) for _ in range(2))
     assert first == again
 
 
 def test_the_shipped_trees_know_the_cells_that_they_were_made_from() -> None:
     """Of architectures left out they tell three words of four rightly; of those they were fitted to, more."""
-    from benchmarks.verdict.cells import examples, read
+    from benchmarks.verdict.cells import examples
 
     trees, right = calibration().ensembles["best, line"], []
-    for example in examples(read())[0][::20]:
+    for example in examples(known_lines())[0][::20]:
         found = trees.probability(example.numbers)
         right.append(max(found, key=lambda word: found[word]) == example.word)
     assert np.mean(right) > 0.8
@@ -68,3 +75,30 @@ def test_packing_cells_loses_nothing(tmp_path: Path) -> None:
             lr: {**other["best"], **v} for lr, v in other["given"].items()
         }
         assert all(value is None or math.isfinite(value) for value in other["best"].values())
+
+
+# Probabilities of "untrainable" of cells of which T did not train, x did -> the bounds that reach 0.95 and 0.04.
+BOUNDS: dict[str, tuple[str, list[float], tuple[float, float]]] = {
+    "told apart": ("xxTT", [0.1, 0.2, 0.7, 0.8], (0.21, 0.21)),
+    "one wrong above": ("xxTTx", [0.1, 0.2, 0.7, 0.8, 0.75], (0.76, 0.69)),
+    "one missed in twenty": ("T" * 19 + "Txxx", [0.9] * 19 + [0.05, 0.3, 0.3, 0.3], (0.31, 0.04)),
+}
+
+
+@pytest.mark.parametrize("name", BOUNDS)
+def test_the_bounds_of_the_words_reach_the_aims_on_the_cells(name: str) -> None:
+    from benchmarks.verdict.cells import Example
+    from benchmarks.verdict.figures import bounds_of
+
+    truth, u, expected = BOUNDS[name]
+    words = ["untrainable" if one == "T" else "healthy" for one in truth]
+    some = [Example("", "", "", None, {}, word, border=False) for word in words]
+    assert bounds_of(np.array([[1 - p, 0, p] for p in u]), some) == expected
+
+
+def test_no_cell_of_the_architectures_held_out_is_fitted_to() -> None:
+    from benchmarks.verdict.cells import HELD_OUT, architecture_of, read
+
+    held = [line for line in read() if architecture_of(line) in HELD_OUT]
+    assert len({architecture_of(line) for line in held}) == len(HELD_OUT)
+    assert SHIPPED["cells"] <= len(read()) - len(held)

@@ -292,8 +292,8 @@ def test_features_are_numbers_for_models_of_every_kind() -> None:
 def test_the_shipped_trees_give_probabilities_of_any_numbers() -> None:
     known = calibration()
     assert set(known.ensembles) == {"best", "best, line", "given", "given, line"}
-    assert 0 < known.trains < known.untrainable < 1
     for ensemble in known.ensembles.values():
+        assert 0 < ensemble.trains < ensemble.untrainable < 1
         for value in (math.nan, 0.0, -12.0, 6.0):
             found = ensemble.probability(dict.fromkeys(ensemble.features, value))
             assert sum(found.values()) == pytest.approx(1)
@@ -304,7 +304,7 @@ def test_an_ensemble_adds_the_leaves_that_its_numbers_lead_to() -> None:
     split = [[0, 0.5, 1, 2, 0.0], [-1, -2, -1, -1, -1.0], [-1, -2, -1, -1, 2.0]]  # x at most 0.5: -1, else 2
     flat = [[-1, -2, -1, -1, 0.0]]
     data = {"features": ["x"], "usual": [1.0], "classes": ["a", "b"], "base": [0.0, 0.0], "temperature": 1.0,
-            "trees": [[split], [flat]]}  # fmt: skip
+            "untrainable": 0.9, "trains": 0.1, "trees": [[split], [flat]]}  # fmt: skip
     ensemble = ensemble_of(data)
     assert ensemble.probability({"x": 0.5})["a"] == pytest.approx(1 / (1 + math.e))
     assert ensemble.probability({"x": math.nan})["a"] == pytest.approx(1 / (1 + math.exp(-2)))

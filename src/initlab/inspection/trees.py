@@ -47,6 +47,8 @@ class Ensemble:
         classes: names of the classes.
         base: margin of each class before any tree.
         temperature: what margins are divided by.
+        untrainable: probability from which a start is called untrainable.
+        trains: probability of "untrainable" up to which it is called healthy or slow; between the two, uncertain.
         trees: those of each class.
     """
 
@@ -55,6 +57,8 @@ class Ensemble:
     classes: tuple[str, ...]
     base: np.ndarray
     temperature: float
+    untrainable: float
+    trains: float
     trees: tuple[tuple[Tree, ...], ...]
 
     def vector(self, numbers: Mapping[str, float]) -> np.ndarray:
@@ -91,6 +95,8 @@ def ensemble_of(data: Mapping[str, Any]) -> Ensemble:
         classes=tuple(data["classes"]),
         base=np.array(data["base"], dtype=float),
         temperature=float(data["temperature"]),
+        untrainable=float(data["untrainable"]),
+        trains=float(data["trains"]),
         trees=tuple(tuple(_tree(nodes) for nodes in own) for own in data["trees"]),
     )
 
@@ -109,15 +115,11 @@ class Calibration:
     Attributes:
         ensembles: "best" and "given" (which learning rate is judged), each also with ", line".
         facts: {name of a fact: share of the cells of which it held that did not train}.
-        untrainable: probability from which a start is called untrainable.
-        trains: probability of "untrainable" up to which it is called healthy or slow; between the two, uncertain.
         cells: how many recorded cells it rests on.
     """
 
     ensembles: dict[str, Ensemble]
     facts: dict[str, float]
-    untrainable: float
-    trains: float
     cells: int
 
     def trees(self, *, given: bool, line: bool) -> Ensemble:
@@ -130,4 +132,4 @@ def calibration() -> Calibration:
     """The calibration that is shipped."""
     data = json.loads(files("initlab.inspection").joinpath("calibration.json").read_text())
     ensembles = {name: ensemble_of(one) for name, one in data["ensembles"].items()}
-    return Calibration(ensembles, data["facts"], data["untrainable"], data["trains"], data["cells"])
+    return Calibration(ensembles, data["facts"], data["cells"])

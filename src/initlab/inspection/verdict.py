@@ -15,7 +15,7 @@ import torch
 from initlab.inspection.evidence import Evidence
 from initlab.inspection.features import FEATURES, Feature, features_of
 from initlab.inspection.results import Finding, Verdict
-from initlab.inspection.trees import Calibration, calibration
+from initlab.inspection.trees import Calibration, Ensemble, calibration
 from initlab.inspection.trials import Change, measured
 from initlab.reporting import format_number
 
@@ -72,8 +72,9 @@ def told_by(
     if held:
         likely = max(known.facts[name] for name in held)
         return "untrainable", {"healthy": 0.0, "slow": 1.0 - likely, "untrainable": likely}, held
-    probability = known.trees(given=given, line=line).probability(numbers)
-    return _word(probability, known), probability, held
+    trees = known.trees(given=given, line=line)
+    probability = trees.probability(numbers)
+    return _word(probability, trees), probability, held
 
 
 def aligned(findings: Iterable[Finding], verdict: Verdict) -> tuple[Finding, ...]:
@@ -108,10 +109,10 @@ def _cannot(e: Evidence) -> str:
     return ""
 
 
-def _word(probability: Mapping[str, float], known: Calibration) -> Verdict:
-    if probability["untrainable"] >= known.untrainable:
+def _word(probability: Mapping[str, float], trees: Ensemble) -> Verdict:
+    if probability["untrainable"] >= trees.untrainable:
         return "untrainable"
-    if probability["untrainable"] > known.trains:
+    if probability["untrainable"] > trees.trains:
         return "uncertain"
     return "healthy" if probability["healthy"] >= probability["slow"] else "slow"
 

@@ -1,0 +1,53 @@
+"""How often training agrees with probabilities, and the bounds from which words are said of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from sklearn.metrics import f1_score
+
+from benchmarks.verdict.cells import WORDS, Example
+
+RIGHT, PASSED = 0.95, 0.04  # share of those called untrainable that are, and of the untrainable that may pass
+MARGIN = 0.02  # what that first share once lost from architectures left out to ones that nobody had looked at
+GRID = np.round(np.arange(0.01, 1.0, 0.01), 2)
+Bounds = tuple[float, float]
+
+
+def classes(some: Sequence[Example]) -> np.ndarray:
+    return np.array([WORDS.index(e.word) for e in some])
+
+
+def bounds_of(p: np.ndarray, some: Sequence[Example]) -> Bounds:
+    """(probability of "untrainable" from which it is said, up to which healthy or slow is said) that reach the aims.
+
+    The first is the smallest from which on, at every bound above it, `RIGHT` and a `MARGIN` of those called untrainable
+    are; the second the largest up to which at most `PASSED` of the untrainable lie. Border cells are left out.
+    """
+    clear = np.array([not e.border for e in some])
+    u, stuck = p[clear, 2], classes(some)[clear] == 2
+    wrong = [float(bound) for bound in GRID if (u >= bound).any() and stuck[u >= bound].mean() < RIGHT + MARGIN]
+    passed = [float(bound) for bound in GRID if (u[stuck] <= bound).mean() <= PASSED]
+    least = min((float(bound) for bound in GRID if bound > max(wrong, default=0.0)), default=1.0)
+    return least, min(max(passed, default=0.0), least)
+
+
+def row(name: str, some: Sequence[Example], p: np.ndarray, bounds: Bounds) -> str:
+    """One line of figures; border cells are left out of shares of right and wrong."""
+    clear = np.array([not e.border for e in some])
+    truth, u = classes(some), p[:, 2]
+    stuck, healthy = (truth == 2) & clear, (truth == 0) & clear
+    called, unsure = u >= bounds[0], (u < bounds[0]) & (u > bounds[1])
+    brier, f1 = float(np.mean((u - (truth == 2)) ** 2)), f1_score(truth, p.argmax(1), average="macro")
+    figures = {
+        "cells": len(some), "untrainable": int((truth == 2).sum()),
+        "called untrainable are": _share(stuck, called & clear), "untrainable passed": _share(u <= bounds[1], stuck),
+        "healthy accused": _share(called, healthy), "uncertain": float(unsure.mean()), "Brier": brier, "macro-F1": f1,
+    }  # fmt: skip
+    return f"{name:28} " + "  ".join(f"{k} {v}" if isinstance(v, int) else f"{k} {v:.3f}" for k, v in figures.items())
+
+
+def _share(what: np.ndarray, among: np.ndarray) -> float:
+    return float(what[among].mean()) if among.any() else math.nan
