@@ -379,3 +379,18 @@ def test_no_global_random_state_moves() -> None:
     assert random.getstate() == states[0]
     assert (np.random.get_state()[1] == states[1]).all()
     assert torch.equal(torch.random.get_rng_state(), states[2])
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_fine_tuning_takes_the_model_in_its_own_precision(dtype: torch.dtype) -> None:
+    net = stack(16, 2).to(dtype)
+    before = [parameter.clone() for parameter in net.parameters()]
+    result = finetune_(net, (bars(), torch.arange(400) % 2), epochs=2)
+    assert result.epochs[-1].train_loss < 2
+    assert all(parameter.dtype == dtype for parameter in net.parameters())
+    assert any(not torch.equal(old, new) for old, new in zip(before, net.parameters(), strict=True))
+
+
+def test_fine_tuning_needs_something_to_train() -> None:
+    with pytest.raises(InputError, match="must have a parameter to train"):
+        finetune_(stack(16, 2).requires_grad_(False), (bars(), torch.arange(400) % 2))

@@ -17,6 +17,7 @@ from initlab.fitting.progress import progress_bar
 from initlab.fitting.rows import whole
 from initlab.fitting.running import generator, measuring, parameters_kept_on_failure, run_model
 from initlab.guest.check import check_materialised
+from initlab.guest.inputs import taken_by
 from initlab.guest.untouched import modes_kept
 from initlab.reporting import Column, Shown, Table
 from initlab.rng import random_states_kept
@@ -113,7 +114,8 @@ def finetune_(
         `FineTuneResult`. A run that diverges ends with the best weights before it did.
 
     Raises:
-        InputError: a bad argument, data with NaN or no rows, one class only, classes that the model has no output for.
+        InputError: a bad argument, data with NaN or no rows, one class only, classes that the model has no output for,
+            a model without a parameter to train.
             The model is as it was, also after Ctrl-C.
 
     >>> net = nn.Linear(2, 2)
@@ -123,12 +125,15 @@ def finetune_(
     0.0
     """
     module = check_materialised(model, parameters=True)
+    if not any(parameter.requires_grad for parameter in module.parameters()):
+        raise InputError("model must have a parameter to train; all of them are frozen (requires_grad is False)")
     coding = Coding()
     x, y = as_tensors(train, "train", coding=coding)
     number = seed_number(seed)
     held = as_tensors(valid, "valid", coding=coding) if valid is not None else None
     if held is None:
         (x, y), held = _split(x, y, finite_number("valid_share", valid_share, low=0, high=0.9), number)
+    (x, y), held = (taken_by(module, pair, {})[0] for pair in ((x, y), held))
     _check_classes(module, x, y, held)
     settings = _Settings(
         whole("epochs", epochs), optimizer_of(optimizer, trained()), finite_number("lr", lr, low=0),
