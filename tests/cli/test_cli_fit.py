@@ -56,7 +56,9 @@ def test_every_method_writes_weights_that_the_model_takes(
         "w.safetensors",
     ]
     assert run(*words, "--json", "--report", "fit.html") == 0, capsys.readouterr().err
-    assert json.loads(capsys.readouterr().out)
+    said = capsys.readouterr()
+    assert json.loads(said.out)
+    assert "targets: 2 labels are coded in sorted order: 'a' = 0, 'b' = 1" in said.err
     assert (folder / "fit.html").stat().st_size
     found, before = load_file(folder / "w.safetensors"), built("fitnets:build", 0)
     moved = [name for name, tensor in before.state_dict().items() if not torch.equal(tensor, found[name])]

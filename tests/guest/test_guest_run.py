@@ -117,3 +117,16 @@ def test_a_compiled_model_is_the_one_it_was_compiled_from() -> None:
     model = nn.Linear(2, 2)
     assert module_of(torch.compile(model)) is model
     assert check_module(model) is model
+
+
+@pytest.mark.parametrize(
+    ("given", "right"),
+    [
+        (torch.zeros(2, 3), "an embedding reads whole numbers below 5, such as torch.randint (--input 3:5)"),
+        (torch.tensor([[7]]), "it has the rows 0 to 4, and was asked for 7 to 7"),
+    ],
+)
+def test_an_embedding_says_what_it_reads(given: torch.Tensor, right: str) -> None:
+    with pytest.raises(InputError) as caught:
+        run(nn.Embedding(5, 2), (given,), {})
+    assert right in str(caught.value)

@@ -123,7 +123,7 @@ def test_divergence_is_an_outcome() -> None:
     result = searched(space={"scheme": [initlab.get_scheme("normal", std=1e30)]}, trials=3, screen=False)
     assert [trial.reason for trial in result.trials] == ["diverged"] * 3
     assert result.best is None
-    assert "No trial was run out" in repr(result)
+    assert "No trial was run to the end" in repr(result)
 
 
 def test_what_mattered(result: initlab.Search) -> None:

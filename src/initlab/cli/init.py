@@ -33,7 +33,7 @@ def command(
     """
     # lazy: it brings PyTorch, a second that a usage error and `initlab schemes` do without
     from initlab import planning
-    from initlab.planning.view import plan_section  # lazy: as above
+    from initlab.planning.view import blocks  # lazy: as above
 
     page, file = output.checked_report(report), weights.checked_out(out)
     with working(f"initializing {model}", as_json=as_json):
@@ -43,7 +43,8 @@ def command(
     if as_json:
         output.deliver(plan, as_json=True, report=None)
     else:
-        print_page(plan_section(plan))
+        for block in blocks(plan):
+            print_page(block)
     weights.write(module, file, seed)
     if page is not None:
         output.said(plan.save(page))

@@ -31,7 +31,7 @@ def command(
     """
     # lazy: it brings PyTorch, a second that a usage error and `initlab schemes` do without
     from initlab import planning
-    from initlab.planning.view import plan_section  # lazy: as above
+    from initlab.planning.view import blocks  # lazy: as above
 
     page = output.checked_report(report)
     chosen = options.selected(policy, select)
@@ -44,6 +44,7 @@ def command(
     elif as_json:
         output.deliver(plan, as_json=True, report=None)
     else:
-        print_page(plan_section(plan))
+        for block in blocks(plan):
+            print_page(block)
     if page is not None:
         output.said(plan.save(page))

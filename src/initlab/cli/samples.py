@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from initlab.cli.options import at_least_one
-from initlab.cli.output import stdout_kept
+from initlab.cli.output import note, stdout_kept
 from initlab.errors import InputError
 
 if TYPE_CHECKING:
@@ -94,10 +94,13 @@ def split_from(
     """
     # lazy: it brings PyTorch, a second that a usage error and `initlab schemes` do without
     from initlab import data
+    from initlab.data.labels import coding_words  # lazy: as above
 
+    split = data.named(text, target=target, shape=_one_shape(shapes) if shapes else None)
+    if split.classes:
+        note(f"targets: {coding_words(split.classes)}")
     if shapes:
-        return data.named(text, target=target, shape=_one_shape(shapes))
-    split = data.named(text, target=target)
+        return split
     if images or split.train[0].ndim != 4:
         return split
     flat = data.flattened(split)

@@ -257,9 +257,10 @@ def _too_few(arms: Sequence[ArmSummary], tests: Sequence[PairedTest], metric: st
         if {test.first, test.second} != pair or test.significant:
             continue
         gap = shown_difference(abs(test.difference.mean), metric)
-        least = shown_difference(test.detectable, metric)
+        least = f"about {shown_difference(test.detectable, metric)} is the least they show in four of five studies"
+        if metric == "accuracy" and test.detectable >= 1:
+            least = "so few that no difference would show in four of five studies"
         return [
-            f"{test.seeds} seeds cannot show a difference of {gap} between {arms[0].label} and {arms[1].label}: "
-            f"about {least} is the least they show in four of five studies"
+            f"{test.seeds} seeds cannot show a difference of {gap} between {arms[0].label} and {arms[1].label}: {least}"
         ]
     return []

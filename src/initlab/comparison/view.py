@@ -228,7 +228,7 @@ def differences_table(result: Comparison) -> Table:
             f"{t.p:.2g}",
             f"{t.p_sign_flip:.2g}",
             f"{t.p_holm:.2g}{' *' if t.significant else ''}",
-            shown_difference(t.detectable, metric),
+            shown_difference(t.detectable, metric) if metric != "accuracy" or t.detectable < 1 else "none",
         )
         for t in result.tests
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,17 @@ from torch import Tensor
 from initlab.errors import InputError, shortened, unknown
 
 _SHOWN = 8
+
+
+def coding_words(labels: Sequence[str]) -> str:
+    """Which label got which number.
+
+    >>> coding_words(("cat", "owl"))
+    "2 labels are coded in sorted order: 'cat' = 0, 'owl' = 1"
+    """
+    shown = ", ".join(f"{shortened(label)!r} = {number}" for number, label in enumerate(labels[:_SHOWN]))
+    more = ", …" if len(labels) > _SHOWN else ""
+    return f"{len(labels)} labels are coded in sorted order: {shown}{more}"
 
 
 class Coding:
@@ -32,11 +44,7 @@ class Coding:
     @property
     def words(self) -> str:
         """What was coded; "" where nothing was."""
-        if self.labels is None:
-            return ""
-        shown = ", ".join(f"{shortened(label)!r} = {number}" for number, label in enumerate(self.labels[:_SHOWN]))
-        more = ", …" if len(self.labels) > _SHOWN else ""
-        return f"{len(self.labels)} labels are coded in sorted order: {shown}{more}"
+        return "" if self.labels is None else coding_words(self.labels)
 
     def coded(self, values: Any, name: str) -> Tensor:
         """int64 class numbers of labels, shape (n,).

@@ -83,7 +83,8 @@ class Follower:
         own = "" if module is None else f" ({_own_words(module)})"
         arrived = _shapes(args)
         got = f", which got {arrived}," if arrived else ""
-        return f"the forward pass failed in {where}{own}{got} on inputs {_shapes(inputs)}: {said(error)}"
+        line = f"the forward pass failed in {where}{own}{got} on inputs {_shapes(inputs)}: {said(error)}"
+        return f"{line}{_right(module, args, error)}"
 
 
 def run(
@@ -157,6 +158,20 @@ def _room_to_recurse() -> Iterator[None]:
         yield
     finally:
         sys.setrecursionlimit(limit)
+
+
+def _right(module: nn.Module | None, args: Any, error: BaseException) -> str:
+    """What an embedding would have read, where it got something else; "" of other modules."""
+    tensor = next(iter(tensors_in(args)), None)
+    if not isinstance(module, nn.Embedding) or tensor is None:
+        return ""
+    count = module.num_embeddings
+    if tensor.is_floating_point():
+        shape = "x".join(map(str, tensor.shape[1:])) or "1"
+        return f"; an embedding reads whole numbers below {count}, such as torch.randint (--input {shape}:{count})"
+    if isinstance(error, IndexError):
+        return f"; it has the rows 0 to {count - 1}, and was asked for {int(tensor.min())} to {int(tensor.max())}"
+    return ""
 
 
 def _own_words(module: nn.Module) -> str:

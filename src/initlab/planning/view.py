@@ -114,8 +114,12 @@ def summary(plan: Plan) -> str:
 
 def plan_section(plan: Plan) -> Section:
     """The plan and its warnings, for a page."""
-    blocks: list[Block] = [Callout("warning", clean(warning, 2000)) for warning in plan.warnings]
-    return Section("Plan", (*blocks, plan_table(plan)))
+    return Section("Plan", blocks(plan))
+
+
+def blocks(plan: Plan) -> tuple[Block, ...]:
+    """The plan's warnings and its table."""
+    return (*(Callout("warning", clean(warning, 2000)) for warning in plan.warnings), plan_table(plan))
 
 
 def text(plan: Plan, width: int = 80) -> str:
@@ -126,7 +130,7 @@ def text(plan: Plan, width: int = 80) -> str:
 
 def html(plan: Plan) -> str:
     """The warnings and the table, for a notebook."""
-    return "".join(block_html(block) for block in plan_section(plan).blocks)
+    return "".join(block_html(block) for block in blocks(plan))
 
 
 def page(plan: Plan) -> Page:

@@ -81,6 +81,8 @@ def format_number(value: Any, digits: int = 4) -> str:
 
     >>> [format_number(v) for v in (60000, 0.141421356, 1e-12, float("nan"), 3.0)]
     ['60,000', '0.1414', '1e-12', 'nan', '3']
+    >>> format_number(287.3, 2)
+    '290'
     """
     if isinstance(value, bool):
         return "yes" if value else "no"
@@ -91,6 +93,8 @@ def format_number(value: Any, digits: int = 4) -> str:
         return "nan" if math.isnan(number) else "inf" if number > 0 else "−inf"
     shown = f"{number:.{digits}g}"
     if "e" in shown:
+        if 1 <= abs(number) < 10**4:  # few digits of a number that is read as it stands
+            return format_number(round(float(shown)))
         mantissa, exponent = shown.split("e")
         shown = f"{mantissa}e{int(exponent)}"
     return shown.replace("-", "−", 1) if shown.startswith("-") else shown

@@ -52,14 +52,14 @@ def trials_table(result: Search) -> Table:
         (t.number, score_text(t.value, result.metric), t.best_step, params_text(t)) for t in _ranked(result)[:SHOWN]
     ]
     complete = sum(t.state == "COMPLETE" for t in result.trials)
-    title = f"{len(result.trials)} trials: {complete} run out, {len(result.trials) - complete} pruned or refused"
+    title = f"{len(result.trials)} trials: {complete} run to the end, {len(result.trials) - complete} pruned or refused"
     return Table(title, columns, rows)
 
 
 def conclusion(result: Search) -> str:
     """The best trial in a sentence."""
     if result.best is None:
-        return "No trial was run out."
+        return "No trial was run to the end."
     score = score_text(result.best.value, result.metric)
     test = "" if math.isnan(result.test_score) else f", test {score_text(result.test_score, result.metric)}"
     return f"Best: {params_text(result.best)} (trial {result.best.number}): validation {score}{test}."
