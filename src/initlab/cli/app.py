@@ -22,6 +22,7 @@ from initlab.cli import (
     init,
     inspect,
     interruption,
+    output,
     plan,
     playground,
     recipes,
@@ -74,6 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _run(arguments: list[str], debug: bool) -> int:
+    output.beside()
     try:
         with _importable_folder():
             code = app(args=arguments, prog_name="initlab", standalone_mode=False)

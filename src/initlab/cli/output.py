@@ -12,6 +12,7 @@ from initlab.errors import InputError
 from initlab.reporting import Page, check_output, clean, json_text, print_page, save_page
 from initlab.reporting.terminal import make_console
 
+_beside: list[str] = []
 NARROWEST = 40  # columns: in less no table can be read
 
 
@@ -34,6 +35,8 @@ def checked_page(path: Path, option: str = "--out", hint: str = "") -> Path:
 
 def deliver(result: Any, *, as_json: bool, report: Path | None) -> None:
     """Print `result` (its own text, or what its `.save("x.json")` holds) and write its report."""
+    for line in _beside:
+        note(line)
     if as_json:
         with tempfile.TemporaryDirectory() as folder:
             target = Path(folder) / "result.json"
@@ -75,6 +78,11 @@ def emit(text: str) -> None:
 def said(path: Path) -> None:
     """Tell on stderr where the report lies, so that stdout stays the result alone."""
     note(f"report: {path}")
+
+
+def beside(*lines: str) -> None:
+    """What is to stand on stderr before the result, once there is one: an error stays one line."""
+    _beside[:] = lines
 
 
 def note(line: str) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from initlab.cli.options import at_least_one
-from initlab.cli.output import note, stdout_kept
+from initlab.cli.output import beside, stdout_kept
 from initlab.errors import InputError
 
 if TYPE_CHECKING:
@@ -97,8 +97,7 @@ def split_from(
     from initlab.data.labels import coding_words  # lazy: as above
 
     split = data.named(text, target=target, shape=_one_shape(shapes) if shapes else None)
-    if split.classes:
-        note(f"targets: {coding_words(split.classes)}")
+    beside(*([f"targets: {coding_words(split.classes)}"] if split.classes else []))
     if shapes:
         return split
     if images or split.train[0].ndim != 4:
