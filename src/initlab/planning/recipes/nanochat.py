@@ -21,7 +21,7 @@ RECIPE = Policy(
         has_head(),
         has("branch_end", words="residual branches that end in a weight"),
     ),
-    training=Training("muon", 0.02, more="matrices; tables by AdamW at 0.2, the read-out at 0.004"),
+    training=Training("muon", 0.02, more="matrices; tables by AdamW at 0.2, the read-out at 0.004, times √(768/width)"),
     right="Small decoders with norms before the branches, trained by Muon.",
     wrong="Post-norm models, whose branches must say something for the norm to read.",
     leaves="Norms there have no scale.",
