@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import cast
 
 import torch
 
@@ -27,7 +28,9 @@ def uses_of(graph: Recording) -> dict[str, tuple[Use, ...]]:
         _input(flow, value)
     for operation in graph.operations:
         _step(flow, operation, found)
-    packed: Packed = {**packed_by_split(graph, found.uses), **packed_by_pieces(found.uses, found.views)}
+    if "packed" not in graph.computed:
+        graph.computed["packed"] = {**packed_by_split(graph, found.uses), **packed_by_pieces(found.uses, found.views)}
+    packed = cast(Packed, graph.computed["packed"])
     return {
         name: tuple(
             replace(use, geometry=packed[name]) if use.geometry is not None and name in packed else use for use in uses

@@ -126,6 +126,7 @@ class Recording:
         training: whether the recorded pass ran in training mode.
         sizes: by parameter, the second moment that its output is to have, where that is not one.
         shares: by (sum, operand), what the operand is of the other's second moment once a pass has made it so.
+        coarse: whether moments need only be known roughly, since all that is asked are roles.
         computed: what walks over it computed of functions and regions, which other sizes do not change.
     """
 
@@ -136,6 +137,7 @@ class Recording:
     training: bool = False
     sizes: Mapping[str, float] = field(default_factory=dict, repr=False)
     shares: Mapping[tuple[int, int], Share] = field(default_factory=dict, repr=False)
+    coarse: bool = False
     computed: dict[object, object] = field(default_factory=dict, repr=False, compare=False)
 
     def consumers(self, value: int) -> tuple[Operation, ...]:

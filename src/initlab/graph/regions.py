@@ -17,16 +17,29 @@ _LARGEST = 1 << 22  # elements of a region's root beyond which it is not run aga
 _ENOUGH = 1 << 17  # numbers behind a measured moment: its error is then below 1%
 _REPEATS = 1024
 _CLOSE = 0.003  # relative standard error at which a measurement stops early
+_STEP = 1.05  # ratio of the input sizes at which regions are measured; those between follow from the nearest
 _LONGEST = 128  # operations in a region
 
 
 @dataclass(frozen=True)
 class Moments:
-    """Mean and second moment of what a region makes; whether they stay when its input grows."""
+    """Mean and second moment of what a region makes; whether they stay when its input grows.
+
+    Args:
+        mean: E[y].
+        second: E[y²].
+        scale_free: whether an input four times as large makes the same.
+        degree: d, where E[y²] grows as the input's size to the power of 2d.
+    """
 
     mean: float
     second: float
     scale_free: bool = False
+    degree: float = 0.0
+
+    def of(self, growth: float) -> Moments:
+        """Those for an input this many times as large, a little more or less than one."""
+        return replace(self, mean=self.mean * growth**self.degree, second=self.second * growth ** (2 * self.degree))
 
 
 def settled(flow: Flow, signal: Signal) -> Signal:
@@ -63,11 +76,14 @@ def measure(flow: Flow, region: int, trail: frozenset[int], output: int) -> Mome
     if not 0 < size <= _LARGEST or any(op.function is None or op.traits.random for op in operations):
         return None
     signal = flow.signals[region]
-    key = ("region", _region_key(flow, operations, region, output), signal.center, signal.spread, root.shape)
+    spread = _STEP ** round(math.log(signal.spread, _STEP)) if signal.spread > 0 else 0.0
+    growth = signal.spread / spread if spread else 1.0
+    center = round(signal.center / growth, 3) if growth != 1.0 else signal.center
+    key = ("region", _region_key(flow, operations, region, output), center, spread, root.shape, flow.graph.coarse)
     if key not in flow.cache:
-        flow.cache[key] = _measured(flow, operations, region, output, signal.center, signal.spread)
+        flow.cache[key] = _measured(flow, operations, region, output, center, spread)
     found = flow.cache[key]
-    return found if isinstance(found, Moments) else None
+    return found.of(growth) if isinstance(found, Moments) else None
 
 
 def _region_key(flow: Flow, operations: list[Operation], region: int, output: int) -> tuple[str, ...]:
@@ -87,7 +103,7 @@ def _measured(
     generator = torch.Generator(device="cpu").manual_seed(0)
     constants = stand_ins(flow, operations)
     repeats = min(_REPEATS, max(1, _ENOUGH // max(math.prod(flow.value(output).shape), 1)))
-    repeats = min(repeats, flow.budget // len(operations))
+    repeats = min(1 if flow.graph.coarse else repeats, flow.budget // len(operations))
     if repeats == 0:
         return None
     means: list[float] = []
@@ -108,7 +124,8 @@ def _measured(
     mean, second = float(np.mean(means)), float(np.mean(seconds))
     if not math.isfinite(mean + second):
         return None
-    return Moments(mean, second, scale_free=second > 0 and abs(loud - seconds[-1]) < 0.02 * second)
+    degree = math.log(loud / seconds[-1], 16) if loud > 0 and seconds[-1] > 0 and math.isfinite(loud) else 0.0
+    return Moments(mean, second, second > 0 and abs(loud - seconds[-1]) < 0.02 * second, min(max(degree, 0.0), 2.0))
 
 
 def _square_mean(values: torch.Tensor) -> float:

@@ -125,6 +125,8 @@ def _together(read: Iterable[torch.Tensor], features: int) -> list[int] | None:
     seen: set[int] = set()
     for tensor in read:
         units = torch.unique(tensor).tolist()
+        if len(units) == features:
+            return None  # all of them together
         seen.update(units)
         for unit in units[1:]:
             parts[root(unit)] = root(units[0])

@@ -25,6 +25,7 @@ class SignalGraph(Recording):
         training: whether the recorded pass ran in training mode.
         sizes: by parameter, the second moment that its output is to have, where that is not one.
         shares: by (sum, operand), what the operand is of the other's second moment once a pass has made it so.
+        coarse: whether moments need only be known roughly, since all that is asked are roles.
         computed: what walks over it computed of functions and regions, which other sizes do not change.
     """
 
@@ -55,7 +56,7 @@ class SignalGraph(Recording):
 
     def sized(self, sizes: Mapping[str, float], shares: Mapping[tuple[int, int], Share]) -> SignalGraph:
         """The same pass, where outputs are to have these sizes: what feeds each weight is then said of those."""
-        return replace(self, sizes=sizes, shares=shares)
+        return replace(self, sizes=sizes, shares=shares, coarse=False)
 
     def residual_ends(self) -> tuple[str, ...]:
         """The weights and norm weights that come last in a branch before it is added back to what it grew from."""

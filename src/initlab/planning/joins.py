@@ -16,7 +16,7 @@ NONE: frozenset[str] = frozenset()
 
 
 def sized(graph: SignalGraph, targets: Targets, entries: Iterable[PlanEntry], fixed: Collection[str]) -> SignalGraph:
-    """The recording with the sizes that outputs are to have; itself where all are to have second moment one.
+    """The recording with the sizes that outputs are to have, where they are not to have second moment one.
 
     Args:
         graph: the recording.
@@ -36,7 +36,7 @@ def sized(graph: SignalGraph, targets: Targets, entries: Iterable[PlanEntry], fi
         if own in by_name and (size := _size(by_name[own], targets, free)) != 1.0:
             sizes[name] = size
     shares = joins(graph, targets, owner, free)
-    return graph.sized(sizes, shares) if sizes or shares else graph
+    return graph.sized(sizes, shares)
 
 
 def _size(entry: PlanEntry, targets: Targets, free: Callable[[str], bool]) -> float:

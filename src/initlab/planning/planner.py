@@ -74,17 +74,18 @@ def make_plan(model: nn.Module, found: Walk, example_inputs: Any, policy: Any) -
     example_inputs, read = _example(model, example_inputs)
     policies = [base, *(override.policy for override in overrides if override.policy is not None)]
     graph = None if example_inputs is None else record(model, example_inputs)
+    measured = any(policy.measured for policy in policies)
+    graph = replace(graph, coarse=True) if graph is not None and measured else graph
     scene = scene_of(model, found, graph)
     claims, notes = claims_of(overrides, scene)
     _check_needs(scene, claims, base)
     entries, unmeasured = tuple(_entry(s, claims.get(s.name), base) for s in scene.subjects()), ""
-    if graph is not None and any(policy.measured for policy in policies):
+    if graph is not None and measured:
         fixed = {entry.name for entry in entries if not _measured(claims.get(entry.name), base)}
         targets = targets_of(graph, {entry.name: entry for entry in entries}, owners(entries))
-        told = sized(graph, targets, entries, fixed)
-        if told is not graph:  # what feeds each weight, now that the sizes of what comes before it are known
-            graph, scene = told, scene_of(model, found, told)
-            entries = tuple(_entry(s, claims.get(s.name), base) for s in scene.subjects())
+        graph = sized(graph, targets, entries, fixed)
+        scene = scene_of(model, found, graph)  # what feeds each weight, now that the sizes before it are known
+        entries = tuple(_entry(s, claims.get(s.name), base) for s in scene.subjects())
         entries, held = with_stacks(entries, graph, fixed)
         entries = with_magnitudes(entries)  # the pass runs with them, and not with the values that the model holds
         entries, unmeasured = calibrated(model, entries, graph, example_inputs, {*fixed, *held}, spectral_norms(found))
