@@ -2,8 +2,8 @@
 
 What is trained on, and in which order, is said in `tasks.py`; the rate falls linearly to zero, and the figure is the
 mean loss of the last tenth of the steps. Where `auto` misses, the own start is drawn once more, which says what luck
-alone does. One line each in benchmarks/zoo/trained.jsonl; goes on where it stopped. `--again` trains `auto` again and
-keeps the rest of a line.
+alone does. One line each in benchmarks/zoo/trained.jsonl, of which benchmarks/TRAINED.md tells; goes on where it
+stopped. `--again` trains `auto` again and keeps the rest of a line.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import sys
 import time
 from functools import partial
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -23,13 +22,12 @@ from torch.nn import functional as F
 import initlab
 from benchmarks._lines import Lines
 from benchmarks.zoo.measure import call, logits_of
-from benchmarks.zoo.running import each, share
+from benchmarks.zoo.outcome import KEPT, PAGE, holds, page
+from benchmarks.zoo.running import each
 from benchmarks.zoo.tasks import Task, tasks
 
-KEPT = Path(__file__).with_name("trained.jsonl")
 SECONDS = 400  # by the wall, for a task
 OWN_SECONDS, FEWEST = 12, 40  # of the process for one training, and steps below which a model is too slow
-SLACK = 1.05
 
 
 def built(task: Task, start: str, seed: int = 0) -> nn.Module:
@@ -96,27 +94,8 @@ def main(parts: list[str]) -> None:
     if again:
         lines.forget(name for name in before if name.startswith(tuple(parts)))
     each(asked, lines, parts, partial(compared, before=before if again else {}), SECONDS)
-    report(list({line["name"]: line for line in lines.kept}.values()))
-
-
-def report(lines: list[dict[str, Any]]) -> None:
-    pairs = [line for line in lines if "auto" in line and math.isfinite(min(line["own"]))]
-    print(f"auto within 5% of the own start's loss, or below: {share(holds(line) for line in pairs)}")
-    print(f"... or of a second own start's: {share(within_luck(line) for line in pairs)}")
-    for line in pairs:
-        if not holds(line):
-            print(f"  {line['name']}: own {line['own']}, auto {line['auto']}{', luck' * within_luck(line)}")
-    for line in lines:
-        if "raised" in line:
-            print(f"  {line['name']}: {line['raised']}")
-
-
-def holds(line: dict[str, Any]) -> bool:
-    return bool(line["auto"] <= SLACK * line["own"][0])
-
-
-def within_luck(line: dict[str, Any]) -> bool:
-    return bool(line["auto"] <= SLACK * max(line["own"]))
+    PAGE.write_text(page())
+    print(PAGE.read_text())
 
 
 if __name__ == "__main__":

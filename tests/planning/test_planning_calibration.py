@@ -294,6 +294,24 @@ class Mixed(nn.Module):
         return self.out((shares @ v).transpose(1, 2).reshape(-1, 8, 32))
 
 
+class Patches(nn.Module):
+    """Numbers of the data beside places that a table holds, read by a buffer, as SigLIP's and CLIP's patches."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.places = nn.Linear(12, 32), nn.Embedding(16, 32)
+        self.blocks, self.read = nn.Sequential(Branch(), Branch()), nn.Linear(32, 10)
+        self.register_buffer("numbers", torch.arange(16)[None])
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return self.read(self.blocks(self.embed(x) + self.places(self.numbers)).mean(1))
+
+
+def test_places_beside_numbers_are_a_share_of_them() -> None:
+    plan = initlab.plan(Patches(), batch(16, 16, 12))
+    assert plan["places.weight"].std == pytest.approx(0.5, rel=0.1)  # a quarter of second moment one
+
+
 class Attending(nn.Module):
     """Attention whose scores are multiplied by a number, where the softmax stands alone or in the fused call."""
 

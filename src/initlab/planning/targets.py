@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from initlab.graph import Operation, SignalGraph, Use
 from initlab.graph.recording import Ref
-from initlab.graph.residual import passed
+from initlab.graph.residual import grew_from, passed
 from initlab.planning.constants import number_beside
 from initlab.planning.plan import PlanEntry
 from initlab.planning.scores import Queries, queries_of
@@ -139,15 +139,29 @@ def _by_role(uses: Mapping[str, list[Use]], role: str) -> dict[str, list[Operati
 def _tokens(
     graph: SignalGraph, looked: Mapping[str, list[Operation]], entries: Mapping[str, PlanEntry]
 ) -> frozenset[str]:
-    """The tables that carry the data: read by an input as it is; of several that are added, the one of most rows."""
+    """The tables that carry the data: read by an input as it is; of several that are added, the one of most rows.
+
+    Where no input reads a table, all do but those of places: read by a constant, and added to what the data made.
+    """
     direct = {name for name, uses in looked.items() if any(_by_input(graph, use) for use in uses)}
     if not direct:
-        return frozenset(looked)
+        return frozenset(name for name, uses in looked.items() if not all(_of_places(graph, use) for use in uses))
     groups: dict[int, list[str]] = {}
     for name in direct:
         groups.setdefault(_first_sum(graph, looked[name][0]), []).append(name)
     most = {max(names, key=lambda name: entries[name].shape[0]) for key, names in groups.items() if key >= 0}
     return frozenset(most | set(groups.get(-1, [])))
+
+
+def _of_places(graph: SignalGraph, use: Operation) -> bool:
+    """Whether a table is read by a constant and its rows are first added to data in whose making they have no part."""
+    if any(_of_the_data(graph, value) for value in use.inputs):
+        return False
+    value = use.outputs[0]
+    while len(readers := graph.consumers(value)) == 1 and readers[0].traits.passes:
+        value = readers[0].outputs[0]
+    others = [item for reader in readers if reader.kind == "add" for item in reader.inputs if item != value]
+    return any(_of_the_data(graph, item) and not grew_from(graph, item, {value}) for item in others)
 
 
 def _by_input(graph: SignalGraph, use: Operation) -> bool:
