@@ -22,17 +22,17 @@ at 0.01, both falling linearly to zero. Tokens and pictures come by turns in an 
 when time did, so the lines are a sample that nobody chose. The figure is the mean loss of the last tenth of the steps;
 *no worse* is at most 1.05 times that of the own start, *or of a second* counts a second draw of the own start, made
 where `auto` misses, as well. Each start is drawn with one seed; lines name their commit. Encoders and some
-encoder-decoders hardly leave the loss of the tokens' shares (3.8) in 200 steps: their lines say little. What missed was trained again after a
-cause was mended, what held was not.
+encoder-decoders hardly leave the loss of the tokens' shares (3.8) in 200 steps: their lines say little. What missed was
+trained again after a cause was mended, what held was not.
 """
 TAIL = """
 ## What is known of the misses
 
-Weights that a norm reads can be of any size as far as signals go, and learn the faster the smaller they are. torch's own
-convolutions have std 1/√(3 fan_in), a half of what gives second moment one behind ReLU. With every convolution of
-`auto` times a factor: `adamw/timm/shvit_s1` 0.541, 0.451, 0.414 at 1, 0.75, 0.5; `sgd/timm/repvit_m0_9` 0.693, 0.630 at
-1, 0.75; `adamw/timm/ghostnet_050` 1.52, 1.39 at 1, 0.75. Gates count too: with the own start's squeeze-and-excite
-ghostnet is at 1.44, with that and its other convolutions times 0.4 at 1.11. `auto` keeps second moment one there.
+Weights that a norm reads can be of any size as far as signals go, and the smaller learn the faster. torch's own
+convolutions have std 1/√(3 fan_in), 0.4 of what gives second moment one behind ReLU. With every convolution of `auto`
+times a factor: `adamw/timm/shvit_s1` 0.541, 0.451, 0.414 at 1, 0.75, 0.5; `sgd/timm/repvit_m0_9` 0.693, 0.630 at 1,
+0.75; `adamw/timm/ghostnet_050` 1.52, 1.39 at 1, 0.75. Gates count too: with the own start's squeeze-and-excite ghostnet
+is at 1.44, with that and its other convolutions times 0.4 at 1.11. `auto` keeps second moment one there.
 """
 
 
