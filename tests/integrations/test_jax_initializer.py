@@ -99,6 +99,13 @@ def test_bad_arguments(call, words: str) -> None:  # type: ignore[no-untyped-def
         call()
 
 
+@pytest.mark.parametrize("scheme", ["zeros", "constant", "normal"])
+def test_one_number_has_no_axis(scheme: str) -> None:
+    made = initializer(scheme)(KEY, ())
+    assert made.shape == ()
+    assert jnp.array_equal(made, jax.jit(lambda key: initializer(scheme)(key, ()))(KEY))
+
+
 def test_no_key_elsewhere_is_moved() -> None:
     state = np.random.get_state()[1].copy()  # type: ignore[union-attr]
     initializer("normal")(KEY, (16,))

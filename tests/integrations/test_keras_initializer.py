@@ -24,6 +24,14 @@ def array(variable: Any) -> np.ndarray[Any, Any]:
     return np.asarray(keras.ops.convert_to_numpy(variable), np.float64)
 
 
+def test_one_number_has_no_axis() -> None:
+    class Scaled(layers.Layer):
+        def build(self, shape: Any) -> None:
+            self.scale = self.add_weight(shape=(), initializer=Initializer("normal", arguments={"std": 2.0}))
+
+    assert built(Scaled(), 4).scale.shape == ()
+
+
 def he(**names: Any) -> dict[str, Initializer]:
     return {f"{name}_initializer": Initializer("he_normal", seed=5) for name in names or ("kernel",)}
 

@@ -21,6 +21,7 @@ LAYOUTS = {
     "one matrix an expert": (Layout.product((5, 8, 3), [1], [2], [0]), (15, 8)),
     "a GRU's gates": (Layout.kernel((4, 6), (1, 0, 2)), (6, 4)),
     "as torch": (Layout.same((5,)), (5,)),
+    "one number": (Layout.same(()), ()),
 }
 
 

@@ -142,11 +142,11 @@ def draw(
         block = layout.block(cut)
         out = np.empty(tuple(part.stop - part.start for part in block), dtype)
         fill(out, law, seed=seed, name=name, shape=layout.shape, block=block)
-        return np.ascontiguousarray(_permuted(out, tuple(layout.axes.index(axis) for axis in range(len(layout.axes)))))
+        return np.asarray(_permuted(out, tuple(layout.axes.index(axis) for axis in range(len(layout.axes)))), order="C")
     out = np.empty(layout.shape, dtype)
     fill(out, law, seed=seed, name=name)
-    made = np.ascontiguousarray(layout.from_torch(out))
-    return made if cut is None else np.ascontiguousarray(made[tuple(cut)])
+    made = np.asarray(layout.from_torch(out), order="C")  # of no axes too, to which ascontiguousarray gives one
+    return made if cut is None else np.asarray(made[tuple(cut)], order="C")
 
 
 def chosen(scheme: str | Scheme) -> Scheme:
