@@ -63,13 +63,28 @@ test-triton: $(VENV)/.dev
 		"$$(.venv-triton/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/initlab-dev.pth"
 	@PYTHONPATH=src .venv-triton/bin/python -m pytest -q tests/sampling/test_sampling_device.py
 
-# On a machine with a CUDA device and a CUDA build of torch in $(VENV): the device tests, then figures as ratios.
-test-gpu: $(VENV)/.dev
-	@if $(BIN)/python -c "import sys, torch; sys.exit(not torch.cuda.is_available())"; then \
-		$(BIN)/python -m pytest -q tests/gpu tests/sampling/test_sampling_device.py && $(BIN)/python -m benchmarks gpu; \
-	else \
-		echo "test-gpu: no CUDA device is here (or torch in $(VENV) is a CPU build); nothing was tested"; \
-	fi
+# On a machine with a CUDA device: the device tests, then figures as ratios. GPU_PYTHON's own packages are taken where its
+# torch sees a device, else those of $(VENV), which is set up where a driver is here; nothing is fetched after that.
+GPU_PYTHON ?= python3
+SEES := import sys, torch, cloudpickle, hypothesis, loky, numba, optuna, pytest, scipy, sqlalchemy, threadpoolctl; \
+	sys.exit(0 if torch.cuda.is_available() else f"torch {torch.__version__} sees no CUDA device")
+test-gpu:
+	@for python in $(GPU_PYTHON) $(BIN)/python; do \
+		if [ $$python = $(BIN)/python ] && [ ! -e $(VENV)/.dev ]; then \
+			nvidia-smi -L >/dev/null 2>&1 || continue; \
+			$(MAKE) --no-print-directory setup-dev || exit 1; \
+		fi; \
+		if $$python -c '$(SEES)' 2>.test-gpu; then \
+			rm -f .test-gpu; \
+			export PYTHONPATH=src:.; \
+			echo "test-gpu: $$python, $$($$python -c 'import torch; print(torch.__version__)')"; \
+			$$python -m pytest -q tests/gpu tests/sampling/test_sampling_device.py && exec $$python -m benchmarks gpu; \
+			exit 1; \
+		fi; \
+		echo "test-gpu: $$python: $$(tail -1 .test-gpu)"; \
+		rm -f .test-gpu; \
+	done; \
+	echo "test-gpu: no CUDA device is here; nothing was tested"
 
 # The suite in an environment of its own for each Python and torch: PYTHONS names the commands (pyenv's are found where
 # the path has none), TORCHES the versions, `pinned` that of constraints.txt.
