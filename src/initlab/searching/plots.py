@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 MOST_PARAMETERS = 6  # in one figure, the most important first
 TALL = 420
+# Optuna's own scale begins at white and ends at black, which vanish on the ground of a light or of a dark page.
+_SHOWN = [[0, series_colour(1)], [1, series_colour(0)]]
 
 
 def optuna_figures(result: Search, names: Sequence[str]) -> list[ReadyFigure]:
@@ -92,8 +94,7 @@ def slices(result: Search) -> go.Figure:
     """Score against each parameter."""
     chosen = _ranked(result)[:MOST_PARAMETERS]
     figure = plot_slice(study_of(result), params=chosen, target_name=f"validation {result.metric}")
-    # Optuna's own scale begins at white and ends at black: points vanish on the ground of a light or of a dark page.
-    return figure.update_traces(marker_colorscale=[[0, series_colour(1)], [1, series_colour(0)]])
+    return figure.update_traces(marker_colorscale=_SHOWN)
 
 
 def contour(result: Search) -> go.Figure | None:
@@ -125,5 +126,9 @@ PLOTS: dict[str, tuple[str, str, Callable[[Search], go.Figure | None]]] = {
         slices,
     ),
     "contour": ("The two that mattered most", "Score between the trials interpolated by Optuna.", contour),
-    "parallel": ("Parallel coordinates", "A line is a complete trial.", parallel),
+    "parallel": (
+        "Parallel coordinates",
+        "A line is a complete trial.",
+        parallel,
+    ),
 }

@@ -43,8 +43,21 @@
     return axes.length;
   }
 
+  // On a narrow page the scale of colours lies above the figure, which has its whole width; gives how high it is.
+  function scaleAbove(spec) {
+    var bars = spec.data.reduce(function (found, trace) {
+      return found.concat([trace, trace.marker, trace.line].filter(function (one) { return one && one.colorbar; }));
+    }, []);
+    bars.forEach(function (one) {
+      one.colorbar = Object.assign({}, one.colorbar, { orientation: "h", x: 0.5, xanchor: "center", y: 1.02,
+        yanchor: "bottom", thickness: 10, len: 1, title: Object.assign({}, one.colorbar.title, { side: "top" }) });
+    });
+    return bars.length ? 70 : 0;
+  }
+
   function sized(spec, width) {
     var layout = Object.assign({}, spec.layout);
+    var above = width < NARROW ? scaleAbove(spec) : 0;
     var panels = width < NARROW ? stacked(layout) : 1;
     var plot = panels > 1 ? 260 * panels : spec.layout.height || (width < NARROW ? 250 : 320);
     var named = layout.showlegend ? spec.data.filter(function (t) { return t.name && t.showlegend !== false; }) : [];
@@ -62,8 +75,8 @@
         layout[name] = Object.assign({}, layout[name], { title: title });
       }
     });
-    layout.height = plot + legend;
-    layout.margin = Object.assign({}, layout.margin, { t: layout.margin.t + legend });
+    layout.height = plot + legend + above;
+    layout.margin = Object.assign({}, layout.margin, { t: layout.margin.t + legend + above });
     return layout;
   }
 
