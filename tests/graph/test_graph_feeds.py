@@ -403,3 +403,20 @@ def test_a_norm_written_out_with_a_choice_between_a_signal_and_a_constant_is_a_n
     feed = record(Normed(), torch.randn(8, 16)).uses("last.weight")[0].feeds
     assert feed is not None
     assert feed.source == "norm"
+
+
+class ShiftedStream(nn.Module):
+    """(x + b)·s + f(x): the stream is shifted and scaled by what is trained before a branch is added."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.up, self.down, self.read = (nn.Linear(8, 8) for _ in range(4))
+        self.shift, self.scale = nn.Parameter(torch.zeros(8)), nn.Parameter(torch.ones(8))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.first(x)
+        return self.read((x + self.shift) * self.scale + self.down(self.up(x).relu()))
+
+
+def test_a_stream_may_be_shifted_and_scaled_before_a_branch_is_added() -> None:
+    assert record(ShiftedStream(), noise(3, 8)).residual_ends() == ("down.weight",)

@@ -73,9 +73,20 @@ def _grown(graph: Recording, addition: Operation) -> Iterator[tuple[int, set[int
         value for value in dict.fromkeys(addition.inputs) if graph.values[value].source in ("operation", "input")
     ]
     for value in operands:
-        others = {before for other in operands if other != value for before in passed(graph, other)}
+        others = {before for other in operands if other != value for before in _stream(graph, other)}
         if others and grew_from(graph, value, others):
             yield value, others
+
+
+def _stream(graph: Recording, value: int) -> list[int]:
+    """The value and what it was before it was cast, rearranged, or shifted and scaled by parameters."""
+    found = passed(graph, value)
+    while (operation := graph.producer(found[-1])) is not None:
+        signals = [item for item in operation.inputs if graph.values[item].source in ("operation", "input")]
+        if operation.traits.combines not in ("sum", "product") or not operation.parameters or len(signals) != 1:
+            break
+        found.extend(passed(graph, signals[0]))
+    return found
 
 
 def passed(graph: Recording, value: int, parts: bool = False) -> list[int]:
