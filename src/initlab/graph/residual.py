@@ -79,14 +79,18 @@ def _grown(graph: Recording, addition: Operation) -> Iterator[tuple[int, set[int
 
 
 def _stream(graph: Recording, value: int) -> list[int]:
-    """The value and what it was before it was cast, rearranged, or shifted and scaled by parameters."""
-    found = passed(graph, value)
+    """The value and what it was before it was cast, rearranged, or shifted and scaled by parameters.
+
+    What is scaled alone may be the input that a state-space layer skips its state with (D·x), which is no stream.
+    """
+    found, shifted = passed(graph, value), False
     while (operation := graph.producer(found[-1])) is not None:
         signals = [item for item in operation.inputs if graph.values[item].source in ("operation", "input")]
         if operation.traits.combines not in ("sum", "product") or not operation.parameters or len(signals) != 1:
             break
+        shifted |= operation.traits.combines == "sum"
         found.extend(passed(graph, signals[0]))
-    return found
+    return found if shifted else passed(graph, value)
 
 
 def passed(graph: Recording, value: int, parts: bool = False) -> list[int]:
