@@ -14,6 +14,7 @@ from torch.nn import functional as F
 import initlab
 from benchmarks.zoo.families import Family, uniform
 from initlab.graph import record
+from initlab.guest.inputs import tensors_in
 from initlab.planning.plan import Plan
 from initlab.planning.targets import targets_of
 
@@ -52,12 +53,16 @@ def first_loss(model: nn.Module, family: Family) -> float:
 
 
 def moments(model: nn.Module, family: Family) -> dict[str, float]:
-    """The output second moment of every linear and convolution layer that ran."""
+    """The output second moment of every linear and convolution layer that ran, and that was not given zeros alone.
+
+    A branch that its author starts at zero (the gain of an NFNet's last convolution) gives the layers after it nothing.
+    """
     found: dict[str, float] = {}
 
     def watch(name: str) -> Callable[[nn.Module, Any, torch.Tensor], None]:
         def hook(module: nn.Module, given: Any, output: Any) -> None:
-            if isinstance(output, torch.Tensor):
+            read = [bool(tensor.any()) for tensor in tensors_in(given)]
+            if isinstance(output, torch.Tensor) and (any(read) or not read):
                 found.setdefault(name, float(output.detach().float().square().mean()))
 
         return hook

@@ -513,3 +513,17 @@ def _with(layer: nn.Module, std: float) -> nn.Module:
     with torch.no_grad():
         layer.weight.normal_(0, std)  # type: ignore[union-attr, operator]
     return layer.requires_grad_(False)
+
+
+class Standardised(nn.Conv2d):
+    """A convolution whose weight is normalised before it is applied: its std sets no size."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        weight = F.layer_norm(self.weight, self.weight.shape[1:])
+        return F.conv2d(x, weight, self.bias, self.stride, self.padding)
+
+
+def test_a_bias_is_not_taken_for_the_weight_of_a_layer_that_makes_its_own() -> None:
+    plan = initlab.plan(nn.Sequential(Standardised(3, 16, 3), nn.ReLU(), nn.Conv2d(16, 8, 3)), batch(4, 3, 12, 12))
+    assert plan["0.bias"].measured is None
+    assert plan["2.weight"].measured is not None

@@ -112,8 +112,9 @@ class Calibrator(TorchFunctionMode):
         if op.combines == "product" and len(weights) == 1 and not any(mark.names for _, mark in signals):
             return self._scaled(*weights[0], call.result)
         if op.weights is not None and op.combines == "contraction" and weights:
-            name = next((mark.of for _, mark in weights if self.drawn.is_weight(mark.of)), weights[0][1].of)
-            return self._applied(call, name, weights)
+            made_by = sorted({mark.of: None for _, mark in weights}, key=self.drawn.is_weight, reverse=True)[0]
+            if not self._is_bias(made_by):  # else the weight was made of a parameter that sets no size, as a norm does
+                return self._applied(call, made_by, weights)
         if op.logits:
             for tensor, mark in signals[:1]:
                 self.read_outs.read(tensor, mark.names)
@@ -139,6 +140,10 @@ class Calibrator(TorchFunctionMode):
             if tensor.shape == weight.shape:
                 self.marks.set(tensor, of=mark.of)
         return result
+
+    def _is_bias(self, name: str) -> bool:
+        entry = self.entries.get(name)
+        return entry is not None and entry.role == "bias"
 
     # -- measuring --
 
