@@ -38,6 +38,7 @@ class Traits:
         rows: the arguments (position, name) by which rows of a table are read by number.
         random: it draws random numbers.
         drops: it sets a random part of its input to zero in training.
+        regroups: its output holds the same elements in the same order under other axes, or with the last two swapped.
         skipped: when it is run again, its input is its output, as casts are.
         reads_only: it only tells of a tensor, and is not recorded.
         shape_only: it reads the shape of what it is given and nothing else, so that it makes a constant.
@@ -64,6 +65,7 @@ class Traits:
     rows: tuple[tuple[int, str], ...] = ()
     random: bool = False
     drops: bool = False
+    regroups: bool = False
     skipped: bool = False
     reads_only: bool = False
     shape_only: bool = False

@@ -293,12 +293,9 @@ def _makes_weights(graph: SignalGraph, use: Operation) -> int:
             return graph.values[value].shape[-2]
         if len(readers) != 1 or not readers[0].traits.passes:
             break
-        straight = straight and (readers[0].kind in _IN_PLACE or readers[0].traits.keeps == "order")
+        straight = straight and (readers[0].traits.regroups or readers[0].traits.keeps == "order")
         value = readers[0].outputs[0]
     return 0
-
-
-_IN_PLACE = ("view", "reshape", "unflatten", "mT")  # what makes a matrix of features, their order kept
 
 
 def _matrix_each(graph: SignalGraph, use: Operation, reader: Operation, value: int) -> int:

@@ -103,12 +103,12 @@ def _axes_moved(operation: Operation, before: Shape, after: Shape) -> Axes | Non
 
 OPS = (
     Op(("t", "T", "H"), moved, keeps="values", moves=_reversed),
-    Op(("mT", "mH", "adjoint"), moved, keeps="values", moves=_last_swapped),
+    Op(("mT", "mH", "adjoint"), moved, keeps="values", moves=_last_swapped, regroups=True),
     Op(("transpose",), moved, names=("swapaxes", "swapdims"), keeps="values", moves=_swapped),
     Op(("permute",), moved, keeps="values", moves=_permuted),
     Op(
         ("view", "reshape", "flatten", "ravel", "unflatten", "view_as", "reshape_as", "squeeze", "unsqueeze"), moved,
-        keeps="values", moves=_regrouped,
+        keeps="values", moves=_regrouped, regroups=True,
     ),
     Op(("expand", "expand_as", "broadcast_to", "repeat", "tile"), moved, keeps="values", moves=_broadcast),
     Op(("movedim",), moved, names=("moveaxis",), keeps="values", moves=_axes_moved),
