@@ -156,6 +156,10 @@ PLANTED: dict[str, tuple[Callable[[], nn.Module], Any, Any, Any, str, str, str]]
     "one column on another scale": (lambda: mlp(nn.ReLU), 1e-4 * ONE_LARGE, LABELS, None, "inputs", "inputs",
         "column 19"),
     "a constant column": (lambda: mlp(nn.ReLU), CONSTANT, LABELS, None, "inputs", "inputs", "column 3 is the same"),
+    "one sample many times": (
+        lambda: mlp(nn.ReLU), TABLE[:1].repeat(N, 1), LABELS, None, "inputs", "inputs", "samples are the same"),
+    "one series many times": (
+        MODELS["LSTM"][0], SERIES[:1].repeat(N, 1, 1), LABELS, None, "inputs", "inputs", "samples are the same"),
     "a column twice": (lambda: mlp(nn.ReLU), TWICE, LABELS, None, "inputs", "inputs", "(2, 7) are equal"),
     "targets (N,), outputs (N, 1)": (
         lambda: mlp(nn.ReLU, out=1), TABLE, REAL[:, 0], F.mse_loss, "broadcast", "loss", "(32, 32)"),

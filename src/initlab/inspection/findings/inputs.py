@@ -36,7 +36,7 @@ class _Read:
 
 
 def find(e: Evidence) -> Finding | None:
-    return _size(e) or _offset(e) or _columns(e)
+    return _size(e) or _same(e) or _offset(e) or _columns(e)
 
 
 def _size(e: Evidence) -> Finding | None:
@@ -47,6 +47,19 @@ def _size(e: Evidence) -> Finding | None:
     size = "large" if worst.rms > LARGE else "small"
     evidence = f"{_name(e, worst.record)} reads values of rms {worst.rms:.3g} from them, far too {size}"
     return Finding("inputs", _severity(e, worst.record), "inputs", evidence, STANDARDIZE)
+
+
+def _same(e: Evidence) -> Finding | None:
+    """One sample many times, with targets that differ: a constant answer is the best there is."""
+    targets = e.seen.answer.targets
+    if not e.alike or not isinstance(targets, Tensor) or targets.layout != torch.strided or targets.ndim == 0:
+        return None
+    if targets.shape[0] != e.batch or bool((targets == targets[:1]).all()):
+        return None
+    evidence = f"all {e.batch} samples are the same, but their targets differ: no answer fits them"
+    return Finding(
+        "inputs", "warning", "inputs", evidence, "Give a batch whose samples differ; look at what loads them"
+    )
 
 
 def _offset(e: Evidence) -> Finding | None:
