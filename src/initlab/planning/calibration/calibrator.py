@@ -156,7 +156,8 @@ class Calibrator(TorchFunctionMode):
             return call.result  # a bias that is not zero: what comes out is not in proportion to the weight
         entry, result = self.entries.get(name), call.result
         fortune = None
-        if entry is not None and (own := self.drawn.luck.get(name)):
+        second = call.args[1] if len(call.args) > 1 else None
+        if entry is not None and (own := self.drawn.luck.get(name)) and any(w is second for w, _ in weights):
             fortune = luck(call.func, call.args, call.kwargs, entry, made, own)
         if fortune is not None:
             result = made = made * fortune

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from initlab.planning.plan import PlanEntry
+from initlab.schemes.geometry import Geometry
 
 SLACK = 1.2  # what a second moment may miss its target by before anything is corrected
 SPREADS = 3.0  # and by how many standard deviations of one draw of the weight, where the mean over draws is not known
@@ -55,7 +56,7 @@ def luck(
     plain = isinstance(signal, torch.Tensor) and isinstance(weight, torch.Tensor) and signal.is_floating_point()
     if not plain or second is None:
         return None
-    read = _read(func, signal.detach().float().square(), weight, args, kwargs, entry.geometry.kind)
+    read = _read(func, signal.detach().float().square(), weight, args, kwargs, entry.geometry)
     sigma = second_moment(weight)
     if read is None or sigma is None:
         return None
@@ -64,10 +65,11 @@ def luck(
 
 
 def _read(
-    func: Callable[..., Any], squares: torch.Tensor, weight: torch.Tensor, args: Any, kwargs: Any, kind: str
+    func: Callable[..., Any], squares: torch.Tensor, weight: torch.Tensor, args: Any, kwargs: Any, geometry: Geometry
 ) -> float | None:
-    """The sum of the squares that a unit reads, on average over places."""
-    if kind == "linear" and weight.dim() == 2 and squares.shape[-1] == weight.shape[1]:
+    """The sum of the squares that a unit reads, on average over places; a matrix may stand turned, as in x @ W."""
+    kind = geometry.kind
+    if kind == "linear" and weight.dim() == 2 and squares.shape[-1] == geometry.shape[geometry.in_axis]:
         sums = squares.sum(-1)
     elif kind in ("conv", "conv_transpose") and weight.dim() > 2:
         groups = int(kwargs.get("groups", args[6] if len(args) > 6 else 1) if kind == "conv" else 0)
