@@ -132,3 +132,12 @@ def test_models_that_start_alike_on_purpose_are_not_warned_of() -> None:
         initlab.init_(whole)
         whole.apply(initlab.init_)
     assert torch.equal(one.weight, other.weight)
+
+
+def test_two_models_of_one_script_are_no_list() -> None:
+    """A runner of scripts holds their names in a dict."""
+    names = {"initlab": initlab, "nn": nn}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        exec("a, b = nn.Linear(4, 4), nn.Linear(4, 4)\ninitlab.init_(a, seed=0)\ninitlab.init_(b, seed=0)", names)
+    assert torch.equal(names["a"].weight, names["b"].weight)

@@ -67,9 +67,16 @@ def _callers(frame: FrameType | None) -> Iterator[Any]:
     while frame is not None:
         if frame.f_globals.get("__name__", "").split(".")[0] != "initlab":
             for value in tuple(frame.f_locals.values()):
-                if isinstance(value, nn.Module) or (type(value) in (list, tuple, dict) and len(value) <= _MOST):
+                if isinstance(value, nn.Module) or _is_a_list(value):
                     yield value
         frame = frame.f_back
+
+
+def _is_a_list(value: Any) -> bool:
+    """Whether it is a user's list or dict, and not the names of a script that is run."""
+    if type(value) is dict and "__builtins__" in value:
+        return False
+    return type(value) in (list, tuple, dict) and len(value) <= _MOST
 
 
 def _holds(held: Any, model: nn.Module, twin: nn.Module) -> bool:
