@@ -141,3 +141,13 @@ def test_two_models_of_one_script_are_no_list() -> None:
         warnings.simplefilter("error")
         exec("a, b = nn.Linear(4, 4), nn.Linear(4, 4)\ninitlab.init_(a, seed=0)\ninitlab.init_(b, seed=0)", names)
     assert torch.equal(names["a"].weight, names["b"].weight)
+
+
+def test_the_whole_model_is_planned_once_for_each_apply(monkeypatch: pytest.MonkeyPatch) -> None:
+    from initlab.planning import writer
+
+    model, planned, make_plan = nn.Sequential(*(nn.Linear(4, 4) for _ in range(5))), list[nn.Module](), writer.make_plan
+    monkeypatch.setattr(writer, "make_plan", lambda one, *rest: (planned.append(one), make_plan(one, *rest))[1])
+    for times in (1, 2):
+        model.apply(lambda layer: initlab.init_(layer, "he_normal") if isinstance(layer, nn.Linear) else None)
+        assert sum(one is model for one in planned) == times

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -94,6 +95,22 @@ class Traits:
     def multiplies(self) -> bool:
         """Whether its output grows as one of its signals does, the others as they are."""
         return self.combines in ("product", "contraction", "choice")
+
+    def carries(self, signals: Sequence[frozenset[str]]) -> frozenset[str]:
+        """The weights that its output is in proportion to.
+
+        Args:
+            signals: for each signal that it reads, the weights that this is in proportion to.
+        """
+        none = frozenset[str]()
+        if self.gathers:
+            return none.union(*signals) if all(signals) else none
+        if self.multiplies:
+            found = [names for names in signals if names]
+            return found[0] if len(found) == 1 else none
+        if self.attends:
+            return signals[2] if len(signals) > 2 else none
+        return signals[0] if self.proportional and signals else none
 
 
 UNKNOWN = Traits()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, replace
+from collections.abc import Callable, MutableMapping
+from dataclasses import dataclass, field, replace
 from types import FrameType
 from typing import Any
 
@@ -15,6 +16,7 @@ from initlab.planning.plan import Plan
 from initlab.sampling import canonical_name
 
 _APPLY = nn.Module.apply.__code__
+_PLANS = "initlab's plans"  # no name that code can have
 
 
 @dataclass(frozen=True)
@@ -25,11 +27,22 @@ class Applied:
         root: the model that is gone over.
         path: the layer's name in it.
         direct: whether `apply` itself calls `init_`, so that it comes to the root too, and last.
+        names: the local names of that call of `apply`, with which what is kept there goes.
     """
 
     root: nn.Module
     path: str
     direct: bool
+    names: MutableMapping[str, Any] = field(repr=False)
+
+    def plan(self, policy: Any, made: Callable[[], Plan]) -> Plan:
+        """The whole model's plan, made by the first layer of this `apply` that asks for this policy."""
+        plans: list[tuple[Any, Plan]] = self.names.setdefault(_PLANS, [])
+        found = next((plan for known, plan in plans if known is policy or known == policy), None)
+        if found is None:
+            found = made()
+            plans.append((policy, found))
+        return found
 
 
 def applied_to(layer: Any, depth: int = 2) -> Applied | None:
@@ -40,17 +53,17 @@ def applied_to(layer: Any, depth: int = 2) -> Applied | None:
         depth: frames between this one and the caller of `init_`.
     """
     frame: FrameType | None = sys._getframe(depth)
-    calling = None
+    names: MutableMapping[str, Any] = {}
     while frame is not None and frame.f_code is _APPLY:
-        calling, frame = frame.f_locals["self"], frame.f_back
-    if calling is not None and calling is not layer:
-        return Applied(calling, _path(layer, calling) or "", direct=True)
+        names, frame = frame.f_locals, frame.f_back
+    if names and names["self"] is not layer:
+        return Applied(names["self"], _path(layer, names["self"]) or "", True, names)
     found = None
     while frame is not None:
         if frame.f_code is _APPLY:
-            root = frame.f_locals["self"]
-            path = _path(layer, root)
-            found = Applied(root, path, direct=False) if path else found
+            names = frame.f_locals
+            path = _path(layer, names["self"])
+            found = Applied(names["self"], path, False, names) if path else found
         frame = frame.f_back
     return found
 

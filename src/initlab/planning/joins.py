@@ -88,11 +88,4 @@ def _carried(graph: SignalGraph, operation: Operation, names: Names, owner: Mapp
         return next((names[v] for v in weights if len(graph.values[v].shape) > 1), own)
     if own and not any(signals):
         return own if traits.proportional else NONE
-    if traits.gathers:
-        return NONE.union(*signals) if all(signals) else NONE
-    if traits.multiplies:
-        found = [one for one in signals if one]
-        return found[0] if len(found) == 1 else NONE
-    if traits.attends:
-        return signals[2] if len(signals) > 2 else NONE
-    return signals[0] if signals and traits.proportional else NONE
+    return traits.carries(signals)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from initlab.graph import Operation, SignalGraph
 from initlab.planning.attended import FARTHEST, made_by
-from initlab.planning.constants import number_beside
+from initlab.planning.constants import factor_beside
 
 UNDIVIDED = 1.5  # std of scores of unit queries and keys from which they count as not divided by √d
 
@@ -69,9 +69,8 @@ def _before(graph: SignalGraph, softmax: Operation) -> tuple[Operation | None, f
             if len(signals) == 2 and not maker.parameters:
                 return maker, constant
         elif traits.combines == "product":
-            number = number_beside(graph, maker)
-            if number:
-                stack.append((signals[0], constant * (number if maker.kind == "mul" else 1 / number)))
+            if number := factor_beside(graph, maker):
+                stack.append((signals[0], constant * number))
         elif traits.passes or traits.drops or traits.combines in ("sum", "choice"):
             stack.extend((item, constant) for item in reversed(signals))
     return None, 1.0

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from initlab.graph import Operation, SignalGraph, Use
 from initlab.graph.recording import Ref
 from initlab.graph.residual import grew_from, passed
-from initlab.planning.constants import number_beside
+from initlab.planning.constants import factor_beside
 from initlab.planning.plan import PlanEntry
 from initlab.planning.scores import Queries, queries_of
 from initlab.sampling import canonical_name
@@ -268,9 +268,8 @@ def _inner(graph: SignalGraph, use: Operation) -> float:
         if len(readers) != 1 or len(readers[0].outputs) != 1:
             return 1.0
         reader = readers[0]
-        number = number_beside(graph, reader) if reader.traits.combines == "product" else None
-        if number:
-            factor *= number if reader.kind == "mul" else 1 / number
+        if number := factor_beside(graph, reader):
+            factor *= number
         elif reader.traits.curved:
             return factor
         elif not reader.traits.passes and not (reader.kind == "add" and reader.parameters):
@@ -339,9 +338,8 @@ def _multiplied(graph: SignalGraph, use: Operation) -> float:
     factor, value = 1.0, use.outputs[0]
     while len(readers := graph.consumers(value)) == 1 and len(readers[0].outputs) == 1:
         reader = readers[0]
-        number = number_beside(graph, reader) if reader.kind in ("mul", "div") else None
-        if number:
-            factor *= number if reader.kind == "mul" else 1 / number
+        if number := factor_beside(graph, reader):
+            factor *= number
         elif not reader.traits.rearranges:
             break
         value = reader.outputs[0]

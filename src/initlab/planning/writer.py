@@ -88,8 +88,9 @@ def init_(
     if applied is not None:
         prefix = applied.path
         if example_inputs is None and not isinstance(policy_or_plan, Plan | Mapping):
-            own, whole = (make_plan(each, walk(each), None, policy_or_plan) for each in (model, applied.root))
-            policy_or_plan = part_of(whole, own, prefix)
+            policy, root = policy_or_plan, applied.root
+            whole = applied.plan(policy, lambda: make_plan(root, walk(root), None, policy))
+            policy_or_plan = part_of(whole, make_plan(model, walk(model), None, policy), prefix)
     with seen_whole(model):
         return _init(model, policy_or_plan, example_inputs, seed, rollback, keep, loaded, rows, prefix)
 

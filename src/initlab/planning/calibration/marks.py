@@ -59,15 +59,9 @@ def carried(op: Op, signals: Marked) -> frozenset[str]:
         op: the operation.
         signals: what it reads besides parameters.
     """
-    named = [mark.names for _, mark in signals]
-    if not any(named):
+    named = [(tensor, mark.names) for tensor, mark in signals]
+    if not any(names for _, names in named):
         return frozenset()
-    if op.gathers:
-        live = [mark.names for tensor, mark in signals if mark.names or bool(tensor.any())]
-        return frozenset[str]().union(*live) if all(live) else frozenset()
-    if op.multiplies:
-        found = [names for names in named if names]
-        return found[0] if len(found) == 1 else frozenset()
-    if op.attends:
-        return named[2] if len(named) > 2 else frozenset()
-    return named[0] if op.proportional and named else frozenset()
+    if op.gathers:  # zeros add nothing
+        named = [(tensor, names) for tensor, names in named if names or bool(tensor.any())]
+    return op.carries([names for _, names in named])
