@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect as signatures
+import itertools
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -22,6 +23,7 @@ from initlab.sampling import canonical_name
 from initlab.scaling.groups import param_groups
 from initlab.scaling.growth import base_of
 from initlab.scaling.rules import ScalingRule
+from initlab.training.batches import Order
 from initlab.training.losses import given_loss, named_loss
 from initlab.training.optimizers import in_torch, optimizer_of
 
@@ -142,13 +144,6 @@ def _samples(inputs: Any) -> int:
     return next((len(tensor) for tensor in tensors_in(inputs) if tensor.dim()), 0)
 
 
-def _batches(count: int, size: int, seed: int) -> Iterator[torch.Tensor]:
-    """Every sample once in an order of the seed's, then again in another; what is left of an order is dropped."""
-    generator = torch.Generator().manual_seed(seed)
-    while True:
-        yield from torch.split(torch.randperm(count, generator=generator)[: count // size * size], size)
-
-
 def begin(shared: Setup, size: tuple[int, ...], lr: float, seed: int) -> Run:
     """A model of a size, started by the policy, with the rule's groups."""
     model, inputs, targets = shared.built(size, seed)
@@ -162,7 +157,8 @@ def begin(shared: Setup, size: tuple[int, ...], lr: float, seed: int) -> Run:
         count = _samples(inputs)
         if shared.batch_size > count:
             raise InputError(f"batch_size must be at most the number of samples, {count}; got {shared.batch_size}")
-        run.batches = _batches(count, shared.batch_size, seed)
+        order = Order(count, shared.batch_size, drop_last=True, seed=seed)
+        run.batches = map(order.batch, itertools.count())
         inputs = run.rows(torch.arange(shared.batch_size))[0]
     init_(model, _policy(shared, base, inputs), example_inputs=inputs, seed=seed)
     with warnings.catch_warnings():
