@@ -277,6 +277,14 @@ def test_data_that_cannot_tell_samples_apart(case: str) -> None:
     assert not any(f.kind == "collapsed" for f in report.findings)
 
 
+def test_equal_samples_that_do_not_part_are_no_fact_about_the_model() -> None:
+    """Near the best constant answer the loss hardly falls, whatever the model is."""
+    model, ones = mlp(), torch.ones_like(X)
+    with torch.no_grad():
+        model[-1].bias += (torch.bincount(Y) / len(Y)).log() - model(ones)[0] + torch.tensor([0.02, 0.0, 0.0])
+    assert initlab.inspect(model, ones, Y).verdict == "uncertain"
+
+
 @pytest.mark.parametrize(
     "inputs",
     [X.numpy(), X.numpy().astype(np.float64), (X,), [X], {"input": X}],

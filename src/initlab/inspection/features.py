@@ -259,7 +259,7 @@ OF_LINE: tuple[Feature, ...] = (
     Feature("largest", "the largest rate that lowers the loss is {}", _on_line(_largest), power=True),
     Feature("window", "{} of the tried rates lower the loss", _on_line(_window)),
     Feature("moved", "that step moves the centred outputs by {}",
-            _on_line(lambda e, line: log(line.lowest.moved)), power=True),
+            _on_line(lambda e, line: math.nan if e.alike else log(line.lowest.moved)), power=True),
     Feature("aligned", "their movement has cosine {} with what the loss asks for",
             _on_line(lambda e, line: _cut(line.lowest.aligned))),
     Feature("aligned first", "a very small step has cosine {} with what the loss asks for",
