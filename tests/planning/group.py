@@ -1,17 +1,24 @@
-"""Real processes for tests of sharded models."""
+"""Real processes for tests of sharded models: `python group.py WORKER RANK WORLD STORE` is one of a gloo group.
+
+A worker is a script with `main(rank, world)`, which prints one line a case on rank 0, "ok NAME" or "BAD NAME why".
+"""
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 from pathlib import Path
 
+import torch
+import torch.distributed as dist
+
 
 def lines_of_rank_0(worker: Path, world: int, store: Path) -> list[str]:
-    """What a worker script prints on rank 0 of a gloo group of `world` processes; all must end well."""
+    """What a worker prints on rank 0 of a group of `world` processes; all must end well."""
     started = [
         subprocess.Popen(
-            [sys.executable, str(worker), str(rank), str(world), str(store)],
+            [sys.executable, __file__, str(worker), str(rank), str(world), str(store)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -26,3 +33,18 @@ def lines_of_rank_0(worker: Path, world: int, store: Path) -> list[str]:
     for process, (_, errors) in zip(started, done, strict=True):
         assert process.returncode == 0, errors[-3000:]
     return done[0][0].splitlines()
+
+
+def take_part(worker: Path, rank: int, world: int, store: str) -> None:
+    """Run `worker` as one rank. All ranks wait for each other before they leave: gloo ends the process of a rank
+    ("terminate called without an active exception") whose partner has gone while it still listens."""
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", store=dist.FileStore(store, world), rank=rank, world_size=world)
+    sys.path.insert(0, str(worker.parent))
+    importlib.import_module(worker.stem).main(rank, world)
+    dist.barrier()
+    dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    take_part(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4])

@@ -1,16 +1,11 @@
-"""One process of a group: shards models in every way, fills the shards, and compares what they hold with the whole.
-
-Run as `python shard_worker.py RANK WORLD STORE`; prints one line a case on rank 0, "ok NAME" or "BAD NAME why".
-"""
+"""One process of a group: shards models in every way, fills the shards, and compares what they hold with the whole."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch import nn
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import fully_shard
@@ -177,16 +172,12 @@ def cases(world: int) -> list[tuple[str, Build, torch.dtype, Policy]]:
     return found
 
 
-def main(rank: int, world: int, store: str) -> None:
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", store=dist.FileStore(store, world), rank=rank, world_size=world)
+def main(rank: int, world: int) -> None:
     for name, build, dtype, policy in cases(world):
         report(rank, name, trouble_with(build, lambda dtype=dtype: Model(dtype), policy, None))
     for name, build, policy in recorded_cases(world):
         report(rank, name, trouble_with(build, Net, policy, IDS))
     report(rank, "gathered parameters", gathered_is_refused(init_device_mesh("cpu", (world,))))
-    dist.barrier()
-    dist.destroy_process_group()
 
 
 def trouble_with(build: Build, plain: Build, policy: Policy, inputs: Any) -> str:
@@ -207,7 +198,3 @@ def report(rank: int, name: str, trouble: str) -> None:
 def _is_split(model: nn.Module, name: str) -> bool:
     parameter = dict(model.named_parameters())[name]
     return isinstance(parameter, DTensor) and parameter.to_local().shape != parameter.shape
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3])

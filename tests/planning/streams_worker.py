@@ -1,15 +1,10 @@
-"""One process of a group: draws sharded models' own start within `streams`, and compares the shards with one process.
-
-Run as `python streams_worker.py RANK WORLD STORE`; prints one line a case on rank 0, "ok NAME" or "BAD NAME why".
-"""
+"""One process of a group: draws sharded models' own start within `streams`; the shards against one process."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 
 import torch
-import torch.distributed as dist
 from shard_worker import Model as Layers
 from shard_worker import compare, fsdp, place, report, tensor_parallel
 from torch import nn
@@ -68,9 +63,7 @@ def cases(world: int) -> list[tuple[str, Build, torch.dtype]]:
     return found
 
 
-def main(rank: int, world: int, store: str) -> None:
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", store=dist.FileStore(store, world), rank=rank, world_size=world)
+def main(rank: int, world: int) -> None:
     for name, build, dtype in cases(world):
         model, log = drawn(build())
         whole, expected = drawn(Layers(dtype))
@@ -80,9 +73,3 @@ def main(rank: int, world: int, store: str) -> None:
         if not trouble and [r.draws for r in log.records] != [r.draws for r in expected.records]:
             trouble = "other draws"
         report(rank, name, trouble)
-    dist.barrier()
-    dist.destroy_process_group()
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3])

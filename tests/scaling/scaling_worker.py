@@ -1,15 +1,10 @@
-"""One process of a group: a sharded model's groups against those of the whole model, and a step with them.
-
-Run as `python scaling_worker.py RANK WORLD STORE`; prints one line a case on rank 0, "ok NAME" or "BAD NAME why".
-"""
+"""One process of a group: a sharded model's groups against those of the whole model, and a step with them."""
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from scaling_zoo import GPT, TOKENS, Llama
 from torch import nn
 from torch.distributed.device_mesh import init_device_mesh
@@ -47,16 +42,10 @@ def check(build: type[nn.Module], rule: str, world: int) -> str:
     return "" if all(p.full_tensor().isfinite().all() for p in sharded.parameters()) else "not finite after a step"
 
 
-def main(rank: int, world: int, store: str) -> None:
-    dist.init_process_group("gloo", store=dist.FileStore(store, world), rank=rank, world_size=world)
+def main(rank: int, world: int) -> None:
     torch.manual_seed(0)
     for build in (GPT, Llama):
         for rule in ("mup", "u_mup"):
             said = check(build, rule, world)
             if rank == 0:
                 print(f"BAD {build.__name__} {rule} {said}" if said else f"ok {build.__name__} {rule}", flush=True)
-    dist.destroy_process_group()
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3])

@@ -25,7 +25,7 @@ from initlab.training.task import RunSpec, Task
 SHORT = 1.0
 # Workers that are not there yet take seconds to start (fresh interpreters that import torch), which runs stacked in
 # this process need not wait for: worth it in a study that takes the plain loop this long (seconds).
-LONG = 30.0
+LONG = 60.0
 
 
 @dataclass(frozen=True)
