@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from initlab.errors import InputError
 from initlab.experiments import demo, demo_view
 from initlab.experiments.demo import LAYERS, OPTIMIZERS, STARTS, Demo, network
+from initlab.inspection.results import Verdict
 from initlab.reporting import table_text
 
 
@@ -71,13 +73,28 @@ def test_the_report_and_the_numbers(told: Demo, tmp_path: Path) -> None:
         told.save(tmp_path / "demo.txt")
 
 
-def test_a_run_that_goes_against_its_verdict_is_said(told: Demo) -> None:
-    from dataclasses import replace
-
-    first = told.trials[0]
-    contrary = replace(first, accuracy=0.1 if first.inspection.verdict != "untrainable" else 0.9)
-    words = str(demo_view.page(replace(told, trials=(contrary, *told.trials[1:]))))
-    assert "was predicted, and training reached" in words
+@pytest.mark.parametrize(
+    ("verdict", "accuracy", "prediction", "counted"),
+    [
+        ("healthy", 0.9, "right", "16 were right, 0 wrong and 0 uncertain"),
+        ("slow", 0.9, "right", "16 were right, 0 wrong and 0 uncertain"),
+        ("untrainable", 0.1, "right", "16 were right, 0 wrong and 0 uncertain"),
+        ("healthy", 0.1, "wrong", "0 were right, 16 wrong and 0 uncertain"),
+        ("untrainable", 0.9, "wrong", "0 were right, 16 wrong and 0 uncertain"),
+        ("uncertain", 0.1, "uncertain", "0 were right, 0 wrong and 16 uncertain"),
+        ("uncertain", 0.9, "uncertain", "0 were right, 0 wrong and 16 uncertain"),
+    ],
+)
+def test_an_uncertain_verdict_is_neither_right_nor_wrong(
+    told: Demo, verdict: Verdict, accuracy: float, prediction: str, counted: str
+) -> None:
+    trials = tuple(
+        replace(t, inspection=replace(t.inspection, verdict=verdict), accuracy=accuracy) for t in told.trials
+    )
+    assert {trial.prediction for trial in trials} == {prediction}
+    assert f"Of 16 verdicts {counted}" in demo_view.agreement(replace(told, trials=trials))
+    shown = str(demo_view.page(replace(told, trials=trials)))
+    assert ("was predicted, and training reached" in shown) == (prediction != "right")
 
 
 def test_the_network_has_five_layers_of_a_hundred() -> None:

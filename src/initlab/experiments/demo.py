@@ -6,7 +6,7 @@ import itertools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from torch import nn
 
@@ -77,9 +77,11 @@ class Trial:
         return self.accuracy > LEARNED
 
     @property
-    def agrees(self) -> bool:
-        """Whether the verdict said so beforehand."""
-        return (self.inspection.verdict != "untrainable") == self.learned
+    def prediction(self) -> Literal["right", "wrong", "uncertain"]:
+        """What training made of the verdict; one that says uncertain is neither right nor wrong."""
+        if self.inspection.verdict == "uncertain":
+            return "uncertain"
+        return "right" if (self.inspection.verdict != "untrainable") == self.learned else "wrong"
 
 
 @dataclass(frozen=True, repr=False)

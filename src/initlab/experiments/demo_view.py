@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections import Counter
 from typing import Any
 
 from initlab.experiments import demo as told
@@ -25,6 +26,7 @@ from initlab.reporting import (
     shows,
     table_text,
 )
+from initlab.reporting.blocks import Level
 
 HISTOGRAMS = (
     "The output of each activation on one batch of digits, before any training. Healthy layers spread; saturated ones "
@@ -57,10 +59,11 @@ def found(trial: Trial) -> str:
 
 def agreement(demo: Demo) -> str:
     """How often the prediction held, in a sentence."""
-    right = sum(trial.agrees for trial in demo.trials)
+    came = Counter(trial.prediction for trial in demo.trials)
     return (
-        f"Training agreed with {right} of {len(demo.trials)} verdicts "
-        f"(learned = more than {told.LEARNED:.0%} of held-out digits right after {told.STEPS} steps; chance is 10%)."
+        f"Of {len(demo.trials)} verdicts {came['right']} were right, {came['wrong']} wrong and {came['uncertain']} "
+        f"uncertain (learned = more than {told.LEARNED:.0%} of held-out digits right after {told.STEPS} steps; "
+        "chance is 10%)."
     )
 
 
@@ -77,7 +80,7 @@ def record(demo: Demo) -> dict[str, Any]:
             "findings": t.inspection.findings,
             "accuracy": t.accuracy,
             "learned": t.learned,
-            "agrees": t.agrees,
+            "prediction": t.prediction,
             "steps": t.steps,
             "losses": t.losses,
         }
@@ -108,11 +111,12 @@ def page(demo: Demo) -> Page:
 
 
 def _remarks(demo: Demo) -> list[Callout]:
-    wrong = [trial for trial in demo.trials if not trial.agrees]
-    remarks = [Callout("good" if not wrong else "info", agreement(demo))]
-    for trial in wrong:
-        told = f"{trial.inspection.verdict} was predicted, and training reached {trial.accuracy:.0%}"
-        remarks.append(Callout("warning", f"{trial.start.name}, {trial.optimizer}", told))
+    open_ones = [trial for trial in demo.trials if trial.prediction != "right"]
+    remarks = [Callout("good" if not open_ones else "info", agreement(demo))]
+    for trial in open_ones:
+        words = f"{trial.inspection.verdict} was predicted, and training reached {trial.accuracy:.0%}"
+        level: Level = "warning" if trial.prediction == "wrong" else "info"
+        remarks.append(Callout(level, f"{trial.start.name}, {trial.optimizer}", words))
     return remarks
 
 
