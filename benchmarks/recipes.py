@@ -2,8 +2,8 @@
 
 `python -m benchmarks recipes`, or `python -m benchmarks.recipes ARCHITECTURE …` for a part. Each architecture is one
 study of `compare` in a file beside this one, which goes on where it was stopped; when it is done its runs are added to
-benchmarks/recipes.jsonl, from which the page of the documentation is made. A recipe that the model lacks what it needs
-for is left out; recipes that give the same laws are trained once.
+benchmarks/recipes.jsonl, from which the page of the documentation is made, and which seeds it holds are not trained
+again. A recipe that the model lacks what it needs for is left out; recipes that give the same laws are trained once.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from initlab.errors import InputError
 from initlab.planning import get_policy
 
 KEPT, STUDIES = Path(__file__).with_name("recipes.jsonl"), Path(__file__).with_name("recipes-studies.db")
-SEEDS, BATCH, RATE = 3, 32, 3e-3
+SEEDS, BATCH, RATE, STEPS = 3, 32, 3e-3, 1000
 OWN = "own start"
 
 
@@ -38,14 +38,12 @@ class Architecture:
         build: makes it.
         data: what `data_of` takes.
         recipes: those that are for its kind, beside `auto` and its own start.
-        steps: how long it is trained.
     """
 
     about: str
     build: Callable[[], nn.Module]
     data: str
     recipes: tuple[str, ...]
-    steps: int = 1000
 
 
 GENERAL = ("mup", "spectral", "u_mup")
@@ -66,7 +64,7 @@ ARCHITECTURES = {
     ),
     "llama": Architecture(
         "Llama-like: two blocks of width 32 with RMS norms, rotations and gated units", models.llama, "pixels",
-        ("mup", "gpt2", "llama", "llama_depth", "olmo2", "nanochat"), 300,
+        ("mup", "gpt2", "llama", "llama_depth", "olmo2", "nanochat"),
     ),
     "vit": Architecture(
         "ViT: two blocks of width 32 on patches of 2×2", models.ViT, "images",
@@ -74,7 +72,7 @@ ARCHITECTURES = {
     ),
     "experts": Architecture(
         "Mixture of experts: two blocks of width 32, the best of four experts", models.experts, "pixels",
-        ("mup", "deepseek", "llama", "gpt2", "nanochat"), 300,
+        ("mup", "deepseek", "llama", "gpt2", "nanochat"),
     ),
 }  # fmt: skip
 
@@ -105,9 +103,15 @@ def run(name: str, lines: Lines) -> None:
     train, test = models.data_of(made.data)
     torch.manual_seed(0)
     chosen, left = applicable(made.build(), train[0][:8], made.recipes)
-    print(f"{name}: {', '.join(chosen)}; left out: {', '.join(left)}", flush=True)
+    seeds = [seed for seed in range(SEEDS) if not all(lines.has(name, start, RATE, seed) for start in chosen)]
+    print(f"{name}, seeds {seeds}: {', '.join(chosen)}; left out: {', '.join(left)}", flush=True)
+    for other, why in left.items():
+        if not lines.has(name, other, 0.0, 0):
+            lines.add({"architecture": name, "start": other, "lr": 0.0, "seed": 0, "status": "left out", "why": why})
+    if not seeds:
+        return
     result = initlab.compare(
-        made.build, train, test, chosen, seeds=SEEDS, lr=RATE, batch_size=BATCH, steps=made.steps,
+        made.build, train, test, chosen, seeds=seeds, lr=RATE, batch_size=BATCH, steps=STEPS,
         storage=f"sqlite:///{STUDIES}", study=f"recipes-{name}", evaluations=1, progress=False,
     )  # fmt: skip
     print(f"{name}: {result.engine}; {result.seconds:.0f} s", flush=True)
@@ -119,14 +123,11 @@ def run(name: str, lines: Lines) -> None:
                     "start": record.scheme,
                     "lr": record.lr,
                     "seed": record.seed,
-                    "steps": made.steps,
+                    "steps": STEPS,
                     "status": record.status,
                     "loss": None if math.isnan(record.loss) else round(record.loss, 5),
                 }
             )
-    for other, why in left.items():
-        if not lines.has(name, other, 0.0, 0):
-            lines.add({"architecture": name, "start": other, "lr": 0.0, "seed": 0, "status": "left out", "why": why})
 
 
 def main() -> None:

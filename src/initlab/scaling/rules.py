@@ -8,21 +8,7 @@ from dataclasses import dataclass
 
 from initlab.errors import unknown
 from initlab.scaling.growth import Growth
-
-
-@dataclass(frozen=True)
-class Factors:
-    """What the user's rate, decay and eps are multiplied by.
-
-    Args:
-        lr: the rate.
-        weight_decay: the decay, which torch's optimizers multiply by the rate.
-        eps: of Adam and its kin.
-    """
-
-    lr: float = 1.0
-    weight_decay: float = 1.0
-    eps: float = 1.0
+from initlab.training.task import Factors
 
 
 @dataclass(frozen=True)

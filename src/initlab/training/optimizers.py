@@ -114,8 +114,13 @@ def optimizer_of(optimizer: Any, names: Iterable[str] | None = None) -> Optimize
     return found
 
 
-def optimizer_options(optimizer: str, options: Any) -> dict[str, Any]:
+def optimizer_options(optimizer: str, options: Any, names: Iterable[str] | None = None) -> dict[str, Any]:
     """The optimizer's options with its defaults filled in, checked.
+
+    Args:
+        optimizer: its name.
+        options: those that are not to be the defaults.
+        names: the optimizers that the caller takes; None takes those of `trained`.
 
     >>> optimizer_options("sgd", {"momentum": 0.9})
     {'momentum': 0.9, 'nesterov': False}
@@ -123,7 +128,7 @@ def optimizer_options(optimizer: str, options: Any) -> dict[str, Any]:
     Raises:
         InputError: an optimizer that runs cannot be trained with, an unknown option, or a value outside its range.
     """
-    known = optimizer_of(optimizer, trained()).options
+    known = optimizer_of(optimizer, trained() if names is None else names).options
     if not isinstance(options, Mapping):
         raise InputError(f"options must be a mapping such as {{'momentum': 0.9}}; got {options!r}")
     for name in options:

@@ -11,7 +11,7 @@ from torch import nn
 from initlab.errors import InitlabError, InputError, said, told
 from initlab.guest.run import run
 from initlab.rng import random_states_kept
-from initlab.training.engines.runs import has_classes, loss_of, make_model, make_optimizer, scalar
+from initlab.training.engines.runs import has_classes, in_mode, loss_of, make_model, make_optimizer, scalar
 from initlab.training.sources import Pair, prepared
 from initlab.training.task import RunSpec, Task, first_samples
 
@@ -39,10 +39,9 @@ def rehearse(task: Task, first: nn.Module) -> bool:
         output = _output(model, x, "train")
         _check_classes(task, output)
         loss = _loss(task, output, y, "train")
-        trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        if trained:
-            _step(task, spec, loss, trained)
-        model.eval()
+        if any(parameter.requires_grad for parameter in model.parameters()):
+            _step(task, spec, loss, model)
+        in_mode(task, model, training=False)
         with torch.no_grad():
             for name in ("test", "valid"):
                 if getattr(task, name) is not None:
@@ -103,11 +102,12 @@ def _loss(task: Task, output: Any, y: torch.Tensor, name: str) -> torch.Tensor:
         raise InputError(f"{name}: loss {word} failed on {shapes}: {said(error)}{hint}") from error
 
 
-def _step(task: Task, spec: RunSpec, loss: torch.Tensor, trained: list[nn.Parameter]) -> None:
+def _step(task: Task, spec: RunSpec, loss: torch.Tensor, model: nn.Module) -> None:
     if not loss.requires_grad:
         raise InputError("loss must depend on the model's output in a way that can be differentiated; it does not")
     with told(f"a step of {task.optimizer}"):
-        optimizer = make_optimizer(task, spec, trained)
+        optimizer = make_optimizer(task, spec, model)
+        assert optimizer is not None
         loss.backward()  # type: ignore[no-untyped-call]  # torch ships it untyped
         optimizer.step()
 

@@ -12,12 +12,27 @@ from torch import nn
 
 from initlab.errors import InputError, finite_number, seed_number
 from initlab.training.losses import named_loss
-from initlab.training.optimizers import optimizer_options
+from initlab.training.optimizers import in_torch, optimizer_options
 from initlab.training.sources import Pair, Source
 
 Loss = Callable[[Any, torch.Tensor], torch.Tensor]
 
 DTYPES = (torch.float32, torch.float64)
+
+
+@dataclass(frozen=True)
+class Factors:
+    """What a run's rate, decay and eps are multiplied by, for one parameter.
+
+    Args:
+        lr: the rate.
+        weight_decay: the decay, which torch's optimizers multiply by the rate.
+        eps: of Adam and its kin.
+    """
+
+    lr: float = 1.0
+    weight_decay: float = 1.0
+    eps: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +59,9 @@ class Task:
         shared_order: one data order for all runs rather than one for each seed.
         dtype: torch.float32 or torch.float64, of parameters and floating-point inputs.
         device: where runs are trained.
+        factors: parameter name -> what the run's rate, decay and eps are multiplied by for it; 1 where there is none.
+        vectors: the parameters that an optimizer of matrices leaves to the one for what it does not take.
+        own_modes: modules stay in the mode in which `build` leaves them, in training and in evaluation.
 
     Raises:
         InputError: an argument that cannot be meant.
@@ -64,6 +82,9 @@ class Task:
     shared_order: bool = False
     dtype: torch.dtype = torch.float32
     device: str = "cpu"
+    factors: Mapping[str, Factors] = field(default_factory=dict)
+    vectors: frozenset[str] = frozenset()
+    own_modes: bool = False
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "steps", "eval_batch"):
@@ -77,11 +98,20 @@ class Task:
             raise InputError(
                 f"loss must be 'auto', a loss's name or a callable (output, target) -> scalar; got {self.loss!r}"
             )
-        object.__setattr__(self, "options", optimizer_options(self.optimizer, self.options))
+        object.__setattr__(self, "options", optimizer_options(self.optimizer, self.options, self.optimizers))
         for name in ("train", "test", "valid"):
             _check_pair(name, getattr(self, name))
         if isinstance(self.loss, str) and self.loss != "auto":
             object.__setattr__(self, "loss", _by_name(self.loss, first_samples(self.train, 1)[1]))
+
+    @property
+    def optimizers(self) -> list[str] | None:
+        """The optimizers that it may name: where every parameter is told what takes it, those of matrices too."""
+        return in_torch() if self.factors else None
+
+    def factors_of(self, name: str) -> Factors:
+        """What the run's rate, decay and eps are multiplied by for a parameter."""
+        return self.factors.get(name, Factors())
 
 
 @dataclass(frozen=True)

@@ -181,7 +181,7 @@ def _tensors(model: nn.Module) -> dict[str, torch.Tensor]:
 
 def _check_step(task: Task, source: Source, make: Make, some: Bundle) -> None:
     """Compare gradients, as a step of plain SGD with lr 1 shows them: Adam's would magnify those that are rounding."""
-    plain = replace(task, optimizer="sgd", options={})
+    plain = replace(task, optimizer="sgd", options={}, factors={}, vectors=frozenset())
     specs = [replace(spec, lr=1.0, weight_decay=0.0) for spec in some.specs]
     with _stacking():
         trainer = make(plain, replace(take(some, range(len(some))), specs=specs, slots={}))

@@ -195,16 +195,17 @@ class ChainTrainer:
     def _sgd(self, layer: _Layer, gradient: torch.Tensor, h: torch.Tensor) -> Iterator[Operation]:
         """SGD, with momentum or without, that stores no gradient of a weight: the product adds to what it updates."""
         momentum, optimizer = self.task.options["momentum"], self.optimizer
+        part = optimizer.part(layer.weight)
         if layer.bias is not None:
             stored = torch.empty_like(self.bundle.parameters[layer.bias])
             yield partial(torch.sum, gradient, 2, out=stored)
             yield partial(optimizer.update, self.bundle.parameters, {layer.bias: stored})
         weight = self.bundle.parameters[layer.weight]
         target = optimizer.slots["momentum"][layer.weight] if momentum else weight
-        lr, decay = wide(optimizer.lr, weight), wide(optimizer.weight_decay, weight)
+        lr, decay = wide(part.lr, weight), wide(part.weight_decay, weight)
         groups, scale = len(h), 1.0
         if not momentum:
-            if optimizer.decays:
+            if part.decays:
                 yield partial(weight.mul_, 1 - lr * decay)
             if isinstance(lr, torch.Tensor):
                 scaled = torch.empty_like(gradient)
@@ -215,7 +216,7 @@ class ChainTrainer:
         tall, sums = gradient.view(groups, -1, gradient.shape[2]), target.view(groups, -1, target.shape[2])
         yield partial(sums.baddbmm_, tall, h, beta=momentum or 1.0, alpha=scale)
         if momentum:
-            if optimizer.decays:
+            if part.decays:
                 yield partial(add_scaled, target, decay, weight)
             yield partial(add_scaled, weight, -lr, target)
 

@@ -1,15 +1,17 @@
-"""The update of an optimizer's row on stacked tensors, with each run's own learning rate and weight decay."""
+"""The update of an optimizer's row on stacked tensors: each run's learning rate and decay, each parameter's factors."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 
 from initlab.training.engines.bundle import Bundle, Stacked, run_bytes
 from initlab.training.engines.machine import memory_budget
 from initlab.training.optimizers import optimizer_of
-from initlab.training.task import Task
+from initlab.training.task import Factors, Task
 from initlab.training.updates import PerRun, StackedUpdate
 
 
@@ -22,17 +24,20 @@ class StackedOptimizer:
     """
 
     def __init__(self, task: Task, bundle: Bundle) -> None:
-        self.options = task.options
+        self.task = task
         self.row = stacked_update(task)
-        self.lr = per_run([spec.lr for spec in bundle.specs], task)
-        self.weight_decay = per_run([spec.weight_decay for spec in bundle.specs], task)
-        self.decays = any(spec.weight_decay for spec in bundle.specs)
         self.slots = bundle.slots
         self.count = bundle.steps
-        alike = not isinstance(self.lr, torch.Tensor) and not isinstance(self.weight_decay, torch.Tensor)
-        self._whole = self.row.fused if alike else None
+        by: dict[Factors, list[str]] = {}
+        for name in bundle.parameters:
+            by.setdefault(task.factors_of(name), []).append(name)
+        self.parts = [_part(self, bundle, factors, frozenset(names)) for factors, names in by.items()]
         for slot in slots_of(task):
             self.slots.setdefault(slot, {name: torch.zeros_like(p) for name, p in bundle.parameters.items()})
+
+    def part(self, name: str) -> Part:
+        """What a parameter is updated with."""
+        return next(part for part in self.parts if name in part.names)
 
     def step(self, parameters: Stacked, gradients: Mapping[str, torch.Tensor | None]) -> None:
         """Count a step, and update every parameter that has a gradient; gradients may be overwritten."""
@@ -42,11 +47,56 @@ class StackedOptimizer:
 
     def update(self, parameters: Stacked, gradients: Mapping[str, torch.Tensor]) -> None:
         """The update of step `count`, outside of autograd."""
-        if self._whole is not None:
-            self._whole(self, parameters, gradients)
-            return
-        for name, gradient in gradients.items():
-            self.row.update(self, name, parameters[name].detach(), gradient)
+        for part in self.parts:
+            own = {name: gradient for name, gradient in gradients.items() if name in part.names}
+            if self.row.fused is not None and part.alike and own:
+                self.row.fused(part, parameters, own)
+                continue
+            for name, gradient in own.items():
+                self.row.update(part, name, parameters[name].detach(), gradient)
+
+
+@dataclass(frozen=True)
+class Part:
+    """The parameters of equal factors: a `Stack` of the row's update.
+
+    Args:
+        whole: the optimizer that it is a part of.
+        names: the parameters.
+        options: the optimizer's own, as torch.optim takes them.
+        lr, weight_decay: of each run.
+        decays: whether any run decays.
+    """
+
+    whole: StackedOptimizer
+    names: frozenset[str]
+    options: Mapping[str, Any]
+    lr: PerRun
+    weight_decay: PerRun
+    decays: bool
+
+    @property
+    def slots(self) -> dict[str, Stacked]:
+        """Slot -> parameter name -> (K, ...)."""
+        return self.whole.slots
+
+    @property
+    def count(self) -> int:
+        """Steps done, this one counted."""
+        return self.whole.count
+
+    @property
+    def alike(self) -> bool:
+        """Whether one rate and decay are those of all runs."""
+        return not isinstance(self.lr, torch.Tensor) and not isinstance(self.weight_decay, torch.Tensor)
+
+
+def _part(whole: StackedOptimizer, bundle: Bundle, factors: Factors, names: frozenset[str]) -> Part:
+    task = whole.task
+    eps = {"eps": task.options["eps"] * factors.eps} if "eps" in task.options else {}
+    decays = [spec.weight_decay * factors.weight_decay for spec in bundle.specs]
+    lr = per_run([spec.lr * factors.lr for spec in bundle.specs], task)
+    return Part(whole, names, {**task.options, **eps}, lr, per_run(decays, task), any(decays))
 
 
 def per_run(values: list[float], task: Task) -> PerRun:

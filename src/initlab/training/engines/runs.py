@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -17,9 +18,9 @@ from initlab.rng import RandomStates, random_states, random_states_kept
 from initlab.sampling import derive_seed
 from initlab.training.engines.base import Score
 from initlab.training.losses import squared
-from initlab.training.optimizers import optimizer_of, trained
+from initlab.training.optimizers import Optimizer, optimizer_of
 from initlab.training.sources import Pair, Source
-from initlab.training.task import Loss, RunSpec, Task
+from initlab.training.task import Factors, Loss, RunSpec, Task
 
 
 def data_named(task: Task, which: str) -> Pair | Source:
@@ -66,7 +67,12 @@ def make_model(task: Task, spec: RunSpec) -> nn.Module:
         from initlab.planning import init_
 
         init_(model, spec.policy, seed=derive_seed(task.root_seed, "weights", spec.seed))
-    return model.train()
+    return in_mode(task, model, training=True)
+
+
+def in_mode(task: Task, model: nn.Module, training: bool) -> nn.Module:
+    """The model in training or in evaluation mode; as `build` left it where that is the task's."""
+    return model if task.own_modes else model.train(training)
 
 
 def make_models(task: Task, specs: Sequence[RunSpec]) -> list[nn.Module]:
@@ -102,11 +108,57 @@ def scalar(loss: Any) -> torch.Tensor:
     raise InputError(f"loss must return a scalar tensor; got {shown}")
 
 
-def make_optimizer(task: Task, spec: RunSpec, parameters: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
-    """The torch.optim optimizer of one run."""
-    make = optimizer_of(task.optimizer, trained()).made_by
-    assert make is not None
-    return make(parameters, lr=spec.lr, weight_decay=spec.weight_decay, **task.options)
+class Steps(Protocol):
+    """What one run is trained by."""
+
+    def zero_grad(self, set_to_none: bool = True) -> None: ...
+
+    def step(self) -> object: ...
+
+
+@dataclass
+class _Together:
+    """Several optimizers as one, each of parameters of its own."""
+
+    parts: Sequence[torch.optim.Optimizer]
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        for part in self.parts:
+            part.zero_grad(set_to_none)
+
+    def step(self) -> None:
+        for part in self.parts:
+            part.step()
+
+
+def make_optimizer(task: Task, spec: RunSpec, model: nn.Module) -> Steps | None:
+    """The torch.optim optimizer of one run's model; None where nothing is trained."""
+    trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    apart = {name: parameter for name, parameter in trained.items() if name in task.vectors}
+    row = optimizer_of(task.optimizer)
+    whole = {name: parameter for name, parameter in trained.items() if name not in apart}
+    parts = [_made(task, spec, row, task.options, whole)] if whole else []
+    if apart:
+        other = optimizer_of(row.vectors)
+        parts.append(_made(task, spec, other, other.options, apart))
+    return None if not parts else parts[0] if len(parts) == 1 else _Together(parts)
+
+
+def _made(
+    task: Task, spec: RunSpec, row: Optimizer, options: Mapping[str, Any], parameters: Mapping[str, nn.Parameter]
+) -> torch.optim.Optimizer:
+    """One group for all parameters of equal factors."""
+    assert row.made_by is not None
+    by: dict[Factors, list[nn.Parameter]] = {}
+    for name, parameter in parameters.items():
+        by.setdefault(task.factors_of(name), []).append(parameter)
+    groups = [{"params": held, **_settings(spec, factors, options)} for factors, held in by.items()]
+    return row.made_by(groups, lr=spec.lr, weight_decay=spec.weight_decay, **options)
+
+
+def _settings(spec: RunSpec, factors: Factors, options: Mapping[str, Any]) -> dict[str, float]:
+    eps = {"eps": options["eps"] * factors.eps} if "eps" in options else {}
+    return {"lr": spec.lr * factors.lr, "weight_decay": spec.weight_decay * factors.weight_decay, **eps}
 
 
 Measured = tuple[torch.Tensor, torch.Tensor | None]
@@ -177,7 +229,7 @@ def evaluate_model(task: Task, model: nn.Module, source: Source) -> Score:
     """(mean loss, accuracy or None) of a model over `source`, in evaluation mode; the mode is put back."""
     tally = Tally(task, 1)
     with modes_kept(model), torch.no_grad():
-        model.eval()
+        in_mode(task, model, training=False)
         for x, y in slices(source, task.eval_batch, task.device):
             tally.add([batch_score(task, model(x), y)], y)
     return tally.scores()[0]

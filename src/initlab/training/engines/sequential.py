@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import torch
 from torch import nn
 
 from initlab.interrupts import check
@@ -15,6 +14,7 @@ from initlab.rng import RandomStates, random_states, random_states_kept, set_ran
 from initlab.training.batches import Order, order_seed, source_of
 from initlab.training.engines.base import Score
 from initlab.training.engines.runs import (
+    Steps,
     data_named,
     evaluate_model,
     first_rng_state,
@@ -37,7 +37,7 @@ class _Run:
 
     spec: RunSpec
     model: nn.Module
-    optimizer: torch.optim.Optimizer | None
+    optimizer: Steps | None
     order: Order
     rng: RandomStates
     steps: int = 0
@@ -105,12 +105,11 @@ class SequentialSession:
         for spec, model in zip(specs, models, strict=True):
             if self.channels_last:
                 hold_channels_last(model)
-            trained = [p for p in model.parameters() if p.requires_grad]
             seed = order_seed(self.task, spec)
             self._runs[spec.key] = _Run(
                 spec,
                 model,
-                make_optimizer(self.task, spec, trained) if trained else None,
+                make_optimizer(self.task, spec, model),
                 Order(len(self.train), self.task.batch_size, self.task.drop_last, seed, self.task.device),
                 first_rng_state(self.task, spec),
             )

@@ -21,6 +21,7 @@ from initlab.training.engines.optim import StackedOptimizer
 from initlab.training.engines.runs import (
     Tally,
     batch_score,
+    in_mode,
     loss_of,
     scalar,
     slices,
@@ -54,7 +55,7 @@ class VmapTrainer:
     def advance(self, steps: int) -> np.ndarray:
         """(steps, K) losses; fewer rows where every run has stopped being finite."""
         losses = torch.empty(steps, len(self.bundle), dtype=self.task.dtype, device=self.task.device)
-        self.model.train()
+        in_mode(self.task, self.model, training=True)
         for step in range(steps):
             check()
             losses[step] = self._step()
@@ -112,7 +113,7 @@ class VmapTrainer:
     def measure(self, source: Source) -> list[Score]:
         """(mean loss, accuracy or None) of each run over `source`, in evaluation mode."""
         tally = Tally(self.task, len(self.bundle))
-        self.model.eval()
+        in_mode(self.task, self.model, training=False)
         try:
             with torch.no_grad(), quietly():
                 for x, y in slices(source, self.task.eval_batch, self.task.device):
@@ -120,7 +121,7 @@ class VmapTrainer:
                     losses, hits = vmap(self._score, in_dims=(0, None, None), chunk_size=1)(self._all(), x, y)
                     tally.add([(a, b if self._counted else None) for a, b in zip(losses, hits, strict=True)], y)
         finally:
-            self.model.train()
+            in_mode(self.task, self.model, training=True)
         return tally.scores()
 
     def _score(self, held: Stacked, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
