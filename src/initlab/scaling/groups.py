@@ -12,8 +12,9 @@ from torch import nn
 from initlab.errors import InputError, finite_number
 from initlab.planning.walk import walk
 from initlab.scaling.growth import Growth, base_of, growths
-from initlab.scaling.rules import Factors, ScalingRule, get_rule
+from initlab.scaling.rules import ScalingRule, get_rule
 from initlab.training.optimizers import Optimizer, optimizer_of
+from initlab.training.task import Factors
 
 
 def param_groups(

@@ -15,23 +15,31 @@ Stacked = Mapping[str, torch.Tensor]
 
 
 class Stack(Protocol):
-    """The optimizer of K runs that are trained as one.
+    """The optimizer of K runs that are trained as one, for some of their parameters."""
 
-    Attributes:
-        options: the optimizer's own, as torch.optim takes them.
-        lr: learning rate.
-        weight_decay: weight decay.
-        decays: whether any run decays.
-        slots: slot -> parameter name -> (K, ...).
-        count: steps done, this one counted.
-    """
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """The optimizer's own, as torch.optim takes them."""
 
-    options: Mapping[str, Any]
-    lr: PerRun
-    weight_decay: PerRun
-    decays: bool
-    slots: Any
-    count: int
+    @property
+    def lr(self) -> PerRun:
+        """Learning rate."""
+
+    @property
+    def weight_decay(self) -> PerRun:
+        """Weight decay."""
+
+    @property
+    def decays(self) -> bool:
+        """Whether any run decays."""
+
+    @property
+    def slots(self) -> Mapping[str, Stacked]:
+        """Slot -> parameter name -> (K, ...)."""
+
+    @property
+    def count(self) -> int:
+        """Steps done, this one counted."""
 
 
 Update = Callable[[Stack, str, torch.Tensor, torch.Tensor], None]

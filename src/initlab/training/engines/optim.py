@@ -77,12 +77,12 @@ class Part:
 
     @property
     def slots(self) -> dict[str, Stacked]:
-        """Slot -> parameter name -> (K, ...)."""
+        """The whole optimizer's."""
         return self.whole.slots
 
     @property
     def count(self) -> int:
-        """Steps done, this one counted."""
+        """The whole optimizer's."""
         return self.whole.count
 
     @property
