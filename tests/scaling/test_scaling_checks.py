@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -89,42 +88,6 @@ def test_build_may_bring_its_batch() -> None:
     assert [layer.name for layer in check.widths] == ["0", "2", "4", "output"]
 
 
-def test_the_best_rate_transfers_under_mup_and_not_without() -> None:
-    rates = [2.0**k * 1e-3 for k in range(8)]
-    given: dict[str, Any] = {"inputs": ROWS, "targets": LABELS, "steps": 20}
-    mup = initlab.transfer_check(mlp, (64, 256, 1024), rates, **given)
-    standard = initlab.transfer_check(mlp, (64, 256, 1024), rates, rule="standard", **given)
-    assert mup.transfers
-    assert mup.factor <= 2 < standard.factor
-    assert not standard.transfers
-
-
-def test_batches_hold_every_sample_once_before_any_comes_again() -> None:
-    seen: list[list[int]] = []
-
-    class Watched(torch.nn.Linear):
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            if torch.is_grad_enabled():
-                seen.append(x[:, 0].long().tolist())
-            return super().forward(x)
-
-    rows = torch.arange(12.0)[:, None].expand(12, 3).contiguous()
-    given: dict[str, Any] = {"inputs": rows, "targets": torch.arange(12) % 2, "steps": 6, "batch_size": 4}
-    initlab.transfer_check(lambda width: torch.nn.Sequential(Watched(3, width), torch.nn.Linear(width, 2)), (4, 8),
-                           (1e-3, 2e-3, 4e-3), **given)  # fmt: skip
-    trained = seen[-6:]
-    assert sorted(chain(*trained[:3])) == sorted(chain(*trained[3:])) == list(range(12))
-    assert trained[:3] != trained[3:]
-
-
-@pytest.mark.parametrize(
-    ("size", "message"), [(33, "at most the number of samples, 32; got 33"), (0, "batch_size must")]
-)
-def test_bad_batches(size: int, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        initlab.transfer_check(mlp, (8, 16), (1e-3, 2e-3, 4e-3), inputs=ROWS, targets=LABELS, batch_size=size)
-
-
 def test_checks_show_themselves(tmp_path: Path) -> None:
     check = initlab.coordinate_check(mlp, (32, 64), inputs=ROWS, targets=LABELS, steps=2, seeds=2, rule="standard")
     assert "not flat" in repr(check)
@@ -167,12 +130,6 @@ def test_bad_arguments(change: dict[str, Any], message: str) -> None:
     given = {"build": mlp, "widths": (8, 16), "inputs": ROWS, "targets": LABELS, "seeds": 1, "steps": 2, **change}
     with pytest.raises(InputError, match=message):
         initlab.coordinate_check(**given)
-
-
-@pytest.mark.parametrize("lrs", [(0.1, 0.2), 0.1, (0.1, -1, 2), (0.0, 0.1, 0.2)])
-def test_bad_rates(lrs: Any) -> None:
-    with pytest.raises(InputError, match="lrs"):
-        initlab.transfer_check(mlp, (8, 16), lrs, inputs=ROWS, targets=LABELS)
 
 
 def test_a_model_that_does_not_move_is_no_flat_one() -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import inspect as signatures
-import itertools
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -17,13 +17,12 @@ from torch.nn import functional as F
 from initlab.errors import InputError
 from initlab.guest.inputs import mapped, tensors_in
 from initlab.guest.modules import modules_of
-from initlab.planning import get_policy, init_
+from initlab.planning import Plan, get_policy, init_
 from initlab.rng import random_states_kept
 from initlab.sampling import canonical_name
 from initlab.scaling.groups import param_groups
 from initlab.scaling.growth import base_of
 from initlab.scaling.rules import ScalingRule
-from initlab.training.batches import Order
 from initlab.training.losses import given_loss, named_loss
 from initlab.training.optimizers import in_torch, optimizer_of
 
@@ -42,7 +41,6 @@ class Setup:
         rule: the scaling rule.
         policy: the start.
         base: the size that the rates are stated for.
-        batch_size: samples a step, in an order of the seed's; None takes the whole batch in every step.
     """
 
     build: Callable[..., Any]
@@ -53,7 +51,6 @@ class Setup:
     rule: ScalingRule
     policy: Any
     base: tuple[int, ...]
-    batch_size: int | None = None
 
     def built(self, size: tuple[int, ...], seed: int) -> tuple[nn.Module, Any, Any]:
         """A model of a size, with the batch that it reads.
@@ -96,51 +93,57 @@ class Run:
     Args:
         model: it.
         inputs, targets: its batch.
-        losses: the loss before each step, and after the last.
+        loss: as the user gave it.
+        plan: by which it was started.
+        groups: those of `param_groups`.
+        optimizer: the name of the one that steps.
         outputs: each layer's output at the last pass.
-        batches: the samples of each step; None for all of them.
+        output: the model's own.
     """
 
     model: nn.Module
     inputs: Any
     targets: Any
     loss: Any
-    optimizers: list[torch.optim.Optimizer]
-    losses: list[float] = field(default_factory=list)
+    plan: Plan
+    groups: list[dict[str, Any]]
+    optimizer: str
     outputs: dict[str, torch.Tensor] = field(default_factory=dict)
-    batches: Iterator[torch.Tensor] | None = None
+    output: Any = None
+
+    @cached_property
+    def optimizers(self) -> list[torch.optim.Optimizer]:
+        """One for each that the groups name."""
+        return list(_optimizers(self.groups, self.optimizer))
 
     def step(self) -> None:
-        """A pass on the step's samples and one step."""
-        self.passed(step=True)
+        """A pass and one step."""
+        loss = loss_of(self.loss, called(self.model, self.inputs), self.targets)
+        for optimizer in self.optimizers:
+            optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
+        for optimizer in self.optimizers:
+            optimizer.step()
 
-    def passed(self, step: bool = False) -> None:
-        """A pass; its loss is kept, and the layers' outputs where no step follows."""
-        inputs, targets = (
-            (self.inputs, self.targets) if self.batches is None or not step else self.rows(next(self.batches))
-        )
-        with nullcontext() if step else _watched(self.model, self.outputs), torch.set_grad_enabled(step):
-            output = _called(self.model, inputs)
-            loss = _loss(self.loss, output, targets)
-        self.losses.append(float(loss.detach()))
-        if step:
-            for optimizer in self.optimizers:
-                optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
-            for optimizer in self.optimizers:
-                optimizer.step()
-
-    def rows(self, rows: torch.Tensor) -> tuple[Any, Any]:
-        """The inputs and targets of some samples."""
-        count = _samples(self.inputs)
-
-        def of_rows(tensor: torch.Tensor) -> torch.Tensor:
-            return tensor[rows] if tensor.dim() and len(tensor) == count else tensor
-
-        return mapped(self.inputs, of_rows), mapped(self.targets, of_rows)
+    def passed(self) -> None:
+        """A pass; the outputs of the layers and of the model are kept."""
+        with _watched(self.model, self.outputs), torch.no_grad():
+            self.output = called(self.model, self.inputs)
+            loss_of(self.loss, self.output, self.targets)
 
 
-def _samples(inputs: Any) -> int:
+def rows_of(inputs: Any, targets: Any, rows: torch.Tensor) -> tuple[Any, Any]:
+    """The inputs and targets of some samples; what has no row for each sample stays whole."""
+    count = samples_in(inputs)
+
+    def of_rows(tensor: torch.Tensor) -> torch.Tensor:
+        return tensor[rows] if tensor.dim() and len(tensor) == count else tensor
+
+    return mapped(inputs, of_rows), mapped(targets, of_rows)
+
+
+def samples_in(inputs: Any) -> int:
+    """How many samples a batch holds: the rows of its first tensor."""
     return next((len(tensor) for tensor in tensors_in(inputs) if tensor.dim()), 0)
 
 
@@ -148,24 +151,19 @@ def begin(shared: Setup, size: tuple[int, ...], lr: float, seed: int) -> Run:
     """A model of a size, started by the policy, with the rule's groups."""
     model, inputs, targets = shared.built(size, seed)
     base, _, _ = shared.built(shared.base, seed)
-    for module in model.modules():  # nothing is dropped, and norms read the batch
-        module.train(False)
-    for module in model.modules():
-        module.training = getattr(module, "running_mean", None) is not None
-    run = Run(model, inputs, targets, shared.loss, [])
-    if shared.batch_size is not None:
-        count = _samples(inputs)
-        if shared.batch_size > count:
-            raise InputError(f"batch_size must be at most the number of samples, {count}; got {shared.batch_size}")
-        order = Order(count, shared.batch_size, drop_last=True, seed=seed)
-        run.batches = map(order.batch, itertools.count())
-        inputs = run.rows(torch.arange(shared.batch_size))[0]
-    init_(model, _policy(shared, base, inputs), example_inputs=inputs, seed=seed)
+    plan = init_(still(model), _policy(shared, base, inputs), example_inputs=inputs, seed=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # a tied head is told by what it does, in the result
         groups = param_groups(model, shared.optimizer, lr, base, rule=shared.rule.name, example_inputs=inputs)
-    run.optimizers.extend(_optimizers(groups, shared.optimizer))
-    return run
+    return Run(model, inputs, targets, shared.loss, plan, groups, shared.optimizer)
+
+
+def still(model: nn.Module) -> nn.Module:
+    """The model in the modes of a check: nothing is dropped, and norms read the batch."""
+    model.eval()
+    for module in model.modules():
+        module.training = getattr(module, "running_mean", None) is not None
+    return model
 
 
 def _policy(shared: Setup, base: nn.Module, inputs: Any) -> Any:
@@ -177,7 +175,7 @@ def _policy(shared: Setup, base: nn.Module, inputs: Any) -> Any:
 def _optimizers(groups: list[dict[str, Any]], name: str) -> Iterator[torch.optim.Optimizer]:
     by: dict[str, list[dict[str, Any]]] = {}
     for group in groups:
-        by.setdefault(group.get("optimizer", name), []).append(group)
+        by.setdefault(group.get("optimizer", name), []).append(dict(group))  # torch writes its defaults into them
     for own, held in by.items():
         make = optimizer_of(own).made_by
         assert make is not None  # `setup` asked
@@ -209,13 +207,19 @@ def _keeper(name: str, outputs: dict[str, torch.Tensor]) -> Callable[..., None]:
     return keep
 
 
-def _called(model: nn.Module, inputs: Any) -> Any:
+def called(model: nn.Module, inputs: Any) -> Any:
+    """The model's output for a tensor, positional arguments or keyword arguments."""
     if isinstance(inputs, dict):
         return model(**inputs)
     return model(*inputs) if isinstance(inputs, tuple | list) else model(inputs)
 
 
-def _loss(loss: Any, output: Any, targets: Any) -> torch.Tensor:
+def loss_of(loss: Any, output: Any, targets: Any) -> torch.Tensor:
+    """The loss of an output: as given, cross-entropy over the last axis for class numbers, else the squared error.
+
+    Raises:
+        InputError: an output that holds no numbers, no targets, or an unknown loss.
+    """
     made = next((tensor for tensor in tensors_in(output) if tensor.is_floating_point()), None)
     if made is None:
         raise InputError("the model returns no floating-point tensor to take a loss of")

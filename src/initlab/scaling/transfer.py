@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from concurrent.futures import Executor
+from dataclasses import dataclass
 from typing import Any
 
 from initlab.errors import InputError, finite_number
 from initlab.reporting import Shown
 from initlab.scaling.coordinates import counts, sizes_of
 from initlab.scaling.rules import get_rule
-from initlab.scaling.runs import Setup, begin, setup
+from initlab.scaling.runs import setup
+from initlab.scaling.trained import Way, losses_at
+from initlab.training.engines import checked_executor, get_engine
 
 
 @dataclass(frozen=True, repr=False)
@@ -63,8 +66,12 @@ def transfer_check(
     seeds: int = 1,
     within: float = 2.0,
     batch_size: int | None = None,
+    engine: str = "auto",
+    executor: Executor | None = None,
 ) -> TransferCheck:
     """Trains every width at every rate for a few steps and says whether the best rate stays where it is.
+
+    The runs of a width are trained by the engines of `compare`: stacked, in worker processes or one after another.
 
     Args:
         build: width -> a new model, or (model, inputs, targets).
@@ -75,6 +82,8 @@ def transfer_check(
         within: the factor within which the best rates count as one.
         batch_size: samples of the inputs a step, in an order of the seed's; None takes all of them in every step. The
             loss is that of all of them after the last step.
+        engine: "auto", or how to train: "stacked", "processes", "sequential".
+        executor: any `concurrent.futures.Executor` whose workers train the runs, in parts.
 
     Returns:
         A `TransferCheck`: `.transfers`, `.best`, `.factor`, `.losses`, `.figure()`.
@@ -90,12 +99,10 @@ def transfer_check(
     finite_number("within", within, low=1)
     if batch_size is not None:
         counts(batch_size=batch_size)
+    get_engine(engine)
+    way = Way(steps, batch_size, engine, checked_executor(executor, engine))
     shared = setup(build, inputs, targets, loss, optimizer, get_rule(rule), policy, (swept[0],))
-    shared = replace(shared, batch_size=batch_size)
-    losses = tuple(
-        tuple(sum(_loss(shared, width, lr, steps, seed) for seed in range(seeds)) / seeds for lr in rates)
-        for width in swept
-    )
+    losses = tuple(tuple(losses_at(shared, width, rates, seeds, way)) for width in swept)
     best = tuple(_best(width, rates, row) for width, row in zip(swept, losses, strict=True))
     return TransferCheck(swept, rates, losses, best, steps, shared.optimizer, rule, float(within))
 
@@ -108,16 +115,6 @@ def _rates(lrs: Sequence[float]) -> tuple[float, ...]:
     if len(rates) < 3 or rates[0] == 0:
         raise InputError(f"lrs must be at least three different rates above 0; got {lrs!r}")
     return rates
-
-
-def _loss(shared: Setup, width: int, lr: float, steps: int, seed: int) -> float:
-    run = begin(shared, (width,), lr, seed)
-    for _ in range(steps):
-        run.step()
-        if not math.isfinite(run.losses[-1]):
-            return math.inf
-    run.passed()
-    return run.losses[-1] if math.isfinite(run.losses[-1]) else math.inf
 
 
 def _best(width: int, rates: Sequence[float], losses: Sequence[float]) -> float:
