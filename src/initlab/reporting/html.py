@@ -31,6 +31,7 @@ from initlab.reporting.blocks import (
 from initlab.reporting.figures import plotly_dict
 from initlab.reporting.files import atomic_write, write_json
 from initlab.reporting.folding import folded
+from initlab.reporting.korean import dictionary
 from initlab.reporting.layout import numeric
 from initlab.reporting.palette import dark_map
 from initlab.reporting.pictures import draw_histogram, image_sources, pick_panels
@@ -47,28 +48,26 @@ MAX_ROWS = 1500
 def to_html(page: Page) -> str:
     """`page` as one HTML document that needs no network and shows every name as text.
 
-    plotly.js is embedded once, and only when a figure needs it. A content security policy forbids every request and
+    A button puts the page into Korean and back. plotly.js is embedded once, and only when a figure needs it. A content security policy forbids every request and
     every script but the page's own.
     """
     sections = [_section(section, index) for index, section in enumerate(page.sections)]
-    figures = any(block["kind"] == "figure" for section in sections for block in section["blocks"])
-    copied = any(block["kind"] == "code" for section in sections for block in section["blocks"])
-    scripts = [_plotly_js(), _asset("page.js")] if figures else []
-    scripts += [_asset("copy.js")] if copied else []
+    kinds = {block["kind"] for section in sections for block in section["blocks"]}
+    scripts = [_asset("language.js")]
+    scripts += [_plotly_js(), _asset("page.js")] if "figure" in kinds else []
+    scripts += [_asset("copy.js")] if "code" in kinds else []
+    title = clean(page.title, 200)
     facts = [(clean(name, 80), clean(value, 300)) for name, value in page.facts]
-    return (
-        _environment()
-        .get_template("page.html.j2")
-        .render(
-            title=clean(page.title, 200),
-            lead=_paragraphs(page.lead),
-            facts=facts,
-            sections=sections,
-            scripts=scripts,
-            policy=content_policy(scripts),
-            style=page_style(),
-            dark=script_json(dark_map()),
-        )
+    body = _rendered("body.html.j2", title=title, lead=_paragraphs(page.lead), facts=facts, sections=sections)
+    return _rendered(
+        "page.html.j2",
+        title=title,
+        body=body,
+        scripts=scripts,
+        policy=content_policy(scripts),
+        style=page_style(),
+        dark=script_json(dark_map()),
+        korean=script_json(dictionary(body)),
     )
 
 
@@ -107,8 +106,7 @@ def table_html(table: Table) -> str:
 
 def block_html(block: Block) -> str:
     """One block as an HTML fragment with its own style; figures, which need a script, only as their title and note."""
-    template = _environment().get_template("fragment.html.j2")
-    return template.render(block=_block(block, 0), style=page_style())
+    return _rendered("fragment.html.j2", block=_block(block, 0), style=page_style())
 
 
 def _section(section: Section, index: int) -> dict[str, Any]:
@@ -234,6 +232,10 @@ def content_policy(scripts: Sequence[str]) -> str:
     hashes = [base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() for s in scripts]
     allowed = " ".join(f"'sha256-{h}'" for h in hashes) or "'none'"
     return f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'"
+
+
+def _rendered(template: str, **parts: Any) -> str:
+    return _environment().get_template(template).render(**parts)
 
 
 @cache

@@ -10,7 +10,7 @@
       selection.removeAllRanges();
       selection.addRange(range);
       var done = document.execCommand("copy");
-      button.nextElementSibling.textContent = done ? "Copied." : "Selected: copy it with your keyboard.";
+      button.nextElementSibling.textContent = done ? button.dataset.done : button.dataset.selected;
     });
   });
 })();

@@ -1,6 +1,7 @@
 (function () {
   "use strict";
   var dark = JSON.parse(document.getElementById("dark").textContent);
+  var korean = JSON.parse(document.getElementById("korean").textContent);
   var wanted = window.matchMedia("(prefers-color-scheme: dark)");
   var plots = Array.from(document.querySelectorAll("script[data-for]")).map(function (script) {
     return { box: document.getElementById(script.dataset.for), spec: script.textContent };
@@ -15,14 +16,29 @@
     return value;
   }
 
+  var SHOWN = ["text", "name", "label", "ticktext", "x", "y"];
+
+  // A figure's texts in Korean; what is not text that it shows stays.
+  function spoken(value, key) {
+    if (typeof value === "string") return SHOWN.includes(key) && Object.hasOwn(korean, value) ? korean[value] : value;
+    if (Array.isArray(value)) return value.map(function (one) { return spoken(one, key); });
+    if (value && typeof value === "object") {
+      return Object.fromEntries(Object.entries(value).map(function (pair) { return [pair[0], spoken(pair[1], pair[0])]; }));
+    }
+    return value;
+  }
+
   var NARROW = 520, LETTER = 6.6;
+
+  // How many letters a text is as wide as: Hangul is as wide as two.
+  function breadth(text) { return text.length + (text.match(/[\uac00-\ud7a3]/g) || []).length; }
 
   // Text of plotly's in lines of at most so many pixels, broken after spaces, dots, lines and slashes.
   function wrapped(text, room) {
     var most = Math.max(8, Math.floor(room / LETTER)), lines = [""];
     String(text).split("<br>").join(" ").match(/[^\s._\/-]*[\s._\/-]*/g).forEach(function (piece) {
       var last = lines[lines.length - 1];
-      if (last && (last + piece).trimEnd().length > most) lines.push(piece);
+      if (last && breadth((last + piece).trimEnd()) > most) lines.push(piece);
       else lines[lines.length - 1] = last + piece;
     });
     return lines.map(function (line) { return line.trim(); }).join("<br>");
@@ -64,7 +80,7 @@
     var room = Math.max(200, width - 90), letters = 0, lines = 0;
     named.forEach(function (trace) {
       trace.name = wrapped(trace.name, room - 40);
-      letters += Math.min(60, trace.name.length) + 8;
+      letters += Math.min(60, breadth(trace.name)) + 8;
       lines += trace.name.split("<br>").length;
     });
     var legend = 20 * Math.min(lines, Math.ceil(letters * 7 / room) + lines - named.length);
@@ -82,6 +98,7 @@
 
   function draw(plot) {
     var spec = JSON.parse(plot.spec);
+    if (document.documentElement.lang === "ko") spec = spoken(spec, "");
     if (wanted.matches) spec = { data: themed(spec.data), layout: themed(spec.layout) };
     var style = getComputedStyle(document.body);
     var layout = Object.assign(sized(spec, plot.box.clientWidth), { autosize: true });
@@ -98,6 +115,7 @@
 
   all();
   wanted.addEventListener("change", all);
+  document.addEventListener("language", all);
   var pending;
   window.addEventListener("resize", function () { clearTimeout(pending); pending = setTimeout(all, 150); });
 })();

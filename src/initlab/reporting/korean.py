@@ -1,0 +1,136 @@
+"""Pages in Korean: what of a page's text `korean.toml`, the one place of the Korean words, says how to put.
+
+An entry pairs an English phrase with its Korean one. In the English, `{}` stands for anything that stays as it is (a
+name, a number), `{=}` for one such word, and `{+}` for words that are put into Korean themselves; in the Korean, `{0}`
+is the first of them. A text is put sentence by sentence and clause by clause, so that an entry is as short as what the
+code says at a time. What has no entry stays English.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+_HOLE = re.compile(r"\{[+=]?\}")
+_SENTENCE = re.compile(r"(?<=[.!?]) (?=\S)")
+_CLAUSE = re.compile(r"(?<=;) ")
+_COLON = re.compile(r"(?<=:) ")
+_READ = ("title", "aria-label", "alt", "data-done", "data-selected")  # attributes that are read out or shown
+_FIGURE = ("text", "name", "label", "ticktext", "x", "y")  # keys of a figure's JSON whose texts are shown
+
+
+@dataclass(frozen=True)
+class Phrase:
+    """One entry: the English as a pattern, which of its holes are put into Korean, and the Korean."""
+
+    pattern: re.Pattern[str]
+    literal: str
+    spoken: tuple[bool, ...]
+    korean: str
+
+
+@lru_cache(maxsize=20_000)
+def korean(text: str) -> str:
+    """`text` in Korean as far as `korean.toml` goes.
+
+    >>> korean("measured 0.81 for 1, std ×1.11")
+    '목표 1, 측정값 0.81, std ×1.11'
+    >>> korean("encoder.layer.0")
+    'encoder.layer.0'
+    """
+    whole, phrases = _entries()
+    for known in (text, text[:1].lower() + text[1:]):
+        if known in whole:
+            return whole[known]
+    if text[-1:] in (".", ":", ";") and (inner := korean(text[:-1])) != text[:-1]:
+        return inner + text[-1]
+    of_colons, others = phrases
+    return (
+        _in_parts(text, _SENTENCE)
+        or _in_parts(text, _CLAUSE)
+        or _as_phrase(text, of_colons)
+        or _in_parts(text, _COLON)
+        or _as_phrase(text, others)
+        or text
+    )
+
+
+def _in_parts(text: str, between: re.Pattern[str]) -> str | None:
+    parts = between.split(text)
+    return " ".join(map(korean, parts)) if len(parts) > 1 else None
+
+
+def _as_phrase(text: str, phrases: Sequence[Phrase]) -> str | None:
+    for phrase in phrases:
+        if phrase.literal in text and (found := phrase.pattern.fullmatch(text)):
+            held = zip(found.groups(), phrase.spoken, strict=True)
+            return phrase.korean.format(*[korean(part) if spoken else part for part, spoken in held])
+    return None
+
+
+def dictionary(html: str) -> dict[str, str]:
+    """Every text of a page, of its figures too, that reads otherwise in Korean."""
+    reader = _Texts()
+    reader.feed(html)
+    return {text: said for text in sorted(reader.found) if (said := korean(text)) != text}
+
+
+class _Texts(HTMLParser):
+    """The texts that a page shows: between tags, in attributes that are read out, in the JSON of its figures."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: set[str] = set()
+        self._inside = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._inside = tag
+        self.found |= {value.strip() for name, value in attrs if name in _READ and value}
+
+    def handle_endtag(self, tag: str) -> None:
+        self._inside = ""
+
+    def handle_data(self, data: str) -> None:
+        if self._inside == "script":
+            self.found |= set(_shown(json.loads(data), ""))
+        elif self._inside not in ("style", "pre"):
+            self.found |= {data.strip()}
+
+
+def _shown(value: Any, key: str) -> Iterator[str]:
+    if isinstance(value, str):
+        yield from [value] if key in _FIGURE else []
+    elif isinstance(value, dict):
+        for name, one in value.items():
+            yield from _shown(one, name)
+    elif isinstance(value, list):
+        for one in value:
+            yield from _shown(one, key)
+
+
+@cache
+def _entries() -> tuple[dict[str, str], tuple[tuple[Phrase, ...], tuple[Phrase, ...]]]:
+    """The phrases without a hole by their English; those with holes, the longest first, with a colon and without."""
+    tables = tomllib.loads((Path(__file__).parent / "korean.toml").read_text(encoding="utf-8"))
+    pairs = [pair for table in tables.values() for pair in table.items()]
+    whole = {english: said for english, said in pairs if not _HOLE.search(english)}
+    holed = sorted((pair for pair in pairs if pair[0] not in whole), key=lambda pair: -len(_HOLE.sub("", pair[0])))
+    of_colons = tuple(_phrase(*pair) for pair in holed if ": " in pair[0])
+    return whole, (of_colons, tuple(_phrase(*pair) for pair in holed if ": " not in pair[0]))
+
+
+def _phrase(english: str, said: str) -> Phrase:
+    parts = _HOLE.split(english)
+    first = f"(?i:{re.escape(parts[0][:1])}){re.escape(parts[0][1:])}" if parts[0] else ""
+    holes = _HOLE.findall(english)
+    matches = [r"(\S+)" if hole == "{=}" else "(.+?)" for hole in holes]
+    pattern = first + "".join(match + re.escape(part) for match, part in zip(matches, parts[1:], strict=True))
+    literal = max([parts[0][1:], *parts[1:]], key=len)
+    return Phrase(re.compile(pattern, re.DOTALL), literal, tuple(hole == "{+}" for hole in holes), said)
