@@ -54,3 +54,14 @@ def test_a_formula_is_typeset_without_a_script(browser: headless.Browser, tmp_pa
     tab = browser.open(save_page(whole(), tmp_path / "report.html"))
     assert tab.run("document.querySelectorAll('.formula math mfrac').length") == 1
     tab.close()
+
+
+def test_a_column_that_tells_why_is_read_on_a_narrow_page(browser: headless.Browser, tmp_path: Path) -> None:
+    columns = [Column(name) for name in ("parameter", "shape", "fans", "law", "std", "reason")]
+    row = ("encoder.layers.11.weight", "1024×1024", "1024 / 1024", "N(0, 0.03125²)", "0.03125", "fed by relu " * 9)
+    page = Page("Plan", "", [Section("Plan", [Table("", columns, [row])])])
+    tab = browser.open(save_page(page, tmp_path / "plan.html"), width=400)
+    box = "document.querySelector('tbody td:last-child').getBoundingClientRect()"
+    assert 0 <= tab.run(f"{box}.left") < tab.run(f"{box}.right") <= 400
+    assert serious(tab) == []
+    tab.close()

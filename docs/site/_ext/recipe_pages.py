@@ -23,6 +23,7 @@ from initlab.planning import Plan, Policy, get_policy, list_policies
 from initlab.planning.roles import ROLES
 from initlab.reporting.blocks import BarFigure, Series
 from initlab.reporting.figures import to_plotly
+from initlab.reporting.korean import korean
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -35,7 +36,6 @@ WORDS: dict[str, dict[str, Any]] = tomllib.loads((HERE / "recipe_words.toml").re
 KOREAN: dict[str, dict[str, str]] = tomllib.loads((HERE / "recipes_ko.toml").read_text(encoding="utf-8"))
 TITLES = {language: words.pop("titles") for language, words in WORDS.items()}
 RUNS, RATES = (HERE.parents[2] / "benchmarks" / f"{name}.jsonl" for name in ("recipes", "transfer"))
-ROLES_KO: dict[str, str] = KOREAN.pop("roles")
 SHOWN = 16  # bars of a picture
 
 
@@ -97,7 +97,7 @@ def prose(recipe: Policy, language: str) -> dict[str, str]:
 
 def role_words(role: str, language: str) -> str:
     """What a role is, in the page's language."""
-    return ROLES[role].about if language == "en" else ROLES_KO[role]
+    return ROLES[role].about if language == "en" else korean(ROLES[role].about)
 
 
 def digest(recipe: Policy) -> str:

@@ -48,8 +48,8 @@ MAX_ROWS = 1500
 def to_html(page: Page) -> str:
     """`page` as one HTML document that needs no network and shows every name as text.
 
-    A button puts the page into Korean and back. plotly.js is embedded once, and only when a figure needs it. A content security policy forbids every request and
-    every script but the page's own.
+    A button puts the page into Korean and back. plotly.js is embedded once, and only when a figure needs it. A content
+    security policy forbids every request and every script but the page's own.
     """
     sections = [_section(section, index) for index, section in enumerate(page.sections)]
     kinds = {block["kind"] for section in sections for block in section["blocks"]}
@@ -166,7 +166,8 @@ def _table(table: Table) -> dict[str, Any]:
         note = f"{note} {remark}".strip()
     heads = [(clean(c.name, 100), "num" if numeric(c) else "") for c in table.columns]
     body = [[_cell(c, value) for c, value in zip(table.columns, row, strict=True)] for row in rows]
-    return {"kind": "table", "title": clean(table.title, 200), "heads": heads, "rows": body, "note": note}
+    told = len(heads) > 3 and any(row[-1]["class"] in ("whole", "long") and row[-1]["text"] for row in body)
+    return {"kind": "table", "title": clean(table.title, 200), "heads": heads, "rows": body, "note": note, "told": told}
 
 
 def _cell(column: Column, value: Any) -> dict[str, str]:

@@ -19,9 +19,6 @@ from pathlib import Path
 from typing import Any
 
 _HOLE = re.compile(r"\{[+=]?\}")
-_SENTENCE = re.compile(r"(?<=[.!?]) (?=\S)")
-_CLAUSE = re.compile(r"(?<=;) ")
-_COLON = re.compile(r"(?<=:) ")
 _READ = ("title", "aria-label", "alt", "data-done", "data-selected")  # attributes that are read out or shown
 _FIGURE = ("text", "name", "label", "ticktext", "x", "y")  # keys of a figure's JSON whose texts are shown
 
@@ -46,25 +43,31 @@ def korean(text: str) -> str:
     'encoder.layer.0'
     """
     whole, phrases = _entries()
-    for known in (text, text[:1].lower() + text[1:]):
+    for known in (text, text[:1].lower() + text[1:], text[:1].upper() + text[1:]):
         if known in whole:
             return whole[known]
     if text[-1:] in (".", ":", ";") and (inner := korean(text[:-1])) != text[:-1]:
-        return inner + text[-1]
+        return inner + ("." if text[-1] == ";" and inner[-1:] == "다" else text[-1])  # sentences of their own in Korean
     of_colons, others = phrases
     return (
-        _in_parts(text, _SENTENCE)
-        or _in_parts(text, _CLAUSE)
+        _in_parts(text, ".!?")
+        or _in_parts(text, ";")
         or _as_phrase(text, of_colons)
-        or _in_parts(text, _COLON)
+        or _in_parts(text, ":")
         or _as_phrase(text, others)
         or text
     )
 
 
-def _in_parts(text: str, between: re.Pattern[str]) -> str | None:
-    parts = between.split(text)
-    return " ".join(map(korean, parts)) if len(parts) > 1 else None
+def _in_parts(text: str, ends: str) -> str | None:
+    """The parts that end in one of `ends`, each in Korean; what stands in brackets is not parted."""
+    parts, depth, start = [], 0, 0
+    for place, character in enumerate(text):
+        depth += (character in "([") - (character in ")]")
+        if depth == 0 and character == " " and text[place - 1 : place] and text[place - 1] in ends:
+            parts.append(text[start:place])
+            start = place + 1
+    return " ".join(map(korean, [*parts, text[start:]])) if parts else None
 
 
 def _as_phrase(text: str, phrases: Sequence[Phrase]) -> str | None:
@@ -77,14 +80,17 @@ def _as_phrase(text: str, phrases: Sequence[Phrase]) -> str | None:
 
 def dictionary(html: str) -> dict[str, str]:
     """Every text of a page, of its figures too, that reads otherwise in Korean."""
+    return {text: said for text in texts(html) if (said := korean(text)) != text}
+
+
+def texts(html: str) -> list[str]:
+    """Every text that a page shows: between tags, in attributes that are read out, in the JSON of its figures."""
     reader = _Texts()
     reader.feed(html)
-    return {text: said for text in sorted(reader.found) if (said := korean(text)) != text}
+    return sorted(reader.found)
 
 
 class _Texts(HTMLParser):
-    """The texts that a page shows: between tags, in attributes that are read out, in the JSON of its figures."""
-
     def __init__(self) -> None:
         super().__init__()
         self.found: set[str] = set()

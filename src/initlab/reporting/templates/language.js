@@ -6,7 +6,7 @@
   var walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   while (walker.nextNode()) {
     var node = walker.currentNode, own = node.nodeValue.trim();
-    if (Object.hasOwn(korean, own) && !node.parentElement.closest("script, style, pre, .plot")) {
+    if (Object.hasOwn(korean, own) && !node.parentElement.closest("script, style, pre, .plot, td.code")) {
       texts.push({ node: node, english: node.nodeValue, korean: node.nodeValue.replace(own, function () { return korean[own]; }) });
     }
   }

@@ -1,0 +1,93 @@
+"""Pages in Korean: one table of words, one switch, and no English left on the pages of inspect, plan and compare."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections import Counter
+from pathlib import Path
+
+import headless
+import pytest
+from axe import serious
+from every_page import RESULTS
+
+from initlab import reporting
+from initlab.inspection.features import FEATURES
+from initlab.inspection.verdict import FACTS
+from initlab.reporting import Callout, Column, LineFigure, Page, Section, Series, Table, save_page
+from initlab.reporting.html import to_html
+from initlab.reporting.korean import dictionary, korean, texts
+from initlab.reporting.shown import page_of
+
+TABLES = tomllib.loads((Path(reporting.__file__).parent / "korean.toml").read_text(encoding="utf-8"))
+ENTRIES = [pair for table in TABLES.values() for pair in table.items()]
+ENGLISH = re.compile(r"[A-Za-z][a-z]+(?: [a-z]+)+")
+
+
+def test_an_entry_says_all_that_its_english_says_and_stands_once() -> None:
+    def filled(english: str, said: str) -> bool:
+        holes = range(len(re.findall(r"\{[+=]?\}", english)))
+        return {int(place) for place in re.findall(r"\{(\d)\}", said)} == set(holes)
+
+    assert [pair for pair in ENTRIES if not filled(*pair)] == []
+    assert [english for english, count in Counter(english for english, _ in ENTRIES).items() if count > 1] == []
+
+
+@pytest.mark.parametrize("words", [*(fact.words for fact in FACTS.values()), *(feature.words for feature in FEATURES)])
+def test_what_moves_a_verdict_is_said_in_korean(words: str) -> None:
+    assert not ENGLISH.search(korean(words.format("0.1")))
+
+
+@pytest.mark.parametrize("name", ["inspection-healthy", "inspection-untrainable", "plan", "comparison"])
+def test_no_english_sentence_is_left_on_a_page(name: str) -> None:
+    html = to_html(page_of(RESULTS[name].make()))
+    body = html[html.index("<header>") : html.index('<script type="application/json" id="dark"')]
+    assert [said for text in texts(body) if ENGLISH.search(said := korean(text))] == []
+
+
+@pytest.mark.parametrize(
+    ("english", "said"),
+    [
+        ("layers.0.weight", "layers.0.weight"),  # a name stays
+        ("nobody has put this sentence", "nobody has put this sentence"),
+        ("Gain 1: fed by the data; measured 2 for 1, std ×0.7.", "이득 1: 입력은 데이터; 목표 1, 측정값 2, std ×0.7."),
+        ("gain 1.4: fed by max_pool2d of relu at 2", "이득 1.4: 입력은 2의 relu의 max_pool2d"),
+        ("Draw 2.bias with std 0.1; now its rms is 3.", "2.bias: 표준편차 0.1로 뽑는다. 지금의 rms는 3이다."),
+        (
+            "Draw a.weight with std 0.1, as plan does (lecun_normal, gain 1: fed by the data; a.weight: 3)",
+            "a.weight: plan이 정한 대로 표준편차 0.1로 뽑는다(lecun_normal, 이득 1: 입력은 데이터; a.weight: 3)",
+        ),
+    ],
+)
+def test_a_text_is_put_clause_by_clause(english: str, said: str) -> None:
+    assert korean(english) == said
+
+
+def small() -> Page:
+    line = LineFigure("Signal by layer", "layer", "root mean square", [Series("signal", (0, 1), (1.0, 0.5))])
+    table = Table("Layers", (Column("layer", kind="code"), Column("reason")), [("signal", "bias: zero")])
+    return Page("Inspection of Net", "", [Section("Findings", [Callout("good", "Nothing"), line, table])])
+
+
+def test_the_button_speaks_korean_and_english(browser: headless.Browser, tmp_path: Path) -> None:
+    tab = browser.open(save_page(small(), tmp_path / "report.html"), width=400)
+    shown = "document.title + ' ' + document.querySelector('h1').textContent + ' ' + document.body.innerText"
+    axes = "[...document.querySelectorAll('.plot .xtitle, .plot .ytitle')].map(text => text.textContent).sort().join()"
+    english = tab.run("document.body.innerText")
+    assert (tab.run("document.documentElement.lang"), tab.run(axes)) == ("en", "layer,root mean square")
+    tab.run("document.getElementById('language').click()")
+    assert (tab.run("document.documentElement.lang"), tab.run(axes)) == ("ko", "제곱평균제곱근,층")
+    assert tab.run("document.querySelector('td.code').textContent") == "signal"  # the name of a layer stays
+    assert tab.run("document.title") == "Net 검사"
+    assert not {"Findings", "Signal by layer", "bias: zero"} & set(tab.run(shown).split("\n"))
+    assert serious(tab) == []
+    assert tab.run("document.documentElement.scrollWidth") <= 400
+    tab.run("document.getElementById('language').click()")
+    assert (tab.run("document.body.innerText"), tab.run(axes)) == (english, "layer,root mean square")
+    assert tab.trouble() == []
+    tab.close()
+
+
+def test_only_what_has_an_entry_is_in_the_dictionary() -> None:
+    assert dictionary("<p title='Layers'>a name</p><pre>Layers of code</pre>") == {"Layers": "층"}
