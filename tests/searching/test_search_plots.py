@@ -53,6 +53,17 @@ def test_every_plot_is_drawn(result: initlab.Search) -> None:
     assert all(figure.data for figure in figures)
 
 
+def test_the_parallel_lines_are_seen_on_a_dark_ground_as_on_a_light_one(result: initlab.Search) -> None:
+    """No ground of Optuna's own, and the score's colours from orange to blue, none of them near white or black."""
+    (figure,) = optuna_figures(result, ["parallel"])
+    shown = to_plotly(figure)
+    assert shown.layout.plot_bgcolor == "rgba(0,0,0,0)"
+    lines = [line for line in shown.data if line.mode != "markers"]
+    ends = {line.y[0]: line.line.color for line in lines if line.y[0] in (0, 1)}
+    assert ends == {0: "rgb(224, 106, 43)", 1: "rgb(42, 120, 214)"}
+    assert len(lines) == 16
+
+
 def test_patience_none_trains_to_the_end(result: initlab.Search) -> None:
     assert [trial.steps for trial in result.trials] == [45] * 16
     assert result.run_steps == 16 * 45

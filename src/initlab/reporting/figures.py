@@ -159,7 +159,8 @@ def _heatmap(figure: HeatmapFigure) -> tuple[list[dict[str, Any]], dict[str, Any
 
 def _ready(figure: ReadyFigure) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Another library's figure in the page's fonts and colours of axes; markup in names is shown as text."""
-    shown = {name: _shown(value) for name, value in figure.layout.items() if name not in ("template", "title", "width")}
+    own = ("template", "title", "width", "plot_bgcolor", "paper_bgcolor")
+    shown = {name: _shown(value) for name, value in figure.layout.items() if name not in own}
     for name, axis in shown.items():
         if name.startswith(("xaxis", "yaxis")):
             shown[name] = {

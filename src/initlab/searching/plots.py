@@ -19,7 +19,7 @@ from optuna.visualization import (
 
 from initlab.errors import InputError
 from initlab.reporting import ReadyFigure
-from initlab.reporting.palette import series_colour
+from initlab.reporting.palette import MUTED, series_colour
 from initlab.searching.result import Search
 from initlab.study.to_optuna import quiet_optuna
 
@@ -110,7 +110,20 @@ def parallel(result: Search) -> go.Figure:
     # A line needs every parameter of its trial: those of one scheme alone would leave most trials out.
     shared = set.intersection(*(set(t.params) for t in result.trials if t.state == "COMPLETE"))
     chosen = [name for name in _ranked(result) if name in shared][:MOST_PARAMETERS]
-    return plot_parallel_coordinate(study_of(result), params=chosen, target_name=f"validation {result.metric}")
+    figure = plot_parallel_coordinate(study_of(result), params=chosen, target_name=f"validation {result.metric}")
+    figure.for_each_trace(_recoloured, selector={"type": "scatter"})
+    return figure.update_annotations(font_color=MUTED[0]).update_shapes(line_color=MUTED[0])
+
+
+def _recoloured(trace: go.Scatter) -> None:
+    """A line in the colour of its score, which is its height on the first axis; the scale itself."""
+    # lazy: plotly is heavy, and only figures need it
+    from plotly.colors import sample_colorscale
+
+    if trace.mode == "markers":
+        trace.update(marker_colorscale=_SHOWN, marker_reversescale=False)
+    else:
+        trace.update(line_color=sample_colorscale(_SHOWN, [trace.y[0]])[0], opacity=0.9)
 
 
 PLOTS: dict[str, tuple[str, str, Callable[[Search], go.Figure | None]]] = {
@@ -128,7 +141,7 @@ PLOTS: dict[str, tuple[str, str, Callable[[Search], go.Figure | None]]] = {
     "contour": ("The two that mattered most", "Score between the trials interpolated by Optuna.", contour),
     "parallel": (
         "Parallel coordinates",
-        "A line is a complete trial.",
+        "A line is a complete trial; orange scores low, blue high.",
         parallel,
     ),
 }
