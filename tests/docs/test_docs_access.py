@@ -9,11 +9,13 @@ from pathlib import Path
 
 import headless
 import pytest
+import recipe_pages
 import reference
 import scheme_pages
 from axe import serious
 from headless import browser
 
+from initlab.planning import get_policy
 from initlab.schemes import get_scheme
 
 __all__ = ["browser"]
@@ -24,9 +26,11 @@ EXTENSIONS = [
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "executed",
+    "gallery",
     "korean",
 ]
-EXPLAINED = "explanation/why-two-why-six"
+TUTORIAL = "tutorials/not-training"
+WRITTEN = ["start", TUTORIAL, "explanation/why-two-why-six"]  # pages of the site, run as they stand
 WIDE = """
 ```python
 print("wider than a narrow screen", "0123456789 " * 9)
@@ -36,7 +40,7 @@ print("wider than a narrow screen", "0123456789 " * 9)
 |---|---|---|---|
 | one two three four five | a textbook's experiment of 2016 | **confirmed** | 0.123456789 [0.123456789, 0.23456789] |
 """
-KINDS = ["index", "wide", "schemes/he_normal", "reference/errors", EXPLAINED]
+KINDS = ["index", "wide", "schemes/he_normal", "recipes/gpt2", "reference/errors", *WRITTEN]
 
 
 @pytest.fixture(scope="module")
@@ -49,11 +53,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "index.md").write_text(f"# initlab\n\n```{{toctree}}\n{listed}```\n", encoding="utf-8")
     for language in ("en", "ko"):
         pages = {
-            "index": "# initlab\n",
+            "index": f"# initlab\n\n```{{gallery}}\n{TUTORIAL}\n```\n",
             "wide": f"# Wide\n{WIDE}",
             "schemes/he_normal": scheme_pages.page(get_scheme("he_normal"), language),
+            "recipes/gpt2": recipe_pages.page(get_policy("gpt2"), language),
             "reference/errors": reference.page("errors", language),
-            EXPLAINED: (SITE / language / f"{EXPLAINED}.md").read_text(encoding="utf-8"),
+            **{name: (SITE / language / f"{name}.md").read_text(encoding="utf-8") for name in WRITTEN},
         }
         for name, text in pages.items():
             path = folder / language / f"{name}.md"
@@ -68,11 +73,13 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "html"
 
 
-@pytest.mark.parametrize("language", ["en", "ko"])
+@pytest.mark.parametrize(("language", "windows"), [("en", [(400, True), (1400, False)]), ("ko", [(400, True)])])
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_page_can_be_read_by_all(browser: headless.Browser, site: Path, kind: str, language: str) -> None:
+def test_a_page_can_be_read_by_all(
+    browser: headless.Browser, site: Path, kind: str, language: str, windows: list[tuple[int, bool]]
+) -> None:
     tab = browser.open(site / language / f"{kind}.html", width=400, dark=True)
-    for width, dark in ((400, True), (1400, False)):
+    for width, dark in windows:
         tab.seen_in(width=width, dark=dark)
         tab.run("new Promise(done => setTimeout(done, 100))")
         assert serious(tab) == []

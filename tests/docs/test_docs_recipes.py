@@ -12,6 +12,7 @@ import recipes_compared
 import recipes_transfer
 from recipe_numbers import CONFIRMED
 
+from initlab.cli.recipes import training_words
 from initlab.planning import get_policy, list_policies
 from initlab.planning.roles import ROLES
 from initlab.reporting.korean import korean
@@ -20,6 +21,13 @@ from initlab.reporting.korean import korean
 def test_every_recipe_and_role_is_translated_and_nothing_else_is() -> None:
     assert set(recipe_pages.KOREAN) == set(list_policies())
     assert all(re.search("[가-힣]", korean(role.about)) for role in ROLES.values())
+
+
+@pytest.mark.parametrize("name", list_policies())
+def test_what_a_recipe_says_in_a_table_is_said_in_korean(name: str) -> None:
+    recipe = get_policy(name)
+    said = [*(law.law for law in recipe.laws), *(need.words for need in recipe.needs), training_words(recipe)]
+    assert [words for words in said if re.search(r"(?:\b[a-z]{2,} ){2,}", korean(words))] == []
 
 
 @pytest.mark.parametrize("name", list_policies())

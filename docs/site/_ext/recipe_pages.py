@@ -70,14 +70,15 @@ def page(recipe: Policy, language: str) -> str:
     """A recipe's page: laws by role, numbers, needs, training, source, when it is right and wrong, a picture."""
     words, text = WORDS[language], prose(recipe, language)
     laws = "\n".join(
-        f"| `{law.role}` | {escaped(role_words(law.role, language))} | {escaped(law.law)} |" for law in recipe.laws
+        f"| `{law.role}` | {escaped(role_words(law.role, language))} | {escaped(said(law.law, language))} |"
+        for law in recipe.laws
     )
     parts = [
         f"# `{recipe.name}`",
         escaped(text["about"]),
         f"## {words['laws']}\n\n| {words['role']} | {words['what']} | {words['law']} |\n|---|---|---|\n{laws}"
         f"\n\n{words['first']}",
-        _facts(recipe, words),
+        _facts(recipe, language),
         f"## {words['right']}\n\n{escaped(text['right'])}",
         f"## {words['wrong']}\n\n{escaped(text['wrong'])}",
         f"## {words['leaves']}\n\n{escaped(text['leaves'])}",
@@ -97,7 +98,12 @@ def prose(recipe: Policy, language: str) -> dict[str, str]:
 
 def role_words(role: str, language: str) -> str:
     """What a role is, in the page's language."""
-    return ROLES[role].about if language == "en" else korean(ROLES[role].about)
+    return said(ROLES[role].about, language)
+
+
+def said(english: str, language: str) -> str:
+    """Words that the recipes themselves use, in the page's language."""
+    return english if language == "en" else korean(english)
 
 
 def digest(recipe: Policy) -> str:
@@ -105,11 +111,12 @@ def digest(recipe: Policy) -> str:
     return hashlib.sha256("\n".join(prose(recipe, "en").values()).encode()).hexdigest()[:12]
 
 
-def _facts(recipe: Policy, words: dict[str, str]) -> str:
+def _facts(recipe: Policy, language: str) -> str:
+    words = WORDS[language]
     facts = {
         words["numbers"]: ", ".join(f"`{name}={value:g}`" for name, value in recipe.numbers.items()),
-        words["needs"]: "; ".join(escaped(need.words) for need in recipe.needs),
-        words["training"]: escaped(training_words(recipe)),
+        words["needs"]: "; ".join(escaped(said(need.words, language)) for need in recipe.needs),
+        words["training"]: escaped(said(training_words(recipe), language)),
         words["aliases"]: ", ".join(f"`{name}`" for name in recipe.aliases),
         words["source"]: escaped(recipe.cited),
         words["confirmed_by"]: escaped(": ".join(filter(None, _how(recipe.name, words)))),

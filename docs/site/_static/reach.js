@@ -1,7 +1,7 @@
 // What scrolls sideways is reached by the keyboard: code, outputs, tables and formulas wider than their column.
 (function () {
   "use strict";
-  var boxes = document.querySelectorAll("pre, .table-wrapper, .math, div.initlab, .output, .formula");
+  var boxes = document.querySelectorAll("pre, .table-wrapper, .math, div.initlab, .output, .formula, div:has(> table.dataframe)");
   function all() {
     boxes.forEach(function (box) {
       if (box.scrollWidth > box.clientWidth && getComputedStyle(box).overflowX !== "visible") box.tabIndex = 0;
