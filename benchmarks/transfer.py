@@ -7,6 +7,7 @@ benchmarks/transfer.jsonl, from which the page of the documentation is made.
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -55,6 +56,7 @@ class Trained:
         rates: exponents of two.
         loss, batch, steps, seeds: as `transfer_check` takes them.
         widest: (exponents of two, seeds) of the widest model.
+        falls: how many factors of two lower the rates are for each doubling of the width under one rate for all layers.
     """
 
     build: Callable[[int], nn.Module]
@@ -65,6 +67,7 @@ class Trained:
     steps: int
     seeds: int
     widest: tuple[range, int]
+    falls: int = 0
 
 
 def _rows() -> tuple[torch.Tensor, torch.Tensor]:
@@ -78,7 +81,7 @@ def _pixels() -> tuple[torch.Tensor, torch.Tensor]:
 
 MODELS = {
     "mlp": Trained(mlp, _rows, range(-9, -2), None, 128, 100, 3, (range(-9, -2), 3)),
-    "gpt": Trained(gpt, _pixels, range(-9, -3), by_pixel, 32, 30, 2, (range(-7, -4), 1)),
+    "gpt": Trained(gpt, _pixels, range(-9, -3), by_pixel, 32, 30, 2, (range(-7, -4), 1), 1),
 }
 
 
@@ -87,10 +90,11 @@ def check(name: str, rule: str, width: int) -> list[dict[str, Any]]:
     made = MODELS[name]
     inputs, targets = made.data()
     rates, seeds = made.widest if width == WIDTHS[-1] else (made.rates, made.seeds)
+    lower = made.falls * int(math.log2(width / BASE)) if rule == "standard" else 0
     start = time.perf_counter()
     found = initlab.transfer_check(
-        made.build, (BASE, width), [2.0**k for k in rates], steps=made.steps, inputs=inputs, targets=targets,
-        loss=made.loss, rule=rule, policy="mup", seeds=seeds, batch_size=made.batch,
+        made.build, (BASE, width), [2.0 ** (k - lower) for k in rates], steps=made.steps, inputs=inputs,
+        targets=targets, loss=made.loss, rule=rule, policy="mup", seeds=seeds, batch_size=made.batch,
     )  # fmt: skip
     print(f"{name} {rule} {width}: {found.best} ({time.perf_counter() - start:.0f} s)", flush=True)
     shared = {"model": name, "rule": rule, "steps": made.steps, "batch": made.batch, "seeds": seeds}

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from initlab.planning import state_spaces
 from initlab.planning.choice import Options
-from initlab.planning.given import Normal, as_scheme
-from initlab.planning.policy import Policy, RoleLaw, Training, has
+from initlab.planning.given import as_scheme
+from initlab.planning.policy import Policy, RoleLaw, Training
 from initlab.planning.scene import Subject
-from initlab.planning.state_spaces import branch_end, step_bias
 from initlab.sampling.laws import Constant, Stacked
 from initlab.sampling.reference import log
-from initlab.schemes import Scheme, get_scheme
+from initlab.schemes import Scheme
 
 
 def _decay(subject: Subject, options: Options) -> Scheme:
@@ -27,21 +27,9 @@ RECIPE = Policy(
         "_init_weights (e9594ce)"
     ),
     year=2023,
-    laws=(
-        RoleLaw("log_decay", _decay, "log n for the n-th number of a state"),
-        RoleLaw("step_bias", step_bias, "softplus⁻¹(exp U(log slow, log fast))"),
-        RoleLaw("skip_factor", get_scheme("ones"), "1: D"),
-        RoleLaw("branch_end", branch_end, "U(±1/√(fan_in · layers))"),
-        RoleLaw("conv_bias", get_scheme("torch_default"), "U(±1/√kernel)"),
-        RoleLaw("weight", get_scheme("torch_default"), "U(±1/√fan_in); the step's projection has the same law there"),
-        RoleLaw("embedding", Normal("std"), "N(0, std²)"),
-    ),
-    numbers={"std": 0.02, "slow": 0.001, "fast": 0.1},
-    needs=(
-        has("log_decay", words="the logarithm of a state's decay"),
-        has("step_bias", words="a bias of the state's step"),
-        has("branch_end", words="residual branches that end in a weight"),
-    ),
+    laws=(RoleLaw("log_decay", _decay, "log n for the n-th number of a state"), *state_spaces.LAWS),
+    numbers=state_spaces.NUMBERS,
+    needs=state_spaces.NEEDS,
     training=Training(
         "adamw", 6e-4, (0.9, 0.95), 1e-8, 0.1, "linear warm-up, cosine to 1e-5", "clip 1.0; no decay of A and D"
     ),
