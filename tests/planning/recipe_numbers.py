@@ -91,10 +91,25 @@ NUMBERS: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     ),
     "vit_timm": (
         ViT, IMAGES,
-        {"patch.weight": (3 * 3 * 16) ** -0.5, "position": 0.02, "token": 1e-6, "blocks.0.up.weight": 0.02},
+        {
+            "patch.weight": (3 * 3 * 16) ** -0.5, "patch.bias": (3 * 3 * 16) ** -0.5, "position": 0.02, "token": 1e-6,
+            "blocks.0.up.weight": 0.02, "blocks.0.up.bias": (0.0,),
+        },
     ),
-    "deit": (ViT, IMAGES, {"patch.weight": (3 * 3 * 16) ** -0.5, "position": 0.02, "token": 0.02, "head.weight": 0.02}),
-    "mae": (ViT, IMAGES, {"patch.weight": xavier(3 * 16, D), "token": 0.02, "blocks.0.up.weight": xavier(D, 4 * D)}),
+    "deit": (
+        ViT, IMAGES,
+        {
+            "patch.weight": (3 * 3 * 16) ** -0.5, "patch.bias": (3 * 3 * 16) ** -0.5, "position": 0.02, "token": 0.02,
+            "head.weight": 0.02, "head.bias": (0.0,),
+        },
+    ),
+    "mae": (
+        ViT, IMAGES,
+        {
+            "patch.weight": xavier(3 * 16, D), "patch.bias": (3 * 3 * 16) ** -0.5, "token": 0.02,
+            "blocks.0.up.weight": xavier(D, 4 * D), "blocks.0.up.bias": (0.0,),
+        },
+    ),
     "convnext": (lambda: Conv("scale"), IMAGES, {"scales.0": (1e-6,), "one.0.weight": 0.02, "head.weight": 0.02}),
     "dit": (
         DiT, DIFFUSION,

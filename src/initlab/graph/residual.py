@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from itertools import permutations
 
 from initlab.graph.recording import Operation, Recording
 from initlab.graph.traits import Traits
@@ -18,26 +19,56 @@ def residual_ends(graph: Recording, uses: Mapping[str, tuple[Use, ...]]) -> tupl
         graph: the recording.
         uses: every parameter's uses, which say the roles.
     """
-    names: dict[str, None] = {}
-    roles = {(use.operation.index, name): use.role for name, found in uses.items() for use in found}
+    return _ends(graph, uses, _grown)
+
+
+def projected_ends(graph: Recording, uses: Mapping[str, tuple[Use, ...]]) -> tuple[str, ...]:
+    """As `residual_ends`, of branches beside a projection of what they grew from: W x + f(x), as where widths change."""
+    used = _used(uses)
+
+    def grown(graph: Recording, addition: Operation) -> Iterator[tuple[int, set[int]]]:
+        return _beside_projection(graph, addition, used)
+
+    return _ends(graph, uses, grown)
+
+
+def _ends(graph: Recording, uses: Mapping[str, tuple[Use, ...]], grown: Grown) -> tuple[str, ...]:
+    """For each operand of a sum that was computed from others, the last weights or norm of the way."""
+    used, names = _used(uses), dict[str, None]()
     for operation in graph.operations:
         if operation.kind == "add":
-            names.update(dict.fromkeys(_branch_ends(graph, operation, roles)))
+            for value, others in grown(graph, operation):
+                floor = min(made_at(graph, other) for other in others)
+                names.update(dict.fromkeys(_last(graph, value, floor, used)))
     return tuple(names)
 
 
-def residual_branches(graph: Recording) -> tuple[tuple[str, ...], ...]:
+def residual_branches(graph: Recording, uses: Mapping[str, tuple[Use, ...]]) -> tuple[tuple[str, ...], ...]:
     """The parameters of each branch that is added back to what it grew from, in the order of their first use."""
+    used = _used(uses)
     return tuple(
         found
         for operation in graph.operations
         if operation.kind == "add"
         for value, others in _grown(graph, operation)
-        if (found := _within(graph, value, others))
+        if (found := _within(graph, value, others, used))
     )
 
 
-def _within(graph: Recording, value: int, others: set[int]) -> tuple[str, ...]:
+# Operation -> parameter -> its role there, as it is or made into another weight (normed, pruned, scaled).
+Used = Mapping[int, Mapping[str, str]]
+Grown = Callable[[Recording, Operation], Iterator[tuple[int, set[int]]]]
+
+
+def _used(uses: Mapping[str, tuple[Use, ...]]) -> Used:
+    found: dict[int, dict[str, str]] = {}
+    for name, of_name in uses.items():
+        for use in of_name:
+            found.setdefault(use.operation.index, {})[name] = use.role
+    return found
+
+
+def _within(graph: Recording, value: int, others: set[int], used: Used) -> tuple[str, ...]:
     """The parameters of the operations on the ways from those that the value grew from to it."""
     floor = min(made_at(graph, other) for other in others)
     before: dict[int, Operation] = {}
@@ -52,19 +83,8 @@ def _within(graph: Recording, value: int, others: set[int]) -> tuple[str, ...]:
     for index in sorted(before):
         if grown & set(before[index].inputs):
             grown.update(before[index].outputs)
-            names.update(dict.fromkeys(before[index].parameters))
+            names.update(dict.fromkeys((*before[index].parameters, *used.get(index, ()))))
     return tuple(names)
-
-
-Roles = dict[tuple[int, str], str]
-
-
-def _branch_ends(graph: Recording, addition: Operation, roles: Roles) -> list[str]:
-    """For each operand that was computed from another operand, the last weights or norm of the way."""
-    ends: list[str] = []
-    for value, others in _grown(graph, addition):
-        ends.extend(_last(graph, value, min(made_at(graph, other) for other in others), roles))
-    return ends
 
 
 def _grown(graph: Recording, addition: Operation) -> Iterator[tuple[int, set[int]]]:
@@ -76,6 +96,47 @@ def _grown(graph: Recording, addition: Operation) -> Iterator[tuple[int, set[int
         others = {before for other in operands if other != value for before in _stream(graph, other)}
         if others and grew_from(graph, value, others):
             yield value, others
+
+
+def _beside_projection(graph: Recording, addition: Operation, used: Used) -> Iterator[tuple[int, set[int]]]:
+    """The operand with a function on its way from what the other operand is a projection of."""
+    operands = [value for value in dict.fromkeys(addition.inputs) if graph.values[value].source == "operation"]
+    for value, other in permutations(operands, 2):
+        for fork in _projected(graph, other, used):
+            if grew_from(graph, value, {fork}) and _curves(graph, value, fork):
+                yield value, {fork}
+                break
+
+
+def _projected(graph: Recording, value: int, used: Used) -> Iterator[int]:
+    """What a value is a projection of, the nearest first: one weight, beside norms, pools and rearrangements."""
+    weights = 0
+    while (operation := graph.producer(value)) is not None:
+        roles = used.get(operation.index, {}).values()
+        traits = operation.traits
+        weights += "weight" in roles
+        if weights > 1 or not ("weight" in roles or traits.norm or traits.pools or traits.passes):
+            return
+        signals = [item for item in operation.inputs if graph.values[item].source in ("operation", "input")]
+        if len(signals) != 1:
+            return
+        value = signals[0]
+        if weights:
+            yield value
+
+
+def _curves(graph: Recording, value: int, fork: int) -> bool:
+    """Whether a function that is no straight line stands between."""
+    floor, seen, stack = made_at(graph, fork), set[int](), [value]
+    while stack:
+        operation = graph.producer(stack.pop())
+        if operation is None or operation.index <= floor or operation.index in seen:
+            continue
+        if operation.traits.curved and grew_from(graph, operation.inputs[0], {fork}):
+            return True
+        seen.add(operation.index)
+        stack.extend(operation.inputs)
+    return False
 
 
 def _stream(graph: Recording, value: int) -> list[int]:
@@ -136,7 +197,7 @@ def made_at(graph: Recording, value: int) -> int:
     return -1 if operation is None else operation.index
 
 
-def _last(graph: Recording, value: int, floor: int, roles: Roles) -> list[str]:
+def _last(graph: Recording, value: int, floor: int, used: Used) -> list[str]:
     """Back to the first weights or norm after `floor`; past a product only along linear operations (a gate is no end).
 
     None where the branch holds no weight, as in x + x³ of GELU's tanh form.
@@ -150,7 +211,7 @@ def _last(graph: Recording, value: int, floor: int, roles: Roles) -> list[str]:
         if operation is None or operation.index <= floor or operation.index in seen:
             continue
         seen.add(operation.index)
-        ends = [name for name in operation.parameters if roles.get((operation.index, name)) in _ENDS]
+        ends = [name for name, role in used.get(operation.index, {}).items() if role in _ENDS]
         if ends:
             found.extend(ends)
             continue

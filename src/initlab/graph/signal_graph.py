@@ -8,7 +8,7 @@ from functools import cached_property
 
 from initlab.graph.feeds import uses_of
 from initlab.graph.recording import Recording, Share
-from initlab.graph.residual import residual_branches, residual_ends
+from initlab.graph.residual import projected_ends, residual_branches, residual_ends
 from initlab.graph.uses import LayerCall, Use
 from initlab.sampling import canonical_name
 
@@ -62,6 +62,10 @@ class SignalGraph(Recording):
         """The weights and norm weights that come last in a branch before it is added back to what it grew from."""
         return self._residual_ends
 
+    def projected_ends(self) -> tuple[str, ...]:
+        """The same of branches that are added to a projection of what they grew from."""
+        return self._projected_ends
+
     def residual_branches(self) -> tuple[tuple[str, ...], ...]:
         """The parameters of every branch that is added back to what it grew from."""
         return self._residual_branches
@@ -89,8 +93,12 @@ class SignalGraph(Recording):
 
     @cached_property
     def _residual_branches(self) -> tuple[tuple[str, ...], ...]:
-        return residual_branches(self)
+        return residual_branches(self, self._uses)
 
     @cached_property
     def _residual_ends(self) -> tuple[str, ...]:
         return residual_ends(self, self._uses)
+
+    @cached_property
+    def _projected_ends(self) -> tuple[str, ...]:
+        return projected_ends(self, self._uses)

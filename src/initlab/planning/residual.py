@@ -39,7 +39,7 @@ def last_norms(scene: Scene) -> frozenset[str]:
 def _recorded(scene: Scene, role: str) -> frozenset[str]:
     if role not in scene.notes:
         assert scene.graph is not None
-        ends = {canonical_name(name) for name in scene.graph.residual_ends()}
+        ends = {canonical_name(name) for name in (*scene.graph.residual_ends(), *scene.graph.projected_ends())}
         # Attention is one recorded operation: its in-projections open the branch that its out-projection ends.
         asked = [s for s in scene.subjects() if s.role == role and s.kind != "attention"]
         scene.notes[role] = frozenset(s.name for s in asked if ends & {s.name, *s.slot.ties})

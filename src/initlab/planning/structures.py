@@ -189,18 +189,12 @@ def gates(scene: Scene) -> frozenset[str]:
 
 def _multiplied(graph: SignalGraph, use: Operation, function: str) -> bool:
     """Whether a weight's output, past this function, multiplies a signal."""
-    readers = read_by(graph, use, lambda operation: operation.kind == function or operation.traits.rearranges)
     return any(
-        reader.kind == "mul" and any(_made_by_kind(graph, value, function) for value in reader.inputs)
-        for reader in readers
+        reader.kind == "mul"
+        for made in read_by(graph, use, lambda operation: operation.traits.rearranges)
+        if made.kind == function
+        for reader in read_by(graph, made, lambda operation: operation.traits.rearranges)
     )
-
-
-def _made_by_kind(graph: SignalGraph, value: int, kind: str) -> bool:
-    maker = graph.producer(value)
-    while maker is not None and maker.traits.rearranges and maker.inputs:
-        maker = graph.producer(maker.inputs[0])
-    return maker is not None and maker.kind == kind
 
 
 @noted("gated values")
@@ -243,8 +237,9 @@ def _negated(graph: SignalGraph, value: int) -> bool:
 
 
 def _past_rearrangements(graph: SignalGraph, value: int) -> Iterator[Operation]:
+    """The operations that read a value, or a part of it, and do more than to rearrange it."""
     for reader in graph.consumers(value):
-        if reader.traits.rearranges:
+        if reader.traits.passes:
             for item in reader.outputs:
                 yield from _past_rearrangements(graph, item)
         else:

@@ -8,12 +8,13 @@ from initlab.schemes import get_scheme
 
 RECIPE = Policy(
     name="deit",
-    about="N(0, 0.02²), positions and tokens alike, the patch projection as torch draws it",
+    about="N(0, 0.02²), positions and tokens alike, the patch projection and its bias as torch draws them",
     source="Touvron et al., DeiT (2021); facebookresearch/deit models.py",
     code="facebookresearch/deit models.py, main.py (7e160fe)",
     year=2021,
     laws=(
         RoleLaw("first", get_scheme("torch_default")),
+        RoleLaw("conv_bias", get_scheme("torch_default"), "U(±1/√fan_in): the patch projection's, as torch draws it"),
         RoleLaw("weight", Normal("std"), "N(0, std²): trunc_normal_ cuts at ±2, which is ±100 std"),
         RoleLaw("position", Normal("std"), "N(0, std²)"),
         RoleLaw("token", Normal("std"), "N(0, std²)"),
@@ -31,5 +32,5 @@ RECIPE = Policy(
     ),
     right="Vision transformers on ImageNet alone, with a distillation token or without.",
     wrong="Very wide or very narrow ones: one std for all widths.",
-    leaves="Biases zero, norms one.",
+    leaves="The other biases zero, norms one.",
 )

@@ -14,6 +14,7 @@ RECIPE = Policy(
     year=2022,
     laws=(
         RoleLaw("conv", flattened_patch, "U(±√(6/(out + in · kernel)))"),
+        RoleLaw("conv_bias", get_scheme("torch_default"), "U(±1/√fan_in): the patch projection's, as torch draws it"),
         RoleLaw("weight", get_scheme("xavier_uniform")),
         RoleLaw("token", Normal("token"), "N(0, token²)"),
     ),

@@ -95,6 +95,7 @@ RECIPE = Policy(
         RoleLaw("packed_attention", _packed, "the three as blocks of one weight"),
         RoleLaw("attention_out", _like_minus_identity, "the other factor"),
         RoleLaw("first", get_scheme("torch_default")),
+        RoleLaw("conv_bias", get_scheme("torch_default"), "U(±1/√fan_in): the patch projection's, as torch draws it"),
         RoleLaw("weight", Normal("std"), "N(0, std²)"),
         RoleLaw("position", Normal("std"), "N(0, std²)"),
         RoleLaw("token", get_scheme("normal", std=1e-6)),
