@@ -81,7 +81,7 @@ def _pixels() -> tuple[torch.Tensor, torch.Tensor]:
 
 MODELS = {
     "mlp": Trained(mlp, _rows, range(-9, -2), None, 128, 100, 3, (range(-9, -2), 3)),
-    "gpt": Trained(gpt, _pixels, range(-9, -3), by_pixel, 32, 30, 2, (range(-7, -4), 1), 1),
+    "gpt": Trained(gpt, _pixels, range(-9, -3), by_pixel, 32, 30, 2, (range(-8, -4), 1), 1),
 }
 
 

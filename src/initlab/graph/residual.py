@@ -44,13 +44,16 @@ def _ends(graph: Recording, uses: Mapping[str, tuple[Use, ...]], grown: Grown) -
 
 
 def residual_branches(graph: Recording, uses: Mapping[str, tuple[Use, ...]]) -> tuple[tuple[str, ...], ...]:
-    """The parameters of each branch that is added back to what it grew from, in the order of their first use."""
+    """The parameters of each branch that is added back to what it grew from, or to a projection of that.
+
+    In the order of their first use.
+    """
     used = _used(uses)
     return tuple(
         found
         for operation in graph.operations
         if operation.kind == "add"
-        for value, others in _grown(graph, operation)
+        for value, others in (*_grown(graph, operation), *_beside_projection(graph, operation, used))
         if (found := _within(graph, value, others, used))
     )
 

@@ -67,7 +67,7 @@ class SignalGraph(Recording):
         return self._projected_ends
 
     def residual_branches(self) -> tuple[tuple[str, ...], ...]:
-        """The parameters of every branch that is added back to what it grew from."""
+        """The parameters of every branch that is added back to what it grew from, or to a projection of that."""
         return self._residual_branches
 
     @property

@@ -1,0 +1,88 @@
+"""Where residual branches end: beside a projection of what they grew from, and in weights that are made from others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils import parametrizations
+
+from initlab.graph import record
+
+X = torch.randn(4, 8, generator=torch.Generator().manual_seed(0))
+
+
+class Beside(nn.Module):
+    """A branch and what stands beside it."""
+
+    def __init__(self, branch: nn.Module, beside: nn.Module) -> None:
+        super().__init__()
+        self.branch, self.beside = branch, beside
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.beside(x) + self.branch(x)
+
+
+def bent(*last: nn.Module) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 6), *last)
+
+
+def normed(width: int) -> nn.Module:
+    return nn.BatchNorm1d(width).eval()
+
+
+# what stands in the branch, what beside it, the ends of branches beside a projection
+PROJECTED: dict[str, tuple[Callable[[], nn.Module], Callable[[], nn.Module], tuple[str, ...]]] = {
+    "a weight": (bent, lambda: nn.Linear(8, 6), ("branch.2.weight",)),
+    "norms on both ways": (
+        lambda: bent(normed(6)),
+        lambda: nn.Sequential(nn.Linear(8, 6), normed(6)),
+        ("branch.3.weight",),
+    ),
+    "a pool before the projection": (
+        bent,
+        lambda: nn.Sequential(nn.AvgPool1d(2), nn.Linear(4, 6)),
+        ("branch.2.weight",),
+    ),
+    "two matrices without a function (an adapter)": (
+        lambda: nn.Sequential(nn.Linear(8, 2), nn.Linear(2, 6)),
+        lambda: nn.Linear(8, 6),
+        (),
+    ),
+    "two ways with functions": (bent, bent, ()),
+    "two weights beside": (bent, lambda: nn.Sequential(nn.Linear(8, 8), nn.Linear(8, 6)), ()),
+}
+
+
+@pytest.mark.parametrize("case", PROJECTED)
+def test_branches_beside_a_projection(case: str) -> None:
+    branch, beside, ends = PROJECTED[case]
+    graph = record(Beside(branch(), beside()), X)
+    assert tuple(name for name in graph.projected_ends() if name.endswith("weight")) == ends
+    assert graph.residual_ends() == ()
+
+
+class Divided(nn.Module):
+    """Divides its weight before use, as some libraries do with the ends of deep models."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(8, 8))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.relu(x) @ (self.weight / 2).T
+
+
+@pytest.mark.parametrize(
+    ("last", "end"),
+    [
+        (Divided, "branch.1.weight"),
+        (lambda: parametrizations.weight_norm(nn.Linear(8, 8)), "branch.1.parametrizations.weight.original1"),
+    ],
+)
+def test_a_weight_that_is_made_from_another_ends_its_branch(last: Callable[[], nn.Module], end: str) -> None:
+    graph = record(Beside(nn.Sequential(nn.Linear(8, 8), last()), nn.Identity()), X)
+    assert end in graph.residual_ends()
+    assert end in {name for branch in graph.residual_branches() for name in branch}
