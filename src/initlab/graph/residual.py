@@ -23,7 +23,7 @@ def residual_ends(graph: Recording, uses: Mapping[str, tuple[Use, ...]]) -> tupl
 
 
 def projected_ends(graph: Recording, uses: Mapping[str, tuple[Use, ...]]) -> tuple[str, ...]:
-    """As `residual_ends`, of branches beside a projection of what they grew from: W x + f(x), as where widths change."""
+    """As `residual_ends`, of branches beside a projection of what they grew from (W x + f(x), where widths change)."""
     used = _used(uses)
 
     def grown(graph: Recording, addition: Operation) -> Iterator[tuple[int, set[int]]]:
