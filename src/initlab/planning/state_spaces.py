@@ -37,6 +37,6 @@ LAWS = (
     RoleLaw("skip_factor", get_scheme("ones"), "1: D"),
     RoleLaw("branch_end", _branch_end, "U(±1/√(fan_in · layers))"),
     RoleLaw("conv_bias", get_scheme("torch_default"), "U(±1/√kernel)"),
-    RoleLaw("weight", get_scheme("torch_default"), "U(±1/√fan_in); a projection of the step has the same law there"),
+    RoleLaw("weight", get_scheme("torch_default"), "U(±1/√fan_in); the step's projection has the same law there"),
     RoleLaw("embedding", Normal("std"), "N(0, std²)"),
 )
