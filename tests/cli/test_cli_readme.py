@@ -1,10 +1,12 @@
-"""README's commands run as written, on README's own model file."""
+"""README's commands run as written, on README's own model file, and its blocks of Python as a newcomer pastes them."""
 
 from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,11 +18,12 @@ from initlab.cli.models import builder
 from initlab.cli.samples import example_inputs
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-COMMANDS = README[README.index("## The command line") :]
+PYTHON, COMMANDS = README.split("## The command line")
+NEEDED = ("jax", "keras", "lightning", "tensorboard", "transformers")  # what some of README's blocks import
 
 
-def _blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", COMMANDS, re.DOTALL)
+def _blocks(language: str, text: str = COMMANDS) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
 
 LINES = [line.split("  #")[0].split("# ")[0].strip() for line in _blocks("sh")[0].splitlines()]
@@ -78,3 +81,33 @@ def test_a_bad_command_is_one_line_and_writes_nothing(
     assert (ended.value.code, len(said)) == (2, 1)
     assert words in said[0]
     assert sorted(path.name for path in folder.iterdir() if path.suffix != "") in (["mymodel.py"],)
+
+
+def _foreign(block: str) -> bool:
+    return any(re.search(rf"^import {name}\b", block, re.MULTILINE) for name in NEEDED)
+
+
+def _pasted(blocks: list[str]) -> dict[str, Any]:
+    """What stands after the blocks were run one after another, as in one session."""
+    session: dict[str, Any] = {"__name__": "__main__"}
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), session)
+    return session
+
+
+def test_the_python_of_the_readme_runs_as_pasted(folder: Path) -> None:
+    session = _pasted([block for block in _blocks("python", PYTHON) if not _foreign(block)])
+    assert (folder / "report.html").stat().st_size > 0
+    assert session["report"].verdict == "healthy"
+    assert str(session["plan"]).strip() == _blocks("text", PYTHON)[0].strip()
+
+
+@pytest.mark.filterwarnings("ignore")  # of the libraries beside initlab
+def test_the_readmes_python_for_other_libraries_runs_as_pasted(
+    folder: Path, initlab_healthy: Callable[..., Any]
+) -> None:
+    for name in NEEDED:
+        pytest.importorskip(name, reason=f"{name} is not installed")
+    first, *others = _blocks("python", PYTHON)
+    session = _pasted([first, *filter(_foreign, others)])
+    session["test_it_will_train"](initlab_healthy)
