@@ -93,26 +93,37 @@ def test_every_scheme_starts_as_in_python(tab: headless.Tab, scheme: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("changes", "fact"),
+    ("changes", "facts"),
     [
-        ({"scheme": "zeros", "activation": "relu"}, "no gradient"),
-        ({"scheme": "normal", "size": 1e-12, "depth": 12, "activation": "relu"}, "no gradient"),
-        ({}, None),
+        ({"scheme": "zeros", "activation": "relu"}, {"no gradient"}),
+        ({"scheme": "normal", "size": 1e-12, "depth": 12, "activation": "relu"}, {"no gradient"}),
+        ({"scheme": "normal", "size": 0.01, "depth": 12, "activation": "sigmoid"}, {"one answer"}),
+        ({"scheme": "constant", "activation": "sigmoid"}, {"one answer", "no rate"}),
+        ({"scheme": "ones", "activation": "relu", "depth": 1}, set()),
+        ({}, set()),
     ],
 )
-def test_verdict_is_pythons(tab: headless.Tab, changes: dict[str, Any], fact: str | None) -> None:
+def test_verdict_is_pythons(tab: headless.Tab, changes: dict[str, Any], facts: set[str]) -> None:
     config = PLAIN | changes
     found, model = passed(tab, config), model_of(tab, config)
     call = "playground.judge(playground.started(c), 'sgd', playground.batchOf(playground.dataset(c.data), 0, 64, 1))"
     judged = tab.run(f"((c) => {call})({json.dumps(config)})")
-    assert judged["fact"] == fact
+    assert facts <= set(judged["facts"])
+    assert bool(facts) == bool(judged["facts"])
     x, labels = torch.tensor(found["x"], dtype=torch.float32).reshape(64, -1), torch.tensor(found["labels"])
     report = inspect(model, x, labels, optimizer="sgd")
-    if fact is not None:
+    if facts:
         assert report.verdict == judged["word"]
-        assert FACTS[fact].words in report.because
-    assert report.learning_rate is not None or fact is not None
-    for rate, loss in judged["line"]:
+        assert [FACTS[fact].words for fact in judged["facts"]] == list(report.because)
+        assert report.probability["untrainable"] == pytest.approx(judged["probability"])
+    symmetric = [finding for finding in report.findings if finding.kind == "symmetric"]
+    assert bool(symmetric) == bool(judged["equal"])
+    if symmetric:
+        equal = judged["equal"]
+        assert symmetric[0].where == equal["name"]
+        assert f"{equal['units']} units have {equal['distinct']} distinct" in symmetric[0].evidence
+    assert report.learning_rate is not None or facts
+    for rate, loss, _ in judged["line"] if report.learning_rate is not None else ():
         assert dict(report.learning_rate.tried)[rate] == pytest.approx(loss, rel=1e-4)
 
 

@@ -20,6 +20,8 @@ from initlab.inspection.trials import Change, measured
 from initlab.reporting import format_number
 
 TOLD = 3  # numbers that a verdict names
+ALIKE = 1e-6  # rms of the centred outputs' movement, under which the best first step does not part samples
+HARDLY = 2e-4  # decrease of the loss, under which that step hardly lowers it
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Fact:
 FACTS: dict[str, Fact] = {
     "no gradient": Fact(lambda x: x["unmoved"] == 1.0, "no weight matrix gets a gradient"),
     "one answer": Fact(
-        lambda x: x["moved"] < -6.0 and x["decrease"] < 2e-4,
+        lambda x: x["moved"] < math.log10(ALIKE) and x["decrease"] < HARDLY,
         "along the best first step the outputs of different samples do not part, and the loss hardly falls",
     ),
     "no rate": Fact(lambda x: x["window"] == 0.0, "no learning rate lowers the loss along the first step"),

@@ -125,10 +125,10 @@ function judgeSoon() {
   }, REST);
 }
 
-function reason({ fact, probability, loss, best }) {
+function reason({ facts, probability, loss, best }) {
   if (best) return word("best", format(best[0]), format(loss), format(best[1]));
-  const share = fact in SETTINGS.facts ? `; ${word("of_cells", `${Math.round(100 * probability)}%`)}` : "";
-  return `${factWord(fact)}${share}.`;
+  const share = facts[0] in SETTINGS.facts ? `; ${word("of_cells", `${Math.round(100 * probability)}%`)}` : "";
+  return `${facts.map(factWord).join("; ")}${share}.`;
 }
 
 function showVerdict() {
@@ -137,6 +137,8 @@ function showVerdict() {
   at("verdict-card").className = `callout ${verdict.word === "untrainable" ? "error" : "info"}`;
   at("verdict-word").textContent = word(verdict.word);
   at("verdict-reason").textContent = reason(verdict);
+  const { equal } = verdict;
+  at("equal").textContent = equal ? word("equal", equal.count, equal.of, equal.name, equal.units, equal.distinct) : "";
 }
 
 function showStatus() {

@@ -33,10 +33,27 @@ export function takeStep(optimizer, network, rate) {
   }
 }
 
-/** [[rate, loss after one step of that rate], …] on the batch whose gradients the parameters hold; weights stay. */
+/** Root mean square of what a step changes in the outputs, each output's mean change over the batch taken off. */
+function movement(before, after, classes) {
+  const batch = before.length / classes;
+  let square = 0;
+  for (let k = 0; k < classes; k++) {
+    let mean = 0;
+    for (let at = k; at < before.length; at += classes) mean += (after[at] - before[at]) / batch;
+    for (let at = k; at < before.length; at += classes) square += (after[at] - before[at] - mean) ** 2;
+  }
+  return Math.sqrt(square / before.length);
+}
+
+/**
+ * [[rate, loss, movement of the outputs after one step of that rate], …]; weights stay.
+ *
+ * On the batch that the network last saw and whose gradients the parameters hold.
+ */
 export function lossAlongFirstStep(network, optimizer, batch) {
   const sign = optimizer === "adam", rates = SETTINGS.line.decades[sign ? "sign" : "sgd"];
   const parameters = parametersOf(network), own = parameters.map(({ values }) => values.slice());
+  const { classes } = network.config, before = network.room.logits.slice();
   const line = rates.map((rate) => {
     parameters.forEach(({ values, grad }, p) => {
       for (let i = 0; i < values.length; i++) {
@@ -44,8 +61,8 @@ export function lossAlongFirstStep(network, optimizer, batch) {
         values[i] = own[p][i] - rate * direction;
       }
     });
-    const loss = crossEntropy(forward(network, batch.x, batch.count), batch.labels, network.config.classes);
-    return [rate, Number.isFinite(loss) ? loss : Infinity];
+    const logits = forward(network, batch.x, batch.count), loss = crossEntropy(logits, batch.labels, classes);
+    return Number.isFinite(loss) ? [rate, loss, movement(before, logits, classes)] : [rate, Infinity, NaN];
   });
   parameters.forEach(({ values }, p) => values.set(own[p]));
   return line;

@@ -15,24 +15,61 @@ function nothingMoves(network) {
   return linearsOf(network).every(({ weight }) => rms(weight.grad) === 0);
 }
 
+/** How many of a matrix's units differ from each other in weights or gradient, told by two sums with uneven factors. */
+function distinctUnits({ fanIn, fanOut, weight: { values, grad } }) {
+  const factors = Float64Array.from({ length: fanIn }, (_, i) => Math.sin(i + 1)), seen = new Set();
+  for (let unit = 0, at = 0; unit < fanOut; unit++) {
+    let own = 0, pull = 0;
+    for (let i = 0; i < fanIn; i++, at++) {
+      own += factors[i] * values[at];
+      pull += factors[i] * grad[at];
+    }
+    seen.add(`${own} ${pull}`);
+  }
+  return seen.size;
+}
+
 /**
- * The verdict's ground on a batch: { word, fact, probability, loss, line, best }.
+ * The matrices whose units have equal weights and gradients, so that they stay equal (findings/symmetric.py).
  *
- * word is "untrainable" where a fact settles it, else "open"; best is the [rate, loss] that lowers the loss most.
+ * { count, of, name, units, distinct } of the first of them; null where there is none.
+ */
+export function equalUnits(network) {
+  const linears = linearsOf(network), merged = [];
+  for (const linear of linears) {
+    const { weight, fanOut } = linear, distinct = distinctUnits(linear), closed = rms(weight.values) === 0;
+    const parting = closed && (linear === network.readout || (rms(weight.grad) > 0 && distinct !== 1));
+    if (distinct <= Math.max(1, SETTINGS.bounds.merged * fanOut) && !parting) merged.push({ linear, distinct });
+  }
+  if (!merged.length) return null;
+  const [{ linear, distinct }] = merged;
+  return { count: merged.length, of: linears.length, name: linear.weight.name, units: linear.fanOut, distinct };
+}
+
+/**
+ * The verdict's ground on a batch: { word, facts, probability, loss, line, best, equal }.
+ *
+ * word is "untrainable" where facts settle it, else "open"; best is the [rate, loss] that lowers the loss most; equal is
+ * what `equalUnits` says.
  */
 export function judge(network, optimizer, batch) {
   forward(network, batch.x, batch.count);
-  const loss = backward(network, batch.labels), settled = (fact, probability) => {
-    return { word: "untrainable", fact, probability, loss, line: [], best: null };
+  const loss = backward(network, batch.labels), equal = equalUnits(network);
+  const settled = (facts, line = []) => {
+    const probability = Math.max(...facts.map((fact) => SETTINGS.facts[fact]?.share ?? 1));
+    return { word: "untrainable", facts, probability, loss, line, best: null, equal };
   };
-  if (!Number.isFinite(loss)) return settled("loss", 1);
+  if (!Number.isFinite(loss)) return settled(["loss"]);
   const finite = parametersOf(network).every(({ values, grad }) => Number.isFinite(rms(values) + rms(grad)));
-  if (!finite) return settled("nonfinite", 1);
-  const { facts } = SETTINGS;
-  if (nothingMoves(network)) return settled("no gradient", facts["no gradient"].share);
-  const line = lossAlongFirstStep(network, optimizer, batch);
-  const lowers = ([, after]) => (loss - after) / Math.abs(loss) > SETTINGS.line.flat;
+  if (!finite) return settled(["nonfinite"]);
+  const line = lossAlongFirstStep(network, optimizer, batch), { alike, hardly } = SETTINGS.bounds;
+  const decrease = ([, after]) => (loss - after) / Math.abs(loss);
   const best = line.reduce((a, b) => (b[1] < a[1] ? b : a));
-  if (!line.some(lowers)) return { ...settled("no rate", facts["no rate"].share), line };
-  return { word: "open", fact: null, probability: null, loss, line, best };
+  const holds = {
+    "no gradient": nothingMoves(network),
+    "one answer": best[2] < alike && decrease(best) < hardly,
+    "no rate": !line.some((point) => decrease(point) > SETTINGS.line.flat),
+  };
+  const facts = Object.keys(holds).filter((fact) => holds[fact]);
+  return facts.length ? settled(facts, line) : { word: "open", facts, probability: null, loss, line, best, equal };
 }
