@@ -111,7 +111,7 @@ def test_convolutions_by_their_true_fans() -> None:
     groups = initlab.param_groups(CNN(64), "adam", 1.0, base=CNN(16))
     assert kinds(groups) == {
         "first.weight": "input", "first.bias": "input", "second.weight": "hidden", "second.bias": "input",
-        "each.weight": "fixed", "each.bias": "input", "head.weight": "output", "head.bias": "fixed",
+        "each.weight": "input", "each.bias": "input", "head.weight": "output", "head.bias": "fixed",
     }  # fmt: skip
     assert settings(groups)["second.weight"] == 0.25
 
@@ -121,6 +121,28 @@ def test_groups_that_grow_in_number_are_maps_of_the_size_they_were() -> None:
     assert rates["second.weight"] == 1.0
     rates = settings(initlab.param_groups(CNN(64, groups=2), "adam", 1.0, base=CNN(16, groups=2)))
     assert rates["second.weight"] == 0.25
+    rates = settings(initlab.param_groups(CNN(64, groups=8), "sgd", 1.0, base=CNN(16, groups=2)))
+    assert rates["second.weight"] == rates["each.weight"] == 4.0  # vector-like of width 4, as in the package's MuSGD
+
+
+def test_a_depthwise_kernel_changes_its_output_alike_at_every_width_under_sgd() -> None:
+    """Of its own step alone; at one rate the change falls as 1/width, three doublings to 1/8."""
+    changes = []
+    for width in (64, 512):
+        model = CNN(width)
+        initlab.init_(model, "mup", example_inputs=IMAGES, seed=1)
+        nn.init.constant_(model.head.weight, 0.0)
+        with torch.no_grad():
+            model.head.weight[0] = 1 / width
+        rate = settings(initlab.param_groups(model, "sgd", 0.1, base=CNN(32)))["each.weight"]
+        seen: list[torch.Tensor] = []
+        model.each.register_forward_hook(lambda layer, inputs, output, seen=seen: seen.append(output.detach()))
+        F.cross_entropy(model(IMAGES), torch.arange(8) % 4).backward()
+        with torch.no_grad():
+            model.each.weight -= rate * model.each.weight.grad
+            model(IMAGES)
+        changes.append(float((seen[1] - seen[0]).square().mean().sqrt()))
+    assert 0.5 < changes[1] / changes[0] < 2
 
 
 def test_a_transformer_with_grouped_queries() -> None:

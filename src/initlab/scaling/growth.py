@@ -31,7 +31,7 @@ class Growth:
         kind: "input" (only its outputs grow: tables, biases, norms, first layers), "hidden" (both fans do), "output"
             (only its inputs do: read-outs, routers, heads of a fixed size), "fixed".
         fan_in: fan_in over the base's.
-        fan_out: fan_out over the base's.
+        fan_out: fan_out over the base's, of all groups together: a gradient goes by all units, whoever they read.
         branches: residual branches over the base's, for what stands in a branch; 1 elsewhere. Without a base: layers
             of two branches.
         ends: whether it is the last weight of a residual branch, or that layer's bias.
@@ -235,18 +235,19 @@ def _own_kind(subject: Subject) -> Kind:
 
 
 def _fans(subject: Subject) -> tuple[float, float] | None:
-    """The fans of a matrix; (1, length) of a vector; None for what is not understood."""
+    """The fans of a matrix, its outputs counted over all groups; (1, length) of a vector; None where not understood."""
     geometry = subject.geometry
     if subject.role in ("weight", "embedding") and geometry is not None and geometry.matrix_like:
-        return geometry.fan_in, geometry.fan_out
+        return geometry.fan_in, geometry.fan_out * geometry.groups
     return (1.0, float(max(subject.shape, default=1))) if len(subject.shape) <= 1 else None
 
 
 def _own_fans(subject: Subject) -> tuple[float, float]:
-    """The fans without a base: of a position its row's, of one long axis its length."""
+    """The fans without a base: of one expert among several, of a position its row's, of one long axis its length."""
     fans, shape = _fans(subject), subject.shape
     if fans is not None:
-        return fans
+        apart = 1 if subject.geometry is None or subject.kind.startswith("conv") else subject.geometry.groups
+        return fans[0], fans[1] / apart
     if sum(size > 1 for size in shape) <= 1:
         return 1.0, float(max(shape, default=1))
     if ROLES["position"].holds(subject) or ROLES["token"].holds(subject):
