@@ -78,6 +78,36 @@ def test_rwkv_closes_branches_whose_last_weight_is_divided() -> None:
     assert "a gate" in plan["blocks.1.second_gate.weight"].reason
 
 
+class Patches(nn.Module):
+    """Packed attention over patches, the read-out turned back into an image by an einsum, as DiT and MAE have them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patch, self.token = nn.Conv2d(3, 16, 4, stride=4), nn.Parameter(torch.zeros(1, 1, 16))
+        self.qkv, self.out, self.norm = nn.Linear(16, 48), nn.Linear(16, 16), nn.LayerNorm(16, elementwise_affine=False)
+        self.ada, self.head = nn.Linear(16, 32), nn.Linear(16, 4 * 4 * 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.patch(x).flatten(2).transpose(1, 2)
+        x = torch.cat([self.token.expand(len(x), -1, -1), x], 1)
+        scale, shift = self.ada(F.silu(x.mean(1, keepdim=True))).chunk(2, -1)
+        q, k, v = self.qkv(self.norm(x) * (1 + scale) + shift).view(*x.shape[:2], 3, 2, 8).permute(2, 0, 3, 1, 4)
+        x = x + self.out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(x.shape))
+        side = round((x.shape[1] - 1) ** 0.5)
+        tiles = self.head(x[:, 1:]).view(-1, side, side, 4, 4, 3)
+        return torch.einsum("nhwpqc->nchpwq", tiles).reshape(len(x), 3, 4 * side, 4 * side)
+
+
+@pytest.mark.parametrize("recipe", ["mae", "dit"])
+def test_packed_queries_keys_and_values_are_drawn_whole_as_the_code_does(recipe: str) -> None:
+    """xavier_uniform_ of the packed matrix of 48 rows and 16 columns; torch's own draw for the patch's bias of MAE."""
+    plan = initlab.init_(model := Patches(), recipe, example_inputs=IMAGES)
+    assert plan["qkv.weight"].std == pytest.approx(math.sqrt(2 / (48 + 16)))
+    assert plan["out.weight"].std == pytest.approx(math.sqrt(2 / (16 + 16)))
+    assert plan["patch.bias"].std == pytest.approx((3 * 48) ** -0.5 if recipe == "mae" else 0.0)
+    assert bool(model.head.weight.any()) == (recipe == "mae")  # the einsum that only permutes is no end of the way
+
+
 FILE = '''
 """`halved`: a recipe of one file."""
 

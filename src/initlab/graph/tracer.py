@@ -11,6 +11,7 @@ from torch.overrides import TorchFunctionMode
 
 from initlab.graph.operations import TABLE
 from initlab.graph.operations.dropping import drops_in_place, mask_of
+from initlab.graph.operations.products import permutation
 from initlab.graph.recording import Operation, Ref, Value, constant_moments, is_transformed, refs
 from initlab.graph.spelling import in_place
 from initlab.guest.inputs import mapped, tensors_in
@@ -37,6 +38,8 @@ class Tracer(TorchFunctionMode):
     ) -> Any:
         kwargs = kwargs or {}
         kind = TABLE.kind_of(func)
+        if kind == "einsum" and (order := permutation(args)) is not None:
+            func, args, kind = torch.permute, (next(tensors_in(args)), order), "permute"
         if not kind or TABLE[kind].reads_only:
             return func(*args, **kwargs)
         given = mapped((args, kwargs), self._ref)

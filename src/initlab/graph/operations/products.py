@@ -161,6 +161,17 @@ def _einsum_terms(operation: Operation, shapes: Shapes) -> tuple[list[str], str,
     return spelled, _spell(right, longest + len(right)) if "..." in right else right, operands
 
 
+def permutation(args: tuple[Any, ...]) -> tuple[int, ...] | None:
+    """The order in which an einsum of one tensor takes its axes, where it does no more than that.
+
+    >>> permutation(("nhwpqc->nchpwq",))
+    (0, 5, 1, 3, 2, 4)
+    """
+    left, arrow, right = str(args[0]).replace(" ", "").partition("->")
+    alone = len(set(left)) == len(left) and sorted(left) == sorted(right) and left.isalpha()
+    return tuple(left.index(letter) for letter in right) if arrow and alone else None
+
+
 _SPARE = "\u03b1\u03b2\u03b3\u03b4\u03b5\u03b6\u03b7\u03b8"
 
 

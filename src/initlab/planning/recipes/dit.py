@@ -16,6 +16,7 @@ RECIPE = Policy(
         RoleLaw("modulation", get_scheme("zeros"), "0: every branch starts as the identity"),
         RoleLaw("head", get_scheme("zeros")),
         RoleLaw("conv", flattened_patch, "U(±√(6/(out + in · kernel)))"),
+        RoleLaw("packed_attention", flattened_patch, "U(±√(6/(rows + columns))), packed as it lies"),
         RoleLaw("in_branch", get_scheme("xavier_uniform")),
         RoleLaw("weight", Normal("std"), "N(0, std²): the MLP that embeds the step"),
         RoleLaw("embedding", Normal("std"), "N(0, std²): the labels"),

@@ -15,6 +15,7 @@ RECIPE = Policy(
     laws=(
         RoleLaw("conv", flattened_patch, "U(±√(6/(out + in · kernel)))"),
         RoleLaw("conv_bias", get_scheme("torch_default"), "U(±1/√fan_in): the patch projection's, as torch draws it"),
+        RoleLaw("packed_attention", flattened_patch, "U(±√(6/(rows + columns))), packed as it lies"),
         RoleLaw("weight", get_scheme("xavier_uniform")),
         RoleLaw("token", Normal("token"), "N(0, token²)"),
     ),
@@ -33,6 +34,6 @@ RECIPE = Policy(
         "rate · batch / 256",
     ),
     right="Masked autoencoders with fixed sine positions.",
-    wrong="Packed q, k, v: the code draws the packed matrix whole (fan_out 3 · width); here each is its own map.",
+    wrong="q, k and v in weights of their own, each then drawn for itself: the code packs them and draws the whole.",
     leaves="Positions, which are fixed there (a frozen parameter or a buffer is kept).",
 )
