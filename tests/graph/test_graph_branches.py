@@ -25,6 +25,17 @@ class Beside(nn.Module):
         return self.beside(x) + self.branch(x)
 
 
+class Divided(nn.Module):
+    """Divides its weight before use, as some libraries do with the ends of deep models."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(8, 8))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x @ (self.weight / 2).T
+
+
 def bent(*last: nn.Module) -> nn.Sequential:
     return nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 6), *last)
 
@@ -46,6 +57,11 @@ PROJECTED: dict[str, tuple[Callable[[], nn.Module], Callable[[], nn.Module], tup
         lambda: nn.Sequential(nn.AvgPool1d(2), nn.Linear(4, 6)),
         ("branch.2.weight",),
     ),
+    "a weight that is made from another": (
+        lambda: nn.Sequential(nn.Linear(8, 8), nn.ReLU(), Divided()),
+        Divided,
+        ("branch.2.weight",),
+    ),
     "two matrices without a function (an adapter)": (
         lambda: nn.Sequential(nn.Linear(8, 2), nn.Linear(2, 6)),
         lambda: nn.Linear(8, 6),
@@ -62,17 +78,6 @@ def test_branches_beside_a_projection(case: str) -> None:
     graph = record(Beside(branch(), beside()), X)
     assert tuple(name for name in graph.projected_ends() if name.endswith("weight")) == ends
     assert graph.residual_ends() == ()
-
-
-class Divided(nn.Module):
-    """Divides its weight before use, as some libraries do with the ends of deep models."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.randn(8, 8))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return torch.relu(x) @ (self.weight / 2).T
 
 
 @pytest.mark.parametrize(

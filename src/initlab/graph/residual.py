@@ -104,6 +104,8 @@ def _grown(graph: Recording, addition: Operation) -> Iterator[tuple[int, set[int
 def _beside_projection(graph: Recording, addition: Operation, used: Used) -> Iterator[tuple[int, set[int]]]:
     """The operand with a function on its way from what the other operand is a projection of."""
     operands = [value for value in dict.fromkeys(addition.inputs) if graph.values[value].source == "operation"]
+    if len(operands) < 2:
+        return
     for value, other in permutations(operands, 2):
         for fork in _projected(graph, other, used):
             if grew_from(graph, value, {fork}) and _curves(graph, value, fork):
@@ -120,12 +122,26 @@ def _projected(graph: Recording, value: int, used: Used) -> Iterator[int]:
         weights += "weight" in roles
         if weights > 1 or not ("weight" in roles or traits.norm or traits.pools or traits.passes):
             return
-        signals = [item for item in operation.inputs if graph.values[item].source in ("operation", "input")]
+        signals = [item for item in operation.inputs if _is_signal(graph, item)]
         if len(signals) != 1:
             return
         value = signals[0]
         if weights:
             yield value
+
+
+def _is_signal(graph: Recording, value: int) -> bool:
+    """Whether a value comes from the model's input; a weight that is made from others does not."""
+    seen, stack = set[int](), [value]
+    while stack:
+        known = graph.values[item := stack.pop()]
+        if known.source == "input":
+            return True
+        operation = graph.producer(item)
+        if operation is not None and operation.index not in seen:
+            seen.add(operation.index)
+            stack.extend(reversed(operation.inputs))
+    return False
 
 
 def _curves(graph: Recording, value: int, fork: int) -> bool:
