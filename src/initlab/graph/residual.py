@@ -24,10 +24,10 @@ def residual_ends(graph: Recording, uses: Mapping[str, tuple[Use, ...]]) -> tupl
 
 def projected_ends(graph: Recording, uses: Mapping[str, tuple[Use, ...]]) -> tuple[str, ...]:
     """As `residual_ends`, of branches beside a projection of what they grew from (W x + f(x), where widths change)."""
-    used = _used(uses)
+    used, signals = _used(uses), _signals(graph)
 
     def grown(graph: Recording, addition: Operation) -> Iterator[tuple[int, set[int]]]:
-        return _beside_projection(graph, addition, used)
+        return _beside_projection(graph, addition, used, signals)
 
     return _ends(graph, uses, grown)
 
@@ -48,12 +48,12 @@ def residual_branches(graph: Recording, uses: Mapping[str, tuple[Use, ...]]) -> 
 
     In the order of their first use.
     """
-    used = _used(uses)
+    used, signals = _used(uses), _signals(graph)
     return tuple(
         found
         for operation in graph.operations
         if operation.kind == "add"
-        for value, others in (*_grown(graph, operation), *_beside_projection(graph, operation, used))
+        for value, others in (*_grown(graph, operation), *_beside_projection(graph, operation, used, signals))
         if (found := _within(graph, value, others, used))
     )
 
@@ -101,19 +101,21 @@ def _grown(graph: Recording, addition: Operation) -> Iterator[tuple[int, set[int
             yield value, others
 
 
-def _beside_projection(graph: Recording, addition: Operation, used: Used) -> Iterator[tuple[int, set[int]]]:
+def _beside_projection(
+    graph: Recording, addition: Operation, used: Used, signals: set[int]
+) -> Iterator[tuple[int, set[int]]]:
     """The operand with a function on its way from what the other operand is a projection of."""
     operands = [value for value in dict.fromkeys(addition.inputs) if graph.values[value].source == "operation"]
     if len(operands) < 2:
         return
     for value, other in permutations(operands, 2):
-        for fork in _projected(graph, other, used):
+        for fork in _projected(graph, other, used, signals):
             if grew_from(graph, value, {fork}) and _curves(graph, value, fork):
                 yield value, {fork}
                 break
 
 
-def _projected(graph: Recording, value: int, used: Used) -> Iterator[int]:
+def _projected(graph: Recording, value: int, used: Used, signals: set[int]) -> Iterator[int]:
     """What a value is a projection of, the nearest first: one weight, beside norms, pools and rearrangements."""
     weights = 0
     while (operation := graph.producer(value)) is not None:
@@ -122,26 +124,21 @@ def _projected(graph: Recording, value: int, used: Used) -> Iterator[int]:
         weights += "weight" in roles
         if weights > 1 or not ("weight" in roles or traits.norm or traits.pools or traits.passes):
             return
-        signals = [item for item in operation.inputs if _is_signal(graph, item)]
-        if len(signals) != 1:
+        read = [item for item in operation.inputs if item in signals]
+        if len(read) != 1:
             return
-        value = signals[0]
+        value = read[0]
         if weights:
             yield value
 
 
-def _is_signal(graph: Recording, value: int) -> bool:
-    """Whether a value comes from the model's input; a weight that is made from others does not."""
-    seen, stack = set[int](), [value]
-    while stack:
-        known = graph.values[item := stack.pop()]
-        if known.source == "input":
-            return True
-        operation = graph.producer(item)
-        if operation is not None and operation.index not in seen:
-            seen.add(operation.index)
-            stack.extend(reversed(operation.inputs))
-    return False
+def _signals(graph: Recording) -> set[int]:
+    """The values that come from the model's input; a weight that is made from others does not."""
+    found = {index for index, value in graph.values.items() if value.source == "input"}
+    for operation in graph.operations:
+        if not found.isdisjoint(operation.inputs):
+            found.update(operation.outputs)
+    return found
 
 
 def _curves(graph: Recording, value: int, fork: int) -> bool:
