@@ -24,7 +24,9 @@ def command(
     as_json: options.Json = False,
     report: options.Report = None,
 ) -> None:
-    """Show the law and the scheme of every parameter as built, and what is wrong with them; write nothing.
+    """Show the start a model has, and what is wrong with it.
+
+    The law and the scheme of every parameter as built; nothing is written.
 
     Example: initlab audit mymodel:build --reference he_normal
     """

@@ -81,7 +81,7 @@ def command(
     as_json: options.Json = False,
     report: options.Report = None,
 ) -> None:
-    """Set a model's weights from data and write them to a .safetensors file.
+    """Set a model's weights from data; write a .safetensors file.
 
     LSUV and data_dependent look at one batch; rbm, dbn, gradinit, metainit and finetune learn from the training rows.
 

@@ -25,7 +25,7 @@ def command(
     as_json: options.Json = False,
     report: options.Report = None,
 ) -> None:
-    """Draw a model's starting weights and write them to a .safetensors file.
+    """Draw a model's start; write a .safetensors file.
 
     The same bits on every machine for one seed.
 

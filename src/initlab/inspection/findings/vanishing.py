@@ -29,8 +29,8 @@ def find(e: Evidence) -> Finding | None:
         return None
     evidence = ""
     if severity != "info" and steps > SLOW_STEPS[e.step.family]:
-        predicted = "never" if steps > 1e7 else f"after about {steps:,.0f} steps"
-        evidence = f"the loss is predicted to move {predicted} ({e.step.name}, lr {e.step.lr:g}); "
+        predicted = "never to move" if steps > 1e7 else f"to move only after about {steps:,.0f} steps"
+        evidence = f"the loss is predicted {predicted} ({e.step.name}, lr {e.step.lr:g}); "
     evidence += f"gradient rms falls from {last:.1e} at the output to {first:.1e} at the input"
     if drowned:
         evidence += f"; the signal at the last layer, {drowned:.1e}, drowns in bias steps of {e.step.lr:g}"
