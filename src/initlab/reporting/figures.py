@@ -168,7 +168,9 @@ def _ready(figure: ReadyFigure) -> tuple[list[dict[str, Any]], dict[str, Any]]:
                 "zerolinecolor": GRID[0],
                 "linecolor": GRID[0],
                 "automargin": True,
-            } | axis
+                **axis,
+                "title": {"standoff": 10} | axis.get("title", {}),
+            }
     base = _layout({}, {}, 0)
     return [_shown(trace) for trace in figure.data], {**base, "showlegend": True, **shown}
 

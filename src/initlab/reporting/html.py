@@ -166,7 +166,8 @@ def _table(table: Table) -> dict[str, Any]:
         note = f"{note} {remark}".strip()
     heads = [(clean(c.name, 100), "num" if numeric(c) else "") for c in table.columns]
     body = [[_cell(c, value) for c, value in zip(table.columns, row, strict=True)] for row in rows]
-    told = len(heads) > 3 and any(row[-1]["class"] in ("whole", "long") and row[-1]["text"] for row in body)
+    last = {row[-1]["class"] for row in body if row and row[-1]["text"]}
+    told = len(heads) > 2 and ("long" in last or (len(heads) > 4 and "whole" in last))
     return {"kind": "table", "title": clean(table.title, 200), "heads": heads, "rows": body, "note": note, "told": told}
 
 

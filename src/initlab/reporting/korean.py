@@ -55,6 +55,7 @@ def korean(text: str) -> str:
         or _as_phrase(text, of_colons)
         or _in_parts(text, ":")
         or _as_phrase(text, others)
+        or _listed(text)
         or text
     )
 
@@ -68,6 +69,12 @@ def _in_parts(text: str, ends: str) -> str | None:
             parts.append(text[start:place])
             start = place + 1
     return " ".join(map(korean, [*parts, text[start:]])) if parts else None
+
+
+def _listed(text: str) -> str | None:
+    """A list of words that all have entries."""
+    parts, (whole, _) = text.split(", "), _entries()
+    return ", ".join(whole[part] for part in parts) if all(part in whole for part in parts) else None
 
 
 def _as_phrase(text: str, phrases: Sequence[Phrase]) -> str | None:
