@@ -2,8 +2,8 @@
 
 `python -m benchmarks recipes`, or `python -m benchmarks.recipes ARCHITECTURE …` for a part. Each architecture is one
 study of `compare` in a file beside this one, which goes on where it was stopped; when it is done its runs are added to
-benchmarks/recipes.jsonl, from which the page of the documentation is made, and which seeds it holds are not trained
-again. A recipe that the model lacks what it needs for is left out; recipes that give the same laws are trained once.
+benchmarks/recipes.jsonl, from which the page of the documentation is made; starts and seeds that it holds are not
+trained again. A recipe that the model lacks what it needs for is left out; recipes of the same laws are trained once.
 """
 
 from __future__ import annotations
@@ -104,14 +104,16 @@ def run(name: str, lines: Lines) -> None:
     torch.manual_seed(0)
     chosen, left = applicable(made.build(), train[0][:8], made.recipes)
     seeds = [seed for seed in range(SEEDS) if not all(lines.has(name, start, RATE, seed) for start in chosen)]
-    print(f"{name}, seeds {seeds}: {', '.join(chosen)}; left out: {', '.join(left)}", flush=True)
+    kept = [start for start in chosen if all(lines.has(name, start, RATE, seed) for seed in seeds)]
+    wanted = {start: policy for start, policy in chosen.items() if start not in kept}
+    print(f"{name}, seeds {seeds}: {', '.join(wanted)}; left out: {', '.join(left)}", flush=True)
     for other, why in left.items():
         if not lines.has(name, other, 0.0, 0):
             lines.add({"architecture": name, "start": other, "lr": 0.0, "seed": 0, "status": "left out", "why": why})
     if not seeds:
         return
     result = initlab.compare(
-        made.build, train, test, chosen, seeds=seeds, lr=RATE, batch_size=BATCH, steps=STEPS,
+        made.build, train, test, wanted, seeds=seeds, lr=RATE, batch_size=BATCH, steps=STEPS,
         storage=f"sqlite:///{STUDIES}", study=f"recipes-{name}", evaluations=1, progress=False,
     )  # fmt: skip
     print(f"{name}: {result.engine}; {result.seconds:.0f} s", flush=True)

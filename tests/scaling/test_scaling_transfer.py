@@ -150,6 +150,43 @@ def test_bad_engines(given: dict[str, Any], message: str) -> None:
         initlab.transfer_check(mlp, WIDTHS, RATES, inputs=ROWS, targets=LABELS, steps=2, **given)
 
 
+SHARED = mlp(8)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"targets": LABELS + 4}, "the loss of the model's output and the targets failed: IndexError: Target"),
+        ({"targets": LABELS[:30]}, r"the targets failed: ValueError: Expected input batch_size \(32\) to match"),
+        ({"inputs": ROWS[:, :5]}, "the forward pass failed in module '0'"),
+        ({"inputs": 3}, "inputs must be a tensor, a tuple .* with rows of samples; got int"),
+        ({"inputs": ROWS * float("nan")}, "at width 16 the loss is nan before any step"),
+        ({"build": lambda width: SHARED}, "build must return a new model at each call"),
+        ({"build": lambda width: mlp(width).requires_grad_(False)}, "every parameter is frozen at width 16"),
+        ({"build": lambda width: 1 // 0}, r"build\(16\) failed: ZeroDivisionError"),
+        ({"loss": lambda output, targets: output}, r"loss must return a scalar tensor; got \(32, 4\)"),
+    ],
+)
+def test_what_cannot_be_trained_is_said_in_a_line(change: dict[str, Any], message: str) -> None:
+    given: dict[str, Any] = {"build": mlp, "inputs": ROWS, "targets": LABELS, **change}
+    with pytest.raises(InputError, match=message):
+        initlab.transfer_check(widths=WIDTHS, lrs=RATES, steps=2, **given)
+
+
+def test_a_model_in_bfloat16_is_trained_in_float32() -> None:
+    given: dict[str, Any] = {"targets": LABELS.int(), "steps": 2}
+    coarse = initlab.transfer_check(lambda w: mlp(w).bfloat16(), WIDTHS, RATES, inputs=ROWS.bfloat16(), **given)
+    fine = initlab.transfer_check(mlp, WIDTHS, RATES, inputs=ROWS.bfloat16().float(), **given)
+    assert coarse.losses[1] == pytest.approx(fine.losses[1], rel=1e-2)  # the plan is made on the model as it is built
+
+
+def test_a_loss_takes_the_models_own_output() -> None:
+    """A dict of outputs, of which the loss takes what it wants."""
+    given: dict[str, Any] = {"inputs": NAMED, "targets": LABELS, "steps": 2}
+    own = initlab.transfer_check(Named, WIDTHS, RATES, loss=lambda out, y: F.cross_entropy(out["logits"], y), **given)
+    assert own.losses[0] == pytest.approx(initlab.transfer_check(Named, WIDTHS, RATES, **given).losses[0], rel=1e-4)
+
+
 def test_runs_that_diverge_count_as_infinite() -> None:
     found = initlab.transfer_check(mlp, WIDTHS, (1e-3, 1e-2, 1e30), inputs=ROWS, targets=LABELS, steps=3)
     assert [[loss == float("inf") for loss in losses] for losses in found.losses] == [[False, False, True]] * 2

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from initlab.errors import InputError
+from initlab.errors import InputError, told
 from initlab.guest.inputs import mapped, tensors_in
 from initlab.guest.modules import modules_of
 from initlab.planning import Plan, get_policy, init_
@@ -23,8 +23,10 @@ from initlab.sampling import canonical_name
 from initlab.scaling.groups import param_groups
 from initlab.scaling.growth import base_of
 from initlab.scaling.rules import ScalingRule
+from initlab.training.engines.runs import scalar
 from initlab.training.losses import given_loss, named_loss
 from initlab.training.optimizers import in_torch, optimizer_of
+from initlab.training.rehearsal import check_new
 
 RATES = {"sgd": 0.1, "sign": 0.004, "orthogonal": 0.02}  # the rates that checks take where none is given, by family
 
@@ -58,7 +60,7 @@ class Setup:
         Raises:
             InputError: `build` gives something else, or there is no batch.
         """
-        with random_states_kept(seed):
+        with random_states_kept(seed), told(f"build({', '.join(map(str, size))})"):
             made = self.build(*size)
         whole = isinstance(made, tuple) and len(made) == 3
         model, inputs, targets = made if whole else (made, self.inputs, self.targets)
@@ -68,6 +70,11 @@ class Setup:
             )
         if inputs is None:
             raise InputError("a check trains on one batch: pass inputs= and targets=, or return them from build")
+        if not samples_in(inputs):
+            raise InputError(
+                "inputs must be a tensor, a tuple of positional arguments or a dict of keyword arguments, with rows of "
+                f"samples; got {type(inputs).__name__}"
+            )
         return model, inputs, targets
 
 
@@ -125,11 +132,13 @@ class Run:
         for optimizer in self.optimizers:
             optimizer.step()
 
-    def passed(self) -> None:
-        """A pass; the outputs of the layers and of the model are kept."""
+    def passed(self) -> float:
+        """A pass; the outputs of the layers and of the model are kept, and its loss is given."""
         with _watched(self.model, self.outputs), torch.no_grad():
-            self.output = called(self.model, self.inputs)
-            loss_of(self.loss, self.output, self.targets)
+            with told("the forward pass"):
+                self.output = called(self.model, self.inputs)
+            with told("the loss of the model's output and the targets"):
+                return float(loss_of(self.loss, self.output, self.targets))
 
 
 def rows_of(inputs: Any, targets: Any, rows: torch.Tensor) -> tuple[Any, Any]:
@@ -151,6 +160,7 @@ def begin(shared: Setup, size: tuple[int, ...], lr: float, seed: int) -> Run:
     """A model of a size, started by the policy, with the rule's groups."""
     model, inputs, targets = shared.built(size, seed)
     base, _, _ = shared.built(shared.base, seed)
+    check_new(model, base)
     plan = init_(still(model), _policy(shared, base, inputs), example_inputs=inputs, seed=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # a tied head is told by what it does, in the result
@@ -226,7 +236,7 @@ def loss_of(loss: Any, output: Any, targets: Any) -> torch.Tensor:
     if targets is None and loss is None:
         raise InputError("a check needs targets, or loss= as a function (output, targets) -> scalar")
     if loss is None and not targets.is_floating_point():
-        return F.cross_entropy(made.reshape(-1, made.shape[-1]), targets.reshape(-1))
-    chosen = named_loss("mse" if loss is None else loss) if loss is None or isinstance(loss, str) else given_loss(loss)
-    value: torch.Tensor = chosen.call(made, targets)
-    return value
+        return F.cross_entropy(made.reshape(-1, made.shape[-1]), targets.reshape(-1).long())
+    if loss is None or isinstance(loss, str):
+        return scalar(named_loss("mse" if loss is None else loss).call(made, targets))
+    return scalar(given_loss(loss).call(output, targets))

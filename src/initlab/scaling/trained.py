@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from initlab.errors import InputError
+from initlab.guest.inputs import mapped
 from initlab.interrupts import held
 from initlab.planning import Plan
 from initlab.scaling.runs import Run, Setup, begin, called, loss_of, rows_of, samples_in, still
@@ -51,7 +52,10 @@ def losses_at(shared: Setup, width: int, rates: Sequence[float], seeds: int, way
         InputError: a model, batch or loss that do not go together, or a batch of more samples than there are.
     """
     run = begin(shared, (width,), 1.0, 0)
-    run.passed()
+    if not math.isfinite(loss := run.passed()):
+        raise InputError(f"at width {width} the loss is {loss} before any step: inputs and targets must be finite")
+    if not run.groups:
+        raise InputError(f"every parameter is frozen at width {width}: nothing is trained")
     task = _task(shared, width, run, way)
     specs = [_spec(run.plan, seed, rate) for seed in range(seeds) for rate in rates]
     size = sum(parameter.nbytes for parameter in run.model.parameters())
@@ -90,8 +94,9 @@ def _task(shared: Setup, width: int, run: Run, way: Way) -> Task:
     if size > count:
         raise InputError(f"batch_size must be at most the number of samples, {count}; got {size}")
     first = next(run.model.parameters())
-    pair = _pair(run, first.dtype)
-    numbered = None if pair else Numbered(run.inputs, run.targets, way.batch_size is None)
+    dtype = first.dtype if first.dtype in DTYPES else torch.float32  # what the engines train in
+    pair = _pair(run, dtype)
+    numbered = None if pair else Numbered(_in(dtype, run.inputs), _in(dtype, run.targets), way.batch_size is None)
     rows = torch.zeros(1, dtype=torch.int64) if way.batch_size is None else torch.arange(count)
     data = pair or (rows, rows)
     names = {id(parameter): name for name, parameter in run.model.named_parameters()}
@@ -104,7 +109,7 @@ def _task(shared: Setup, width: int, run: Run, way: Way) -> Task:
         optimizer=shared.optimizer,
         batch_size=size if pair else min(size, len(rows)),
         steps=way.steps,
-        dtype=first.dtype if first.dtype in DTYPES else torch.float32,
+        dtype=dtype,
         device=str(first.device),
         factors={
             prefix + names[id(parameter)]: _factors(group, shared.optimizer)
@@ -133,7 +138,12 @@ def _pair(run: Run, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor] | N
     for tensor in (x, y):
         if not isinstance(tensor, torch.Tensor) or not tensor.dim() or tensor.dtype not in (torch.int64, dtype):
             return None
-    return (x.detach(), y.detach()) if len(x) == len(y) and dtype in DTYPES else None
+    return (x.detach(), y.detach()) if len(x) == len(y) else None
+
+
+def _in(dtype: torch.dtype, values: Any) -> Any:
+    """Nested tensors with their floating-point numbers in a dtype."""
+    return mapped(values, lambda tensor: tensor.to(dtype) if tensor.is_floating_point() else tensor)
 
 
 def _loss(shared: Setup, run: Run, numbered: Numbered | None) -> Any:

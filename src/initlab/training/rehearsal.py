@@ -33,7 +33,7 @@ def rehearse(task: Task, first: nn.Module) -> bool:
     """
     spec = RunSpec("rehearsal", "as_built", None, 0, 1e-3, 0.0)
     model = make_model(replace(task, root_seed=0), spec)
-    _check_new(model, first)
+    check_new(model, first)
     with random_states_kept(0, task.device):
         x, y = _samples(task, "train")
         output = _output(model, x, "train")
@@ -66,7 +66,12 @@ def frozen(model: nn.Module) -> list[str]:
     return [f"{len(kept)} of {len(named)} parameters are frozen and stay at their start, such as {kept[0]!r}"]
 
 
-def _check_new(model: nn.Module, first: nn.Module) -> None:
+def check_new(model: nn.Module, first: nn.Module) -> None:
+    """Refuse two models of one `build` that share what is trained.
+
+    Raises:
+        InputError: names the parameter.
+    """
     others = {id(parameter) for parameter in first.parameters() if parameter.requires_grad}
     shared = next((name for name, p in model.named_parameters() if p.requires_grad and id(p) in others), None)
     if shared is not None or model is first:
