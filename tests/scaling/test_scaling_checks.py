@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from scaling_zoo import CNN, GPT, IMAGES, ROWS, TOKENS, Experts, Llama, mlp
 
 import initlab
 from initlab.errors import InputError
+from initlab.scaling.coordinates import CoordinateCheck, LayerChange, advice_of
 
 LABELS, NEXT = torch.arange(32) % 4, TOKENS.roll(-1, 1)
 
@@ -47,6 +49,15 @@ def test_narrow_models_shrink_by_samples_over_width() -> None:
     assert "blocks.0.key" in {layer.name for layer in many.failing}
     assert all(layer.slope < layer.last < 0.1 for layer in many.failing)
     assert "between 192 and 384 every slope is within ±0.1" in many.advice
+
+
+def test_advice_is_of_a_layer_that_is_beyond_the_spread() -> None:
+    """The first layer's slope may be that of its starts; the second's is not."""
+    noisy = LayerChange("noisy", (64, 128), (1.0, 1.1), 0.14, 0.09, False)
+    clear = LayerChange("clear", (64, 128), (1.0, 0.8), -0.32, 0.02, False)
+    check = CoordinateCheck((noisy, clear), (), 5, "adamw", "mup", "mup", 0.1)
+    assert advice_of(check).startswith("'clear' shrinks with width (slope -0.32)")
+    assert "average more of them" in advice_of(replace(check, widths=(noisy,)))
 
 
 def test_a_slope_within_the_spread_of_starts_asks_for_more_of_them() -> None:

@@ -150,7 +150,7 @@ def coordinate_check(
     by_depth = _sweep(shared, [(base[0], depth) for depth in deep], 1, rate, steps, seeds, tolerance) if deep else ()
     start = str(getattr(shared.policy, "name", shared.policy))
     made = CoordinateCheck(by_width, by_depth, steps, shared.optimizer, chosen.name, start, tolerance)
-    return made if made.flat else replace(made, advice=_advice(made))
+    return made if made.flat else replace(made, advice=advice_of(made))
 
 
 def sizes_of(name: str, sizes: Sequence[int]) -> tuple[int, ...]:
@@ -214,9 +214,11 @@ def _changes(shared: Setup, size: tuple[int, ...], lr: float, steps: int, seed: 
     return changes
 
 
-def _advice(check: CoordinateCheck) -> str:
-    """What to change, from the first layer that is not flat."""
-    first, depth = check.failing[0], check.failing[0] not in check.widths
+def advice_of(check: CoordinateCheck) -> str:
+    """What to change, from the first layer that is not flat, beyond what starts differ by where there is one."""
+    clear = [layer for layer in check.failing if abs(layer.slope) - 2 * layer.spread > check.tolerance]
+    first = (clear or check.failing)[0]
+    depth = first not in check.widths
     what = "depth" if depth else "width"
     grows = f"{first.name!r} {'grows' if first.slope > 0 else 'shrinks'} with {what} (slope {first.slope:+.2f}): "
     if not depth and len(first.sizes) > 2 and all(abs(layer.last) <= check.tolerance for layer in check.failing):
@@ -225,7 +227,7 @@ def _advice(check: CoordinateCheck) -> str:
             f"between {pair} every slope is within ±{check.tolerance:g}, so this is narrow models' (samples interfere "
             "by about their number over the width): check wider models, or a batch of fewer different samples"
         )
-    if all(abs(layer.slope) - 2 * layer.spread <= check.tolerance for layer in check.failing):
+    if not clear:
         return grows + f"starts differ by as much (± {first.spread:.2f}): average more of them, by seeds="
     if check.rule == "standard":
         return grows + "start with policy 'mup' and train with param_groups (rule 'completep' where depth grows too)"
