@@ -258,6 +258,14 @@ def test_what_cannot_be_known_has_no_second_moment() -> None:
     assert "bernoulli" in found.note
 
 
+def test_moments_that_rest_on_rare_numbers_are_not_known() -> None:
+    """E[exp(6z)²] = e⁷² comes of z about 12: a batch shows some 10⁵ instead."""
+    found = feed(record(Through(lambda x: torch.exp(6 * x)), noise(3, 8)), "b.weight")
+    assert found.second_moment is None
+    assert "batch" in found.note
+    assert feed(record(Through(torch.exp), noise(3, 8)), "b.weight").second_moment == pytest.approx(math.exp(2))
+
+
 FUNCTIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "relu": F.relu,
     "gelu": F.gelu,

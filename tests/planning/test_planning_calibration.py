@@ -527,3 +527,25 @@ def test_a_bias_is_not_taken_for_the_weight_of_a_layer_that_makes_its_own() -> N
     plan = initlab.plan(nn.Sequential(Standardised(3, 16, 3), nn.ReLU(), nn.Conv2d(16, 8, 3)), batch(4, 3, 12, 12))
     assert plan["0.bias"].measured is None
     assert plan["2.weight"].measured is not None
+
+
+class LogScan(nn.Module):
+    """minGRU's recurrence in log space: h = exp(a + logcumsumexp(v - a)), a the running sum of log gates."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.up, self.down, self.head = nn.Linear(16, 48, bias=False), nn.Linear(24, 16, bias=False), nn.Linear(16, 3)
+
+    def forward(self, x: torch.Tensor) -> Any:
+        hidden, gate = self.up(x).chunk(2, -1)
+        kept = (-F.softplus(gate)).cumsum(1)
+        value = -F.softplus(-gate) + F.softplus(hidden).log()
+        return self.head(F.gelu(self.down((kept + (value - kept).logcumsumexp(1)).exp())[:, -1]))
+
+
+def test_a_weight_that_reads_exp_of_a_long_sum_is_measured() -> None:
+    net, seen = LogScan(), []
+    plan = initlab.init_(net, example_inputs=batch(32, 24, 16))
+    net.down.register_forward_hook(lambda module, given, made: seen.append(float(made.detach().square().mean())))
+    net(batch(32, 24, 16))
+    assert 0.25 < seen[0] < 4, plan["down.weight"].reason

@@ -37,6 +37,11 @@ def test_wrappers_change_neither_the_law_nor_the_values(way: str) -> None:
     expected, plan = initlab.init_(plain, seed=3), initlab.init_(wrapped, seed=3)
     assert [(e.name, e.reason) for e in plan.entries] == [(e.name, e.reason) for e in expected.entries]
     assert all(torch.equal(a, b) for a, b in zip(plain.parameters(), wrapped.parameters(), strict=True))
+    own = [name for name, _ in wrapped.named_parameters()]
+    assert [plan[name].name for name in own] == [name for name, _ in plain.named_parameters()]
+    assert own[0] in plan
+    assert "_orig_mod.fc.weight" not in plan
+    assert plan.explain(own[0])
 
 
 def test_what_an_orthogonal_parametrization_holds_is_kept() -> None:

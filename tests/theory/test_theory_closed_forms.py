@@ -328,3 +328,12 @@ def test_no_global_random_state_moves() -> None:
     assert random.getstate() == python
     assert (np.random.get_state()[1] == legacy).all()
     assert torch.equal(torch.random.get_rng_state(), tensors)
+
+
+@pytest.mark.parametrize("q", [0.25, 1.0, 4.0, 9.0])
+def test_the_share_of_a_second_moment_beyond_four_standard_deviations(q: float) -> None:
+    """exp squared under N(0, q) is a Gaussian about 2√q, so that Φ(2√q − 4) + Φ(−2√q − 4) of it lies beyond 4."""
+    shift = 2 * math.sqrt(q)
+    expected = special.ndtr(shift - 4) + special.ndtr(-shift - 4)
+    assert theory.moments(np.exp, q).tail == pytest.approx(expected, rel=0.02)
+    assert theory.moments("relu", q).tail < 2e-3

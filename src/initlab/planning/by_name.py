@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Generic, Protocol, TypeVar
 
 from initlab.errors import unknown
+from initlab.sampling.streams import canonical_name
 
 
 class Named(Protocol):
@@ -26,7 +27,7 @@ class ByName(Generic[Row]):
         raise NotImplementedError
 
     def __getitem__(self, name: str) -> Row:
-        """The row of the parameter called `name`, or tied to that name.
+        """The row of the parameter called `name`, or tied to that name; wrapper prefixes (`_orig_mod.`) are read.
 
         Raises:
             InputError: no such parameter (with the nearest names).
@@ -53,4 +54,4 @@ class ByName(Generic[Row]):
             tied = {tie: row for row in rows for tie in getattr(row, "tied_to", ())}
             known = self.__dict__["_found_in"] = (rows, tied | {row.name: row for row in rows})
         found: Row | None = known[1].get(name)
-        return found
+        return known[1].get(canonical_name(name)) if found is None and isinstance(name, str) else found

@@ -16,6 +16,8 @@ from initlab.errors import InputError, finite_number
 from initlab.theory.functions import resolve
 from initlab.theory.quadrature import ORDER, line, pair_mean, variance
 
+_RARE = 4.0  # P(|z| > 4) is 6e-5
+
 
 @dataclass(frozen=True)
 class Moments:
@@ -27,6 +29,8 @@ class Moments:
         slope_second: E[φ'(z)²]; infinite where φ jumps.
         slope_mean: E[φ'(z)].
         growth: d E[φ²] / dq = E[z φ(z) φ'(z)] / q.
+        tail: the share of E[φ(z)²] that lies beyond |z| = 4√q, which one sample in 16,000 reaches. Where it is most of
+            it, as for exp of a wide z, a batch holds far less than E[φ²].
     """
 
     mean: float
@@ -34,6 +38,7 @@ class Moments:
     slope_second: float
     slope_mean: float
     growth: float
+    tail: float
 
     @property
     def variance(self) -> float:
@@ -67,7 +72,12 @@ def moments(fn: Any, q: float = 1.0, *, order: int = ORDER) -> Moments:
             slope_second=math.inf if sampled.jumps else sampled.mean(slopes**2),
             slope_mean=math.nan if sampled.jumps else sampled.mean(slopes),
             growth=_growth(sampled.mean((sampled.z**2 - 1) * values**2), q),
+            tail=_share(sampled.mean(values**2 * (np.abs(sampled.z) > _RARE)), sampled.mean(values**2)),
         )
+
+
+def _share(part: float, whole: float) -> float:
+    return part / whole if 0 < whole < math.inf else float(whole > 0)
 
 
 def _growth(weighted: float, q: float) -> float:

@@ -62,7 +62,7 @@ def composed(flow: Flow, operation: Operation, signals: list[Signal]) -> Signal:
         return replace(made, second=None, mean=None, label=label if made.source != "data" else None)
     moments = expressions.function_moments(flow, made)
     if moments is None:
-        return replace(made, second=None, mean=None, label=label, note=f"{label} has no finite moments")
+        return replace(made, second=None, mean=None, label=label, note=f"{label} has no moments that a batch shows")
     made = replace(made, second=moments[1], mean=moments[0], label=label if made.source != "data" else None)
     made = replace(made, alike=expressions.function_alike(flow, made))
     if len(ops) < LONGEST:
