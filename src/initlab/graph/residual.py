@@ -109,9 +109,9 @@ def _beside_projection(
     if len(operands) < 2:
         return
     for value, other in permutations(operands, 2):
-        for fork in _projected(graph, other, used, signals):
-            if grew_from(graph, value, {fork}) and _curves(graph, value, fork):
-                yield value, {fork}
+        for origin in _projected(graph, other, used, signals):
+            if grew_from(graph, value, {origin}) and _curves(graph, value, origin):
+                yield value, {origin}
                 break
 
 
@@ -141,14 +141,14 @@ def _signals(graph: Recording) -> set[int]:
     return found
 
 
-def _curves(graph: Recording, value: int, fork: int) -> bool:
+def _curves(graph: Recording, value: int, origin: int) -> bool:
     """Whether a function that is no straight line stands between."""
-    floor, seen, stack = made_at(graph, fork), set[int](), [value]
+    floor, seen, stack = made_at(graph, origin), set[int](), [value]
     while stack:
         operation = graph.producer(stack.pop())
         if operation is None or operation.index <= floor or operation.index in seen:
             continue
-        if operation.traits.curved and grew_from(graph, operation.inputs[0], {fork}):
+        if operation.traits.curved and grew_from(graph, operation.inputs[0], {origin}):
             return True
         seen.add(operation.index)
         stack.extend(operation.inputs)
