@@ -122,7 +122,7 @@ def test_groups_that_grow_in_number_are_maps_of_the_size_they_were() -> None:
     rates = settings(initlab.param_groups(CNN(64, groups=2), "adam", 1.0, base=CNN(16, groups=2)))
     assert rates["second.weight"] == 0.25
     rates = settings(initlab.param_groups(CNN(64, groups=8), "sgd", 1.0, base=CNN(16, groups=2)))
-    assert rates["second.weight"] == rates["each.weight"] == 4.0  # vector-like of width 4, as in the package's MuSGD
+    assert rates["second.weight"] == rates["each.weight"] == 4.0  # what MuSGD of mup 1.0.0 gives both
 
 
 def test_a_depthwise_kernel_changes_its_output_alike_at_every_width_under_sgd() -> None:
