@@ -508,3 +508,21 @@ def test_what_only_looks_like_a_cause_is_not_named(name: str) -> None:
     build, inputs, targets, loss = HARMLESS[name]
     report = initlab.inspect(built(build), inputs, targets, loss)
     assert [f for f in report.findings if f.kind in CAUSES] == [], report
+
+
+@pytest.mark.parametrize(("bias", "target", "named"), [(-1000.0, 0.0, "bias"), (0.0, 1000.0, "targets")])
+def test_outputs_far_from_standardized_targets_are_not_blamed_on_the_targets(
+    bias: float, target: float, named: str
+) -> None:
+    model = mlp(nn.ReLU, out=1)
+    with torch.no_grad():
+        [p for name, p in model.named_parameters() if name.endswith("bias")][-1].fill_(bias)
+    found = initlab.inspect(model, TABLE, target + REAL, F.mse_loss).findings
+    assert [f.kind for f in found if f.kind in ("bias", "targets")][:1] == [named]
+
+
+def test_a_softmax_over_an_axis_before_the_last_is_over_several_units() -> None:
+    """Capsules route by a softmax over an axis that an axis of one follows."""
+    model = Written(lambda y: (y.unsqueeze(-1).softmax(1) * y.unsqueeze(-1)).squeeze(-1))
+    found = initlab.inspect(model, TABLE, drawn(N, 4), F.mse_loss).findings
+    assert not [f for f in found if f.kind == "output activation"]

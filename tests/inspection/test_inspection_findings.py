@@ -302,6 +302,14 @@ def test_zero_weights_under_random_biases_are_not_symmetric() -> None:
     assert not [f for f in report.findings if f.kind == "symmetric"]
 
 
+@pytest.mark.parametrize("dead", [False, True])
+def test_zero_branches_wait_for_a_zero_read_out_to_open(dead: bool) -> None:
+    """Branches and head end in zeros (modded-nanogpt): the head opens, then the branches; doubly zero ones never do."""
+    model = Branches(dead)
+    nn.init.zeros_(model.head.weight)
+    assert any(f.kind == "symmetric" for f in initlab.inspect(model, X, Y).findings) == dead
+
+
 def test_half_the_units_copied_is_no_error() -> None:
     """Net2Net copies units; the layer still has fifty distinct ones."""
     model = stack(2, nn.ReLU, he())

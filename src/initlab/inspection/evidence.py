@@ -22,6 +22,7 @@ from initlab.planning import Plan, plan
 # Directions in which samples differ at the last layer, above which merged layers are bypassed; set on starts of
 # small networks that were trained, and on nothing else.
 BYPASS_RANK = 2.5
+SMALL_TARGETS = 0.01  # rms of targets below which they are not standardized
 
 
 @dataclass(frozen=True)
@@ -89,8 +90,14 @@ class Evidence:
 
     @property
     def far_targets(self) -> bool:
-        """Whether most of the loss is the distance from the output's mean to the targets' mean."""
-        return self.seen.offset > 0.9 * self.seen.loss
+        """Whether most of the loss is the distance between the means of output and targets, by what the targets are:
+        they lie farther from zero than the output, or are tiny. Else the output is what lies far.
+        """
+        answer = self.seen.answer
+        if self.seen.offset <= 0.9 * self.seen.loss or answer.real_targets is None:
+            return False
+        targets, output = (float(t.double().mean(0).square().mean()) for t in (answer.real_targets, answer.output))
+        return targets > output or float(answer.real_targets.double().square().mean()) < SMALL_TARGETS**2
 
     @cached_property
     def bypassed(self) -> bool:

@@ -27,7 +27,7 @@ def find(e: Evidence) -> Finding | None:
 
 
 def _merged(e: Evidence, p: ParameterStats) -> bool:
-    if (p.distinct or 0) > _few(p) or _waiting(p) or _parted_by_bias(e, p):
+    if (p.distinct or 0) > _few(p) or _waiting(e, p) or _parted_by_bias(e, p):
         return False
     last = e.readout.parameters if e.readout is not None else ()
     return not (p.name in last and p.rms == 0)
@@ -37,13 +37,22 @@ def _few(p: ParameterStats) -> float:
     return max(1.0, MERGED * (p.units or 0))
 
 
-def _waiting(p: ParameterStats) -> bool:
+def _waiting(e: Evidence, p: ParameterStats) -> bool:
     """A weight of zeros whose rows will part at the next step: its gradient is what sets them apart, or is yet to come.
 
     Zero rows with zero gradients are symmetric only if nothing downstream is about to open: a zero read-out, or a
     zero branch, lets the gradient through after one step.
     """
-    return p.rms == 0 and (p.grad_rms or 0.0) > 0 and p.distinct != 1
+    if p.rms != 0:
+        return False
+    return p.distinct != 1 if (p.grad_rms or 0.0) > 0 else _behind_a_closed_read_out(e, p)
+
+
+def _behind_a_closed_read_out(e: Evidence, p: ParameterStats) -> bool:
+    """Whether the read-out is zero and about to open, and a signal arrives at `p` for the gradient to part it by."""
+    last = e.readout.parameters if e.readout is not None else ()
+    reads = any(r.input_second for r in e.seen.records if p.name in r.parameters)
+    return reads and any(closed.name in last for closed in e.closed)
 
 
 def _parted_by_bias(e: Evidence, p: ParameterStats) -> bool:

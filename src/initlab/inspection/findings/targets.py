@@ -6,7 +6,7 @@ import math
 
 import torch
 
-from initlab.inspection.evidence import Evidence
+from initlab.inspection.evidence import SMALL_TARGETS, Evidence
 from initlab.inspection.findings.kind import Kind
 from initlab.inspection.remedy import STANDARDIZED, Remedy, standardized
 from initlab.inspection.results import Finding
@@ -19,7 +19,7 @@ REACH = {"softmax": (0.0, 1.0), "sigmoid": (0.0, 1.0), "hardsigmoid": (0.0, 1.0)
          "hardtanh": (-1.0, 1.0), "relu": (0.0, math.inf), "softplus": (0.0, math.inf)}  # fmt: skip
 SLACK = 1e-3  # beyond the reach, over its size: rounding, and the last hair of a sigmoid
 MANY = 0.05  # share of targets out of reach from which training is held up
-LARGE, SMALL = 10.0, 0.01  # rms of targets beyond which they are not standardized
+LARGE = 10.0  # rms of targets above which they are not standardized
 FAR = 10.0  # targets over outputs, or the reverse: no start is that far from standardized targets by chance
 EXCESS_FAR = 100.0  # first loss over the best constant prediction's, when the targets' mean is 10 deviations away
 STANDARDIZE = "Standardize the targets: take off their mean, divide by their standard deviation, and undo it after"
@@ -66,7 +66,7 @@ def _size(e: Evidence) -> Finding | None:
         return None
     size, output = _rms(targets), _rms(answer.output)
     large = size > LARGE and output < size / FAR
-    small = 0 < size < SMALL and output > size * FAR
+    small = 0 < size < SMALL_TARGETS and output > size * FAR
     if not large and not small:
         return None
     evidence = f"their rms is {size:.3g}, that of the first outputs {output:.3g}"
