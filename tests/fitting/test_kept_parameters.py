@@ -75,3 +75,12 @@ def test_data_of_another_dtype_is_the_models(name: str) -> None:
     model = build().double()
     result = STARTS[name](model, X.numpy())
     assert len(result.layers) == 3
+
+
+@pytest.mark.parametrize("name", STARTS)
+def test_a_batch_that_does_not_fit_is_refused_by_the_name_that_the_caller_gave_it(name: str) -> None:
+    model = build()
+    before = [p.detach().clone() for p in model.parameters()]
+    with pytest.raises(InputError, match=r"^batch: the forward pass failed in module '0'"):
+        STARTS[name](model, X[:, :5])
+    assert all(torch.equal(kept, p) for kept, p in zip(before, model.parameters(), strict=True))

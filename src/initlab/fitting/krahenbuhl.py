@@ -10,10 +10,18 @@ import torch
 from torch import Tensor, nn
 
 from initlab.errors import InputError, seed_number
-from initlab.fitting.running import batch_for, floating_in, generator, measuring, parameters_kept_on_failure, run_model
+from initlab.fitting.running import (
+    batch_for,
+    floating_in,
+    generator,
+    measuring,
+    parameters_kept_on_failure,
+    run_model,
+    started,
+)
 from initlab.fitting.weighted import Call, watched
 from initlab.guest.check import check_materialised
-from initlab.planning import Plan, init_
+from initlab.planning import Plan
 from initlab.reporting import Column, Shown, Table
 from initlab.sampling import derive_seed
 
@@ -113,7 +121,7 @@ def data_dependent_(
     args, kwargs = batch_for(module, batch)
     number = seed_number(seed)
     with parameters_kept_on_failure(module), measuring(module):
-        plan = None if start is None else init_(module, start, example_inputs=kwargs or args, seed=number)
+        plan = started(module, start, args, kwargs, number)
         whitening = _Whitening(dict(module.named_parameters()))
         with watched(module, whitening.handle) as watch:
             whitening.watch = watch

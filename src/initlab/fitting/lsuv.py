@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from initlab.errors import InputError, finite_number, seed_number
-from initlab.fitting.running import batch_for, measuring, parameters_kept_on_failure, run_model
+from initlab.fitting.running import batch_for, measuring, parameters_kept_on_failure, run_model, started
 from initlab.fitting.weighted import Call, watched
 from initlab.graph import ParameterInfo, geometry_of
 from initlab.guest.check import check_materialised
-from initlab.planning import Plan, init_
+from initlab.planning import Plan
 from initlab.reporting import Column, Shown, Table
 
 _STATE = ("weight_hh", "weight_hr")  # torch's own names for what is applied to a recurrent state
@@ -118,7 +118,7 @@ def lsuv_(
         raise InputError(f"max_iterations must be an integer of at least 1; got {max_iterations!r}")
     number = seed_number(seed)
     with parameters_kept_on_failure(module), measuring(module):
-        plan = None if start is None else init_(module, start, example_inputs=kwargs or args, seed=number)
+        plan = started(module, start, args, kwargs, number)
         tuning = _Tuning(geometry_of(module), allowed, max_iterations)
         with watched(module, tuning.handle) as watch:
             tuning.watch = watch

@@ -13,6 +13,7 @@ from initlab.guest.batch import batch_of
 from initlab.guest.inputs import check_values, taken_by, tensors_in
 from initlab.guest.run import run
 from initlab.guest.untouched import untouched
+from initlab.planning import Plan, init_
 
 
 def batch_for(model: nn.Module, batch: Any, argument: str = "batch") -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -37,6 +38,20 @@ def run_model(
     """The model's output on arguments taken to where its parameters are; an `InputError` where its forward raises."""
     given, named = taken_by(model, args, kwargs or {})
     return run(model, given, named, argument)
+
+
+def started(
+    model: nn.Module, start: Any, args: tuple[Any, ...], kwargs: dict[str, Any], seed: int, argument: str = "batch"
+) -> Plan | None:
+    """The start, written into the model and planned on the batch; None where the weights stay as they are.
+
+    The batch is run first, so that one that does not fit is refused by what the caller calls it.
+    """
+    if start is None:
+        return None
+    with torch.no_grad():
+        run_model(model, args, kwargs, argument)
+    return init_(model, start, example_inputs=kwargs or args, seed=seed)
 
 
 @contextlib.contextmanager
