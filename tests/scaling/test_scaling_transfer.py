@@ -121,9 +121,9 @@ def test_every_engine_trains_what_the_groups_say(case: str, engine: str) -> None
         build, WIDTHS, RATES, steps=4, inputs=inputs, targets=targets, loss=loss, optimizer=optimizer, rule=rule,
         seeds=2, batch_size=batch, engine=engine,
     )  # fmt: skip
-    for place, width in enumerate(WIDTHS):
-        expected = [sum(by_hand(case, width, lr, seed, 4) for seed in range(2)) / 2 for lr in RATES]
-        assert found.losses[place] == pytest.approx(expected, rel=1e-3)  # what engines may differ by in fp32
+    for place in (0, -1):
+        expected = sum(by_hand(case, WIDTHS[-1], RATES[place], seed, 4) for seed in range(2)) / 2
+        assert found.losses[-1][place] == pytest.approx(expected, rel=1e-3)  # what engines may differ by in fp32
 
 
 @pytest.mark.parametrize("make", [lambda: ThreadPoolExecutor(2), lambda: loky.get_reusable_executor(1)])
