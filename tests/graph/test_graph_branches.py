@@ -91,3 +91,24 @@ def test_a_weight_that_is_made_from_another_ends_its_branch(last: Callable[[], n
     graph = record(Beside(nn.Sequential(nn.Linear(8, 8), last()), nn.Identity()), X)
     assert end in graph.residual_ends()
     assert end in {name for branch in graph.residual_branches() for name in branch}
+
+
+class Taken(nn.Module):
+    """Branches that are taken from the stream, as in N-BEATS; `of` is what the difference is taken of."""
+
+    def __init__(self, of: str) -> None:
+        super().__init__()
+        self.up, self.down, self.of = nn.Linear(8, 16), nn.Linear(16, 8), of
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = self.down(self.up(x).relu())
+        if self.of == "two branches":  # a Siamese difference: neither grew from the other
+            return (h - self.down(self.up(x.flip(0)).relu())).abs()
+        return x - h if self.of == "stream" else h - x
+
+
+@pytest.mark.parametrize(
+    ("of", "ends"), [("stream", ("down.weight",)), ("branch", ("down.weight",)), ("two branches", ())]
+)
+def test_a_branch_may_be_taken_from_the_stream(of: str, ends: tuple[str, ...]) -> None:
+    assert record(Taken(of), X).residual_ends() == ends

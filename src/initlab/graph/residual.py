@@ -10,6 +10,7 @@ from initlab.graph.traits import Traits
 from initlab.graph.uses import Use
 
 _ENDS = ("weight", "norm_weight")
+_ADDS = ("add", "sub")  # a branch may be taken from the stream: N-BEATS, unrolled gradient steps
 
 
 def residual_ends(graph: Recording, uses: Mapping[str, tuple[Use, ...]]) -> tuple[str, ...]:
@@ -36,7 +37,7 @@ def _ends(graph: Recording, uses: Mapping[str, tuple[Use, ...]], grown: Grown) -
     """For each operand of a sum that was computed from others, the last weights or norm of the way."""
     used, names = _used(uses), dict[str, None]()
     for operation in graph.operations:
-        if operation.kind == "add":
+        if operation.kind in _ADDS:
             for value, others in grown(graph, operation):
                 floor = min(made_at(graph, other) for other in others)
                 names.update(dict.fromkeys(_last(graph, value, floor, used)))
@@ -52,7 +53,7 @@ def residual_branches(graph: Recording, uses: Mapping[str, tuple[Use, ...]]) -> 
     return tuple(
         found
         for operation in graph.operations
-        if operation.kind == "add"
+        if operation.kind in _ADDS
         for value, others in (*_grown(graph, operation), *_beside_projection(graph, operation, used, signals))
         if (found := _within(graph, value, others, used))
     )
