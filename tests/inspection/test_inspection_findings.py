@@ -302,6 +302,36 @@ def test_zero_weights_under_random_biases_are_not_symmetric() -> None:
     assert not [f for f in report.findings if f.kind == "symmetric"]
 
 
+def biased(*layers: nn.Module) -> nn.Sequential:
+    """Weights of 0.1, and biases that differ."""
+    model = nn.Sequential(*layers)
+    generator = torch.Generator().manual_seed(0)
+    for name, parameter in model.named_parameters():
+        if name.endswith("bias"):
+            nn.init.normal_(parameter, 0, 0.1, generator=generator)
+        else:
+            nn.init.constant_(parameter, 0.1)
+    return model
+
+
+@pytest.mark.parametrize("activation", [nn.ReLU, nn.Tanh])
+def test_units_of_equal_weights_that_biases_part_are_named(activation: type[nn.Module]) -> None:
+    model = biased(nn.Linear(64, 50), activation(), nn.Linear(50, 50), activation(), nn.Linear(50, 10))
+    found = next(f for f in initlab.inspect(model, X, Y).findings if f.kind == "symmetric")
+    assert (found.severity, found.where) == ("warning", "0.weight")
+    assert "2 of 3 weight matrices; its 50 units have 1 distinct set of weights; only their biases" in found.evidence
+
+
+@pytest.mark.parametrize(
+    "first", [nn.Conv2d(16, 16, 3, groups=16), nn.Conv2d(16, 16, 3, padding=1)], ids=["depthwise", "dense"]
+)
+def test_units_with_inputs_of_their_own_may_have_equal_weights(first: nn.Conv2d) -> None:
+    model = biased(first, nn.ReLU(), nn.Flatten(), nn.Linear(16 * (16 if first.padding == (1, 1) else 4), 10))
+    x = torch.randn(32, 16, 4, 4, generator=torch.Generator().manual_seed(0))
+    report = initlab.inspect(model, x, torch.arange(32) % 10)
+    assert any(f.kind == "symmetric" for f in report.findings) == (first.groups == 1)
+
+
 @pytest.mark.parametrize("dead", [False, True])
 def test_zero_branches_wait_for_a_zero_read_out_to_open(dead: bool) -> None:
     """Branches and head end in zeros (modded-nanogpt): the head opens, then the branches; doubly zero ones never do."""

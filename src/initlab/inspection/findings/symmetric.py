@@ -1,6 +1,11 @@
-"""Units with equal weights and equal gradients stay equal: the layer is as wide as its distinct units."""
+"""Units with equal weights and equal gradients stay equal: the layer is as wide as its distinct units.
+
+Where biases of their own part units of equal weights, they do not stay equal, but start as one direction of the input.
+"""
 
 from __future__ import annotations
+
+import math
 
 import torch
 
@@ -8,6 +13,7 @@ from initlab.inspection.advice import random_advice
 from initlab.inspection.evidence import Evidence
 from initlab.inspection.findings.kind import Kind
 from initlab.inspection.results import Finding, ParameterStats
+from initlab.inspection.updates import units_first
 from initlab.reporting.status import Severity
 
 MERGED = 0.1  # share of a layer's units that are distinct, under which it counts as symmetric
@@ -17,13 +23,42 @@ def find(e: Evidence) -> Finding | None:
     hidden = [p for p in e.matrices if p.distinct is not None and (p.units or 0) > 1]
     merged = [p for p in hidden if _merged(e, p)]
     if not merged:
-        return None
+        return _one_direction(e, hidden)
     p = merged[0]
     severity: Severity = "warning" if e.bypassed else "error"
     many = f"{len(merged)} of {len(hidden)} weight matrices; " if len(merged) > 1 else ""
     evidence = f"{many}its {p.units} units have {p.distinct} distinct set{'' if p.distinct == 1 else 's'} of weights"
     advice = random_advice(e, p)
     return Finding("symmetric", severity, p.name, evidence + " and gradients, so they stay equal", advice)
+
+
+def _one_direction(e: Evidence, hidden: list[ParameterStats]) -> Finding | None:
+    """Units whose weights are equal and whose biases alone set them apart."""
+    found = [(p, count) for p in hidden if (count := _directions(e, p)) <= _few(p)]
+    if not found:
+        return None
+    p, count = found[0]
+    many = f"{len(found)} of {len(hidden)} weight matrices; " if len(found) > 1 else ""
+    evidence = f"{many}its {p.units} units have {count} distinct set{'' if count == 1 else 's'} of weights"
+    return Finding("symmetric", "warning", p.name, evidence + "; only their biases set them apart", random_advice(e, p))
+
+
+def _directions(e: Evidence, p: ParameterStats) -> float:
+    """Number of distinct rows of weights of units that biases part; infinite where that is no fault.
+
+    Units that each read inputs of their own (groups), or one number, may have equal weights; so may a read-out's.
+    """
+    last = e.readout.parameters if e.readout is not None else ()
+    if p.name in last or p.rms == 0 or p.layer is None or not _parted_by_bias(e, p):
+        return math.inf
+    owner = e.model.get_submodule(p.name.rpartition(".")[0])
+    if getattr(owner, "groups", 1 if len(p.shape) == 2 else None) != 1:
+        return math.inf
+    weight = dict(e.model.named_parameters())[p.name].detach()
+    rows = units_first(weight, e.layers[p.layer].kind).flatten(1)
+    if rows.shape[1] == 1 or _few(p) < len(torch.unique(rows[:, 0])):
+        return math.inf
+    return len(torch.unique(rows, dim=0))
 
 
 def _merged(e: Evidence, p: ParameterStats) -> bool:
