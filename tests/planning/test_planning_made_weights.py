@@ -1,4 +1,5 @@
-"""Weights that a layer makes for each sample (dynamic filters): sized for the product that applies them."""
+"""Weights that a layer makes for each sample (dynamic filters), or that are products of parameters: sized for the
+product that applies them."""
 
 from __future__ import annotations
 
@@ -55,3 +56,38 @@ def test_heads_of_attention_are_no_such_matrix(positions: int) -> None:
 
     plan = initlab.plan(Heads(), torch.randn(8, positions, 32, generator=GENERATOR))
     assert plan["q.weight"].std == pytest.approx(32**-0.5, rel=0.2)
+
+
+COMPOSED: dict[str, tuple[tuple[tuple[int, ...], ...], Callable[..., torch.Tensor]]] = {  # shapes of factors, (128, 20)
+    "low rank": (((128, 16), (16, 20)), lambda u, v: u @ v),
+    "einsum": (((128, 16), (16, 20)), lambda u, v: torch.einsum("or,ri->oi", u, v)),
+    "singular values": (((128, 16), (16,), (16, 20)), lambda u, s, v: (u * s) @ v),
+    "three factors": (((128, 16), (16, 16), (16, 20)), lambda a, b, c: a @ (b @ c)),
+    "turned": (((20, 16), (16, 128)), lambda u, v: (u @ v).T),
+    "scaled rows": (((128, 20), (128, 1)), lambda w, scale: w * scale),
+}
+
+
+@pytest.mark.parametrize("kind", COMPOSED)
+def test_a_product_of_parameters_has_the_size_that_its_consumer_needs(kind: str) -> None:
+    shapes, compose = COMPOSED[kind]
+
+    class Composed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            draws = torch.Generator().manual_seed(1)
+            self.factors = nn.ParameterList(nn.Parameter(3 * torch.randn(shape, generator=draws)) for shape in shapes)
+            self.read = nn.Linear(128, 5)
+
+        def hidden(self, x: torch.Tensor) -> torch.Tensor:
+            return nn.functional.linear(x, compose(*self.factors))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.read(torch.tanh(self.hidden(x)))
+
+    model = Composed()
+    plan = initlab.init_(model, example_inputs=X)
+    assert any("which sizes the product with factors." in entry.reason for entry in plan)
+    assert model.hidden(X).detach().square().mean().item() == pytest.approx(
+        1.0, rel=0.5
+    )  # one draw of rank 16: √(4/16) at most

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from initlab.graph import Operation, SignalGraph, Use
 from initlab.graph.recording import Ref
 from initlab.graph.residual import grew_from, passed
+from initlab.planning.composed import composed_of
 from initlab.planning.constants import factor_beside
 from initlab.planning.plan import PlanEntry
 from initlab.planning.scores import Queries, queries_of
@@ -38,6 +39,7 @@ class Targets:
         inner: by weight, the constant that its output is multiplied by within the function that reads it; by table,
             the constant that its rows are multiplied by before anything else reads them.
         queries: weights that make queries -> what becomes of them.
+        composed: factors by which composed weights are sized -> the other factors.
         excess: see `EXCESS`.
     """
 
@@ -52,6 +54,7 @@ class Targets:
     inner: Mapping[str, float] = field(default_factory=dict)
     branches: int = 0
     queries: Mapping[str, Queries] = field(default_factory=dict)
+    composed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     excess: float = EXCESS
 
     def excess_of(self, classes: int) -> float:
@@ -127,6 +130,7 @@ def targets_of(graph: SignalGraph, entries: Mapping[str, PlanEntry], owner: Mapp
         tables_of_scores=scored,
         inner={name: factor for name, factor in inner.items() if factor != 1.0},
         queries=queries_of(graph, owner),
+        composed=composed_of(graph, uses, owner),
     )
 
 

@@ -104,6 +104,9 @@ class Calibrator(TorchFunctionMode):
         op, read = call.op, self.marks.of(tensors_in((call.args, call.kwargs)))
         weights = [(tensor, mark) for tensor, mark in read if mark.of]
         signals = [(tensor, mark) for tensor, mark in read if not mark.of and tensor.is_floating_point()]
+        if not signals and (whole := self._composed(op, {mark.of for _, mark in weights})):
+            self.marks.set_all(call.result, of=whole)
+            return call.result
         if weights and not signals and op.combines == "contraction":  # a layer's weight and what it is given, kept
             kept = [(tensor, mark) for tensor, mark in weights[:1] if not self.drawn.is_weight(mark.of)]
             signals, weights = kept, weights[len(kept) :]
@@ -141,6 +144,17 @@ class Calibrator(TorchFunctionMode):
                 self.marks.set(tensor, of=mark.of)
         return result
 
+    def _composed(self, op: Op, names: set[str]) -> str:
+        """The factor by which a product of parameters is sized, if it makes a weight; "" of anything else.
+
+        Products of the other factors alone go by the name of one of them.
+        """
+        if len(names) < 2 or op.combines not in ("product", "contraction"):
+            return ""
+        whole = {name: {name, *others} for name, others in self.targets.composed.items()}
+        main = next((name for name, every in whole.items() if names <= every), "")
+        return main if main in names or not main else min(names)
+
     def _is_bias(self, name: str) -> bool:
         entry = self.entries.get(name)
         return entry is not None and entry.role == "bias"
@@ -157,7 +171,8 @@ class Calibrator(TorchFunctionMode):
         entry, result = self.entries.get(name), call.result
         fortune = None
         second = call.args[1] if len(call.args) > 1 else None
-        if entry is not None and (own := self.drawn.luck.get(name)) and any(w is second for w, _ in weights):
+        alone = name not in self.targets.composed
+        if entry is not None and alone and (own := self.drawn.luck.get(name)) and any(w is second for w, _ in weights):
             fortune = luck(call.func, call.args, call.kwargs, entry, made, own)
         if fortune is not None:
             result = made = made * fortune

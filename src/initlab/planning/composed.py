@@ -1,0 +1,44 @@
+"""Weights that are products of parameters (U V, U s V, A B C): the factor that is sized, and those beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from initlab.graph import SignalGraph, Use
+from initlab.sampling import canonical_name
+
+
+def composed_of(
+    graph: SignalGraph, uses: Mapping[str, list[Use]], owner: Mapping[str, str]
+) -> dict[str, tuple[str, ...]]:
+    """The factor by whose std a composed weight is sized -> the other factors.
+
+    Args:
+        graph: the recording.
+        uses: by the name of an entry, its uses.
+        owner: every canonical name, tied ones too -> the name of its entry.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    for name, all_uses in uses.items():
+        for use in all_uses:
+            if use.role == "weight" and not use.exact and name not in found:
+                products = (_factors(graph, value, owner) for value in use.operation.inputs)
+                names = next((each for each in products if name in each), ())
+                found |= {name: tuple(other for other in names if other != name)} if len(names) > 1 else {}
+    return found
+
+
+def _factors(graph: SignalGraph, value: int, owner: Mapping[str, str]) -> tuple[str, ...]:
+    """The parameters of which a value is the product, each once; () of all else, as of a norm that divides."""
+    names, stack, times = set[str](), [value], 0
+    while stack:
+        item = stack.pop()
+        known, maker = graph.values[item], graph.producer(item)
+        if known.source == "parameter":
+            names.add(owner.get(canonical_name(known.name), known.name))
+            times += 1
+        elif maker is not None and (maker.traits.combines in ("product", "contraction") or maker.traits.proportional):
+            stack.extend(maker.inputs)
+        elif known.source != "constant":
+            return ()
+    return tuple(sorted(names)) if times == len(names) else ()
