@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -83,12 +83,12 @@ class Measurement:
         return self.rows or (self.batch_axis is not None and self.samples > 1)
 
 
-def wide_square(tensor: Tensor) -> Tensor:
-    """The sum of squares in double precision, taken piece by piece."""
+def wide_square(tensor: Tensor, of: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+    """The sum of squares, or of those of what `of` makes of each number, in double precision, piece by piece."""
     total = torch.zeros((), dtype=torch.float64, device=tensor.device)
     size = CPU_PIECE if tensor.device.type == "cpu" else GPU_PIECE
     for piece in torch.split(tensor.reshape(-1), size):
-        wide = piece.double()
+        wide = (piece if of is None else of(piece)).double()
         total = total + torch.dot(wide, wide)
     return total
 

@@ -62,8 +62,7 @@ def _waiting(use: Use, grad_rms: float, step: Step, batch: int, probes: _Probes)
     if step.sign_like and grad_rms > 1e3 * step.eps:
         found["moving"] = torch.count_nonzero(g)
     elif step.sign_like:
-        size = g.abs()
-        found["step"] = wide_square(size / (size + step.eps))
+        found["step"] = wide_square(g, lambda piece: piece / (piece.abs() + step.eps))
     if w.ndim < 2 or w.numel() == 0 or not math.isfinite(grad_rms):
         return found
     useful = useful_gradient(g, use.record, batch)
