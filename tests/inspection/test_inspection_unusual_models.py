@@ -198,3 +198,13 @@ def test_a_complex_output_is_read_by_its_parts(targets: Any, loss: Any) -> None:
     for parameter in model.parameters():
         parameter.data.zero_()
     assert initlab.inspect(model, inputs, targets, loss).verdict != "healthy"
+
+
+def test_equal_complex_weights_are_copies() -> None:
+    inputs = torch.randn(64, 16, dtype=torch.cfloat, generator=GENERATOR)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = nn.Sequential(*(nn.Linear(16, 16, dtype=torch.cfloat) for _ in range(2)))
+    model[1].load_state_dict(model[0].state_dict())
+    report = initlab.inspect(model, inputs, None, lambda out: out.abs().square().mean())
+    assert "copies" in [finding.kind for finding in report.findings]
