@@ -68,7 +68,7 @@ def _varied(tensor: nn.Parameter) -> bool:
 
 
 def _distinct(tensor: torch.Tensor) -> int:
-    """How many different values a tensor holds; on the CPU by NumPy, whose vectorized sort takes a third of the time."""
+    """How many different values a tensor holds; on the CPU by NumPy's sort, which takes a third of the time."""
     if tensor.device.type != "cpu":
         return int(torch.unique(tensor).numel())
     ordered = np.sort((tensor if tensor.dtype == torch.float64 else tensor.float()).numpy(), axis=None)
