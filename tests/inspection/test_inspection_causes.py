@@ -526,3 +526,24 @@ def test_a_softmax_over_an_axis_before_the_last_is_over_several_units() -> None:
     model = Written(lambda y: (y.unsqueeze(-1).softmax(1) * y.unsqueeze(-1)).squeeze(-1))
     found = initlab.inspect(model, TABLE, drawn(N, 4), F.mse_loss).findings
     assert not [f for f in found if f.kind == "output activation"]
+
+
+class LastState(nn.Module):
+    """A recurrent classifier that reads the last state in place of the last output."""
+
+    def __init__(self, layer: type[nn.Module], state: int) -> None:
+        super().__init__()
+        self.layer, self.head, self.state = layer(SERIES.shape[-1], 24, batch_first=True), nn.Linear(24, 4), state
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        states = self.layer(x)[1]
+        return self.head((states[self.state] if isinstance(states, tuple) else states)[-1])
+
+
+@pytest.mark.parametrize(("layer", "state"), [(nn.RNN, 0), (nn.GRU, 0), (nn.LSTM, 0), (nn.LSTM, 1)])
+def test_a_small_last_state_is_not_taken_for_small_inputs(layer: type[nn.Module], state: int) -> None:
+    model = LastState(layer, state)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(1e-4)
+    assert not [f for f in initlab.inspect(model, SERIES, LABELS).findings if f.kind == "inputs"]

@@ -165,6 +165,8 @@ class Recorder(TorchFunctionMode):
             kind = "relu"
         if names or kind or TABLE.named(name).norm:
             self._record(kind or name.rstrip("_"), kind is not None and not names, names, data, floating[0])
+            for result in floating:  # the last state of a recurrent layer is no more the inputs than its outputs are
+                self._data.add(result, len(self.records) - 1)
 
     def _record(self, kind: str, activation: bool, names: tuple[str, ...], data: list[Tensor], output: Tensor) -> None:
         source = next((t for t in data if t.is_floating_point() and is_plain(t)), None)
@@ -189,7 +191,6 @@ class Recorder(TorchFunctionMode):
         if record.measured.unit_mean is not None:
             self._means.add(output, (record.measured, axis))
         self._made_by.add(output, record)
-        self._data.add(output, record.index)
         if output.requires_grad:
             output.register_hook(_gradient_hook(record))  # type: ignore[no-untyped-call]  # torch leaves it so
 
