@@ -54,3 +54,19 @@ def test_kinds_of_error_can_be_caught_as_what_they_are() -> None:
     raised = errors.InterruptedInitError("stopped", ["a"], ["b", "c"])
     assert raised.written == ("a",)
     assert raised.unwritten == ("b", "c")
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "none", "right"),
+    [
+        (0, 1, False, "at least 1; got 0"),
+        (-1, 0, False, "at least 0; got -1"),
+        (True, 1, False, "at least 1; got True"),
+        (2.0, 1, False, "at least 1; got 2.0"),
+        (None, 1, False, "at least 1; got None"),
+        ("7", 1, True, "at least 1, or None; got '7'"),
+    ],
+)
+def test_what_is_no_whole_number_is_refused(value: object, low: int, none: bool, right: str) -> None:
+    with pytest.raises(errors.InputError, match=f"^steps must be a whole number of {right}$"):
+        errors.whole_number("steps", value, low=low, none=none)

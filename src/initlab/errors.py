@@ -116,6 +116,21 @@ def finite_number(argument: str, value: object, *, low: float | None = None, hig
     return number
 
 
+def whole_number(argument: str, value: object, *, low: int = 1, none: bool = False) -> int:
+    """`value` if it is an int of at least `low`, or None where `none` allows it (then `low`); else an `InputError`.
+
+    >>> whole_number("steps", 100)
+    100
+    """
+    if none and value is None:
+        return low
+    if isinstance(value, bool) or not isinstance(value, int) or value < low:
+        raise InputError(
+            f"{argument} must be a whole number of at least {low}{', or None' if none else ''}; got {value!r}"
+        )
+    return value
+
+
 def seed_number(value: object, argument: str = "seed") -> int:
     """`value` as an int in [0, 2^64); else an `InputError`. Bools, floats and strings are refused.
 

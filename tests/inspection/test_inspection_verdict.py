@@ -236,7 +236,7 @@ def test_a_probe_takes_real_steps_and_leaves_no_trace() -> None:
 
 @pytest.mark.parametrize("bad", [-1, 1.5, "three", True])
 def test_a_probe_that_is_no_number_of_steps_is_refused(bad: object) -> None:
-    with pytest.raises(initlab.InputError, match="probe must be a whole number of steps"):
+    with pytest.raises(initlab.InputError, match="probe must be a whole number of at least 0"):
         initlab.inspect(nn.Linear(64, 10), X, Y, probe=bad)  # type: ignore[arg-type]
 
 

@@ -30,17 +30,6 @@ def action_of(action: str) -> str:
     return action
 
 
-def count_of(name: str, value: Any) -> int:
-    """A whole number of at least 0.
-
-    Raises:
-        InputError: it is none.
-    """
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise InputError(f"{name} must be a whole number of steps, 0 or more; got {value!r}")
-    return value
-
-
 def inspected(model: nn.Module, inputs: Any, optimizer: Any) -> Inspection:
     """The inspection with the loop's own optimizer; by AdamW's best rate where its first step is not known."""
     try:

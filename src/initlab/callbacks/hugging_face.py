@@ -6,10 +6,11 @@ from typing import Any
 
 from torch import nn
 
-from initlab.callbacks.checking import acted_on, action_of, count_of, inspected
+from initlab.callbacks.checking import acted_on, action_of, inspected
 from initlab.callbacks.loggers import put_scalars
 from initlab.callbacks.reporters import Reporters
 from initlab.callbacks.statistics import LayerWatch
+from initlab.errors import whole_number
 from initlab.guest.check import wrapped
 from initlab.inspection import Inspection
 from initlab.integrations.extras import needed
@@ -45,7 +46,7 @@ class TrainerInitCheck(_TRANSFORMERS.TrainerCallback):  # type: ignore[misc]  # 
 
     def __init__(self, action: str = "warn", *, steps: int = 0, writer: Any = None) -> None:
         self.action = action_of(action)
-        self.steps = count_of("steps", steps)
+        self.steps = whole_number("steps", steps, low=0)
         self.writer = writer
         self.report: Inspection | None = None
         self.history: list[tuple[int, dict[str, float]]] = []

@@ -11,8 +11,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from initlab.callbacks.checking import acted_on, action_of, count_of, inspected, log
+from initlab.callbacks.checking import acted_on, action_of, inspected, log
 from initlab.callbacks.statistics import LayerWatch
+from initlab.errors import whole_number
 from initlab.inspection import Inspection
 from initlab.integrations.extras import needed
 
@@ -54,7 +55,7 @@ class InitCheck(*_bases()):  # type: ignore[misc]  # classes that are found at r
     def __init__(self, action: str = "warn", *, steps: int = 0) -> None:
         super().__init__()
         self.action = action_of(action)
-        self.steps = count_of("steps", steps)
+        self.steps = whole_number("steps", steps, low=0)
         self.report: Inspection | None = None
         self.history: list[tuple[int, dict[str, float]]] = []
         self._watch: LayerWatch | None = None

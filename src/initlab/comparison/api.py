@@ -18,7 +18,7 @@ from initlab.comparison.driver import Driver, drive
 from initlab.comparison.racing import drive_race
 from initlab.comparison.result import Comparison, StudyInterrupted
 from initlab.comparison.study import study_store
-from initlab.errors import InputError, finite_number, seed_number
+from initlab.errors import InputError, finite_number, seed_number, whole_number
 from initlab.interrupts import held
 from initlab.study.location import study_name
 from initlab.study.store import MemoryStore, Store
@@ -31,7 +31,7 @@ from initlab.training.records import RunRecord
 from initlab.training.rehearsal import frozen, rehearse
 from initlab.training.settings import Statistics, Study, Training, grouped
 from initlab.training.sources import Pair
-from initlab.training.task import Loss, Task, check_count, first_samples
+from initlab.training.task import Loss, Task, first_samples
 
 EXAMPLES = 8  # samples that the model is recorded on when a plan is made
 
@@ -143,7 +143,7 @@ def compare(
     checked_executor(executor, engine)
     counts = {"evaluations": evaluations, "curve_points": curve_points, "at_once": at_once, "budget": budget}
     for name, count in counts.items():
-        check_count(name, count, none=True)
+        whole_number(name, count, none=True)
     check_flags(race=race, shared_order=shared_order, allow_drift=allow_drift)
     if budget is not None and not race:
         raise InputError(f"budget is a race's: give race=True with it; got budget={budget}")

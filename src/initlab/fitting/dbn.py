@@ -12,10 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from initlab.errors import InputError, seed_number
+from initlab.errors import InputError, seed_number, whole_number
 from initlab.fitting.checkpoint import fingerprint, load_checkpoint, save_checkpoint
 from initlab.fitting.rbm import RBM
-from initlab.fitting.rows import check_rows, whole
+from initlab.fitting.rows import check_rows
 from initlab.fitting.running import measuring, parameters_kept_on_failure, run_model
 from initlab.graph import record
 from initlab.guest.check import check_materialised
@@ -190,7 +190,7 @@ def linear_chain(model: nn.Module, sample: Tensor) -> list[tuple[str, nn.Linear]
 
 
 def _chosen(chain: list[tuple[str, nn.Linear]], layers: int | None, features: int) -> list[tuple[str, nn.Linear]]:
-    count = max(1, len(chain) - 1) if layers is None else whole("layers", layers)
+    count = max(1, len(chain) - 1) if layers is None else whole_number("layers", layers)
     if count > len(chain):
         raise InputError(f"layers must be at most {len(chain)}, the linear layers of the model; got {count}")
     if chain[0][1].in_features != features:
@@ -208,7 +208,7 @@ def _counts(epochs: int | Sequence[int], layers: int) -> list[int]:
     counts = [epochs] * layers if isinstance(epochs, int) else list(epochs)
     if len(counts) != layers:
         raise InputError(f"epochs must be one number, or one for each of the {layers} layers; got {len(counts)}")
-    return [whole("epochs", count) for count in counts]
+    return [whole_number("epochs", count) for count in counts]
 
 
 def _train(

@@ -12,9 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from initlab.data import Coding, as_tensors
-from initlab.errors import InputError, finite_number, seed_number, unknown
+from initlab.errors import InputError, finite_number, seed_number, unknown, whole_number
 from initlab.fitting.progress import progress_bar
-from initlab.fitting.rows import whole
 from initlab.fitting.running import generator, measuring, parameters_kept_on_failure, run_model
 from initlab.guest.check import check_materialised
 from initlab.guest.inputs import taken_by
@@ -136,11 +135,11 @@ def finetune_(
     (x, y), held = (taken_by(module, pair, {})[0] for pair in ((x, y), held))
     _check_classes(module, x, y, held)
     settings = _Settings(
-        whole("epochs", epochs), optimizer_of(optimizer, trained()), finite_number("lr", lr, low=0),
+        whole_number("epochs", epochs), optimizer_of(optimizer, trained()), finite_number("lr", lr, low=0),
         _schedule(schedule),
         finite_number("momentum", momentum, low=0, high=0.9999), finite_number("weight_decay", weight_decay, low=0),
         finite_number("dropout", dropout, low=0, high=0.95),
-        whole("batch_size", batch_size), whole("patience", patience), number, progress,
+        whole_number("batch_size", batch_size), whole_number("patience", patience), number, progress,
     )  # fmt: skip
     randomness = random_states_kept(derive_seed(number, "fine-tuning", "dropout"))
     with parameters_kept_on_failure(module), modes_kept(module), randomness, _dropout(module, x[:2], settings.dropout):

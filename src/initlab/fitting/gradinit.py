@@ -9,10 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from initlab.errors import InputError, finite_number, seed_number
+from initlab.errors import InputError, finite_number, seed_number, whole_number
 from initlab.fitting.learned import Batches, LearnedScales, Loss, loss_for, scalar_loss, twice_differentiable
 from initlab.fitting.progress import progress_bar
-from initlab.fitting.rows import whole
 from initlab.fitting.running import measuring, parameters_kept_on_failure
 from initlab.guest.check import check_materialised
 from initlab.sampling import derive_seed
@@ -75,8 +74,8 @@ def gradinit_(
     rate, step_size = finite_number("lr", lr, low=1e-12), finite_number("scale_lr", scale_lr, low=0)
     usual = _FALL / rate if signed else math.sqrt(_FALL / rate)
     most = usual if bound is None else finite_number("bound", bound, low=1e-12)
-    batches = Batches(data, whole("batch_size", batch_size), derive_seed(seed_number(seed), "gradinit"))
-    criterion, count = loss_for(loss, batches.y), whole("steps", steps)
+    batches = Batches(data, whole_number("batch_size", batch_size), derive_seed(seed_number(seed), "gradinit"))
+    criterion, count = loss_for(loss, batches.y), whole_number("steps", steps)
     parameters = {name: p for name, p in module.named_parameters() if p.requires_grad and bool(p.detach().any())}
     if not parameters:
         raise InputError("model must have trainable parameters that are not all zero; write a start first")

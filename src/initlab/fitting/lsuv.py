@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from initlab.errors import InputError, finite_number, seed_number
+from initlab.errors import InputError, finite_number, seed_number, whole_number
 from initlab.fitting.running import batch_for, measuring, parameters_kept_on_failure, run_model, started
 from initlab.fitting.weighted import Call, watched
 from initlab.graph import ParameterInfo, geometry_of
@@ -114,8 +114,7 @@ def lsuv_(
     module = check_materialised(model, parameters=True)
     args, kwargs = batch_for(module, batch)
     allowed = finite_number("tolerance", tolerance, low=1e-6)
-    if isinstance(max_iterations, bool) or not isinstance(max_iterations, int) or max_iterations < 1:
-        raise InputError(f"max_iterations must be an integer of at least 1; got {max_iterations!r}")
+    whole_number("max_iterations", max_iterations)
     number = seed_number(seed)
     with parameters_kept_on_failure(module), measuring(module):
         plan = started(module, start, args, kwargs, number)

@@ -8,10 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from initlab.errors import InputError, finite_number, seed_number
+from initlab.errors import InputError, finite_number, seed_number, whole_number
 from initlab.fitting.learned import Batches, LearnedScales, Loss, loss_for, scalar_loss, twice_differentiable
 from initlab.fitting.progress import progress_bar
-from initlab.fitting.rows import whole
 from initlab.fitting.running import measuring, parameters_kept_on_failure
 from initlab.guest.check import check_materialised
 from initlab.sampling import derive_seed
@@ -88,8 +87,8 @@ def metainit_(
     """
     module = check_materialised(model, parameters=True)
     rate, inertia = finite_number("lr", lr, low=0), finite_number("momentum", momentum, low=0, high=0.9999)
-    batches = Batches(data, whole("batch_size", batch_size), derive_seed(seed_number(seed), "metainit"))
-    criterion, count = loss_for(loss, batches.y), whole("steps", steps)
+    batches = Batches(data, whole_number("batch_size", batch_size), derive_seed(seed_number(seed), "metainit"))
+    criterion, count = loss_for(loss, batches.y), whole_number("steps", steps)
     weights = {n: p for n, p in module.named_parameters() if p.ndim >= 2 and p.requires_grad}
     if not weights:
         raise InputError("model must have trainable parameters of two or more axes, whose norms can be learned")

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from initlab.errors import InputError, finite_number, seed_number, unknown
+from initlab.errors import InputError, finite_number, seed_number, unknown, whole_number
 from initlab.fitting.progress import progress_bar
-from initlab.fitting.rows import as_tensor, check_rows, whole
+from initlab.fitting.rows import as_tensor, check_rows
 from initlab.fitting.running import generator
 from initlab.schemes import get_scheme
 
@@ -85,15 +85,15 @@ class RBM:
     ) -> None:
         if visible not in VISIBLE:
             raise unknown("visible units", visible, VISIBLE)
-        self.hidden = whole("hidden", hidden)
+        self.hidden = whole_number("hidden", hidden)
         self.visible = visible
-        self.k = whole("k", k)
+        self.k = whole_number("k", k)
         self.persistent = bool(persistent)
         usual = 0.001 if visible == "gaussian" else (0.01 if persistent else 0.1)
         self.lr = usual if lr is None else finite_number("lr", lr, low=0)
         self.momentum = finite_number("momentum", momentum, low=0, high=0.999)
         self.weight_decay = finite_number("weight_decay", weight_decay, low=0)
-        self.batch_size = whole("batch_size", batch_size)
+        self.batch_size = whole_number("batch_size", batch_size)
         self.seed = seed_number(seed)
         self.history: list[RbmEpoch] = []
         self.weight = torch.empty(0, self.hidden)
@@ -132,7 +132,7 @@ class RBM:
         """
         rows = check_rows(data, self.visible)
         held_out = None if valid is None else check_rows(valid, self.visible, "valid")
-        total = whole("epochs", epochs)
+        total = whole_number("epochs", epochs)
         self._begin(rows)
         with progress_bar(f"RBM {rows.shape[1]}-{self.hidden}", total, progress, len(self.history)) as step:
             while len(self.history) < total:
@@ -262,13 +262,13 @@ class RBM:
             seed: an integer in [0, 2^64).
         """
         own = generator(seed_number(seed))
-        chains = whole("count", count)
+        chains = whole_number("count", count)
         self._check_trained()
         hidden = (torch.rand(chains, self.hidden, generator=own) < 0.5).float()
         if start is not None:
             hidden = (torch.rand(chains, self.hidden, generator=own) < self.encode(start[:chains])).float()
         mean = self.decode(hidden)
-        for _ in range(whole("steps", steps) - 1):
+        for _ in range(whole_number("steps", steps) - 1):
             if self.visible == "gaussian":
                 visible = mean + torch.randn(mean.shape, generator=own)
             else:

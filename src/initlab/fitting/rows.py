@@ -1,4 +1,4 @@
-"""Rows of data as the fitting room takes them, and whole numbers among its arguments: checked, or refused."""
+"""Rows of data as the fitting room takes them: checked, or refused."""
 
 from __future__ import annotations
 
@@ -36,13 +36,6 @@ def check_rows(data: Any, visible: str = "bernoulli", argument: str = "data") ->
     if bool((rows == rows[:1]).all()):
         raise InputError(f"{argument} must vary: its {len(rows)} rows are all equal, so there is nothing to learn")
     return rows.contiguous()
-
-
-def whole(argument: str, value: Any) -> int:
-    """`value` if it is an integer of at least 1."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise InputError(f"{argument} must be an integer of at least 1; got {value!r}")
-    return value
 
 
 def as_tensor(data: Any, argument: str) -> Tensor:

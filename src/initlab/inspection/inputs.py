@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from initlab.errors import InputError
+from initlab.errors import whole_number
 from initlab.guest.inputs import tensors_in
 
 Tensor = torch.Tensor
@@ -14,9 +14,7 @@ Tensor = torch.Tensor
 
 def probe_steps(probe: Any) -> int:
     """The number of real steps, checked."""
-    if isinstance(probe, bool) or not isinstance(probe, int) or probe < 0:
-        raise InputError(f"probe must be a whole number of steps, 0 or more; got {probe!r}")
-    return probe
+    return whole_number("probe", probe, low=0)
 
 
 def batch_size(args: tuple[Any, ...], kwargs: dict[str, Any], targets: Any) -> int | None:

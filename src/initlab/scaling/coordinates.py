@@ -9,13 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from initlab.errors import InputError, finite_number
+from initlab.errors import InputError, finite_number, whole_number
 from initlab.reporting import Shown
 from initlab.scaling.growth import numberless
 from initlab.scaling.rules import get_rule
 from initlab.scaling.runs import RATES, Setup, begin, setup
 from initlab.training.optimizers import optimizer_of
-from initlab.training.task import check_count
 
 FLAT = 0.1  # slope in log size up to which a layer's change counts as flat
 
@@ -165,7 +164,7 @@ def sizes_of(name: str, sizes: Sequence[int]) -> tuple[int, ...]:
 
 def counts(**counts: int) -> None:
     for name, value in counts.items():
-        check_count(name, value)
+        whole_number(name, value)
 
 
 def _sweep(

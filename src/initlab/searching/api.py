@@ -14,7 +14,7 @@ from torch import nn
 from initlab.comparison.api import check_flags, make_task
 from initlab.comparison.arms import first_model
 from initlab.comparison.result import StudyInterrupted
-from initlab.errors import InputError, seed_number, unknown
+from initlab.errors import InputError, seed_number, unknown, whole_number
 from initlab.interrupts import INTERRUPTIONS, acknowledge, held
 from initlab.searching.ongoing import OngoingSearch
 from initlab.searching.proposals import PRUNERS
@@ -31,7 +31,7 @@ from initlab.training.optimizers import optimizer_of, trained
 from initlab.training.progress import watch_for
 from initlab.training.rehearsal import frozen, rehearse
 from initlab.training.settings import Study, Training, grouped
-from initlab.training.task import Loss, Task, check_count
+from initlab.training.task import Loss, Task
 
 PATIENCE = 3  # checks without a better score after which a run ends by itself
 AT_ONCE = 8
@@ -101,9 +101,9 @@ def search(
         StudyInterrupted: Ctrl-C; `.result` holds what was done.
     """
     started = time.perf_counter()
-    check_count("trials", trials)
-    check_count("at_once", at_once)
-    check_count("patience", patience, none=True)
+    whole_number("trials", trials)
+    whole_number("at_once", at_once)
+    whole_number("patience", patience, none=True)
     check_flags(screen=screen, allow_drift=allow_drift)
     get_engine(engine)
     checked_executor(executor, engine)

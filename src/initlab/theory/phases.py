@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from initlab.errors import InputError
+from initlab.errors import InputError, whole_number
 from initlab.theory.critical import SLACK, Criticality, critical_at, holds_at, no_critical
 from initlab.theory.functions import Function, resolve
 from initlab.theory.maps import moments, sigmas
@@ -93,8 +93,7 @@ def jacobian_spread(fn: Any, depth: int, q: float = 1.0, *, orthogonal: bool = F
     >>> round(jacobian_spread("relu", 10, orthogonal=True), 9)
     10.0
     """
-    if isinstance(depth, bool) or not isinstance(depth, int) or depth < 1:
-        raise InputError(f"depth must be an integer of at least 1; got {depth!r}")
+    whole_number("depth", depth)
     sampled = line(resolve(fn), variance("q", q))
     if sampled.jumps:
         return math.inf

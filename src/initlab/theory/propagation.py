@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from initlab.errors import InputError, finite_number
+from initlab.errors import finite_number, whole_number
 from initlab.theory.activations import Array
 from initlab.theory.functions import resolve
 from initlab.theory.maps import sigmas
@@ -84,8 +84,7 @@ def propagate(
     [1.0, 1.0, 1.0]
     """
     for name, count in (("depth", depth), ("width", 1 if width is None else width)):
-        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-            raise InputError(f"{name} must be an integer of at least 1; got {count!r}")
+        whole_number(name, count)
     alpha = finite_number("residual", residual, low=0)
     weight, bias = sigmas(sigma_w, sigma_b)
     start, c = variance("q0", q0), finite_number("c0", c0, low=-1, high=1)

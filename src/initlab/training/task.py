@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from initlab.errors import InputError, finite_number, seed_number
+from initlab.errors import InputError, finite_number, seed_number, whole_number
 from initlab.training.losses import named_loss
 from initlab.training.optimizers import in_torch, optimizer_options
 from initlab.training.sources import Pair, Source
@@ -88,7 +88,7 @@ class Task:
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "steps", "eval_batch"):
-            check_count(name, getattr(self, name))
+            whole_number(name, getattr(self, name))
         seed_number(self.root_seed, "root_seed")
         if not callable(self.build):
             raise InputError(f"build must be a callable that returns an nn.Module; got {type(self.build).__name__}")
@@ -168,14 +168,6 @@ def _by_name(name: str, targets: torch.Tensor) -> str | Loss:
     chosen = named_loss(name)
     usual = "mse" if targets.is_floating_point() else "cross_entropy"
     return "auto" if chosen.kind == usual else chosen.call
-
-
-def check_count(name: str, value: object, *, none: bool = False) -> None:
-    """Refuse what is no whole number of at least 1, nor None where that is allowed."""
-    if none and value is None:
-        return
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise InputError(f"{name} must be a whole number of at least 1{', or None' if none else ''}; got {value!r}")
 
 
 def _check_pair(name: str, data: Any) -> None:
