@@ -91,3 +91,17 @@ def test_a_product_of_parameters_has_the_size_that_its_consumer_needs(kind: str)
     assert model.hidden(X).detach().square().mean().item() == pytest.approx(
         1.0, rel=0.5
     )  # one draw of rank 16: √(4/16) at most
+
+
+def test_keys_of_latent_vectors_are_no_composed_weight() -> None:
+    class Latents(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.latents = nn.Parameter(torch.randn(16, 32, generator=torch.Generator().manual_seed(1)))
+            self.key, self.read = nn.Parameter(torch.zeros(32, 20)), nn.Linear(16, 5)
+            nn.init.normal_(self.key, generator=torch.Generator().manual_seed(2))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.read(torch.softmax(x @ (self.latents @ self.key).T / 20**0.5, -1))
+
+    assert "sizes the product" not in initlab.plan(Latents(), X)["key"].reason

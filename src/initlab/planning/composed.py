@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from initlab.graph import SignalGraph, Use
+from initlab.planning.structures import read_by
 from initlab.sampling import canonical_name
 
 
@@ -12,6 +13,8 @@ def composed_of(
     graph: SignalGraph, uses: Mapping[str, list[Use]], owner: Mapping[str, str]
 ) -> dict[str, tuple[str, ...]]:
     """The factor by whose std a composed weight is sized -> the other factors.
+
+    Keys that are made from latent vectors, whose products with queries are scores of a softmax, are no such weight.
 
     Args:
         graph: the recording.
@@ -21,11 +24,19 @@ def composed_of(
     found: dict[str, tuple[str, ...]] = {}
     for name, all_uses in uses.items():
         for use in all_uses:
-            if use.role == "weight" and not use.exact and name not in found:
+            if use.role == "weight" and not use.exact and name not in found and not _scores(graph, use):
                 products = (_factors(graph, value, owner) for value in use.operation.inputs)
                 names = next((each for each in products if name in each), ())
                 found |= {name: tuple(other for other in names if other != name)} if len(names) > 1 else {}
     return found
+
+
+def _scores(graph: SignalGraph, use: Use) -> bool:
+    """Whether a softmax reads what a use makes, past numbers and masks."""
+    readers = read_by(
+        graph, use.operation, lambda op: op.traits.proportional or op.traits.combines in ("sum", "product")
+    )
+    return any(reader.kind == "softmax" for reader in readers)
 
 
 def _factors(graph: SignalGraph, value: int, owner: Mapping[str, str]) -> tuple[str, ...]:
