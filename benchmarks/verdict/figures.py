@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.metrics import f1_score
 
 from benchmarks.verdict.cells import WORDS, Example
+from initlab.inspection.verdict import FACTS
 
 RIGHT, PASSED = 0.95, 0.04  # share of those called untrainable that are, and of the untrainable that may pass
 MARGIN = 0.02  # what that first share once lost from architectures left out to ones that nobody had looked at
@@ -34,12 +35,21 @@ def bounds_of(p: np.ndarray, some: Sequence[Example]) -> Bounds:
     return least, min(max(passed, default=0.0), least)
 
 
+def settled(some: Sequence[Example]) -> np.ndarray:
+    """Of which examples a fact holds, so that `inspect` says untrainable."""
+    return np.array([any(fact.holds(e.numbers) for fact in FACTS.values()) for e in some])
+
+
 def row(name: str, some: Sequence[Example], p: np.ndarray, bounds: Bounds) -> str:
-    """One line of figures; border cells are left out of shares of right and wrong."""
+    """One line of figures, by the words that `inspect` says: where a fact holds it settles the word, whatever the bounds.
+
+    Border cells are left out of shares of right and wrong.
+    """
     clear = np.array([not e.border for e in some])
     truth, u = classes(some), p[:, 2]
     stuck, healthy = (truth == 2) & clear, (truth == 0) & clear
-    called, unsure = u >= bounds[0], (u < bounds[0]) & (u > bounds[1])
+    called = settled(some) | (u >= bounds[0])
+    unsure = ~called & (u > bounds[1])
     brier, f1 = float(np.mean((u - (truth == 2)) ** 2)), f1_score(truth, p.argmax(1), average="macro")
     figures = {
         "cells": len(some), "untrainable": int((truth == 2).sum()),
