@@ -41,7 +41,7 @@ def settled(some: Sequence[Example]) -> np.ndarray:
 
 
 def row(name: str, some: Sequence[Example], p: np.ndarray, bounds: Bounds) -> str:
-    """One line of figures, by the words that `inspect` says: where a fact holds it settles the word, whatever the bounds.
+    """One line of figures, by the words that `inspect` says: a fact settles the word, whatever the bounds.
 
     Border cells are left out of shares of right and wrong.
     """
