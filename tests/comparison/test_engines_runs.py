@@ -13,6 +13,7 @@ from torch import nn
 
 from initlab.errors import InputError
 from initlab.training.engines import ENGINES, get_engine
+from initlab.training.engines.runs import make_model
 from initlab.training.engines.stacked import StackedSession
 from initlab.training.task import RunSpec, Task
 
@@ -236,3 +237,21 @@ def test_no_runs_is_no_error() -> None:
         session.add([spec("a")])
         assert session.advance(3)["a"].steps == 3
         session.close()
+
+
+class Complex(nn.Module):
+    """A layer of complex weights between real ones."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight, self.head = nn.Parameter(torch.randn(6, 8, dtype=torch.complex64)), nn.Linear(8, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head((x.to(self.weight.dtype) @ self.weight).abs())
+
+
+@pytest.mark.parametrize(("dtype", "partner"), [(torch.float32, torch.complex64), (torch.float64, torch.complex128)])
+def test_complex_parameters_stay_complex(dtype: torch.dtype, partner: torch.dtype) -> None:
+    model = make_model(task(build=Complex, dtype=dtype), RunSpec("a", "built", None, 0, 0.01))
+    assert (model.weight.dtype, model.head.weight.dtype) == (partner, dtype)
+    assert model.weight.imag.any()

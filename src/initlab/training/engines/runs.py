@@ -62,12 +62,20 @@ def make_model(task: Task, spec: RunSpec) -> nn.Module:
         model = task.build()
     if not isinstance(model, nn.Module):
         raise InputError(f"build must return an nn.Module; got {type(model).__name__}")
-    model = model.to(dtype=task.dtype, device=task.device)
+    model = model.to(device=task.device)
+    model._apply(lambda tensor: _cast(tensor, task.dtype))  # type: ignore[no-untyped-call]  # torch leaves it so
     if spec.policy is not None:
         from initlab.planning import init_
 
         init_(model, spec.policy, seed=derive_seed(task.root_seed, "weights", spec.seed))
     return in_mode(task, model, training=True)
+
+
+def _cast(tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """Real numbers in `dtype`, complex ones in its complex partner: `Module.to` would drop their imaginary parts."""
+    if tensor.is_complex():
+        return tensor.to(dtype.to_complex()) if dtype in (torch.float32, torch.float64) else tensor
+    return tensor.to(dtype) if tensor.is_floating_point() else tensor
 
 
 def in_mode(task: Task, model: nn.Module, training: bool) -> nn.Module:
