@@ -47,6 +47,23 @@ class Residual(nn.Sequential):
             nn.init.zeros_(branch.norm_two.weight)
 
 
+class Closed(nn.Sequential):
+    """Every branch of it ends in a norm of zeros (Liu et al., Swin Transformer V2, 2022): most norms are."""
+
+    def __init__(self) -> None:
+        super().__init__(*(AfterNorm() for _ in range(3)), nn.LayerNorm(16), nn.Linear(16, 4))
+
+
+class AfterNorm(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two, self.norm = nn.Linear(16, 32), nn.Linear(32, 16), nn.LayerNorm(16)
+        nn.init.zeros_(self.norm.weight)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.norm(self.two(F.gelu(self.one(x))))
+
+
 class Centres(nn.Module):
     """Radial functions around centres that were spread over the data."""
 
@@ -63,6 +80,7 @@ class Centres(nn.Module):
     [
         (Contrast, ["temperature"]),
         (Residual, ["1.norm_two.weight", "2.norm_two.weight"]),
+        (Closed, ["0.norm.weight", "1.norm.weight", "2.norm.weight"]),
         (Centres, ["centre"]),
     ],
 )

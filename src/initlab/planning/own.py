@@ -11,7 +11,8 @@ from torch import nn
 
 from initlab.graph import Operation, SignalGraph
 from initlab.graph.replay import call
-from initlab.planning.scene import Subject
+from initlab.planning.residual import last_norms
+from initlab.planning.scene import Scene, Subject
 from initlab.planning.shards import is_split
 
 LEAST = 1e-4  # a factor below it, or above its inverse, is memory that nobody wrote
@@ -47,21 +48,30 @@ def special_scale(subject: Subject, identity: float) -> str:
     if subject.scene.graph is None or not _readable(tensor) or not tensor.is_floating_point():
         return ""
     if not tensor.any():
-        return "zeros, which the other norms have not: it closes a branch" if identity and _rare(subject) else ""
+        return _closed(subject) if identity else ""
     value = float(tensor.detach().flatten()[0])
     if tensor.numel() > 1 or not LEAST < abs(value) < 1 / LEAST or value in (1.0, identity):
         return ""
     return f"one factor, {value:.4g}"
 
 
-def _rare(subject: Subject) -> bool:
-    """Whether few of the norms' scales of its model are zero."""
-    notes = subject.scene.notes
-    if "zero scales" not in notes:
-        scales = [s.slot.tensor for s in subject.scene.subjects() if s.role == "norm_weight"]
-        notes["zero scales"] = (sum(not scale.any() for scale in scales if _readable(scale)), len(scales))
-    zeros, count = notes["zero scales"]
-    return bool(2 * zeros < count)
+def _closed(subject: Subject) -> str:
+    """Why a norm's scale of zeros is so on purpose; "" where it may be memory that nobody wrote."""
+    zeros, count = _zero_scales(subject.scene)
+    if 2 * zeros < count:
+        return "zeros, which the other norms have not: it closes a branch"
+    if zeros < count and subject.name in last_norms(subject.scene):
+        return "zeros at the end of a branch, which others of the norms have not: it closes one"
+    return ""
+
+
+def _zero_scales(scene: Scene) -> tuple[int, int]:
+    """(how many scales of norms are zero, how many there are)."""
+    if "zero scales" not in scene.notes:
+        scales = [s.slot.tensor for s in scene.subjects() if s.role == "norm_weight"]
+        scene.notes["zero scales"] = (sum(not scale.any() for scale in scales if _readable(scale)), len(scales))
+    counted: tuple[int, int] = scene.notes["zero scales"]
+    return counted
 
 
 def adds_back(subject: Subject) -> bool:

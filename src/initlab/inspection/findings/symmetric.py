@@ -5,8 +5,6 @@ Where biases of their own part units of equal weights, they do not stay equal, b
 
 from __future__ import annotations
 
-import math
-
 import torch
 
 from initlab.inspection.advice import random_advice
@@ -34,7 +32,7 @@ def find(e: Evidence) -> Finding | None:
 
 def _one_direction(e: Evidence, hidden: list[ParameterStats]) -> Finding | None:
     """Units whose weights are equal and whose biases alone set them apart."""
-    found = [(p, count) for p in hidden if (count := _directions(e, p)) <= _few(p)]
+    found = [(p, count) for p, rows in _alike(e, hidden) if (count := len(torch.unique(rows, dim=0))) <= _few(p)]
     if not found:
         return None
     p, count = found[0]
@@ -43,22 +41,34 @@ def _one_direction(e: Evidence, hidden: list[ParameterStats]) -> Finding | None:
     return Finding("symmetric", "warning", p.name, evidence + "; only their biases set them apart", random_advice(e, p))
 
 
-def _directions(e: Evidence, p: ParameterStats) -> float:
-    """Number of distinct rows of weights of units that biases part; infinite where that is no fault.
+def _alike(e: Evidence, hidden: list[ParameterStats]) -> list[tuple[ParameterStats, torch.Tensor]]:
+    """Matrices whose units begin with the same few weights and have biases of their own, and their rows.
+
+    The device is waited for once, however many matrices there are; again only for those that begin alike.
+    """
+    own = [(p, rows) for p in hidden if (rows := _rows(e, p)) is not None]
+    if not own:
+        return []
+    changes = [(rows[:, 0].sort().values.diff() != 0).sum().to(own[0][1].device) for _, rows in own]
+    begun = zip(own, torch.stack(changes).tolist(), strict=True)
+    return [(p, rows) for (p, rows), parts in begun if parts + 1 <= _few(p) and _parted_by_bias(e, p)]
+
+
+def _rows(e: Evidence, p: ParameterStats) -> torch.Tensor | None:
+    """The weights of each unit of a matrix; None where equal ones are no fault.
 
     Units that each read inputs of their own (groups), or one number, may have equal weights; so may a read-out's.
     """
     last = e.readout.parameters if e.readout is not None else ()
-    if p.name in last or p.rms == 0 or p.layer is None or not _parted_by_bias(e, p):
-        return math.inf
+    if p.name in last or p.rms == 0 or p.layer is None:
+        return None
     owner = e.model.get_submodule(p.name.rpartition(".")[0])
     if getattr(owner, "groups", 1 if len(p.shape) == 2 else None) != 1:
-        return math.inf
-    weight = dict(e.model.named_parameters())[p.name].detach()
+        return None
+    weight = e.model.get_parameter(p.name).detach()
     rows = units_first(weight, e.layers[p.layer].kind).flatten(1)
-    if rows.shape[1] == 1 or _few(p) < len(torch.unique(rows[:, 0])):
-        return math.inf
-    return len(torch.unique(rows, dim=0))
+    rows = _real(rows).flatten(1)
+    return rows if rows.shape[1] > 1 else None
 
 
 def _merged(e: Evidence, p: ParameterStats) -> bool:
@@ -94,7 +104,13 @@ def _parted_by_bias(e: Evidence, p: ParameterStats) -> bool:
     """Whether units with equal weights have biases of their own, so that they put out different values."""
     values = dict(e.model.named_parameters())
     names = e.layers[p.layer].parameters if p.layer is not None else ()
-    return any(values[name].ndim == 1 and int(torch.unique(values[name].detach()).numel()) > _few(p) for name in names)
+    biases = [_real(values[name].detach()) for name in names if values[name].ndim == 1]
+    return any(len(torch.unique(bias, dim=0)) > _few(p) for bias in biases)
+
+
+def _real(values: torch.Tensor) -> torch.Tensor:
+    """Complex values as pairs along one axis more, which torch can sort."""
+    return torch.view_as_real(values) if values.is_complex() else values
 
 
 FINDING = Kind(find)

@@ -64,10 +64,10 @@ export function judge(network, optimizer, batch) {
   if (!finite) return settled(["nonfinite"]);
   const line = lossAlongFirstStep(network, optimizer, batch), { alike, hardly } = SETTINGS.bounds;
   const decrease = ([, after]) => (loss - after) / Math.abs(loss);
-  const best = line.reduce((a, b) => (b[1] < a[1] ? b : a));
+  const best = line.reduce((a, b) => (b[1] < a[1] ? b : a)), normalised = network.blocks.some(({ norm }) => norm !== "none");
   const holds = {
     "no gradient": nothingMoves(network),
-    "one answer": best[2] < alike && decrease(best) < hardly,
+    "one answer": !normalised && best[2] < alike && decrease(best) < hardly,
     "no rate": !line.some((point) => decrease(point) > SETTINGS.line.flat),
   };
   const facts = Object.keys(holds).filter((fact) => holds[fact]);
