@@ -100,7 +100,7 @@ def _settle(model: nn.Module, mode: NamedDraws, before: list[Entry], prefix: str
     found, entries = walk(model), []
     for slot, buffer in [*((s, False) for s in found.parameters), *((s, True) for s in found.buffers)]:
         entry = _entry(slot, prefix, buffer)
-        same = mode.entry_of(slot.tensor)
+        same = mode.memories.entry_of(slot.tensor)
         if same is not None:
             entries.append(same if same.name == entry.name else entry)
             continue
@@ -115,7 +115,7 @@ def _settle(model: nn.Module, mode: NamedDraws, before: list[Entry], prefix: str
 
 def _assigned(entry: Entry, mode: NamedDraws) -> None:
     local = local_tensor(entry.tensor)
-    node = mode.node_of(local)
+    node = mode.memories.node_of(local)
     entry.calls.append("assigned")
     if node is None or not node.is_foreign_to(entry):
         return

@@ -1,17 +1,15 @@
 """While it is entered, what is drawn into the model comes from its parameters' own streams, whatever draws it."""
 
 # mypy: disable-error-code="no-untyped-call"
-# (torch leaves its dispatch modes and storage references unannotated.)
+# (torch leaves its dispatch modes unannotated.)
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 from torch.utils._pytree import tree_flatten, tree_map_only
 
@@ -20,82 +18,24 @@ from initlab.planning.drawing import Job, write_one
 from initlab.planning.memory import DTYPES
 from initlab.planning.named_streams.draws import Draw, factory_draw, is_known, seed_of
 from initlab.planning.named_streams.homes import Entry, Home, draw_at, home_of, whole_home
+from initlab.planning.named_streams.memories import Memories, address, is_plain
 from initlab.planning.named_streams.rewind import Rewinder
 from initlab.planning.named_streams.tape import DEEPEST, Form, Node, Ref, made_again, owners_of
 from initlab.planning.shards import is_split, local_tensor, part_of
 from initlab.sampling import laws
 
 _LIKE = ("randn_like", "rand_like", "randint_like")
-_PURGE = 4096  # pieces of memory on record before those that are gone are dropped
-
-
-@dataclass(eq=False)
-class Cell:
-    """What is known of a piece of memory that is not the model's.
-
-    Args:
-        memory: it; its address is not used again while this is held.
-        node: how its content was made, where a draw is behind it.
-        home: the one parameter that it was derived from.
-    """
-
-    memory: StorageWeakRef
-    node: Node | None = None
-    home: Home | None = None
 
 
 class NamedDraws(TorchDispatchMode):
-    """The mode; `entries` are the model's tensors by the address of their memory."""
+    """The mode; `entries` are the model's tensors."""
 
     def __init__(self, entries: list[Entry], seed: int) -> None:
         super().__init__()
         self.seed = seed
         self.rewinder = Rewinder()
         self.elsewhere = 0  # draws that are not the model's
-        self._owned: dict[int, list[tuple[StorageWeakRef, Entry]]] = {}
-        self._cells: dict[int, Cell] = {}
-        for entry in entries:
-            self.own(entry)
-
-    def own(self, entry: Entry) -> None:
-        """From now on this memory is this parameter's."""
-        key = _address(entry.part.tensor)
-        if key is not None:
-            memory = StorageWeakRef(entry.part.tensor.untyped_storage())
-            self._owned.setdefault(key, []).append((memory, entry))
-
-    # -- whose a tensor is --
-
-    def entry_of(self, tensor: torch.Tensor) -> Entry | None:
-        key = _address(tensor)
-        held = () if key is None else self._owned.get(key, ())
-        if len(held) == 1:
-            return held[0][1]
-        first = local_tensor(tensor).data_ptr() if held else 0
-        return next((entry for _, entry in held if _begins_in(first, entry)), None)
-
-    def _cell(self, tensor: torch.Tensor) -> Cell | None:
-        key = _address(tensor)
-        return None if key is None else self._cells.get(key)
-
-    def node_of(self, tensor: torch.Tensor) -> Node | None:
-        cell = self._cell(tensor)
-        return None if cell is None else cell.node
-
-    def _home(self, tensor: torch.Tensor) -> Home | None:
-        entry = self.entry_of(tensor)
-        if entry is not None:
-            return home_of(entry, local_tensor(tensor))
-        cell = self._cell(tensor)
-        return None if cell is None else cell.home
-
-    def _remember(self, tensor: torch.Tensor, node: Node | None, home: Home | None) -> None:
-        key = _address(tensor)
-        if key is None or key in self._owned:
-            return
-        if len(self._cells) >= _PURGE and len(self._cells) % _PURGE == 0:
-            self._cells = {k: cell for k, cell in self._cells.items() if not cell.memory.expired()}
-        self._cells[key] = Cell(StorageWeakRef(local_tensor(tensor).untyped_storage()), node, home)
+        self.memories = Memories(entries)
 
     # -- every operation --
 
@@ -125,7 +65,7 @@ class NamedDraws(TorchDispatchMode):
         if isinstance(target, torch.Tensor):
             draw = factory_draw(op, args, {}, func)
             return self.draw_in_place(target, draw, lambda: func(*args, **named))
-        home = self._home(args[0]) if op in _LIKE else None
+        home = self.memories.home_of(args[0]) if op in _LIKE else None
         if home is not None:
             options = {key: value for key, value in named.items() if key in ("dtype", "device", "memory_format")}
             made = torch.empty_like(args[0], **options)
@@ -133,17 +73,17 @@ class NamedDraws(TorchDispatchMode):
         with self.rewinder.watching(_device(args, named), named.get("generator")) as taken:
             result = func(*args, **named)
         self.elsewhere += 1
-        if isinstance(result, torch.Tensor) and _is_plain(result):
+        if isinstance(result, torch.Tensor) and is_plain(result):
             draw = factory_draw(op, args, named, func)
             node = Node(Form.of(result), draw, device=result.device, owners=frozenset({None}))
             self.rewinder.took(taken, node)
-            self._remember(result, node, None)
+            self.memories.remember(result, node, None)
         return result
 
     def draw_in_place(self, target: torch.Tensor, draw: Draw, original: Any, home: Home | None = None) -> Any:
         """A draw into a tensor: from the stream of the parameter it is, or is derived from; else as torch makes it."""
-        entry = self.entry_of(target)
-        home = home or self._home(target)
+        entry = self.memories.entry_of(target)
+        home = home or self.memories.home_of(target)
         if home is None or (entry is None and not is_known(draw, target.dtype)):
             return self._draw_elsewhere(target, draw, original)
         if entry is not None:
@@ -158,7 +98,7 @@ class NamedDraws(TorchDispatchMode):
 
     def drawn_by_law(self, target: torch.Tensor, law: laws.Law, words: str, seed: int | None = None) -> bool:
         """Write one of our own laws into a whole parameter, from its own stream; False where it is not one."""
-        entry = self.entry_of(target)
+        entry = self.memories.entry_of(target)
         if entry is None or not home_of(entry, local_tensor(target)).is_whole or target.dtype not in DTYPES:
             return False
         number = entry.next_number(entry.everything)
@@ -181,9 +121,9 @@ class NamedDraws(TorchDispatchMode):
 
     def _snapshot(self, target: torch.Tensor) -> Node | torch.Tensor | None:
         """What is around a part of some memory that is about to be drawn; None where all of it is."""
-        if not _is_plain(target) or target.numel() * target.element_size() == target.untyped_storage().nbytes():
+        if not is_plain(target) or target.numel() * target.element_size() == target.untyped_storage().nbytes():
             return None
-        return self.node_of(target) or _all_of(target).clone()
+        return self.memories.node_of(target) or _all_of(target).clone()
 
     def _leaf(
         self,
@@ -193,32 +133,32 @@ class NamedDraws(TorchDispatchMode):
         home: Home | None,
         before: Node | torch.Tensor | None = None,
     ) -> Node | None:
-        if not _is_plain(target):
+        if not is_plain(target):
             return None
         if isinstance(before, Node):
             owners = owners | before.owners
         node = Node(Form.of(target), draw, base=before, device=target.device, owners=owners)
-        self._remember(target, node, home)
+        self.memories.remember(target, node, home)
         return node
 
     # -- what is no draw --
 
     def _write(self, func: Any, args: tuple[Any, ...], named: dict[str, Any], targets: list[torch.Tensor]) -> Any:
-        entry = self.entry_of(targets[0])
+        entry = self.memories.entry_of(targets[0])
         if entry is not None:
             home = home_of(entry, local_tensor(targets[0]))
             args, named = self._settled((args, named), home)
             entry.calls.append(_call(func, args))
             return self._into(func, args, named, targets[0])
         refs = self._as_refs((args, named))
-        if len(targets) != 1 or not _is_plain(targets[0]) or not _any_refs(refs):
+        if len(targets) != 1 or not is_plain(targets[0]) or not _any_refs(refs):
             result = func(*args, **named)
             for target in targets:
-                cell = self._cell(target)
+                cell = self.memories.cell_of(target)
                 if cell is not None and len(targets) > 1:
                     cell.node = None
             return result
-        before = self.node_of(targets[0])
+        before = self.memories.node_of(targets[0])
         if before is None:
             memory = _all_of(targets[0])
             kept = torch.empty_like(memory) if _overwrites(func, targets[0]) else memory.clone()
@@ -230,7 +170,7 @@ class NamedDraws(TorchDispatchMode):
 
     def _write_each(self, func: Any, args: tuple[Any, ...], named: dict[str, Any], targets: Any) -> Any:
         """One operation on many tensors (`torch._foreach_copy_`): each one's own arguments are settled with it."""
-        entries = [self.entry_of(target) for target in targets]
+        entries = [self.memories.entry_of(target) for target in targets]
         for target, entry in zip(targets, entries, strict=True):
             if entry is not None:
                 entry.calls.append(_call(func, args))
@@ -249,7 +189,7 @@ class NamedDraws(TorchDispatchMode):
         copies = func.overloadpacket.__name__ == "copy_" and is_sharded_type(target)
         if not copies or is_sharded_type(args[1]) or args[1].shape != target.shape:
             return func(*args, **named)
-        entry = self.entry_of(target)
+        entry = self.memories.entry_of(target)
         if entry is not None and is_split(target):
             entry.whole.append(_call(func, args))
         part = part_of("target", target)
@@ -258,27 +198,31 @@ class NamedDraws(TorchDispatchMode):
         return target
 
     def _compute(self, func: Any, args: tuple[Any, ...], named: dict[str, Any], tensors: list[torch.Tensor]) -> Any:
-        known = [tensor for tensor in tensors if self.entry_of(tensor) is not None or self._cell(tensor) is not None]
+        known = [
+            tensor
+            for tensor in tensors
+            if self.memories.entry_of(tensor) is not None or self.memories.cell_of(tensor) is not None
+        ]
         if known and func.overloadpacket.__name__ in ("new_empty", "empty_like") and is_sharded_type(args[0]):
             args = _made_whole(func, args)
         result = func(*args, **named)
         if not known:
             return result
         refs = None
-        given = {_address(tensor) for tensor in tensors}
-        homes = {id(home.entry): home for home in map(self._home, known) if home is not None}
+        given = {address(tensor) for tensor in tensors}
+        homes = {id(home.entry): home for home in map(self.memories.home_of, known) if home is not None}
         home = self._one_home(known) if len(homes) == 1 else None
         for place, made in enumerate(tree_flatten(result)[0]):
-            if isinstance(made, torch.Tensor) and _address(made) not in given:
+            if isinstance(made, torch.Tensor) and address(made) not in given:
                 refs = self._as_refs((args, named)) if refs is None else refs
-                if _any_refs(refs) and _is_plain(made):
+                if _any_refs(refs) and is_plain(made):
                     self._record(func, refs, None, made, place, home)
                 else:
-                    self._remember(made, None, home)
+                    self.memories.remember(made, None, home)
         return result
 
     def _one_home(self, known: list[torch.Tensor]) -> Home | None:
-        homes = [home for home in map(self._home, known) if home is not None]
+        homes = [home for home in map(self.memories.home_of, known) if home is not None]
         same = all(home.counted == homes[0].counted for home in homes)
         return homes[0] if same else whole_home(homes[0].entry)
 
@@ -286,7 +230,7 @@ class NamedDraws(TorchDispatchMode):
 
     def _as_refs(self, nest: Any) -> Any:
         def ref(tensor: torch.Tensor) -> Any:
-            node = self.node_of(tensor)
+            node = self.memories.node_of(tensor)
             return tensor if node is None else Ref(node, Form.of(tensor))
 
         return tree_map_only(torch.Tensor, ref, nest)
@@ -304,14 +248,14 @@ class NamedDraws(TorchDispatchMode):
         node = Node(Form.of(made), None, func, args, kwargs, before, place)
         parents = list(node.parents())
         node.owners, node.depth = owners_of(parents), 1 + max((p.depth for p in parents), default=0)
-        cell = self._cell(made)
-        self._remember(made, node if node.depth <= DEEPEST else None, home or (cell.home if cell else None))
+        cell = self.memories.cell_of(made)
+        self.memories.remember(made, node if node.depth <= DEEPEST else None, home or (cell.home if cell else None))
 
     def _settled(self, nest: Any, home: Home) -> Any:
         """Arguments of something that is written into a parameter, made again from its stream where they must be."""
 
         def settle(tensor: torch.Tensor) -> torch.Tensor:
-            node = self.node_of(tensor)
+            node = self.memories.node_of(tensor)
             if node is None or not node.is_foreign_to(home.entry):
                 return tensor
             return self.landed(Ref(node, Form.of(tensor)), home)
@@ -339,8 +283,8 @@ def aside() -> Iterator[None]:
 
 def _seen_in(refs: Any, before: Node, target: torch.Tensor) -> Any:
     """The target itself, among arguments, as part of what its memory held before."""
-    own = _address(target)
-    return tree_map_only(torch.Tensor, lambda t: Ref(before, Form.of(t)) if _address(t) == own else t, refs)
+    own = address(target)
+    return tree_map_only(torch.Tensor, lambda t: Ref(before, Form.of(t)) if address(t) == own else t, refs)
 
 
 def _writes(argument: Any) -> bool:
@@ -354,24 +298,6 @@ def _argument(func: Any, args: tuple[Any, ...], named: dict[str, Any], index: in
 
 def _any_refs(nest: Any) -> bool:
     return any(isinstance(value, Ref) for value in tree_flatten(nest)[0])
-
-
-def _address(tensor: torch.Tensor) -> int | None:
-    """What tells a piece of memory from every other; None for a tensor without memory of its own."""
-    local = local_tensor(tensor)
-    if not _is_plain(local) or local.is_meta:
-        return None
-    return int(local.untyped_storage()._cdata)
-
-
-def _is_plain(tensor: torch.Tensor) -> bool:
-    return type(tensor) in (torch.Tensor, torch.nn.Parameter, torch.nn.Buffer) and tensor.layout == torch.strided
-
-
-def _begins_in(address: int, entry: Entry) -> bool:
-    local = entry.part.tensor
-    reach = sum((size - 1) * stride for size, stride in zip(local.shape, local.stride(), strict=True)) + 1
-    return local.data_ptr() <= address < local.data_ptr() + reach * local.element_size()
 
 
 def _all_of(tensor: torch.Tensor) -> torch.Tensor:
