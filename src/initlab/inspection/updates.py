@@ -15,6 +15,7 @@ from initlab.graph.operations import TABLE
 from initlab.inspection.fetching import fetched
 from initlab.inspection.moments import wide_square
 from initlab.inspection.optimizers import Step
+from initlab.inspection.outputs import parts
 from initlab.inspection.recorder import Record
 from initlab.inspection.results import ParameterStats
 
@@ -225,5 +226,5 @@ def equal_units(weights: Array, gradients: Array) -> tuple[float, int]:
 def _wide(tensor: Tensor) -> Tensor:
     t = tensor.detach()
     t = t.to_dense() if t.is_sparse else t
-    t = torch.view_as_real(t) if t.is_complex() else t
+    t = parts(t)
     return t if t.dtype in (torch.float32, torch.float64) else t.float()

@@ -34,6 +34,14 @@ class Factors:
     weight_decay: float = 1.0
     eps: float = 1.0
 
+    def on(self, spec: RunSpec) -> tuple[float, float]:
+        """A run's (rate, decay) with them."""
+        return spec.lr * self.lr, spec.weight_decay * self.weight_decay
+
+    def options(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """An optimizer's options with them."""
+        return {**options, **({"eps": options["eps"] * self.eps} if "eps" in options else {})}
+
 
 @dataclass(frozen=True, eq=False)
 class Task:

@@ -12,6 +12,7 @@ from initlab.inspection.advice import random_advice
 from initlab.inspection.evidence import Evidence
 from initlab.inspection.fetching import fetched
 from initlab.inspection.findings.kind import Kind
+from initlab.inspection.outputs import parts
 from initlab.inspection.results import Finding, ParameterStats
 from initlab.reporting.status import Severity
 
@@ -62,8 +63,7 @@ def _parted(members: list[ParameterStats], same: list[bool]) -> tuple[list[Param
 
 def _varied(tensor: nn.Parameter) -> bool:
     """Whether the values look drawn: those of a rule, such as an identity or a range in each row, repeat themselves."""
-    values = tensor.detach()
-    values = torch.view_as_real(values) if values.is_complex() else values
+    values = parts(tensor.detach())
     return 2 * _distinct(values) > values.numel()
 
 

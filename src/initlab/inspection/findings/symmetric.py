@@ -10,6 +10,7 @@ import torch
 from initlab.inspection.advice import random_advice
 from initlab.inspection.evidence import Evidence
 from initlab.inspection.findings.kind import Kind
+from initlab.inspection.outputs import parts
 from initlab.inspection.results import Finding, ParameterStats
 from initlab.inspection.updates import units_first
 from initlab.reporting.status import Severity
@@ -66,8 +67,7 @@ def _rows(e: Evidence, p: ParameterStats) -> torch.Tensor | None:
     if getattr(owner, "groups", 1 if len(p.shape) == 2 else None) != 1:
         return None
     weight = e.model.get_parameter(p.name).detach()
-    rows = units_first(weight, e.layers[p.layer].kind).flatten(1)
-    rows = _real(rows).flatten(1)
+    rows = parts(units_first(weight, e.layers[p.layer].kind)).flatten(1)
     return rows if rows.shape[1] > 1 else None
 
 
@@ -104,13 +104,8 @@ def _parted_by_bias(e: Evidence, p: ParameterStats) -> bool:
     """Whether units with equal weights have biases of their own, so that they put out different values."""
     values = dict(e.model.named_parameters())
     names = e.layers[p.layer].parameters if p.layer is not None else ()
-    biases = [_real(values[name].detach()) for name in names if values[name].ndim == 1]
+    biases = [parts(values[name].detach()) for name in names if values[name].ndim == 1]
     return any(len(torch.unique(bias, dim=0)) > _few(p) for bias in biases)
-
-
-def _real(values: torch.Tensor) -> torch.Tensor:
-    """Complex values as pairs along one axis more, which torch can sort."""
-    return torch.view_as_real(values) if values.is_complex() else values
 
 
 FINDING = Kind(find)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,13 +93,11 @@ class Part:
 
 def _part(whole: StackedOptimizer, bundle: Bundle, factors: Factors, names: frozenset[str]) -> Part:
     task = whole.task
-    eps = {"eps": task.options["eps"] * factors.eps} if "eps" in task.options else {}
-    decays = [spec.weight_decay * factors.weight_decay for spec in bundle.specs]
-    lr = per_run([spec.lr * factors.lr for spec in bundle.specs], task)
-    return Part(whole, names, {**task.options, **eps}, lr, per_run(decays, task), any(decays))
+    rates, decays = zip(*map(factors.on, bundle.specs), strict=True)
+    return Part(whole, names, factors.options(task.options), per_run(rates, task), per_run(decays, task), any(decays))
 
 
-def per_run(values: list[float], task: Task) -> PerRun:
+def per_run(values: Sequence[float], task: Task) -> PerRun:
     """One number where all runs agree, else a (K,) tensor."""
     if len(set(values)) == 1:
         return values[0]

@@ -164,9 +164,9 @@ def _made(
     return row.made_by(groups, lr=spec.lr, weight_decay=spec.weight_decay, **options)
 
 
-def _settings(spec: RunSpec, factors: Factors, options: Mapping[str, Any]) -> dict[str, float]:
-    eps = {"eps": options["eps"] * factors.eps} if "eps" in options else {}
-    return {"lr": spec.lr * factors.lr, "weight_decay": spec.weight_decay * factors.weight_decay, **eps}
+def _settings(spec: RunSpec, factors: Factors, options: Mapping[str, Any]) -> dict[str, Any]:
+    lr, weight_decay = factors.on(spec)
+    return {**factors.options(options), "lr": lr, "weight_decay": weight_decay}
 
 
 Measured = tuple[torch.Tensor, torch.Tensor | None]
