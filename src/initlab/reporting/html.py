@@ -31,7 +31,7 @@ from initlab.reporting.blocks import (
 from initlab.reporting.figures import plotly_dict
 from initlab.reporting.files import atomic_write, write_json
 from initlab.reporting.folding import folded
-from initlab.reporting.korean import dictionary
+from initlab.reporting.korean import FIGURE, READ, dictionary
 from initlab.reporting.layout import numeric
 from initlab.reporting.palette import dark_map
 from initlab.reporting.pictures import draw_histogram, image_sources, pick_panels
@@ -67,7 +67,7 @@ def to_html(page: Page) -> str:
         policy=content_policy(scripts),
         style=page_style(),
         dark=script_json(dark_map()),
-        korean=script_json(dictionary(body)),
+        korean=script_json({"words": dictionary(body), "attributes": READ, "figure": FIGURE}),
     )
 
 

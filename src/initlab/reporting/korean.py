@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 _HOLE = re.compile(r"\{[+=]?\}")
-_READ = ("title", "aria-label", "alt", "data-done", "data-selected")  # attributes that are read out or shown
-_FIGURE = ("text", "name", "label", "ticktext", "x", "y")  # keys of a figure's JSON whose texts are shown
+READ = ("title", "aria-label", "alt", "data-done", "data-selected")  # attributes that are read out or shown
+FIGURE = ("text", "name", "label", "ticktext", "x", "y")  # keys of a figure's JSON whose texts are shown
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class _Texts(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self._inside = tag
-        self.found |= {value.strip() for name, value in attrs if name in _READ and value}
+        self.found |= {value.strip() for name, value in attrs if name in READ and value}
 
     def handle_endtag(self, tag: str) -> None:
         self._inside = ""
@@ -119,7 +119,7 @@ class _Texts(HTMLParser):
 
 def _shown(value: Any, key: str) -> Iterator[str]:
     if isinstance(value, str):
-        yield from [value] if key in _FIGURE else []
+        yield from [value] if key in FIGURE else []
     elif isinstance(value, dict):
         for name, one in value.items():
             yield from _shown(one, name)

@@ -1,6 +1,6 @@
 (function () {
   "use strict";
-  var korean = JSON.parse(document.getElementById("korean").textContent);
+  var told = JSON.parse(document.getElementById("korean").textContent), korean = told.words;
   var button = document.getElementById("language");
   var title = document.title, texts = [], attributes = [];
   var walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
@@ -10,7 +10,7 @@
       texts.push({ node: node, english: node.nodeValue, korean: node.nodeValue.replace(own, function () { return korean[own]; }) });
     }
   }
-  ["title", "aria-label", "alt", "data-done", "data-selected"].forEach(function (name) {
+  told.attributes.forEach(function (name) {
     document.querySelectorAll("[" + name + "]").forEach(function (element) {
       var words = element.getAttribute(name);
       if (Object.hasOwn(korean, words.trim())) attributes.push({ element: element, name: name, words: words });

@@ -1,7 +1,7 @@
 (function () {
   "use strict";
   var dark = JSON.parse(document.getElementById("dark").textContent);
-  var korean = JSON.parse(document.getElementById("korean").textContent);
+  var told = JSON.parse(document.getElementById("korean").textContent), korean = told.words;
   var wanted = window.matchMedia("(prefers-color-scheme: dark)");
   var plots = Array.from(document.querySelectorAll("script[data-for]")).map(function (script) {
     return { box: document.getElementById(script.dataset.for), spec: script.textContent };
@@ -16,11 +16,9 @@
     return value;
   }
 
-  var SHOWN = ["text", "name", "label", "ticktext", "x", "y"];
-
   // A figure's texts in Korean; what is not text that it shows stays.
   function spoken(value, key) {
-    if (typeof value === "string") return SHOWN.includes(key) && Object.hasOwn(korean, value) ? korean[value] : value;
+    if (typeof value === "string") return told.figure.includes(key) && Object.hasOwn(korean, value) ? korean[value] : value;
     if (Array.isArray(value)) return value.map(function (one) { return spoken(one, key); });
     if (value && typeof value === "object") {
       return Object.fromEntries(Object.entries(value).map(function (pair) { return [pair[0], spoken(pair[1], pair[0])]; }));
