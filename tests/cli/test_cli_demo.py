@@ -12,7 +12,6 @@ from initlab.errors import InputError
 from initlab.experiments import demo, demo_view
 from initlab.experiments.demo import LAYERS, OPTIMIZERS, STARTS, Demo, network
 from initlab.inspection.results import Verdict
-from initlab.reporting import table_text
 
 
 @pytest.fixture(scope="module")
@@ -57,10 +56,9 @@ def test_a_dead_start_stays_at_chance_and_a_healthy_one_does_not(told: Demo) -> 
 
 @pytest.mark.parametrize("width", [40, 80])
 def test_the_table_fits(told: Demo, width: int) -> None:
-    text = table_text(demo_view.results(told), width)
+    text = told.text(width)
     assert max(map(len, text.split("\n"))) <= width
     assert all(word in text for word in ("healthy", "untrainable"))
-    assert max(map(len, told.text(width).split("\n"))) <= width
 
 
 def test_the_report_and_the_numbers(told: Demo, tmp_path: Path) -> None:

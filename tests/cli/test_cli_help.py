@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from initlab import cli
-from initlab.cli import recipes, reproduce, studies, working
+from initlab.cli import output, recipes, reproduce, studies, working
 from initlab.cli.app import COMMANDS
 from initlab.cli.interruption import Interrupted, line
 
@@ -35,6 +35,34 @@ def test_every_help_shows_its_example(command: str, capsys: pytest.CaptureFixtur
     assert ended.value.code == 0
     assert " ".join(example(command)[:2]) in " ".join(shown.split())
     assert max(map(len, shown.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_narrow_help_breaks_no_word(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown = {}
+    for width in (50, 80):
+        monkeypatch.setenv("COLUMNS", str(width))
+        with pytest.raises(SystemExit):
+            cli.main([command, "--help"])
+        shown[width] = capsys.readouterr().out
+    assert max(map(len, shown[50].splitlines())) <= 50
+    words = {width: set(re.split(r"[\s-]+", text)) for width, text in shown.items()}  # a hyphen may end a line
+    assert words[50] <= words[80]
+
+
+def test_prose_beside_the_result_is_as_wide_as_the_terminal_and_a_path_stays_whole(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "50")
+    path, prose = Path("a folder") / ("x" * 80), "ReLU with adamw, lr 0.001: std 0.01, Xavier, He, zeros, constant 0.1"
+    output.note(prose)
+    output.said(path)
+    *lines, last = capsys.readouterr().err.splitlines()
+    assert last == f"report: {path}"
+    assert max(map(len, lines)) <= 50
+    assert " ".join(lines) == prose
 
 
 @pytest.mark.parametrize("command", [name for name in COMMANDS if name not in SLOW])

@@ -336,6 +336,7 @@ def test_structure_is_told_from_chance() -> None:
 def test_an_audit_shows_and_saves_itself(tmp_path: Path) -> None:
     audit = initlab.audit(_norm(), GPT())
     assert "norm not identity at h.2.ln_1.weight" in repr(audit)
+    assert max(map(len, initlab.audit(nn.Linear(3, 3)).text(40).split("\n"))) <= 40
     page = audit.save(tmp_path / "audit.html").read_text()
     assert "norm not identity" in page
     assert "Differences" in page

@@ -65,5 +65,12 @@ def test_the_code_of_a_page_runs_as_pasted(name: str) -> None:
         assert all(parameter.isfinite().all() for parameter in names["model"].parameters())
 
 
+@pytest.mark.parametrize("name", initlab.list_schemes())
+def test_the_code_of_a_scheme_fits_a_terminal(name: str) -> None:
+    (code,) = codes(page(scheme_section(initlab.get_scheme(name))))
+    assert max(map(len, code.splitlines())) <= 76  # and an indent of four
+    compile(code, name, "exec")
+
+
 def test_a_plan_of_a_mapping_offers_no_code() -> None:
     assert not list(codes(page_of(initlab.plan(build(), X, {"0.weight": "he_normal"}))))

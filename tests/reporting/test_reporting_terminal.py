@@ -13,7 +13,20 @@ from pages import HOSTILE, page_with
 from rich.cells import cell_len
 from rich.console import Console
 
-from initlab.reporting import Column, HistogramGrid, LineFigure, Panel, Series, Table, clean, print_page, table_text
+from initlab.reporting import (
+    Column,
+    HistogramGrid,
+    LineFigure,
+    Page,
+    Panel,
+    Section,
+    Series,
+    Table,
+    Text,
+    clean,
+    print_page,
+    table_text,
+)
 from initlab.reporting.terminal import sparkline
 
 COLUMNS = (
@@ -130,6 +143,12 @@ def test_figures_print_as_rows_of_bars() -> None:
     print_page(HistogramGrid("Outputs", [Panel("fc1", (0, 1, 2), (1, 8))]), console)
     assert "█▆▃▁" in out.getvalue()
     assert "▂█" in out.getvalue() or "▁█" in out.getvalue()
+
+
+def test_a_section_called_as_its_page_is_not_named_twice() -> None:
+    out = io.StringIO()
+    print_page(Page("gpt2", "", [Section("gpt2", [Text("first")]), Section("rest", [])]), Console(file=out, width=80))
+    assert out.getvalue().split() == ["gpt2", "first", "rest"]
 
 
 SCRIPT = (

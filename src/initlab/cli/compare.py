@@ -12,7 +12,9 @@ from initlab.cli.working import working
 
 def command(
     model: options.Model,
-    schemes: Annotated[str, typer.Option(help="Comma-separated, such as he_normal,xavier_normal,'normal(std=0.01)'.")],
+    schemes: Annotated[
+        str, typer.Option(help="Comma-separated: he_normal,xavier_normal; or in quotes 'normal(std=0.01)'.")
+    ],
     data: samples.Trained = "digits",
     shapes: samples.Input = None,
     target: samples.Target = None,

@@ -32,7 +32,7 @@ Policy = Annotated[
 ]
 Select = Annotated[
     list[str] | None,
-    typer.Option(metavar="SELECTOR=SCHEME", help="A rule for some parameters, such as 'conv*.weight=he_normal'."),
+    typer.Option(metavar="SELECTOR=SCHEME", help="A rule for some parameters, such as '@Linear=he_normal'."),
 ]
 Seed = Annotated[int, typer.Option(help="Root seed in [0, 2^64).")]
 
@@ -109,7 +109,7 @@ def selected(policy: str, rules: list[str] | None) -> Any:
     for rule in rules:
         selector, separator, scheme = _split_rule(rule)
         if not separator or not selector or not scheme:
-            raise InputError(f"--select must be SELECTOR=SCHEME, such as 'conv*.weight=he_normal'; got {rule[:200]!r}")
+            raise InputError(f"--select must be SELECTOR=SCHEME, such as '@Linear=he_normal'; got {rule[:200]!r}")
         mapping[selector.strip()] = policy_from(scheme)
     return mapping
 

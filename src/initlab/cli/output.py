@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from initlab.errors import InputError
-from initlab.reporting import Page, check_output, clean, json_text, print_page, save_page
+from initlab.reporting import Page, check_output, clean, json_text, print_page, save_page, wrapped
 from initlab.reporting.terminal import make_console
+from initlab.rng import random_states_kept
 
 _beside: list[str] = []
 NARROWEST = 40  # columns: in less no table can be read
@@ -60,8 +61,9 @@ def show(shown: Any, page: Page, data: Any, *, as_json: bool, report: Path | Non
 
 
 def columns() -> int:
-    """How wide stdout's terminal is: 80 where it is none and COLUMNS says nothing."""
-    return max(NARROWEST, make_console().width)
+    """How wide the terminal is: 80 where there is none and COLUMNS says nothing."""
+    with random_states_kept():  # rich draws link ids from Python's global generator when it is first imported
+        return max(NARROWEST, make_console().width)
 
 
 def print_json(data: Any) -> None:
@@ -75,9 +77,9 @@ def emit(text: str) -> None:
     print(text.encode(encoding, "replace").decode(encoding), flush=True)
 
 
-def said(path: Path) -> None:
-    """Tell on stderr where the report lies, so that stdout stays the result alone."""
-    note(f"report: {path}")
+def said(path: Path, what: str = "report", more: str = "") -> None:
+    """Tell on stderr where a file lies, so that stdout stays the result alone; its path stays whole, to be copied."""
+    _told(f"{what}: {path}{more}")
 
 
 def beside(*lines: str) -> None:
@@ -86,5 +88,10 @@ def beside(*lines: str) -> None:
 
 
 def note(line: str) -> None:
-    """One line on stderr."""
+    """Prose on stderr, in lines as wide as the terminal."""
+    for part in wrapped(clean(line, 1000), columns()):
+        _told(part)
+
+
+def _told(line: str) -> None:
     print(clean(line, 1000), file=sys.stderr, flush=True)

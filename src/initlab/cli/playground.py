@@ -27,6 +27,6 @@ def command(
     from initlab import playground
 
     target = output.checked_page(out)
-    output.note(f"page: {playground.save(target)}")
+    output.said(playground.save(target), "page")
     if open_it:
         webbrowser.open(target.resolve().as_uri())

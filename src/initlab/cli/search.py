@@ -16,7 +16,9 @@ def command(
     shapes: samples.Input = None,
     target: samples.Target = None,
     images: samples.Images = None,
-    schemes: Annotated[str | None, typer.Option(help="To choose from: he_normal,'normal(std=(0.01,1))'.")] = None,
+    schemes: Annotated[
+        str | None, typer.Option(help="To choose from, with commas: he_normal, 'normal(std=(0.01,1))'.")
+    ] = None,
     rules: Annotated[
         list[str] | None, typer.Option("--for", metavar="SELECTOR=SCHEMES", help="A choice for some parameters.")
     ] = None,

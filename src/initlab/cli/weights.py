@@ -38,7 +38,7 @@ def write(module: nn.Module, path: Path, seed: int) -> None:
     state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in module.state_dict().items()}
     atomic_write(path, save(state))
     values = sum(tensor.numel() for tensor in state.values())
-    output.note(f"weights: {path} ({format_number(values)} values, seed {seed})")
+    output.said(path, "weights", f" ({format_number(values)} values, seed {seed})")
 
 
 def load(module: nn.Module, path: Path) -> None:

@@ -113,7 +113,8 @@ def run(*, seed: int = 0, note: Callable[[str], None] = lambda line: None) -> De
     """
     seed, began = seed_number(seed), time.perf_counter()
     split = data.digits()
-    note(f"{split}; a network of {LAYERS} layers of {WIDTH} units, {STEPS} steps of {BATCH}")
+    sizes = f"{len(split.train[0]):,} to train on, {len(split.test[0]):,} held out"
+    note(f"{split.name}: {sizes}; {LAYERS} layers of {WIDTH} units, {STEPS} steps of {BATCH}")
     trials: list[Trial] = []
     for optimizer, lr in OPTIMIZERS.items():
         for activation in dict.fromkeys(start.activation for start in STARTS):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections import Counter
 from typing import Any
 
@@ -25,6 +24,7 @@ from initlab.reporting import (
     on_one_axis,
     shows,
     table_text,
+    wrapped,
 )
 from initlab.reporting.blocks import Level
 
@@ -36,7 +36,7 @@ HISTOGRAMS = (
 
 def text(demo: Demo, width: int = 80) -> str:
     """The table and the sentence under it, for a terminal."""
-    return f"{table_text(results(demo), width)}\n\n{textwrap.fill(agreement(demo), width)}"
+    return "\n".join([table_text(results(demo), width), "", *wrapped(agreement(demo), width)])
 
 
 def results(demo: Demo) -> Table:

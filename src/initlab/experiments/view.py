@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from initlab.reporting import (
     View,
     save_page,
     shows,
+    wrapped,
 )
 
 VERDICTS: tuple[Verdict, ...] = ("confirmed", "refuted", "inconclusive")
@@ -46,15 +46,15 @@ def tally(outcome: Outcome) -> str:
 def text(outcome: Outcome, width: int = 80) -> str:
     """The claims for a terminal: one paragraph each, so that sentences stay whole at any width."""
     experiment = outcome.experiment
-    lines = [*textwrap.wrap(f"{experiment.name}: {experiment.title}", width, subsequent_indent="  "), ""]
+    lines = [*wrapped(f"{experiment.name}: {experiment.title}", width, after="  "), ""]
     for claim, judgement in outcome.judged:
         mark = {"confirmed": "✓", "refuted": "✗", "inconclusive": "?"}[judgement.verdict]
-        lines += textwrap.wrap(f"{mark} {judgement.verdict}: {claim.text}", width, subsequent_indent="  ")
-        lines += textwrap.wrap(judgement.numbers, width, initial_indent="    ", subsequent_indent="    ")
+        lines += wrapped(f"{mark} {judgement.verdict}: {claim.text}", width, after="  ")
+        lines += wrapped(judgement.numbers, width, "    ", "    ")
     for erratum in experiment.errata:
-        lines += ["", *textwrap.wrap(f"In the source: {erratum}", width)]
+        lines += ["", *wrapped(f"In the source: {erratum}", width)]
     form = "small form, " if outcome.small else ""
-    lines += ["", *textwrap.wrap(f"{tally(outcome)} ({form}seed {outcome.seed}, {outcome.seconds:.0f} s)", width)]
+    lines += ["", *wrapped(f"{tally(outcome)} ({form}seed {outcome.seed}, {outcome.seconds:.0f} s)", width)]
     return "\n".join(lines)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -30,6 +29,7 @@ from initlab.reporting import (
     on_one_axis,
     shows,
     table_text,
+    wrapped,
 )
 from initlab.reporting.blocks import Level, Tone
 from initlab.reporting.status import SEVERITIES
@@ -173,13 +173,13 @@ def layer_table(inspection: Inspection) -> Table:
 
 def text(inspection: Inspection, width: int = 80) -> str:
     """For a terminal: verdict, findings, notes, then the table with its middle left out."""
-    lines = [*_wrapped(f"{clean(inspection.model)}: {inspection.verdict}. {_lead(inspection)}", "", width), ""]
+    lines = [*wrapped(f"{clean(inspection.model)}: {inspection.verdict}. {_lead(inspection)}", width), ""]
     if inspection.learning_rate is not None:
-        lines += [*_wrapped(_rates(inspection.learning_rate), "", width), ""]
+        lines += [*wrapped(_rates(inspection.learning_rate), width), ""]
     for finding in inspection.findings:
-        lines += [*_wrapped(f"{SEVERITIES[finding.severity]} {_sentence(finding)}", "  ", width), ""]
-    lines += [line for note in inspection.notes for line in _wrapped(f"note: {clean(note)}", "  ", width)]
-    lines += _wrapped(f"cost: {_cost(inspection)}", "  ", width)
+        lines += [*wrapped(f"{SEVERITIES[finding.severity]} {_sentence(finding)}", width, after="  "), ""]
+    lines += [line for note in inspection.notes for line in wrapped(f"note: {clean(note)}", width, after="  ")]
+    lines += wrapped(f"cost: {_cost(inspection)}", width, after="  ")
     if not inspection.layers:
         return "\n".join(lines).rstrip()
     table = folded(layer_table(inspection))
@@ -240,10 +240,6 @@ def _callout(finding: Finding) -> Callout:
 
 def _sentence(finding: Finding) -> str:
     return clean(f"{finding.kind} at {clean(finding.where)}: {finding.evidence}. {finding.advice}.", 1200)
-
-
-def _wrapped(line: str, indent: str, width: int) -> list[str]:
-    return textwrap.wrap(line, width, subsequent_indent=indent, break_long_words=True, break_on_hyphens=False)
 
 
 def _theory(layers: tuple[LayerStats, ...]) -> list[Series]:

@@ -21,6 +21,7 @@ from initlab.reporting import (
     clean,
     shows,
     table_text,
+    wrapped,
 )
 
 _FIELDS = (
@@ -123,8 +124,8 @@ def blocks(plan: Plan) -> tuple[Block, ...]:
 
 
 def text(plan: Plan, width: int = 80) -> str:
-    """The table and the warnings, at most `width` cells wide where the names allow it."""
-    warnings = [f"warning: {clean(warning, 2000)}" for warning in plan.warnings]
+    """The table and the warnings, at most `width` cells wide."""
+    warnings = [line for one in plan.warnings for line in wrapped(clean(one, 2000), width, "warning: ", "  ")]
     return "\n".join((table_text(plan_table(plan), width), *warnings))
 
 

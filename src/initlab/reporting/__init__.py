@@ -29,7 +29,7 @@ from initlab.reporting.histograms import axis_note, on_one_axis
 from initlab.reporting.html import block_html, save_page, save_result, table_html, to_html
 from initlab.reporting.shown import Shown, View, shows
 from initlab.reporting.terminal import print_page, table_text
-from initlab.reporting.words import clean, file_name, format_number
+from initlab.reporting.words import clean, file_name, format_number, wrapped
 
 __all__ = [
     "BarFigure",
@@ -72,5 +72,6 @@ __all__ = [
     "table_text",
     "to_html",
     "to_plotly",
+    "wrapped",
     "write_json",
 ]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import html as escaping
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from initlab.reporting.blocks import Table
 from initlab.reporting.html import table_html
 from initlab.reporting.terminal import table_text
-from initlab.reporting.words import clean
+from initlab.reporting.words import clean, wrapped
 
 MOST = 1000  # characters of a line that are shown
 
@@ -50,7 +49,7 @@ class Brief:
 
 
 def _wrapped(line: str, width: int, first: str = "", after: str = "") -> list[str]:
-    return textwrap.wrap(clean(line, MOST), width, initial_indent=first, subsequent_indent=after)
+    return wrapped(clean(line, MOST), width, first, after)
 
 
 def _escaped(line: str) -> str:

@@ -6,6 +6,7 @@ import math
 import re
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from io import StringIO
 from typing import TYPE_CHECKING, Any
 
@@ -84,9 +85,10 @@ def print_page(item: Page | Section | Block, console: Console | None = None) -> 
             _prose(console, item.lead)
         for section in item.sections:
             console.print()
-            print_page(section, console)
+            print_page(replace(section, title="") if section.title == item.title else section, console)
     elif isinstance(item, Section):
-        _line(console, item.title, "bold underline")
+        if item.title:
+            _line(console, item.title, "bold underline")
         if item.lead:
             _prose(console, item.lead)
         for block in item.blocks:

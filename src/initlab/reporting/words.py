@@ -6,6 +6,7 @@ import hashlib
 import html
 import math
 import re
+import textwrap
 import unicodedata
 from typing import Any
 
@@ -39,6 +40,21 @@ def clean(text: object, limit: int = 200) -> str:
 def clean_lines(text: object, limit: int = 20_000) -> str:
     """As `clean`, but line feeds stay: for prose that was written in lines."""
     return "\n".join(clean(line, limit) for line in str(text).split("\n"))
+
+
+def wrapped(line: str, width: int, first: str = "", after: str = "") -> list[str]:
+    """Prose as lines of at most `width` characters; a word is broken only where it is longer than a line.
+
+    Args:
+        line: the prose, which `clean` has seen.
+        width: of a line, with what stands before it.
+        first: what stands before the first line.
+        after: what stands before each line after it.
+
+    >>> wrapped("no more than twelve", 12, after="  ")
+    ['no more than', '  twelve']
+    """
+    return textwrap.wrap(line, width, initial_indent=first, subsequent_indent=after, break_on_hyphens=False)
 
 
 def shorten(text: str, width: int) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from initlab.schemes.scheme import Scheme
 
+_WIDTH = 76  # of a line of code: with its indent it fits a terminal of 80
+
 
 def call_of(scheme: Scheme) -> str:
     """How a scheme is written in code.
@@ -17,5 +19,23 @@ def call_of(scheme: Scheme) -> str:
 
 
 def writes(call: str) -> str:
-    """The code that writes the start which `call` names into `model`."""
-    return f"import initlab\n\ninitlab.init_(model, {call}, example_inputs=inputs, seed=0)"
+    """The code that writes the start which `call` names into `model`; a long call is a statement of its own.
+
+    >>> print(writes("'auto'").splitlines()[-1])
+    initlab.init_(model, 'auto', example_inputs=inputs, seed=0)
+    """
+    line = _written(call)
+    code = line if len(line) <= _WIDTH else f"start = {_broken(call)}\n{_written('start')}"
+    return f"import initlab\n\n{code}"
+
+
+def _written(call: str) -> str:
+    return f"initlab.init_(model, {call}, example_inputs=inputs, seed=0)"
+
+
+def _broken(call: str) -> str:
+    """The call on one line where there is room, else with an argument a line."""
+    name, _, arguments = call.removesuffix(")").partition("(")
+    if len(call) <= _WIDTH - len("start = ") or not arguments:
+        return call
+    return f"{name}(\n    {arguments.replace(', ', f',{chr(10)}    ')},\n)"

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-import textwrap
 from dataclasses import asdict
 from typing import Any
 
 from initlab.planning.audit.results import Audit, ParameterStart
 from initlab.planning.pasted import start_code
-from initlab.reporting import Block, Callout, Column, Page, Section, Table, Text, View, clean, shows, table_text
+from initlab.reporting import (
+    Block,
+    Callout,
+    Column,
+    Page,
+    Section,
+    Table,
+    Text,
+    View,
+    clean,
+    shows,
+    table_text,
+    wrapped,
+)
 from initlab.reporting.blocks import Level
 from initlab.reporting.finding import Finding
 from initlab.reporting.status import SEVERITIES
@@ -45,9 +57,8 @@ def _summary(audit: Audit) -> str:
 def text(audit: Audit, width: int = 80) -> str:
     lines: list[str] = []
     for finding in audit.findings:
-        words = f"{SEVERITIES[finding.severity]} {clean(str(finding), 2000)}"
-        lines += [*textwrap.wrap(words, width), ""]
-    lines += [f"note: {clean(note, 2000)}" for note in audit.notes]
+        lines += [*wrapped(clean(str(finding), 2000), width, f"{SEVERITIES[finding.severity]} ", "  "), ""]
+    lines += [line for note in audit.notes for line in wrapped(clean(note, 2000), width, "note: ", "  ")]
     return "\n".join([*lines, table_text(audit_table(audit), width)])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from initlab.planning.named_streams.log import StreamLog, to_dict
-from initlab.reporting import Callout, Column, Page, Section, Table, View, clean, shows, table_text
+from initlab.reporting import Callout, Column, Page, Section, Table, View, clean, shows, table_text, wrapped
 
 _COLUMNS = (
     Column("parameter", kind="code", keep=9),
@@ -44,7 +44,8 @@ def summary(log: StreamLog) -> str:
 
 
 def text(log: StreamLog, width: int = 80) -> str:
-    return "\n".join((table_text(log_table(log), width), *(f"note: {clean(note, 2000)}" for note in log.notes)))
+    notes = [line for note in log.notes for line in wrapped(clean(note, 2000), width, "note: ", "  ")]
+    return "\n".join((table_text(log_table(log), width), *notes))
 
 
 def page(log: StreamLog) -> Page:
