@@ -25,6 +25,7 @@ class Traits:
         recurrent: what it gives is a state, which it has read again.
         mixes: each number that it makes is of several places, though its shape stays.
         norm: it sets the size of its output, whatever came in.
+        by_feature: a norm that sets the size of each feature by itself.
         curved: a function of one number that is curved or bounded: its input's size matters.
         gate: a function by whose output a signal is let through.
         opens: a function whose input is biased on purpose, so that a gate begins open or a decay slow.
@@ -52,6 +53,7 @@ class Traits:
     recurrent: bool = False
     mixes: bool = False
     norm: bool = False
+    by_feature: bool = False
     curved: bool = False
     gate: bool = False
     opens: bool = False

@@ -12,6 +12,7 @@ from initlab.graph.recording import Ref
 from initlab.graph.residual import grew_from, passed
 from initlab.planning.composed import composed_of
 from initlab.planning.constants import factor_beside
+from initlab.planning.normed import normed
 from initlab.planning.plan import PlanEntry
 from initlab.planning.scores import Queries, queries_of
 from initlab.sampling import canonical_name
@@ -19,6 +20,7 @@ from initlab.sampling import canonical_name
 EXCESS = 0.025  # by which share of ln C the first loss may lie above that of a uniform guess
 GATE = 0.1  # second moment before a sigmoid that multiplies a signal: the gate is half open everywhere
 SCORE = 4e-4  # second moment of what a table adds to attention scores: they begin nearly free of it
+NORMED = 0.6  # second moment that norms alone read: as small as draws that spread by a sixth may be above one half
 POSITION = 0.25  # second moment of positions and types as a share of the tokens' that they are added to
 
 
@@ -39,6 +41,7 @@ class Targets:
         inner: by weight, the constant that its output is multiplied by within the function that reads it; by table,
             the constant that its rows are multiplied by before anything else reads them.
         queries: weights that make queries -> what becomes of them.
+        normed: weights whose outputs norms alone read, so that their size sets how fast they learn and nothing else.
         composed: factors by which composed weights are sized -> the other factors.
         excess: see `EXCESS`.
     """
@@ -54,6 +57,7 @@ class Targets:
     inner: Mapping[str, float] = field(default_factory=dict)
     branches: int = 0
     queries: Mapping[str, Queries] = field(default_factory=dict)
+    normed: frozenset[str] = frozenset()
     composed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     excess: float = EXCESS
 
@@ -72,6 +76,8 @@ class Targets:
             return 1 / self.inner[name] ** 2
         if name in self.tables or name in self.positions or name in self.shares:
             return None
+        if name in self.normed:
+            return NORMED
         return GATE if name in self.gates else 1 / self.inner.get(name, 1.0) ** 2
 
     def share(self, names: frozenset[str], others: frozenset[str]) -> float | None:
@@ -118,6 +124,7 @@ def targets_of(graph: SignalGraph, entries: Mapping[str, PlanEntry], owner: Mapp
     inner |= {name: _multiplied(graph, found[0]) for name, found in looked.items()}
     inner |= {name: math.sqrt(fan) for name, found in applied.items() if (fan := _makes_weights(graph, found[0]))}
     ends = frozenset(name for name in ended & entries.keys() if entries[name].role == "weight") - heads
+    free = frozenset(name for name, found in applied.items() if normed(graph, found))
     return Targets(
         heads=heads,
         gates=frozenset(name for name, found in applied.items() if _opens_gate(graph, found[0])) - heads,
@@ -130,6 +137,7 @@ def targets_of(graph: SignalGraph, entries: Mapping[str, PlanEntry], owner: Mapp
         tables_of_scores=scored,
         inner={name: factor for name, factor in inner.items() if factor != 1.0},
         queries=queries_of(graph, owner),
+        normed=free - heads - ends,
         composed=composed_of(graph, uses, owner),
     )
 

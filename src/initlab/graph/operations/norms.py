@@ -42,8 +42,9 @@ OPS = (
     Op(("layer_norm",), normalised, norm=True, mixes=True, weights=_scaled(2, 3)),
     Op(("group_norm",), normalised, norm=True, mixes=True, weights=_scaled(2, 3), features=1),
     Op(
-        ("batch_norm", "instance_norm"), normalised_by_feature, norm=True, mixes=True, weights=_scaled(3, 4), features=1
-    ),
+        ("batch_norm", "instance_norm"), normalised_by_feature, norm=True, by_feature=True, mixes=True,
+        weights=_scaled(3, 4), features=1,
+    ),  # fmt: skip
     Op(("rms_norm",), normalised_without_mean, norm=True, mixes=True, weights=_scaled(2, -1)),
     Op(("native_layer_norm", "native_batch_norm"), normalised, norm=True, mixes=True),
 )

@@ -194,4 +194,9 @@ class Calibrator(TorchFunctionMode):
         if second is None or target is None:
             return 1.0
         self.found.measured[entry.name] = (second, target)
-        return rounded(math.sqrt(target / second)) if misses(second / target, drawn) else 1.0
+        normed = entry.name in self.targets.normed
+        if misses(second if normed else second / target, drawn):
+            return rounded(math.sqrt(target / second))
+        if not normed:
+            return 1.0
+        return rounded(math.sqrt(target / (1.0 if drawn else second)))  # its law is derived for second moment one

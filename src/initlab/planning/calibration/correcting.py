@@ -121,5 +121,6 @@ def _words(name: str, found: Found, targets: Targets, factor: float) -> str:
         return f"attention scores: second moment {format_number(found.scores[name])} for 1, {change}"
     if name in found.measured:
         second, target = found.measured[name]
-        return f"measured {format_number(second)} for {format_number(target)}, {change}"
+        read = "norms alone read it and undo its size (van Laarhoven, 2017): " if name in targets.normed else ""
+        return f"{read}measured {format_number(second)} for {format_number(target)}, {change}"
     return change
