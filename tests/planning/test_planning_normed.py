@@ -1,0 +1,105 @@
+"""Weights that norms alone read: which they are, and how large they are drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+import initlab
+from initlab.planning.targets import NORMED
+
+F = nn.functional
+PICTURES, ROWS = (torch.randn(16, *shape, generator=torch.Generator().manual_seed(0)) for shape in ((8, 10, 10), (64,)))
+
+
+class Net(nn.Module):
+    """What a function makes of a convolution, a matrix, and what follows them."""
+
+    def __init__(self, made: Callable[[Net, torch.Tensor], torch.Tensor], *more: nn.Module) -> None:
+        super().__init__()
+        self.conv, self.linear, self.head = nn.Conv2d(8, 64, 3), nn.Linear(64, 64), nn.LazyLinear(10)
+        self.more, self.made = nn.ModuleList(more), made
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return self.head(F.relu(self.made(self, x)).flatten(1))
+
+
+BATCH, GROUP, LAYER, RMS = nn.BatchNorm2d(64), nn.GroupNorm(4, 64), nn.LayerNorm(64), nn.RMSNorm(64)
+ALONE: dict[str, tuple[Callable[[Net, Any], Any], nn.Module | None, str, torch.Tensor]] = {
+    "batch norm": (lambda net, x: net.more[0](net.conv(x)), BATCH, "conv.weight", PICTURES),
+    "group norm": (lambda net, x: net.more[0](net.conv(x)), GROUP, "conv.weight", PICTURES),
+    "layer norm": (lambda net, x: net.more[0](net.linear(x)), LAYER, "linear.weight", ROWS),
+    "heads apart": (lambda net, x: net.more[0](net.linear(x).view(-1, 4, 16)).flatten(1), nn.RMSNorm(16),
+                    "linear.weight", ROWS),
+    "averaged first": (lambda net, x: net.more[0](F.avg_pool2d(net.conv(x), 2)), BATCH, "conv.weight", PICTURES),
+    "dropout first": (lambda net, x: net.more[0](F.dropout(net.linear(x), 0.1)), LAYER, "linear.weight", ROWS),
+    "joined, normed by feature": (lambda net, x: net.more[0](torch.cat([net.conv(x), x[:, :, 1:-1, 1:-1]], 1)),
+                                  nn.BatchNorm2d(72), "conv.weight", PICTURES),
+    "a bias that begins at zero": (lambda net, x: net.more[0](F.linear(x, net.linear.weight) + net.linear.bias), LAYER,
+                                   "linear.weight", ROWS),
+}  # fmt: skip
+NOT_ALONE: dict[str, tuple[Callable[[Net, Any], Any], nn.Module | None, str, torch.Tensor]] = {
+    "a function": (lambda net, x: net.linear(x), None, "linear.weight", ROWS),
+    "a function first": (lambda net, x: net.more[0](F.tanh(net.linear(x))), LAYER, "linear.weight", ROWS),
+    "added to a stream": (lambda net, x: net.more[0](x + net.linear(x)), LAYER, "linear.weight", ROWS),
+    "a function beside the norm": (lambda net, x: net.more[0](y := net.linear(x)) + y.tanh(), LAYER, "linear.weight",
+                                   ROWS),
+    "joined, normed together": (lambda net, x: net.more[0](torch.cat([net.linear(x), x], 1)), nn.LayerNorm(128),
+                                "linear.weight", ROWS),
+    "used again": (lambda net, x: net.linear(net.more[0](net.linear(x))), LAYER, "linear.weight", ROWS),
+}  # fmt: skip
+
+
+def built(made: Any, norm: nn.Module | None, given: torch.Tensor) -> Net:
+    model = Net(made, *([] if norm is None else [norm]))
+    model(given)
+    return model
+
+
+def planned(made: Any, norm: nn.Module | None, given: torch.Tensor) -> Any:
+    return initlab.plan(built(made, norm, given), given)
+
+
+@pytest.mark.parametrize("case", ALONE)
+def test_what_norms_alone_read_is_small_and_said(case: str) -> None:
+    made, norm, name, given = ALONE[case]
+    entry = planned(made, norm, given)[name]
+    assert entry.measured[0] * entry.correction**2 == pytest.approx(NORMED, rel=0.01)  # three digits of a std
+    assert "norms alone read it" in entry.reason
+
+
+@pytest.mark.parametrize("case", NOT_ALONE)
+def test_what_something_else_reads_keeps_its_size(case: str) -> None:
+    made, norm, name, given = NOT_ALONE[case]
+    entry = planned(made, norm, given)[name]
+    assert entry.measured[0] * entry.correction**2 == pytest.approx(1, rel=0.25)  # the slack of a measurement
+    assert "norms alone" not in entry.reason
+
+
+def test_the_size_undone_by_a_norm_changes_no_output() -> None:
+    """L(c·w) = L(w), up to the norm's ε; the gradient is 1/c of what it was."""
+    made, norm, name, given = ALONE["batch norm"]
+    model = built(made, norm, given)
+    initlab.init_(model, example_inputs=given)
+    weight = dict(model.named_parameters())[name]
+
+    def slope() -> tuple[torch.Tensor, torch.Tensor]:
+        output = model(given)
+        return output.detach(), torch.autograd.grad(output.square().sum(), weight)[0]
+
+    (output, gradient) = slope()
+    with torch.no_grad():
+        weight.mul_(4)
+    again, smaller = slope()
+    torch.testing.assert_close(again, output, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(4 * smaller, gradient, rtol=1e-2, atol=1e-3)
+
+
+def test_a_law_that_was_asked_for_keeps_its_size() -> None:
+    made, norm, name, given = ALONE["batch norm"]
+    plan = initlab.plan(built(made, norm, given), given, {name: "he_normal", "*": "auto"})
+    assert plan[name].std == pytest.approx((2 / 72) ** 0.5)
