@@ -42,9 +42,14 @@ OPS = (
     Op(("layer_norm",), normalised, norm=True, mixes=True, weights=_scaled(2, 3)),
     Op(("group_norm",), normalised, norm=True, mixes=True, weights=_scaled(2, 3), features=1),
     Op(
-        ("batch_norm", "instance_norm"), normalised_by_feature, norm=True, by_feature=True, mixes=True,
-        weights=_scaled(3, 4), features=1,
-    ),  # fmt: skip
+        ("batch_norm", "instance_norm"),
+        normalised_by_feature,
+        norm=True,
+        by_feature=True,
+        mixes=True,
+        weights=_scaled(3, 4),
+        features=1,
+    ),
     Op(("rms_norm",), normalised_without_mean, norm=True, mixes=True, weights=_scaled(2, -1)),
     Op(("native_layer_norm", "native_batch_norm"), normalised, norm=True, mixes=True),
 )
