@@ -20,8 +20,9 @@ from initlab.reporting.html import to_html
 from initlab.reporting.korean import dictionary, korean, texts
 from initlab.reporting.shown import page_of
 
-TABLES = tomllib.loads((Path(reporting.__file__).parent / "korean.toml").read_text(encoding="utf-8"))
-ENTRIES = [pair for table in TABLES.values() for pair in table.items()]
+FILES = Path(reporting.__file__).parent.glob("korean*.toml")
+TABLES = [table for file in FILES for table in tomllib.loads(file.read_text(encoding="utf-8")).values()]
+ENTRIES = [pair for table in TABLES for pair in table.items()]
 ENGLISH = re.compile(r"[A-Za-z][a-z]+(?: [a-z]+)+")
 
 
@@ -39,7 +40,7 @@ def test_what_moves_a_verdict_is_said_in_korean(words: str) -> None:
     assert not ENGLISH.search(korean(words.format("0.1")))
 
 
-@pytest.mark.parametrize("name", sorted(RESULTS.keys() - {"experiment"}))  # whose claims are quoted as they stand
+@pytest.mark.parametrize("name", sorted(RESULTS.keys() - {"experiment"}))  # whose claims alone are put into Korean
 def test_no_english_sentence_is_left_on_a_page(name: str) -> None:
     html = to_html(page_of(RESULTS[name].make()))
     body = html[html.index("<header>") : html.index('<script type="application/json" id="dark"')]

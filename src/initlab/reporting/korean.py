@@ -1,4 +1,4 @@
-"""Pages in Korean: what of a page's text `korean.toml`, the one place of the Korean words, says how to put.
+"""Pages in Korean: what of a page's text `korean.toml` and `korean_literature.toml`, the claims, say how to put.
 
 An entry pairs an English phrase with its Korean one. In the English, `{}` stands for anything that stays as it is (a
 name, a number), `{=}` for one such word, and `{+}` for words that are put into Korean themselves; in the Korean, `{0}`
@@ -35,7 +35,7 @@ class Phrase:
 
 @lru_cache(maxsize=20_000)
 def korean(text: str) -> str:
-    """`text` in Korean as far as `korean.toml` goes.
+    """`text` in Korean as far as the entries go.
 
     >>> korean("measured 0.81 for 1, std ×1.11")
     '목표 1, 측정값 0.81, std ×1.11'
@@ -131,8 +131,10 @@ def _shown(value: Any, key: str) -> Iterator[str]:
 @cache
 def _entries() -> tuple[dict[str, str], tuple[tuple[Phrase, ...], tuple[Phrase, ...]]]:
     """The phrases without a hole by their English; those with holes, the longest first, with a colon and without."""
-    tables = tomllib.loads((Path(__file__).parent / "korean.toml").read_text(encoding="utf-8"))
-    pairs = [pair for table in tables.values() for pair in table.items()]
+    files = [
+        tomllib.loads(path.read_text(encoding="utf-8")) for path in sorted(Path(__file__).parent.glob("korean*.toml"))
+    ]
+    pairs = [pair for tables in files for table in tables.values() for pair in table.items()]
     whole = {english: said for english, said in pairs if not _HOLE.search(english)}
     holed = sorted((pair for pair in pairs if pair[0] not in whole), key=lambda pair: -len(_HOLE.sub("", pair[0])))
     of_colons = tuple(_phrase(*pair) for pair in holed if ": " in pair[0])
