@@ -192,6 +192,27 @@ def test_fix_works_on_the_batch_that_was_read() -> None:
     assert fix.after in ("healthy", "slow")
 
 
+class Whole(nn.Module):
+    """A model whose one argument is a batch, whatever that is called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(2, 3)
+
+    def forward(self, batch: Any) -> Any:
+        return self.layer(batch["image"] * batch["mask"])
+
+
+@pytest.mark.parametrize("target", ["label", None])
+def test_a_model_of_one_argument_takes_a_mapping_whole(target: str | None) -> None:
+    given = {"image": X, "mask": torch.ones_like(X), "words": NAMES}
+    found = batch_of(Whole(), given if target is None else {**given, target: Y})
+    assert not found.kwargs
+    assert found.args[0]["image"] is X
+    assert (found.targets is None) == (target is None)
+    assert initlab.inspect(Whole(), {**given, "label": Y}, loss="cross_entropy").layers
+
+
 class Broken(Dataset[Any]):
     def __len__(self) -> int:
         return 3

@@ -129,7 +129,82 @@ class MaskedByRule(nn.Module):
         return self.read(F.scaled_dot_product_attention(self.q(x), x, x, attn_mask=mask))
 
 
+class Graph(nn.Module):
+    """Two graph convolutions: the last one's features are sent along the edges, weighed, and summed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hidden, self.read = nn.Linear(16, 64), nn.Linear(64, 5)
+        self.register_buffer("edges", torch.randint(0, 100, (2, 600), generator=torch.Generator().manual_seed(1)))
+
+    def send(self, x: torch.Tensor) -> torch.Tensor:
+        start, end = self.edges
+        sent = x.index_select(0, start) * 0.5
+        return torch.zeros_like(x).scatter_add(0, end[:, None].expand_as(sent), sent)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.send(self.read(F.relu(self.send(self.hidden(x)))))
+
+
+class SparseGraph(Graph):
+    """The same by a product with a sparse matrix (Kipf & Welling's own code)."""
+
+    def send(self, x: torch.Tensor) -> torch.Tensor:
+        edges = torch.sparse_coo_tensor(self.edges, torch.full((600,), 0.5), (100, 100))
+        return torch.sparse.mm(edges, x)
+
+
+class GivenGraph(nn.Module):
+    """Graph convolutions whose matrix of edges is an input."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hidden, self.read = nn.Linear(16, 64), nn.Linear(64, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        edges = (x @ x.T > 4).float()
+        return edges @ self.read(F.relu(edges @ self.hidden(x)))
+
+
+class Votes(nn.Module):
+    """Four read-outs, added one after another."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hidden = nn.ModuleList(nn.Linear(16, 64) for _ in range(4))
+        self.read = nn.ModuleList(nn.Linear(64, 5) for _ in range(4))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        votes = torch.zeros(())
+        for hidden, read in zip(self.hidden, self.read, strict=True):
+            votes = votes + read(F.relu(hidden(x)))
+        return votes
+
+
+class PseudoInverse(nn.Module):
+    """A pseudo-inverse by six steps of Newton's method (Nystromformer): products of products of one matrix."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.read = nn.Linear(16, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        shares = (x @ x.mT).softmax(-1)
+        inverse = shares.mT
+        for _ in range(6):
+            both = shares @ inverse
+            inverse = (
+                0.25 * inverse @ (13 * torch.eye(16) - both @ (15 * torch.eye(16) - both @ (7 * torch.eye(16) - both)))
+            )
+        return self.read(inverse @ x)
+
+
 MODELS: dict[str, tuple[type[nn.Module], torch.Tensor]] = {
+    "sums along edges": (Graph, batch(100, 16)),
+    "a sparse matrix of edges": (SparseGraph, batch(100, 16)),
+    "a given matrix of edges": (GivenGraph, batch(100, 16)),
+    "four read-outs": (Votes, batch(64, 16)),
+    "a pseudo-inverse": (PseudoInverse, batch(8, 16, 16)),
     "pooled logits": (Pooled, batch(16, 3, 8, 8)),
     "auxiliary read-out": (Auxiliary, batch(32, 9, 32)),
     "a matrix that turns points": (Turned, batch(16, 20, 3)),
@@ -151,6 +226,15 @@ def test_first_loss_is_within_five_percent_of_a_uniform_guess(case: str) -> None
     out = model(x)
     assert 0 < excess(out) < 0.05
     assert float(out.detach().var(0).mean()) > 1e-4  # samples are told apart
+
+
+@pytest.mark.parametrize("last", [nn.Identity(), nn.Sigmoid()], ids=["a number", "a probability"])
+def test_a_single_output_begins_near_a_constant_answer(last: nn.Module) -> None:
+    model = nn.Sequential(nn.Linear(16, 64), nn.GELU(), nn.Linear(64, 1), last)
+    plan = initlab.init_(model, example_inputs=batch(256, 16))
+    logits = model[:3](batch(256, 16))
+    assert 0.02 < float(logits.detach().square().mean()) < 0.1  # E[softplus(z) - z/2] = ln 2 + E[z²]/8
+    assert "read-out: first loss" in plan["2.weight"].reason
 
 
 def test_a_bias_beside_a_weight_of_zeros_is_kept() -> None:

@@ -20,6 +20,9 @@ from initlab.graph.uses import Use
 from initlab.graph.views import ParameterView
 from initlab.graph.weights import WeightUse
 
+_LARGEST = 1e100  # of moments: what a rule makes of two such can still be written as a float
+_BEYOND = "it grows beyond any number"
+
 
 def uses_of(graph: Recording) -> dict[str, tuple[Use, ...]]:
     """Every parameter's uses, in forward order."""
@@ -130,7 +133,13 @@ def _apply(flow: Flow, operation: Operation, held: dict[int, ParameterView], fou
         signals = op.signals(flow, operation)
     for use in uses or ():
         _note(flow, operation, use, found)
+    signals = [signal if _is_a_size(signal) else flow.unsure(operation, _BEYOND) for signal in signals]
     flow.signals.update(zip(operation.outputs, signals, strict=False))
+
+
+def _is_a_size(signal: Signal) -> bool:
+    """Whether a signal's moments, where they are known, can be counted on with."""
+    return all(number is None or abs(number) < _LARGEST for number in (signal.second, signal.mean))
 
 
 def _note(flow: Flow, operation: Operation, use: WeightUse, found: _Found) -> None:

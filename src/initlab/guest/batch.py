@@ -171,6 +171,8 @@ def _accepted(inputs: Mapping[Any, Any], takes: _Takes, notes: list[str], argume
     taken = {key: part for key, part in inputs.items() if key != target and key not in rest}
     found = None if target is None else inputs[target]
     numbers = [key for key in rest if _holds_numbers(inputs[key])]
+    if not taken and len(numbers) > 1 and takes.least <= 1 <= takes.most:
+        return (dict(inputs),), found  # its one argument is the batch, whatever that is called
     alone = not taken and len(numbers) == 1  # whatever it is called, it is the input
     left = [repr(str(key)) for key in rest if not (alone and key in numbers)]
     if left:

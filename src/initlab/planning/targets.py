@@ -227,8 +227,7 @@ def _ahead(graph: SignalGraph, operation: Operation) -> Iterable[tuple[str, Oper
         if value in graph.outputs:
             yield "output", None
         for reader in graph.consumers(value):
-            signals = {v for v in reader.inputs if graph.values[v].source in ("operation", "input")}
-            signals -= _parameters(graph, reader)
+            signals = _signals(graph, reader, value)
             shapes = {graph.values[v].shape for v in (*reader.outputs, value)}
             alone = len(signals) == 1 and not reader.parameters
             function = alone and len(shapes) == 1 and reader.kind != "softmax"
@@ -236,7 +235,7 @@ def _ahead(graph: SignalGraph, operation: Operation) -> Iterable[tuple[str, Oper
             if reader.traits.gate:
                 yield "gate", reader
             elif (
-                reader.traits.passes or function or affine or (alone and _pools_places(graph, operation, reader, value))
+                reader.traits.passes or function or affine or (alone and _over_places(graph, operation, reader, value))
             ):
                 queue.extend(made for made in reader.outputs if made not in seen)
                 seen.update(reader.outputs)
@@ -244,11 +243,30 @@ def _ahead(graph: SignalGraph, operation: Operation) -> Iterable[tuple[str, Oper
                 yield reader.kind, reader
 
 
-def _pools_places(graph: SignalGraph, operation: Operation, reader: Operation, value: int) -> bool:
-    """Whether a pool leaves the features apart that an operation made: their axis is as long after it as before."""
-    before, after = graph.values[value].shape, graph.values[reader.outputs[0]].shape
+def _signals(graph: SignalGraph, reader: Operation, value: int) -> set[int]:
+    """The signals that an operation reads: no parameters, no numbers of places, and of the factors of `value` none
+    that the inputs alone make, as a mask or the weights of a graph's edges."""
+    found = {
+        v for v in reader.inputs
+        if graph.values[v].source in ("operation", "input") and not _is_whole(graph, v)
+    } - _parameters(graph, reader)  # fmt: skip
+    if reader.traits.multiplies:
+        found = {v for v in found if v == value or _hangs_on(graph, v, "parameter")}
+    return found
+
+
+def _is_whole(graph: SignalGraph, value: int) -> bool:
+    kind = graph.values[value].dtype
+    return not (kind.is_floating_point or kind.is_complex)
+
+
+def _over_places(graph: SignalGraph, operation: Operation, reader: Operation, value: int) -> bool:
+    """Whether places are pooled, summed or sent to others, as along a graph's edges, while the features that an
+    operation made stay apart: their axis is as long after it as before."""
+    traits, before, after = reader.traits, graph.values[value].shape, graph.values[reader.outputs[0]].shape
     axis = operation.traits.features
-    if not reader.traits.pools or not after or len(before) < 2:
+    by_rows = traits.combines == "contraction" and reader.inputs[-1] == value
+    if not (traits.pools or traits.linear or traits.combines == "write" or by_rows) or not after or len(before) < 2:
         return False
     return before[axis] == (after[axis] if axis < len(after) else 0)
 
@@ -333,10 +351,15 @@ def _matrix_each(graph: SignalGraph, use: Operation, reader: Operation, value: i
 
 def _of_the_data(graph: SignalGraph, value: int) -> bool:
     """Whether a value hangs on the model's inputs: keys do, which a matrix product also has on its right."""
+    return _hangs_on(graph, value, "input")
+
+
+def _hangs_on(graph: SignalGraph, value: int, source: str) -> bool:
+    """Whether a value is made of what comes from there: "input" or "parameter"."""
     stack, seen = [value], {value}
     while stack:
         at = stack.pop()
-        if graph.values[at].source == "input":
+        if graph.values[at].source == source:
             return True
         operation = graph.producer(at)
         made = [one for one in operation.inputs if one not in seen] if operation is not None else []
@@ -366,19 +389,35 @@ def is_head(graph: SignalGraph, use: Operation) -> bool:
 
 
 def _voting(graph: SignalGraph, applied: Mapping[str, list[Operation]]) -> frozenset[str]:
-    """Read-outs whose outputs are averaged: each is read by a sum of such alone, and the sum by nothing else."""
-    sums: dict[int, set[str]] = {}
+    """Read-outs whose outputs are added or averaged: each is read by sums of such alone, the last by nothing."""
+    added: dict[int, set[str]] = {}
     for name, uses in applied.items():
-        ahead = list(_ahead(graph, uses[0]))
-        if len(uses) == 1 and len(ahead) == 1 and ahead[0][0] == "add" and ahead[0][1] is not None:
-            sums.setdefault(ahead[0][1].index, set()).add(name)
+        addition = _only_sum(graph, uses[0])
+        if len(uses) == 1 and addition is not None:
+            added.setdefault(addition.index, set()).add(name)
+    sums: dict[int, set[int]] = {}  # the last of sums that follow one another -> all of them
+    for index in added:
+        way = [index]
+        while (after := _only_sum(graph, graph.operations[way[-1]])) is not None:
+            way.append(after.index)
+        sums.setdefault(way[-1], set()).update(way)
     found: set[str] = set()
-    for index, names in sums.items():
-        addition = graph.operations[index]
-        operands = {value for value in addition.inputs if graph.values[value].source == "operation"}
-        if len(names) == len(operands) > 1 and [kind for kind, _ in _ahead(graph, addition)] == ["output"]:
+    for last, all_of_them in sums.items():
+        names = set().union(*(added.get(index, ()) for index in all_of_them))
+        operands = [
+            value for index in all_of_them for value in set(graph.operations[index].inputs)
+            if graph.values[value].source == "operation"
+        ]  # fmt: skip
+        votes = len(operands) - (len(all_of_them) - 1)
+        if len(names) == votes > 1 and [kind for kind, _ in _ahead(graph, graph.operations[last])] == ["output"]:
             found |= names
     return frozenset(found)
+
+
+def _only_sum(graph: SignalGraph, operation: Operation) -> Operation | None:
+    """The sum that alone reads what an operation makes; None where anything else does."""
+    ahead = list(_ahead(graph, operation))
+    return ahead[0][1] if len(ahead) == 1 and ahead[0][0] == "add" else None
 
 
 def _opens_gate(graph: SignalGraph, use: Operation) -> bool:

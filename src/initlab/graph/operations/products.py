@@ -23,7 +23,7 @@ def matrix_product(flow: Flow, operation: Operation) -> Signal:
     if shares and len(signals) >= 2:
         count, weights = _contracted(flow, operation), settled(flow, shares[0])
         of_squares = None if count is None or weights.second is None else min(count * weights.second, 1.0)
-        values = next(signal for signal in signals if signal.source != "softmax")
+        values = next((signal for signal in signals if signal.source != "softmax"), signals[-1])
         return flow.averaged(operation, settled(flow, values), of_squares, count or 1)
     count = _contracted(flow, operation)
     if len(signals) == 1 and operation.inputs.count(flow.carried(operation)[0][0]) < 2:
@@ -215,7 +215,7 @@ OPS = (
     Op(("bilinear",), weights=_bilinear, combines="contraction", units=0),
     Op(("matmul",), matrix_product, weights=_matmul, combines="contraction", units=1),
     Op(("rmatmul",), matrix_product, weights=_rmatmul, combines="contraction"),
-    Op(("mm",), matrix_product, weights=_mm, combines="contraction", units=1),
+    Op(("mm",), matrix_product, names=("sparse_mm",), weights=_mm, combines="contraction", units=1),
     Op(("bmm",), matrix_product, weights=_mm, combines="contraction", units=0),
     Op(("mv", "dot"), matrix_product, weights=_mm, combines="contraction"),
     Op(("inner",), matrix_product, weights=_linear, combines="contraction"),

@@ -94,6 +94,9 @@ def _class_axis(made: torch.Tensor, entry: PlanEntry) -> int:
 def head_factor(logits: torch.Tensor, axis: int, excess: float, most: float = 1.0) -> float:
     """The largest s ≤ `most` with E[logsumexp(s·z) − mean(s·z)] ≤ (1 + excess)·ln C: the first loss by chance labels.
 
+    A single logit stands beside 0, which is what a sigmoid makes of it; where it is no logit but a number that is
+    learned, a small one begins at the loss of a constant answer.
+
     Args:
         logits: what the head gives; classes along `axis`.
         axis: the axis of the classes.
@@ -103,6 +106,8 @@ def head_factor(logits: torch.Tensor, axis: int, excess: float, most: float = 1.
     rows = logits.detach().movedim(axis, -1).reshape(-1, logits.shape[axis])
     rows = rows[:: max(1, len(rows) // min(512, max(16, LOGITS // logits.shape[axis])))]
     rows = rows[rows.isfinite().all(-1)].double()
+    if rows.shape[-1] == 1:
+        rows = torch.nn.functional.pad(rows, (0, 1))
     classes = rows.shape[-1]
     if classes < 2 or not len(rows):
         return 1.0
