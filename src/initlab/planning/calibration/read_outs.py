@@ -13,6 +13,7 @@ from initlab.planning.plan import PlanEntry
 from initlab.planning.targets import Targets
 
 SHRUNK = 0.25  # second moment of what a tied head reads, below which a constant shrinks it
+FAINT = 1e-4  # second moment of logits below which the rule is wrong about what feeds them, and they may grow
 LOGITS = 2**19  # numbers from which the loss of a read-out is measured
 
 
@@ -52,7 +53,9 @@ class ReadOuts:
         """What a read-out makes, at its first use."""
         if second is None:
             return
-        most = max(1.0, 1 / entry.std) if entry.std and entry.name in self.targets.ties else 1.0
+        most = 1.0 if second == 0 or second > FAINT else 1 / math.sqrt(second)
+        if entry.std and entry.name in self.targets.ties:
+            most = max(1.0, 1 / entry.std)
         shrunk = entry.name in self.targets.ties and _is_shrunk(second, entry)
         logits = Logits(made.shape, _class_axis(made, entry), second, most, shrunk)
         self._logits[entry.name] = logits
