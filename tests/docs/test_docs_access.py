@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -85,6 +86,32 @@ def test_a_page_can_be_read_by_all(
         assert serious(tab) == []
         assert tab.run("document.documentElement.scrollWidth") <= width
     tab.close()
+
+
+@pytest.mark.parametrize("width", [400, 1400])
+def test_a_figure_s_title_and_legend_stand_apart_within_it(browser: headless.Browser, site: Path, width: int) -> None:
+    tab = browser.open(site / "en" / f"{TUTORIAL}.html", width=width)
+    tab.run("new Promise(done => setTimeout(done, 200))")
+    faults = """[...document.querySelectorAll('.js-plotly-plot')].flatMap(plot => {
+        const at = name => plot.querySelector(name)?.getBoundingClientRect(), box = plot.getBoundingClientRect();
+        const title = at('.gtitle'), legend = at('.legend'), found = [];
+        if (title && title.right > box.right) found.push('title beyond the figure');
+        if (title && legend && title.bottom > legend.top && title.right > legend.left) found.push('legend over title');
+        if (legend && legend.right > box.right) found.push('legend beyond the figure');
+        return found; })"""
+    assert tab.run("document.querySelectorAll('.js-plotly-plot .gtitle').length") > 1
+    assert tab.run(faults) == []
+    tab.close()
+
+
+@pytest.mark.parametrize("language", ["en", "ko"])
+@pytest.mark.parametrize("kind", [KINDS[0], KINDS[-1]])
+def test_pages_lead_on_within_their_language(site: Path, kind: str, language: str) -> None:
+    page = (site / language / f"{kind}.html").read_text(encoding="utf-8")
+    beside = re.findall(r'<a class="(?:prev|next)-page" href="([^"]*)"', page)
+    assert beside
+    here = site / language / Path(kind).parent
+    assert all((here / link).resolve().is_relative_to((site / language).resolve()) for link in beside)
 
 
 def test_a_korean_page_is_korean_where_the_theme_speaks(browser: headless.Browser, site: Path) -> None:

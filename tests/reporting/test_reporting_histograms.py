@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from initlab.reporting import HistogramGrid, Panel, on_one_axis
+from initlab.reporting import HistogramGrid, Panel, block_html, on_one_axis
 
 WIDE = HistogramGrid("wide", [Panel("a", [-4.0, 0.0, 4.0], [50, 50])])
 NARROW = HistogramGrid("narrow", [Panel("b", [-0.1, 0.0, 0.1], [30, 70]), Panel("empty", [], [])])
@@ -48,3 +50,14 @@ def test_values_all_alike_are_one_bin() -> None:
 
 def test_nothing_to_show_stays() -> None:
     assert on_one_axis([HistogramGrid("none", [])]) == [HistogramGrid("none", [])]
+
+
+def test_long_names_of_panels_are_cut_in_the_middle_and_stay_distinct() -> None:
+    names = [f"encoder.layers.{i}.feed_forward_network.{j}" for i in range(3) for j in range(3)]
+    shown = re.findall(
+        r'<p class="name" title="([^"]*)">([^<]*)</p>',
+        block_html(HistogramGrid("", [Panel(n, [0.0, 1.0], [1]) for n in names])),
+    )
+    assert [whole for whole, _ in shown] == names
+    assert len({cut for _, cut in shown}) == len(names)
+    assert all(len(cut) <= 22 for _, cut in shown)

@@ -52,6 +52,12 @@ def test_no_english_sentence_is_left_on_a_page(name: str) -> None:
     [
         ("layers.0.weight", "layers.0.weight"),  # a name stays
         ("nobody has put this sentence", "nobody has put this sentence"),
+        ("nobody knows anything at 3", "nobody knows anything at 3"),  # no half of it either
+        ("adamw: first loss at 3.weight", "adamw: 처음 손실(3.weight)"),
+        (
+            "a step of all 9 runs: 2 ms 8 at once, 4 ms one after another",
+            "학습 9번이 한 스텝에 걸리는 시간: 한꺼번에 8번씩 2 ms, 하나씩 4 ms",
+        ),
         ("Gain 1: fed by the data; measured 2 for 1, std ×0.7.", "이득 1: 입력은 데이터; 목표 1, 측정값 2, std ×0.7."),
         ("gain 1.4: fed by max_pool2d of relu at 2", "이득 1.4: 입력은 2의 relu의 max_pool2d"),
         ("Draw 2.bias with std 0.1; now its rms is 3.", "2.bias: 표준편차 0.1로 뽑는다. 지금의 rms는 3이다."),

@@ -13,13 +13,19 @@ import plotly
 import shows
 import thumbnails
 
+import initlab
+
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
 OTHER = {"en": ("ko", "한국어"), "ko": ("en", "English")}
 NOTEBOOK = {"en": "Notebook", "ko": "노트북"}
 TITLE = re.compile(r"^# .+$", re.MULTILINE)
-SCRIPT = "plotly.min.js"
+PACKAGED = (
+    Path(plotly.__file__).parent / "package_data" / "plotly.min.js",
+    Path(initlab.reporting.__file__).parent / "templates" / "narrow.js",
+)
+SCRIPTS = (*(path.name for path in PACKAGED), "figures.js")
 Ran = list[tuple[blocks.Block, blocks.Output]]
 # What pages showed, by their code: the same code in the other language is not run again.
 _RAN: dict[tuple[tuple[str, str], ...], Ran] = {}
@@ -28,7 +34,7 @@ _RAN: dict[tuple[tuple[str, str], ...], Ran] = {}
 def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("source-read", _read)
     app.connect("html-page-context", _page)
-    app.config.html_static_path.append(str(Path(plotly.__file__).parent / "package_data" / SCRIPT))
+    app.config.html_static_path.extend(map(str, PACKAGED))
     return {"parallel_read_safe": False, "parallel_write_safe": True}
 
 
@@ -104,5 +110,5 @@ def _page(app: Sphinx, docname: str, template: str, context: dict[str, Any], doc
     if 'class="initlab"' in context.get("body", ""):
         context["metatags"] = context.get("metatags", "") + shows.theme_style()
     if shows.MARK in context.get("body", ""):
-        paths = [context["pathto"](f"_static/{name}", resource=True) for name in (SCRIPT, "figures.js")]
+        paths = [context["pathto"](f"_static/{name}", resource=True) for name in SCRIPTS]
         context["body"] += "".join(f'\n<script src="{path}"></script>' for path in paths)

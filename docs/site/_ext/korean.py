@@ -1,7 +1,8 @@
-"""Sphinx: on a Korean page the theme speaks Korean too, and the page says that it is Korean."""
+"""Sphinx: on a Korean page the theme speaks Korean too, and pages lead on within their language."""
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,12 @@ def setup(app: Sphinx) -> dict[str, Any]:
 
 
 def _spoken(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: object) -> None:
-    if pagename.partition("/")[0] == "ko":
+    language = pagename.partition("/")[0]
+    for beside in ("prev", "next"):
+        found = context.get(beside)
+        if found and not posixpath.normpath(posixpath.join(pagename, "..", found["link"])).startswith(f"{language}/"):
+            context[beside] = None
+    if language == "ko":
         context["language"] = "ko"
         context["_"] = context["gettext"] = _korean
 

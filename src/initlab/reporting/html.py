@@ -37,12 +37,13 @@ from initlab.reporting.palette import dark_map
 from initlab.reporting.pictures import draw_histogram, image_sources, pick_panels
 from initlab.reporting.status import tone_of
 from initlab.reporting.typeset import typeset
-from initlab.reporting.words import cell_text, clean, clean_lines
+from initlab.reporting.words import cell_text, clean, clean_lines, shorten
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 MAX_ROWS = 1500
+NAME = 22  # letters of a panel's name: what its narrowest has room for
 
 
 def to_html(page: Page) -> str:
@@ -54,7 +55,7 @@ def to_html(page: Page) -> str:
     sections = [_section(section, index) for index, section in enumerate(page.sections)]
     kinds = {block["kind"] for section in sections for block in section["blocks"]}
     scripts = [_asset("language.js")]
-    scripts += [_plotly_js(), _asset("page.js")] if "figure" in kinds else []
+    scripts += [_plotly_js(), _asset("narrow.js"), _asset("page.js")] if "figure" in kinds else []
     scripts += [_asset("copy.js")] if "code" in kinds else []
     title = clean(page.title, 200)
     facts = [(clean(name, 80), clean(value, 300)) for name, value in page.facts]
@@ -211,7 +212,14 @@ def _panel(panel: Panel) -> dict[str, Any]:
     drawing = draw_histogram(panel)
     if drawing.cut is not None:
         notes.append(f"{drawing.share:.0%} in the cut bar")
-    return {"title": clean(panel.title, 120), "note": ", ".join(notes), "tone": panel.tone, "drawing": drawing}
+    title = clean(panel.title, 120)
+    return {
+        "title": title,
+        "name": shorten(title, NAME),
+        "note": ", ".join(notes),
+        "tone": panel.tone,
+        "drawing": drawing,
+    }
 
 
 def _paragraphs(text: str) -> list[str]:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 _HOLE = re.compile(r"\{[+=]?\}")
+_PROSE = re.compile(r"[a-z]{2,} [a-z]{2,}")  # words that, left as they are, would stand in a Korean sentence
 READ = ("title", "aria-label", "alt", "data-done", "data-selected")  # attributes that are read out or shown
 FIGURE = ("text", "name", "label", "ticktext", "x", "y")  # keys of a figure's JSON whose texts are shown
 
@@ -72,16 +73,21 @@ def _in_parts(text: str, ends: str) -> str | None:
 
 
 def _listed(text: str) -> str | None:
-    """A list of words that all have entries."""
-    parts, (whole, _) = text.split(", "), _entries()
-    return ", ".join(whole[part] for part in parts) if all(part in whole for part in parts) else None
+    """A list of words and phrases that all have entries."""
+    parts = text.split(", ")
+    said = [korean(part) for part in parts] if len(parts) > 1 else parts
+    return None if any(one == part for one, part in zip(said, parts, strict=True)) else ", ".join(said)
 
 
 def _as_phrase(text: str, phrases: Sequence[Phrase]) -> str | None:
     for phrase in phrases:
         if phrase.literal in text and (found := phrase.pattern.fullmatch(text)):
-            held = zip(found.groups(), phrase.spoken, strict=True)
-            return phrase.korean.format(*[korean(part) if spoken else part for part, spoken in held])
+            held = list(zip(found.groups(), phrase.spoken, strict=True))
+            said = [korean(part) if spoken else part for part, spoken in held]
+            if not any(
+                s == part and _PROSE.search(part) for s, (part, spoken) in zip(said, held, strict=True) if spoken
+            ):
+                return phrase.korean.format(*said)
     return None
 
 
