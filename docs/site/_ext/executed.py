@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import blocks
 import notebooks
 import plotly
+import plotly.graph_objects as go
 import shows
+import spoken
 import thumbnails
 
 import initlab
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
 OTHER = {"en": ("ko", "한국어"), "ko": ("en", "English")}
+PUT: dict[str, spoken.Put] = {"en": str, "ko": spoken.said}
 NOTEBOOK = {"en": "Notebook", "ko": "노트북"}
 TITLE = re.compile(r"^# .+$", re.MULTILINE)
 PACKAGED = (
@@ -56,7 +60,14 @@ def _read(app: Sphinx, docname: str, source: list[str]) -> None:
         path = thumbnails.place(app, docname)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(picture, encoding="utf-8")
-    source[0] = headed(with_outputs(text, ran), links, docname)
+    source[0] = headed(with_outputs(text, ran, PUT[language]), links, docname)
+    if language == "ko":
+        from sphinx.util import logging  # lazy: the tests of blocks run without Sphinx
+
+        for words in english(output.value for _, output in ran):
+            logging.getLogger(__name__).warning(
+                "a figure says %r, which has no Korean in spoken.toml", words, location=docname
+            )
 
 
 def executed(text: str, page: str) -> Ran:
@@ -78,14 +89,20 @@ def _placed(ran: Any) -> Any:
         yield place, block, output
 
 
-def with_outputs(text: str, ran: Ran) -> str:
+def english(values: Iterable[Any]) -> list[str]:
+    """The texts of figures that have no Korean."""
+    specs = [json.loads(value.to_json()) for value in values if isinstance(value, go.Figure)]
+    return [words for spec in specs for words in spoken.left(spoken.figure(spec, spoken.said))]
+
+
+def with_outputs(text: str, ran: Ran, put: spoken.Put = str) -> str:
     """The page with what each block shows below it, and the values of its expressions in the prose."""
     parts, at = [], 0
     for block, output in ran:
         if block.language == "value":
             parts += [text[at : block.start], output.value]
         else:
-            parts += [text[at : block.end], "\n", *shows.markdown(output)]
+            parts += [text[at : block.end], "\n", *shows.markdown(output, put)]
         at = block.end
     return "".join([*parts, text[at:]])
 

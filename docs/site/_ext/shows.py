@@ -12,9 +12,11 @@ from typing import Any
 
 import blocks
 import plotly.graph_objects as go
+import spoken
 import thumbnails
 
 import initlab
+from initlab.reporting import Shown
 from initlab.reporting.blocks import HistogramGrid, ImageGrid, Table
 from initlab.reporting.figures import FONT
 from initlab.reporting.html import block_html
@@ -24,21 +26,23 @@ MARK = 'class="figure plot"'
 _NUMBER = itertools.count(1)
 
 
-def markdown(output: blocks.Output) -> list[str]:
-    """An output as Markdown: what was printed, then the value as a notebook would show it."""
-    shown, text = page_html(output.value), output.text.rstrip("\n")
+def markdown(output: blocks.Output, put: spoken.Put = str) -> list[str]:
+    """An output as Markdown: what was printed, then the value as a notebook would show it, its words put by `put`."""
+    shown, text = page_html(output.value, put), output.text.rstrip("\n")
     if output.value is not None and shown is None:
         text = f"{text}\n{output.value!r}".lstrip("\n")
     parts = [f"\n```{{code-block}} text\n:class: output\n\n{text}\n```\n"] if text else []
     return [*parts, f"\n```{{raw}} html\n{shown}\n```\n"] if shown else parts
 
 
-def page_html(value: Any) -> str | None:
+def page_html(value: Any, put: spoken.Put = str) -> str | None:
     """A value as HTML; None where it has no form but its text."""
     if isinstance(value, HistogramGrid | ImageGrid | Table):
-        return block_html(value)
+        return spoken.fragment(block_html(value), put)
     if isinstance(value, go.Figure):
-        return figure(value)
+        return figure(value, put=put)
+    if isinstance(value, Shown):
+        return spoken.fragment(value._repr_html_(), put)
     return value._repr_html_() if hasattr(value, "_repr_html_") else None
 
 
@@ -60,9 +64,9 @@ def _data(value: Any) -> dict[str, Any]:
     return {"text/plain": repr(value)} | ({} if shown is None else {"text/html": shown})
 
 
-def figure(figure: go.Figure, number: str = "") -> str:
+def figure(figure: go.Figure, number: str = "", put: spoken.Put = str) -> str:
     """The figure as data that figures.js draws in the colours of the reader's theme, under an id of its own."""
-    spec = json.loads(figure.to_json())
+    spec = spoken.figure(json.loads(figure.to_json()), put)
     title = (spec["layout"].get("title") or {}).get("text", "")
     spec["layout"]["template"] = _template()
     number = number or f"figure-{next(_NUMBER)}"
