@@ -94,7 +94,7 @@ var initlabSized = (function () {
     });
     Object.keys(layout).filter(function (name) { return /^xaxis/.test(name); }).forEach(function (name) {
       var few = width < NARROW && layout[name].type === "log" && !layout[name].tickvals && !layout[name].dtick;
-      if (few) layout[name] = Object.assign({}, layout[name], { nticks: 3 });  // powers of ten, no digits between them
+      if (few) layout[name] = Object.assign({}, layout[name], { nticks: 4 });  // powers of ten, no digits between them
     });
     if (width < NARROW) named(layout, width);
     var title = titled(layout, width);
