@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 from torch.overrides import handle_torch_function, has_torch_function
 
 import initlab
 from initlab.errors import InputError
-from initlab.graph import operations, record
+from initlab.graph import operations, record, regions
 from initlab.graph.operations import FAMILIES, TABLE, Op, Table
 from initlab.graph.recording import Operation
 from initlab.graph.weights import Shapes, Views, WeightUse, from_axes, value_of, view_of
@@ -181,3 +182,31 @@ def test_a_weight_that_is_cut_is_packed_whatever_cuts_it(way: str) -> None:
     assert (use.geometry.fan_in, use.geometry.fan_out) == (6.0, 8.0)
     assert use.geometry.packing is not None
     assert (use.geometry.packing.axis, use.geometry.packing.sizes) == (0, (8, 8))
+
+
+class Sinkhorn(nn.Module):
+    """Rows and columns divided by their sums in turn (hyper-connections)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(8, 8)
+
+    def shares(self, x: torch.Tensor) -> torch.Tensor:
+        shares = x.exp()
+        for _ in range(10):
+            shares = F.normalize(F.normalize(shares, p=1, dim=-1), p=1, dim=-2)
+        return shares
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layer(self.shares(x))
+
+
+def test_repeated_shares_are_measured_once_and_where_something_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured: list[int] = []
+    measure = regions._measured
+    monkeypatch.setattr(regions, "_measured", lambda *given: (measured.append(1), measure(*given))[1])
+    model, x = Sinkhorn(), torch.randn(32, 8, generator=torch.Generator().manual_seed(0))
+    feeds = record(model, x).uses("layer.weight")[0].feeds
+    assert feeds is not None
+    assert feeds.second_moment == pytest.approx(float(model.shares(x).square().mean()), rel=0.25)
+    assert len(measured) == 1  # twenty before, each of a longer way

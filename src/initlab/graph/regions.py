@@ -116,14 +116,14 @@ def _measured(
             values = _replayed(operations, region, noise, constants, output)
             means.append(float(values.real.double().mean()))
             seconds.append(_square_mean(values))
+            if not math.isfinite(means[-1] + seconds[-1]):
+                return None
         loud = _square_mean(_replayed(operations, region, 4 * noise, constants, output))
     except Exception:  # an operation that this torch build, or a shape, does not allow to be run alone
         return None
     finally:
         flow.budget -= len(means) * len(operations)
     mean, second = float(np.mean(means)), float(np.mean(seconds))
-    if not math.isfinite(mean + second):
-        return None
     degree = math.log(loud / seconds[-1], 16) if loud > 0 and seconds[-1] > 0 and math.isfinite(loud) else 0.0
     return Moments(mean, second, second > 0 and abs(loud - seconds[-1]) < 0.02 * second, min(max(degree, 0.0), 2.0))
 

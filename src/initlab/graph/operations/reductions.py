@@ -16,11 +16,24 @@ from initlab.graph.signals import Signal
 def reduced(flow: Flow, operation: Operation) -> Signal:
     """What is made of independent neighbours, by running it on noise (with the activation before it)."""
     base = flow.carried(operation)[0][1]
-    label = operation.kind if base.source in ("data", "weight", "norm") else f"{operation.kind} of {base.label}"
-    made = measured(flow, operation, base, "pool", label)
+    made = measured(flow, operation, base, "pool", _label(operation, base))
     if made is None:
         return replace(flow.unsure(operation), region=base.region, trail=base.trail | {operation.index})
     return replace(made, where=operation.where)
+
+
+def along(flow: Flow, operation: Operation) -> Signal:
+    """The same, measured only if something asks: scans and Sinkhorn's steps have many such, one made of another."""
+    return flow.later(operation, "pool", _label(operation, flow.carried(operation)[0][1]))
+
+
+def normalized(flow: Flow, operation: Operation) -> Signal:
+    """Numbers divided by their norm; by their sum they are shares of it, which Sinkhorn's steps make again."""
+    return (reduced if operation.argument(1, "p", 2.0) == 2 else along)(flow, operation)
+
+
+def _label(operation: Operation, base: Signal) -> str:
+    return operation.kind if base.source in ("data", "weight", "norm") else f"{operation.kind} of {base.label}"
 
 
 def extreme(flow: Flow, operation: Operation) -> Signal:
@@ -55,11 +68,11 @@ def _over_axis(flow: Flow, operation: Operation, made: Signal) -> list[Signal]:
 OPS = (
     Op(("mean", "nanmean"), averaged, linear=True, pools=True),
     Op(("sum",), statistic, linear=True),
-    Op(("cumsum",), reduced, linear=True, mixes=True),
+    Op(("cumsum",), along, linear=True, mixes=True),
     Op(("max", "min"), extreme, pools=True),
     Op(("amax", "amin"), reduced, pools=True),
-    Op(("logsumexp",), reduced),
-    Op(("normalize",), reduced, norm=True, mixes=True),
+    Op(("logsumexp",), along),
+    Op(("normalize",), normalized, norm=True, mixes=True),
     Op(("topk",), reduced, ranks=True),
     Op(
         ("var", "std", "var_mean", "std_mean", "norm", "vector_norm", "linalg_vector_norm", "linalg_norm", "median",
