@@ -6,6 +6,7 @@ from torch import nn
 
 from benchmarks.verdict import tasks
 from benchmarks.verdict.drawn_architectures import DRAWN
+from benchmarks.verdict.fresh_architectures import FRESH
 from benchmarks.verdict.layouts import (
     Architecture,
     ConvAutoencoder,
@@ -117,5 +118,5 @@ FIRST: tuple[Architecture, ...] = (
     ),
     _A("autoencoder conv", "autoencoder", lambda: ConvAutoencoder(12), tasks.pixels_alike, slow=True),
 )
-WAVES: dict[int, tuple[Architecture, ...]] = {1: FIRST, 2: MORE, 3: DRAWN, 4: UNSEEN}
+WAVES: dict[int, tuple[Architecture, ...]] = {1: FIRST, 2: MORE, 3: DRAWN, 4: UNSEEN, 5: FRESH}
 BY_NAME = {a.name: a for wave in WAVES.values() for a in wave}

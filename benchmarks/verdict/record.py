@@ -39,7 +39,10 @@ from benchmarks.verdict.starts import (
 from benchmarks.verdict.tasks import Task, task_of
 
 STEPS, LONG, BATCH, TAIL = 80, 400, 32, 10
-FEW, SOME = 6, 14  # cells of an architecture beside its default start: of one that is drawn, and of another
+FEW, SOME = (
+    6,
+    14,
+)  # cells of an architecture beside its default start: of one that is drawn or of the fifth wave, and of another
 DIVERGED = 2.0  # times the constant answer's loss from which a rate is too large
 LEARNED = 0.9  # share of the constant answer's loss under which a training has learned something
 
@@ -48,11 +51,12 @@ def cells(wave: int = 1) -> Iterator[Cell]:
     """Endless cells, each once; the plain default and `auto` of every architecture of that wave come first.
 
     Of the later waves, whose architectures are many, a handful of each, one architecture after another, and no more of
-    the fourth.
+    those held out; of the fifth, in rounds: one of each, another of each.
     """
     if wave >= 3:
-        yield from _few_of_each(WAVES[wave])
-    if wave == 4:
+        few = [list(_few_of(a)) for a in WAVES[wave]]
+        yield from itertools.chain.from_iterable(zip(*few, strict=True) if wave == 5 else few)
+    if wave >= 4:
         return
     seen: set[str] = set()
     chance = random.Random(wave - 1)
@@ -70,13 +74,13 @@ def cells(wave: int = 1) -> Iterator[Cell]:
             yield cell
 
 
-def _few_of_each(architectures: tuple[Architecture, ...]) -> Iterator[Cell]:
-    for a in architectures:
-        chance = random.Random(a.name)
-        kind = _kind(a.name)
-        yield Cell(a.name, "default", "", "adamw", 0)
-        drawn = (_any(chance, a.name) for _ in itertools.count())
-        yield from itertools.islice((cell for cell in drawn if fits(cell, *kind)), FEW if a.kind == "drawn" else SOME)
+def _few_of(a: Architecture) -> Iterator[Cell]:
+    chance = random.Random(a.name)
+    kind = _kind(a.name)
+    yield Cell(a.name, "default", "", "adamw", 0)
+    drawn = (_any(chance, a.name) for _ in itertools.count())
+    few = a.kind == "drawn" or a in WAVES[5]
+    yield from itertools.islice((cell for cell in drawn if fits(cell, *kind)), FEW if few else SOME)
 
 
 def _any(chance: random.Random, name: str) -> Cell:
