@@ -104,18 +104,29 @@ def looked_at(family: Family) -> dict[str, Any]:
     return {"name": family.name, "findings": found(evidence)}
 
 
+def words_of(lines: list[dict[str, Any]]) -> dict[str, dict[str, str]]:
+    """{optimizer and rate: {model: the word that the shipped trees say of it}}."""
+    told = {}
+    for optimizer, rate in USUAL.items():
+        known = [line for line in lines if optimizer in line]
+        for about, words in (("best", "its best rate"), ("given", f"{rate:g}")):
+            told[f"{optimizer} at {words}"] = {line["name"]: _word(line[optimizer], about) for line in known}
+    return told
+
+
+def counts(lines: list[dict[str, Any]]) -> dict[str, Counter[str]]:
+    """{optimizer and rate: how many models are called what}."""
+    return {name: Counter(words.values()) for name, words in words_of(lines).items()}
+
+
 def scored(lines: list[dict[str, Any]]) -> str:
     """How many models are called what, by optimizer and rate; those called untrainable by name."""
     failed = sum("failed" in line for line in lines)
     raised = sum("raised" in line for line in lines)
     told = [f"{len(lines)} models: {failed} not built here, {raised} that do not run at these sizes"]
-    for optimizer, rate in USUAL.items():
-        known = [line for line in lines if optimizer in line]
-        for about, words in (("best", "its best rate"), ("given", f"{rate:g}")):
-            found = {line["name"]: _word(line[optimizer], about) for line in known}
-            counts = Counter(found.values())
-            told.append(f"{optimizer} at {words}: {len(known)} models, {dict(counts.most_common())}")
-            told += [f"  untrainable: {name}" for name, word in found.items() if word == "untrainable"]
+    for name, words in words_of(lines).items():
+        told.append(f"{name}: {len(words)} models, {dict(Counter(words.values()).most_common())}")
+        told += [f"  untrainable: {model}" for model, word in words.items() if word == "untrainable"]
     seen = [line for line in (*lines, *Lines(FINDINGS, "name").kept) if "findings" in line]
     faults = Counter(kind for line in seen for kind, severity, _ in line["findings"] if severity != "info")
     told.append(f"findings on {len(seen)} models: {dict(faults.most_common())}")

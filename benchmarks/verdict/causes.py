@@ -113,20 +113,31 @@ def named_by(finding: str) -> str:
     return f"{kind} at weight" if kind == "first loss" and where.endswith("weight") else kind
 
 
-def scored(lines: list[dict[str, Any]]) -> str:
+def counts(lines: list[dict[str, Any]]) -> dict[str, tuple[int, int]]:
+    """{what: (cells of which it holds, among how many)}."""
+    harmed, named, claimed, cured = _parted(lines)
+    return {
+        "the fault harms training": (len(harmed), len(lines)),
+        "of those, the finding named first is the planted one": (len(named), len(harmed)),
+        "of those that `fix()` says it cures, its code makes them train": (len(cured), len(claimed)),
+    }
+
+
+def _parted(lines: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], ...]:
+    """(cells that the fault harms; of them those named first, those said to be cured; of the latter those that are)."""
     harmed = [e for e in lines if removed(e["planted"], e["built"]) < WELL]
     named = [e for e in harmed if e["findings"] and named_by(e["findings"][0]) in PLANTS[e["fault"]].kinds]
     claimed = [e for e in harmed if "fixed" in e]
-    cured = [e for e in claimed if removed(e["fixed"], e["built"]) >= WELL]
+    return harmed, named, claimed, [e for e in claimed if removed(e["fixed"], e["built"]) >= WELL]
+
+
+def scored(lines: list[dict[str, Any]]) -> str:
+    harmed, named, claimed, cured = _parted(lines)
     wrong = [f"  {e['network']} | {e['fault']} | {e['verdict']} | {e['findings']}" for e in harmed if e not in named]
     failed = [f"  {e['network']} | {e['fault']} | {e['what']} | built {e['built']} planted {e['planted']} fixed "
               f"{e['fixed']}" for e in claimed if e not in cured]  # fmt: skip
-    return "\n".join([
-        f"{len(lines)} cells; {len(harmed)} in which the fault harms training",
-        f"named first: {len(named)} of {len(harmed)} ({len(named) / max(1, len(harmed)):.3f})", *wrong,
-        f"said to be cured and trains: {len(cured)} of {len(claimed)} ({len(cured) / max(1, len(claimed)):.3f})",
-        *failed,
-    ])  # fmt: skip
+    shares = [f"{what}: {n} of {among} ({n / max(1, among):.3f})" for what, (n, among) in counts(lines).items()]
+    return "\n".join([*shares, "not named first:", *wrong, "not cured:", *failed])
 
 
 def main() -> None:

@@ -4,7 +4,7 @@ The same cells give the same file, byte for byte; the file says which cells and 
 
     python -m benchmarks.verdict.fit            # writes src/initlab/inspection/calibration.json
 
-Gradient-boosted trees of depth 4 for each of the three words, once about the best rate and once about a given one, each
+Trees with random thresholds (Geurts, Ernst & Wehenkel 2006), once about the best rate and once about a given one, each
 with and without what the line probe measures. Each fold of architectures is left out in its turn: a temperature makes
 the probabilities of those left out right, and the bounds of the words are those that reach the aims on them
 (`figures.bounds_of`). Held-out architectures are never fitted to.
@@ -15,25 +15,35 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import sklearn
-from sklearn.ensemble import GradientBoostingClassifier
+from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.model_selection import GroupKFold
 
 import initlab
-from benchmarks.verdict.cells import WORDS, Example, architecture_of, examples, fingerprint, held_out, read
-from benchmarks.verdict.figures import Bounds, bounds_of, classes, row
+from benchmarks.verdict.cells import (
+    ONCE_HELD_OUT,
+    WORDS,
+    Example,
+    architecture_of,
+    examples,
+    fingerprint,
+    held_out,
+    read,
+)
+from benchmarks.verdict.figures import Bounds, Figures, bounds_of, classes, figures_of
 from initlab.inspection.features import OF_LINE, OF_LINE_AT_RATE, OF_PASS, OF_PASS_AT_RATE
-from initlab.inspection.trees import Ensemble, ensemble_of
+from initlab.inspection.trees import LEAST, SCALE, Ensemble, ensemble_of
 from initlab.inspection.verdict import FACTS
 
 OUT = Path(initlab.__file__).with_name("inspection") / "calibration.json"
-TREES, DEPTH, RATE, LEAF = 200, 4, 0.05, 10
-SHARE, AMONG = 0.5, 0.15  # of the examples and of the features that a tree sees
+TREES = {"best": 100, "given": 40}
+LEAF = {"best": 4, "given": 10}  # fewest examples at a leaf; at each of its rates a cell is an example
+AMONG = 0.5  # of the features, from which each split is chosen
 LIBRARY_WEIGHT = 3.0  # library models count most
 FOLDS = 6
 TEMPERATURES = np.geomspace(0.5, 3.0, 40)
@@ -54,7 +64,7 @@ def matrix(some: Sequence[Example], names: Sequence[str]) -> np.ndarray:
 class Fitted:
     """Trees of scikit-learn, and what stands in for a number that is not known."""
 
-    model: GradientBoostingClassifier
+    model: ExtraTreesClassifier
     usual: np.ndarray
     weights: np.ndarray
 
@@ -69,14 +79,9 @@ def fitted(some: Sequence[Example], names: Sequence[str]) -> Fitted:
         usual = np.nan_to_num(np.nanmedian(x, axis=0))
     x = np.where(np.isfinite(x), x, usual)
     weights = np.array([(LIBRARY_WEIGHT if e.kind == "library" else 1.0) * (0.3 if e.border else 1.0) for e in some])
-    model = GradientBoostingClassifier(
-        n_estimators=TREES,
-        max_depth=DEPTH,
-        learning_rate=RATE,
-        subsample=SHARE,
-        max_features=AMONG,
-        min_samples_leaf=LEAF,
-        random_state=0,
+    about = "given" if "rate" in names else "best"
+    model = ExtraTreesClassifier(
+        n_estimators=TREES[about], min_samples_leaf=LEAF[about], max_features=AMONG, random_state=0
     ).fit(x, classes(some), weights)
     return Fitted(model, usual, weights)
 
@@ -84,33 +89,30 @@ def fitted(some: Sequence[Example], names: Sequence[str]) -> Fitted:
 def exported(some: Sequence[Example], names: Sequence[str], temperature: float, bounds: Bounds) -> dict[str, Any]:
     """The ensemble of those examples, as `inspect` reads it."""
     found = fitted(some, names)
-    trees = [[_nodes(stage[k].tree_) for stage in found.model.estimators_] for k in range(len(WORDS))]
-    share = np.array([found.weights[classes(some) == k].sum() for k in range(len(WORDS))]) / found.weights.sum()
-    base = [round(float(v), 5) for v in np.log(share)]
+    nodes: dict[str, list[Any]] = {"roots": [], "feature": [], "threshold": [], "right": [], "shares": []}
+    for one in found.model.estimators_:
+        nodes["roots"].append(len(nodes["feature"]))
+        for key, values in _nodes(one.tree_).items():
+            nodes[key] += values
     data = {"features": list(names), "usual": [float(f"{v:.5g}") for v in found.usual], "classes": list(WORDS),
-            "base": base, "temperature": temperature, "untrainable": bounds[0], "trains": bounds[1],
-            "trees": trees}  # fmt: skip
+            "temperature": temperature, "untrainable": bounds[0], "trains": bounds[1], **nodes}  # fmt: skip
     _check(ensemble_of({**data, "temperature": 1.0}), found.model, some, found.filled(matrix(some, names)))
     return data
 
 
-def _nodes(tree: Any) -> list[list[float]]:
-    """A node each: [value] of a leaf, else [feature, threshold, left, right, mean value of its leaves]."""
-    value = np.array(tree.value[:, 0, 0])
-    for node in reversed(range(tree.node_count)):
-        left, right = tree.children_left[node], tree.children_right[node]
-        if left >= 0:
-            n = tree.weighted_n_node_samples
-            value[node] = (n[left] * value[left] + n[right] * value[right]) / (n[left] + n[right])
-    return [_node(tree, i, float(f"{RATE * value[i]:.3g}")) for i in range(tree.node_count)]
+def _nodes(tree: Any) -> dict[str, list[Any]]:
+    """The nodes of a tree of scikit-learn, which stand in the order that `trees.ensemble_of` reads."""
+    inner = np.flatnonzero(tree.children_left >= 0)
+    assert (tree.children_left[inner] == inner + 1).all()
+    return {
+        "feature": np.where(tree.children_left >= 0, tree.feature, -1).tolist(),
+        "threshold": [float(f"{v:.4g}") for v in tree.threshold[inner]],
+        "right": (tree.children_right[inner] - inner).tolist(),
+        "shares": np.rint(SCALE * tree.value[:, 0, :-1]).astype(int).ravel().tolist(),
+    }
 
 
-def _node(tree: Any, i: int, value: float) -> list[float]:
-    left, right = int(tree.children_left[i]), int(tree.children_right[i])
-    return [value] if left < 0 else [int(tree.feature[i]), float(f"{tree.threshold[i]:.4g}"), left, right, value]
-
-
-def _check(ours: Ensemble, theirs: GradientBoostingClassifier, some: Sequence[Example], x: np.ndarray) -> None:
+def _check(ours: Ensemble, theirs: ExtraTreesClassifier, some: Sequence[Example], x: np.ndarray) -> None:
     """That the exported trees say what scikit-learn's do, but for rounding."""
     wanted = theirs.predict_proba(x[:50])
     found = np.array([[ours.probability(e.numbers)[word] for word in WORDS] for e in some[:50]])
@@ -145,7 +147,7 @@ def left_out(some: Sequence[Example], names: Sequence[str]) -> np.ndarray:
 
 def tempered(probability: np.ndarray, some: Sequence[Example]) -> tuple[np.ndarray, float]:
     """Probabilities of architectures left out at the temperature under which they are likeliest, and that."""
-    logs, truth = np.log(np.clip(probability, 1e-6, None)), classes(some)
+    logs, truth = np.log(np.clip(probability, LEAST, None)), classes(some)
     tried = {float(t): _softmax(logs / t) for t in TEMPERATURES}
     likely = {t: float(np.log(np.clip(p, 1e-3, None))[np.arange(len(truth)), truth].mean()) for t, p in tried.items()}
     best = max(likely, key=lambda t: likely[t])
@@ -163,9 +165,10 @@ def never_failed(some: Sequence[Example]) -> set[str]:
 
 
 def calibrated(best: Sequence[Example], given: Sequence[Example]) -> dict[str, Any]:
-    """What `inspect` reads, from these examples; tells what is reached on architectures left out."""
+    """What `inspect` reads, from these examples, and what is reached on architectures left out."""
     facts, sure = facts_of(best), [FACTS[name] for name in never_failed(best)]
-    ensembles = {}
+    ensembles: dict[str, Any] = {}
+    reached: dict[str, Any] = {}
     for about, some in (("best", best), ("given", given)):
         free = np.array([not any(fact.holds(e.numbers) for fact in sure) for e in some])
         taught = [e for e, one in zip(some, free, strict=True) if one]
@@ -176,9 +179,19 @@ def calibrated(best: Sequence[Example], given: Sequence[Example]) -> dict[str, A
             p = predicted(p, some, facts)
             bounds = bounds_of(p, some)
             ensembles[name] = exported(taught, names, temperature, bounds)
-            print(row(name, some, p, bounds), f" temperature {temperature}  bounds {bounds}", flush=True)
+            figures = figures_of(some, p, bounds)
+            reached[name] = _stored(figures)
+            if name == "best, line":
+                once = np.array([e.architecture in ONCE_HELD_OUT for e in some])
+                part = [e for e, one in zip(some, once, strict=True) if one]
+                reached[f"{name}, once held out"] = _stored(figures_of(part, p[once], bounds))
+            print(f"{name:12} {figures}  temperature {temperature}  bounds {bounds}", flush=True)
     made = {"cells sha256": fingerprint(), "scikit-learn": sklearn.__version__}
-    return {"cells": len(best), "made from": made, "facts": facts, "ensembles": ensembles}
+    return {"cells": len(best), "made from": made, "facts": facts, "left out": reached, "ensembles": ensembles}
+
+
+def _stored(figures: Figures) -> dict[str, float]:
+    return {name: v if isinstance(v, int) else round(v, 4) for name, v in asdict(figures).items()}
 
 
 def main() -> None:

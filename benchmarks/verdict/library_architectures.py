@@ -13,6 +13,7 @@ from benchmarks.verdict.library import Logits
 from benchmarks.verdict.tasks import Task
 
 SIZE = 32
+KIND = "library model"
 
 
 def large_digits() -> Task:
@@ -28,7 +29,7 @@ def _vision(name: str, **sizes: int) -> Architecture:
 
         return timm.create_model(name, num_classes=10, **sizes)
 
-    return Architecture(f"timm {name}", "library model", build, large_digits)
+    return Architecture(f"timm {name}", KIND, build, large_digits)
 
 
 def _text(family: str, task: Callable[[], Task], **sizes: int) -> Architecture:
@@ -40,7 +41,7 @@ def _text(family: str, task: Callable[[], Task], **sizes: int) -> Architecture:
         config = getattr(transformers, f"{family}Config")(vocab_size=tasks.VOCABULARY, **sizes)
         return Logits(getattr(transformers, f"{family}ForCausalLM")(config))
 
-    return Architecture(f"transformers {family}", "library model", build, task)
+    return Architecture(f"transformers {family}", KIND, build, task)
 
 
 _BODY = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}

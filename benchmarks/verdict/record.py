@@ -22,7 +22,9 @@ from torch import nn
 
 from benchmarks._lines import Lines
 from benchmarks.verdict.architectures import BY_NAME, WAVES
+from benchmarks.verdict.fresh_architectures import KINDS
 from benchmarks.verdict.layouts import Architecture
+from benchmarks.verdict.library_architectures import LIBRARY
 from benchmarks.verdict.starts import (
     INPUT_FAULTS,
     MODEL_FAULTS,
@@ -51,11 +53,13 @@ def cells(wave: int = 1) -> Iterator[Cell]:
     """Endless cells, each once; the plain default and `auto` of every architecture of that wave come first.
 
     Of the later waves, whose architectures are many, a handful of each, one architecture after another, and no more of
-    those held out; of the fifth, in rounds: one of each, another of each.
+    those held out; of the fifth, in rounds: one of each, another of each, models of libraries last.
     """
     if wave >= 3:
-        few = [list(_few_of(a)) for a in WAVES[wave]]
-        yield from itertools.chain.from_iterable(zip(*few, strict=True) if wave == 5 else few)
+        if wave == 5:
+            yield from itertools.chain(_in_rounds(KINDS), _in_rounds(LIBRARY))
+        else:
+            yield from _few_of_each(WAVES[wave])
     if wave >= 4:
         return
     seen: set[str] = set()
@@ -72,6 +76,14 @@ def cells(wave: int = 1) -> Iterator[Cell]:
         if cell.key not in seen and fits(cell, *kinds[cell.architecture]):
             seen.add(cell.key)
             yield cell
+
+
+def _few_of_each(architectures: tuple[Architecture, ...]) -> Iterator[Cell]:
+    return itertools.chain.from_iterable(map(_few_of, architectures))
+
+
+def _in_rounds(architectures: tuple[Architecture, ...]) -> Iterator[Cell]:
+    return itertools.chain.from_iterable(zip(*map(_few_of, architectures), strict=True))
 
 
 def _few_of(a: Architecture) -> Iterator[Cell]:

@@ -45,7 +45,7 @@ def test_a_fit_gives_the_same_trees_each_time(monkeypatch: pytest.MonkeyPatch) -
     from benchmarks.verdict import fit
     from benchmarks.verdict.cells import examples, read
 
-    monkeypatch.setattr(fit, "TREES", 5)
+    monkeypatch.setattr(fit, "TREES", {"best": 5, "given": 5})
     some, names = examples(read()[:150])[0], ["decrease", "window", "between", "unmoved", "told", "pace"]
     first, again = (json.dumps(fit.exported(some, names, 1.3, (0.9, 0.1))) for _ in range(2))
     assert first == again
@@ -102,3 +102,16 @@ def test_no_cell_of_the_architectures_held_out_is_fitted_to() -> None:
     held = [line for line in read() if architecture_of(line) in HELD_OUT]
     assert len({architecture_of(line) for line in held}) == len(HELD_OUT)
     assert SHIPPED["cells"] <= len(read()) - len(held)
+
+
+def test_the_tables_of_the_page_are_those_that_the_stored_results_give() -> None:
+    from benchmarks.verdict import page
+
+    assert page.PAGE.read_text() == page.written(page.PAGE.read_text()), "run python -m benchmarks.verdict.page"
+
+
+def test_a_page_without_a_place_for_a_table_is_refused() -> None:
+    from benchmarks.verdict import page
+
+    with pytest.raises(ValueError, match="not one place for the table of facts"):
+        page.written("# The verdict")

@@ -117,8 +117,8 @@ AGREES = {
     "slow": {"healthy", "slow", "uncertain"},
     "untrainable": {"untrainable", "uncertain"},
 }
-# Called untrainable for the fact "one answer", although at one rate, with luck, they begin to train (docs/verdict.md).
-MISJUDGED = {"relu std 0.001", "sigmoid std 0.01"}
+# Called untrainable for the fact "one answer", although at one rate, with luck, it begins to train (docs/verdict.md).
+MISJUDGED = {"relu std 0.001"}
 SURE = {"relu he", "relu he, sgd", "tanh xavier", "tanh xavier, sgd", "zeros", "zeros, tanh", "constant 0.5",
         "relu std 0.01, sgd", "zero head", "zero branches", "zero branches, sgd"}  # fmt: skip
 

@@ -14,10 +14,11 @@ from torch import nn
 from torch.nn import functional as F
 
 import initlab
-from initlab.inspection.features import FEATURES, features_of
+from initlab.inspection.features import FEATURES, Feature, features_of
 from initlab.inspection.gathering import gathered
 from initlab.inspection.optimizers import step_of
 from initlab.inspection.trees import calibration, ensemble_of
+from initlab.inspection.verdict import FACTS, _sentence
 
 GENERATOR = torch.Generator().manual_seed(7)
 Y = torch.arange(64) % 10
@@ -300,12 +301,43 @@ def test_the_shipped_trees_give_probabilities_of_any_numbers() -> None:
             assert all(0 <= share <= 1 for share in found.values())
 
 
-def test_an_ensemble_adds_the_leaves_that_its_numbers_lead_to() -> None:
-    split = [[0, 0.5, 1, 2, 0.0], [-1, -2, -1, -1, -1.0], [-1, -2, -1, -1, 2.0]]  # x at most 0.5: -1, else 2
-    flat = [[-1, -2, -1, -1, 0.0]]
-    data = {"features": ["x"], "usual": [1.0], "classes": ["a", "b"], "base": [0.0, 0.0], "temperature": 1.0,
-            "untrainable": 0.9, "trains": 0.1, "trees": [[split], [flat]]}  # fmt: skip
+def test_an_ensemble_takes_the_mean_of_the_leaves_that_its_numbers_lead_to() -> None:
+    """One tree asks whether x is at most 0.5 (shares of a: 0.2, else 0.8; 0.6 of all); the other is a leaf of 0.4."""
+    data = {"features": ["x"], "usual": [1.0], "classes": ["a", "b"], "temperature": 1.0, "untrainable": 0.9,
+            "trains": 0.1, "roots": [0, 3], "feature": [0, -1, -1, -1], "threshold": [0.5], "right": [2],
+            "shares": [600, 200, 800, 400]}  # fmt: skip
     ensemble = ensemble_of(data)
-    assert ensemble.probability({"x": 0.5})["a"] == pytest.approx(1 / (1 + math.e))
-    assert ensemble.probability({"x": math.nan})["a"] == pytest.approx(1 / (1 + math.exp(-2)))
-    assert ensemble.moved({"x": 3.0}, "a") == {"x": 2.0}
+    assert ensemble.probability({"x": 0.5}) == pytest.approx({"a": (0.2 + 0.4) / 2, "b": (0.8 + 0.6) / 2})
+    assert ensemble.probability({"x": math.nan})["a"] == pytest.approx((0.8 + 0.4) / 2)
+    assert ensemble.moved({"x": 3.0}, "a") == pytest.approx({"x": (0.8 - 0.6) / 2})
+    sharper = ensemble_of({**data, "temperature": 0.5})
+    assert sharper.probability({"x": 0.5})["a"] == pytest.approx(0.3**2 / (0.3**2 + 0.7**2))
+
+
+@pytest.mark.parametrize("feature", FEATURES, ids=lambda feature: feature.name)
+def test_every_number_comes_out_in_words(feature: Feature) -> None:
+    """A number in its place, and of what holds or not the words for either."""
+    held, not_held = (_sentence(feature, value) for value in (1.0, 0.0))
+    assert held != not_held
+    assert "{" not in held + not_held
+
+
+# Numbers of the line -> whether "no rate" settles it.
+RATES_THAT_DO_NOT_LOWER = {
+    "it stays": ({"window": 0.0, "overshoot": 0.0, "decrease 1": 0.0, "decrease 2": 2e-4}, True),
+    "it grows out of all bounds": ({"window": 0.0, "overshoot": 12.0, "decrease 1": -0.1, "decrease 2": -1.0}, True),
+    "it grows as the rate does": ({"window": 0.0, "overshoot": 4.7, "decrease 1": -0.2, "decrease 2": -1.0}, False),
+    "it grows as the rate does, of units that are all equal": (
+        {"window": 0.0, "overshoot": 4.7, "decrease 1": -0.2, "decrease 2": -1.0, "merged": 1.0},
+        True,
+    ),
+    "a rate lowers it": ({"window": 1.0, "overshoot": 12.0, "decrease 1": 0.1, "decrease 2": -1.0}, False),
+}
+
+
+@pytest.mark.parametrize("name", RATES_THAT_DO_NOT_LOWER)
+def test_that_no_rate_lowers_the_loss_is_a_fact_where_it_stays_or_bursts(name: str) -> None:
+    """A loss that grows in proportion to the rate came down again in 4 of 8 recorded cells."""
+    numbers, holds = RATES_THAT_DO_NOT_LOWER[name]
+    known = dict.fromkeys((f"decrease {i}" for i in range(1, 7)), math.nan) | {"merged": 0.0} | numbers
+    assert FACTS["no rate"].holds(known) == holds

@@ -23,6 +23,11 @@ from initlab.reporting.shown import page_of
 FILES = Path(reporting.__file__).parent.glob("korean*.toml")
 TABLES = [table for file in FILES for table in tomllib.loads(file.read_text(encoding="utf-8")).values()]
 ENTRIES = [pair for table in TABLES for pair in table.items()]
+WORDS = [
+    *(fact.words for fact in FACTS.values()),
+    *(feature.words for feature in FEATURES),
+    *(feature.unless for feature in FEATURES if feature.unless),
+]
 ENGLISH = re.compile(r"[A-Za-z][a-z]+(?: [a-z]+)+")
 
 
@@ -35,7 +40,7 @@ def test_an_entry_says_all_that_its_english_says_and_stands_once() -> None:
     assert [english for english, count in Counter(english for english, _ in ENTRIES).items() if count > 1] == []
 
 
-@pytest.mark.parametrize("words", [*(fact.words for fact in FACTS.values()), *(feature.words for feature in FEATURES)])
+@pytest.mark.parametrize("words", WORDS)
 def test_what_moves_a_verdict_is_said_in_korean(words: str) -> None:
     assert not ENGLISH.search(korean(words.format("0.1")))
 

@@ -27,12 +27,14 @@ class Feature:
         words: how a reader is told its value; `{}` stands for the number, or for ten to its power.
         of: measures it.
         power: whether the number is a decimal logarithm, to be told as ten to its power.
+        unless: of a number that is 1 or 0, how a reader is told 0; "" for others.
     """
 
     name: str
     words: str
     of: Callable[[Evidence], float]
     power: bool = False
+    unless: str = ""
 
 
 def features_of(evidence: Evidence) -> dict[str, float]:
@@ -115,15 +117,41 @@ def _bend(e: Evidence, line: Line) -> float:
     return log(line.decrease(line.lowest) / (10 * before)) if before > FLAT else NAN
 
 
-def _on_decade(i: int, what: Callable[[Line, Point], float | None]) -> Callable[[Evidence], float]:
+def _on_decade(i: int, what: Callable[[Line, Point], float]) -> Callable[[Evidence], float]:
     """Of the i-th decade of the optimizer's family."""
 
     def of(e: Evidence) -> float:
         if e.line is None or i >= len(DECADES[e.step.family]):
             return NAN
-        return _cut(what(e.line, e.line.at(DECADES[e.step.family][i] / e.step.boost)))
+        return what(e.line, e.line.at(DECADES[e.step.family][i] / e.step.boost))
 
     return of
+
+
+def _overshoot(e: Evidence, line: Line) -> float:
+    """Decades by which the largest rate takes the loss over the first; 12 for more, and for no number."""
+    ratio = line.points[-1].loss / abs(line.start) if line.start else math.inf
+    return min(12.0, math.log10(ratio)) if ratio > 1e-12 else FLOOR
+
+
+def _gains(e: Evidence) -> list[float]:
+    """rms * sqrt(fan_in) of each matrix: how it changes the size of a signal."""
+    return sorted(p.rms * math.sqrt(math.prod(p.shape[1:])) for p in e.matrices if math.isfinite(p.rms))
+
+
+def _least_gain(e: Evidence) -> float:
+    return log(min(_gains(e), default=NAN))
+
+
+def _middle_gain(e: Evidence) -> float:
+    gains = _gains(e)
+    return log(gains[len(gains) // 2]) if gains else NAN
+
+
+def _squared(e: Evidence) -> float:
+    """Whether the loss pulls harder the farther off the output is."""
+    kind = e.seen.answer.loss
+    return NAN if kind in ("other", "own") else float(kind in ("mse", "random targets"))
 
 
 def _excess(e: Evidence) -> float:
@@ -278,9 +306,12 @@ OF_LINE: tuple[Feature, ...] = (
     Feature("bend", "up to the best rate the loss falls {} times as fast as on a straight line",
             _on_line(_bend), power=True),
     *(Feature(f"decrease {i}", f"at decade {i} of the rates the loss falls by {{}} of itself",
-              _on_decade(i - 1, lambda line, p: line.decrease(p))) for i in range(1, 7)),
+              _on_decade(i - 1, lambda line, p: _cut(line.decrease(p)))) for i in range(1, 7)),
     *(Feature(f"told {i}", f"at decade {i} of the rates samples are told apart by {{}} of the loss",
-              _on_decade(i - 1, lambda line, p: p.parted)) for i in range(1, 7)),
+              _on_decade(i - 1, lambda line, p: _cut(p.parted))) for i in range(1, 7)),
+    *(Feature(f"moved {i}", f"at decade {i} of the rates the centred outputs move by {{}}",
+              _on_decade(i - 1, lambda line, p: log(p.moved)), power=True) for i in range(1, 7)),
+    Feature("overshoot", "the largest rate takes the loss to {} times the first", _on_line(_overshoot), power=True),
 )  # fmt: skip
 OF_PASS: tuple[Feature, ...] = (
     Feature("excess", "the first loss is {} times that of the best constant answer", _excess, power=True),
@@ -292,6 +323,9 @@ OF_PASS: tuple[Feature, ...] = (
             _readout_signal, power=True),
     Feature("readable", "{} of what the loss asks for can be read from the read-out's inputs",
             lambda e: NAN if e.seen.readable is None else e.seen.readable),
+    Feature("least gain", "the smallest matrix passes on {} of its input", _least_gain, power=True),
+    Feature("middle gain", "the median matrix passes on {} of its input", _middle_gain, power=True),
+    Feature("squared", "the loss is a squared distance", _squared, unless="the loss is no squared distance"),
     Feature("middle pace", "a step changes the median matrix by {} of itself", _middle_pace, power=True),
     Feature("still", "{} of the matrices move by under a thousandth in a step", _still),
     Feature("faint between", "at the median layer {} of the signal tells samples apart", _median_between, power=True),
@@ -314,8 +348,9 @@ OF_PASS: tuple[Feature, ...] = (
             lambda e: log(e.outlook.steps), power=True),
     Feature("depth", "{} weight matrices are stacked", _depth, power=True),
     Feature("size", "it has {} parameters", _size, power=True),
-    Feature("sign", "the optimizer's steps have a size of their own", lambda e: float(e.step.sign_like)),
-    Feature("normalised", "it normalises", lambda e: float(e.normalised)),
+    Feature("sign", "the optimizer's steps have a size of their own", lambda e: float(e.step.sign_like),
+            unless="the optimizer's steps are as large as the gradient makes them"),
+    Feature("normalised", "it normalises", lambda e: float(e.normalised), unless="nothing is normalised"),
 )  # fmt: skip
 OF_LINE_AT_RATE: tuple[Feature, ...] = (
     Feature("below largest", "the rate is {} of the largest that lowers the loss",

@@ -1,7 +1,7 @@
 """A small ensemble of decision trees, read from JSON: class probabilities, and how much each number moved them.
 
-The margin of a class is its base plus, over its trees, the value of the leaf that the numbers lead to; probabilities
-are the softmax of the margins over a temperature. `benchmarks.verdict.fit` writes the JSON.
+Each tree tells the shares of the classes among the recorded cells that came to the leaf of the numbers; probabilities
+are the mean over trees to the power of one over a temperature. `benchmarks.verdict.fit` writes the JSON.
 """
 
 from __future__ import annotations
@@ -16,96 +16,98 @@ from typing import Any
 
 import numpy as np
 
-
-@dataclass(frozen=True)
-class Tree:
-    """Nodes in arrays: a node's feature (-1 at a leaf), threshold, children, and the mean value of its leaves."""
-
-    feature: np.ndarray
-    threshold: np.ndarray
-    left: np.ndarray
-    right: np.ndarray
-    value: np.ndarray
-
-    def path(self, x: np.ndarray) -> list[int]:
-        """The nodes from the root to the leaf of `x`: left where the number is at most the threshold."""
-        nodes = [0]
-        while self.feature[nodes[-1]] >= 0:
-            node = nodes[-1]
-            side = self.left if x[self.feature[node]] <= self.threshold[node] else self.right
-            nodes.append(int(side[node]))
-        return nodes
+LEAST = 1e-6  # probability below which none is told from zero
+SCALE = 1000  # shares are stored in thousandths
 
 
 @dataclass(frozen=True)
 class Ensemble:
-    """Trees for each class.
+    """Trees whose nodes stand one after another, in arrays; a node's left child comes right after it.
 
     Attributes:
         features: names of the numbers, in the order of `usual`.
         usual: what stands in for a number that is not known: its median over the recorded cells.
         classes: names of the classes.
-        base: margin of each class before any tree.
-        temperature: what margins are divided by.
+        temperature: one over the power that the mean shares are raised to.
         untrainable: probability from which a start is called untrainable.
         trains: probability of "untrainable" up to which it is called healthy or slow; between the two, uncertain.
-        trees: those of each class.
+        roots: the first node of each tree.
+        feature: of each node, the number that it asks for; -1 at a leaf.
+        threshold: up to which that number goes to the left.
+        right: the right child.
+        shares: (node, class): share of the class among the cells that came to the node.
     """
 
     features: tuple[str, ...]
     usual: np.ndarray
     classes: tuple[str, ...]
-    base: np.ndarray
     temperature: float
     untrainable: float
     trains: float
-    trees: tuple[tuple[Tree, ...], ...]
+    roots: np.ndarray
+    feature: np.ndarray
+    threshold: np.ndarray
+    right: np.ndarray
+    shares: np.ndarray
 
     def vector(self, numbers: Mapping[str, float]) -> np.ndarray:
         """The numbers in order, unknown ones replaced."""
         x = np.array([numbers[name] for name in self.features], dtype=float)
         return np.where(np.isfinite(x), x, self.usual)
 
+    def paths(self, x: np.ndarray) -> list[np.ndarray]:
+        """The nodes of all trees, step by step from the roots to the leaves: left where the number is at most the
+        threshold. A tree whose leaf is reached stays there.
+        """
+        steps = [self.roots]
+        while (inner := self.feature[steps[-1]] >= 0).any():
+            at = steps[-1]
+            child = np.where(x[self.feature[at]] <= self.threshold[at], at + 1, self.right[at])
+            steps.append(np.where(inner, child, at))
+        return steps
+
     def probability(self, numbers: Mapping[str, float]) -> dict[str, float]:
         """{class: probability}."""
-        x = self.vector(numbers)
-        sums = [sum(float(tree.value[tree.path(x)[-1]]) for tree in own) for own in self.trees]
-        margins = (self.base + np.array(sums)) / self.temperature
-        powers = np.exp(margins - margins.max())
+        mean = self.shares[self.paths(self.vector(numbers))[-1]].mean(0)
+        powers = np.maximum(mean, LEAST) ** (1.0 / self.temperature)
         return dict(zip(self.classes, (powers / powers.sum()).tolist(), strict=True))
 
     def moved(self, numbers: Mapping[str, float], name: str) -> dict[str, float]:
-        """{feature: how much it moved the margin of class `name` over those of the others}, along each tree's path."""
-        x = self.vector(numbers)
-        shares = np.zeros(len(self.features))
-        for other, own in zip(self.classes, self.trees, strict=True):
-            weight = 1.0 if other == name else -1.0 / (len(self.classes) - 1)
-            for tree in own:
-                nodes = tree.path(x)
-                for node, following in itertools.pairwise(nodes):
-                    shares[tree.feature[node]] += weight * float(tree.value[following] - tree.value[node])
-        return dict(zip(self.features, shares.tolist(), strict=True))
+        """{feature: how much it moved the mean share of class `name`}, along each tree's path."""
+        own = self.shares[:, self.classes.index(name)]
+        moved = np.zeros(len(self.features))
+        for before, after in itertools.pairwise(self.paths(self.vector(numbers))):
+            on = before != after
+            np.add.at(moved, self.feature[before[on]], own[after[on]] - own[before[on]])
+        return dict(zip(self.features, (moved / len(self.roots)).tolist(), strict=True))
 
 
 def ensemble_of(data: Mapping[str, Any]) -> Ensemble:
-    """The ensemble that `data`, as read from JSON, describes."""
+    """The ensemble that `data`, as read from JSON, describes.
+
+    Nodes stand tree by tree: "feature" of every node, -1 of a leaf; "threshold" and "right", how many nodes farther on
+    the right child stands, of inner nodes alone; "shares", thousandths of all classes but the last, of every node.
+    """
     return Ensemble(
         features=tuple(data["features"]),
         usual=np.array(data["usual"], dtype=float),
         classes=tuple(data["classes"]),
-        base=np.array(data["base"], dtype=float),
         temperature=float(data["temperature"]),
         untrainable=float(data["untrainable"]),
         trains=float(data["trains"]),
-        trees=tuple(tuple(_tree(nodes) for nodes in own) for own in data["trees"]),
+        roots=np.array(data["roots"]),
+        **_nodes(data),
     )
 
 
-def _tree(nodes: list[list[float]]) -> Tree:
-    """From nodes [feature, threshold, left, right, value]; a leaf is [value]."""
-    full = [node if len(node) > 1 else [-1, 0.0, -1, -1, node[0]] for node in nodes]
-    feature, threshold, left, right, value = (np.array(column) for column in zip(*full, strict=True))
-    return Tree(feature.astype(int), threshold, left.astype(int), right.astype(int), value)
+def _nodes(data: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    feature = np.array(data["feature"])
+    inner = feature >= 0
+    threshold, right = np.zeros(len(feature)), np.zeros(len(feature), dtype=int)
+    threshold[inner], right[inner] = data["threshold"], np.flatnonzero(inner) + np.array(data["right"], dtype=int)
+    known = np.array(data["shares"], dtype=float).reshape(len(feature), -1) / SCALE
+    shares = np.concatenate([known, 1.0 - known.sum(1, keepdims=True)], 1)
+    return {"feature": feature, "threshold": threshold, "right": right, "shares": shares}
 
 
 @dataclass(frozen=True)
@@ -116,11 +118,13 @@ class Calibration:
         ensembles: "best" and "given" (which learning rate is judged), each also with ", line".
         facts: {name of a fact: share of the cells of which it held that did not train}.
         cells: how many recorded cells it rests on.
+        left_out: {name of an ensemble: how often training agreed on architectures left out of the fit in turn}.
     """
 
     ensembles: dict[str, Ensemble]
     facts: dict[str, float]
     cells: int
+    left_out: dict[str, dict[str, float]]
 
     def trees(self, *, given: bool, line: bool) -> Ensemble:
         """Those about a given learning rate or the best one, with or without the line probe."""
@@ -132,4 +136,4 @@ def calibration() -> Calibration:
     """The calibration that is shipped."""
     data = json.loads(files("initlab.inspection").joinpath("calibration.json").read_text())
     ensembles = {name: ensemble_of(one) for name, one in data["ensembles"].items()}
-    return Calibration(ensembles, data["facts"], data["cells"])
+    return Calibration(ensembles, data["facts"], data["cells"], data["left out"])

@@ -20,7 +20,10 @@ from initlab.inspection.trials import Change, measured
 from initlab.reporting import format_number
 
 TOLD = 3  # numbers that a verdict names
-ALIKE = 1e-6  # rms of the centred outputs' movement, under which the best first step does not part samples
+ALIKE = 1e-8  # rms of the centred outputs' movement, under which the best first step does not part samples
+OVERSHOOT = 7.0  # decades over the first loss, where the largest rate takes it
+STILL = 1e-3  # share of the loss by which no rate moves it
+UNDER = 0.1  # of Adam's eps: the median gradient, from which down it takes no step of full size
 HARDLY = 2e-4  # decrease of the loss, under which that step hardly lowers it
 
 
@@ -41,14 +44,31 @@ class Fact:
     words: str
 
 
+def _flat(x: Mapping[str, float]) -> bool:
+    """Whether no rate moves the loss either way; a rate that was not tried is not known, a decade of another family."""
+    return not any(abs(x[f"decrease {i}"]) > STILL for i in range(1, 7))
+
+
 FACTS: dict[str, Fact] = {
     "no gradient": Fact(lambda x: x["unmoved"] == 1.0, "no weight matrix gets a gradient"),
     "one answer": Fact(
         # Not behind norms: they divide out how small weights are, which then grow by more than themselves in a step.
-        lambda x: not x["normalised"] and x["moved"] < math.log10(ALIKE) and x["decrease"] < HARDLY,
+        # Nor where Adam steps at full size: weights grow by the rate in each step, however faint the signal is.
+        lambda x: (
+            not x["normalised"]
+            and x["moved"] < math.log10(ALIKE)
+            and x["decrease"] < HARDLY
+            and (not x["sign"] or x["over eps"] < math.log10(UNDER))
+        ),
         "along the best first step the outputs of different samples do not part, and the loss hardly falls",
     ),
-    "no rate": Fact(lambda x: x["window"] == 0.0, "no learning rate lowers the loss along the first step"),
+    "no rate": Fact(
+        # A loss that only grows in proportion to the rate, as that of class numbers does, can come down again, unless
+        # units are all equal.
+        lambda x: x["window"] == 0.0 and (_flat(x) or x["overshoot"] >= OVERSHOOT or x["merged"] == 1.0),
+        "no learning rate lowers the loss along the first step: it stays as it is, it grows far faster than the rate, "
+        "or all units are equal",
+    ),
 }
 
 
@@ -128,4 +148,6 @@ def _because(numbers: Mapping[str, float], moved: Mapping[str, float]) -> tuple[
 
 
 def _sentence(feature: Feature, number: float) -> str:
+    if feature.unless and not number:
+        return feature.unless
     return feature.words.format(format_number(10.0**number if feature.power else number, 2))

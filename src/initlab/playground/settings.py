@@ -12,7 +12,7 @@ import numpy as np
 from initlab.inspection.findings.symmetric import MERGED
 from initlab.inspection.line import DECADES, FLAT
 from initlab.inspection.trees import calibration
-from initlab.inspection.verdict import ALIKE, FACTS, HARDLY
+from initlab.inspection.verdict import ALIKE, FACTS, HARDLY, OVERSHOOT, STILL, UNDER
 from initlab.playground.forms import Shape, catalogue
 from initlab.sampling import STREAM_VERSION, coefficients, philox
 from initlab.theory import ACTIVATIONS, gain
@@ -34,7 +34,14 @@ def settings() -> dict[str, Any]:
         "widths": list(WIDTHS),
         "digits": _digits(),
         "line": {"decades": {family: list(rates) for family, rates in DECADES.items()}, "flat": FLAT},
-        "bounds": {"alike": ALIKE, "hardly": HARDLY, "merged": MERGED},
+        "bounds": {
+            "alike": ALIKE,
+            "hardly": HARDLY,
+            "under": UNDER,
+            "still": STILL,
+            "overshoot": OVERSHOOT,
+            "merged": MERGED,
+        },
         "words": json.loads(files("initlab.playground").joinpath("words.json").read_text(encoding="utf-8")),
         "facts": {name: {"words": fact.words, "share": calibration().facts[name]} for name, fact in FACTS.items()},
     }

@@ -3,7 +3,8 @@
 import { crossEntropy, forward, parametersOf } from "./network.js";
 import { SETTINGS } from "./settings.js";
 
-const BETA_1 = 0.9, BETA_2 = 0.999, EPS = 1e-8, TINY = 2 ** -126;
+export const EPS = 1e-8;
+const BETA_1 = 0.9, BETA_2 = 0.999, TINY = 2 ** -126;
 
 export function makeOptimizer(name) {
   return { name, steps: 0, moments: new Map() };

@@ -1,7 +1,7 @@
 // What settles the verdict before the first step: the facts of inspection/verdict.py that the page can work out.
 
 import { backward, forward, linearsOf, parametersOf } from "./network.js";
-import { lossAlongFirstStep } from "./optimizers.js";
+import { EPS, lossAlongFirstStep } from "./optimizers.js";
 import { SETTINGS } from "./settings.js";
 
 function rms(values) {
@@ -13,6 +13,19 @@ function rms(values) {
 /** Whether no weight matrix gets a gradient, and none waits at zero for one that it gets. */
 function nothingMoves(network) {
   return linearsOf(network).every(({ weight }) => rms(weight.grad) === 0);
+}
+
+/** Whether every weight matrix before the read-out has at most that share of distinct units at which they count as equal. */
+function allEqual(network) {
+  const hidden = linearsOf(network).filter((linear) => linear !== network.readout && linear.fanOut > 1);
+  return hidden.length > 0 && hidden.every((linear) => distinctUnits(linear) <= SETTINGS.bounds.merged * linear.fanOut);
+}
+
+/** Whether Adam steps at full size: the median gradient of the weight matrices is no less than `under` of its eps. */
+function fullSteps(network, optimizer, under) {
+  if (optimizer !== "adam") return false;
+  const sizes = linearsOf(network).map(({ weight }) => rms(weight.grad)).sort((a, b) => a - b);
+  return sizes[Math.floor(sizes.length / 2)] >= under * EPS;
 }
 
 /** How many of a matrix's units differ from each other in weights or gradient, told by two sums with uneven factors. */
@@ -62,13 +75,15 @@ export function judge(network, optimizer, batch) {
   if (!Number.isFinite(loss)) return settled(["loss"]);
   const finite = parametersOf(network).every(({ values, grad }) => Number.isFinite(rms(values) + rms(grad)));
   if (!finite) return settled(["nonfinite"]);
-  const line = lossAlongFirstStep(network, optimizer, batch), { alike, hardly } = SETTINGS.bounds;
+  const line = lossAlongFirstStep(network, optimizer, batch), { alike, hardly, under, still, overshoot } = SETTINGS.bounds;
   const decrease = ([, after]) => (loss - after) / Math.abs(loss);
   const best = line.reduce((a, b) => (b[1] < a[1] ? b : a)), normalised = network.blocks.some(({ norm }) => norm !== "none");
+  const flat = line.every((point) => Math.abs(decrease(point)) <= still);
+  const grown = Math.log10(line.at(-1)[1] / Math.abs(loss));
   const holds = {
     "no gradient": nothingMoves(network),
-    "one answer": !normalised && best[2] < alike && decrease(best) < hardly,
-    "no rate": !line.some((point) => decrease(point) > SETTINGS.line.flat),
+    "one answer": !normalised && best[2] < alike && decrease(best) < hardly && !fullSteps(network, optimizer, under),
+    "no rate": !line.some((point) => decrease(point) > SETTINGS.line.flat) && (flat || !(grown < overshoot) || allEqual(network)),
   };
   const facts = Object.keys(holds).filter((fact) => holds[fact]);
   return facts.length ? settled(facts, line) : { word: "open", facts, probability: null, loss, line, best, equal };
