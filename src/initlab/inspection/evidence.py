@@ -22,6 +22,7 @@ from initlab.planning import Plan, plan
 # Directions in which samples differ at the last layer, above which merged layers are bypassed; set on starts of
 # small networks that were trained, and on nothing else.
 BYPASS_RANK = 2.5
+AJAR = 0.01  # rms of a gate under which it hides what lies behind it
 SMALL_TARGETS = 0.01  # rms of targets below which they are not standardized
 
 
@@ -112,6 +113,12 @@ class Evidence:
         Adam and its kin take that first step at full size; plain gradient descent pays for a faint signal twice.
         """
         return self.step.sign_like and bool(self.closed)
+
+    @cached_property
+    def ajar(self) -> bool:
+        """Whether gates begin so small that the first step moves them by more than themselves: LayerScale at 1e-5."""
+        gates = (p for p in self.parameters if p.trainable and len(p.shape) < 2 and not p.name.endswith("bias"))
+        return self.step.sign_like and any(0 < p.rms < AJAR and (p.update_ratio or 0.0) > 1 for p in gates)
 
     @cached_property
     def closed(self) -> list[ParameterStats]:

@@ -62,6 +62,8 @@ class Fix(Shown):
 def fix_of(e: Evidence, report: Inspection, again: Again) -> Fix:
     """Remedies of the findings, one more at a time, until an inspection with them finds no harm.
 
+    What is no better than the start as it is is left out; what only its author can change is said.
+
     Args:
         e: what the report rests on.
         report: the inspection that is to be answered.
@@ -69,17 +71,18 @@ def fix_of(e: Evidence, report: Inspection, again: Again) -> Fix:
     """
     chosen: list[Remedy] = []
     best: tuple[tuple[int, int], list[Remedy], Inspection] | None = None
+    least = _score(report)
     for remedy in _remedies(e, report):
         chosen = [*chosen, remedy]
         seen = _inspected(e, chosen, again) if remedy.acts else None
         if seen is None:
             continue
         score = _score(seen)
-        if best is None or score > best[0]:
+        if score > (least if best is None else best[0]):
             best = score, chosen, seen
         if _harmless(seen):
             break
-    kept_remedies, after = (chosen, None) if best is None else (best[1], best[2])
+    kept_remedies, after = ([], None) if best is None else (best[1], best[2])
     said = [r for r in chosen if not r.acts and r not in kept_remedies]
     return _fix(e, report, [*kept_remedies, *said], after)
 
@@ -94,7 +97,7 @@ def _fix(e: Evidence, report: Inspection, remedies: list[Remedy], after: Inspect
         plan=None if policy is None else plan(e.model, e.inputs, policy),
         before=report.verdict,
         after=None if after is None else after.verdict,
-        cured=not remedies or (after is not None and _harmless(after)),
+        cured=_harmless(report) if after is None else _harmless(after),
     )
 
 
@@ -197,7 +200,7 @@ def _table(fix: Fix) -> Table:
 
 def _lead(fix: Fix) -> str:
     if not fix.what:
-        return "Nothing has to change."
+        return "Nothing has to change." if fix.cured else f"The start is {fix.before}; no change was found that helps."
     after = "was not tried: only its author can change that" if fix.after is None else f"is {fix.after}"
     return f"The start is {fix.before}; with the change it {after}."
 

@@ -22,6 +22,7 @@ OVER = 3.0  # rms of a bias over the standard deviation of what it is added to, 
 NORM = 4.0  # factor between a norm weight's rms and the 1 that it usually is, in either direction
 MOST = 4  # different numbers in the code that are tried
 SCALAR = 5.0  # the same for a single number, learned or in the code
+MUCH = 0.1  # decrease of the lowest loss from which a number in the code is the cause, and not one of many scales
 
 
 @dataclass(frozen=True)
@@ -119,13 +120,17 @@ def _usual(e: Evidence, p: ParameterStats, role: str) -> float | None:
 
 
 def _factors(e: Evidence) -> Iterator[Suspect]:
-    """Numbers in the code that multiply a signal on its way, where taking them away helps."""
+    """Numbers in the code that multiply a signal on its way, where taking them away helps much.
+
+    A score over the root of its width, or a branch's scale, is its author's: with it at 1 a loss that is high for
+    another reason may fall a little.
+    """
     values = {f.value: f for f in e.seen.events.factors if f.origin >= 0 and f.value and _far(abs(f.value))}
     if not values or len(values) > MOST or not _ill(e):
         return
     for value, factor in values.items():
         trial = tried(e, Change(f"the factor {value:g} taken as 1", factor=value))
-        if trial is not None and trial.helps:
+        if trial is not None and (trial.gain > MUCH or (trial.helps and trial.opens)):
             where = factor.module or e.layers[factor.origin].name
             yield Suspect("factor", where, 1, abs(value), 1.0, trial)
 

@@ -27,6 +27,8 @@ def find(e: Evidence) -> Finding | None:
 
 
 def _severity(e: Evidence, share: float) -> Severity:
+    if e.ajar:
+        return "info"  # what gates that open with the first step hide is told only after that
     if share < READOUT_LOST and not e.opening:
         return "error"
     return "warning" if share < READOUT_FAINT else "info"

@@ -5,18 +5,21 @@ from __future__ import annotations
 from initlab.inspection.advice import advice
 from initlab.inspection.evidence import Evidence
 from initlab.inspection.findings.kind import Kind
+from initlab.inspection.recorder import Record
 from initlab.inspection.results import Finding
 from initlab.reporting.status import Severity
 
 SEEN = 0.5  # share of a layer's units from which it is told
 MANY = 0.9  # share from which it slows training
+FEW = 8  # units under which all may be off by chance, as in the squeeze of a small squeeze-and-excitation
 
 
 def find(e: Evidence) -> Finding | None:
-    worst = max((x for x in e.layers if x.dead is not None), key=lambda x: x.dead or 0.0, default=None)
+    told = [x for x, record in zip(e.layers, e.seen.records, strict=True) if not _by_chance(e, record)]
+    worst = max((x for x in told if x.dead is not None), key=lambda x: x.dead or 0.0, default=None)
     if worst is None or (worst.dead or 0.0) < SEEN:
         return None
-    first = next(x for x in e.layers if (x.dead or 0.0) >= SEEN)
+    first = next(x for x in told if (x.dead or 0.0) >= SEEN)
     evidence = f"{first.dead:.0%} of its units are off for every sample"
     if worst is not first:
         evidence += f"; {worst.dead:.0%} at {worst.name}"
@@ -27,6 +30,11 @@ def find(e: Evidence) -> Finding | None:
         evidence,
         advice(e, "Start biases at zero or above"),
     )
+
+
+def _by_chance(e: Evidence, record: Record) -> bool:
+    """Whether it has few units, and the signal goes round it."""
+    return e.bypassed and bool(record.shape) and record.shape[record.axis] < FEW
 
 
 def _severity(e: Evidence, share: float) -> Severity:

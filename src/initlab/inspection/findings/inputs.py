@@ -45,8 +45,19 @@ def _size(e: Evidence) -> Finding | None:
         return None
     worst = max(off, key=lambda read: abs(math.log(read.rms)))
     size = "large" if worst.rms > LARGE else "small"
+    if not any(_outside(table) == size for table in tensors_in(e.inputs)):
+        return None  # the inputs have their usual size: the model's own code makes others of them
     evidence = f"{_name(e, worst.record)} reads values of rms {worst.rms:.3g} from them, far too {size}"
     return Finding("inputs", _severity(e, worst.record), "inputs", evidence, STANDARDIZE)
+
+
+def _outside(table: Tensor) -> str:
+    """Which side of the usual size values that are not zero lie on; "" for neither."""
+    if not is_plain(table) or table.dtype == torch.bool or table.is_complex():
+        return ""
+    values = table[table != 0].double()
+    rms = float(values.square().mean().sqrt()) if values.numel() else 1.0
+    return "" if SMALL <= rms <= LARGE else "large" if rms > LARGE else "small"
 
 
 def _same(e: Evidence) -> Finding | None:
@@ -172,7 +183,7 @@ def _which(columns: Tensor) -> str:
 
 def remedy(e: Evidence, finding: Finding) -> Remedy | None:
     if finding.advice != STANDARDIZE:
-        return None
+        return None if finding.severity == "info" else Remedy(finding.advice)
     return Remedy(STANDARDIZE, f"{STANDARDIZED}\ninputs = standardized(inputs)", inputs=standardized)
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch.nn import functional as F
 
@@ -16,7 +20,8 @@ LOGITS = ("cross_entropy", "bce_with_logits")
 # Functions that keep an output from being any logit; a log_softmax before a cross-entropy changes nothing.
 BOUNDED = ("softmax", "sigmoid", "hardsigmoid", "tanh", "hardtanh", "relu", "softplus", "elu", "gelu", "silu", "mish",
            "logsigmoid")  # fmt: skip
-PROBABILITIES = ("softmax", "sigmoid", "hardsigmoid")
+_TORCH = (F.cross_entropy, F.nll_loss, F.binary_cross_entropy_with_logits)
+_OWN = "given = loss\nloss = lambda output, targets: given({}, targets)"
 
 
 def find(e: Evidence) -> Finding | None:
@@ -95,16 +100,29 @@ def log_of_probabilities(output: torch.Tensor, targets: torch.Tensor) -> torch.T
     return F.nll_loss(output.clamp_min(torch.finfo(output.dtype).tiny).log(), targets)
 
 
+def _after(change: Callable[[torch.Tensor], torch.Tensor], loss: Callable[..., Any]) -> Callable[..., Any]:
+    """A loss of the user's own, which may reshape what it takes, on what `change` makes of the output."""
+    return lambda output, targets: loss(change(output), targets)
+
+
 def remedy(e: Evidence, finding: Finding) -> Remedy | None:
     """Another loss where one takes what the output is; else the model's code has to change."""
     answer = e.seen.answer
     first = "import torch.nn.functional as F\nloss = "
+    own = answer.function if inspect.isfunction(answer.function) and answer.function not in _TORCH else None
     if answer.activation == "softmax" and answer.loss in ("cross_entropy", "nll") and answer.output.shape[1:2] != (1,):
         words = "Take the logarithm of the probabilities in the loss (or take the softmax away)"
+        if own is not None:
+            made = _after(lambda output: output.clamp_min(1e-38).log(), own)
+            return Remedy(words, _OWN.format("output.clamp_min(1e-38).log()"), loss=made)
         code = "lambda output, targets: F.nll_loss(output.clamp_min(1e-38).log(), targets)"
         return Remedy(words, first + code, loss=log_of_probabilities)
     if answer.activation == "sigmoid" and answer.loss == "bce_with_logits":
         words = "Use binary_cross_entropy, which takes probabilities (or take the sigmoid away)"
+        if own is not None:
+            words = "Take the logit of the probabilities in the loss (or take the sigmoid away)"
+            made = _after(lambda output: output.logit(1e-7), own)
+            return Remedy(words, _OWN.format("output.logit(1e-7)"), loss=made)
         return Remedy(words, f"{first}F.binary_cross_entropy", loss=F.binary_cross_entropy)
     if answer.loss == "nll" and not answer.activation:
         return Remedy("Use cross_entropy, which takes logits", f"{first}F.cross_entropy", loss=F.cross_entropy)

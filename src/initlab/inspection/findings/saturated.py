@@ -14,7 +14,8 @@ MOST = 0.9  # share beyond which it slows training
 
 
 def find(e: Evidence) -> Finding | None:
-    flat = [x for x in e.layers if (x.saturated or 0.0) >= SEEN and x.kind not in MEANT]
+    layers = e.layers[: _last_with_weights(e) + 1] if e.seen.own_loss else e.layers
+    flat = [x for x in layers if (x.saturated or 0.0) >= SEEN and x.kind not in MEANT]
     if not flat:
         return None
     worst = max(flat, key=lambda x: x.saturated or 0.0)
@@ -23,6 +24,11 @@ def find(e: Evidence) -> Finding | None:
     if worst is not flat[0]:
         evidence += f"; {worst.saturated:.0%} at {worst.name}"
     return Finding("saturated", severity, flat[0].name, evidence, advice(e))
+
+
+def _last_with_weights(e: Evidence) -> int:
+    """Index of the last layer with parameters: what a model that takes its own loss does after it is the loss's."""
+    return max((x.index for x in e.layers if x.parameters), default=-1)
 
 
 FINDING = Kind(find)

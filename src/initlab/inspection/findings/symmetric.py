@@ -19,7 +19,7 @@ MERGED = 0.1  # share of a layer's units that are distinct, under which it count
 
 
 def find(e: Evidence) -> Finding | None:
-    hidden = [p for p in e.matrices if p.distinct is not None and (p.units or 0) > 1]
+    hidden = [p for p in e.matrices if p.distinct is not None and (p.units or 0) > 1 and not _a_factor(e, p)]
     merged = [p for p in hidden if _merged(e, p)]
     if not merged:
         return _one_direction(e, hidden)
@@ -29,6 +29,16 @@ def find(e: Evidence) -> Finding | None:
     evidence = f"{many}its {p.units} units have {p.distinct} distinct set{'' if p.distinct == 1 else 's'} of weights"
     advice = random_advice(e, p)
     return Finding("symmetric", severity, p.name, evidence + " and gradients, so they stay equal", advice)
+
+
+def _a_factor(e: Evidence, p: ParameterStats) -> bool:
+    """Whether it has one number a unit that a call reads beside the units' weights, such as the gains (units, 1, 1, 1)
+    of a standardised convolution: those may begin as one number.
+    """
+    if p.layer is None or sum(size > 1 for size in p.shape) > 1:
+        return False
+    beside = [q for q in e.parameters if q.name in e.layers[p.layer].parameters and q.shape[:1] == p.shape[:1]]
+    return any(sum(size > 1 for size in q.shape) > 1 for q in beside)
 
 
 def _one_direction(e: Evidence, hidden: list[ParameterStats]) -> Finding | None:

@@ -70,7 +70,7 @@ def _size(e: Evidence) -> Finding | None:
     if not large and not small:
         return None
     evidence = f"their rms is {size:.3g}, that of the first outputs {output:.3g}"
-    far = size > LARGE**2 or (e.far_targets and (e.outlook.excess or 0.0) > EXCESS_FAR)
+    far = size > LARGE**2 or ((small or e.far_targets) and (e.outlook.excess or 0.0) > EXCESS_FAR)
     return _finding("warning" if far else "info", evidence, STANDARDIZE)
 
 
