@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from initlab.cli import output
+from initlab.cli.working import working
 
 DEFAULT = Path("initlab-playground.html")
 
@@ -23,10 +24,12 @@ def command(
 
     Example: initlab playground --out playground.html --no-open
     """
-    # lazy: it brings PyTorch, a second that a usage error does without
-    from initlab import playground
-
     target = output.checked_page(out)
-    output.said(playground.save(target), "page")
+    with working("writing the page", as_json=False):
+        # lazy: it brings PyTorch, a second that a usage error does without
+        from initlab import playground
+
+        playground.save(target)
+    output.said(target, "page")
     if open_it:
         webbrowser.open(target.resolve().as_uri())
