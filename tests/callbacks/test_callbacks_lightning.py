@@ -17,6 +17,7 @@ NAMESPACES = ["lightning.pytorch", "pytorch_lightning"]
 for _name in NAMESPACES:
     pytest.importorskip(_name, reason=f"{_name} is not installed")
 from initlab.callbacks import InitCheck, InitWarning  # noqa: E402  # after the libraries that it is for
+from initlab.callbacks.lightning import _takes_index  # noqa: E402  # as above
 
 
 class Logged:
@@ -120,6 +121,21 @@ def test_mixed_precision_is_inspected_under_it() -> None:
     watched = fitted("lightning.pytorch", [callback], trainer={"precision": "bf16-mixed"})
     assert plain[0].losses == watched[0].losses
     assert callback.report is not None
+
+
+class Steps:
+    def alone(self, batch: Any) -> None: ...
+    def named(self, batch: Any, batch_idx: int) -> None: ...
+    def otherwise(self, b: Any, i: int) -> None: ...
+    def any_number(self, *args: Any) -> None: ...
+    def keyword(self, batch: Any, *, scale: float = 1.0) -> None: ...
+
+
+@pytest.mark.parametrize("name", [name for name in vars(Steps) if not name.startswith("_")])
+def test_a_step_gets_the_index_where_lightning_gives_it(name: str) -> None:
+    asked = importlib.import_module("lightning.pytorch.utilities.signature_utils").is_param_in_hook_signature
+    step = getattr(Steps(), name)
+    assert _takes_index(step) == asked(step, "batch_idx", min_args=2)
 
 
 def test_arguments_that_cannot_be_meant() -> None:

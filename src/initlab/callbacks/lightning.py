@@ -110,7 +110,7 @@ class InitCheck(*_bases()):  # type: ignore[misc]  # classes that are found at r
 def _steps_when_called(module: Any) -> Iterator[None]:
     """Inside, calling the module runs its training step: it gives its loss, beside what its forward returned."""
     forward, running, seen = module.forward, False, list[Any]()
-    takes_index = "batch_idx" in signatures.signature(module.training_step).parameters
+    takes_index = _takes_index(module.training_step)
 
     def step(*args: Any, **kwargs: Any) -> Any:
         nonlocal running
@@ -142,6 +142,13 @@ def _steps_when_called(module: Any) -> Iterator[None]:
         for name in ("forward", *_SILENT):
             module.__dict__.pop(name, None)
         module.__dict__.update(own)
+
+
+def _takes_index(training_step: Any) -> bool:
+    """Whether Lightning gives the step the batch's index: a parameter of any name after the batch, or `*args`."""
+    kinds = [parameter.kind for parameter in signatures.signature(training_step).parameters.values()]
+    placed = sum(k in (signatures.Parameter.POSITIONAL_ONLY, signatures.Parameter.POSITIONAL_OR_KEYWORD) for k in kinds)
+    return placed > 1 or signatures.Parameter.VAR_POSITIONAL in kinds
 
 
 def _kept(seen: list[Any]) -> Any:
