@@ -11,6 +11,8 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import initlab
+from initlab.inspection.histogram import _counted, counts_of
+from initlab.inspection.squares import square_of
 
 # Operations that give the host a number, or a tensor whose shape depends on values.
 WAITING = ("_local_scalar_dense", "item", "is_nonzero", "nonzero", "equal", "masked_select", "_unique2", "unique_dim",
@@ -78,6 +80,7 @@ def waits(build: Callable[[int], nn.Module], depth: int, line_probe: bool) -> in
     x, y = torch.randn(64, 64, generator=generator), torch.randint(0, 4, (64,), generator=generator)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("initlab.inspection.evidence.plan", lambda *given: None)  # what advice asks for
+        patch.setattr("initlab.inspection.fetching.HOST", frozenset())  # as on a device that has to be waited for
         with Waits(patch) as seen:
             initlab.inspect(model, x, y, line_probe=line_probe)
     return seen.count
@@ -90,3 +93,53 @@ def test_the_device_is_waited_for_as_often_with_24_layers_as_with_4(
 ) -> None:
     few, many = waits(build, 4, line_probe), waits(build, 24, line_probe)
     assert 0 < many <= few + 5  # what the findings of one and the other look at may differ
+
+
+@pytest.mark.parametrize("build", [plain, Residual, Encoder])
+def test_the_numbers_are_those_that_a_device_would_have_given(
+    build: Callable[[int], nn.Module], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    model, x, y = build(4), torch.randn(64, 64), torch.randint(0, 4, (64,))
+    here = initlab.inspect(model, x, y)
+    monkeypatch.setattr("initlab.inspection.fetching.HOST", frozenset())
+    there = initlab.inspect(model, x, y)
+    assert (here.verdict, [f.kind for f in here.findings]) == (there.verdict, [f.kind for f in there.findings])
+    assert [layer.counts for layer in here.layers] == [layer.counts for layer in there.layers]
+    for mine, its in zip((*here.layers, *here.parameters), (*there.layers, *there.parameters), strict=True):
+        assert numbers(mine) == pytest.approx(numbers(its), rel=1e-5, abs=1e-7, nan_ok=True)  # single precision
+
+
+def numbers(stats: Any) -> dict[str, Any]:
+    return {name: value for name, value in vars(stats).items() if isinstance(value, int | float)}
+
+
+FILE = torch.arange(20_000.0) / 7
+SAMPLES = {
+    "a range": FILE,
+    "one value": torch.full((100,), 3.0),
+    "holes": torch.where(FILE > 5, FILE, torch.nan),
+    "no bounds": torch.cat([FILE, torch.tensor([torch.inf, -torch.inf])]),
+    "nothing finite": torch.full((9,), torch.nan),
+    "the range of double": torch.tensor([-1e308, 0.0, 1e308], dtype=torch.float64),
+    "tiny": FILE.double() * 1e-310,
+}
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_a_histogram_is_counted_alike_here_and_on_a_device(name: str) -> None:
+    (here,), there = counts_of([SAMPLES[name]]), _counted(SAMPLES[name].double().unsqueeze(0))[0]
+    assert here.tolist() == there.tolist()
+
+
+@pytest.mark.parametrize(
+    ("flat", "rel"),
+    [
+        (torch.linspace(-2, 3, 300_000), 1e-5),  # single precision, added in pieces
+        (torch.full((200_000,), 1e-25), 1e-12),  # squares that it cannot hold are taken in double
+        (torch.full((200_000,), 1e25), 1e-12),
+        (torch.linspace(-2, 3, 300_000, dtype=torch.float64), 1e-12),
+    ],
+)
+def test_a_sum_of_squares_bears_what_single_precision_does_not(flat: torch.Tensor, rel: float) -> None:
+    assert float(square_of(flat)) == pytest.approx(float(flat.double().square().sum()), rel=rel)

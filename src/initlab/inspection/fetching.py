@@ -8,6 +8,13 @@ from typing import Any
 import torch
 
 Tensor = torch.Tensor
+HOST = frozenset({"cpu"})  # types of devices whose numbers the host reads without waiting
+PLAIN = (torch.Tensor, torch.nn.Parameter)  # a subclass may stand for numbers that lie elsewhere
+
+
+def at_hand(tensor: Tensor) -> bool:
+    """Whether the host may look at its numbers at any time: another device would have to be waited for."""
+    return tensor.device.type in HOST and type(tensor) in PLAIN
 
 
 def fetched(groups: Sequence[Mapping[str, Tensor]]) -> list[dict[str, Any]]:

@@ -6,9 +6,14 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
+from initlab.inspection.fetching import at_hand
+
 Tensor = torch.Tensor
+Array = npt.NDArray[Any]
 BINS = 40
 HISTOGRAM_SAMPLE = 16_384
 
@@ -28,11 +33,26 @@ def counts_of(samples: Sequence[Tensor]) -> list[Tensor]:
     found: dict[int, Tensor] = {}
     alike: dict[tuple[Any, ...], list[int]] = {}
     for place, sample in enumerate(samples):
-        alone = place if sample.device.type == "cpu" else None
-        alike.setdefault((sample.numel(), sample.device, sample.dtype, alone), []).append(place)
+        if at_hand(sample):
+            found[place] = torch.from_numpy(_counted_here(sample.numpy()))
+        else:
+            alike.setdefault((sample.numel(), sample.device, sample.dtype), []).append(place)
     for places in alike.values():
         found |= zip(places, _counted(torch.stack([samples[place] for place in places]).double()), strict=True)
     return [found[place] for place in range(len(samples))]
+
+
+def _counted_here(sample: Array) -> Array:
+    """What `_counted` gives of one row, by NumPy, which takes a quarter of the time on a CPU."""
+    low, high = float(sample.min()), float(sample.max())
+    if not (math.isfinite(low) and math.isfinite(high)):
+        sample = sample[np.isfinite(sample)]
+        low, high = (float(sample.min()), float(sample.max())) if len(sample) else (math.inf, -math.inf)
+    if high <= low:
+        low, high = low - 0.5, high + 0.5
+    with np.errstate(all="ignore"):
+        bins = ((sample.astype(np.float64) - low) * BINS / (high - low)).astype(np.int64)
+    return np.concatenate([[low, high], np.bincount(np.clip(bins, 0, BINS - 1), minlength=BINS)])
 
 
 def _counted(rows: Tensor) -> Tensor:

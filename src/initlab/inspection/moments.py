@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
 from initlab.inspection.activations import ACTIVATIONS
-from initlab.inspection.fetching import fetched
+from initlab.inspection.fetching import at_hand, fetched
 from initlab.inspection.histogram import BINS, counts_of, subsample
+from initlab.inspection.squares import host_square, plain_square
 
 Tensor = torch.Tensor
-# Elements that are widened to double precision at a time: what stays in a CPU's cache; a GPU is given few calls.
-CPU_PIECE, GPU_PIECE = 1 << 16, 1 << 24
+# Share of the second moment that lies between samples, from which a difference of two sums tells it to rounding.
+MOST = 0.25
 
 
 @dataclass
@@ -83,16 +84,6 @@ class Measurement:
         return self.rows or (self.batch_axis is not None and self.samples > 1)
 
 
-def wide_square(tensor: Tensor, of: Callable[[Tensor], Tensor] | None = None) -> Tensor:
-    """The sum of squares, or of those of what `of` makes of each number, in double precision, piece by piece."""
-    total = torch.zeros((), dtype=torch.float64, device=tensor.device)
-    size = CPU_PIECE if tensor.device.type == "cpu" else GPU_PIECE
-    for piece in torch.split(tensor.reshape(-1), size):
-        wide = (piece if of is None else of(piece)).double()
-        total = total + torch.dot(wide, wide)
-    return total
-
-
 def measure(tensor: Tensor, kind: str, batch: int | None, unit_axis: int, *, wide: bool = False) -> Measurement:
     """The statistics of `tensor`, the output of `kind`, in a few passes and one temporary of its size.
 
@@ -115,11 +106,11 @@ def measure(tensor: Tensor, kind: str, batch: int | None, unit_axis: int, *, wid
     per_sample = _by_sample(y, axis, batch)
     made.samples = per_sample.shape[0]
     coordinate_mean = per_sample.mean(0)
-    deviation = (per_sample - coordinate_mean).reshape(-1)  # a difference of sums would round to noise
     mean = coordinate_mean.mean()
     about = coordinate_mean - mean
-    numbers |= {"square": torch.dot(flat, flat), "mean": mean, "centred": torch.dot(deviation, deviation),
-                "about": torch.dot(about, about)}  # fmt: skip
+    square = plain_square(flat)
+    numbers |= {"square": square, "mean": mean, "centred": _centred(per_sample, coordinate_mean, square),
+                "about": plain_square(about)}  # fmt: skip
     _units(made, y, coordinate_mean, unit_axis)
     numbers |= _dead(y, kind, unit_axis, made.unit_mean)
     return made
@@ -202,6 +193,19 @@ def _by_sample(y: Tensor, axis: int | None, batch: int | None) -> Tensor:
         return y.reshape(1, -1)
     moved = y if axis == 0 else y.transpose(0, 1)
     return moved.reshape(batch, -1)
+
+
+def _centred(per_sample: Tensor, coordinate_mean: Tensor, square: Tensor) -> Tensor:
+    """The sum of squares about the mean over samples, `square` being that about zero.
+
+    Where little lies between samples, their difference would round to noise. A CPU tells at once whether it does.
+    """
+    if at_hand(per_sample):
+        whole = float(square)
+        difference = whole - len(per_sample) * host_square(coordinate_mean)
+        if MOST * whole < difference < math.inf:
+            return square.new_tensor(difference)
+    return plain_square((per_sample - coordinate_mean).reshape(-1))
 
 
 def _units(made: Measurement, y: Tensor, coordinate_mean: Tensor, unit_axis: int) -> None:

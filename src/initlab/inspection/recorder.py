@@ -19,7 +19,8 @@ from initlab.guest.writes import unwatched
 from initlab.inspection.activations import activation_of
 from initlab.inspection.events import Events
 from initlab.inspection.fetching import fetched
-from initlab.inspection.moments import Measurement, Moments, measure, settled, wide_square
+from initlab.inspection.moments import Measurement, Moments, measure, settled
+from initlab.inspection.squares import square_of
 
 Tensor = torch.Tensor
 
@@ -267,7 +268,7 @@ def _gradient_hook(record: Record) -> Callable[[Tensor], None]:
         g = gradient.detach()
         if g.dtype not in (torch.float32, torch.float64):
             g = g.float()
-        record.waiting["gradient"] = wide_square(g)
+        record.waiting["gradient"] = square_of(g)
         if record.parameters and g.ndim >= 2:
             others = [d for d in range(g.ndim) if d != record.axis % g.ndim]
             record.grad_unit_sum = g.sum(others)

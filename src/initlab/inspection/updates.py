@@ -12,17 +12,18 @@ import numpy.typing as npt
 import torch
 
 from initlab.graph.operations import TABLE
-from initlab.inspection.fetching import fetched
-from initlab.inspection.moments import wide_square
+from initlab.inspection.fetching import at_hand, fetched
 from initlab.inspection.optimizers import Step
 from initlab.inspection.outputs import parts
 from initlab.inspection.recorder import Record
 from initlab.inspection.results import ParameterStats
+from initlab.inspection.squares import borne, square_of
 
 Tensor = torch.Tensor
 Array = npt.NDArray[np.float64]
 # A between-sample share below this is rounding noise of single precision (eps^2 is 1.4e-14).
 ROUNDING_SHARE = 1e-12
+FIRST_LOOK = 64  # columns from which rows of weights are told apart first
 
 
 @dataclass(frozen=True)
@@ -63,19 +64,26 @@ def _waiting(use: Use, grad_rms: float, step: Step, batch: int, probes: _Probes)
     if step.sign_like and grad_rms > 1e3 * step.eps:
         found["moving"] = torch.count_nonzero(g)
     elif step.sign_like:
-        found["step"] = wide_square(g, lambda piece: piece / (piece.abs() + step.eps))
+        found["step"] = square_of(g, lambda piece: torch.div(piece, size := piece.abs().add_(step.eps), out=size))
     if w.ndim < 2 or w.numel() == 0 or not math.isfinite(grad_rms):
         return found
     useful = useful_gradient(g, use.record, batch)
     if useful is not None:
         flat = useful.reshape(-1)
-        found["useful"] = torch.dot(flat, flat) if 1e-8 < grad_rms < 1e15 else wide_square(flat)
+        found["useful"] = torch.dot(flat, flat) if 1e-8 < grad_rms < 1e15 else square_of(flat)
     kind = use.record.kind if use.record is not None else ""
     if TABLE.named(kind).units is not None and units_first(w, kind).shape[0] > 1:
-        for name, tensor in (("weights", w), ("gradients", g)):
-            rows = units_first(tensor, kind).flatten(1)
-            found[name] = rows @ probes.of(rows)
+        found |= _hashes(units_first(w, kind).flatten(1), units_first(g, kind).flatten(1), probes)
     return found
+
+
+def _hashes(weights: Tensor, gradients: Tensor, probes: _Probes) -> dict[str, Tensor]:
+    """For `equal_units`. Where the CPU sees from a part of the weights that no two rows are equal, nothing."""
+    if at_hand(weights):
+        part = weights[:, :FIRST_LOOK]
+        if not _near((part @ probes.of(part)).double().numpy()).any():
+            return {}
+    return {"weights": weights @ probes.of(weights), "gradients": gradients @ probes.of(gradients)}
 
 
 def _stats(
@@ -95,7 +103,8 @@ def _stats(
         if TABLE.named(kind).units is not None:
             units = w.shape[1 if TABLE.named(kind).units == 1 else 0]
             if units > 1:
-                duplicated, distinct = equal_units(numbers["weights"], numbers["gradients"])
+                seen = "weights" in numbers
+                duplicated, distinct = equal_units(numbers["weights"], numbers["gradients"]) if seen else (0.0, units)
     return ParameterStats(
         name=use.name,
         shape=shape,
@@ -129,8 +138,8 @@ def sizes_of(tensors: Sequence[Tensor]) -> list[Size]:
     """The size of each: in single precision, and once more in double those whose squares leave its range."""
     flat = [t.reshape(-1) for t in tensors]
     squares = [n["square"] for n in fetched([{"square": torch.dot(t, t)} for t in flat])]
-    again = [i for i, t in enumerate(flat) if len(t) and not 1e-28 < squares[i] / len(t) < math.inf]
-    more = fetched([{"square": wide_square(flat[i]), "bad": (~torch.isfinite(flat[i])).sum()} for i in again])
+    again = [i for i, t in enumerate(flat) if len(t) and not borne(squares[i], len(t))]
+    more = fetched([{"square": square_of(flat[i]), "bad": (~torch.isfinite(flat[i])).sum()} for i in again])
     found = dict(zip(again, more, strict=True))
     sizes = []
     for i, t in enumerate(tensors):
@@ -215,12 +224,16 @@ def equal_units(weights: Array, gradients: Array) -> tuple[float, int]:
     rows = len(weights)
     scale_w, scale_g = (float(np.abs(hashes).max()) for hashes in (weights, gradients))
     order = np.argsort(weights)
-    near_w = np.abs(np.diff(weights[order])) <= 1e-6 * scale_w
-    if not (near_w & (np.abs(np.diff(gradients[order])) <= 1e-5 * scale_g)).any():
+    if not (_near(weights[order]) & (np.abs(np.diff(gradients[order])) <= 1e-5 * scale_g)).any():
         return 0.0, rows
     keys = np.stack([np.round(weights / (scale_w or 1.0) * 1e5), np.round(gradients / (scale_g or 1.0) * 1e4)], axis=1)
     _, counts = np.unique(keys, axis=0, return_counts=True)
     return float(counts[counts > 1].sum()) / rows, len(counts)
+
+
+def _near(hashes: Array) -> npt.NDArray[np.bool_]:
+    """Of neighbours among the sorted hashes of weights: whether they are equal to rounding."""
+    return np.asarray(np.abs(np.diff(np.sort(hashes))) <= 1e-6 * np.abs(hashes).max())
 
 
 def _wide(tensor: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from initlab.inspection.findings.kind import Kind
 from initlab.inspection.recorder import Record, is_plain
 from initlab.inspection.remedy import STANDARDIZED, Remedy, standardized
 from initlab.inspection.results import Finding
+from initlab.inspection.squares import borne
 from initlab.reporting.status import Severity
 
 Tensor = torch.Tensor
@@ -119,18 +120,27 @@ def _columns(e: Evidence) -> Finding | None:
 
 
 def _apart(table: Tensor) -> tuple[str, str] | None:
-    rms = table.double().square().mean(0).sqrt()
+    rms = _second(table).sqrt()
     used = torch.nonzero(rms > 0).flatten()
     if used.numel() < 2:
         return None
     low, high = used[rms[used].argmin()], used[rms[used].argmax()]
-    if _sparse(table) or float(rms[high]) < APART * float(rms[low]):
+    if float(rms[high]) < APART * float(rms[low]) or _sparse(table):
         return None
     evidence = f"column {int(high)} has rms {float(rms[high]):.3g}, column {int(low)} {float(rms[low]):.3g}"
     return evidence, STANDARDIZE
 
 
+def _second(table: Tensor) -> Tensor:
+    """The second moment of each column."""
+    found = table.square().mean(0)
+    low, high = float(found.min()), float(found.max())
+    return found if borne(low, 1) and borne(high, 1) else table.double().square().mean(0)
+
+
 def _constant(table: Tensor) -> tuple[str, str] | None:
+    if not bool((table[:ENOUGH] == table[:1]).all(0).any()):
+        return None
     same = (table == table[:1]).all(0)
     if _sparse(table):
         same &= table[0] != 0
@@ -172,7 +182,7 @@ def _alike(table: Tensor) -> bool:
 
 
 def _sparse(table: Tensor) -> bool:
-    return float((table == 0).float().mean()) > SPARSE
+    return 1 - int(torch.count_nonzero(table)) / table.numel() > SPARSE
 
 
 def _which(columns: Tensor) -> str:
