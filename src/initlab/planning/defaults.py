@@ -20,6 +20,7 @@ from initlab.planning.own import (
     table_of_zeros,
     use_in_words,
     zero_on_purpose,
+    zero_table,
 )
 from initlab.planning.reason import Reason
 from initlab.planning.scene import Subject
@@ -118,6 +119,10 @@ def embedding(subject: Subject, options: Options) -> Choice:
     """Normal; 1/√dim when the same matrix reads out; the padding row zero, as torch has it."""
     if table_of_zeros(subject):
         return Choice(get_scheme("zeros"), Reason("table_of_zeros", "a table of biases read by number: zero, as made"))
+    if zero_table(subject):
+        return keep(
+            "zero_on_purpose", "kept at zero, as its author made it and as other weights are not: biases by number"
+        )
     if subject.tied_to_output():
         std = 1 / math.sqrt(subject.shape[-1])
         return embedding_choice(

@@ -142,6 +142,18 @@ def zero_on_purpose(subject: Subject) -> bool:
     return bool(2 * zeros < count)
 
 
+def zero_table(subject: Subject) -> bool:
+    """Whether an embedding layer's table of zeros is so on purpose: at least half of all matrices are not zero."""
+    tensor = subject.slot.tensor
+    if not _readable(tensor) or subject.scene.graph is None or bool(tensor.any()):
+        return False
+    if "zero tables" not in subject.scene.notes:
+        tensors = [s.slot.tensor for s in subject.scene.subjects() if s.role in ("weight", "embedding")]
+        subject.scene.notes["zero tables"] = (sum(not t.any() for t in tensors if _readable(t)), len(tensors))
+    zeros, count = subject.scene.notes["zero tables"]
+    return bool(2 * zeros <= count)
+
+
 def table_of_zeros(subject: Subject) -> bool:
     """Whether a table of zeros is read by number outside an embedding layer, as biases of experts and positions are."""
     layer, tensor = subject.module, subject.slot.tensor

@@ -13,6 +13,7 @@ from initlab.graph.residual import grew_from, passed
 from initlab.planning.composed import composed_of
 from initlab.planning.constants import factor_beside
 from initlab.planning.normed import normed
+from initlab.planning.paired import sizes_of_pairs
 from initlab.planning.plan import PlanEntry
 from initlab.planning.scores import Queries, queries_of
 from initlab.sampling import canonical_name
@@ -42,6 +43,7 @@ class Targets:
             the constant that its rows are multiplied by before anything else reads them.
         queries: weights that make queries -> what becomes of them.
         normed: weights whose outputs norms alone read, so that their size sets how fast they learn and nothing else.
+        pairs: weights and tables whose outputs are multiplied into the model's -> the second moment to have.
         composed: factors by which composed weights are sized -> the other factors.
         excess: see `EXCESS`.
     """
@@ -58,6 +60,7 @@ class Targets:
     branches: int = 0
     queries: Mapping[str, Queries] = field(default_factory=dict)
     normed: frozenset[str] = frozenset()
+    pairs: Mapping[str, float] = field(default_factory=dict)
     composed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     excess: float = EXCESS
 
@@ -72,6 +75,8 @@ class Targets:
         """The second moment that a weight's output should have; None where nothing says."""
         if name in self.tables_of_scores:
             return SCORE
+        if name in self.pairs:
+            return self.pairs[name]
         if name in self.tables and name in self.inner and name not in self.positions | self.ties:
             return 1 / self.inner[name] ** 2
         if name in self.tables or name in self.positions or name in self.shares:
@@ -79,6 +84,10 @@ class Targets:
         if name in self.normed:
             return NORMED
         return GATE if name in self.gates else 1 / self.inner.get(name, 1.0) ** 2
+
+    def sized(self, name: str) -> bool:
+        """Whether an output is brought to its target however near it is: laws are derived for second moment one."""
+        return name in self.normed or name in self.pairs
 
     def share(self, names: frozenset[str], others: frozenset[str]) -> float | None:
         """The second moment of a summand as a share of what it is added to; None where it is no branch."""
@@ -138,6 +147,7 @@ def targets_of(graph: SignalGraph, entries: Mapping[str, PlanEntry], owner: Mapp
         inner={name: factor for name, factor in inner.items() if factor != 1.0},
         queries=queries_of(graph, owner),
         normed=free - heads - ends,
+        pairs=sizes_of_pairs(graph, {**applied, **looked}, EXCESS),
         composed=composed_of(graph, uses, owner),
     )
 

@@ -194,9 +194,7 @@ class Calibrator(TorchFunctionMode):
         if second is None or target is None:
             return 1.0
         self.found.measured[entry.name] = (second, target)
-        normed = entry.name in self.targets.normed
-        if misses(second if normed else second / target, drawn):
+        sized = self.targets.sized(entry.name)
+        if misses(second if sized else second / target, drawn):
             return rounded(math.sqrt(target / second))
-        if not normed:
-            return 1.0
-        return rounded(math.sqrt(target / (1.0 if drawn else second)))  # its law is derived for second moment one
+        return rounded(math.sqrt(target / (1.0 if drawn else second))) if sized else 1.0

@@ -121,6 +121,12 @@ def _words(name: str, found: Found, targets: Targets, factor: float) -> str:
         return f"attention scores: second moment {format_number(found.scores[name])} for 1, {change}"
     if name in found.measured:
         second, target = found.measured[name]
-        read = "norms alone read it and undo its size (van Laarhoven, 2017): " if name in targets.normed else ""
-        return f"{read}measured {format_number(second)} for {format_number(target)}, {change}"
+        return f"{_reader(name, targets)}measured {format_number(second)} for {format_number(target)}, {change}"
     return change
+
+
+def _reader(name: str, targets: Targets) -> str:
+    """What reads an output, where that says why its target is not one."""
+    if name in targets.normed:
+        return "norms alone read it and undo its size (van Laarhoven, 2017): "
+    return "multiplied with another signal into the model's output: " if name in targets.pairs else ""
