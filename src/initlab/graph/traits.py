@@ -31,6 +31,8 @@ class Traits:
         opens: a function whose input is biased on purpose, so that a gate begins open or a decay slow.
         logits: what it reads are logits.
         ranks: it orders what it reads by size.
+        degree: the power with which its output grows as its input does, where it is no linear function; 0 where none.
+        even: what it gives does not hang on its input's sign: a length, a square.
         pools: it makes one number of several places, larger as they are larger; features may stay apart.
         guard: it only changes numbers of unusual size.
         by_value: its arguments decide which function of one number it is.
@@ -59,6 +61,8 @@ class Traits:
     opens: bool = False
     logits: bool = False
     ranks: bool = False
+    degree: float = 0.0
+    even: bool = False
     pools: bool = False
     guard: bool = False
     by_value: bool = False

@@ -229,6 +229,6 @@ OPS = (
     Op(("einsum",), matrix_product, weights=_einsum, combines="contraction", units=0),
     Op(("tensordot",), matrix_product, weights=_tensordot, combines="contraction"),
     Op(("outer",), matrix_product, combines="contraction"),
-    Op(("cdist",), matrix_product),
+    Op(("cdist",), matrix_product, degree=1.0, even=True),
     Op(("multi_dot",), names=("chain_matmul",), combines="contraction"),
 )

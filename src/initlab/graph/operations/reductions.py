@@ -75,9 +75,10 @@ OPS = (
     Op(("normalize",), normalized, norm=True, mixes=True),
     Op(("topk",), reduced, ranks=True),
     Op(
-        ("var", "std", "var_mean", "std_mean", "norm", "vector_norm", "linalg_vector_norm", "linalg_norm", "median",
-         "prod", "segment_reduce"), statistic,
+        ("norm", "vector_norm", "linalg_vector_norm", "linalg_norm"), statistic, degree=1.0, even=True,
     ),
+    Op(("var", "std", "var_mean", "std_mean", "median", "prod", "segment_reduce"), statistic),
+    Op(("pairwise_distance", "dist"), degree=1.0, even=True),
     Op(("cross_entropy",), logits=True),
     Op(("fft_fft", "fft_ifft", "fft_rfft", "fft_irfft", "fft_fft2", "fft_fftn"), mixes=True),
 )  # fmt: skip

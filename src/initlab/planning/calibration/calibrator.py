@@ -17,10 +17,12 @@ from initlab.guest.inputs import mapped, tensors_in
 from initlab.planning.calibration.found import Found, rounded
 from initlab.planning.calibration.marks import Mark, Marked, Marks, carried
 from initlab.planning.calibration.measuring import luck, misses, second_moment, units
+from initlab.planning.calibration.products import Products
 from initlab.planning.calibration.read_outs import ReadOuts
 from initlab.planning.calibration.scores import Scores
 from initlab.planning.calibration.stand_ins import StandIns
 from initlab.planning.calibration.sums import Sums
+from initlab.planning.calibration.terms import Term, sampled_second
 from initlab.planning.plan import PlanEntry
 from initlab.planning.spectral import Vectors
 from initlab.planning.targets import Targets
@@ -63,6 +65,7 @@ class Calibrator(TorchFunctionMode):
             Scores(targets, self.drawn),
             ReadOuts(targets),
         )
+        self.products = Products(targets, self.drawn)
         self._met: set[tuple[str, bool]] = set()
 
     def know(self, owner: Mapping[str, str], names: Mapping[int, str]) -> None:
@@ -72,7 +75,9 @@ class Calibrator(TorchFunctionMode):
     def finish(self, outputs: Any) -> None:
         """Takes what the model returned: the read-outs are brought to their first loss there."""
         for tensor in tensors_in(outputs):
-            self.read_outs.read(tensor, self.marks.get(tensor).names)
+            mark = self.marks.get(tensor)
+            self.read_outs.read(tensor, mark.names)
+            self.products.finish(mark.terms or mark.due)
         for name, factor in self.read_outs.factors.items():
             second = self.read_outs.second(name)
             self.found.measured[name] = (second, second * factor * factor)
@@ -94,6 +99,7 @@ class Calibrator(TorchFunctionMode):
             return self._after(_Call(func, op, args[:1], {}, kept))
         if op.combines == "sum" and len(args) > 1:
             args = (*self.sums.before(args[0], args[1], writes), *args[2:])
+        args = self.products.joined(op, args)
         if op.attends and kwargs.get("scale") is not None:
             args = (self.scores.fused(args, kwargs["scale"]), *args[1:])
         return self._after(_Call(func, op, args, kwargs, func(*args, **kwargs)))
@@ -124,7 +130,8 @@ class Calibrator(TorchFunctionMode):
         made = call.result
         if op.combines == "contraction" and len(signals) == 2:
             made = self.scores.made(signals[0][1].names, made)
-        self.marks.set_all(made, carried(op, signals))
+        terms, due = self.products.follow(op, call.args, signals, made)
+        self.marks.set_all(made, carried(op, signals), terms=terms, due=due)
         return made
 
     def _from_parameters(self, call: _Call, weights: Marked, read: int) -> Any:
@@ -185,8 +192,14 @@ class Calibrator(TorchFunctionMode):
             if factor != 1.0 and self.drawn.free(name):
                 self.drawn.scale({name}, factor, weights)
                 result = made = made * factor
-        self.marks.set(made, frozenset({name}))
+        self._mark(made, name)
         return result
+
+    def _mark(self, made: torch.Tensor, name: str) -> None:
+        """What a weight made, or the rows of a table: a table of one column holds scores."""
+        column = name in self.targets.tables and made.shape[-1:] == (1,)
+        term = Term.of(frozenset({name}), sampled_second(made) if column else None)
+        self.marks.set(made, frozenset({name}), terms=(term,))
 
     def _factor(self, entry: PlanEntry, made: torch.Tensor, drawn: int) -> float:
         """What a std is to be multiplied by; `drawn` as for `misses`."""

@@ -64,10 +64,12 @@ def calibrated(
             return entries, f"not measured: {error}"
         found = calibrator.found
         by_name = {name: _corrected(entry, found, targets) for name, entry in by_name.items()}
-        reached = {name: math.sqrt(second / target) / found.factors[name] for name in found.scores
-                   for second, target in [found.measured.get(name, (1.0, 1.0))]}  # fmt: skip
+        held = (found.scores.keys() | found.products.keys()) - targets.tables
+        reached = {
+            name: 1 / (math.sqrt(found.measured.get(name, (1.0, 1.0))[0]) * found.factors[name]) for name in held
+        }
         targets = replace(targets, inner={**targets.inner, **reached})
-        if all(found.factor(name) == 1.0 for name in targets.ties):
+        if not found.products and all(found.factor(name) == 1.0 for name in targets.ties):
             break
     return tuple(by_name.values()), ""
 
@@ -117,6 +119,9 @@ def _words(name: str, found: Found, targets: Targets, factor: float) -> str:
         return f"a share of what it is added to, {change}"
     if name in targets.ends:
         return f"one of {len(targets.ends)} that end residual branches, each a share of the stream, {change}"
+    if name in found.products:
+        sizes = " for ".join(format_number(number) for number in found.products[name])
+        return f"scores that are products: second moment {sizes}, shared out among factors, {change}"
     if name in found.scores:
         return f"attention scores: second moment {format_number(found.scores[name])} for 1, {change}"
     if name in found.measured:

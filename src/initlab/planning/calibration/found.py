@@ -15,12 +15,14 @@ class Found:
         factors: by parameter, what its std is to be multiplied by.
         measured: by parameter, the second moment of what it makes as planned, and the target.
         scores: by weight of queries whose scores were too large, their second moment.
+        products: by factor of scores that were too large, their second moment, and the target.
         grown: read-outs that a constant shrinks, brought to logits of unit variance.
     """
 
     factors: dict[str, float] = field(default_factory=dict)
     measured: dict[str, tuple[float, float]] = field(default_factory=dict)
     scores: dict[str, float] = field(default_factory=dict)
+    products: dict[str, tuple[float, float]] = field(default_factory=dict)
     grown: set[str] = field(default_factory=set)
 
     def factor(self, name: str) -> float:

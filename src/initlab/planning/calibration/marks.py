@@ -11,6 +11,7 @@ import torch
 
 from initlab.graph.operations import Op
 from initlab.guest.inputs import tensors_in
+from initlab.planning.calibration.terms import Terms
 
 
 @dataclass(frozen=True)
@@ -21,11 +22,15 @@ class Mark:
         tensor: itself.
         names: the weights that it is proportional to.
         of: the parameter that it is, as it is or rearranged; "" where it is none.
+        terms: what it is the sum of, and how each grows with weights; () where that is not known.
+        due: the scores that it is a function of, as a loss is.
     """
 
     tensor: weakref.ref[torch.Tensor]
     names: frozenset[str] = frozenset()
     of: str = ""
+    terms: Terms = ()
+    due: Terms = ()
 
 
 Marked = list[tuple[torch.Tensor, Mark]]
@@ -37,12 +42,21 @@ class Marks:
     def __init__(self) -> None:
         self._marks: dict[int, Mark] = {}
 
-    def set(self, tensor: torch.Tensor, names: frozenset[str] = frozenset(), of: str = "") -> None:
-        self._marks[id(tensor)] = Mark(weakref.ref(tensor), names, of)
+    def set(
+        self,
+        tensor: torch.Tensor,
+        names: frozenset[str] = frozenset(),
+        of: str = "",
+        terms: Terms = (),
+        due: Terms = (),
+    ) -> None:
+        self._marks[id(tensor)] = Mark(weakref.ref(tensor), names, of, terms, due)
 
-    def set_all(self, result: Any, names: frozenset[str] = frozenset(), of: str = "") -> None:
-        for tensor in tensors_in(result) if names or of else ():
-            self.set(tensor, names, of)
+    def set_all(
+        self, result: Any, names: frozenset[str] = frozenset(), of: str = "", terms: Terms = (), due: Terms = ()
+    ) -> None:
+        for tensor in tensors_in(result) if names or of or terms or due else ():
+            self.set(tensor, names, of, terms, due)
 
     def get(self, tensor: torch.Tensor) -> Mark:
         found = self._marks.get(id(tensor))

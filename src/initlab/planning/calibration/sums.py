@@ -51,7 +51,7 @@ class Sums:
         if mark.of:
             return part
         scaled = part.mul_(factor) if writes else part * factor
-        marks.set(scaled, names)
+        marks.set(scaled, names, terms=mark.terms)
         return scaled
 
     def _room(self, names: frozenset[str], base: float) -> float:

@@ -1,0 +1,148 @@
+"""Scores that are products of tables or projections, and lengths: small, and shared out among their factors."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+import initlab
+from initlab.planning.calibration.terms import Term, as_one
+
+F = nn.functional
+GENERATOR = torch.Generator().manual_seed(0)
+USERS, ITEMS = (torch.randint(0, 40, (512,), generator=GENERATOR) for _ in range(2))
+Score = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+class Tables(nn.Module):
+    """Rows of three tables of width 24, and a score of them."""
+
+    def __init__(self, score: Score) -> None:
+        super().__init__()
+        self.a, self.b, self.c, self.score = nn.Embedding(40, 24), nn.Embedding(40, 24), nn.Embedding(40, 24), score
+
+    def forward(self, users: torch.Tensor, items: torch.Tensor) -> Any:
+        return self.score(self.a(users), self.b(items), self.c(items))
+
+
+SCORES: dict[str, tuple[Score, float, str]] = {  # score, its second moment, its tables
+    "sum of products": (lambda a, b, c: (a * b).sum(-1), 1e-3, "ab"),
+    "bmm": (lambda a, b, c: torch.bmm(a[:, None], b[:, :, None]).view(-1), 1e-3, "ab"),
+    "einsum": (lambda a, b, c: torch.einsum("nd,nd->n", a, b), 1e-3, "ab"),
+    "all pairs": (lambda a, b, c: a @ b.T, 1e-3, "ab"),
+    "rating": (lambda a, b, c: 4 * torch.sigmoid((a * b).sum(-1)) + 1, 1e-3, "ab"),
+    "loss within": (lambda a, b, c: -F.logsigmoid((a * b).sum(-1)).mean(), 1e-3, "ab"),
+    "interactions": (lambda a, b, c: 0.5 * ((a + a.roll(1, 0)) ** 2 - (a**2 + a.roll(1, 0) ** 2)).sum(-1), 1e-3, "a"),
+    "three factors": (lambda a, b, c: (a * b * c).sum(-1), 0.1, "abc"),
+    "distance": (lambda a, b, c: 6 - torch.norm(a + b - c, dim=-1), 1.0, "ac"),
+    "absolute distance": (lambda a, b, c: (a - b).abs().sum(-1), 1.0, "ab"),
+}
+
+
+@pytest.mark.parametrize("kind", SCORES)
+def test_scores_of_tables_are_small_and_their_factors_of_one_size(kind: str) -> None:
+    score, target, names = SCORES[kind]
+    model = Tables(score)
+    plan = initlab.init_(model, example_inputs=(USERS, ITEMS))
+    stds = [plan[f"{name}.weight"].std for name in names]
+    assert stds == pytest.approx([stds[0]] * len(stds))
+    assert all("scores that are products" in plan[f"{name}.weight"].reason for name in names)
+    made = model(USERS, ITEMS).detach()
+    undone = {"distance": lambda s: 6 - s, "rating": lambda s: torch.logit((s - 1) / 4)}.get(kind, lambda s: s)
+    if kind == "loss within":
+        assert made.item() == pytest.approx(math.log(2), rel=0.01)
+    else:
+        assert undone(made).square().mean().item() == pytest.approx(target, rel=0.5)
+
+
+def test_biases_beside_a_product_and_projections_share_the_score() -> None:
+    class Deep(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.pairs, self.bias = Tables(SCORES["einsum"][0]), nn.Embedding(40, 1)
+            self.deep = nn.Sequential(nn.Linear(48, 32), nn.ReLU(), nn.Linear(32, 1))
+
+        def forward(self, users: torch.Tensor, items: torch.Tensor) -> Any:
+            both = torch.cat([self.pairs.a(users), self.pairs.b(items)], -1)
+            return self.pairs(users, items) + self.bias(items).squeeze(-1) + self.deep(both).squeeze(-1)
+
+    model = Deep()
+    initlab.init_(model, example_inputs=(USERS, ITEMS))
+    loss = F.binary_cross_entropy_with_logits(model(USERS, ITEMS), (USERS % 2).float())
+    assert loss.item() == pytest.approx(math.log(2), rel=0.05)
+    assert model.pairs(USERS, ITEMS).square().mean().item() == pytest.approx(1e-3 / 3, rel=0.3)
+    hidden = model.deep[0](torch.cat([model.pairs.a(USERS), model.pairs.b(ITEMS)], -1))
+    assert hidden.square().mean().item() == pytest.approx(1.0, rel=0.4)  # of tables as they end up
+
+
+class Pointer(nn.Module):
+    """Which of some things a query points at: a product of two projections."""
+
+    def __init__(self, reads: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        self.key, self.query, self.reads = nn.Linear(16, 64), nn.Linear(16, 64), reads
+
+    def forward(self, things: torch.Tensor, asked: torch.Tensor) -> Any:
+        return self.reads((self.key(things) @ self.query(asked)[..., None]).squeeze(-1))
+
+
+THINGS, ASKED = torch.randn(256, 12, 16, generator=GENERATOR), torch.randn(256, 16, generator=GENERATOR)
+READS: dict[str, tuple[Callable[[torch.Tensor], torch.Tensor], Callable[[torch.Tensor], torch.Tensor]]] = {
+    "logits": (lambda z: z, lambda z: z.log_softmax(-1)),
+    "temperature": (lambda z: z / 0.07, lambda z: z.log_softmax(-1)),
+    "log-softmax": (lambda z: z.log_softmax(-1), lambda z: z),
+    "softmax": (lambda z: z.softmax(-1), lambda z: z.log()),
+}
+
+
+@pytest.mark.parametrize("kind", READS)
+def test_first_loss_of_a_pointer_is_that_of_a_uniform_guess(kind: str) -> None:
+    reads, logs = READS[kind]
+    model = Pointer(reads)
+    plan = initlab.init_(model, example_inputs=(THINGS, ASKED))
+    alike = kind == "softmax" or plan["key.weight"].std == pytest.approx(plan["query.weight"].std, rel=0.2)
+    assert alike  # scores of a softmax are brought to unit size first, by the one operand
+    loss = F.nll_loss(logs(model(THINGS, ASKED)), torch.arange(256) % 12)
+    assert loss.item() == pytest.approx(math.log(12), rel=0.05)
+
+
+def test_attention_that_is_returned_too_is_no_read_out() -> None:
+    class Attends(Pointer):
+        def forward(self, things: torch.Tensor, asked: torch.Tensor) -> Any:
+            shares = (self.key(things) @ self.query(things).mT / 8).softmax(-1)
+            return shares @ things, shares
+
+    plan = initlab.plan(Attends(lambda z: z), (THINGS, ASKED))
+    assert plan["key.weight"].std == pytest.approx(0.25, rel=0.2)
+
+
+def test_scores_among_other_features_have_their_size() -> None:
+    class Crossed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.pairs, self.dense = Tables(SCORES["einsum"][0]), nn.Linear(5, 3)
+
+        def forward(self, users: torch.Tensor, items: torch.Tensor, x: torch.Tensor) -> Any:
+            return self.dense(torch.cat([self.pairs(users, items)[:, None], x], -1))
+
+    model = Crossed()
+    initlab.init_(model, example_inputs=(USERS, ITEMS, torch.randn(512, 4, generator=GENERATOR)))
+    assert model.pairs(USERS, ITEMS).square().mean().item() == pytest.approx(1.0, rel=0.4)
+
+
+def test_terms_grow_as_their_factors_do() -> None:
+    a, b = Term.of(frozenset("a")), Term.of(frozenset("b"))
+    product = a.times(b)
+    assert product is not None
+    assert (product.degree, product.names) == (2, {"a", "b"})
+    assert a.times(a, -1.0) is None  # a quotient of one and the same has a size of its own
+    assert as_one((product, a)) is None
+    assert as_one((a, b)) == Term(((frozenset("ab"), 1.0),))
+    square = a.to_the(2.0, even=True)
+    assert square is not None
+    assert (square.degree, square.even) == (2, True)
