@@ -165,7 +165,7 @@ def _tokens(
 
     Where no input reads a table, all do but those of places: read by a constant, and added to what the data made.
     """
-    direct = {name for name, uses in looked.items() if any(_by_input(graph, use) for use in uses)}
+    direct = [name for name, uses in looked.items() if any(_by_input(graph, use) for use in uses)]
     if not direct:
         return frozenset(name for name, uses in looked.items() if not all(_of_places(graph, use) for use in uses))
     groups: dict[int, list[str]] = {}

@@ -90,6 +90,8 @@ def together(parts: Iterable[tuple[torch.Tensor, Terms]], whole: torch.Tensor) -
         whole: the sum.
     """
     parts = list(parts)
+    if len(parts) == 1:  # beside numbers, which are no part of its size
+        return parts[0][1]
     every = tuple(term for _, terms in parts for term in terms)
     alike = (
         as_one(every) if not any(term.score for term in every) or len({term.factors for term in every}) == 1 else None
