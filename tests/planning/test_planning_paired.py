@@ -55,10 +55,12 @@ class Trunk(nn.Module):
 def test_a_matrix_of_factors_begins_near_zero_and_its_biases_at_zero() -> None:
     model = Factors()
     plan = initlab.init_(model, example_inputs=(IDS, IDS.flip(0)))
-    assert model(IDS, IDS.flip(0)).square().mean().item() == pytest.approx(SINGLE, rel=0.3)  # 40 rows a table
+    assert (
+        model(IDS, IDS.flip(0)).square().mean().item() <= 1.5e-3
+    )  # rows that are seen rarely: below a read-out's size
     assert plan["biases.weight"].reason.code == "zero_on_purpose"
     assert not model.biases.weight.any()
-    assert "multiplied with another signal" in plan["users.weight"].reason
+    assert "scores that are products" in plan["users.weight"].reason
 
 
 @pytest.mark.parametrize("einsum", [False, True])

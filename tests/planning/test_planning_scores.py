@@ -51,7 +51,7 @@ def test_scores_of_tables_are_small_and_their_factors_of_one_size(kind: str) -> 
     plan = initlab.init_(model, example_inputs=(USERS, ITEMS))
     stds = [plan[f"{name}.weight"].std for name in names]
     # of tables that are added, the first holds the tokens and the rest places
-    assert stds == pytest.approx([stds[0]] * len(stds)) or kind == "distance"
+    assert stds == pytest.approx([stds[0]] * len(stds), rel=0.1) or kind == "distance"
     assert "scores that are products" in plan[f"{names[0]}.weight"].reason
     made = model(USERS, ITEMS).detach()
     undone = {"distance": lambda s: 6 - s, "rating": lambda s: torch.logit((s - 1) / 4)}.get(kind, lambda s: s)

@@ -147,7 +147,7 @@ def targets_of(graph: SignalGraph, entries: Mapping[str, PlanEntry], owner: Mapp
         inner={name: factor for name, factor in inner.items() if factor != 1.0},
         queries=queries_of(graph, owner),
         normed=free - heads - ends,
-        pairs=sizes_of_pairs(graph, {**applied, **looked}, EXCESS),
+        pairs=sizes_of_pairs(graph, applied, EXCESS),
         composed=composed_of(graph, uses, owner),
     )
 
