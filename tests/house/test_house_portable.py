@@ -38,7 +38,7 @@ TAKEN = {"torch.multiprocessing.reductions.StorageWeakRef"}  # a reference to a 
 CALLS = {"fork", "forkpty", "get_context", "set_start_method"}
 # Files that read what Linux has; a test below takes it away from each.
 READ = ("/proc", "/sys", "/dev", "/tmp", "/etc", "/usr", "/var")
-WITHOUT = {"data/untrusted.py", "study/lease.py", "training/engines/machine.py"}
+WITHOUT = {"data/untrusted.py", "study/lease.py"}
 
 
 def beginnings(name: str) -> set[str]:
@@ -177,6 +177,7 @@ def test_memory_is_a_fixed_amount_where_what_is_free_cannot_be_read(
     no_proc: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(machine, "_sharers", 1)
+    monkeypatch.delattr(os, "sysconf")
     assert machine.memory_budget() == 4 * 2**30
     machine.share_memory(4)
     assert machine.memory_budget() == 2**30
@@ -189,12 +190,23 @@ def no_such_name(name: str) -> int:
 
 @pytest.mark.parametrize("sysconf", [None, no_such_name], ids=["windows", "macos"])
 def test_data_takes_two_gigabytes_where_what_is_free_cannot_be_read(
-    sysconf: Any, monkeypatch: pytest.MonkeyPatch
+    sysconf: Any, no_proc: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delattr(os, "sysconf")
     if sysconf is not None:
         monkeypatch.setattr(os, "sysconf", sysconf, raising=False)
     assert untrusted.memory_limit() == 2 * 2**30
+
+
+@pytest.mark.skipif(not Path("/proc/meminfo").is_file(), reason="this system has no /proc/meminfo")
+def test_files_that_the_system_keeps_at_hand_count_as_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sysconf", lambda name: {"SC_AVPHYS_PAGES": 1, "SC_PAGE_SIZE": 4096}[name], raising=False)
+    assert untrusted.free_memory(0) > 2**20
+
+
+def test_where_these_are_not_told_apart_the_free_pages_count(no_proc: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sysconf", lambda name: {"SC_AVPHYS_PAGES": 10, "SC_PAGE_SIZE": 4096}[name], raising=False)
+    assert untrusted.free_memory(0) == 40960
 
 
 def test_cores_are_counted_without_an_affinity(monkeypatch: pytest.MonkeyPatch) -> None:

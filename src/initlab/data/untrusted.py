@@ -70,16 +70,35 @@ def reason(error: BaseException) -> str:
 
 def memory_limit() -> int:
     """The most bytes that data may take: half of the free memory, or 2 GiB where that is unknown."""
-    if not hasattr(os, "sysconf"):
-        return 2 * _GIB
-    try:
-        free: int = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError):
-        return 2 * _GIB
+    return max(free_memory(4 * _GIB) // 2, _GIB // 4)
+
+
+def free_memory(unknown: int) -> int:
+    """Bytes of memory that programs can still have, files that the system only keeps at hand counted among them.
+
+    Args:
+        unknown: what is given where this cannot be found out.
+    """
+    free = _available()
+    if free is None:
+        return unknown
     for limits in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
         text = Path(limits).read_text().strip() if Path(limits).is_file() else ""
         free = min(free, int(text)) if text.isdigit() else free
-    return max(free // 2, _GIB // 4)
+    return free
+
+
+def _available() -> int | None:
+    try:
+        with open("/proc/meminfo", encoding="ascii") as lines:
+            fields = dict(line.split(":", 1) for line in lines)
+        return int(fields["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError, ValueError):
+        pass
+    try:  # without the files at hand
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        return None
 
 
 def gigabytes(size: float) -> str:

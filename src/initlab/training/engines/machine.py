@@ -7,6 +7,8 @@ import os
 
 import torch
 
+from initlab.data.untrusted import free_memory
+
 
 def cores() -> int:
     """Cores that this process may use, and no more than the threads torch is allowed."""
@@ -33,12 +35,7 @@ def memory_budget(device: str = "cpu") -> int:
     """Bytes of memory that are free for this process."""
     if device != "cpu":
         return int(torch.cuda.mem_get_info(device)[0])
-    try:
-        with open("/proc/meminfo", encoding="ascii") as lines:
-            fields = dict(line.split(":", 1) for line in lines)
-        return int(fields["MemAvailable"].split()[0]) * 1024 // _sharers
-    except (OSError, KeyError, ValueError):
-        return 4 * 2**30 // _sharers
+    return free_memory(4 * 2**30) // _sharers
 
 
 # mallopt's names for the free memory that malloc keeps and for the block that it maps by itself (glibc's malloc.h), and
