@@ -20,3 +20,34 @@ def _number_beside(graph: SignalGraph, operation: Operation) -> float | None:
     held = [value.tensor for value in beside if value.source in ("constant", "parameter")]
     found = [*plain, *(float(tensor) for tensor in held if tensor is not None and tensor.numel() == 1)]
     return float(found[0]) if len(found) == 1 else None
+
+
+def inner_factor(graph: SignalGraph, use: Operation) -> float:
+    """The constant in φ(c·y) where φ is a bounded or curved function of one number; 1 where there is none."""
+    factor, value = 1.0, use.outputs[0]
+    for _ in range(8):
+        readers = graph.consumers(value)
+        if len(readers) != 1 or len(readers[0].outputs) != 1:
+            return 1.0
+        reader = readers[0]
+        if number := factor_beside(graph, reader):
+            factor *= number
+        elif reader.traits.curved:
+            return factor
+        elif not reader.traits.passes and not (reader.kind == "add" and reader.parameters):
+            return 1.0
+        value = reader.outputs[0]
+    return 1.0
+
+
+def multiplied_by(graph: SignalGraph, use: Operation) -> float:
+    """The constant that an operation's output is multiplied by before anything else reads it."""
+    factor, value = 1.0, use.outputs[0]
+    while len(readers := graph.consumers(value)) == 1 and len(readers[0].outputs) == 1:
+        reader = readers[0]
+        if number := factor_beside(graph, reader):
+            factor *= number
+        elif not reader.traits.rearranges:
+            break
+        value = reader.outputs[0]
+    return abs(factor)

@@ -17,6 +17,7 @@ from initlab.planning import residual
 from initlab.planning.attended import attended
 from initlab.planning.names import ADAPTER_DOWN, ADAPTER_UP, HIDDEN_TO_HIDDEN
 from initlab.planning.noted import noted, used
+from initlab.planning.readers import is_head
 from initlab.planning.scene import Scene, Subject
 from initlab.planning.structures import (
     after_attention,
@@ -40,7 +41,6 @@ from initlab.planning.structures import (
     scales_stream,
     widens,
 )
-from initlab.planning.targets import is_head
 from initlab.sampling import canonical_name
 
 

@@ -1,0 +1,152 @@
+"""What first reads an operation's output: the model's caller, a gate, attention scores, a sum of votes."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+
+from initlab.graph import Operation, SignalGraph
+from initlab.graph.residual import passed
+
+
+def _ahead(graph: SignalGraph, operation: Operation) -> Iterable[tuple[str, Operation | None]]:
+    """What reads an operation's output first, past rearrangements and functions of one number."""
+    queue, seen = deque(operation.outputs), set(operation.outputs)
+    while queue:
+        value = queue.popleft()
+        if value in graph.outputs:
+            yield "output", None
+        for reader in graph.consumers(value):
+            signals = _signals(graph, reader, value)
+            shapes = {graph.values[v].shape for v in (*reader.outputs, value)}
+            alone = len(signals) == 1 and not reader.parameters
+            function = alone and len(shapes) == 1 and reader.kind != "softmax"
+            affine = reader.traits.combines in ("sum", "product") and bool(reader.parameters) and len(signals) == 1
+            if reader.traits.gate:
+                yield "gate", reader
+            elif (
+                reader.traits.passes or function or affine or (alone and _over_places(graph, operation, reader, value))
+            ):
+                queue.extend(made for made in reader.outputs if made not in seen)
+                seen.update(reader.outputs)
+            else:
+                yield reader.kind, reader
+
+
+def _signals(graph: SignalGraph, reader: Operation, value: int) -> set[int]:
+    """The signals that an operation reads: no parameters, no numbers of places, and of the factors of `value` none
+    that the inputs alone make, as a mask or the weights of a graph's edges."""
+    found = {
+        v for v in reader.inputs
+        if graph.values[v].source in ("operation", "input") and not _is_whole(graph, v)
+    } - _parameters(graph, reader)  # fmt: skip
+    if reader.traits.multiplies:
+        found = {v for v in found if v == value or _hangs_on(graph, v, "parameter")}
+    return found
+
+
+def _is_whole(graph: SignalGraph, value: int) -> bool:
+    kind = graph.values[value].dtype
+    return not (kind.is_floating_point or kind.is_complex)
+
+
+def _over_places(graph: SignalGraph, operation: Operation, reader: Operation, value: int) -> bool:
+    """Whether places are pooled, summed or sent to others, as along a graph's edges, while the features that an
+    operation made stay apart: their axis is as long after it as before."""
+    traits, before, after = reader.traits, graph.values[value].shape, graph.values[reader.outputs[0]].shape
+    axis = operation.traits.features
+    by_rows = traits.combines == "contraction" and reader.inputs[-1] == value
+    if not (traits.pools or traits.linear or traits.combines == "write" or by_rows) or not after or len(before) < 2:
+        return False
+    return before[axis] == (after[axis] if axis < len(after) else 0)
+
+
+def _parameters(graph: SignalGraph, operation: Operation) -> set[int]:
+    """The values that an operation reads of parameters, as they are or rearranged: a bias brought to (1, …, n)."""
+    if not operation.parameters:
+        return set()
+    return {v for v in operation.inputs if graph.values[passed(graph, v)[-1]].source == "parameter"}
+
+
+def adds_to_scores(graph: SignalGraph, use: Operation) -> bool:
+    """Whether a table's rows are added to what a softmax or a fused attention reads as scores."""
+    for _, reader in _ahead(graph, use):
+        if reader is None:
+            continue
+        if reader.traits.attends:
+            return True
+        if reader.kind == "add" and any(kind == "softmax" for kind, _ in _ahead(graph, reader)):
+            return True
+    return False
+
+
+def is_head(graph: SignalGraph, use: Operation) -> bool:
+    """Whether a weight's output is the model's, and read by nothing else."""
+    ahead = list(_ahead(graph, use))
+    read = any(kind == "output" for kind, _ in ahead)
+    return read and all(kind in ("output", "gate") or (by is not None and by.traits.logits) for kind, by in ahead)
+
+
+def voting(graph: SignalGraph, applied: Mapping[str, list[Operation]]) -> frozenset[str]:
+    """Read-outs whose outputs are added or averaged: each is read by sums of such alone, the last by nothing."""
+    added: dict[int, set[str]] = {}
+    for name, uses in applied.items():
+        addition = _only_sum(graph, uses[0])
+        if len(uses) == 1 and addition is not None:
+            added.setdefault(addition.index, set()).add(name)
+    sums: dict[int, set[int]] = {}  # the last of sums that follow one another -> all of them
+    for index in added:
+        way = [index]
+        while (after := _only_sum(graph, graph.operations[way[-1]])) is not None:
+            way.append(after.index)
+        sums.setdefault(way[-1], set()).update(way)
+    found: set[str] = set()
+    for last, all_of_them in sums.items():
+        names = set().union(*(added.get(index, ()) for index in all_of_them))
+        operands = [
+            value for index in all_of_them for value in set(graph.operations[index].inputs)
+            if graph.values[value].source == "operation"
+        ]  # fmt: skip
+        votes = len(operands) - (len(all_of_them) - 1)
+        if len(names) == votes > 1 and [kind for kind, _ in _ahead(graph, graph.operations[last])] == ["output"]:
+            found |= names
+    return frozenset(found)
+
+
+def _only_sum(graph: SignalGraph, operation: Operation) -> Operation | None:
+    """The sum that alone reads what an operation makes; None where anything else does."""
+    ahead = list(_ahead(graph, operation))
+    return ahead[0][1] if len(ahead) == 1 and ahead[0][0] == "add" else None
+
+
+def opens_gate(graph: SignalGraph, use: Operation) -> bool:
+    for kind, reader in _ahead(graph, use):
+        if kind != "gate" or reader is None:
+            return False
+        value = reader.outputs[0]
+        for after in graph.consumers(value):
+            while after.traits.passes and graph.consumers(after.outputs[0]):
+                value, after = after.outputs[0], graph.consumers(after.outputs[0])[0]
+            others = [v for v in after.inputs if v != value and graph.values[v].source == "operation"]
+            if after.kind != "mul" or not others or use.outputs[0] in others:
+                return False
+    return True
+
+
+def of_the_data(graph: SignalGraph, value: int) -> bool:
+    """Whether a value hangs on the model's inputs: keys do, which a matrix product also has on its right."""
+    return _hangs_on(graph, value, "input")
+
+
+def _hangs_on(graph: SignalGraph, value: int, source: str) -> bool:
+    """Whether a value is made of what comes from there: "input" or "parameter"."""
+    stack, seen = [value], {value}
+    while stack:
+        at = stack.pop()
+        if graph.values[at].source == source:
+            return True
+        operation = graph.producer(at)
+        made = [one for one in operation.inputs if one not in seen] if operation is not None else []
+        stack.extend(made)
+        seen.update(made)
+    return False

@@ -1,0 +1,81 @@
+"""Which tables carry the data: the tokens', not those of positions or types that are added to them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from initlab.graph import Operation, SignalGraph
+from initlab.graph.residual import grew_from
+from initlab.planning.plan import PlanEntry
+from initlab.planning.readers import of_the_data
+
+
+def tokens_of(
+    graph: SignalGraph, looked: Mapping[str, list[Operation]], entries: Mapping[str, PlanEntry]
+) -> frozenset[str]:
+    """The tables that carry the data: read by an input as it is; of several that are added, the one of most rows.
+
+    Where no input reads a table, all do but those of places: read by a constant, and added to what the data made.
+    """
+    direct = [name for name, uses in looked.items() if any(_by_input(graph, use) for use in uses)]
+    if not direct:
+        return frozenset(name for name, uses in looked.items() if not all(_of_places(graph, use) for use in uses))
+    groups: dict[int, list[str]] = {}
+    for name in direct:
+        groups.setdefault(_first_sum(graph, looked[name][0]), []).append(name)
+    most = {max(names, key=lambda name: entries[name].shape[0]) for key, names in groups.items() if key >= 0}
+    return frozenset(most | set(groups.get(-1, [])))
+
+
+def _of_places(graph: SignalGraph, use: Operation) -> bool:
+    """Whether a table is read by a constant and its rows are first added to data in whose making they have no part."""
+    if any(of_the_data(graph, value) for value in use.inputs):
+        return False
+    value = use.outputs[0]
+    while len(readers := graph.consumers(value)) == 1 and readers[0].traits.passes:
+        value = readers[0].outputs[0]
+    others = [item for reader in readers if reader.kind == "add" for item in reader.inputs if item != value]
+    return any(of_the_data(graph, item) and not grew_from(graph, item, {value}) for item in others)
+
+
+def _by_input(graph: SignalGraph, use: Operation) -> bool:
+    """Whether a table is read by an input's own numbers; Keras and jax bring them into range first."""
+    stack, seen = list(use.inputs), set(use.inputs)
+    while stack:
+        value = stack.pop()
+        if graph.values[value].source == "input":
+            return True
+        operation = graph.producer(value)
+        # -1 is the last row, and no number lies beyond the table: where(i < 0, i + n, i), clamped.
+        if operation is None or not _keeps_rows(operation):
+            continue
+        stack.extend(item for item in operation.inputs if item not in seen)
+        seen.update(operation.inputs)
+    return False
+
+
+def _keeps_rows(operation: Operation) -> bool:
+    """Whether numbers of rows stay such: moved, brought into range, or made whole."""
+    traits, whole = operation.traits, operation.kind in ("long", "int")
+    return traits.passes or traits.combines in ("choice", "sum") or whole
+
+
+def _first_sum(graph: SignalGraph, use: Operation) -> int:
+    """The last of the sums that follow one another right after a table is read; -1 where none does."""
+    found, value = -1, use.outputs[0]
+    while True:
+        readers = [reader for reader in graph.consumers(value) if _goes_on(reader)]
+        if not readers:
+            return found
+        reader = readers[0]
+        if reader.kind == "add":
+            found = reader.index
+        value = reader.outputs[0]
+        others = [v for v in reader.inputs if graph.values[v].source == "operation"]
+        if reader.kind == "mul" and len(others) > 1:
+            return found
+
+
+def _goes_on(reader: Operation) -> bool:
+    """Whether what reads a table's rows passes them on, adds to them or scales them."""
+    return reader.traits.passes or reader.kind == "add" or reader.kind == "mul"
