@@ -102,3 +102,23 @@ def test_memory_that_nobody_wrote_is_no_purpose(value: float) -> None:
         initlab.init_(model, example_inputs=X)
     assert all(bool((module.weight == 1).all()) for module in norms.modules() if isinstance(module, nn.BatchNorm1d))
     assert contrast.temperature.item() == 0.0  # the scale that is made of it is one
+
+
+class Coefficients(nn.Module):
+    """c₀·sin(c₁·x + c₂) + c₃ with coefficients of each feature in one table (Kolmogorov-Arnold networks)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.affine = nn.Parameter(torch.zeros(16, 4))
+        self.read = nn.Linear(16, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        c = self.affine
+        return self.read(x + c[:, 0] * torch.sin(c[:, 1] * x + c[:, 2]) + c[:, 3])
+
+
+def test_coefficients_of_a_function_are_no_positions() -> None:
+    model = Coefficients()
+    plan = initlab.init_(model, example_inputs=torch.randn(32, 16))
+    assert plan["affine"].code == "own"
+    assert not model.affine.any()

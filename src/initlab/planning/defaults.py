@@ -203,7 +203,10 @@ def _is_added(subject: Subject) -> bool:
     graph = subject.scene.graph
     if graph is None:
         return False
-    uses = (use.operation for use in graph.uses(subject.name))  # what is subtracted is a centre: signals are told by it
+    uses = [use.operation for use in graph.uses(subject.name)]
+    if any(use.traits.combines == "product" for use in uses):
+        return False  # its parts scale and shift: it is a function's coefficients, which are no position
+    # what is subtracted is a centre: signals are told by it
     return any(use.traits.combines in ("sum", "join") and use.kind != "sub" for use in uses)
 
 
