@@ -18,7 +18,8 @@ def start_code(label: str, title: str = "Copy this start") -> list[Code]:
     >>> print(start_code("normal(std=0.02)")[0].code)
     import initlab
     <BLANKLINE>
-    initlab.init_(model, initlab.get_scheme('normal', std=0.02), example_inputs=inputs, seed=0)
+    start = initlab.get_scheme('normal', std=0.02)
+    initlab.init_(model, start, example_inputs=inputs, seed=0)
     """
     name, _, arguments = label.strip().removesuffix(")").partition("(")
     schemes = list_schemes()
