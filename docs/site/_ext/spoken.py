@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from initlab.reporting.korean import FIGURE, korean
+from initlab.reporting.korean import FIGURE, korean, shown_texts
 
 WORDS: dict[str, str] = tomllib.loads(Path(__file__).with_name("spoken.toml").read_text(encoding="utf-8"))
 TAG = re.compile(r"(<[^>]*>)")
@@ -42,13 +42,6 @@ def fragment(text: str, put: Put) -> str:
     return "".join(parts)
 
 
-def left(spec: Any, key: str = "") -> Iterator[str]:
+def left(spec: Any) -> Iterator[str]:
     """The texts of a figure that are English prose still."""
-    if isinstance(spec, str):
-        yield from [spec] if key in FIGURE and PROSE.search(spec) else []
-    elif isinstance(spec, dict):
-        for name, one in spec.items():
-            yield from left(one, name)
-    elif isinstance(spec, list):
-        for one in spec:
-            yield from left(one, key)
+    return filter(PROSE.search, shown_texts(spec))

@@ -118,20 +118,25 @@ class _Texts(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         if self._inside == "script":
-            self.found |= set(_shown(json.loads(data), ""))
+            self.found |= set(shown_texts(json.loads(data)))
         elif self._inside not in ("style", "pre"):
             self.found |= {data.strip()}
 
 
-def _shown(value: Any, key: str) -> Iterator[str]:
-    if isinstance(value, str):
-        yield from [value] if key in FIGURE else []
-    elif isinstance(value, dict):
-        for name, one in value.items():
-            yield from _shown(one, name)
-    elif isinstance(value, list):
-        for one in value:
-            yield from _shown(one, key)
+def shown_texts(figure: Any, key: str = "") -> Iterator[str]:
+    """Every text that a figure's data shows: those under the keys `FIGURE`, at any depth.
+
+    >>> list(shown_texts({"title": {"text": "loss"}, "type": "scatter"}))
+    ['loss']
+    """
+    if isinstance(figure, str):
+        yield from [figure] if key in FIGURE else []
+    elif isinstance(figure, dict):
+        for name, one in figure.items():
+            yield from shown_texts(one, name)
+    elif isinstance(figure, list):
+        for one in figure:
+            yield from shown_texts(one, key)
 
 
 @cache
