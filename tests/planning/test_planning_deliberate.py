@@ -122,3 +122,27 @@ def test_coefficients_of_a_function_are_no_positions() -> None:
     plan = initlab.init_(model, example_inputs=torch.randn(32, 16))
     assert plan["affine"].code == "own"
     assert not model.affine.any()
+
+
+class Streams(nn.Module):
+    """Streams that an identity mixes beside one that is picked out (Zhu et al., Hyper-connections, 2024)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mix, self.place = nn.Parameter(torch.eye(4, 5)), nn.Parameter(torch.randn(4, 16))
+        self.moving, self.filter = nn.Linear(16, 5), nn.Conv1d(1, 1, 5, padding=2, bias=False)
+        self.out = nn.Linear(80, 4)
+        with torch.no_grad():
+            self.filter.weight.copy_(torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0]) / 16)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.filter(x[:, None]) + self.place
+        mix = torch.tanh(self.moving(x)) + self.mix
+        return self.out(torch.einsum("bsm,bsd->bmd", mix, x).flatten(1))
+
+
+def test_patterns_of_a_few_numbers_are_kept_and_draws_are_not() -> None:
+    plan = initlab.plan(Streams(), X)
+    kept = {name: plan[name].code for name in ("mix", "filter.weight")}
+    assert kept == {"mix": "pattern", "filter.weight": "pattern"}
+    assert [plan[name].action for name in ("place", "moving.weight", "out.weight")] == ["write"] * 3

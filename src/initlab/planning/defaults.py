@@ -15,6 +15,8 @@ from initlab.planning.names import ADAPTER_UP, ADDED, HIDDEN_TO_HIDDEN, INPUT_BI
 from initlab.planning.own import (
     adds_back,
     identity_value,
+    is_pattern,
+    pattern_on_purpose,
     special_bias,
     special_scale,
     table_of_zeros,
@@ -46,6 +48,9 @@ def fed_weight(subject: Subject, options: Options) -> Choice:
     if zero_on_purpose(subject):
         words = "kept at zero, as its author made it and as the other weights are not: a gate, router or read-out"
         return keep("zero_on_purpose", words)
+    if pattern_on_purpose(subject):
+        words = "kept as its author made it: a pattern of a few numbers, as the other weights are not"
+        return keep("pattern", words)
     fed = subject.fed()
     if fed.reason.code == "fed_by_softmax" and len(subject.shape) == 2 and subject.shape[0] == subject.shape[1]:
         words = "mixes shares after a softmax: the identity, which leaves them shares"
@@ -177,6 +182,8 @@ def other(subject: Subject, options: Options) -> Choice:
         words = "scales a signal that is added to itself, h + h·w: zero"
         return Choice(get_scheme("zeros"), Reason("gates_itself", words))
     wide = len(subject.shape) >= 2 and max(subject.shape) > 1
+    if wide and is_pattern(subject.slot.tensor):
+        return keep("pattern", "kept as its author made it: a pattern of a few numbers, as an identity is, and no draw")
     if wide and (_is_added(subject) or ADDED.search(subject.leaf)):
         std = options.position_std
         return Choice(

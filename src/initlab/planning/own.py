@@ -16,6 +16,7 @@ from initlab.planning.scene import Scene, Subject
 from initlab.planning.shards import is_split
 
 LEAST = 1e-4  # a factor below it, or above its inverse, is memory that nobody wrote
+PATTERN = 64  # different numbers that a tensor which was made by a rule may have; draws hardly repeat themselves
 CANDIDATES = (1.0, 0.0, math.log(math.expm1(1.0)), -1.0)
 
 
@@ -140,6 +141,27 @@ def zero_on_purpose(subject: Subject) -> bool:
         subject.scene.notes["zero matrices"] = (zeros, len(matrices))
     zeros, count = subject.scene.notes["zero matrices"]
     return bool(2 * zeros < count)
+
+
+def is_pattern(tensor: torch.Tensor) -> bool:
+    """Whether a tensor's values are a few numbers again and again, as an identity or a filter has, and not all one."""
+    if not _readable(tensor) or tensor.numel() < 4 or not tensor.is_floating_point():
+        return False
+    flat = tensor.detach().flatten()
+    if len(torch.unique(flat[: 4 * PATTERN])) > PATTERN:
+        return False
+    return 1 < len(torch.unique(flat)) <= min(2 * flat.numel() // 3, PATTERN)
+
+
+def pattern_on_purpose(subject: Subject) -> bool:
+    """Whether a matrix is a pattern on purpose: the other matrices of its model are not."""
+    if subject.scene.graph is None or not is_pattern(subject.slot.tensor):
+        return False
+    if "patterns" not in subject.scene.notes:
+        matrices = _weights(subject)
+        subject.scene.notes["patterns"] = (sum(is_pattern(s.slot.tensor) for s in matrices), len(matrices))
+    patterns, count = subject.scene.notes["patterns"]
+    return bool(2 * patterns < count)
 
 
 def zero_table(subject: Subject) -> bool:
