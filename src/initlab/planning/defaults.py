@@ -11,6 +11,7 @@ from torch import nn
 
 from initlab.errors import InputError, finite_number
 from initlab.planning.choice import Choice, Chooser, Options, keep
+from initlab.planning.frequencies import of_sines
 from initlab.planning.names import ADAPTER_UP, ADDED, HIDDEN_TO_HIDDEN, INPUT_BIAS
 from initlab.planning.own import (
     adds_back,
@@ -51,6 +52,8 @@ def fed_weight(subject: Subject, options: Options) -> Choice:
     if pattern_on_purpose(subject):
         words = "kept as its author made it: a pattern of a few numbers, as the other weights are not"
         return keep("pattern", words)
+    if (choice := of_sines(subject)) is not None:
+        return choice
     fed = subject.fed()
     if fed.reason.code == "fed_by_softmax" and len(subject.shape) == 2 and subject.shape[0] == subject.shape[1]:
         words = "mixes shares after a softmax: the identity, which leaves them shares"

@@ -46,7 +46,7 @@ def special_scale(subject: Subject, identity: float) -> str:
         identity: the value with which it changes nothing.
     """
     tensor = subject.slot.tensor
-    if subject.scene.graph is None or not _readable(tensor) or not tensor.is_floating_point():
+    if subject.scene.graph is None or not readable(tensor) or not tensor.is_floating_point():
         return ""
     if not tensor.any():
         return _closed(subject) if identity else ""
@@ -70,7 +70,7 @@ def _zero_scales(scene: Scene) -> tuple[int, int]:
     """(how many scales of norms are zero, how many there are)."""
     if "zero scales" not in scene.notes:
         scales = [s.slot.tensor for s in scene.subjects() if s.role == "norm_weight"]
-        scene.notes["zero scales"] = (sum(not scale.any() for scale in scales if _readable(scale)), len(scales))
+        scene.notes["zero scales"] = (sum(not scale.any() for scale in scales if readable(scale)), len(scales))
     counted: tuple[int, int] = scene.notes["zero scales"]
     return counted
 
@@ -133,11 +133,11 @@ def _adds_back(graph: SignalGraph, product: Operation, steps: list[Operation]) -
 def zero_on_purpose(subject: Subject) -> bool:
     """Whether a matrix of zeros is so on purpose: the other matrices of its model are not."""
     tensor = subject.slot.tensor
-    if not _readable(tensor) or subject.scene.graph is None or bool(tensor.any()):
+    if not readable(tensor) or subject.scene.graph is None or bool(tensor.any()):
         return False
     if "zero matrices" not in subject.scene.notes:
         matrices = [s.slot.tensor for s in subject.scene.subjects() if s.role == "weight"]
-        zeros = sum(not matrix.any() for matrix in matrices if _readable(matrix))
+        zeros = sum(not matrix.any() for matrix in matrices if readable(matrix))
         subject.scene.notes["zero matrices"] = (zeros, len(matrices))
     zeros, count = subject.scene.notes["zero matrices"]
     return bool(2 * zeros < count)
@@ -167,11 +167,11 @@ def pattern_on_purpose(subject: Subject) -> bool:
 def zero_table(subject: Subject) -> bool:
     """Whether an embedding layer's table of zeros is so on purpose: at least half of all matrices are not zero."""
     tensor = subject.slot.tensor
-    if not _readable(tensor) or subject.scene.graph is None or bool(tensor.any()):
+    if not readable(tensor) or subject.scene.graph is None or bool(tensor.any()):
         return False
     if "zero tables" not in subject.scene.notes:
         tensors = [s.slot.tensor for s in subject.scene.subjects() if s.role in ("weight", "embedding")]
-        subject.scene.notes["zero tables"] = (sum(not t.any() for t in tensors if _readable(t)), len(tensors))
+        subject.scene.notes["zero tables"] = (sum(not t.any() for t in tensors if readable(t)), len(tensors))
     zeros, count = subject.scene.notes["zero tables"]
     return bool(2 * zeros <= count)
 
@@ -179,10 +179,10 @@ def zero_table(subject: Subject) -> bool:
 def table_of_zeros(subject: Subject) -> bool:
     """Whether a table of zeros is read by number outside an embedding layer, as biases of experts and positions are."""
     layer, tensor = subject.module, subject.slot.tensor
-    return not isinstance(layer, nn.Embedding | nn.EmbeddingBag) and _readable(tensor) and not tensor.any()
+    return not isinstance(layer, nn.Embedding | nn.EmbeddingBag) and readable(tensor) and not tensor.any()
 
 
-def _readable(tensor: torch.Tensor) -> bool:
+def readable(tensor: torch.Tensor) -> bool:
     """Whether all of its values are here: what one shard holds says nothing of the whole."""
     return not (tensor.is_meta or is_split(tensor) or tensor.numel() == 0)
 
@@ -190,7 +190,7 @@ def _readable(tensor: torch.Tensor) -> bool:
 def special_bias(subject: Subject) -> str:
     """Where a bias stands whose values are not what a layer draws by default and whose use says why; else ""."""
     graph, tensor = subject.scene.graph, subject.slot.tensor
-    if graph is None or not _readable(tensor) or not tensor.is_floating_point() or not tensor.any():
+    if graph is None or not readable(tensor) or not tensor.is_floating_point() or not tensor.any():
         return ""
     values = tensor.detach().float()
     fan = None if subject.geometry is None else subject.geometry.native_fan_in

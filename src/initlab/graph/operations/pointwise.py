@@ -78,7 +78,8 @@ def _slope(operation: Operation, views: Views, shapes: Shapes) -> list[WeightUse
 
 
 OPS = (
-    Op(("elu", "selu", "mish", "tanh", "sin", "cos"), elementwise, curved=True),
+    Op(("elu", "selu", "mish", "tanh"), elementwise, curved=True),
+    Op(("sin", "cos"), elementwise, curved=True, periodic=True),
     Op(("relu", "leaky_relu"), elementwise, curved=True, degree=1.0),
     Op(("silu",), elementwise, curved=True),
     Op(("erf",), elementwise, names=("special_erf",), curved=True),

@@ -1,0 +1,49 @@
+"""Sines of the data: their frequencies are the author's; everything else is sized as before."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+import initlab
+from initlab.planning.plan import Plan
+
+
+class Sine(nn.Module):
+    def __init__(self, omega: float, function: object = torch.sin) -> None:
+        super().__init__()
+        self.omega, self.function = omega, function
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.function(self.omega * x)  # type: ignore[operator]
+
+
+def _plan(first: nn.Linear, *rest: nn.Module) -> Plan:
+    x = torch.rand(64, first.in_features, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    return initlab.plan(nn.Sequential(first, *rest, nn.Linear(first.out_features, 1)), x)
+
+
+def _drawn(std: float) -> nn.Linear:
+    torch.manual_seed(0)
+    layer = nn.Linear(2, 32)
+    nn.init.normal_(layer.weight, std=std)
+    return layer
+
+
+def test_the_first_weight_before_a_fast_sine_is_a_sirens() -> None:
+    for sine in (Sine(30.0), Sine(-12.0), Sine(30.0, torch.cos)):
+        entry = _plan(_drawn(0.4), sine)["0.weight"]
+        assert (entry.code, entry.scheme) == ("frequencies", "uniform(low=-0.5, high=0.5)"), entry
+
+
+def test_an_own_start_of_fast_sines_is_kept() -> None:
+    assert _plan(_drawn(10.0), Sine(1.0))["0.weight"].action == "keep"
+
+
+def test_what_is_no_sine_of_the_data_is_sized() -> None:
+    slow = _plan(_drawn(0.4), Sine(1.0))
+    curved = _plan(_drawn(0.4), Sine(30.0, torch.tanh))
+    inner = _plan(_drawn(0.4), Sine(30.0), nn.Linear(32, 32), Sine(30.0))
+    read = [slow["0.weight"], curved["0.weight"], inner["2.weight"]]
+    assert all(entry.code != "frequencies" and entry.action == "write" for entry in read)
+    assert inner["2.weight"].std is not None and 30 * inner["2.weight"].std * 32**0.5 < 2  # the constant is undone
