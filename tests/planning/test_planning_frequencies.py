@@ -46,4 +46,5 @@ def test_what_is_no_sine_of_the_data_is_sized() -> None:
     inner = _plan(_drawn(0.4), Sine(30.0), nn.Linear(32, 32), Sine(30.0))
     read = [slow["0.weight"], curved["0.weight"], inner["2.weight"]]
     assert all(entry.code != "frequencies" and entry.action == "write" for entry in read)
-    assert inner["2.weight"].std is not None and 30 * inner["2.weight"].std * 32**0.5 < 2  # the constant is undone
+    assert inner["2.weight"].std is not None
+    assert 30 * inner["2.weight"].std * 32**0.5 < 2

@@ -241,7 +241,7 @@ def test_a_bias_beside_a_weight_of_zeros_is_kept() -> None:
     plan = initlab.init_(model, example_inputs=batch(16, 20, 3))
     assert torch.equal(model.make.bias.detach(), torch.eye(3).flatten())
     assert plan["make.bias"].code == "special_bias"
-    assert plan["look.bias"].code == "zero"
+    assert plan["look.bias"].code == "spread"
 
 
 def test_a_small_step_stays_small() -> None:

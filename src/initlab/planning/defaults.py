@@ -27,6 +27,7 @@ from initlab.planning.own import (
 )
 from initlab.planning.reason import Reason
 from initlab.planning.scene import Subject
+from initlab.planning.spread import spread
 from initlab.sampling import laws
 from initlab.schemes import Geometry, Scheme, get_scheme
 from initlab.schemes.scheme import Rule
@@ -70,7 +71,7 @@ def zero(subject: Subject, options: Options) -> Choice:
     opened = special_bias(subject)
     if opened:
         return keep("special_bias", f"kept as its author made it: a special bias {opened}")
-    return Choice(get_scheme("zeros"), Reason("zero", f"{subject.role.replace('_', ' ')}: zero"))
+    return spread(subject) or Choice(get_scheme("zeros"), Reason("zero", f"{subject.role.replace('_', ' ')}: zero"))
 
 
 def one(subject: Subject, options: Options) -> Choice:

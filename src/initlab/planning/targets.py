@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from initlab.graph import Operation, SignalGraph, Use
 from initlab.planning.composed import composed_of
 from initlab.planning.constants import inner_factor, multiplied_by
+from initlab.planning.couplings import couplings
 from initlab.planning.made import makes_weights
 from initlab.planning.normed import normed
 from initlab.planning.paired import sizes_of_pairs
@@ -22,6 +23,7 @@ EXCESS = 0.025  # by which share of ln C the first loss may lie above that of a 
 GATE = 0.1  # second moment before a sigmoid that multiplies a signal: the gate is half open everywhere
 SCORE = 4e-4  # second moment of what a table adds to attention scores: they begin nearly free of it
 NORMED = 0.6  # second moment that norms alone read: as small as draws that spread by a sixth may be above one half
+MOVED = 0.01  # second moment of what moves or scales the data itself: steps of a tenth of its size
 POSITION = 0.25  # second moment of positions and types as a share of the tokens' that they are added to
 
 
@@ -44,6 +46,7 @@ class Targets:
         queries: weights that make queries -> what becomes of them.
         normed: weights whose outputs norms alone read, so that their size sets how fast they learn and nothing else.
         pairs: weights and tables whose outputs are multiplied into the model's -> the second moment to have.
+        couplings: weights whose outputs move or scale the data itself.
         composed: factors by which composed weights are sized -> the other factors.
         excess: see `EXCESS`.
     """
@@ -61,6 +64,7 @@ class Targets:
     queries: Mapping[str, Queries] = field(default_factory=dict)
     normed: frozenset[str] = frozenset()
     pairs: Mapping[str, float] = field(default_factory=dict)
+    couplings: frozenset[str] = frozenset()
     composed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     excess: float = EXCESS
 
@@ -75,6 +79,8 @@ class Targets:
         """The second moment that a weight's output should have; None where nothing says."""
         if name in self.tables_of_scores:
             return SCORE
+        if name in self.couplings:
+            return MOVED
         if name in self.pairs:
             return self.pairs[name]
         if name in self.tables and name in self.inner and name not in self.positions | self.ties:
@@ -148,6 +154,7 @@ def targets_of(graph: SignalGraph, entries: Mapping[str, PlanEntry], owner: Mapp
         queries=queries_of(graph, owner),
         normed=free - heads - ends,
         pairs=sizes_of_pairs(graph, applied, EXCESS),
+        couplings=couplings(graph, applied) - heads - ends,
         composed=composed_of(graph, uses, owner),
     )
 

@@ -140,7 +140,7 @@ class Calibrator(TorchFunctionMode):
             return self._applied(call, name, weights[:1])
         if op.combines == "product" and len(weights) == 1:
             return self._scaled(*weights[0], call.result)
-        if op.proportional and all(mark.of == name for _, mark in weights):
+        if (op.proportional or op.degree == 1) and all(mark.of == name for _, mark in weights):
             self.marks.set_all(call.result, of=name)
         return call.result
 
@@ -173,9 +173,12 @@ class Calibrator(TorchFunctionMode):
         made = next(tensors_in(call.result), None)
         if made is None or not made.is_floating_point() or made.numel() == 0:
             return call.result
-        if any(mark.of != name and bool(tensor.any()) for tensor, mark in weights):
-            return call.result  # a bias that is not zero: what comes out is not in proportion to the weight
+        shift = _shift(call, [tensor for tensor, mark in weights if mark.of != name and bool(tensor.any())])
+        if shift is None:
+            return call.result
         entry, result = self.entries.get(name), call.result
+        if isinstance(shift, torch.Tensor):  # what comes out is in proportion to the weight without its bias
+            result = made = made - shift
         fortune = None
         second = call.args[1] if len(call.args) > 1 else None
         alone = name not in self.targets.composed
@@ -192,6 +195,8 @@ class Calibrator(TorchFunctionMode):
             if factor != 1.0 and self.drawn.free(name):
                 self.drawn.scale({name}, factor, weights)
                 result = made = made * factor
+        if isinstance(shift, torch.Tensor):
+            result = made = made + shift
         self._mark(made, name)
         return result
 
@@ -211,3 +216,14 @@ class Calibrator(TorchFunctionMode):
         if misses(second if sized else second / target, drawn):
             return rounded(math.sqrt(target / second))
         return rounded(math.sqrt(target / (1.0 if drawn else second))) if sized else 1.0
+
+
+def _shift(call: _Call, others: list[torch.Tensor]) -> torch.Tensor | float | None:
+    """What parameters other than a weight add to what it makes, 0 of none; None of what is no bias of a plain layer."""
+    if not others:
+        return 0.0
+    made, bias = next(tensors_in(call.result)), others[0]
+    axis = call.op.features % made.dim()
+    if len(others) > 1 or bias.dim() != 1 or made.shape[axis] != len(bias) or call.op.combines != "contraction":
+        return None
+    return bias.reshape([-1 if place == axis else 1 for place in range(made.dim())])

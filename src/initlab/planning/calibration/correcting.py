@@ -134,4 +134,6 @@ def _reader(name: str, targets: Targets) -> str:
     """What reads an output, where that says why its target is not one."""
     if name in targets.normed:
         return "norms alone read it and undo its size (van Laarhoven, 2017): "
+    if name in targets.couplings:
+        return "moves or scales the data itself, which begins near the identity (Kingma & Dhariwal, 2018): "
     return "multiplied with another signal into the model's output: " if name in targets.pairs else ""

@@ -13,6 +13,7 @@ from initlab.schemes.geometry import Geometry
 
 SLACK = 1.2  # what a second moment may miss its target by before anything is corrected
 SPREADS = 3.0  # and by how many standard deviations of one draw of the weight, where the mean over draws is not known
+CENTRED = 0.1  # the square of a weight's mean, as a share of its second moment, from which it is not drawn around zero
 ALIKE = frozenset({"normal", "truncated_normal", "uniform", "orthogonal"})  # laws with E[WᵀW] = σ²·fan_out·1
 
 
@@ -58,7 +59,7 @@ def luck(
         return None
     read = _read(func, signal.detach().float().square(), weight, args, kwargs, entry.geometry)
     sigma = second_moment(weight)
-    if read is None or sigma is None:
+    if read is None or sigma is None or float(weight.detach().float().mean()) ** 2 > CENTRED * sigma:
         return None
     expected = own * sigma * read
     return math.sqrt(expected / second) if expected > 0 and math.isfinite(expected) else None

@@ -66,17 +66,20 @@ class StandIns:
         return name not in self.fixed and adjustable(self.entries.get(name))
 
     def scale(self, names: Iterable[str], factor: float, copies: Iterable[tuple[torch.Tensor, Mark]] = ()) -> None:
-        """Correct the std of parameters, in what stands in for them and in copies of it."""
+        """Correct the std of parameters, in what stands in for them and in copies of it.
+
+        By their data, since a model may hold them for gradients that it takes as it runs, as a flow's Jacobian.
+        """
         copies = tuple(copies)
         for name in names:
             drawn = self._drawn.get(name)
             if drawn is not None:
-                drawn.mul_(factor)
+                drawn.data.mul_(factor)
             own = None if drawn is None else drawn.untyped_storage().data_ptr()
             self.found.factors[name] = self.found.factor(name) * factor
             for tensor, mark in copies:
                 if mark.of == name and tensor.untyped_storage().data_ptr() != own:
-                    tensor.mul_(factor)
+                    tensor.data.mul_(factor)
 
     def dropped(self, mask: Mask, signal: torch.Tensor) -> torch.Tensor:
         """What dropout leaves of a signal, by a mask of its own stream.

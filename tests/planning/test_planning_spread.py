@@ -1,0 +1,44 @@
+"""Biases of weights that read data of few features are spread over it; all others are zero."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+import initlab
+
+
+def _data(features: int) -> torch.Tensor:
+    return torch.randn(64, features, generator=torch.Generator().manual_seed(0))
+
+
+SPREAD = {
+    "one feature": (nn.Sequential(nn.Linear(1, 32), nn.ReLU(), nn.Linear(32, 1)), _data(1), 1.0),
+    "four": (nn.Sequential(nn.Linear(4, 32), nn.GELU(), nn.Linear(32, 1)), _data(4), 0.5),
+    "channels": (nn.Sequential(nn.Conv1d(4, 32, 1), nn.Tanh(), nn.Conv1d(32, 1, 1)), _data(4)[:, :, None], 0.5),
+}
+ZERO = {
+    "many features": (nn.Sequential(nn.Linear(16, 32), nn.ReLU(), nn.Linear(32, 1)), _data(16)),
+    "a norm reads it": (nn.Sequential(nn.Linear(2, 32), nn.LayerNorm(32), nn.Linear(32, 1)), _data(2)),
+    "nothing bends": (nn.Sequential(nn.Linear(2, 4), nn.Linear(4, 1)), _data(2)),
+    "the read-out": (nn.Sequential(nn.Linear(2, 3)), _data(2)),
+}
+
+
+@pytest.mark.parametrize(("net", "x", "bound"), SPREAD.values(), ids=SPREAD)
+def test_biases_are_spread_and_the_weight_beside_them_is_measured(
+    net: nn.Module, x: torch.Tensor, bound: float
+) -> None:
+    plan = initlab.plan(net, x * 100)
+    assert plan["0.bias"].scheme == f"uniform(low={-bound}, high={bound})"
+    assert plan["2.bias"].std == 0
+    initlab.init_(net, plan)
+    layer = net.get_submodule("0")
+    own = (layer(x * 100) - layer(x * 0)).detach()
+    assert 0.5 < float(own.square().mean()) < 2  # data of any size
+
+
+@pytest.mark.parametrize(("net", "x"), ZERO.values(), ids=ZERO)
+def test_other_biases_are_zero(net: nn.Module, x: torch.Tensor) -> None:
+    assert initlab.plan(net, x)["0.bias"].std == 0
