@@ -145,7 +145,7 @@ def zero_on_purpose(subject: Subject) -> bool:
 
 def is_pattern(tensor: torch.Tensor) -> bool:
     """Whether a tensor's values are a few numbers again and again, as an identity or a filter has, and not all one."""
-    if not _readable(tensor) or tensor.numel() < 4 or not tensor.is_floating_point():
+    if not readable(tensor) or tensor.numel() < 4 or not tensor.is_floating_point():
         return False
     flat = tensor.detach().flatten()
     if len(torch.unique(flat[: 4 * PATTERN])) > PATTERN:
