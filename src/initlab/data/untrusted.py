@@ -83,7 +83,7 @@ def free_memory(unknown: int) -> int:
     if free is None:
         return unknown
     for limits in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        text = Path(limits).read_text().strip() if Path(limits).is_file() else ""
+        text = Path(limits).read_text("ascii").strip() if Path(limits).is_file() else ""
         free = min(free, int(text)) if text.isdigit() else free
     return free
 

@@ -134,6 +134,6 @@ class Calibration:
 @cache
 def calibration() -> Calibration:
     """The calibration that is shipped."""
-    data = json.loads(files("initlab.inspection").joinpath("calibration.json").read_text())
+    data = json.loads(files("initlab.inspection").joinpath("calibration.json").read_text("utf-8"))
     ensembles = {name: ensemble_of(one) for name, one in data["ensembles"].items()}
     return Calibration(ensembles, data["facts"], data["cells"], data["left out"])
