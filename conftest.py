@@ -1,4 +1,4 @@
-"""What every test shares: Keras' backend, and which files are left alone where their framework is not installed."""
+"""What every test shares: Keras' backend, how jax compiles, and which files are left alone where their framework is not installed."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import importlib.util
 import os
 
 os.environ.setdefault("KERAS_BACKEND", "torch")  # `make test` runs Keras' tests once more on jax
+# XLA compiles each small operation of jax by itself: most of these tests' time, and halved so.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 
 
 def _installed(*names: str) -> bool:

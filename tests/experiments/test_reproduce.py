@@ -131,7 +131,6 @@ def test_the_page_is_what_the_kept_outcomes_say_of_the_claims_as_they_stand() ->
         assert [claim["text"] for claim in outcome["claims"]] == [claim.text for claim in get_experiment(name).claims]
 
 
-@pytest.mark.parametrize("name", ["mnist-five-layers", "zero-constant-symmetry"])
-def test_an_experiment_repeats_itself_bit_for_bit(name: str) -> None:
-    once, again = (json.dumps(run(name, small=True).to_dict()["results"]) for _ in range(2))
+def test_an_experiment_repeats_itself_bit_for_bit() -> None:
+    once, again = (json.dumps(run("zero-constant-symmetry", small=True).to_dict()["results"]) for _ in range(2))
     assert once == again

@@ -1,18 +1,15 @@
-"""Frameworks are imported only when asked for; every backend of Keras runs the same tests."""
+"""Frameworks are imported only when asked for."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 import initlab
 from initlab.integrations.extras import MissingExtraError, needed
-
-HERE = Path(__file__).parent
 
 
 def test_initlab_imports_neither_keras_nor_jax() -> None:
@@ -41,17 +38,3 @@ def test_a_backend_that_is_missing_is_said() -> None:
     if done.returncode == 0:
         pytest.skip("tensorflow is installed")
     assert "set KERAS_BACKEND" in done.stderr
-
-
-@pytest.mark.timeout(900)
-def test_the_torch_backend_runs_the_same_tests() -> None:
-    files = sorted(str(path) for path in HERE.glob("test_keras_*.py"))
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *files],
-        env={**os.environ, "KERAS_BACKEND": "torch"},
-        cwd=HERE.parents[1],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout[-3000:]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import subprocess
 import sys
@@ -80,6 +81,12 @@ def test_the_twins_gradients_are_jax_grads(case: str) -> None:
         assert np.abs(got - wanted).max() <= 1e-4 * np.abs(wanted).max() + 1e-6 * scale, leaf.name  # float32 sums
 
 
+@functools.cache
+def he_normal(case: str) -> initlab.Plan:
+    tree, apply, inputs = ZOO[case]()
+    return ij.plan(tree, "he_normal", apply=apply, example_inputs=inputs)
+
+
 @pytest.mark.parametrize(
     ("case", "name", "fans"),
     [
@@ -95,8 +102,7 @@ def test_the_twins_gradients_are_jax_grads(case: str) -> None:
     ],
 )
 def test_fans_are_read_from_the_use(case: str, name: str, fans: tuple[float, float]) -> None:
-    tree, apply, inputs = ZOO[case]()
-    found = ij.plan(tree, "he_normal", apply=apply, example_inputs=inputs)[name].fans
+    found = he_normal(case)[name].fans
     assert found is not None
     assert (found.fan_in, found.fan_out) == fans
 

@@ -35,7 +35,7 @@ def _measure(lab: Lab) -> dict[str, Any]:
         optimizer="sgd",
         lr=0.01,
         batch_size=128,
-        steps=800 if lab.small else 2000,
+        steps=500 if lab.small else 2000,
     )
 
 

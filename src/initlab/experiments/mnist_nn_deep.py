@@ -44,7 +44,7 @@ def _measure(lab: Lab) -> dict[str, Any]:
             optimizer="adam",
             lr=1e-3,
             batch_size=batch,
-            steps=15 * per_epoch,
+            steps=(8 if lab.small else 15) * per_epoch,
             every=per_epoch,
             also=raw_pixels(split),
         )
