@@ -23,7 +23,11 @@ def _number_beside(graph: SignalGraph, operation: Operation) -> float | None:
 
 
 def inner_factor(graph: SignalGraph, use: Operation) -> float:
-    """The constant in φ(c·y) where φ is a bounded or curved function of one number; 1 where there is none."""
+    """The constant in φ(c·y) where φ is a bounded or curved function of one number; 1 where there is none.
+
+    A constant between one half and one is part of the function's form: 1.7159·tanh(⅔·y) is made for y of unit size
+    (LeCun et al., Efficient backprop, 1998, section 4.4).
+    """
     factor, value = 1.0, use.outputs[0]
     for _ in range(8):
         readers = graph.consumers(value)
@@ -33,7 +37,7 @@ def inner_factor(graph: SignalGraph, use: Operation) -> float:
         if number := factor_beside(graph, reader):
             factor *= number
         elif reader.traits.curved:
-            return factor
+            return 1.0 if 0.5 <= abs(factor) <= 1 else factor
         elif not reader.traits.passes and not (reader.kind == "add" and reader.parameters):
             return 1.0
         value = reader.outputs[0]

@@ -47,6 +47,7 @@ class Targets:
         normed: weights whose outputs norms alone read, so that their size sets how fast they learn and nothing else.
         pairs: weights and tables whose outputs are multiplied into the model's -> the second moment to have.
         couplings: weights whose outputs move or scale the data itself.
+        repeated: weights that are applied again and again, as in a recurrence.
         composed: factors by which composed weights are sized -> the other factors.
         excess: see `EXCESS`.
     """
@@ -65,6 +66,7 @@ class Targets:
     normed: frozenset[str] = frozenset()
     pairs: Mapping[str, float] = field(default_factory=dict)
     couplings: frozenset[str] = frozenset()
+    repeated: frozenset[str] = frozenset()
     composed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     excess: float = EXCESS
 
@@ -154,6 +156,7 @@ def targets_of(graph: SignalGraph, entries: Mapping[str, PlanEntry], owner: Mapp
         queries=queries_of(graph, owner),
         normed=free - heads - ends,
         pairs=sizes_of_pairs(graph, applied, EXCESS),
+        repeated=frozenset(name for name, found in applied.items() if len(found) > 1),
         couplings=couplings(graph, applied) - heads - ends,
         composed=composed_of(graph, uses, owner),
     )

@@ -38,7 +38,8 @@ def calibrated(
 ) -> tuple[tuple[PlanEntry, ...], str]:
     """The entries with each std corrected where one pass shows that it misses, and a note where no pass was possible.
 
-    A table that is also the head is corrected first, and what is added to its rows is then measured once more.
+    A table that is also the head is corrected first, and what is added to its rows is then measured once more; so is
+    what follows a weight of a recurrence, which is corrected when all of its uses were seen.
 
     Args:
         model: the model; it is left as it was.
@@ -69,7 +70,7 @@ def calibrated(
             name: 1 / (math.sqrt(found.measured.get(name, (1.0, 1.0))[0]) * found.factors[name]) for name in held
         }
         targets = replace(targets, inner={**targets.inner, **reached})
-        if not found.products and all(found.factor(name) == 1.0 for name in targets.ties):
+        if not found.products and not found.repeated and all(found.factor(name) == 1.0 for name in targets.ties):
             break
     return tuple(by_name.values()), ""
 
@@ -126,6 +127,7 @@ def _words(name: str, found: Found, targets: Targets, factor: float) -> str:
         return f"attention scores: second moment {format_number(found.scores[name])} for 1, {change}"
     if name in found.measured:
         second, target = found.measured[name]
+        change = f"on average over its uses, {change}" if name in found.repeated else change
         return f"{_reader(name, targets)}measured {format_number(second)} for {format_number(target)}, {change}"
     return change
 
