@@ -87,12 +87,13 @@ test-gpu:
 	echo "test-gpu: no CUDA device is here; nothing was tested"
 
 # The suite in an environment of its own for each Python and torch: PYTHONS names the commands (pyenv's are found where
-# the path has none), TORCHES the versions, `pinned` that of constraints.txt.
+# the path has none), TORCHES the versions, `pinned` that of constraints.txt. One that fails stops no other.
 PYTHONS ?= python3.11 python3.12 python3.13
 TORCHES ?= pinned
 PYENVS := $${PYENV_ROOT:-$$HOME/.pyenv}/versions
 test-matrix:
-	@for python in $(PYTHONS); do \
+	@failed=; \
+	for python in $(PYTHONS); do \
 		found=$$python; \
 		$$python -c "" 2>/dev/null || found=$$(ls $(PYENVS)/$${python#python}*/bin/$$python 2>/dev/null | tail -1); \
 		if [ -z "$$found" ]; then echo "test-matrix: $$python is not on this machine, skipped"; continue; fi; \
@@ -100,9 +101,10 @@ test-matrix:
 			echo "test-matrix: $$found, torch $$torch"; \
 			[ $$torch = pinned ] && torch= ; \
 			$(MAKE) --no-print-directory VENV=.venv-$$python$${torch:+-torch$$torch} PYTHON=$$found TORCH=$$torch \
-				$(MATRIX) || exit 1; \
+				$(MATRIX) || failed="$$failed $$python$${torch:+ with torch $$torch},"; \
 		done; \
-	done
+	done; \
+	[ -z "$$failed" ] || { echo "test-matrix: failed on$${failed%,}"; exit 1; }
 # What it does in each: MATRIX=setup-dev makes the environments alone.
 MATRIX ?= test-suite
 
