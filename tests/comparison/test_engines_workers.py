@@ -280,11 +280,14 @@ def test_memory_that_a_worker_frees_is_not_mapped_again() -> None:
     """Five steps of four tensors of 16 MiB: 4,096 pages of 4 KiB each, or fewer where pages are huge.
 
     A system that takes idle pages away under pressure has them mapped again too, and one that hands out huge pages maps
-    few; so the least of three tries counts against the most of three.
+    few; so the least of up to three tries counts against the most of them.
     """
     if not hasattr(ctypes.CDLL(None), "mallopt"):
         pytest.skip("only glibc can keep the memory that is freed")
-    kept, given_back = zip(*((faults("keep"), faults("as it is")) for _ in range(3)), strict=True)
+    kept, given_back = [faults("keep")], [faults("as it is")]
+    while 4 * min(kept) >= max(given_back) and len(kept) < 3:
+        kept.append(faults("keep"))
+        given_back.append(faults("as it is"))
     assert 4 * min(kept) < max(given_back)
 
 
