@@ -10,12 +10,14 @@ import pytest
 import recipe_pages
 import recipes_compared
 import recipes_transfer
+import sources
 from recipe_numbers import CONFIRMED
 
 from initlab.cli.recipes import training_words
 from initlab.planning import get_policy, list_policies
 from initlab.planning.roles import ROLES
 from initlab.reporting.korean import korean
+from initlab.schemes import get_scheme, list_schemes
 
 
 def test_every_recipe_and_role_is_translated_and_nothing_else_is() -> None:
@@ -104,3 +106,36 @@ def test_best_rates_by_width_say_how_far_they_are_apart() -> None:
         rows = [row for row in page.splitlines() if row.startswith(("| 64", "| 1,024"))]
         assert rows == ["| 64 | 0.15 | 1.2500 | 2 |", "| 1,024 | 0.1 | 1.5000 | 2 |"]
         assert "figure-transfer-mlp-mup" in page
+
+
+def test_a_picture_shows_equal_blocks_as_one_row() -> None:
+    blocks_of = [
+        (f"blocks.{i}.{part}.weight", std) for i in range(3) for part, std in (("up", 0.02), ("down", 0.1 * i))
+    ]
+    found = recipe_pages.of_blocks([("head.weight", None), *blocks_of])
+    down = [(f"blocks.{i}.down.weight", 0.1 * i) for i in range(3)]
+    assert found == [("head.weight", None), ("blocks.*.up.weight", 0.02), *down]
+
+
+def test_what_is_said_of_sources_is_korean_and_every_entry_is_used() -> None:
+    """Titles of papers stay; what stands after the commit of a file is said in Korean."""
+    recipes = [get_policy(name) for name in list_policies()]
+    english = [recipe_pages.how(recipe.name, "en") for recipe in recipes] + [recipe.cited for recipe in recipes]
+    english += [get_scheme(name).source for name in list_schemes()]
+    assert [words for words in sources.WORDS if not any(words in text for text in english)] == []
+    said = [re.split(r"\([0-9a-f]{7}\)", sources.said(text, "ko"), maxsplit=1)[1:] for text in english]
+    assert [text for parts in said for text in parts if re.search(r"(?:\b[a-z]{2,} ){2,}", text)] == []
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("DeepNet (2022), section 4.2 and figure 2", "DeepNet (2022), 4.2절과 그림 2"),
+        ("Mimetic (2023), sections 4 and 5", "Mimetic (2023), 4, 5절"),
+        ("Delving deep, equations 10, 14 and 15", "Delving deep, 식 10, 14, 15"),
+        ("ViT (2021), appendix B.1", "ViT (2021), 부록 B.1"),
+    ],
+)
+def test_places_in_a_source_are_korean(source: str, expected: str) -> None:
+    assert sources.said(source, "ko") == expected
+    assert sources.said(source, "en") == source

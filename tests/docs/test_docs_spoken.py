@@ -44,3 +44,32 @@ def test_a_figure_without_korean_is_named(title: str, left: list[str]) -> None:
 
 def test_every_entry_is_korean() -> None:
     assert [english for english, said in spoken.WORDS.items() if spoken.PROSE.search(said)] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "put", "bare"),
+    [
+        ("best rate, line", "가장 좋은 학습률, 첫 스텝의 손실까지", False),
+        ("(the model\u2019s own name is left out)", "(모델 자신의 이름은 뺀다)", False),
+        ("(out, in, *window)", "(out, in, *window)", False),
+        ("words that nobody put", "words that nobody put", True),
+        ("nobody\u2019s words stand here", "nobody\u2019s words stand here", True),
+    ],
+)
+def test_cells_of_tables_are_put_or_named(text: str, put: str, bare: bool) -> None:
+    assert spoken.said(text) == put
+    assert spoken.bare(spoken.said(text)) == bare
+
+
+def test_what_is_read_out_is_korean_too() -> None:
+    table = '<div role="region" aria-label="Training loss"><b title="a&lt;b">x</b></div>'
+    expected = '<div role="region" aria-label="학습 손실"><b title="a&lt;b">x</b></div>'
+    assert spoken.fragment(table, spoken.said) == expected
+
+
+def test_log_axes_of_any_figure_have_the_ticks_of_reports() -> None:
+    bars = go.Figure(go.Bar(x=["a", "b"], y=[2.0, 60.0]), {"yaxis": {"type": "log"}, "xaxis": {"type": "category"}})
+    spec = json.loads(re.findall(r"<script[^>]*>(.*)</script>", shows.figure(bars), re.DOTALL)[0])
+    ticks = spec["layout"]["yaxis"]["ticktext"]
+    assert [text for text in ticks if text in ("2", "20", "50")] == ["2", "20", "50"]
+    assert "ticktext" not in spec["layout"]["xaxis"]

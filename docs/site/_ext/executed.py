@@ -55,7 +55,7 @@ def _read(app: Sphinx, docname: str, source: list[str]) -> None:
         path.write_text(json.dumps(notebooks.notebook(text, ran), ensure_ascii=False, indent=1), encoding="utf-8")
         up = "../" * docname.count("/")
         links.append(f'<a href="{up}{notebooks.place(docname)}" download>{NOTEBOOK[language]} (.ipynb)</a>')
-    picture = thumbnails.of_page(output.value for _, output in ran)
+    picture = thumbnails.of_page((output.value for _, output in ran), PUT[language])
     if picture:
         path = thumbnails.place(app, docname)
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -6,6 +6,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+CODE = re.compile(r"(`[^`|]+`)")
+MARKUP = re.compile(r"([\\`*_\[\]<>$|{}#])")
+
 
 def write_pages(folder: Path, pages: Mapping[str, str]) -> None:
     """The pages by name; one that is as it was is left alone, so that it is not built again."""
@@ -32,5 +35,9 @@ def listing(title: str, lead: str, columns: Sequence[str], rows: Mapping[str, st
 
 
 def escaped(text: str) -> str:
-    """Text of the package as Markdown that shows it as it is."""
-    return re.sub(r"([\\`*_\[\]<>$|{}#])", r"\\\1", text)
+    """Text of the package as Markdown that shows it as it is, what stands between backticks as code.
+
+    >>> print(escaped("`param_groups` of a_b"))
+    `param_groups` of a\\_b
+    """
+    return "".join(part if part.startswith("`") else MARKUP.sub(r"\\\1", part) for part in CODE.split(text))

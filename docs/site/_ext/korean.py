@@ -1,4 +1,4 @@
-"""Sphinx: on a Korean page the theme speaks Korean too, and pages lead on within their language."""
+"""Sphinx: on a Korean page the theme and the tables speak Korean too, and pages lead on within their language."""
 
 from __future__ import annotations
 
@@ -6,9 +6,14 @@ import posixpath
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import spoken
+from docutils import nodes
+from sphinx.util import logging
+
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
+LOG = logging.getLogger(__name__)
 WORDS: Mapping[str, str] = {
     "Next": "다음",
     "Previous": "이전",
@@ -21,8 +26,24 @@ WORDS: Mapping[str, str] = {
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
+    app.connect("doctree-read", _tables)
     app.connect("html-page-context", _spoken)
     return {"parallel_read_safe": True}
+
+
+def _tables(app: Sphinx, doctree: nodes.document) -> None:
+    """The cells of tables, also of those that a page takes from an English file; prose without Korean is a warning."""
+    if not app.env.docname.startswith("ko/"):
+        return
+    texts = [text for entry in doctree.findall(nodes.entry) for text in entry.findall(nodes.Text)]
+    for text in texts:
+        if isinstance(text.parent, nodes.literal | nodes.math):
+            continue
+        words = text.strip()
+        if words and (said := spoken.said(words)) != words:
+            text.parent.replace(text, nodes.Text(text.replace(words, said)))
+        elif spoken.bare(words):
+            LOG.warning("a table says %r, which has no Korean in spoken.toml", words, location=app.env.docname)
 
 
 def _spoken(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: object) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import math
+import re
 import sys
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import recipes_compared
 import recipes_transfer
 import shows
+import sources
 import torch
 from generated import escaped, listing, write_pages
 
@@ -21,7 +22,7 @@ import initlab
 from initlab.cli.recipes import training_words
 from initlab.planning import Plan, Policy, get_policy, list_policies
 from initlab.planning.roles import ROLES
-from initlab.reporting.blocks import BarFigure, Series
+from initlab.reporting.blocks import ScatterFigure, Series
 from initlab.reporting.figures import to_plotly
 from initlab.reporting.korean import korean
 
@@ -36,7 +37,7 @@ WORDS: dict[str, dict[str, Any]] = tomllib.loads((HERE / "recipe_words.toml").re
 KOREAN: dict[str, dict[str, str]] = tomllib.loads((HERE / "recipes_ko.toml").read_text(encoding="utf-8"))
 TITLES = {language: words.pop("titles") for language, words in WORDS.items()}
 RUNS, RATES = (HERE.parents[2] / "benchmarks" / f"{name}.jsonl" for name in ("recipes", "transfer"))
-SHOWN = 16  # bars of a picture
+NUMBER = re.compile(r"(?<=\.)\d+(?=\.)|^\d+(?=\.)")
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
@@ -118,27 +119,48 @@ def _facts(recipe: Policy, language: str) -> str:
         words["needs"]: "; ".join(escaped(said(need.words, language)) for need in recipe.needs),
         words["training"]: escaped(said(training_words(recipe), language)),
         words["aliases"]: ", ".join(f"`{name}`" for name in recipe.aliases),
-        words["source"]: escaped(recipe.cited),
-        words["confirmed_by"]: escaped(": ".join(filter(None, _how(recipe.name, words)))),
+        words["source"]: escaped(sources.said(recipe.cited, language)),
+        words["confirmed_by"]: escaped(how(recipe.name, language)),
     }
     return "\n".join(f"- **{name}**: {value}" for name, value in facts.items() if value)
 
 
-def _how(name: str, words: dict[str, str]) -> tuple[str, str]:
+def how(name: str, language: str) -> str:
+    """How a recipe's numbers were confirmed, and where, in the page's language."""
     kind, where = CONFIRMED[name]
     recipe = get_policy(name)
-    return words[kind], where or recipe.code or recipe.source
+    return f"{WORDS[language][kind]}: {sources.said(where or recipe.code or recipe.source, language)}"
 
 
 def picture(recipe: Policy, words: dict[str, str]) -> str:
-    """The std of every parameter of the small model that the tests plan with this recipe."""
+    """The std of the parameters of the small model that the tests plan with this recipe, equal blocks as one."""
     plan = _plan(recipe.name)
-    drawn = [entry for entry in plan.entries if entry.law is not None and (len(entry.shape) > 1 or entry.std)][:SHOWN]
-    stds = [entry.std if entry.std else math.nan for entry in drawn]
-    series = Series(words["std"], [entry.name for entry in drawn], stds)
-    title = f"{plan.model}: {len(plan.entries)} {words['parameters']}"
-    figure = to_plotly(BarFigure(title, "", words["std"], [series], log_y=True))
+    drawn = [entry for entry in plan.entries if entry.law is not None and (len(entry.shape) > 1 or entry.std)]
+    stds = of_blocks((entry.name, entry.std or None) for entry in drawn)
+    places = list(range(len(stds)))
+    count = len(plan.entries)
+    title = f"{plan.model}: {words['parameters' if count > 1 else 'parameter'].format(count)}"
+    series = Series(words["std"], [std for _, std in stds], places)
+    figure = to_plotly(ScatterFigure(title, words["std"], "", [series], log_x=True))
+    names = {"tickmode": "array", "tickvals": places, "ticktext": [name for name, _ in stds]}
+    figure.update_yaxes(range=[len(stds) - 0.4, -0.6], **names).update_layout(height=130 + 20 * len(stds))
     return shows.figure(figure, f"figure-{recipe.name}")
+
+
+def of_blocks(stds: Iterable[tuple[str, float | None]]) -> list[tuple[str, float | None]]:
+    """Names and stds, those of blocks that differ by their numbers alone as one name with stars.
+
+    >>> of_blocks([("head.weight", 0.1), ("blocks.0.up.weight", 0.02), ("blocks.1.up.weight", 0.02)])
+    [('head.weight', 0.1), ('blocks.*.up.weight', 0.02)]
+    """
+    groups: dict[str, list[tuple[str, float | None]]] = {}
+    for name, std in stds:
+        groups.setdefault(NUMBER.sub("*", name), []).append((name, std))
+    rows: list[tuple[str, float | None]] = []
+    for pattern, group in groups.items():
+        alike = len(group) > 1 and len({std and f"{std:.4g}" for _, std in group}) == 1
+        rows += [(pattern, group[0][1])] if alike else group
+    return rows
 
 
 @cache
@@ -158,8 +180,7 @@ def confirmed(language: str) -> str:
     for name in list_policies():
         cases = _checked()[name]
         exact, drawn = [case for case in cases if case.exact], [case for case in cases if not case.exact]
-        how = escaped(": ".join(filter(None, _how(name, words))))
-        rows.append(f"| [`{name}`]({name}.md) | {how} | {_count(exact)} | {_count(drawn)} |")
+        rows.append(f"| [`{name}`]({name}.md) | {escaped(how(name, language))} | {_count(exact)} | {_count(drawn)} |")
     apart = ", ".join(f"`{name}`" for name in list_policies() if CONFIRMED[name][0] == "words")
     return "\n\n".join(
         (

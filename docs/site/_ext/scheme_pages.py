@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import sources
 from generated import escaped, listing, write_pages
 
 from initlab.reporting.blocks import HistogramGrid, Panel
@@ -51,7 +52,7 @@ def page(scheme: Scheme, language: str) -> str:
         f"$$\n{scheme.latex}\n$$",
         f"`{scheme.formula}`",
         f"**{words['keeps']}.** {escaped(text['keeps'])}",
-        *_facts(scheme, words),
+        *_facts(scheme, language),
         f"## {words['why']}\n\n{escaped(text['why'])}",
         f"## {words['misuse']}\n\n{escaped(text['misuse'])}",
         f"## {words['picture']}\n\n{words['picture_lead']}\n\n```{{raw}} html\n{picture(scheme, words)}\n```",
@@ -76,6 +77,7 @@ def picture(scheme: Scheme, words: dict[str, str]) -> str:
     """Histograms of the elements and of the singular values of one weight matrix drawn from the scheme."""
     values = np.asarray(scheme.sample(SHAPE, seed=0), dtype=np.float64)
     spectrum = np.linalg.svd(values, compute_uv=False)
+    spectrum[spectrum < len(values) * np.finfo(float).eps * spectrum[0]] = 0.0  # rounding
     reach = float(np.abs(values).max()) or 1.0
     top = float(spectrum.max()) * 1.02 or 1.0
     std, condition = float(values.std()), (spectrum[-1], spectrum[0])
@@ -91,11 +93,12 @@ def _panel(title: str, values: Any, low: float, high: float, note: str) -> Panel
     return Panel(title, edges.tolist(), counts.tolist(), note)
 
 
-def _facts(scheme: Scheme, words: dict[str, str]) -> list[str]:
+def _facts(scheme: Scheme, language: str) -> list[str]:
+    words = WORDS[language]
     code = {
         words["suits"]: ", ".join(f"`{name}`" for name in scheme.suits) or words["any"],
         words["aliases"]: ", ".join(f"`{name}`" for name in scheme.aliases),
         words["arguments"]: ", ".join(f"`{name}={value!r}`" for name, value in scheme.arguments.items()),
-        words["source"]: f"{escaped(scheme.source)} ({scheme.year})",
+        words["source"]: f"{escaped(sources.said(scheme.source, language))} ({scheme.year})",
     }
     return ["\n".join(f"- **{name}**: {value}" for name, value in code.items() if value)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,20 +28,20 @@ def place(app: Sphinx, docname: str) -> Path:
     return Path(app.doctreedir) / "pictures" / f"{docname}.svg"
 
 
-def of_page(values: Iterable[Any]) -> str:
-    """The picture of the first figure among what a page's blocks gave; empty where there is none."""
+def of_page(values: Iterable[Any], put: Callable[[str], str] = str) -> str:
+    """The picture of the first figure that a page's blocks gave, its title put by `put`; empty where there is none."""
     for value in values:
         figure = to_plotly(value) if isinstance(value, HistogramGrid) else value
         if isinstance(figure, go.Figure) and figure.data:
-            return drawing(figure)
+            return drawing(figure, put)
     return ""
 
 
-def drawing(figure: go.Figure) -> str:
+def drawing(figure: go.Figure, put: Callable[[str], str] = str) -> str:
     """The figure as an SVG element."""
     spans = _spans(figure)
     marks = [_trace(figure, trace, number, spans) for number, trace in enumerate(figure.data)]
-    title = html.escape(figure.layout.title.text or "")
+    title = html.escape(put(figure.layout.title.text or ""))
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img">'
         f"<title>{title}</title>{''.join(marks)}</svg>"

@@ -21,7 +21,7 @@ def digits(*, normalize: bool = True, flat: bool = True) -> Split:
         A `Split` of float32 inputs and int64 labels.
 
     Source:
-        E. Alpaydin, C. Kaynak: Optical Recognition of Handwritten Digits, UCI Machine Learning Repository (1998).
+        Alpaydin & Kaynak: Optical Recognition of Handwritten Digits, UCI Machine Learning Repository (1998).
 
     >>> digits()
     Split(digits: 1,442 train, 355 test, one sample (64,))

@@ -36,7 +36,7 @@ def read_idx(path: str | os.PathLike[str], dimensions: int) -> np.ndarray:
             a broken gzip stream.
 
     Source:
-        Y. LeCun, C. Cortes, C. Burges: The MNIST database of handwritten digits (1998), file formats.
+        LeCun, Cortes & Burges: The MNIST database of handwritten digits (1998), file formats.
     """
     shown = short(path)
     stream, _ = open_ordinary(path, "IDX file")

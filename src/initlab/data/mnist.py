@@ -64,7 +64,7 @@ def mnist(
             to place the files by hand).
 
     Source:
-        Y. LeCun, L. Bottou, Y. Bengio, P. Haffner: Gradient-based learning applied to document recognition (1998).
+        LeCun, Bottou, Bengio & Haffner: Gradient-based learning applied to document recognition (1998).
     """
     folder = locate(root)
     if not _complete(folder):

@@ -108,8 +108,8 @@ def run(*, seed: int = 0, note: Callable[[str], None] = lambda line: None) -> De
         A `Demo`.
 
     Source:
-        X. Glorot, Y. Bengio: Understanding the difficulty of training deep feedforward neural networks (2010);
-        K. He et al.: Delving deep into rectifiers (2015).
+        Glorot & Bengio: Understanding the difficulty of training deep feedforward neural networks (2010);
+        He et al.: Delving deep into rectifiers (2015).
     """
     seed, began = seed_number(seed), time.perf_counter()
     split = data.digits()

@@ -45,6 +45,7 @@ _FIELDS = (
     "tied_to",
 )
 
+UNFOLDED = 20  # rows of a plan, each for itself; of more, equal blocks stand as one
 APART = 0.2  # by which share a measurement may differ from its target and count as near
 _CHAIN = (
     "Rules derive each std from what feeds the weight; one pass on the example inputs draws every weight just before "
@@ -98,7 +99,7 @@ def plan_table(plan: Plan) -> Table:
         )
         for entry in plan.entries
     ]
-    return Table(f"Plan for {plan.model}: {plan.policy}", _COLUMNS, rows, summary(plan))
+    return Table(f"Plan for {plan.model}: {plan.policy}", _COLUMNS, rows, summary(plan), UNFOLDED)
 
 
 def summary(plan: Plan) -> str:

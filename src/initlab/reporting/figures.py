@@ -68,7 +68,7 @@ def _lines(figure: LineFigure | ScatterFigure) -> tuple[list[dict[str, Any]], di
     x_axis = _axis(figure.x_label, figure.log_x, _all(figure.series, "x"))
     tried = sorted({x for x in _all(figure.series, "x") if _value(x, figure.log_x) is not None})
     if figure.log_x and 1 < len(tried) <= FEW:
-        x_axis |= _ticks(tried)
+        x_axis |= _ticks(tried, 3 if max(tried) < 1 else 6)  # rates by their first digits, widths whole
     y_axis = _axis(figure.y_label, figure.log_y, _all(figure.series, "y"))
     return data, _layout(x_axis, y_axis, len(figure.series))
 
@@ -221,14 +221,14 @@ def _axis(label: str, log: bool, values: Sequence[Any]) -> dict[str, Any]:
     }
     known = [v for v in (_value(v, log) for v in values) if v is not None]
     if known and log:
-        axis |= _log_ticks(min(known), max(known), font)
+        axis |= log_ticks(min(known), max(known), font)
     elif known and all(v == int(v) for v in known) and max(known) - min(known) <= 20:
         # Layers and seeds are counted: no tick stands between two of them.
         axis |= {"dtick": max(1, math.ceil((max(known) - min(known)) / 10)), "tickformat": "d"}
     return axis
 
 
-def _log_ticks(low: float, high: float, font: dict[str, Any]) -> dict[str, Any]:
+def log_ticks(low: float, high: float, font: dict[str, Any]) -> dict[str, Any]:
     """Powers of ten over several decades; else 1, 2 and 5 of each decade, each with its whole number."""
     decades = math.log10(high) - math.log10(low)
     if decades > 3:
@@ -254,8 +254,9 @@ def _even_ticks(low: float, high: float) -> list[float]:
     return [round(i * step, places + 1) for i in range(math.ceil(low / step), math.floor(high / step) + 1)]
 
 
-def _ticks(places: Sequence[float]) -> dict[str, Any]:
-    return {"tickmode": "array", "tickvals": list(places), "ticktext": [format_number(place, 6) for place in places]}
+def _ticks(places: Sequence[float], digits: int = 6) -> dict[str, Any]:
+    texts = [format_number(place, digits) for place in places]
+    return {"tickmode": "array", "tickvals": list(places), "ticktext": texts}
 
 
 def _error_bars(series: Series, colour: str, log: bool) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Long tables folded: blocks of a model that repeat stand as one row, `layers.0–11.fc.weight`."""
+"""Long tables folded: blocks of a model that repeat stand as one row, `layers.0–11.fc.weight` or `0,2…26.weight`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from typing import Any
 from initlab.reporting.blocks import Table
 from initlab.reporting.words import cell_text
 
-FOLDED_FROM = 30  # rows; in fewer, each stands for itself
 FEWEST = 3  # blocks that fold
 # A decimal number by itself, or a whole number, also inside a dotted name.
 _NUMBER = re.compile(r"(?<![\w.])\d+\.\d+(?:e[-−+]?\d+)?(?!\.?[A-Za-z_\d])|\d+(?:e[-−+]?\d+)?")
@@ -44,19 +43,19 @@ class _Row:
         return (*self.name[:level], None, *self.name[level + 1 :], *(cell.words for cell in self.cells))
 
 
-def folded(table: Table, longer_than: int = FOLDED_FROM) -> Table:
-    """`table`, rows whose names differ by a consecutive number and whose words agree drawn together.
+def folded(table: Table) -> Table:
+    """`table`, rows whose names differ by a number, at equal steps, and whose words agree drawn together.
 
     What differs between the rows of a block stands as a range: the number in the name, numbers within words, numbers.
-    A table without dotted names in its first column, or with at most `longer_than` rows, comes back as it is.
+    A table without dotted names in its first column, or of at most `table.unfolded` rows, comes back as it is.
 
     >>> from initlab.reporting.blocks import Column
     >>> rows = [(f"layers.{i}.weight", 0.1 + i, f"fed by layers.{i}.norm") for i in range(12)]
-    >>> table = Table("", (Column("parameter", kind="code"), Column("std"), Column("reason")), rows)
-    >>> folded(table, 10).rows
+    >>> table = Table("", (Column("parameter", kind="code"), Column("std"), Column("reason")), rows, unfolded=10)
+    >>> folded(table).rows
     (('layers.0–11.weight', '0.1–11.1', 'fed by layers.0–11.norm'),)
     """
-    if len(table.rows) <= longer_than or not table.columns or table.columns[0].kind != "code":
+    if len(table.rows) <= table.unfolded or not table.columns or table.columns[0].kind != "code":
         return table
     rows = [_Row(str(row[0]).split("."), [_taken(v) for v in row[1:]], i) for i, row in enumerate(table.rows)]
     for level in range(max(len(row.name) for row in rows)):
@@ -88,18 +87,26 @@ def _folded_at(rows: Sequence[_Row], level: int) -> list[_Row]:
 
 
 def _runs(group: Sequence[_Row], level: int) -> Iterator[list[_Row]]:
+    """The rows of a group in stretches of equal steps, as long as they go."""
     run: list[_Row] = []
     for row in sorted(group, key=lambda row: int(row.name[level])):
-        if run and int(row.name[level]) != int(run[-1].name[level]) + 1:
-            yield run
-            run = []
+        while len(run) > 1 and _step(run[-1], row, level) != _step(run[0], run[1], level):
+            kept = len(run) if len(run) >= FEWEST else 1
+            yield run[:kept]
+            run = run[kept:]
         run.append(row)
     yield run
 
 
+def _step(row: _Row, following: _Row, level: int) -> int:
+    return int(following.name[level]) - int(row.name[level])
+
+
 def _together(run: Sequence[_Row], level: int) -> _Row:
-    first = run[0]
-    name = [*first.name[:level], f"{first.name[level]}–{run[-1].name[level]}", *first.name[level + 1 :]]
+    first, second, last = (row.name[level] for row in (run[0], run[1], run[-1]))
+    steps = f"{first},{second}{',' if len(run) == FEWEST else '…'}{last}"
+    numbers = f"{first}–{last}" if _step(run[0], run[1], level) == 1 else steps
+    name = [*run[0].name[:level], numbers, *run[0].name[level + 1 :]]
     cells = [
         _Cell(
             column[0].words,

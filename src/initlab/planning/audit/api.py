@@ -76,5 +76,6 @@ def _notes(evidence: Evidence) -> list[str]:
     notes = [f"{len(unseen)} parameters have no values (meta device), {unseen[0]} first"] if unseen else []
     few = [one for one in evidence.seen if 0 < one.law.count < 64 and one.is_random]
     if few:
-        notes.append(f"{len(few)} parameters have fewer than 64 values, too few to be sure of a law")
+        have = "1 parameter has" if len(few) == 1 else f"{len(few)} parameters have"
+        notes.append(f"{have} fewer than 64 values, too few to be sure of a law")
     return notes

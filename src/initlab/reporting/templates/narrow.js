@@ -65,6 +65,11 @@ var initlabSized = (function () {
     return 19 * (text.split("<br>").length - 1);
   }
 
+  // The numbers beside bars that lie stand past the end of the longest.
+  function besideBars(spec) {
+    return spec.data.some(function (trace) { return trace.type === "bar" && trace.orientation === "h" && trace.text; }) ? 44 : 0;
+  }
+
   // The lines of a legend above a figure: one, or columns as wide as its longest name.
   function lines(told, room) {
     var most = 1, widths = told.map(function (trace) {
@@ -99,7 +104,9 @@ var initlabSized = (function () {
     if (width < NARROW) named(layout, width);
     var title = titled(layout, width);
     layout.height = plot + legend + above + title;
-    layout.margin = Object.assign({}, layout.margin, { t: layout.margin.t + legend + above + title });
+    layout.margin = Object.assign({}, layout.margin, {
+      t: layout.margin.t + legend + above + title, r: Math.max(layout.margin.r || 0, besideBars(spec))
+    });
     return layout;
   }
 
