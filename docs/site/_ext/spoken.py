@@ -14,7 +14,7 @@ from initlab.reporting.korean import FIGURE, READ, korean, shown_texts
 WORDS: dict[str, str] = tomllib.loads(Path(__file__).with_name("spoken.toml").read_text(encoding="utf-8"))
 TAG = re.compile(r"(<[^>]*>)")
 READ_OUT = re.compile(rf'(?<= )({"|".join(READ)})="([^"]*)"')
-PROSE = re.compile(r"(?<![\w.])[a-z]{3,} [a-z]{2,}")
+PROSE = re.compile(r"(?<![\w.])(?!log )[a-z]{3,} [a-z]{2,}")
 HANGUL = re.compile("[가-힣]")
 Put = Callable[[str], str]
 
