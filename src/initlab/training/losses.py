@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -199,9 +200,9 @@ def _computed(function: Function, output: Tensor, targets: Tensor) -> tuple[str,
     """(kind, scale) of what `function` gives on random outputs with these targets; ("other", 1) for no known kind.
 
     A kind is recognised where the function is a positive multiple of it, the same on every random output. What such a
-    trial draws from the global generators is put back.
+    trial draws from the global generators is put back, and its warnings (of shapes) go unheard.
     """
-    with random_states_kept(), torch.no_grad():
+    with random_states_kept(), torch.no_grad(), warnings.catch_warnings(action="ignore"):
         plain = [_random(output, i) for i in range(PROBES)]
         for chosen, among in ((plain, False), ([p.sigmoid() for p in plain], True)):
             values = _values(function, chosen, targets)
