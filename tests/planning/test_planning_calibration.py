@@ -551,29 +551,6 @@ def test_a_weight_that_reads_exp_of_a_long_sum_is_measured() -> None:
     assert 0.25 < seen[0] < 4, plan["down.weight"].reason
 
 
-class Unrolled(nn.Module):
-    """A state that begins at zero, and a weight that reads it beside the data, step after step."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.step, self.last = nn.Linear(34, 32), nn.Linear(32, 1)
-
-    def forward(self, x: torch.Tensor) -> Any:
-        state, self.seen = x.new_zeros(len(x), 32), list[torch.Tensor]()
-        for time in range(12):
-            self.seen.append(self.step(torch.cat([x[:, time], state], 1)))
-            state = torch.tanh(self.seen[-1])
-        return self.last(state)
-
-
-def test_a_recurrence_is_sized_by_all_of_its_steps() -> None:
-    net, x = Unrolled(), batch(64, 12, 2)
-    plan = initlab.init_(net, example_inputs=x)
-    net(x)
-    assert plan["step.weight"].correction < 1.5  # by the first step alone, which reads a state of zeros, it would be 2
-    assert 0.5 < float(torch.stack(net.seen).detach().square().mean()) < 2
-
-
 def test_a_constant_of_a_functions_form_stays() -> None:
     class Form(nn.Module):
         def __init__(self, factor: float) -> None:

@@ -120,7 +120,8 @@ class Traits:
             return found[0] if len(found) == 1 else none
         if self.attends:
             return signals[2] if len(signals) > 2 else none
-        return signals[0] if self.proportional and signals else none
+        grows = self.proportional or (self.degree == 1 and len(signals) == 1)
+        return signals[0] if grows and signals else none
 
 
 UNKNOWN = Traits()

@@ -26,6 +26,7 @@ from initlab.planning.own import (
     zero_table,
 )
 from initlab.planning.reason import Reason
+from initlab.planning.recurrences import reads_itself
 from initlab.planning.scene import Subject
 from initlab.planning.spread import spread
 from initlab.sampling import laws
@@ -59,6 +60,10 @@ def fed_weight(subject: Subject, options: Options) -> Choice:
     if fed.reason.code == "fed_by_softmax" and len(subject.shape) == 2 and subject.shape[0] == subject.shape[1]:
         words = "mixes shares after a softmax: the identity, which leaves them shares"
         return Choice(get_scheme("identity"), Reason("mixes_shares", words))
+    graph = subject.scene.graph
+    if fed.gain > 1 and graph is not None and reads_itself(graph, [use.operation for use in subject.uses if use.feeds]):
+        words = f"gain 1, not {fed.gain:.4g}: it reads what it made before, which a larger one makes grow at every step"
+        return Choice(get_scheme("lecun_normal"), Reason("recurrent", words), gain=1.0)
     return Choice(get_scheme("lecun_normal"), fed.reason, gain=fed.gain)
 
 

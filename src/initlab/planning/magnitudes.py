@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 
 from initlab.planning.names import WEIGHT_NORM
@@ -18,8 +19,7 @@ def with_magnitudes(entries: tuple[PlanEntry, ...]) -> tuple[PlanEntry, ...]:
     w = g · v / ‖v‖ has v's own law, to the spread of ‖v‖, when g = √(E[v²] · elements of v that share one g). A weight
     that is to be zero gets g = 0 and a random direction, since a direction of zeros would make w = 0/0.
     """
-    by_name = {entry.name: entry for entry in entries}
-    pairs = {entry.name: found for entry in entries if (found := _direction(entry, by_name)) is not None}
+    pairs = _pairs({entry.name: entry for entry in entries})
     directions = {entry.name for entry in pairs.values()}
     return tuple(
         _magnitude(entry, pairs[entry.name])
@@ -27,6 +27,16 @@ def with_magnitudes(entries: tuple[PlanEntry, ...]) -> tuple[PlanEntry, ...]:
         else (_turned(entry) if entry.name in directions else entry)
         for entry in entries
     )
+
+
+def magnitudes_of(entries: Mapping[str, PlanEntry]) -> dict[str, str]:
+    """Each direction that a law is planned for -> its magnitude."""
+    return {found.name: name for name, found in _pairs(entries).items() if found.action == "write"}
+
+
+def _pairs(by_name: Mapping[str, PlanEntry]) -> dict[str, PlanEntry]:
+    """Each magnitude -> its direction."""
+    return {name: found for name, entry in by_name.items() if (found := _direction(entry, by_name)) is not None}
 
 
 def _turned(entry: PlanEntry) -> PlanEntry:
@@ -44,7 +54,7 @@ def _rms(entry: PlanEntry) -> float:
     return math.hypot(entry.std, entry.law.first_moment)
 
 
-def _direction(entry: PlanEntry, by_name: dict[str, PlanEntry]) -> PlanEntry | None:
+def _direction(entry: PlanEntry, by_name: Mapping[str, PlanEntry]) -> PlanEntry | None:
     for own, other in WEIGHT_NORM:
         found = by_name.get(entry.name.removesuffix(own) + other) if entry.name.endswith(own) else None
         if found is not None and _broadcasts(entry.shape, found.shape):

@@ -15,6 +15,7 @@ from initlab.planning.normed import normed
 from initlab.planning.paired import sizes_of_pairs
 from initlab.planning.plan import PlanEntry
 from initlab.planning.readers import adds_to_scores, is_head, opens_gate, voting
+from initlab.planning.recurrences import reads_itself
 from initlab.planning.scores import Queries, queries_of
 from initlab.planning.token_tables import tokens_of
 from initlab.sampling import canonical_name
@@ -47,8 +48,8 @@ class Targets:
         normed: weights whose outputs norms alone read, so that their size sets how fast they learn and nothing else.
         pairs: weights and tables whose outputs are multiplied into the model's -> the second moment to have.
         couplings: weights whose outputs move or scale the data itself.
-        repeated: weights that are applied again and again, as in a recurrence.
         composed: factors by which composed weights are sized -> the other factors.
+        recurrent: weights that read what they made before.
         excess: see `EXCESS`.
     """
 
@@ -66,8 +67,8 @@ class Targets:
     normed: frozenset[str] = frozenset()
     pairs: Mapping[str, float] = field(default_factory=dict)
     couplings: frozenset[str] = frozenset()
-    repeated: frozenset[str] = frozenset()
     composed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    recurrent: frozenset[str] = frozenset()
     excess: float = EXCESS
 
     def excess_of(self, classes: int) -> float:
@@ -156,9 +157,9 @@ def targets_of(graph: SignalGraph, entries: Mapping[str, PlanEntry], owner: Mapp
         queries=queries_of(graph, owner),
         normed=free - heads - ends,
         pairs=sizes_of_pairs(graph, applied, EXCESS),
-        repeated=frozenset(name for name, found in applied.items() if len(found) > 1),
         couplings=couplings(graph, applied) - heads - ends,
         composed=composed_of(graph, uses, owner),
+        recurrent=frozenset(name for name, found in applied.items() if reads_itself(graph, found)),
     )
 
 

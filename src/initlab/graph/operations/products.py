@@ -230,5 +230,6 @@ OPS = (
     Op(("tensordot",), matrix_product, weights=_tensordot, combines="contraction"),
     Op(("outer",), matrix_product, combines="contraction"),
     Op(("cdist",), matrix_product, degree=1.0, even=True),
+    Op(("weight_norm",), combines="product"),
     Op(("multi_dot",), names=("chain_matmul",), combines="contraction"),
 )

@@ -67,7 +67,6 @@ class Calibrator(TorchFunctionMode):
         )
         self.products = Products(targets, self.drawn)
         self._met: set[tuple[str, bool]] = set()
-        self._postponed: dict[str, list[float]] = {}  # by weight, the second moments of its uses
 
     def know(self, owner: Mapping[str, str], names: Mapping[int, str]) -> None:
         """Takes the parameters of the running model: id -> the name of their entry."""
@@ -79,8 +78,6 @@ class Calibrator(TorchFunctionMode):
             mark = self.marks.get(tensor)
             self.read_outs.read(tensor, mark.names)
             self.products.finish(mark.terms or mark.due)
-        for name, seconds in self._postponed.items():
-            self._correct_on_average(name, sum(seconds) / len(seconds))
         for name, factor in self.read_outs.factors.items():
             second = self.read_outs.second(name)
             self.found.measured[name] = (second, second * factor * factor)
@@ -195,24 +192,13 @@ class Calibrator(TorchFunctionMode):
             if head:
                 self.read_outs.meet(entry, made, second_moment(made))
             factor = 1.0 if head else self._factor(entry, made, 0 if fortune else units(made, entry))
-            if factor > 1.0 and name in self.targets.repeated:
-                self._postponed[name] = []  # a recurrence begins with a state of zeros, which says nothing of its size
-            elif factor != 1.0 and self.drawn.free(name):
+            if factor != 1.0 and self.drawn.free(name):
                 self.drawn.scale({name}, factor, weights)
                 result = made = made * factor
-        if name in self._postponed:
-            self._postponed[name].append(second_moment(made) or 0.0)
         if isinstance(shift, torch.Tensor):
             result = made = made + shift
         self._mark(made, name)
         return result
-
-    def _correct_on_average(self, name: str, second: float) -> None:
-        target = self.targets.of(name)
-        if target and second and self.drawn.free(name) and misses(second / target):
-            self.found.measured[name] = (second, target)
-            self.found.repeated.add(name)
-            self.drawn.scale({name}, rounded(math.sqrt(target / second)))
 
     def _mark(self, made: torch.Tensor, name: str) -> None:
         """What a weight made, or the rows of a table: a table of one column holds scores."""
@@ -226,6 +212,8 @@ class Calibrator(TorchFunctionMode):
         if second is None or target is None:
             return 1.0
         self.found.measured[entry.name] = (second, target)
+        if second < target and entry.name in self.targets.recurrent:
+            return 1.0  # a recurrence begins with a state of zeros, which says nothing of its size
         sized = self.targets.sized(entry.name)
         if misses(second if sized else second / target, drawn):
             return rounded(math.sqrt(target / second))

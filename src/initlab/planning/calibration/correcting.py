@@ -17,6 +17,7 @@ from initlab.guest.modules import modules_of
 from initlab.planning.calibration.calibrator import Calibrator
 from initlab.planning.calibration.found import Found
 from initlab.planning.ledger import some
+from initlab.planning.magnitudes import with_magnitudes
 from initlab.planning.plan import PlanEntry
 from initlab.planning.reason import Reason
 from initlab.planning.spectral import Vectors
@@ -38,8 +39,7 @@ def calibrated(
 ) -> tuple[tuple[PlanEntry, ...], str]:
     """The entries with each std corrected where one pass shows that it misses, and a note where no pass was possible.
 
-    A table that is also the head is corrected first, and what is added to its rows is then measured once more; so is
-    what follows a weight of a recurrence, which is corrected when all of its uses were seen.
+    A table that is also the head is corrected first, and what is added to its rows is then measured once more.
 
     Args:
         model: the model; it is left as it was.
@@ -64,15 +64,16 @@ def calibrated(
         except InputError as error:
             return entries, f"not measured: {error}"
         found = calibrator.found
-        by_name = {name: _corrected(entry, found, targets) for name, entry in by_name.items()}
+        entries = with_magnitudes(tuple(_corrected(entry, found, targets) for entry in by_name.values()))
+        by_name = {entry.name: entry for entry in entries}
         held = (found.scores.keys() | found.products.keys()) - targets.tables
         reached = {
             name: 1 / (math.sqrt(found.measured.get(name, (1.0, 1.0))[0]) * found.factors[name]) for name in held
         }
         targets = replace(targets, inner={**targets.inner, **reached})
-        if not found.products and not found.repeated and all(found.factor(name) == 1.0 for name in targets.ties):
+        if not found.products and all(found.factor(name) == 1.0 for name in targets.ties):
             break
-    return tuple(by_name.values()), ""
+    return entries, ""
 
 
 def _impossible(parameters: Mapping[str, torch.Tensor]) -> str:
@@ -127,7 +128,6 @@ def _words(name: str, found: Found, targets: Targets, factor: float) -> str:
         return f"attention scores: second moment {format_number(found.scores[name])} for 1, {change}"
     if name in found.measured:
         second, target = found.measured[name]
-        change = f"on average over its uses, {change}" if name in found.repeated else change
         return f"{_reader(name, targets)}measured {format_number(second)} for {format_number(target)}, {change}"
     return change
 

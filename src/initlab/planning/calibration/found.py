@@ -16,7 +16,6 @@ class Found:
         measured: by parameter, the second moment of what it makes as planned, and the target.
         scores: by weight of queries whose scores were too large, their second moment.
         products: by factor of scores that were too large, their second moment, and the target.
-        repeated: weights that are applied again, corrected by the average over all of their uses.
         grown: read-outs that a constant shrinks, brought to logits of unit variance.
     """
 
@@ -24,7 +23,6 @@ class Found:
     measured: dict[str, tuple[float, float]] = field(default_factory=dict)
     scores: dict[str, float] = field(default_factory=dict)
     products: dict[str, tuple[float, float]] = field(default_factory=dict)
-    repeated: set[str] = field(default_factory=set)
     grown: set[str] = field(default_factory=set)
 
     def factor(self, name: str) -> float:

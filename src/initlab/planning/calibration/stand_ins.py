@@ -12,6 +12,7 @@ from initlab.planning.calibration.found import Found, adjustable
 from initlab.planning.calibration.marks import Mark, Marks
 from initlab.planning.calibration.measuring import second_moment
 from initlab.planning.drawing import job_of, write_one
+from initlab.planning.magnitudes import magnitudes_of
 from initlab.planning.plan import PlanEntry
 from initlab.planning.spectral import Vectors
 from initlab.sampling import canonical_name
@@ -41,6 +42,7 @@ class StandIns:
         norms: Mapping[str, Vectors],
     ) -> None:
         self.entries, self.fixed, self.found, self.marks, self.norms = entries, fixed, found, marks, norms
+        self.magnitudes = magnitudes_of(entries)  # a direction's std is that of its weight by its magnitude alone
         self.luck: dict[str, float] = {}  # by weight, its law's second moment over that of what was drawn
         self._parameters: dict[int, str] = {}
         self._drawn: dict[str, torch.Tensor] = {}
@@ -73,8 +75,9 @@ class StandIns:
         copies = tuple(copies)
         for name in names:
             drawn = self._drawn.get(name)
-            if drawn is not None:
-                drawn.data.mul_(factor)
+            for held in (drawn, self._drawn.get(self.magnitudes.get(name, ""))):
+                if held is not None:
+                    held.data.mul_(factor)
             own = None if drawn is None else drawn.untyped_storage().data_ptr()
             self.found.factors[name] = self.found.factor(name) * factor
             for tensor, mark in copies:

@@ -1,0 +1,27 @@
+"""Weights that read what they made before, as a recurrence's do: what they add to a state comes back at every step.
+
+A gain above one makes such a state grow or wander from step to step, whatever its size at the first (Sompolinsky,
+Crisanti and Sommers, 1988: a network of tanh units is chaotic above gain one), so that gain one is the most they get.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from initlab.graph import Operation, SignalGraph
+from initlab.graph.residual import grew_from
+
+
+def reads_itself(graph: SignalGraph, uses: Sequence[Operation]) -> bool:
+    """Whether a weight's second use reads what came of its first.
+
+    Args:
+        graph: the recording.
+        uses: the operations that apply the weight.
+    """
+    ordered = sorted({use.index: use for use in uses}.values(), key=lambda use: use.index)
+    if len(ordered) < 2 or not ordered[0].outputs:
+        return False
+    made = set(ordered[0].outputs)
+    signals = [value for value in ordered[1].inputs if graph.values[value].source == "operation"]
+    return any(value in made or grew_from(graph, value, made) for value in signals)

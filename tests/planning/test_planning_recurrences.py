@@ -1,0 +1,95 @@
+"""Weights that read what they made before, and weights that stand behind a magnitude."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils import parametrizations
+
+import initlab
+
+F = nn.functional
+
+
+def batch(*shape: int) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(0))
+
+
+class Cell(nn.Module):
+    """h ← tanh(V a·tanh(c·W [x, h])), eight times from h = 0 (Hasani et al., 2022, has such a backbone)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.into, self.out = nn.Linear(4 + 32, 64), nn.Linear(64, 32)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        state = torch.zeros(len(x), 32)
+        for now in x.unbind(1):
+            state = torch.tanh(self.out(1.7159 * torch.tanh(0.666 * self.into(torch.cat([now, state], -1)))))
+        return state
+
+
+def test_a_recurrence_gets_gain_one_at_most() -> None:
+    plan = initlab.plan(Cell(), batch(16, 8, 4))
+    assert [(plan[name].code, plan[name].std) for name in ("into.weight", "out.weight")] == [
+        ("recurrent", pytest.approx(1 / 6)),
+        ("recurrent", pytest.approx(1 / 8)),
+    ]
+
+
+class Unrolled(nn.Module):
+    """A state that begins at zero, and a weight that reads it beside the data, step after step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.step, self.last = nn.Linear(34, 32), nn.Linear(32, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        state = x.new_zeros(len(x), 32)
+        for now in x.unbind(1):
+            state = torch.tanh(self.step(torch.cat([now, state], 1)))
+        return self.last(state)
+
+
+def test_a_state_of_zeros_at_the_first_step_is_no_reason_for_larger_weights() -> None:
+    assert initlab.plan(Unrolled(), batch(64, 12, 2))["step.weight"].std == pytest.approx(1 / math.sqrt(34))
+
+
+class Towers(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.shared, self.out = nn.Linear(8, 32), nn.Linear(32, 16)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        left, right = (self.out(F.relu(self.shared(side))) for side in (x, -x))
+        return F.cosine_similarity(left, right)
+
+
+def test_two_uses_side_by_side_are_no_recurrence() -> None:
+    assert initlab.plan(Towers(), batch(64, 8))["out.weight"].gain == pytest.approx(math.sqrt(2), rel=1e-3)
+
+
+class Block(nn.Module):
+    """A branch that a weight norm ends, before a ReLU (Bai et al., 2018)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two = (parametrizations.weight_norm(nn.Linear(32, 32)) for _ in range(2))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return F.relu(x + F.relu(self.two(F.relu(self.one(x)))))
+
+
+def test_behind_weight_norm_outputs_are_measured_and_branches_get_their_share() -> None:
+    model = nn.Sequential(nn.Linear(16, 32), Block(), Block(), nn.Linear(32, 4))
+    plan = initlab.init_(model, example_inputs=3 * batch(64, 16))
+    parts = {}
+    hooks = [model[i].two.register_forward_hook(lambda m, a, y: parts.setdefault(m, F.relu(y))) for i in (1, 2)]
+    hooks += [model[i].register_forward_hook(lambda m, a, y: parts.setdefault(m, a[0])) for i in (1, 2)]
+    model(3 * batch(64, 16))
+    shares = [(parts[model[i].two].square().mean() / parts[model[i]].square().mean()).item() for i in (1, 2)]
+    assert shares == [pytest.approx(1 / 2, rel=0.2)] * 2
+    assert plan["1.one.parametrizations.weight.original1"].measured is not None
