@@ -62,7 +62,7 @@ def test_the_table_counts_what_the_tests_compare_and_names_what_is_open(monkeypa
     bad = recipe_pages.Case("v", 0.02, 0.03, False, False)
     monkeypatch.setattr(recipe_pages, "_checked", lambda: {name: [good, good, bad] for name in list_policies()})
     page = recipe_pages.confirmed("en")
-    assert page.count("| 2 / 2 | 0 / 1 |") == len(list_policies())
+    assert page.count("(constants 2 / 2, stds within their interval 0 / 1) |") == len(list_policies())
     apart = page.rpartition("read again:")[2]
     assert all((f"`{name}`" in apart) == (CONFIRMED[name][0] == "words") for name in list_policies())
 

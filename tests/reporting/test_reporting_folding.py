@@ -10,8 +10,8 @@ from initlab.reporting.blocks import Page, Section
 COLUMNS = (Column("parameter", kind="code", keep=9), Column("std", "right", "number", 5), Column("reason", keep=8))
 
 
-def table(rows: list[tuple[str, object, str]], unfolded: int = 30) -> Table:
-    return Table("Plan", COLUMNS, rows, "all to write", unfolded)
+def table(rows: list[tuple[str, object, str]], unfolded: int = 30, steps: bool = False) -> Table:
+    return Table("Plan", COLUMNS, rows, "all to write", unfolded, steps)
 
 
 def blocks(count: int, name: str = "layers.{}.{}") -> list[tuple[str, object, str]]:
@@ -31,19 +31,34 @@ FOLDS = [
     ([(f"l.{i}.w", (-1) ** i * i, "x") for i in range(4)], [("l.0–3.w", "-3 to 2", "x")]),
     ([(f"l.{i}.w", None, "x") for i in range(4)], [("l.0–3.w", None, "x")]),
     ([(f"l.{i}.e.{j}.w", 1, "x") for i in range(3) for j in range(4)], [("l.0–2.e.0–3.w", 1, "x")]),
-    # blocks of two kinds by turns: as in a Sequential of layers and activations
-    ([(f"{i}.w", i, f"fed by relu at {i - 1}") for i in (2, 4, 6, 8)], [("2,4…8.w", "2–8", "fed by relu at 1–7")]),
-    ([(f"l.{i}.w", 1, "even" if i % 2 == 0 else "odd") for i in range(7)], ["l.0,2…6.w", "l.1,3,5.w"]),
-    ([(f"l.{i}.w", 1, "x") for i in (0, 3, 4, 5, 7, 9)], ["l.0.w", "l.3–5.w", "l.7.w", "l.9.w"]),
     # a block of its own kind, a gap, and too few stay as they are
     ([("l.0.w", 1, "fed by the data"), *[(f"l.{i}.w", 1, "x") for i in range(1, 5)]], ["l.0.w", "l.1–4.w"]),
     ([(f"l.{i}.w", 1, "x") for i in (0, 1, 2, 5, 6, 7)], ["l.0–2.w", "l.5–7.w"]),
     ([(f"l.{i}.w", 1, "x") for i in (0, 1)], ["l.0.w", "l.1.w"]),
-    ([(f"l.{i}.w", 1, "x") for i in (0, 3, 6, 9)], ["l.0,3…9.w"]),
+    ([(f"l.{i}.w", 1, "x") for i in (0, 3, 6, 9)], ["l.0.w", "l.3.w", "l.6.w", "l.9.w"]),
     ([("layer", 1, "x")] * 5, ["layer"] * 5),
     # a name that stands twice in each block folds into two rows
     ([(f"l.{i}", i, "add") for i in (0, 0, 1, 1, 2, 2)], [("l.0–2", "0–2", "add"), ("l.0–2", "0–2", "add")]),
 ]  # fmt: skip
+
+
+STEPS = [
+    # blocks of two kinds by turns: as in a Sequential of layers and activations
+    ([(f"{i}.w", i, f"fed by relu at {i - 1}") for i in (2, 4, 6, 8)], [("2,4…8.w", "2–8", "fed by relu at 1–7")]),
+    ([(f"l.{i}.w", 1, "even" if i % 2 == 0 else "odd") for i in range(7)], ["l.0,2…6.w", "l.1,3,5.w"]),
+    ([(f"l.{i}.w", 1, "x") for i in (0, 3, 4, 5, 7, 9)], ["l.0.w", "l.3–5.w", "l.7.w", "l.9.w"]),
+    ([(f"l.{i}.w", 1, "x") for i in (0, 3, 6, 9)], ["l.0,3…9.w"]),
+    ([(f"l.{i}.w", 1, "x") for i in (0, 1, 2, 5, 6, 7)], ["l.0–2.w", "l.5–7.w"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("rows", "expected"), STEPS)
+def test_blocks_at_equal_steps_fold_where_a_table_says_so(
+    rows: list[tuple[str, object, str]], expected: list[object]
+) -> None:
+    found = folded(table(rows, unfolded=1, steps=True)).rows
+    assert [row if isinstance(want, tuple) else row[0] for row, want in zip(found, expected, strict=True)] == expected
+    assert len(folded(table(rows, unfolded=1)).rows) >= len(expected)
 
 
 @pytest.mark.parametrize(("rows", "expected"), FOLDS)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import itertools
 import json
-import math
 import re
 from functools import cache
 from pathlib import Path
@@ -19,7 +18,7 @@ import thumbnails
 import initlab
 from initlab.reporting import Shown
 from initlab.reporting.blocks import HistogramGrid, ImageGrid, Table
-from initlab.reporting.figures import FONT, log_ticks
+from initlab.reporting.figures import FONT, log_axis
 from initlab.reporting.html import block_html
 from initlab.reporting.palette import GRID, INK, MUTED, SERIES, dark_map
 
@@ -71,8 +70,8 @@ def figure(figure: go.Figure, number: str = "", put: spoken.Put = str) -> str:
     title = (spec["layout"].get("title") or {}).get("text", "")
     spec["layout"]["template"] = _template()
     for name, axis in spec["layout"].items():
-        if name[1:5] == "axis" and axis.get("type") == "log" and not axis.keys() & {"tickvals", "dtick"}:
-            axis |= _log_ticks(figure, name)
+        if name[1:5] == "axis":
+            axis |= log_axis(axis, _along(figure, name), {"color": MUTED[0], "size": 11})
     number = number or f"figure-{next(_NUMBER)}"
     data = json.dumps({**spec, "dark": dark_map()}).replace("<", "\\u003c")
     height = spec["layout"].setdefault("height", 360)
@@ -83,13 +82,11 @@ def figure(figure: go.Figure, number: str = "", put: spoken.Put = str) -> str:
     )
 
 
-def _log_ticks(figure: go.Figure, name: str) -> dict[str, Any]:
-    """The ticks of a report's log axis, whole numbers, for what the figure draws along the axis of that name."""
+def _along(figure: go.Figure, name: str) -> list[Any]:
+    """What the figure draws along the axis of that name."""
     letter, axis = name[0], name.replace("axis", "")
     own = [trace for trace in figure.data if (getattr(trace, f"{letter}axis", None) or letter) == axis]
-    drawn = [value for trace in own for value in (() if trace[letter] is None else trace[letter])]
-    known = [float(value) for value in drawn if not isinstance(value, str) and value and 0 < value < math.inf]
-    return log_ticks(min(known), max(known), {"color": MUTED[0], "size": 11}) if known else {}
+    return [value for trace in own for value in (() if trace[letter] is None else trace[letter])]
 
 
 @cache

@@ -27,6 +27,7 @@ from initlab.reporting import (
     wrapped,
 )
 from initlab.reporting.blocks import Level
+from initlab.reporting.finding import callout
 
 HISTOGRAMS = (
     "The output of each activation on one batch of digits, before any training. Healthy layers spread; saturated ones "
@@ -142,9 +143,8 @@ def _grid(trial: Trial) -> HistogramGrid:
 def _findings(demo: Demo) -> list[Section]:
     blocks: list[Any] = []
     for trial in demo.trials:
-        for finding in trial.inspection.findings:
-            title = f"{trial.start.name}, {trial.optimizer}: {finding.kind} at {finding.where}"
-            blocks.append(Callout(finding.severity, title, f"{finding.evidence}. {finding.advice}"))
+        of = f"{trial.start.name}, {trial.optimizer}"
+        blocks += [callout(finding, of) for finding in trial.inspection.findings]
     return [Section("Every finding", blocks or [Text("Nothing was found.")])]
 
 

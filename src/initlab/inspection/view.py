@@ -32,6 +32,7 @@ from initlab.reporting import (
     wrapped,
 )
 from initlab.reporting.blocks import Level, Tone
+from initlab.reporting.finding import callout
 from initlab.reporting.status import SEVERITIES
 
 MAX_TEXT_ROWS = 40
@@ -56,7 +57,7 @@ def layer_record(layer: LayerStats) -> dict[str, Any]:
 def page(inspection: Inspection) -> Page:
     """The report: findings first, then histograms layer by layer, profiles against depth, and the table."""
     level, words = VERDICTS[inspection.verdict]
-    findings: list[Block] = [Callout(level, words, _lead(inspection)), *map(_callout, inspection.findings)]
+    findings: list[Block] = [Callout(level, words, _lead(inspection)), *map(callout, inspection.findings)]
     sections = [Section("Findings", [*findings, *_code(inspection)])]
     if inspection.learning_rate is not None:
         sections.append(Section("Learning rates", [line_figure(inspection), Text(_rates(inspection.learning_rate))]))
@@ -193,7 +194,7 @@ def text(inspection: Inspection, width: int = 80) -> str:
 def html(inspection: Inspection) -> str:
     """For a notebook: callouts and the table, escaped."""
     level, words = VERDICTS[inspection.verdict]
-    blocks: list[Block] = [Callout(level, words, _lead(inspection)), *map(_callout, inspection.findings)]
+    blocks: list[Block] = [Callout(level, words, _lead(inspection)), *map(callout, inspection.findings)]
     if inspection.layers:
         blocks.append(layer_table(inspection))
     return "".join(block_html(block) for block in blocks)
@@ -230,12 +231,6 @@ def _rates(found: LearningRate) -> str:
 
 def _sentence_case(text: str) -> str:
     return text[:1].upper() + text[1:]
-
-
-def _callout(finding: Finding) -> Callout:
-    title = f"{finding.kind} at {clean(finding.where)}"
-    evidence = _sentence_case(clean(finding.evidence, 600))
-    return Callout(finding.severity, title, f"{evidence}. {clean(finding.advice, 600)}.")
 
 
 def _sentence(finding: Finding) -> str:

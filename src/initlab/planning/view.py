@@ -99,7 +99,7 @@ def plan_table(plan: Plan) -> Table:
         )
         for entry in plan.entries
     ]
-    return Table(f"Plan for {plan.model}: {plan.policy}", _COLUMNS, rows, summary(plan), UNFOLDED)
+    return Table(f"Plan for {plan.model}: {plan.policy}", _COLUMNS, rows, summary(plan), UNFOLDED, steps=True)
 
 
 def summary(plan: Plan) -> str:

@@ -76,7 +76,8 @@ class Column:
 class Table:
     """Rows of cells (str, int, float, bool or None); each row is as long as `columns`.
 
-    Of more than `unfolded` rows, blocks of a model that repeat are shown as one.
+    Of more than `unfolded` rows, blocks of a model that repeat are shown as one; with `steps` also those whose numbers
+    are not neighbours, where no trend over depth is to be read.
 
     >>> Table("Schemes", (Column("name"), Column("std", "right", "number")), (("he_normal", 0.141421356),))
     Table('Schemes', 2 columns, 1 row)
@@ -87,6 +88,7 @@ class Table:
     rows: Sequence[Sequence[Any]]
     note: str = ""
     unfolded: int = 30
+    steps: bool = False
 
     def __post_init__(self) -> None:
         columns = tuple(c if isinstance(c, Column) else Column(str(c)) for c in self.columns)

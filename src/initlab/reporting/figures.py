@@ -161,19 +161,29 @@ def _ready(figure: ReadyFigure) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Another library's figure in the page's fonts and colours of axes; markup in names is shown as text."""
     own = ("template", "title", "width", "plot_bgcolor", "paper_bgcolor")
     shown = {name: _shown(value) for name, value in figure.layout.items() if name not in own}
+    font = {"color": MUTED[0], "size": 11}
     for name, axis in shown.items():
         if name.startswith(("xaxis", "yaxis")):
+            ticks = log_axis(axis, _along(figure.data, name), font)
             shown[name] = {
                 "gridcolor": GRID[0],
                 "zerolinecolor": GRID[0],
                 "linecolor": GRID[0],
                 "automargin": True,
+                "tickfont": font,
                 **axis,
-                # plotly counts the labels of a log axis for less than they take
-                "title": {"standoff": 24 if axis.get("type") == "log" else 10} | axis.get("title", {}),
+                **ticks,
+                "title": {"standoff": 10, "font": {"color": MUTED[0], "size": 12}} | axis.get("title", {}),
             }
     base = _layout({}, {}, 0)
     return [_shown(trace) for trace in figure.data], {**base, "showlegend": True, **shown}
+
+
+def _along(data: Sequence[Mapping[str, Any]], name: str) -> list[Any]:
+    """What traces draw along the axis of that name; packed numbers are left out."""
+    letter, axis = name[0], name.replace("axis", "")
+    drawn = [trace.get(letter) for trace in data if trace.get(f"{letter}axis", letter) == axis]
+    return [value for values in drawn if isinstance(values, list | tuple) for value in values]
 
 
 def _shown(value: Any) -> Any:
@@ -221,14 +231,22 @@ def _axis(label: str, log: bool, values: Sequence[Any]) -> dict[str, Any]:
     }
     known = [v for v in (_value(v, log) for v in values) if v is not None]
     if known and log:
-        axis |= log_ticks(min(known), max(known), font)
+        axis |= _log_ticks(min(known), max(known), font)
     elif known and all(v == int(v) for v in known) and max(known) - min(known) <= 20:
         # Layers and seeds are counted: no tick stands between two of them.
         axis |= {"dtick": max(1, math.ceil((max(known) - min(known)) / 10)), "tickformat": "d"}
     return axis
 
 
-def log_ticks(low: float, high: float, font: dict[str, Any]) -> dict[str, Any]:
+def log_axis(axis: Mapping[str, Any], values: Sequence[Any], font: dict[str, Any]) -> dict[str, Any]:
+    """The ticks of another library's log axis along these values, where it has none of its own; else nothing."""
+    if axis.get("type") != "log" or axis.keys() & {"tickvals", "dtick"}:
+        return {}
+    known = [v for v in (_value(value, True) for value in values) if v is not None]
+    return _log_ticks(min(known), max(known), font) if known else {}
+
+
+def _log_ticks(low: float, high: float, font: dict[str, Any]) -> dict[str, Any]:
     """Powers of ten over several decades; else 1, 2 and 5 of each decade, each with its whole number."""
     decades = math.log10(high) - math.log10(low)
     if decades > 3:
@@ -248,7 +266,7 @@ def _even_ticks(low: float, high: float) -> list[float]:
     """
     span = high - low
     if span <= 0:
-        return [low]
+        return [float(f"{low:.4g}")]
     places = 1 - math.floor(math.log10(span))
     step = min((s * 10.0**-places for s in (1, 2, 5, 10, 20, 50)), key=lambda step: abs(span / step - 5))
     return [round(i * step, places + 1) for i in range(math.ceil(low / step), math.floor(high / step) + 1)]

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias, overload
 
+from initlab.reporting.blocks import Callout
 from initlab.reporting.status import Severity
+from initlab.reporting.words import clean
 
 Later: TypeAlias = Callable[[], str]  # what makes a text
 
@@ -64,3 +66,16 @@ class Finding:
 
     def __str__(self) -> str:
         return f"{self.kind} at {self.where}: {self.evidence}. {self.advice}"
+
+
+def callout(finding: Finding, of: str = "") -> Callout:
+    """The finding as a page shows it: its kind and place, then its evidence and advice as sentences.
+
+    Args:
+        finding: what was found.
+        of: what it was found in, where a page shows the findings of several.
+    """
+    title = f"{finding.kind} at {clean(finding.where)}"
+    sentences = [text[:1].upper() + text[1:] for text in (clean(finding.evidence, 600), clean(finding.advice, 600))]
+    body = " ".join(text if text.endswith(".") else f"{text}." for text in sentences if text)
+    return Callout(finding.severity, f"{clean(of)}: {title}" if of else title, body)

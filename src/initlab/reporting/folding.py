@@ -44,7 +44,9 @@ class _Row:
 
 
 def folded(table: Table) -> Table:
-    """`table`, rows whose names differ by a number, at equal steps, and whose words agree drawn together.
+    """`table`, rows whose names differ by a number and whose words agree drawn together.
+
+    Their numbers are consecutive, or with `table.steps` at equal steps.
 
     What differs between the rows of a block stands as a range: the number in the name, numbers within words, numbers.
     A table without dotted names in its first column, or of at most `table.unfolded` rows, comes back as it is.
@@ -59,7 +61,7 @@ def folded(table: Table) -> Table:
         return table
     rows = [_Row(str(row[0]).split("."), [_taken(v) for v in row[1:]], i) for i, row in enumerate(table.rows)]
     for level in range(max(len(row.name) for row in rows)):
-        rows = _folded_at(rows, level)
+        rows = _folded_at(rows, level, table.steps)
     if len(rows) == len(table.rows):
         return table
     shown = [(".".join(row.name), *(cell.text() for cell in row.cells)) for row in rows]
@@ -69,7 +71,7 @@ def folded(table: Table) -> Table:
     )
 
 
-def _folded_at(rows: Sequence[_Row], level: int) -> list[_Row]:
+def _folded_at(rows: Sequence[_Row], level: int, steps: bool) -> list[_Row]:
     groups: dict[tuple[Any, ...], list[_Row]] = defaultdict(list)
     seen: Counter[tuple[Any, ...]] = Counter()
     kept: list[_Row] = []
@@ -81,21 +83,27 @@ def _folded_at(rows: Sequence[_Row], level: int) -> list[_Row]:
         else:
             kept.append(row)
     for group in groups.values():
-        for run in _runs(group, level):
+        for run in _runs(group, level, steps):
             kept += [_together(run, level)] if len(run) >= FEWEST else run
     return sorted(kept, key=lambda row: row.order)
 
 
-def _runs(group: Sequence[_Row], level: int) -> Iterator[list[_Row]]:
-    """The rows of a group in stretches of equal steps, as long as they go."""
+def _runs(group: Sequence[_Row], level: int, steps: bool) -> Iterator[list[_Row]]:
+    """The rows of a group in stretches of one step, or with `steps` of any equal ones, as long as they go."""
     run: list[_Row] = []
     for row in sorted(group, key=lambda row: int(row.name[level])):
-        while len(run) > 1 and _step(run[-1], row, level) != _step(run[0], run[1], level):
+        while run and not _goes_on(run, row, level, steps):
             kept = len(run) if len(run) >= FEWEST else 1
             yield run[:kept]
             run = run[kept:]
         run.append(row)
     yield run
+
+
+def _goes_on(run: Sequence[_Row], row: _Row, level: int, steps: bool) -> bool:
+    if steps:
+        return len(run) == 1 or _step(run[-1], row, level) == _step(run[0], run[1], level)
+    return _step(run[-1], row, level) == 1
 
 
 def _step(row: _Row, following: _Row, level: int) -> int:

@@ -21,8 +21,7 @@ from initlab.reporting import (
     table_text,
     wrapped,
 )
-from initlab.reporting.blocks import Level
-from initlab.reporting.finding import Finding
+from initlab.reporting.finding import callout
 from initlab.reporting.status import SEVERITIES
 
 _COLUMNS = (
@@ -34,7 +33,6 @@ _COLUMNS = (
     Column("sure", "right", "number", keep=3),
 )
 _FIELDS = ("name", "shape", "dtype", "role", "layer", "law", "mean", "std", "structure", "scheme", "also", "sure")
-_LEVELS: dict[str, Level] = {"error": "error", "warning": "warning", "info": "info"}
 
 
 def audit_table(audit: Audit) -> Table:
@@ -63,7 +61,7 @@ def text(audit: Audit, width: int = 80) -> str:
 
 
 def page(audit: Audit) -> Page:
-    blocks: list[Block] = [_callout(finding) for finding in audit.findings] or [Callout("good", "Nothing found.")]
+    blocks: list[Block] = [*map(callout, audit.findings)] or [Callout("good", "Nothing found.")]
     sections = [Section("Findings", [*blocks, *start_code("auto", "Copy the start that a plan gives it")])]
     if audit.notes:
         sections.append(Section("Notes", [Text("\n\n".join(clean(note, 2000) for note in audit.notes))]))
@@ -73,11 +71,6 @@ def page(audit: Audit) -> Page:
         sections.append(Section("Differences", [Table(f"Not as the {audit.reference} says", columns, rows)]))
     sections.append(Section("Parameters", [audit_table(audit)]))
     return Page(f"Audit of {audit.model}", _summary(audit), sections)
-
-
-def _callout(finding: Finding) -> Callout:
-    title = clean(f"{finding.kind} at {finding.where}")
-    return Callout(_LEVELS[finding.severity], title, clean(f"{finding.evidence}. {finding.advice}", 2000))
 
 
 def to_dict(audit: Audit) -> dict[str, Any]:

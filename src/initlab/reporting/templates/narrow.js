@@ -65,6 +65,15 @@ var initlabSized = (function () {
     return 19 * (text.split("<br>").length - 1);
   }
 
+  // Of many ticks of a log axis the powers of ten alone, no digits between them.
+  function fewer(axis) {
+    if (!axis.tickvals) return axis.dtick ? {} : { nticks: 4 };
+    var whole = axis.tickvals.map(function (value) { return Math.abs(Math.log10(value) - Math.round(Math.log10(value))) < 1e-9; });
+    function kept(list) { return list.filter(function (one, place) { return whole[place]; }); }
+    var powers = kept(axis.tickvals);
+    return axis.tickvals.length < 9 || powers.length < 5 ? {} : { tickvals: powers, ticktext: kept(axis.ticktext) };
+  }
+
   // The numbers beside bars that lie stand past the end of the longest.
   function besideBars(spec) {
     return spec.data.some(function (trace) { return trace.type === "bar" && trace.orientation === "h" && trace.text; }) ? 44 : 0;
@@ -98,8 +107,7 @@ var initlabSized = (function () {
       }
     });
     Object.keys(layout).filter(function (name) { return /^xaxis/.test(name); }).forEach(function (name) {
-      var few = width < NARROW && layout[name].type === "log" && !layout[name].tickvals && !layout[name].dtick;
-      if (few) layout[name] = Object.assign({}, layout[name], { nticks: 4 });  // powers of ten, no digits between them
+      if (width < NARROW && layout[name].type === "log") layout[name] = Object.assign({}, layout[name], fewer(layout[name]));
     });
     if (width < NARROW) named(layout, width);
     var title = titled(layout, width);
