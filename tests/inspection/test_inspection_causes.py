@@ -240,6 +240,8 @@ PLANTED: dict[str, tuple[Callable[[], nn.Module], Any, Any, Any, str, str, str]]
         lambda: Dropping(0.95, told=True), TABLE, LABELS, None, "mode", "the model", "95%"),
     "40 unscaled residual branches": (
         lambda: Residual(40, 1.0), TABLE, LABELS, None, "residuals", "blocks.0", "times a sum"),
+    "residual branches that multiply the stream until its numbers end": (
+        lambda: Residual(60, 4.5), TABLE, LABELS, None, "residuals", "blocks.0", "times a sum"),
     "layers that were copied": (
         lambda: nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2, 32, batch_first=True), 3), SERIES, SERIES,
         F.mse_loss,
@@ -371,6 +373,7 @@ OFF: dict[str, tuple[Callable[[], nn.Module], str, str, str]] = {
     "bias 30, tanh": (lambda: bias_at(stack(3, act=nn.Tanh), 2, 30), "bias", "2.bias", "at 0"),
     "bias 30, sigmoid": (lambda: bias_at(stack(3, act=nn.Sigmoid), 2, 30), "bias", "2.bias", "at 0"),
     "output times 100": (lambda: Times(100.0), "factor", "net.6", "factor 100 out"),
+    "output times 1e-4": (lambda: Times(1e-4), "factor", "net.6", "factor 0.0001 out"),
     "leaky relu of slope 100": (
         lambda: stack(3, act=lambda: nn.LeakyReLU(100.0)), "activation constant", "1", "another negative_slope"),
     "threshold 5": (
@@ -452,9 +455,19 @@ MEANT: dict[str, tuple[Callable[[], nn.Module], Any, Any, Any]] = {
         lambda: bias_at(stack(3, out=1), 6, -4.6), CLASSES, (DIGITS[:, None] == 11).float().index_fill(0, DIGITS[:2],
         1.0),
         F.binary_cross_entropy_with_logits),
+    "norm weights that were drawn about a mean of 0.15, or trained": (
+        lambda: varied(norms_at(stack(3, nn.BatchNorm1d), gamma=0.15)), CLASSES, DIGITS, None),
     "an LSTM whose forget gates are open": (lambda: forgetting(MODELS["LSTM"][0]()), SERIES, LABELS, None),
     "queries over the root of their width": (MODELS["pre-norm decoder"][0], TOKENS, TOKENS, None),
 }  # fmt: skip
+
+
+def varied(model: nn.Module) -> nn.Module:
+    with torch.no_grad():
+        for module in model.modules():
+            if isinstance(module, nn.BatchNorm1d):
+                module.weight.mul_(1 + 0.5 * drawn(64))
+    return model
 
 
 def forgetting(model: nn.Module) -> nn.Module:

@@ -52,7 +52,7 @@ def xavier(model: nn.Module) -> nn.Module:
 
 LINE = CLASSES[:, :1] - CLASSES[:, 1:2]
 # what only the author of the code can change
-AUTHORS = {"output times 100", "leaky relu of slope 100", "threshold 5", "softplus of beta 0.001"}
+AUTHORS = {"output times 100", "output times 1e-4", "leaky relu of slope 100", "threshold 5", "softplus of beta 0.001"}
 # name: (model, inputs, targets, loss)
 PROBLEMS: dict[str, Problem] = {
     **{name: (OFF[name][0], CLASSES, DIGITS, F.cross_entropy) for name in OFF if name not in AUTHORS},

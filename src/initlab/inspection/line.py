@@ -33,6 +33,7 @@ DECADES: dict[str, tuple[float, ...]] = {
 }
 # The largest rate, momentum counted, that is called stable: beyond it no recorded cell trained.
 STABLE = {"sign": 1e-1, "sgd": 1.0}
+STILL = 1e-3  # relative change of the loss, under which a rate does not move it
 FLAT = 1e-6  # relative decrease of the loss that single precision cannot tell from none
 
 

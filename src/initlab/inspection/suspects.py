@@ -11,6 +11,7 @@ from torch import nn
 
 from initlab.graph.operations import TABLE
 from initlab.inspection.evidence import Evidence
+from initlab.inspection.line import STILL
 from initlab.inspection.results import ParameterStats
 from initlab.inspection.trials import Change, Trial, tried
 from initlab.sampling import canonical_name
@@ -20,6 +21,7 @@ Tensor = torch.Tensor
 BIAS = 2.0  # rms of a bias from which it is looked at
 OVER = 3.0  # rms of a bias over the standard deviation of what it is added to, from which it drowns that
 NORM = 4.0  # factor between a norm weight's rms and the 1 that it usually is, in either direction
+VARIED = 0.1  # standard deviation of a norm weight over its mean, from which it was not set to one number
 MOST = 4  # different numbers in the code that are tried
 SCALAR = 5.0  # the same for a single number, learned or in the code
 MUCH = 0.1  # decrease of the lowest loss from which a number in the code is the cause, and not one of many scales
@@ -86,10 +88,16 @@ def _role(e: Evidence, p: ParameterStats, value: Tensor) -> str:
     if _is_norm(e.model, owner):
         if own == "bias":
             return "norm bias" if p.rms > BIAS else ""
-        return "norm weight" if not 1 / NORM < p.rms < NORM else ""
+        return "norm weight" if not 1 / NORM < p.rms < NORM and not _varied(value) else ""
     if value.numel() == 1 and not own.endswith("bias"):
         return "scale" if not 1 / SCALAR < p.rms < SCALAR else ""
     return "bias" if own.endswith("bias") and p.rms > BIAS and _drowns(e, p) else ""
+
+
+def _varied(weight: Tensor) -> bool:
+    """Whether a norm's weight varies about a mean of its own: it was trained, or drawn so, and not set to a number."""
+    mean, std = float(weight.detach().double().mean()), float(weight.detach().double().std(correction=0))
+    return std > VARIED * abs(mean) and abs(mean) > 0.5 * math.hypot(mean, std)
 
 
 def _drowns(e: Evidence, p: ParameterStats) -> bool:
@@ -130,14 +138,19 @@ def _factors(e: Evidence) -> Iterator[Suspect]:
         return
     for value, factor in values.items():
         trial = tried(e, Change(f"the factor {value:g} taken as 1", factor=value))
-        if trial is not None and (trial.gain > MUCH or (trial.helps and trial.opens)):
+        if trial is not None and (trial.gain > MUCH or (trial.helps and (trial.opens or _still(e)))):
             where = factor.module or e.layers[factor.origin].name
             yield Suspect("factor", where, 1, abs(value), 1.0, trial)
 
 
+def _still(e: Evidence) -> bool:
+    """Whether no rate lowers the loss by what can be seen: a factor that hides the signal does no other harm."""
+    return e.line is not None and e.line.decrease(e.line.lowest) < STILL
+
+
 def _ill(e: Evidence) -> bool:
     """Whether anything is wrong that a number in the code could explain."""
-    return (e.outlook.excess or 1.0) > 2.0 or e.outlook.steps > 300 or not math.isfinite(e.seen.loss)
+    return _still(e) or (e.outlook.excess or 1.0) > 2.0 or e.outlook.steps > 300 or not math.isfinite(e.seen.loss)
 
 
 def _far(value: float) -> bool:

@@ -14,6 +14,7 @@ import torch
 
 from initlab.inspection.evidence import Evidence
 from initlab.inspection.features import FEATURES, Feature, features_of
+from initlab.inspection.line import STILL
 from initlab.inspection.results import Finding, Verdict
 from initlab.inspection.trees import Calibration, Ensemble, calibration
 from initlab.inspection.trials import Change, measured
@@ -22,7 +23,6 @@ from initlab.reporting import format_number
 TOLD = 3  # numbers that a verdict names
 ALIKE = 1e-8  # rms of the centred outputs' movement, under which the best first step does not part samples
 OVERSHOOT = 7.0  # decades over the first loss, where the largest rate takes it
-STILL = 1e-3  # share of the loss by which no rate moves it
 UNDER = 0.1  # of Adam's eps: the median gradient, from which down it takes no step of full size
 HARDLY = 2e-4  # decrease of the loss, under which that step hardly lowers it
 

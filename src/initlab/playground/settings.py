@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from initlab.inspection.findings.symmetric import MERGED
-from initlab.inspection.line import DECADES, FLAT
+from initlab.inspection.line import DECADES, FLAT, STILL
 from initlab.inspection.trees import calibration
-from initlab.inspection.verdict import ALIKE, FACTS, HARDLY, OVERSHOOT, STILL, UNDER
+from initlab.inspection.verdict import ALIKE, FACTS, HARDLY, OVERSHOOT, UNDER
 from initlab.playground.forms import Shape, catalogue
 from initlab.sampling import STREAM_VERSION, coefficients, philox
 from initlab.theory import ACTIVATIONS, gain

@@ -57,4 +57,4 @@ def _normed(e: Evidence, last: Sum) -> bool:
     return any(r.norm for r in e.seen.records[last.branch + 1 :])
 
 
-FINDING = Kind(find, leads=True)
+FINDING = Kind(find, survives=True, leads=True)
