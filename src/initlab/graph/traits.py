@@ -24,6 +24,7 @@ class Traits:
         attends: it averages its third operand with weights that come from the first two.
         recurrent: what it gives is a state, which it has read again.
         mixes: each number that it makes is of several places, though its shape stays.
+        inverse: it brings frequencies back to places.
         norm: it sets the size of its output, whatever came in.
         by_feature: a norm that sets the size of each feature by itself.
         curved: a function of one number that is curved or bounded: its input's size matters.
@@ -56,6 +57,7 @@ class Traits:
     attends: bool = False
     recurrent: bool = False
     mixes: bool = False
+    inverse: bool = False
     norm: bool = False
     by_feature: bool = False
     curved: bool = False

@@ -29,6 +29,7 @@ from initlab.planning.reason import Reason
 from initlab.planning.recurrences import reads_itself
 from initlab.planning.scene import Subject
 from initlab.planning.spread import spread
+from initlab.planning.transforms import growth_after, inverse_after
 from initlab.sampling import laws
 from initlab.schemes import Geometry, Scheme, get_scheme
 from initlab.schemes.scheme import Rule
@@ -64,7 +65,18 @@ def fed_weight(subject: Subject, options: Options) -> Choice:
     if fed.gain > 1 and graph is not None and reads_itself(graph, [use.operation for use in subject.uses if use.feeds]):
         words = f"gain 1, not {fed.gain:.4g}: it reads what it made before, which a larger one makes grow at every step"
         return Choice(get_scheme("lecun_normal"), Reason("recurrent", words), gain=1.0)
-    return Choice(get_scheme("lecun_normal"), fed.reason, gain=fed.gain)
+    growth, note = _growth_after(subject), ""
+    if growth != 1.0:
+        note = f"; sized behind the inverse transform, which multiplies second moments by {growth:g}"
+    return Choice(get_scheme("lecun_normal"), fed.reason.but(fed.reason + note), gain=fed.gain / math.sqrt(growth))
+
+
+def _growth_after(subject: Subject) -> float:
+    graph = subject.scene.graph
+    if graph is None or not any(operation.traits.inverse for operation in graph.operations):
+        return 1.0
+    inverses = [inverse_after(graph, use.operation) for use in subject.uses if use.role == "weight"]
+    return growth_after(graph, inverses[0]) if len(inverses) == 1 and inverses[0] is not None else 1.0
 
 
 # -- what is not a weight --

@@ -43,6 +43,8 @@ def _size(entry: PlanEntry, targets: Targets, free: Callable[[str], bool]) -> fl
     """The second moment of what a parameter makes: its target, that of a table's rows, or none where it is zero."""
     if entry.code == "zero_on_purpose":
         return 0.0
+    if entry.name in targets.transformed:
+        return 1 / targets.transformed[entry.name].growth
     target = targets.of(entry.name) if free(entry.name) and entry.name not in targets.heads else None
     rows = (entry.std or 1.0) ** 2 if entry.role == "embedding" else 1.0
     return rows if target is None else target

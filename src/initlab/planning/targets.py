@@ -18,6 +18,7 @@ from initlab.planning.readers import adds_to_scores, is_head, opens_gate, voting
 from initlab.planning.recurrences import reads_itself
 from initlab.planning.scores import Queries, queries_of
 from initlab.planning.token_tables import tokens_of
+from initlab.planning.transforms import Back, transformed
 from initlab.sampling import canonical_name
 
 EXCESS = 0.025  # by which share of ln C the first loss may lie above that of a uniform guess
@@ -48,6 +49,7 @@ class Targets:
         normed: weights whose outputs norms alone read, so that their size sets how fast they learn and nothing else.
         pairs: weights and tables whose outputs are multiplied into the model's -> the second moment to have.
         couplings: weights whose outputs move or scale the data itself.
+        transformed: weights between a transform and its inverse -> the inverse, after which their outputs are sized.
         composed: factors by which composed weights are sized -> the other factors.
         recurrent: weights that read what they made before.
         excess: see `EXCESS`.
@@ -67,6 +69,7 @@ class Targets:
     normed: frozenset[str] = frozenset()
     pairs: Mapping[str, float] = field(default_factory=dict)
     couplings: frozenset[str] = frozenset()
+    transformed: Mapping[str, Back] = field(default_factory=dict)
     composed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     recurrent: frozenset[str] = frozenset()
     excess: float = EXCESS
@@ -88,7 +91,7 @@ class Targets:
             return self.pairs[name]
         if name in self.tables and name in self.inner and name not in self.positions | self.ties:
             return 1 / self.inner[name] ** 2
-        if name in self.tables or name in self.positions or name in self.shares:
+        if name in self.tables or name in self.positions or name in self.shares or name in self.transformed:
             return None
         if name in self.normed:
             return NORMED
@@ -157,6 +160,7 @@ def targets_of(graph: SignalGraph, entries: Mapping[str, PlanEntry], owner: Mapp
         queries=queries_of(graph, owner),
         normed=free - heads - ends,
         pairs=sizes_of_pairs(graph, applied, EXCESS),
+        transformed=transformed(graph, applied),
         couplings=couplings(graph, applied) - heads - ends,
         composed=composed_of(graph, uses, owner),
         recurrent=frozenset(name for name, found in applied.items() if reads_itself(graph, found)),

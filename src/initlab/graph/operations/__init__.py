@@ -9,6 +9,7 @@ from initlab.graph.operations import (
     cast,
     convolutions,
     dropping,
+    fourier,
     lookups,
     noise,
     norms,
@@ -24,7 +25,7 @@ from initlab.graph.operations.op import Op, Table
 
 FAMILIES = (
     arrange, cast, pieces, pointwise, arithmetic, norms, pooling, reductions, products, convolutions, lookups,
-    recurrent, attention, noise, dropping, queries,
+    recurrent, attention, noise, dropping, queries, fourier,
 )  # fmt: skip
 TABLE = Table(op for family in FAMILIES for op in family.OPS)
 

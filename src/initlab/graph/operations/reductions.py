@@ -80,5 +80,4 @@ OPS = (
     Op(("var", "std", "var_mean", "std_mean", "median", "prod", "segment_reduce"), statistic),
     Op(("pairwise_distance", "dist"), degree=1.0, even=True),
     Op(("cross_entropy",), logits=True),
-    Op(("fft_fft", "fft_ifft", "fft_rfft", "fft_irfft", "fft_fft2", "fft_fftn"), mixes=True),
 )  # fmt: skip

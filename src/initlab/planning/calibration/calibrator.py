@@ -66,6 +66,7 @@ class Calibrator(TorchFunctionMode):
             ReadOuts(targets),
         )
         self.products = Products(targets, self.drawn)
+        self._inverses = 0  # transforms brought back so far
         self._met: set[tuple[str, bool]] = set()
 
     def know(self, owner: Mapping[str, str], names: Mapping[int, str]) -> None:
@@ -127,7 +128,7 @@ class Calibrator(TorchFunctionMode):
         if op.logits:
             for tensor, mark in signals[:1]:
                 self.read_outs.read(tensor, mark.names)
-        made = call.result
+        made = self._back(call.result) if op.inverse else call.result
         if op.combines == "contraction" and len(signals) == 2:
             made = self.scores.made(signals[0][1].names, made)
         terms, due = self.products.follow(op, call.args, signals, made)
@@ -199,6 +200,20 @@ class Calibrator(TorchFunctionMode):
             result = made = made + shift
         self._mark(made, name)
         return result
+
+    def _back(self, made: torch.Tensor) -> torch.Tensor:
+        """What an inverse transform makes, brought to unit size by the weights that it reads."""
+        names = {name for name, back in self.targets.transformed.items() if back.place == self._inverses}
+        self._inverses += 1
+        second = second_moment(made)
+        if not names or second is None:
+            return made
+        self.found.measured |= dict.fromkeys(names, (second, 1.0))
+        if not misses(second) or not all(map(self.drawn.free, names)):
+            return made
+        factor = rounded(1 / math.sqrt(second))
+        self.drawn.scale(names, factor)
+        return made * factor
 
     def _mark(self, made: torch.Tensor, name: str) -> None:
         """What a weight made, or the rows of a table: a table of one column holds scores."""
