@@ -18,11 +18,14 @@ LARGEST = 2**24  # numbers on which a transform is tried
 
 
 def transformed(flow: Flow, operation: Operation) -> Signal:
-    """What a transform makes of a signal, as noise shows; of one written among zeros, as of noise of its size."""
+    """What a transform makes of a signal, as noise shows."""
+    found = measured(flow, operation, flow.carried(operation)[0][1], operation.kind, operation.kind)
+    return found or brought_back(flow, operation)
+
+
+def brought_back(flow: Flow, operation: Operation) -> Signal:
+    """What an inverse makes, as of noise at all frequencies: those that are left out hold little of a smooth signal."""
     value, base = flow.carried(operation)[0]
-    found = measured(flow, operation, base, operation.kind, operation.kind)
-    if found is not None:
-        return found
     base, growth = settled(flow, base), growth_of(flow.graph, operation, value)
     return flow.fresh(operation, None if base.second is None else growth * base.second, 0.0, "sum", operation.kind)
 
@@ -52,6 +55,6 @@ INVERSE = ("fft_ifft", "fft_ifft2", "fft_ifftn", "fft_irfft", "fft_irfft2", "fft
 
 OPS = (
     Op(FORWARD, transformed, mixes=True),
-    Op(INVERSE, transformed, mixes=True, inverse=True),
+    Op(INVERSE, brought_back, mixes=True, inverse=True),
     Op(("fft_fftshift", "fft_ifftshift"), moved, keeps="values", mixes=True),
 )
