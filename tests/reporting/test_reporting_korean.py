@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import tomllib
 from collections import Counter
@@ -12,7 +13,7 @@ import pytest
 from axe import serious
 from every_page import RESULTS
 
-from initlab import reporting
+from initlab import experiments, reporting
 from initlab.inspection.features import FEATURES
 from initlab.inspection.verdict import FACTS
 from initlab.reporting import Callout, Column, LineFigure, Page, Section, Series, Table, save_page
@@ -110,3 +111,23 @@ def test_the_button_speaks_korean_and_english(browser: headless.Browser, tmp_pat
 
 def test_only_what_has_an_entry_is_in_the_dictionary() -> None:
     assert dictionary("<p title='Layers'>a name</p><pre>Layers of code</pre>") == {"Layers": "층"}
+
+
+SHOWN = {"LineFigure", "BarFigure", "ScatterFigure", "HeatmapFigure", "HistogramGrid", "ImageGrid", "Table", "Column"}
+
+
+def _said_by(path: Path) -> list[str]:
+    """The texts that a file's figures and tables are made with, 7 for what a run puts into them."""
+    calls = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
+    shown = [call for call in calls if isinstance(call.func, ast.Name) and call.func.id in SHOWN]
+    texts = [
+        a for call in shown for a in (*call.args, *(k.value for k in call.keywords if k.arg not in ("align", "kind")))
+    ]
+    parts = [a.values if isinstance(a, ast.JoinedStr) else [a] for a in texts]
+    joined = ("".join(str(p.value) if isinstance(p, ast.Constant) else "7" for p in part) for part in parts)
+    return [text for text in joined if re.search("[a-z]{3} [a-z]{2}", text)]
+
+
+@pytest.mark.parametrize("path", sorted(Path(experiments.__file__).parent.glob("*.py")), ids=lambda path: path.stem)
+def test_figures_and_tables_of_experiments_are_said_in_korean(path: Path) -> None:
+    assert [text for text in _said_by(path) if not re.search("[가-힣]", korean(text))] == []
