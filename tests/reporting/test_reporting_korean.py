@@ -66,10 +66,10 @@ def test_no_english_sentence_is_left_on_a_page(name: str) -> None:
         ),
         ("Gain 1: fed by the data; measured 2 for 1, std ×0.7.", "이득 1: 입력은 데이터; 목표 1, 측정값 2, std ×0.7."),
         (
-            "3 seeds cannot show a difference of 0.66 points between auto, lr 0.001 and he, lr 0.01: about 14 points is the "
-            "least they show in four of five studies",
-            "시드 3개로는 auto, lr 0.001 대 he, lr 0.01의 차이(0.66%포인트)를 보일 수 없다: 다섯 번 가운데 네 번 드러나는 가장 "
-            "작은 차이가 약 14%포인트이다",
+            "3 seeds cannot show a difference of 0.66 points between auto, lr 0.001 and he, lr 0.01: about 14 points "
+            "is the least they show in four of five studies",
+            "시드 3개로는 auto, lr 0.001 대 he, lr 0.01의 차이(0.66%포인트)를 보일 수 없다: 다섯 번 가운데 네 번 "
+            "드러나는 가장 작은 차이가 약 14%포인트이다",
         ),
         ("stopped improving at step 35", "35스텝 뒤로 나아지지 않아 멈춤"),
         ("gain 1.4: fed by max_pool2d of relu at 2", "이득 1.4: 입력은 2의 relu의 max_pool2d"),

@@ -67,7 +67,7 @@ def _lines(figure: LineFigure | ScatterFigure) -> tuple[list[dict[str, Any]], di
         data.append(_trace(figure, series, colour))
     x_axis = _axis(figure.x_label, figure.log_x, _all(figure.series, "x"))
     tried = sorted({x for x in _all(figure.series, "x") if _value(x, figure.log_x) is not None})
-    if figure.log_x and 1 < len(tried) <= FEW:
+    if isinstance(figure, LineFigure) and figure.log_x and 1 < len(tried) <= FEW:
         x_axis |= _ticks(tried, 3 if max(tried) < 1 else 6)  # rates by their first digits, widths whole
     y_axis = _axis(figure.y_label, figure.log_y, _all(figure.series, "y"))
     return data, _layout(x_axis, y_axis, len(figure.series))
