@@ -31,7 +31,7 @@ import initlab
 
 CAUSES = {"inputs", "targets", "broadcast", "output activation", "label count", "cut off", "mode", "residuals",
         "copies",
-          "bias", "norm weight", "norm bias", "scale", "factor", "first loss", "rate", "optimizer",
+          "bias", "norm weight", "norm bias", "scale", "factor", "first loss", "outlier", "rate", "optimizer",
           "activation constant"}  # fmt: skip
 BINARY = (REAL > 0).float()
 
@@ -247,6 +247,9 @@ PLANTED: dict[str, tuple[Callable[[], nn.Module], Any, Any, Any, str, str, str]]
         F.mse_loss,
         "copies", "layers.1.self_attn.in_proj_weight", "3 weights hold the same values"),
     "two equal members": (Ensemble, TABLE, LABELS, None, "copies", "members.1.0.weight", "stay equal"),
+    "a layer 40 times too large before a norm": (
+        lambda: grown(stack(4, nn.LayerNorm, out=4), 3, 40), drawn(N, 64), LABELS, None, "outlier", "3.weight",
+        "times the plan's std"),
 }  # fmt: skip
 
 

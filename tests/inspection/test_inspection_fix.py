@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 from healthy import LABELS, REAL, TABLE, mlp
-from test_inspection_causes import BINARY, CLASSES, DIGITS, OFF, built, ended, norms_at, stack
+from test_inspection_causes import BINARY, CLASSES, DIGITS, OFF, bias_at, built, ended, norms_at, stack
 from torch import nn
 from torch.nn import functional as F
 
@@ -66,6 +66,8 @@ PROBLEMS: dict[str, Problem] = {
     "inputs x 1e-4": (lambda: stack(3), 1e-4 * CLASSES, DIGITS, F.cross_entropy),
     "targets (N,), outputs (N, 1)": (lambda: stack(3, out=1), CLASSES, LINE[:, 0], F.mse_loss),
     "house prices": (lambda: stack(3, out=1), CLASSES, 2e5 + 1e5 * LINE, F.mse_loss),
+    "a last relu that is off for every sample": (
+        lambda: nn.Sequential(bias_at(stack(3, out=1), 6, -30), nn.ReLU()), CLASSES, LINE.abs(), F.mse_loss),
     "softmax before cross-entropy": (
         lambda: nn.Sequential(stack(3), nn.Softmax(-1)), CLASSES, DIGITS, F.cross_entropy),
     "sigmoid before bce with logits": (

@@ -41,7 +41,8 @@ class Finding:
 
     Attributes:
         kind: what is wrong, in the field's word: a cause (inputs, targets, broadcast, output activation, label count,
-            cut off, mode, residuals, copies) or a symptom (vanishing, exploding, saturated, dead, symmetric, collapsed,
+            cut off, mode, residuals, copies, activation constant, rate, optimizer, bias, norm weight, norm bias, scale,
+            factor, first loss, outlier) or a symptom (vanishing, exploding, saturated, dead, symmetric, collapsed,
             unbalanced, non-finite); of an audit, one of `planning.audit.findings.KINDS`.
         severity: "error" (training is predicted to fail), "warning" (to be slow or unsteady), "info" (a symptom that
             training is predicted to get over).

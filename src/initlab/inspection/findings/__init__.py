@@ -23,6 +23,7 @@ ORDER = (
     "rate",
     "optimizer_misses",
     "first_loss",
+    "outlier",
     "mode",
     "residuals",
     "copies",

@@ -23,11 +23,8 @@ LESS = 0.8  # first loss with a weight at its plan's std over that without, from
 
 
 def find(e: Evidence) -> Finding | None:
-    excess = e.outlook.excess or 0.0
-    answer = e.seen.answer
-    if answer.classes and answer.output.ndim > 1 and e.seen.constant_loss:
-        excess *= e.seen.constant_loss / max(e.seen.constant_loss, math.log(max(2, answer.output.shape[1])))
-    if excess < SEEN or e.far_targets or answer.spread is not None or any(s.trial.helps for s in suspects(e)):
+    excess = excess_of(e)
+    if excess < SEEN or e.far_targets or e.seen.answer.spread is not None or any(s.trial.helps for s in suspects(e)):
         return None
     base = f"the first loss, {e.seen.loss:.4g}, is {excess:.3g} times that of the best constant answer"
     severity: Severity = "warning" if excess > FAR else "info"
@@ -41,6 +38,14 @@ def find(e: Evidence) -> Finding | None:
     evidence = f"{base}; with {p.name} at std {entry.std:.3g} it is {trial.loss:.4g}"
     advice = f"Draw {p.name} with std {entry.std:.3g}, as plan does; now its rms is {p.rms:.2g}"
     return Finding("first loss", severity, p.name, evidence, advice)
+
+
+def excess_of(e: Evidence) -> float:
+    """First loss over that of the best constant answer, or over that of equal probabilities where that is higher."""
+    excess, answer = e.outlook.excess or 0.0, e.seen.answer
+    if answer.classes and answer.output.ndim > 1 and e.seen.constant_loss:
+        excess *= e.seen.constant_loss / max(e.seen.constant_loss, math.log(max(2, answer.output.shape[1])))
+    return excess
 
 
 def _culprit(e: Evidence) -> tuple[ParameterStats, PlanEntry, Trial] | None:

@@ -9,18 +9,21 @@ from typing import Any
 import torch
 from torch.nn import functional as F
 
+from initlab.inspection.advice import drawn
 from initlab.inspection.answer import Answer
 from initlab.inspection.evidence import Evidence
 from initlab.inspection.findings.kind import Kind
-from initlab.inspection.remedy import Remedy
+from initlab.inspection.remedy import Remedy, drawn_again
 from initlab.inspection.results import Finding
 from initlab.reporting.status import Severity
+from initlab.schemes import get_scheme
 
 LOGITS = ("cross_entropy", "bce_with_logits")
 # Functions that keep an output from being any logit; a log_softmax before a cross-entropy changes nothing.
 BOUNDED = ("softmax", "sigmoid", "hardsigmoid", "tanh", "hardtanh", "relu", "softplus", "elu", "gelu", "silu", "mish",
            "logsigmoid")  # fmt: skip
 _TORCH = (F.cross_entropy, F.nll_loss, F.binary_cross_entropy_with_logits)
+_LEAVE = "Leave the function at the output out"
 _OWN = "given = loss\nloss = lambda output, targets: given({}, targets)"
 
 
@@ -81,8 +84,9 @@ def _off(e: Evidence) -> Finding | None:
         evidence = f"{last.saturated:.0%} of the outputs lie where {answer.activation} is flat"
     else:
         return None
-    return Finding("output activation", "error" if answer.activation == "relu" else "warning", last.name, evidence,
-                   "Leave the function at the output out, or start the last bias and weight at zero")  # fmt: skip
+    off = answer.activation == "relu"  # a relu of zero passes no gradient back either
+    advice = f"{_LEAVE}, or start the last bias {'at the mean of the targets, above zero' if off else 'at zero'}"
+    return Finding("output activation", "error" if off else "warning", last.name, evidence, advice)
 
 
 def _range(answer: Answer) -> str:
@@ -105,9 +109,27 @@ def _after(change: Callable[[torch.Tensor], torch.Tensor], loss: Callable[..., A
     return lambda output, targets: loss(change(output), targets)
 
 
+def _opened(e: Evidence, finding: Finding) -> Remedy | None:
+    """The read-out before a relu that is off, drawn as the plan does about the targets' mean."""
+    targets, readout = e.seen.answer.real_targets, e.readout
+    if not finding.advice.startswith(_LEAVE) or e.seen.answer.activation != "relu" or targets is None or not readout:
+        return None
+    mean = float(f"{float(targets.mean()):.4g}")
+    biases = [name for name in readout.parameters if name.endswith("bias")]
+    if not biases or not mean > 0:
+        return None
+    own = [p for p in e.parameters if p.name in readout.parameters and p.name not in biases]
+    weights = {p.name: get_scheme("normal", std=entry.std) for p in own if (entry := drawn(e, p)) is not None}
+    policy = weights | dict.fromkeys(biases, get_scheme("constant", value=mean))
+    return drawn_again(policy, f"Start {biases[0]} at the mean of the targets, {mean:g}, and its weight as plan does")
+
+
 def remedy(e: Evidence, finding: Finding) -> Remedy | None:
     """Another loss where one takes what the output is; else the model's code has to change."""
     answer = e.seen.answer
+    opened = _opened(e, finding)
+    if opened is not None:
+        return opened
     first = "import torch.nn.functional as F\nloss = "
     own = answer.function if inspect.isfunction(answer.function) and answer.function not in _TORCH else None
     if answer.activation == "softmax" and answer.loss in ("cross_entropy", "nll") and answer.output.shape[1:2] != (1,):
