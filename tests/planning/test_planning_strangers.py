@@ -267,3 +267,30 @@ def test_a_code_is_what_a_layer_is_given() -> None:
     assert torch.equal(model.code.detach(), code)
     assert (plan["make.weight"].role, plan["make.bias"].role) == ("weight", "bias")
     assert 0.3 / 64 < float(model.make(model.code).detach().square().mean()) < 3 / 64
+
+
+class WideAndDeep(nn.Module):
+    """A network's read-out beside scores that are rows of tables of one column."""
+
+    def __init__(self, residual: bool = False) -> None:
+        super().__init__()
+        self.table, self.wide, self.residual = nn.Embedding(50, 8), nn.Embedding(50, 1), residual
+        self.deep, self.last = nn.Linear(32, 64), nn.Linear(64, 1)
+        self.back = nn.Linear(64, 32)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        rows = self.table(x).flatten(1)
+        hidden = torch.relu(self.deep(rows))
+        if self.residual:
+            return rows + self.back(hidden)
+        return torch.sigmoid(self.wide(x).sum(1) + self.last(hidden))
+
+
+def test_a_read_out_beside_other_scores_begins_near_a_constant_answer() -> None:
+    x = torch.randint(0, 50, (256, 4), generator=torch.Generator().manual_seed(0))
+    net = WideAndDeep()
+    plan = initlab.init_(net, example_inputs=x)
+    logits = torch.logit(net(x)).detach()
+    assert float(logits.square().mean()) < 0.3  # E[softplus(z) - z/2] = ln 2 + E[z²]/8
+    assert "read-out" in plan["last.weight"].reason
+    assert "read-out" not in initlab.plan(WideAndDeep(residual=True), x)["back.weight"].reason

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 
 from initlab.graph import Operation, SignalGraph
-from initlab.graph.residual import passed
+from initlab.graph.residual import grew_from, passed
 
 
 def _ahead(graph: SignalGraph, operation: Operation) -> Iterable[tuple[str, Operation | None]]:
@@ -88,7 +88,11 @@ def is_head(graph: SignalGraph, use: Operation) -> bool:
 
 
 def voting(graph: SignalGraph, applied: Mapping[str, list[Operation]]) -> frozenset[str]:
-    """Read-outs whose outputs are added or averaged: each is read by sums of such alone, the last by nothing."""
+    """Read-outs whose outputs are added or averaged: each is read by sums of such alone, the last by nothing.
+
+    Scores that are made otherwise may be among them (wide and deep, factorisation machines beside a network), but
+    nothing that a read-out itself grew from: such a sum is a stream and its branch.
+    """
     added: dict[int, set[str]] = {}
     for name, uses in applied.items():
         addition = _only_sum(graph, uses[0])
@@ -108,9 +112,32 @@ def voting(graph: SignalGraph, applied: Mapping[str, list[Operation]]) -> frozen
             if graph.values[value].source == "operation"
         ]  # fmt: skip
         votes = len(operands) - (len(all_of_them) - 1)
-        if len(names) == votes > 1 and [kind for kind, _ in _ahead(graph, graph.operations[last])] == ["output"]:
+        if (
+            _ends(graph, graph.operations[last])
+            and votes > 1
+            and (len(names) == votes or not _streams(graph, names, applied, operands))
+        ):
             found |= names
     return frozenset(found)
+
+
+def _ends(graph: SignalGraph, addition: Operation) -> bool:
+    """Whether the model gives a sum to its caller, and nothing else reads it; or what a sigmoid makes of it."""
+    ahead = list(_ahead(graph, addition))
+    if len(ahead) != 1:
+        return False
+    kind, gate = ahead[0]
+    return kind == "output" or (kind == "gate" and gate is not None and gate.outputs[0] in graph.outputs)
+
+
+def _streams(
+    graph: SignalGraph, names: Iterable[str], applied: Mapping[str, list[Operation]], operands: Iterable[int]
+) -> bool:
+    """Whether what one of some weights reads grew from what is added to its output."""
+    made = {value for name in names for value in applied[name][0].outputs}
+    others = {value for value in operands if not made & set(passed(graph, value))}
+    read = [v for name in names for v in applied[name][0].inputs if graph.values[v].source == "operation"]
+    return bool(others) and any(value in others or grew_from(graph, value, others) for value in read)
 
 
 def _only_sum(graph: SignalGraph, operation: Operation) -> Operation | None:
