@@ -1,4 +1,4 @@
-"""Promise 2: any shard equals the slice of the full tensor, with real processes and every way torch lays shards out."""
+"""Promises 2 and 21: any shard equals the slice of the full tensor, in real processes and every layout of torch."""
 
 from __future__ import annotations
 
@@ -14,25 +14,16 @@ from initlab.planning.drawing import Job, write_one
 from initlab.planning.shards import part_of
 from initlab.sampling import laws, sample
 
-WORKER = Path(__file__).parent / "shard_worker.py"
-CASES = {1: 20, 2: 20, 4: 30}
+HERE = Path(__file__).parent
+CASES = {1: 20 + 8, 2: 20 + 8, 4: 30 + 10}  # of the two workers
 
 
 @pytest.mark.parametrize("world", [1, 2, 4])
-def test_promise_02_shards_equal_the_slices_of_the_whole(world: int, tmp_path: Path) -> None:
-    lines = lines_of_rank_0(WORKER, world, tmp_path / "store")
+def test_promises_02_and_21_shards_equal_the_slices_of_the_whole(world: int, tmp_path: Path) -> None:
+    """Of a plan's start, and of a model's own start within `streams`."""
+    lines = lines_of_rank_0(world, tmp_path / "store", HERE / "shard_worker.py", HERE / "streams_worker.py")
     assert [line for line in lines if not line.startswith("ok ")] == []
     assert len(lines) == CASES[world]
-
-
-STREAM_CASES = {1: 8, 2: 8, 4: 10}
-
-
-@pytest.mark.parametrize("world", [1, 2, 4])
-def test_promise_21_a_models_own_start_is_the_same_in_shards(world: int, tmp_path: Path) -> None:
-    lines = lines_of_rank_0(WORKER.with_name("streams_worker.py"), world, tmp_path / "store")
-    assert [line for line in lines if not line.startswith("ok ")] == []
-    assert len(lines) == STREAM_CASES[world]
 
 
 def test_a_plain_tensor_is_one_block() -> None:

@@ -13,7 +13,7 @@ from initlab.graph import Operation, SignalGraph
 from initlab.graph.replay import call
 from initlab.planning.residual import last_norms
 from initlab.planning.scene import Scene, Subject
-from initlab.planning.shards import is_split
+from initlab.planning.shards import is_split, local_tensor
 
 LEAST = 1e-4  # a factor below it, or above its inverse, is memory that nobody wrote
 PATTERN = 64  # different numbers that a tensor which was made by a rule may have; draws hardly repeat themselves
@@ -147,7 +147,7 @@ def is_pattern(tensor: torch.Tensor) -> bool:
     """Whether a tensor's values are a few numbers again and again, as an identity or a filter has, and not all one."""
     if not readable(tensor) or tensor.numel() < 4 or not tensor.is_floating_point():
         return False
-    flat = tensor.detach().flatten()
+    flat = local_tensor(tensor).detach().flatten()  # all of it: DTensors know no unique
     if len(torch.unique(flat[: 4 * PATTERN])) > PATTERN:
         return False
     return 1 < len(torch.unique(flat)) <= min(2 * flat.numel() // 3, PATTERN)
