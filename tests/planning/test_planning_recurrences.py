@@ -1,4 +1,4 @@
-"""Weights that read what they made before, and weights that stand behind a magnitude."""
+"""Weights that read what they made before, or sums over neighbours, and weights that stand behind a magnitude."""
 
 from __future__ import annotations
 
@@ -93,3 +93,27 @@ def test_behind_weight_norm_outputs_are_measured_and_branches_get_their_share() 
     shares = [(parts[model[i].two].square().mean() / parts[model[i]].square().mean()).item() for i in (1, 2)]
     assert shares == [pytest.approx(1 / 2, rel=0.2)] * 2
     assert plan["1.one.parametrizations.weight.original1"].measured is not None
+
+
+class Graph(nn.Module):
+    """Averages over neighbours, along edges or by an adjacency, before weights (Kipf and Welling, 2017)."""
+
+    def __init__(self, edges: bool) -> None:
+        super().__init__()
+        self.first, self.second, self.head = nn.Linear(8, 32), nn.Linear(32, 32), nn.Linear(32, 4)
+        self.edges = edges
+        generator = torch.Generator().manual_seed(0)
+        self.register_buffer("ways", torch.randint(0, 50, (2, 400), generator=generator))
+        self.register_buffer("near", torch.zeros(50, 50).index_put((self.ways[1], self.ways[0]), torch.tensor(1 / 8)))
+
+    def spread(self, h: torch.Tensor) -> torch.Tensor:
+        return torch.zeros_like(h).index_add(0, self.ways[1], h[self.ways[0]]) / 8 if self.edges else self.near @ h
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(F.relu(self.spread(self.second(F.relu(self.spread(self.first(x)))))))
+
+
+@pytest.mark.parametrize("edges", [True, False])
+def test_what_reads_sums_over_neighbours_gets_gain_one_at_most(edges: bool) -> None:
+    plan = initlab.plan(Graph(edges), batch(50, 8))
+    assert (plan["second.weight"].code, plan["second.weight"].std) == ("neighbours", pytest.approx(1 / math.sqrt(32)))

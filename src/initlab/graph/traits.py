@@ -21,6 +21,7 @@ class Traits:
         combines: how it makes one of several signals: their "sum", a "join" side by side, a "write" of some into places
             of the first, their "product" element by element, a "contraction" (products summed over an axis) or a
             "choice" of one of them at each place.
+        accumulates: it adds rows to places that an index tells, as along the edges of a graph.
         attends: it averages its third operand with weights that come from the first two.
         recurrent: what it gives is a state, which it has read again.
         mixes: each number that it makes is of several places, though its shape stays.
@@ -54,6 +55,7 @@ class Traits:
     keeps: Keeps = "none"
     linear: bool = False
     combines: Combines = "none"
+    accumulates: bool = False
     attends: bool = False
     recurrent: bool = False
     mixes: bool = False

@@ -13,6 +13,7 @@ from initlab.errors import InputError, finite_number
 from initlab.planning.choice import Choice, Chooser, Options, keep
 from initlab.planning.frequencies import of_sines
 from initlab.planning.names import ADAPTER_UP, ADDED, HIDDEN_TO_HIDDEN, INPUT_BIAS
+from initlab.planning.neighbours import reads_neighbours
 from initlab.planning.own import (
     adds_back,
     identity_value,
@@ -25,6 +26,7 @@ from initlab.planning.own import (
     zero_on_purpose,
     zero_table,
 )
+from initlab.planning.readers import is_head
 from initlab.planning.reason import Reason
 from initlab.planning.recurrences import reads_itself
 from initlab.planning.scene import Subject
@@ -61,10 +63,9 @@ def fed_weight(subject: Subject, options: Options) -> Choice:
     if fed.reason.code == "fed_by_softmax" and len(subject.shape) == 2 and subject.shape[0] == subject.shape[1]:
         words = "mixes shares after a softmax: the identity, which leaves them shares"
         return Choice(get_scheme("identity"), Reason("mixes_shares", words))
-    graph = subject.scene.graph
-    if fed.gain > 1 and graph is not None and reads_itself(graph, [use.operation for use in subject.uses if use.feeds]):
-        words = f"gain 1, not {fed.gain:.4g}: it reads what it made before, which a larger one makes grow at every step"
-        return Choice(get_scheme("lecun_normal"), Reason("recurrent", words), gain=1.0)
+    if fed.gain > 1 and (held := _held_at_one(subject)):
+        code, words = held
+        return Choice(get_scheme("lecun_normal"), Reason(code, f"gain 1, not {fed.gain:.4g}: {words}"), gain=1.0)
     growth, note = _growth_after(subject), ""
     if growth != 1.0:
         note = f"; sized behind the inverse transform, which multiplies second moments by {growth:g}"
@@ -77,6 +78,18 @@ def _growth_after(subject: Subject) -> float:
         return 1.0
     inverses = [inverse_after(graph, use.operation) for use in subject.uses if use.role == "weight"]
     return growth_after(graph, inverses[0]) if len(inverses) == 1 and inverses[0] is not None else 1.0
+
+
+def _held_at_one(subject: Subject) -> tuple[str, str] | None:
+    """Why a weight gets gain one at most; None for most."""
+    graph, applied = subject.scene.graph, [use.operation for use in subject.uses if use.feeds is not None]
+    if graph is None or not applied:
+        return None
+    if reads_itself(graph, applied):
+        return "recurrent", "it reads what it made before, which a larger one makes grow at every step"
+    if reads_neighbours(graph, applied[0]) and not is_head(graph, applied[0]):
+        return "neighbours", "it reads sums over neighbours, which a larger one fills with what all places share"
+    return None
 
 
 # -- what is not a weight --

@@ -41,7 +41,7 @@ def _signals(graph: SignalGraph, reader: Operation, value: int) -> set[int]:
         if graph.values[v].source in ("operation", "input") and not _is_whole(graph, v)
     } - _parameters(graph, reader)  # fmt: skip
     if reader.traits.multiplies:
-        found = {v for v in found if v == value or _hangs_on(graph, v, "parameter")}
+        found = {v for v in found if v == value or hangs_on(graph, v, "parameter")}
     return found
 
 
@@ -162,10 +162,10 @@ def opens_gate(graph: SignalGraph, use: Operation) -> bool:
 
 def of_the_data(graph: SignalGraph, value: int) -> bool:
     """Whether a value hangs on the model's inputs: keys do, which a matrix product also has on its right."""
-    return _hangs_on(graph, value, "input")
+    return hangs_on(graph, value, "input")
 
 
-def _hangs_on(graph: SignalGraph, value: int, source: str) -> bool:
+def hangs_on(graph: SignalGraph, value: int, source: str) -> bool:
     """Whether a value is made of what comes from there: "input" or "parameter"."""
     stack, seen = [value], {value}
     while stack:

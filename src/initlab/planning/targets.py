@@ -11,6 +11,7 @@ from initlab.planning.composed import composed_of
 from initlab.planning.constants import inner_factor, multiplied_by
 from initlab.planning.couplings import couplings
 from initlab.planning.made import makes_weights
+from initlab.planning.neighbours import reads_neighbours
 from initlab.planning.normed import normed
 from initlab.planning.paired import sizes_of_pairs
 from initlab.planning.plan import PlanEntry
@@ -51,7 +52,7 @@ class Targets:
         couplings: weights whose outputs move or scale the data itself.
         transformed: weights between a transform and its inverse -> the inverse, after which their outputs are sized.
         composed: factors by which composed weights are sized -> the other factors.
-        recurrent: weights that read what they made before.
+        bounded: weights that are not made larger: they read what they made before, or sums over neighbours.
         excess: see `EXCESS`.
     """
 
@@ -71,7 +72,7 @@ class Targets:
     couplings: frozenset[str] = frozenset()
     transformed: Mapping[str, Back] = field(default_factory=dict)
     composed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    recurrent: frozenset[str] = frozenset()
+    bounded: frozenset[str] = frozenset()
     excess: float = EXCESS
 
     def excess_of(self, classes: int) -> float:
@@ -163,7 +164,9 @@ def targets_of(graph: SignalGraph, entries: Mapping[str, PlanEntry], owner: Mapp
         transformed=transformed(graph, applied),
         couplings=couplings(graph, applied) - heads - ends,
         composed=composed_of(graph, uses, owner),
-        recurrent=frozenset(name for name, found in applied.items() if reads_itself(graph, found)),
+        bounded=frozenset(
+            name for name, found in applied.items() if reads_itself(graph, found) or reads_neighbours(graph, found[0])
+        ),
     )
 
 

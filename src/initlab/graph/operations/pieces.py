@@ -169,6 +169,6 @@ OPS = (
     Op(("stack",), joined, combines="join", view=_stacked),
     Op(("hstack", "vstack", "dstack", "column_stack", "meshgrid", "block_diag"), joined, combines="join"),
     Op(("alias", "setitem", "index_put", "index_copy", "masked_scatter", "copy"), overwritten, combines="write"),
-    Op(("index_add", "scatter_add"), accumulated, combines="write"),
+    Op(("index_add", "scatter_add"), accumulated, combines="write", accumulates=True),
     Op(("scatter",), moved, combines="write"),
 )

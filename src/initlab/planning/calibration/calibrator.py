@@ -227,8 +227,8 @@ class Calibrator(TorchFunctionMode):
         if second is None or target is None:
             return 1.0
         self.found.measured[entry.name] = (second, target)
-        if second < target and entry.name in self.targets.recurrent:
-            return 1.0  # a recurrence begins with a state of zeros, which says nothing of its size
+        if second < target and entry.name in self.targets.bounded:
+            return 1.0
         sized = self.targets.sized(entry.name)
         if misses(second if sized else second / target, drawn):
             return rounded(math.sqrt(target / second))
