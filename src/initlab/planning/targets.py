@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from initlab.graph import Operation, SignalGraph, Use
+from initlab.planning.bases import learned_beside
 from initlab.planning.composed import composed_of
 from initlab.planning.constants import inner_factor, multiplied_by
 from initlab.planning.couplings import couplings
@@ -27,6 +28,7 @@ GATE = 0.1  # second moment before a sigmoid that multiplies a signal: the gate 
 SCORE = 4e-4  # second moment of what a table adds to attention scores: they begin nearly free of it
 NORMED = 0.6  # second moment that norms alone read: as small as draws that spread by a sixth may be above one half
 MOVED = 0.01  # second moment of what moves or scales the data itself: steps of a tenth of its size
+LEARNED = 1e-3  # second moment of a function that is learned beside a fixed one
 POSITION = 0.25  # second moment of positions and types as a share of the tokens' that they are added to
 
 
@@ -50,6 +52,7 @@ class Targets:
         normed: weights whose outputs norms alone read, so that their size sets how fast they learn and nothing else.
         pairs: weights and tables whose outputs are multiplied into the model's -> the second moment to have.
         couplings: weights whose outputs move or scale the data itself.
+        learned: coefficients of functions that are learned beside fixed ones.
         transformed: weights between a transform and its inverse -> the inverse, after which their outputs are sized.
         composed: factors by which composed weights are sized -> the other factors.
         bounded: weights that are not made larger: they read what they made before, or sums over neighbours.
@@ -70,6 +73,7 @@ class Targets:
     normed: frozenset[str] = frozenset()
     pairs: Mapping[str, float] = field(default_factory=dict)
     couplings: frozenset[str] = frozenset()
+    learned: frozenset[str] = frozenset()
     transformed: Mapping[str, Back] = field(default_factory=dict)
     composed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     bounded: frozenset[str] = frozenset()
@@ -86,8 +90,8 @@ class Targets:
         """The second moment that a weight's output should have; None where nothing says."""
         if name in self.tables_of_scores:
             return SCORE
-        if name in self.couplings:
-            return MOVED
+        if name in self.couplings or name in self.learned:
+            return LEARNED if name in self.learned else MOVED
         if name in self.pairs:
             return self.pairs[name]
         if name in self.tables and name in self.inner and name not in self.positions | self.ties:
@@ -131,7 +135,8 @@ def targets_of(graph: SignalGraph, entries: Mapping[str, PlanEntry], owner: Mapp
     applied, looked = _by_role(uses, "weight"), _by_role(uses, "embedding")
     ended = {owner.get(canonical_name(name), "") for name in graph.residual_ends()}
     heads = frozenset(name for name, found in applied.items() if any(is_head(graph, use) for use in found))
-    heads |= voting(graph, applied)
+    learned = learned_beside(graph, applied)
+    heads = (heads | voting(graph, applied)) - learned
     tables = frozenset(looked)
     scored = frozenset(name for name, found in looked.items() if adds_to_scores(graph, found[0]))
     added = frozenset(
@@ -161,6 +166,7 @@ def targets_of(graph: SignalGraph, entries: Mapping[str, PlanEntry], owner: Mapp
         queries=queries_of(graph, owner),
         normed=free - heads - ends,
         pairs=sizes_of_pairs(graph, applied, EXCESS),
+        learned=learned,
         transformed=transformed(graph, applied),
         couplings=couplings(graph, applied) - heads - ends,
         composed=composed_of(graph, uses, owner),
