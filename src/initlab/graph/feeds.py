@@ -52,6 +52,15 @@ class _Found:
         if view is not None and use.role == "weight":
             self.views.setdefault(name, []).append(view)
 
+    def is_for_each(self, beside: ParameterView, output: int) -> bool:
+        """Whether what is added to a stack of weights' output has a vector for each of them, as experts' biases are."""
+        sizes = [size for size in beside.whole if size != 1]
+        stacks = (
+            view.whole for name, views in self.views.items() for view in views
+            if any(use.output == output for use in self.uses[name])
+        )  # fmt: skip
+        return any(len(whole) > len(sizes) and sizes == [n for n in whole if n in sizes][: len(sizes)] for whole in stacks)
+
 
 def _input(flow: Flow, value: int) -> None:
     if flow.value(value).dtype.is_floating_point or flow.value(value).dtype.is_complex:
@@ -196,7 +205,7 @@ def _equal_rows(flow: Flow, operation: Operation) -> float:
 def _with_parameter(flow: Flow, operation: Operation, held: dict[int, ParameterView], found: _Found) -> list[Signal]:
     carried = flow.carried(operation)
     signal = carried[0][1]
-    role = _role_beside(operation, held, signal)
+    role = _role_beside(operation, held, signal, found)
     for view in held.values():
         geometry = vector(view.whole, role) if role != "other" else None
         found.add(view.name, Use(operation, role, None, geometry, operation.outputs[0], view.exact))
@@ -212,12 +221,16 @@ def _with_parameter(flow: Flow, operation: Operation, held: dict[int, ParameterV
     return [replace(signal, trail=signal.trail | {operation.index}, affine=signal.affine | applied)]
 
 
-def _role_beside(operation: Operation, held: dict[int, ParameterView], signal: Signal) -> str:
+def _role_beside(operation: Operation, held: dict[int, ParameterView], signal: Signal, found: _Found) -> str:
     """A vector added to a weight's output is its bias; one that scales a normalised signal is the norm's."""
+    summed = operation.traits.combines == "sum"
     long_axes = max(sum(size != 1 for size in view.whole) for view in held.values())
-    if long_axes > 1 or len(held) > 1:
+    if len(held) > 1:
         return "other"
-    if operation.traits.combines == "sum":
+    if long_axes > 1:
+        stacked = summed and signal.source == "weight" and not signal.ops
+        return "bias" if stacked and found.is_for_each(next(iter(held.values())), signal.root) else "other"
+    if summed:
         if signal.source == "norm":
             return "other" if "bias" in signal.affine else "norm_bias"
         return "bias" if signal.source in ("weight", "product", "sum") and not signal.ops else "other"

@@ -100,7 +100,7 @@ def zero(subject: Subject, options: Options) -> Choice:
         return other(subject, options)  # a token that stands among the others, and is added to like them
     opened = special_bias(subject)
     if opened:
-        return keep("special_bias", f"kept as its author made it: a special bias {opened}")
+        return keep("special_bias", f"kept as its author made it: {opened}")
     return spread(subject) or Choice(get_scheme("zeros"), Reason("zero", f"{subject.role.replace('_', ' ')}: zero"))
 
 

@@ -188,20 +188,24 @@ def readable(tensor: torch.Tensor) -> bool:
 
 
 def special_bias(subject: Subject) -> str:
-    """Where a bias stands whose values are not what a layer draws by default and whose use says why; else ""."""
+    """Why a bias is special whose values are not what a layer draws by default and whose use says why; else ""."""
     graph, tensor = subject.scene.graph, subject.slot.tensor
     if graph is None or not readable(tensor) or not tensor.is_floating_point() or not tensor.any():
         return ""
     values = tensor.detach().float()
     fan = None if subject.geometry is None else subject.geometry.native_fan_in
     usual = 1.001 / math.sqrt(fan) if fan else 0.0
-    constant = bool((values == values.flatten()[0]).all()) and values.numel() > 1
+    constant = bool((values == values.flatten()[0]).all())
+    if fan is None and subject.role == "bias" and constant and LEAST < abs(float(values.flatten()[0])) < 1 / LEAST:
+        return f"a number that no layer draws, {float(values.flatten()[0]):.4g}"
+    constant = constant and values.numel() > 1
     if not constant and float(values.abs().max()) <= usual:
         return ""
     if any(other.module is subject.module and zero_on_purpose(other) for other in _weights(subject)):
-        return "beside a weight of zeros, which leaves its layer nothing else to give"
-    opened = next(filter(None, (_opens(graph, use.operation) for use in subject.uses)), "")
-    return f"before {opened}" if opened else ""
+        return "a special bias beside a weight of zeros, which leaves its layer nothing else to give"
+    scales = constant or is_pattern(tensor)
+    opened = next(filter(None, (_opens(graph, use.operation, scales) for use in subject.uses)), "")
+    return f"a special bias before {opened}" if opened else ""
 
 
 def _weights(subject: Subject) -> list[Subject]:
@@ -212,17 +216,29 @@ def _weights(subject: Subject) -> list[Subject]:
     return found
 
 
-def _opens(graph: SignalGraph, operation: Operation) -> str:
-    """The first gate function that reads an operation's output past sums and rearrangements; "" where none does."""
+def _opens(graph: SignalGraph, operation: Operation, scales: bool) -> str:
+    """The first gate that reads an operation's output past sums and rearrangements; "" where none does.
+
+    Args:
+        graph: the recorded pass.
+        operation: what makes the gate's input.
+        scales: whether the factor of another signal is a gate too.
+    """
     queue, seen = deque(operation.outputs), set(operation.outputs)
     while queue and len(seen) < 64:
         for reader in graph.consumers(queue.popleft()):
             if reader.traits.opens:
                 return reader.kind
+            if scales and reader.kind == "mul" and _two_signals(graph, reader):
+                return "a product, a factor of another signal"
             if reader.traits.passes or reader.traits.keeps == "pieces" or reader.traits.combines == "sum":
                 queue.extend(value for value in reader.outputs if value not in seen)
                 seen.update(reader.outputs)
     return ""
+
+
+def _two_signals(graph: SignalGraph, product: Operation) -> bool:
+    return sum(graph.values[value].source in ("operation", "input") for value in set(product.inputs)) > 1
 
 
 def use_in_words(subject: Subject) -> str:
