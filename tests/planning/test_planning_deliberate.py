@@ -149,7 +149,7 @@ def test_patterns_of_a_few_numbers_are_kept_and_draws_are_not() -> None:
 
 
 class Experts(nn.Module):
-    """Stacked experts, whose biases are rows of one tensor, between a gate that begins open and the mean that data has."""
+    """Stacked experts, whose biases are rows of one tensor, a gate that begins open, and the mean of the data."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -59,7 +59,7 @@ class _Found:
             view.whole for name, views in self.views.items() for view in views
             if any(use.output == output for use in self.uses[name])
         )  # fmt: skip
-        return any(len(whole) > len(sizes) and sizes == [n for n in whole if n in sizes][: len(sizes)] for whole in stacks)
+        return any(len(w) > len(sizes) and [n for n in w if n in sizes][: len(sizes)] == sizes for w in stacks)
 
 
 def _input(flow: Flow, value: int) -> None:
