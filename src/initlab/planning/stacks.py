@@ -188,9 +188,12 @@ def loses(function: Function, depth: int) -> str:
         return f"gradients {'grow' if total > 0 else 'fade'} ×{growth:.3g} a layer"
     correlation = 0.5
     for layer in range(depth):
-        correlation = min(theory.correlation_map(function, correlation, 1.0, sigma_w), 1.0)
+        before, correlation = correlation, min(theory.correlation_map(function, correlation, 1.0, sigma_w), 1.0)
         if correlation > ALIKE:
             return f"inputs alike after {layer + 1} layers"
+        # the map is convex, so that its steps towards a fixed point never lengthen
+        if correlation + (depth - layer - 1) * (correlation - before) <= ALIKE:
+            return ""
     return ""
 
 

@@ -21,6 +21,7 @@ ORDER = 20
 _REACH = 12.0  # P(|z| > 12) is 4e-33
 _FARTHEST = 37.0  # the Gaussian density underflows beyond
 _MOST_BREAKS = 16  # beyond, the plane is summed on a fine lattice
+_MOST_PANELS = 192  # along an axis of the plane: a feature that needs more is far narrower than σ and hardly weighs
 
 
 @functools.cache
@@ -168,14 +169,14 @@ def pair_mean(fn: Function, c: float, sampled: Line, root: float) -> float:
         inner, outer = (alpha, alpha), (beta, -beta)
     else:
         inner, outer = (beta, -beta), (alpha, alpha)
-    breaks = sampled.breaks
+    breaks, panels = sampled.breaks, min(sampled.panels, _MOST_PANELS)
     meeting = _meeting_points(breaks, inner, outer)
-    t, mass = _panels(np.concatenate([np.linspace(-_REACH, _REACH, sampled.panels + 1), meeting]))
+    t, mass = _panels(np.concatenate([np.linspace(-_REACH, _REACH, panels + 1), meeting]))
     total = 0.0
-    chunk = max(1, 2_000_000 // (14 * (sampled.panels + 2 * breaks.size + 1)))
+    chunk = max(1, 2_000_000 // (14 * (panels + 2 * breaks.size + 1)))
     for start in range(0, t.size, chunk):
         part = t[start : start + chunk]
-        total += float(mass[start : start + chunk] @ _inner_means(fn, part, inner, outer, breaks, sampled.panels, root))
+        total += float(mass[start : start + chunk] @ _inner_means(fn, part, inner, outer, breaks, panels, root))
     return total
 
 
