@@ -155,22 +155,20 @@ class Experts(nn.Module):
         super().__init__()
         self.up, self.up_bias = nn.Parameter(torch.randn(4, 16, 8) / 4), nn.Parameter(torch.zeros(4, 1, 8))
         self.down, self.mean = nn.Parameter(torch.randn(4, 8, 16) / 3), nn.Parameter(torch.tensor(3.5))
-        self.places = nn.Parameter(torch.randn(4, 16))
         self.gate, self.out = nn.Linear(16, 16), nn.Linear(16, 1)
         nn.init.ones_(self.gate.bias)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         hidden = torch.bmm(x.expand(4, -1, -1), self.up) + self.up_bias
-        x = (torch.bmm(F.gelu(hidden), self.down).transpose(0, 1) + self.places).mean(1)
+        x = torch.bmm(F.gelu(hidden), self.down).mean(0)
         return self.out(x * self.gate(x)) + self.mean
 
 
 def test_biases_of_experts_are_zero_and_numbers_that_no_layer_draws_are_kept() -> None:
     plan = initlab.plan(Experts(), X)
-    roles = {name: (plan[name].role, plan[name].code) for name in ("up_bias", "places", "gate.bias", "mean")}
+    roles = {name: (plan[name].role, plan[name].code) for name in ("up_bias", "gate.bias", "mean")}
     assert roles == {
         "up_bias": ("bias", "zero"),
-        "places": ("other", "added"),
         "gate.bias": ("bias", "special_bias"),
         "mean": ("bias", "special_bias"),
     }

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -294,3 +296,41 @@ def test_a_read_out_beside_other_scores_begins_near_a_constant_answer() -> None:
     assert float(logits.square().mean()) < 0.3  # E[softplus(z) - z/2] = ln 2 + E[z²]/8
     assert "read-out" in plan["last.weight"].reason
     assert "read-out" not in initlab.plan(WideAndDeep(residual=True), x)["back.weight"].reason
+
+
+class Returning(nn.Module):
+    """A classifier that returns whatever `give` makes of its logits and of class numbers."""
+
+    def __init__(self, give: Callable[[torch.Tensor, torch.Tensor], Any]) -> None:
+        super().__init__()
+        self.body, self.head, self.give = nn.Linear(16, 32), nn.Linear(32, 10), give
+
+    def forward(self, x: torch.Tensor) -> Any:
+        logits = self.head(torch.relu(self.body(x)))
+        return self.give(logits, torch.arange(len(x)) % 10)
+
+
+@pytest.mark.parametrize(
+    "give",
+    [
+        lambda z, y: nn.functional.cross_entropy(z, y),
+        lambda z, y: torch.distributions.Categorical(logits=z),
+        lambda z, y: torch.distributions.Normal(z[:, :5], nn.functional.softplus(z[:, 5:])),
+        lambda z, y: z - z.amax(-1, keepdim=True),
+    ],
+    ids=["a loss alone", "a Categorical", "a Normal", "logits at a level"],
+)
+def test_a_read_out_is_one_whatever_is_returned(give: Callable[[torch.Tensor, torch.Tensor], Any]) -> None:
+    plan = initlab.plan(Returning(give), batch(64, 16))
+    plain = initlab.plan(Returning(lambda z, y: z), batch(64, 16))
+    assert plan["head.weight"].std == plain["head.weight"].std
+
+
+def test_a_level_that_is_more_than_subtracted_makes_no_read_out() -> None:
+    plan = initlab.plan(Returning(lambda z, y: z / z.amax(-1, keepdim=True)), batch(64, 16))
+    assert "read-out" not in plan["head.weight"].reason
+
+
+def test_a_table_of_no_columns_is_planned() -> None:
+    model = nn.Sequential(nn.Embedding(4, 0), nn.Flatten())
+    assert initlab.plan(model, torch.zeros(2, 3, dtype=torch.long))["0.weight"].shape == (4, 0)

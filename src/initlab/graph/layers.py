@@ -74,7 +74,7 @@ def _native(weight: Any) -> float:
 
 def embedding_geometry(shape: Shape) -> Geometry:
     """One row is read for each output, so fan_in = 1; a row reaches all of the embedding's numbers."""
-    return Geometry(shape, 1, shape[1], out_axis=1, in_axis=0, kind="embedding")
+    return Geometry(shape, 1, max(shape[1], 1), out_axis=1, in_axis=0, kind="embedding")
 
 
 def _embedding(module: Any, leaf: str, shape: Shape) -> Part | None:

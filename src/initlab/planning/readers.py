@@ -17,11 +17,15 @@ def _ahead(graph: SignalGraph, operation: Operation) -> Iterable[tuple[str, Oper
         if value in graph.outputs:
             yield "output", None
         for reader in graph.consumers(value):
-            signals = _signals(graph, reader, value)
+            if all(_is_whole(graph, made) for made in reader.outputs):
+                continue  # a check of its values, as distributions make
+            signals = _signals(graph, reader, value) - _levels(graph, reader, value)
             shapes = {graph.values[v].shape for v in (*reader.outputs, value)}
             alone = len(signals) == 1 and not reader.parameters
             function = alone and len(shapes) == 1 and reader.kind != "softmax"
             affine = reader.traits.combines in ("sum", "product") and bool(reader.parameters) and len(signals) == 1
+            if _is_level(graph, reader, value):
+                continue
             if reader.traits.gate:
                 yield "gate", reader
             elif (
@@ -43,6 +47,22 @@ def _signals(graph: SignalGraph, reader: Operation, value: int) -> set[int]:
     if reader.traits.multiplies:
         found = {v for v in found if v == value or hangs_on(graph, v, "parameter")}
     return found
+
+
+def _levels(graph: SignalGraph, reader: Operation, value: int) -> set[int]:
+    """What a signal itself gives to be brought to a level by: its log-sum-exp, mean or largest number, subtracted."""
+    others = set(reader.inputs) - {value} if reader.traits.combines == "sum" else set()
+    makers = {other: graph.producer(other) for other in others}
+    return {other for other, maker in makers.items() if maker is not None and _is_level(graph, maker, value)}
+
+
+def _is_level(graph: SignalGraph, operation: Operation, value: int) -> bool:
+    """Whether an operation reduces a signal's features to one number that is only subtracted from it again."""
+    after = [reader for made in operation.outputs for reader in graph.consumers(made)]
+    shape, before = graph.values[operation.outputs[0]].shape if operation.outputs else (), graph.values[value].shape
+    reduced = len(shape) == len(before) and shape[-1:] == (1,) != before[-1:] and shape[:-1] == before[:-1]
+    alone = set(operation.inputs) == {value} and not operation.parameters
+    return alone and reduced and bool(after) and all(r.kind == "sub" and value in r.inputs for r in after)
 
 
 def _is_whole(graph: SignalGraph, value: int) -> bool:
@@ -81,9 +101,9 @@ def adds_to_scores(graph: SignalGraph, use: Operation) -> bool:
 
 
 def is_head(graph: SignalGraph, use: Operation) -> bool:
-    """Whether a weight's output is the model's, and read by nothing else."""
+    """Whether a weight's output is the model's, or what its own loss takes for logits, and read by nothing else."""
     ahead = list(_ahead(graph, use))
-    read = any(kind == "output" for kind, _ in ahead)
+    read = any(kind == "output" or (by is not None and by.traits.logits and not by.traits.mixes) for kind, by in ahead)
     return read and all(kind in ("output", "gate") or (by is not None and by.traits.logits) for kind, by in ahead)
 
 
