@@ -173,7 +173,9 @@ def _ready(figure: ReadyFigure) -> tuple[list[dict[str, Any]], dict[str, Any]]:
                 "tickfont": font,
                 **axis,
                 **ticks,
-                "title": {"standoff": 10, "font": {"color": MUTED[0], "size": 12}} | axis.get("title", {}),
+                # plotly counts the labels of a log axis for less than they take
+                "title": {"standoff": 24 if axis.get("type") == "log" else 10, "font": {"color": MUTED[0], "size": 12}}
+                | axis.get("title", {}),
             }
     base = _layout({}, {}, 0)
     return [_shown(trace) for trace in figure.data], {**base, "showlegend": True, **shown}

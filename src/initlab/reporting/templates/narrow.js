@@ -24,13 +24,15 @@ var initlabSized = (function () {
     if (!beside || (layout.annotations || []).length) return 1;
     var rows = axes.map(function (name) { return String(layout[layout[name].anchor.replace("y", "yaxis")].domain); });
     if (rows.some(function (row) { return row !== rows[0]; })) return 1;
+    var step = 1 / (axes.length - 0.35);
     axes.forEach(function (name, place) {
       var other = layout[name].anchor.replace("y", "yaxis");
       layout[name] = Object.assign({}, layout[name], { domain: [0, 1] });
       layout[other] = Object.assign({}, layout[other], {
-        domain: [1 - (place + 0.6) / axes.length, 1 - place / axes.length], showticklabels: true
+        domain: [(axes.length - 1 - place) * step, (axes.length - 1 - place) * step + 0.65 * step], showticklabels: true
       });
     });
+    layout.margin = Object.assign({}, layout.margin, { b: Math.max((layout.margin || {}).b || 0, 72) });
     return axes.length;
   }
 
@@ -43,7 +45,7 @@ var initlabSized = (function () {
       one.colorbar = Object.assign({}, one.colorbar, { orientation: "h", x: 0.5, xanchor: "center", y: 1.02,
         yanchor: "bottom", thickness: 10, len: 1, title: Object.assign({}, one.colorbar.title, { side: "top" }) });
     });
-    return bars.length ? 70 : 0;
+    return bars.length ? 110 : 0;
   }
 
   // Titles of panels that stand in a row, each in lines over its panel.
@@ -107,7 +109,8 @@ var initlabSized = (function () {
       }
     });
     Object.keys(layout).filter(function (name) { return /^xaxis/.test(name); }).forEach(function (name) {
-      if (width < NARROW && layout[name].type === "log") layout[name] = Object.assign({}, layout[name], fewer(layout[name]));
+      var axis = layout[name], room = axis.domain ? width * (axis.domain[1] - axis.domain[0]) : width;
+      if (room < NARROW && axis.type === "log") layout[name] = Object.assign({}, axis, fewer(axis));
     });
     if (width < NARROW) named(layout, width);
     var title = titled(layout, width);
