@@ -410,6 +410,13 @@ def test_a_rate_is_named_with_one_that_lowers_the_loss() -> None:
         assert all("he_normal" not in f.advice and "normalization" not in f.advice for f in report.findings)
 
 
+def test_no_rate_beyond_the_largest_stable_one_is_advised() -> None:
+    model = built(lambda: grown(grown(stack(3), 2, 0.1), 6, 0.1))
+    report = initlab.inspect(model, CLASSES, DIGITS, optimizer="sgd", lr=1e3)
+    assert min(report.learning_rate.tried, key=lambda point: point[1])[0] == 10.0
+    assert report.findings[0].advice == "Use a learning rate of 0.1 to 1"
+
+
 def test_what_the_optimizer_does_not_hold_is_named() -> None:
     model = stack(3)
     last = initlab.inspect(model, CLASSES, DIGITS, optimizer=torch.optim.Adam(model[-1].parameters()))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 from healthy import LABELS, REAL, TABLE, mlp
-from test_inspection_causes import BINARY, CLASSES, DIGITS, OFF, bias_at, built, ended, norms_at, stack
+from test_inspection_causes import BINARY, CLASSES, DIGITS, OFF, Written, bias_at, built, ended, norms_at, stack
 from torch import nn
 from torch.nn import functional as F
 
@@ -138,6 +138,12 @@ def test_what_only_the_author_can_change_is_said() -> None:
     cut = initlab.inspect(built(lambda: ended(nn.Softmax(-1), out=1)), TABLE, BINARY, F.binary_cross_entropy).fix()
     assert any("one logit" in what for what in cut.what)
     assert not cut.cured
+
+
+def test_what_is_slow_for_what_only_the_author_can_change_is_not_cured() -> None:
+    fix = initlab.inspect(built(lambda: Written(lambda y: 1e-4 * y)), TABLE, LABELS).fix()
+    assert fix.what[0] == "Leave the factor 0.0001 out in net.6"
+    assert (fix.after, fix.cured) == ("slow", False)
 
 
 def test_apply_without_a_weight_to_change_is_one_error() -> None:

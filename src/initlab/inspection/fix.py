@@ -84,10 +84,12 @@ def fix_of(e: Evidence, report: Inspection, again: Again) -> Fix:
             break
     kept_remedies, after = ([], None) if best is None else (best[1], best[2])
     said = [r for r in chosen if not r.acts and r not in kept_remedies]
-    return _fix(e, report, [*kept_remedies, *said], after)
+    open_cause = bool(chosen) and not chosen[0].acts
+    return _fix(e, report, [*kept_remedies, *said], after, open_cause=open_cause)
 
 
-def _fix(e: Evidence, report: Inspection, remedies: list[Remedy], after: Inspection | None) -> Fix:
+def _fix(e: Evidence, report: Inspection, remedies: list[Remedy], after: Inspection | None, *, open_cause: bool) -> Fix:
+    """`open_cause`: the first cause is one that only its author can change, which what is slow still has."""
     policy = _policy(remedies)
     why = tuple(f"{f.kind} at {f.where}: {f.evidence}" for f in report.findings if remedies)[:4]
     return Fix(
@@ -97,7 +99,7 @@ def _fix(e: Evidence, report: Inspection, remedies: list[Remedy], after: Inspect
         plan=None if policy is None else plan(e.model, e.inputs, policy),
         before=report.verdict,
         after=None if after is None else after.verdict,
-        cured=_harmless(report) if after is None else _harmless(after),
+        cured=_harmless(report) if after is None else _harmless(after) and not (open_cause and after.verdict == "slow"),
     )
 
 
