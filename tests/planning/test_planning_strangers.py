@@ -334,3 +334,24 @@ def test_a_level_that_is_more_than_subtracted_makes_no_read_out() -> None:
 def test_a_table_of_no_columns_is_planned() -> None:
     model = nn.Sequential(nn.Embedding(4, 0), nn.Flatten())
     assert initlab.plan(model, torch.zeros(2, 3, dtype=torch.long))["0.weight"].shape == (4, 0)
+
+
+class Decoder(nn.Module):
+    """A cell by hand whose read-out gives one step after the other, put side by side at the end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cell, self.head = nn.GRUCell(16, 32), nn.Linear(32, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        state, steps = x.new_zeros(len(x), 32), []
+        for step in range(3):
+            state = self.cell(x[:, step], state)
+            steps.append(self.head(state))
+        return torch.stack(steps, 1)
+
+
+def test_a_read_out_of_many_steps_is_one() -> None:
+    model, x = Decoder(), batch(64, 3, 16)
+    initlab.init_(model, example_inputs=x)
+    assert 0 < excess(model(x).flatten(0, 1)) < 0.05

@@ -29,7 +29,11 @@ def _ahead(graph: SignalGraph, operation: Operation) -> Iterable[tuple[str, Oper
             if reader.traits.gate:
                 yield "gate", reader
             elif (
-                reader.traits.passes or function or affine or (alone and _over_places(graph, operation, reader, value))
+                reader.traits.passes
+                or function
+                or affine
+                or (alone and _over_places(graph, operation, reader, value))
+                or _of_steps(graph, reader, value)
             ):
                 queue.extend(made for made in reader.outputs if made not in seen)
                 seen.update(reader.outputs)
@@ -47,6 +51,15 @@ def _signals(graph: SignalGraph, reader: Operation, value: int) -> set[int]:
     if reader.traits.multiplies:
         found = {v for v in found if v == value or hangs_on(graph, v, "parameter")}
     return found
+
+
+def _of_steps(graph: SignalGraph, reader: Operation, value: int) -> bool:
+    """Whether what the same weights make at each of many steps is put side by side, features apart."""
+    if reader.traits.combines != "join" or graph.values[reader.outputs[0]].shape[-1:] != graph.values[value].shape[-1:]:
+        return False
+    steps = (graph.producer(passed(graph, item)[-1]) for item in reader.inputs)
+    makers = {step.parameters for step in steps if step is not None}
+    return len(set(reader.inputs)) > 1 and len(makers) == 1 and bool(*makers)
 
 
 def _levels(graph: SignalGraph, reader: Operation, value: int) -> set[int]:
