@@ -112,3 +112,33 @@ class Taken(nn.Module):
 )
 def test_a_branch_may_be_taken_from_the_stream(of: str, ends: tuple[str, ...]) -> None:
     assert record(Taken(of), X).residual_ends() == ends
+
+
+class Blended(nn.Module):
+    """t·h + (1 − t)·x, as a highway has it; `steps` of it with the same weights make a recurrence."""
+
+    def __init__(self, steps: int = 1, of: str = "stream", first: str = "branch") -> None:
+        super().__init__()
+        self.steps, self.of, self.first = steps, of, first
+        self.up, self.gate = nn.Linear(8, 8), nn.Linear(8, 8)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        other = torch.ones(4, 8)
+        for _ in range(self.steps):
+            t, h = self.gate(x).sigmoid(), self.up(x if self.of == "stream" else other).relu()
+            x = t * h + (1 - t) * x if self.first == "branch" else t * x + h * (1 - t)
+        return x
+
+
+@pytest.mark.parametrize(
+    ("net", "ends"),
+    [
+        (Blended(), ("up.weight",)),
+        (Blended(first="stream"), ("up.weight",)),
+        (Blended(of="another signal"), ()),
+        (Blended(steps=3), ()),
+    ],
+    ids=["gate on the branch", "gate on the stream", "not grown from it", "a recurrence"],
+)
+def test_a_branch_may_be_blended_with_the_stream(net: nn.Module, ends: tuple[str, ...]) -> None:
+    assert record(net, X).residual_ends() == ends

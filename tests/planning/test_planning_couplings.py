@@ -41,6 +41,7 @@ def _spline(net: Net, x: torch.Tensor, y: torch.Tensor) -> Any:
 
 MOVES: dict[str, Callable[[Net, torch.Tensor, torch.Tensor], Any]] = {
     "an affine coupling": _affine,
+    "all of the data at once (a masked flow)": lambda net, x, y: (x - y[:, :4]) * torch.exp(-y[:, 4:]),
     "a shift": lambda net, x, y: torch.cat([x[:, :2], x[:, 2:] + y[:, :2]], 1),
     "a spline": _spline,
     "a Gaussian's mean and scale": lambda net, x, y: ((x[:, 2:] - y[:, :2]) / F.softplus(y[:, 2:4])).square().sum(1),

@@ -173,3 +173,13 @@ def test_biases_of_experts_are_zero_and_numbers_that_no_layer_draws_are_kept() -
         "mean": ("bias", "special_bias"),
     }
     assert plan["out.bias"].code == "zero"
+
+
+def test_a_rotation_among_other_weights_is_kept() -> None:
+    turned = nn.Linear(16, 16, bias=False)
+    nn.init.orthogonal_(turned.weight)
+    net = nn.Sequential(turned, nn.Linear(16, 16), nn.ReLU(), nn.Linear(16, 4))
+    assert [initlab.plan(net, X)[f"{i}.weight"].code for i in (0, 1, 3)] == ["rotation", "fed", "fed"]
+    for layer in (net[1], net[3]):
+        nn.init.orthogonal_(layer.weight)
+    assert initlab.plan(net, X)["0.weight"].code == "fed", "an orthogonal start of all weights is a scheme like others"

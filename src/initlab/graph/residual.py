@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from itertools import permutations
+from itertools import product as every_pair
 
 from initlab.graph.recording import Operation, Recording
 from initlab.graph.traits import Traits
@@ -20,7 +21,8 @@ def residual_ends(graph: Recording, uses: Mapping[str, tuple[Use, ...]]) -> tupl
         graph: the recording.
         uses: every parameter's uses, which say the roles.
     """
-    return _ends(graph, uses, _grown)
+    once = {name: of_name for name, of_name in uses.items() if len({use.operation.index for use in of_name}) == 1}
+    return tuple(dict.fromkeys((*_ends(graph, uses, _grown), *_ends(graph, once, _blended))))
 
 
 def projected_ends(graph: Recording, uses: Mapping[str, tuple[Use, ...]]) -> tuple[str, ...]:
@@ -100,6 +102,38 @@ def _grown(graph: Recording, addition: Operation) -> Iterator[tuple[int, set[int
         others = {before for other in operands if other != value for before in _stream(graph, other)}
         if others and grew_from(graph, value, others):
             yield value, others
+
+
+def _blended(graph: Recording, addition: Operation) -> Iterator[tuple[int, set[int]]]:
+    """Of t·h + (1 − t)·x, what stands in the place of h, where it was computed from x (Srivastava et al., 2015).
+
+    A state that a recurrence blends so is made by weights that are used at every step: its caller leaves those out.
+    """
+    products = [found for value in addition.inputs if (found := _factors(graph, value))]
+    if addition.kind != "add" or len(products) != 2:
+        return
+    for branch, stream in permutations(products):
+        for (h, t), (x, rest) in every_pair(permutations(branch), permutations(stream)):
+            if _complementary(graph, t, rest) or _complementary(graph, rest, t):
+                others = set(passed(graph, x))
+                if grew_from(graph, h, others):
+                    yield h, others
+
+
+def _factors(graph: Recording, value: int) -> tuple[int, int] | None:
+    """The two signals that a value is the product of."""
+    operation = graph.producer(passed(graph, value)[-1])
+    if operation is None or operation.kind != "mul" or operation.parameters or len(set(operation.inputs)) != 2:
+        return None
+    return operation.inputs[0], operation.inputs[1]
+
+
+def _complementary(graph: Recording, value: int, of: int) -> bool:
+    """Whether a value is a number less another: 1 − t."""
+    operation = graph.producer(passed(graph, value)[-1])
+    if operation is None or operation.kind not in ("sub", "rsub") or len(operation.inputs) != 1:
+        return False
+    return not set(passed(graph, operation.inputs[0])).isdisjoint(passed(graph, of))
 
 
 def _beside_projection(

@@ -18,6 +18,7 @@ class Way:
         data: values that the inputs make element by element, and what moves or scales them.
         last: values of which the output is made without another weight.
         moved: whether anything but the inputs joins the data.
+        scaled: whether the data is multiplied by scales that were made from it, as in a flow.
     """
 
     live: set[int] = field(default_factory=set)
@@ -25,6 +26,7 @@ class Way:
     data: set[int] = field(default_factory=set)
     last: set[int] = field(default_factory=set)
     moved: bool = False
+    scaled: bool = False
 
 
 def way_of(graph: SignalGraph) -> Way:
@@ -63,8 +65,9 @@ def _goes_on(graph: SignalGraph, operation: Operation, way: Way, scales: set[int
     others = [value for value in signals if value not in way.data]
     if applies(operation, way) or traits.drops or not others:
         return not (applies(operation, way) or traits.drops)
-    if traits.combines == "sum" or (traits.combines == "product" and all(value in scales for value in others)):
-        way.moved = True
+    scaled = traits.combines == "product" and all(value in scales for value in others)
+    if traits.combines == "sum" or scaled:
+        way.moved, way.scaled = True, way.scaled or scaled
         return True
     return traits.combines == "choice"
 

@@ -19,6 +19,7 @@ from initlab.planning.own import (
     identity_value,
     is_pattern,
     pattern_on_purpose,
+    rotation_on_purpose,
     special_bias,
     special_scale,
     table_of_zeros,
@@ -57,6 +58,9 @@ def fed_weight(subject: Subject, options: Options) -> Choice:
     if pattern_on_purpose(subject):
         words = "kept as its author made it: a pattern of a few numbers, as the other weights are not"
         return keep("pattern", words)
+    if rotation_on_purpose(subject):
+        words = "kept as its author made it: a rotation, W Wᵀ = 1, as the other weights are not"
+        return keep("rotation", words)
     if (choice := of_sines(subject)) is not None:
         return choice
     fed = subject.fed()

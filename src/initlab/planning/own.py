@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -132,15 +133,44 @@ def _adds_back(graph: SignalGraph, product: Operation, steps: list[Operation]) -
 
 def zero_on_purpose(subject: Subject) -> bool:
     """Whether a matrix of zeros is so on purpose: the other matrices of its model are not."""
-    tensor = subject.slot.tensor
-    if not readable(tensor) or subject.scene.graph is None or bool(tensor.any()):
+    return _stands_out(subject, "zeros", _is_zero)
+
+
+def pattern_on_purpose(subject: Subject) -> bool:
+    """Whether a matrix is a pattern on purpose: the other matrices of its model are not."""
+    return _stands_out(subject, "patterns", is_pattern)
+
+
+def rotation_on_purpose(subject: Subject) -> bool:
+    """Whether a matrix turns its input on purpose, as a flow's that must be inverted does (Kingma & Dhariwal, 2018)."""
+    return _stands_out(subject, "rotations", _is_rotation)
+
+
+def _stands_out(subject: Subject, kind: str, is_so: Callable[[torch.Tensor], bool]) -> bool:
+    """Whether a matrix is of a kind that fewer than half of the matrices of its model are."""
+    if subject.scene.graph is None or not is_so(subject.slot.tensor):
         return False
-    if "zero matrices" not in subject.scene.notes:
-        matrices = [s.slot.tensor for s in subject.scene.subjects() if s.role == "weight"]
-        zeros = sum(not matrix.any() for matrix in matrices if readable(matrix))
-        subject.scene.notes["zero matrices"] = (zeros, len(matrices))
-    zeros, count = subject.scene.notes["zero matrices"]
-    return bool(2 * zeros < count)
+    if kind not in subject.scene.notes:
+        matrices = _weights(subject)
+        subject.scene.notes[kind] = (sum(is_so(s.slot.tensor) for s in matrices), len(matrices))
+    found, count = subject.scene.notes[kind]
+    return bool(2 * found < count)
+
+
+def _is_zero(tensor: torch.Tensor) -> bool:
+    return readable(tensor) and not tensor.any()
+
+
+def _is_rotation(tensor: torch.Tensor) -> bool:
+    """Whether W Wᵀ = 1 for a square matrix or a convolution at single places; no draw's rows have equal lengths."""
+    if not readable(tensor) or not tensor.is_floating_point() or tensor.dim() < 2 or tensor.shape[0] < 2:
+        return False
+    if tensor.shape[0] != tensor.shape[1] or tensor.shape[2:].numel() != 1:
+        return False
+    matrix = local_tensor(tensor).detach().flatten(1).float()
+    if not torch.allclose(matrix.norm(dim=1), torch.ones(len(matrix), device=matrix.device), atol=1e-3):
+        return False
+    return torch.allclose(matrix @ matrix.T, torch.eye(len(matrix), device=matrix.device), atol=1e-3)
 
 
 def is_pattern(tensor: torch.Tensor) -> bool:
@@ -151,17 +181,6 @@ def is_pattern(tensor: torch.Tensor) -> bool:
     if len(torch.unique(flat[: 4 * PATTERN])) > PATTERN:
         return False
     return 1 < len(torch.unique(flat)) <= min(2 * flat.numel() // 3, PATTERN)
-
-
-def pattern_on_purpose(subject: Subject) -> bool:
-    """Whether a matrix is a pattern on purpose: the other matrices of its model are not."""
-    if subject.scene.graph is None or not is_pattern(subject.slot.tensor):
-        return False
-    if "patterns" not in subject.scene.notes:
-        matrices = _weights(subject)
-        subject.scene.notes["patterns"] = (sum(is_pattern(s.slot.tensor) for s in matrices), len(matrices))
-    patterns, count = subject.scene.notes["patterns"]
-    return bool(2 * patterns < count)
 
 
 def zero_table(subject: Subject) -> bool:

@@ -11,6 +11,7 @@ from initlab.planning.bases import learned_beside
 from initlab.planning.composed import composed_of
 from initlab.planning.constants import inner_factor, multiplied_by
 from initlab.planning.couplings import couplings
+from initlab.planning.data_way import way_of
 from initlab.planning.made import makes_weights
 from initlab.planning.neighbours import reads_neighbours
 from initlab.planning.normed import normed
@@ -151,6 +152,9 @@ def targets_of(graph: SignalGraph, entries: Mapping[str, PlanEntry], owner: Mapp
     inner |= {name: multiplied_by(graph, found[0]) for name, found in looked.items()}
     inner |= {name: math.sqrt(fan) for name, found in applied.items() if (fan := makes_weights(graph, found[0]))}
     ends = frozenset(name for name in ended & entries.keys() if entries[name].role == "weight") - heads
+    moving = couplings(graph, applied) - heads
+    if way_of(graph).scaled:  # a flow: x − m(x) moves the data, as exp(s(x)) scales it, and is no branch of many
+        ends -= moving
     free = frozenset(name for name, found in applied.items() if normed(graph, found))
     return Targets(
         heads=heads,
@@ -168,7 +172,7 @@ def targets_of(graph: SignalGraph, entries: Mapping[str, PlanEntry], owner: Mapp
         pairs=sizes_of_pairs(graph, applied, EXCESS),
         learned=learned,
         transformed=transformed(graph, applied),
-        couplings=couplings(graph, applied) - heads - ends,
+        couplings=moving - ends,
         composed=composed_of(graph, uses, owner),
         bounded=frozenset(
             name for name, found in applied.items() if reads_itself(graph, found) or reads_neighbours(graph, found[0])
