@@ -5,6 +5,8 @@ from __future__ import annotations
 import pickle
 import re
 from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -458,6 +460,30 @@ def test_transformers_models_are_inspected_by_their_logits_or_their_own_loss() -
     ):
         assert report.verdict == "healthy", report
         assert [p.name for p in report.parameters if p.grad_rms is None] == []
+
+
+class _Reconstructs(nn.Module):
+    """Returns its loss, alone or by name."""
+
+    def __init__(self, named: bool) -> None:
+        super().__init__()
+        self.encode, self.decode, self.named = nn.Linear(16, 8), nn.Linear(8, 16), named
+
+    def forward(self, x: torch.Tensor) -> Any:
+        made = self.decode(torch.tanh(self.encode(x)))
+        loss = (made - x).square().mean()
+        return SimpleNamespace(made=made, loss=loss) if self.named else loss
+
+
+@pytest.mark.parametrize(
+    ("named", "words"), [(False, "what the model returns (one number alone)"), (True, "the model's own output.loss")]
+)
+def test_a_loss_that_a_model_returns_is_the_loss(named: bool, words: str) -> None:
+    model, x = _Reconstructs(named), torch.randn(64, 16, generator=GENERATOR)
+    report = initlab.inspect(model, x)
+    assert report.loss_name == words
+    found = model(x)
+    assert report.loss == pytest.approx(float(found.loss if named else found), rel=1e-5)
 
 
 def test_a_far_first_loss_is_seen_under_binary_cross_entropy() -> None:

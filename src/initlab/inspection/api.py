@@ -50,7 +50,8 @@ def inspect(
             of its target column.
         loss: callable (output, targets) -> scalar, or a name: "cross_entropy", "mse", … . None guesses and says so:
             integer targets mean cross-entropy on logits, float targets of the output's shape mean squared error, no
-            targets a mean squared distance from fixed random targets.
+            targets the loss that the model returns (one number alone, or what it calls its loss), else a mean squared
+            distance from fixed random targets.
         optimizer: "sgd", "adam", "adamw", … , or a torch.optim.Optimizer: the verdict is about training with it, with
             its rate, momentum, weight decay, groups, and the parameters that it holds.
         lr: its learning rate; None asks about the best one.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -63,9 +63,10 @@ def loss_on(output: Any, targets: Any, loss: Any, last_kind: str | None) -> tupl
         raise InputError(f"loss must be a callable (output, targets) -> scalar, or None; got {loss!r:.80}")
     if loss is not None:
         return _given(output, targets, loss)
-    own = output.get("loss") if isinstance(output, Mapping) and targets is None else None
-    if isinstance(own, Tensor) and own.numel() == 1 and own.requires_grad:
-        return own.reshape(()), Loss("own", lambda output, _: output["loss"], "the model's own output['loss']")
+    own = own_loss(output) if targets is None else None
+    if own is not None and own[1].requires_grad:
+        words = "what the model returns (one number alone)" if own[0] == "output" else f"the model's own {own[0]}"
+        return own[1], Loss("own", lambda output, _: dict(named_tensors(output))[own[0]], words)
     path, tensor = main_output(output)
     shown = "" if path == "output" else f" of {path}"
     if targets is None:
@@ -75,6 +76,14 @@ def loss_on(output: Any, targets: Any, loss: Any, last_kind: str | None) -> tupl
         raise InputError(f"targets must be a tensor when no loss is given; got {type(targets).__name__}")
     value, found = _guess(tensor, parts(targets), last_kind)
     return value, replace(found, words=f"{found.words}{shown} (guessed from the targets)")
+
+
+def own_loss(output: Any) -> tuple[str, Tensor] | None:
+    """The loss that a model returns and its path: what is called so, or one number and nothing else."""
+    for path, tensor in named_tensors(output):
+        if tensor.numel() == 1 and (path.endswith(("['loss']", ".loss")) or (path == "output" and tensor.ndim == 0)):
+            return path, tensor.reshape(())
+    return None
 
 
 def probe(output: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from initlab.inspection.answer import Answer, answer_of
 from initlab.inspection.backward import gradients
 from initlab.inspection.events import Events
 from initlab.inspection.moments import batch_axis, effective_rank
-from initlab.inspection.outputs import loss_on, main_output
+from initlab.inspection.outputs import loss_on, main_output, own_loss
 from initlab.inspection.readable import readable
 from initlab.inspection.recorder import Readout, Record, Recorder
 from initlab.training.losses import BINARY, Loss, constant_loss
@@ -141,8 +141,8 @@ def in_training(model: nn.Module) -> Iterator[Guest]:
 
 def value_on(output: Any, targets: Any, loss: Any, seen: Pass) -> Tensor:
     """The loss of another output of the model, as the pass `seen` computed it."""
-    own = output.get("loss") if seen.own_loss else None
-    return own.reshape(()) if isinstance(own, Tensor) else loss_on(output, targets, loss, seen.last_kind)[0]
+    own = own_loss(output) if seen.own_loss else None
+    return loss_on(output, targets, loss, seen.last_kind)[0] if own is None else own[1]
 
 
 def again(
