@@ -483,7 +483,7 @@ def test_a_loss_that_a_model_returns_is_the_loss(named: bool, words: str) -> Non
     report = initlab.inspect(model, x)
     assert report.loss_name == words
     found = model(x)
-    assert report.loss == pytest.approx(float(found.loss if named else found), rel=1e-5)
+    assert report.loss == pytest.approx((found.loss if named else found).item(), rel=1e-5)
 
 
 def test_a_far_first_loss_is_seen_under_binary_cross_entropy() -> None:

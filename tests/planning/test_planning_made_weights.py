@@ -105,3 +105,23 @@ def test_keys_of_latent_vectors_are_no_composed_weight() -> None:
             return self.read(torch.softmax(x @ (self.latents @ self.key).T / 20**0.5, -1))
 
     assert "sizes the product" not in initlab.plan(Latents(), X)["key"].reason
+
+
+class Noisy(nn.Module):
+    """A weight with noise of learned size added to it (Fortunato et al., Noisy networks, 2018; Bayes by backprop)."""
+
+    def __init__(self, fan_in: int, fan_out: int) -> None:
+        super().__init__()
+        self.mu, self.sigma = nn.Linear(fan_in, fan_out), nn.Parameter(torch.full((fan_out, fan_in), 0.02))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        noise = torch.randn(self.sigma.shape, generator=torch.Generator().manual_seed(3))
+        return nn.functional.linear(x, self.mu.weight + self.sigma * noise, self.mu.bias)
+
+
+def test_a_weight_with_noise_added_is_measured_and_its_scales_may_be_one_number() -> None:
+    model = nn.Sequential(Noisy(20, 64), nn.Softplus(), Noisy(64, 5))
+    plan = initlab.init_(model, example_inputs=X)
+    assert "read-out" in plan["2.mu.weight"].reason
+    assert plan["0.sigma"].action == "keep"
+    assert not [f for f in initlab.inspect(model, X, X[:, 0].argsort() % 5).findings if f.kind == "symmetric"]

@@ -32,12 +32,17 @@ def find(e: Evidence) -> Finding | None:
 
 
 def _a_factor(e: Evidence, p: ParameterStats) -> bool:
-    """Whether it has one number a unit that a call reads beside the units' weights, such as the gains (units, 1, 1, 1)
-    of a standardised convolution: those may begin as one number.
+    """Whether it is a factor beside the units' weights, which a call reads too, and may begin as one number.
+
+    One number a unit, such as the gains (units, 1, 1, 1) of a standardised convolution, or the scales of noise that is
+    added to weights of its own shape.
     """
-    if p.layer is None or sum(size > 1 for size in p.shape) > 1:
+    if p.layer is None:
         return False
-    beside = [q for q in e.parameters if q.name in e.layers[p.layer].parameters and q.shape[:1] == p.shape[:1]]
+    names = e.layers[p.layer].parameters
+    beside = [q for q in e.parameters if q.name in names and q.name != p.name and q.shape[:1] == p.shape[:1]]
+    if sum(size > 1 for size in p.shape) > 1:
+        return any(q.shape == p.shape and (q.distinct or 0) > _few(q) for q in beside)
     return any(sum(size > 1 for size in q.shape) > 1 for q in beside)
 
 

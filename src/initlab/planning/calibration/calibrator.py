@@ -114,6 +114,9 @@ class Calibrator(TorchFunctionMode):
         if not signals and (whole := self._composed(op, {mark.of for _, mark in weights})):
             self.marks.set_all(call.result, of=whole)
             return call.result
+        if len(weights) == 1 and signals and op.combines == "sum" and self._is_noised(weights[0], signals, call.result):
+            self.marks.set_all(call.result, of=weights[0][1].of)
+            return call.result
         if weights and not signals and op.combines == "contraction":  # a layer's weight and what it is given, kept
             kept = [(tensor, mark) for tensor, mark in weights[:1] if not self.drawn.is_weight(mark.of)]
             signals, weights = kept, weights[len(kept) :]
@@ -151,6 +154,16 @@ class Calibrator(TorchFunctionMode):
             if tensor.shape == weight.shape:
                 self.marks.set(tensor, of=mark.of)
         return result
+
+    def _is_noised(self, weight: tuple[torch.Tensor, Mark], added: Marked, result: Any) -> bool:
+        """Whether little is added to a weight, that no weight made: noise, which leaves it the size that it has."""
+        entry = self.entries.get(weight[1].of)
+        if entry is None or entry.role != "weight" or any(mark.names for _, mark in added):
+            return False
+        if not isinstance(result, torch.Tensor) or result.shape != weight[0].shape:
+            return False
+        own, made = second_moment(weight[0]), second_moment(result)
+        return own is not None and made is not None and made < 2 * own
 
     def _composed(self, op: Op, names: set[str]) -> str:
         """The factor by which a product of parameters is sized, if it makes a weight; "" of anything else.
