@@ -126,6 +126,7 @@ def test_the_users_arrays_are_not_shared() -> None:
         ({"x": torch.zeros(2, device="meta")}, "batch must hold values"),
         ((A, torch.tensor([1.0, torch.nan])), "batch must be finite; 1 of 2 values"),
         (torch.sparse_coo_tensor([[0]], [torch.inf], (3,)), "batch must be finite; 1 of 1"),
+        ({"x": torch.nested.nested_tensor([A, B], layout=torch.jagged)}, "batch must not be nested, .* pad them"),
     ],
 )
 def test_what_is_no_batch_is_refused(given: Any, message: str) -> None:

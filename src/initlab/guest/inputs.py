@@ -90,7 +90,7 @@ def call_arguments(
         others: what else the caller takes, for the error.
 
     Raises:
-        InputError: nothing in it is a tensor.
+        InputError: nothing in it is a tensor, or one is nested.
 
     >>> args, kwargs = call_arguments({"x": np.zeros((2, 3))})
     >>> args, kwargs["x"].dtype
@@ -111,6 +111,11 @@ def call_arguments(
             f"or a DataLoader or Dataset of these"
             f"{others}; got {type(inputs).__name__} with no tensor in it"
         )
+    if any(tensor.is_nested for tensor in tensors_in((args, kwargs))):
+        raise InputError(
+            f"{argument} must not be nested, since samples of sizes of their own have no common shape; pad them: "
+            "torch.nested.to_padded_tensor(x, 0.0), beside the mask that the model takes"
+        )
     return args, kwargs
 
 
@@ -121,7 +126,7 @@ def check_values(args: tuple[Any, ...], kwargs: dict[str, Any], argument: str = 
         InputError: no samples, no values (meta device), or NaN and infinite ones.
     """
     for tensor in tensors_in((args, kwargs)):
-        if not tensor.is_nested and 0 in tensor.shape:
+        if 0 in tensor.shape:
             raise InputError(f"{argument} must hold at least one sample; got a tensor of shape {shape_words(tensor)}")
         if tensor.is_meta:
             raise InputError(f"{argument} must hold values; got shape {shape_words(tensor)} on the meta device")
@@ -132,10 +137,10 @@ def check_values(args: tuple[Any, ...], kwargs: dict[str, Any], argument: str = 
 
 
 def stored(tensor: Tensor) -> Tensor:
-    """The numbers that a tensor holds, whatever its layout: those of a sparse or nested one are its values."""
+    """The numbers that a tensor holds, whatever its layout: those of a sparse one are its values."""
     if tensor.layout == torch.sparse_coo:
         return tensor._values()
-    return tensor if tensor.layout == torch.strided and not tensor.is_nested else tensor.values()
+    return tensor if tensor.layout == torch.strided else tensor.values()
 
 
 def shape_words(tensor: Tensor) -> str:

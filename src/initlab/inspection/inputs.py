@@ -32,7 +32,7 @@ def samples_alike(args: tuple[Any, ...], kwargs: dict[str, Any], batch: int | No
     if batch is None or batch < 2:
         return False
     for tensor in tensors_in((args, kwargs)):
-        axis = None if tensor.is_nested else next((d for d, n in enumerate(tensor.shape[:2]) if n == batch), None)
+        axis = next((d for d, n in enumerate(tensor.shape[:2]) if n == batch), None)
         if axis is not None and tensor.layout != torch.strided:
             return False
         if axis is not None and not bool((tensor == tensor.narrow(axis, 0, 1)).all()):
