@@ -317,8 +317,21 @@ class Returning(nn.Module):
         lambda z, y: torch.distributions.Categorical(logits=z),
         lambda z, y: torch.distributions.Normal(z[:, :5], nn.functional.softplus(z[:, 5:])),
         lambda z, y: z - z.amax(-1, keepdim=True),
+        lambda z, y: (z, z.mean()),
+        lambda z, y: (z, -(z.softmax(-1) * z.log_softmax(-1)).sum(-1).mean()),
+        lambda z, y: (z, z.norm(), z.topk(2).values),
+        lambda z, y: z.softmax(-1),
     ],
-    ids=["a loss alone", "a Categorical", "a Normal", "logits at a level"],
+    ids=[
+        "a loss alone",
+        "a Categorical",
+        "a Normal",
+        "logits at a level",
+        "their mean too",
+        "their entropy too",
+        "their norm and largest too",
+        "probabilities alone",
+    ],
 )
 def test_a_read_out_is_one_whatever_is_returned(give: Callable[[torch.Tensor, torch.Tensor], Any]) -> None:
     plan = initlab.plan(Returning(give), batch(64, 16))

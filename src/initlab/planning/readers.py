@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import heapq
 from collections import deque
 from collections.abc import Iterable, Mapping
 
 from initlab.graph import Operation, SignalGraph
 from initlab.graph.residual import grew_from, passed
+
+FARTHEST = 64  # operations that a walk from a read-out looks at
 
 
 def _ahead(graph: SignalGraph, operation: Operation) -> Iterable[tuple[str, Operation | None]]:
@@ -114,10 +117,37 @@ def adds_to_scores(graph: SignalGraph, use: Operation) -> bool:
 
 
 def is_head(graph: SignalGraph, use: Operation) -> bool:
-    """Whether a weight's output is the model's, or what its own loss takes for logits, and read by nothing else."""
+    """Whether a weight's output is the model's, or what its own loss takes for logits, and read by nothing else.
+
+    What is made of it without another weight is not read: its probabilities, their entropy, a penalty on its size.
+    """
     ahead = list(_ahead(graph, use))
     read = any(kind == "output" or (by is not None and by.traits.logits and not by.traits.mixes) for kind, by in ahead)
-    return read and all(kind in ("output", "gate") or (by is not None and by.traits.logits) for kind, by in ahead)
+    if read and all(kind in ("output", "gate") or (by is not None and by.traits.logits) for kind, by in ahead):
+        return True
+    return any(kind in ("output", "softmax") for kind, _ in ahead) and _is_last(graph, use)
+
+
+def _is_last(graph: SignalGraph, use: Operation) -> bool:
+    """Whether nothing that comes of a weight's output meets a parameter again, but a bias, or what others make."""
+    made, seen = set(use.outputs), set[int]()
+    queue = [reader.index for value in use.outputs for reader in graph.consumers(value)]
+    heapq.heapify(queue)
+    while queue:
+        index = heapq.heappop(queue)
+        if index in seen:
+            continue
+        seen.add(index)
+        reader = graph.operations[index]
+        others = {v for v in reader.inputs if v not in made and not _is_whole(graph, v)} - _parameters(graph, reader)
+        applied = reader.parameters and reader.traits.combines not in ("sum", "product")
+        if applied or len(seen) > FARTHEST or any(hangs_on(graph, v, "parameter") for v in others):
+            return False
+        made.update(reader.outputs)
+        for value in reader.outputs:
+            for after in graph.consumers(value):
+                heapq.heappush(queue, after.index)
+    return True
 
 
 def voting(graph: SignalGraph, applied: Mapping[str, list[Operation]]) -> frozenset[str]:
