@@ -192,3 +192,13 @@ def test_labels_of_the_standardized_table() -> None:
     assert torch.allclose(made["x"].std(0, correction=0), torch.ones(20), atol=1e-5)
     assert torch.equal(made["y"], LABELS)
     assert not made["pair"][0].any()
+
+
+def test_a_bias_that_plan_draws_is_drawn_and_not_set_to_zero() -> None:
+    generator = torch.Generator().manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 32), nn.Tanh(), nn.Linear(32, 3))
+    with torch.no_grad():
+        model[0].bias.fill_(30.0)
+    fix = initlab.inspect(model, torch.randn(64, 4, generator=generator), torch.arange(64) % 3).fix()
+    assert fix.after == "healthy"
+    assert "'0.bias': 'auto'" in fix.code

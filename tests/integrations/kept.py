@@ -15,12 +15,14 @@ from initlab.planning.targets import targets_of
 def second_moments(twin: torch.nn.Module, plan: Plan, inputs: Any) -> dict[str, float]:
     """By weight, the second moment of what it makes over what it should be.
 
-    Read-outs, gates, branch ends and positions are left out: each has a share of something, not a size.
+    Read-outs, factors of outputs, gates, branch ends and positions are left out: each has a share of something, not a
+    size.
     """
     entries = {entry.name: entry for entry in plan.entries}
     owner = {name: entry.name for entry in plan.entries for name in (entry.name, *entry.tied_to)}
     targets = targets_of(record(twin, inputs), entries, owner)
     left = targets.heads | targets.gates | targets.ends | targets.positions | targets.shares | targets.tables_of_scores
+    left |= targets.pairs.keys()
     found: dict[str, float] = {}
     for layer in initlab.inspect(twin, inputs).layers:
         for name in layer.parameters:

@@ -34,7 +34,7 @@ class Remedy:
 
     what: str
     code: str = ""
-    policy: Mapping[str, Scheme] | str | None = None
+    policy: Mapping[str, Scheme | str] | str | None = None
     prepare: Callable[[nn.Module], Any] | None = None
     inputs: Callable[[Any], Any] | None = None
     targets: Callable[[Any], Any] | None = None
@@ -48,7 +48,7 @@ class Remedy:
         return bool(self.code) or self.policy is not None
 
 
-def drawn_again(policy: Mapping[str, Scheme] | str, what: str) -> Remedy:
+def drawn_again(policy: Mapping[str, Scheme | str] | str, what: str) -> Remedy:
     """Parameters written by `init_`."""
     return Remedy(what, policy=policy)
 

@@ -115,12 +115,17 @@ def _is_norm(model: nn.Module, owner: str) -> bool:
 
 
 def _usual(e: Evidence, p: ParameterStats, role: str) -> float | None:
-    """The value that `plan` gives the parameter, where that is one number and not its own; without a plan 1 or 0."""
+    """The value that `plan` gives the parameter, where that is one number and not its own; without a plan 1 or 0.
+
+    Of a bias that plan draws it is the middle of the draws.
+    """
     if e.plan is None:
         return 0.0 if role.endswith("bias") else 1.0
     entry = e.plan[canonical_name(p.name)]
     if entry.action == "keep" and role in ("scale", "bias"):
         return 1.0 if role == "scale" else 0.0
+    if entry.action == "write" and entry.std and role == "bias":
+        return 0.0
     if entry.action != "write" or entry.law is None or entry.std:
         return None
     value = float(getattr(entry.law, "value", 0.0))

@@ -105,7 +105,13 @@ def zero(subject: Subject, options: Options) -> Choice:
     opened = special_bias(subject)
     if opened:
         return keep("special_bias", f"kept as its author made it: {opened}")
-    return spread(subject) or Choice(get_scheme("zeros"), Reason("zero", f"{subject.role.replace('_', ' ')}: zero"))
+    return Choice(get_scheme("zeros"), Reason("zero", f"{subject.role.replace('_', ' ')}: zero"))
+
+
+def spread_bias(subject: Subject, options: Options) -> Choice:
+    """Spread over data of few features, where nothing else is known of the bias; else as `zero`."""
+    choice = zero(subject, options)
+    return (spread(subject) or choice) if choice.reason.code == "zero" else choice
 
 
 def one(subject: Subject, options: Options) -> Choice:

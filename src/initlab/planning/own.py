@@ -142,8 +142,11 @@ def pattern_on_purpose(subject: Subject) -> bool:
 
 
 def rotation_on_purpose(subject: Subject) -> bool:
-    """Whether a matrix turns its input on purpose, as a flow's that must be inverted does (Kingma & Dhariwal, 2018)."""
-    return _stands_out(subject, "rotations", _is_rotation)
+    """Whether a matrix turns its input on purpose, as a flow's that must be inverted does (Kingma & Dhariwal, 2018).
+
+    One that is applied again and again, as a recurrence's is, begins so under many a scheme.
+    """
+    return len(subject.uses) == 1 and _stands_out(subject, "rotations", _is_rotation)
 
 
 def _stands_out(subject: Subject, kind: str, is_so: Callable[[torch.Tensor], bool]) -> bool:

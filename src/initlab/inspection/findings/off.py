@@ -6,7 +6,7 @@ import math
 
 from initlab.inspection.evidence import Evidence
 from initlab.inspection.findings.kind import Kind
-from initlab.inspection.remedy import Remedy, filled
+from initlab.inspection.remedy import Remedy, drawn_again, filled
 from initlab.inspection.results import Finding
 from initlab.inspection.suspects import Suspect, suspects
 from initlab.inspection.trials import Trial
@@ -37,8 +37,10 @@ def outcome(trial: Trial) -> str:
 def _advice(e: Evidence, worst: Suspect) -> str:
     if worst.role == "factor":
         return f"Leave the factor {worst.rms:.3g} out"
-    start = f"Start {'them' if worst.count > 1 else 'it'} at {worst.usual:g}"
     entry = e.plan[canonical_name(worst.where)] if e.plan is not None else None
+    if entry is not None and entry.std:
+        return f"Draw {'them' if worst.count > 1 else 'it'} with std {entry.std:.3g}, as plan does"
+    start = f"Start {'them' if worst.count > 1 else 'it'} at {worst.usual:g}"
     if entry is None:
         return start
     return start + (", as plan does" if entry.action == "write" else "; plan keeps what may be its author's own")
@@ -48,7 +50,9 @@ def remedy(e: Evidence, finding: Finding) -> Remedy | None:
     worst = suspects(e)[0]
     if worst.role == "factor":
         return Remedy(f"{finding.advice} in {worst.where}")
-    return filled(list(worst.trial.change.values), worst.usual, f"{finding.advice}: {worst.where}")
+    names, words = list(worst.trial.change.values), f"{finding.advice}: {worst.where}"
+    drawn = e.plan is not None and e.plan[canonical_name(worst.where)].std
+    return drawn_again(dict.fromkeys(names, "auto"), words) if drawn else filled(names, worst.usual, words)
 
 
 FINDING = Kind(find, survives=True, leads=True, remedy=remedy)
