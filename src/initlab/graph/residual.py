@@ -21,8 +21,14 @@ def residual_ends(graph: Recording, uses: Mapping[str, tuple[Use, ...]]) -> tupl
         graph: the recording.
         uses: every parameter's uses, which say the roles.
     """
-    once = {name: of_name for name, of_name in uses.items() if len({use.operation.index for use in of_name}) == 1}
-    return tuple(dict.fromkeys((*_ends(graph, uses, _grown), *_ends(graph, once, _blended))))
+    used, once = _used(uses), {name for name, found in uses.items() if len({use.operation.index for use in found}) == 1}
+    ends = dict.fromkeys(_ends(graph, uses, _grown))
+    for operation in graph.operations:
+        for value, others in _blended(graph, operation):
+            if once.issuperset(_within(graph, value, others, used)):  # no state that a recurrence blends
+                floor = min(made_at(graph, other) for other in others)
+                ends |= dict.fromkeys(_last(graph, value, floor, used))
+    return tuple(ends)
 
 
 def projected_ends(graph: Recording, uses: Mapping[str, tuple[Use, ...]]) -> tuple[str, ...]:
@@ -105,10 +111,7 @@ def _grown(graph: Recording, addition: Operation) -> Iterator[tuple[int, set[int
 
 
 def _blended(graph: Recording, addition: Operation) -> Iterator[tuple[int, set[int]]]:
-    """Of t·h + (1 − t)·x, what stands in the place of h, where it was computed from x (Srivastava et al., 2015).
-
-    A state that a recurrence blends so is made by weights that are used at every step: its caller leaves those out.
-    """
+    """Of t·h + (1 − t)·x, what stands in the place of h, where it was computed from x (Srivastava et al., 2015)."""
     products = [found for value in addition.inputs if (found := _factors(graph, value))]
     if addition.kind != "add" or len(products) != 2:
         return

@@ -61,6 +61,8 @@ def _roots(graph: SignalGraph, way: Way, value: int) -> Iterator[int]:
 def _widens(graph: SignalGraph, value: int, operation: Operation) -> bool:
     """Whether one number meets several constants, as the knots of a spline."""
     before, after = graph.values[value].shape, graph.values[operation.outputs[0]].shape
+    if len(set(operation.inputs)) < 2:  # padding, or a copy
+        return False
     return len(before) > 1 and before[-1] == 1 and len(after) == len(before) and after[-1] > 1 == before[-1]
 
 

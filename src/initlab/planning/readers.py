@@ -125,7 +125,12 @@ def is_head(graph: SignalGraph, use: Operation) -> bool:
     read = any(kind == "output" or (by is not None and by.traits.logits and not by.traits.mixes) for kind, by in ahead)
     if read and all(kind in ("output", "gate") or (by is not None and by.traits.logits) for kind, by in ahead):
         return True
-    return any(kind in ("output", "softmax") for kind, _ in ahead) and _is_last(graph, use)
+    return any(kind == "output" or _gives_shares(graph, by) for kind, by in ahead) and _is_last(graph, use)
+
+
+def _gives_shares(graph: SignalGraph, reader: Operation | None) -> bool:
+    """Whether probabilities are what the model gives to its caller."""
+    return reader is not None and reader.kind == "softmax" and any(k == "output" for k, _ in _ahead(graph, reader))
 
 
 def _is_last(graph: SignalGraph, use: Operation) -> bool:
