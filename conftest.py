@@ -1,4 +1,4 @@
-"""What every test shares: Keras' backend, how jax compiles, and which files are left alone where their framework is not installed."""
+"""What every test shares: Keras' backend, how jax compiles, which files are left alone without their framework."""
 
 from __future__ import annotations
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
 
@@ -10,12 +12,12 @@ from initlab.planning.plan import Plan
 
 
 class Sine(nn.Module):
-    def __init__(self, omega: float, function: object = torch.sin) -> None:
+    def __init__(self, omega: float, function: Callable[[torch.Tensor], torch.Tensor] = torch.sin) -> None:
         super().__init__()
         self.omega, self.function = omega, function
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.function(self.omega * x)  # type: ignore[operator]
+        return self.function(self.omega * x)
 
 
 def _plan(first: nn.Linear, *rest: nn.Module) -> Plan:

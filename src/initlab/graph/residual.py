@@ -22,18 +22,19 @@ def residual_ends(graph: Recording, uses: Mapping[str, tuple[Use, ...]]) -> tupl
         uses: every parameter's uses, which say the roles.
     """
     used, once = _used(uses), {name for name, found in uses.items() if len({use.operation.index for use in found}) == 1}
-    ends = dict.fromkeys(_ends(graph, uses, _grown))
-    for operation in graph.operations:
-        for value, others in _blended(graph, operation):
+
+    def grown(graph: Recording, addition: Operation) -> Iterator[tuple[int, set[int]]]:
+        yield from _grown(graph, addition)
+        for value, others in _blended(graph, addition):
             if once.issuperset(_within(graph, value, others, used)):  # no state that a recurrence blends
-                floor = min(made_at(graph, other) for other in others)
-                ends |= dict.fromkeys(_last(graph, value, floor, used))
-    return tuple(ends)
+                yield value, others
+
+    return _ends(graph, uses, grown)
 
 
 def projected_ends(graph: Recording, uses: Mapping[str, tuple[Use, ...]]) -> tuple[str, ...]:
     """As `residual_ends`, of branches beside a projection of what they grew from (W x + f(x), where widths change)."""
-    used, signals = _used(uses), _signals(graph)
+    used, signals = _used(uses), from_inputs(graph)
 
     def grown(graph: Recording, addition: Operation) -> Iterator[tuple[int, set[int]]]:
         return _beside_projection(graph, addition, used, signals)
@@ -57,7 +58,7 @@ def residual_branches(graph: Recording, uses: Mapping[str, tuple[Use, ...]]) -> 
 
     In the order of their first use.
     """
-    used, signals = _used(uses), _signals(graph)
+    used, signals = _used(uses), from_inputs(graph)
     return tuple(
         found
         for operation in graph.operations
@@ -170,7 +171,7 @@ def _projected(graph: Recording, value: int, used: Used, signals: set[int]) -> I
             yield value
 
 
-def _signals(graph: Recording) -> set[int]:
+def from_inputs(graph: Recording) -> set[int]:
     """The values that come from the model's input; a weight that is made from others does not."""
     found = {index for index, value in graph.values.items() if value.source == "input"}
     for operation in graph.operations:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from initlab.graph import Operation, SignalGraph
+from initlab.graph.residual import from_inputs
 
 
 @dataclass
@@ -21,7 +22,7 @@ class Way:
         scaled: whether the data is multiplied by scales that were made from it, as in a flow.
     """
 
-    live: set[int] = field(default_factory=set)
+    live: set[int]
     made: set[int] = field(default_factory=set)
     data: set[int] = field(default_factory=set)
     last: set[int] = field(default_factory=set)
@@ -37,16 +38,14 @@ def way_of(graph: SignalGraph) -> Way:
 
 
 def _walked(graph: SignalGraph) -> Way:
-    way, scales = Way(), set[int]()
+    way, scales = Way(from_inputs(graph)), set[int]()
     for value in graph.values.values():
-        if value.source in ("parameter", "input"):
-            (way.made if value.source == "parameter" else way.live).add(value.index)
+        if value.source == "parameter":
+            way.made.add(value.index)
         if value.source == "input" and value.dtype.is_floating_point:
             way.data.add(value.index)
     for operation in graph.operations:
-        if not way.live.isdisjoint(operation.inputs):
-            way.live.update(operation.outputs)
-        elif not way.made.isdisjoint(operation.inputs):
+        if way.live.isdisjoint(operation.inputs) and not way.made.isdisjoint(operation.inputs):
             way.made.update(operation.outputs)
         if not scales.isdisjoint(operation.inputs) or operation.traits.positive:
             scales.update(operation.outputs)

@@ -78,7 +78,7 @@ def fed_weight(subject: Subject, options: Options) -> Choice:
 
 def _growth_after(subject: Subject) -> float:
     graph = subject.scene.graph
-    if graph is None or not any(operation.traits.inverse for operation in graph.operations):
+    if graph is None:
         return 1.0
     inverses = [inverse_after(graph, use.operation) for use in subject.uses if use.role == "weight"]
     return growth_after(graph, inverses[0]) if len(inverses) == 1 and inverses[0] is not None else 1.0

@@ -8,6 +8,8 @@ most such weights get, as in the graph networks of the literature (Kipf and Well
 
 from __future__ import annotations
 
+from typing import cast
+
 from initlab.graph import Operation, SignalGraph
 from initlab.planning.readers import hangs_on
 
@@ -19,29 +21,26 @@ def reads_neighbours(graph: SignalGraph, use: Operation) -> bool:
         graph: the recording.
         use: the operation that applies the weight.
     """
-    stack, seen = list(_signals(graph, use)), set[int]()
-    while stack:
-        value = stack.pop()
-        maker = graph.producer(value)
-        if maker is None or value in seen:
-            continue
-        seen.add(value)
-        if maker.traits.accumulates or _by_edges(graph, maker):
-            return True
-        weighs = maker.traits.combines == "contraction" or maker.traits.rows
-        if not (weighs or maker.traits.norm or maker.traits.attends or maker.traits.pools):
-            stack.extend(_signals(graph, maker))
-    return False
+    if "neighbours" not in graph.computed:
+        graph.computed["neighbours"] = _sums_of_neighbours(graph)
+    return not cast(set[int], graph.computed["neighbours"]).isdisjoint(use.inputs)
+
+
+def _sums_of_neighbours(graph: SignalGraph) -> set[int]:
+    """The values that are summed along edges, and what is made of them up to the next weight, norm or pool."""
+    summed = set[int]()
+    for operation in graph.operations:
+        traits = operation.traits
+        ends = traits.combines == "contraction" or traits.rows or traits.norm or traits.attends or traits.pools
+        goes_on = not ends and not summed.isdisjoint(operation.inputs)
+        if goes_on or traits.accumulates or _by_edges(graph, operation):
+            summed.update(operation.outputs)
+    return summed
 
 
 def _by_edges(graph: SignalGraph, operation: Operation) -> bool:
     """Whether a matrix that is given multiplies places: an adjacency."""
-    read = _signals(graph, operation)
-    if operation.traits.combines != "contraction" or operation.parameters or len(operation.inputs) < 2 or not read:
+    if operation.traits.combines != "contraction" or operation.parameters or len(operation.inputs) < 2:
         return False
     left, right = operation.inputs[:2]
-    return right in read and not hangs_on(graph, left, "parameter")
-
-
-def _signals(graph: SignalGraph, operation: Operation) -> list[int]:
-    return [value for value in operation.inputs if graph.values[value].source == "operation"]
+    return graph.values[right].source == "operation" and not hangs_on(graph, left, "parameter")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 from collections import deque
 from collections.abc import Iterable, Mapping
 
@@ -135,23 +134,16 @@ def _gives_shares(graph: SignalGraph, reader: Operation | None) -> bool:
 
 def _is_last(graph: SignalGraph, use: Operation) -> bool:
     """Whether nothing that comes of a weight's output meets a parameter again, but a bias, or what others make."""
-    made, seen = set(use.outputs), set[int]()
-    queue = [reader.index for value in use.outputs for reader in graph.consumers(value)]
-    heapq.heapify(queue)
-    while queue:
-        index = heapq.heappop(queue)
-        if index in seen:
+    made, met = set(use.outputs), 0
+    for reader in graph.operations[use.index + 1 :]:
+        if made.isdisjoint(reader.inputs):
             continue
-        seen.add(index)
-        reader = graph.operations[index]
+        met += 1
         others = {v for v in reader.inputs if v not in made and not _is_whole(graph, v)} - _parameters(graph, reader)
         applied = reader.parameters and reader.traits.combines not in ("sum", "product")
-        if applied or len(seen) > FARTHEST or any(hangs_on(graph, v, "parameter") for v in others):
+        if applied or met > FARTHEST or any(hangs_on(graph, v, "parameter") for v in others):
             return False
         made.update(reader.outputs)
-        for value in reader.outputs:
-            for after in graph.consumers(value):
-                heapq.heappush(queue, after.index)
     return True
 
 

@@ -10,6 +10,7 @@ from initlab.inspection.remedy import Remedy, drawn_again, filled
 from initlab.inspection.results import Finding
 from initlab.inspection.suspects import Suspect, suspects
 from initlab.inspection.trials import Trial
+from initlab.planning.plan import PlanEntry
 from initlab.sampling import canonical_name
 
 
@@ -37,7 +38,7 @@ def outcome(trial: Trial) -> str:
 def _advice(e: Evidence, worst: Suspect) -> str:
     if worst.role == "factor":
         return f"Leave the factor {worst.rms:.3g} out"
-    entry = e.plan[canonical_name(worst.where)] if e.plan is not None else None
+    entry = _entry(e, worst)
     if entry is not None and entry.std:
         return f"Draw {'them' if worst.count > 1 else 'it'} with std {entry.std:.3g}, as plan does"
     start = f"Start {'them' if worst.count > 1 else 'it'} at {worst.usual:g}"
@@ -51,8 +52,13 @@ def remedy(e: Evidence, finding: Finding) -> Remedy | None:
     if worst.role == "factor":
         return Remedy(f"{finding.advice} in {worst.where}")
     names, words = list(worst.trial.change.values), f"{finding.advice}: {worst.where}"
-    drawn = e.plan is not None and e.plan[canonical_name(worst.where)].std
+    entry = _entry(e, worst)
+    drawn = entry is not None and entry.std
     return drawn_again(dict.fromkeys(names, "auto"), words) if drawn else filled(names, worst.usual, words)
+
+
+def _entry(e: Evidence, worst: Suspect) -> PlanEntry | None:
+    return None if e.plan is None else e.plan[canonical_name(worst.where)]
 
 
 FINDING = Kind(find, survives=True, leads=True, remedy=remedy)
