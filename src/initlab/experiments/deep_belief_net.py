@@ -224,5 +224,5 @@ EXPERIMENT = Experiment(
     measure=_measure,
     claims=CLAIMS,
     show=_show,
-    minutes=(0.29, 50),
+    minutes=(0.21, 50),
 )

@@ -107,5 +107,5 @@ EXPERIMENT = Experiment(
     measure=_measure,
     claims=CLAIMS,
     show=_show,
-    minutes=(0.05, 1.05),
+    minutes=(0.11, 1.05),
 )

@@ -185,5 +185,5 @@ EXPERIMENT = Experiment(
     measure=_measure,
     claims=CLAIMS,
     show=_show,
-    minutes=(0.34, None),
+    minutes=(0.13, None),
 )

@@ -210,5 +210,5 @@ EXPERIMENT = Experiment(
     measure=_measure,
     claims=CLAIMS,
     show=_show,
-    minutes=(0.38, 15),
+    minutes=(0.25, 15),
 )
