@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import io
 import os
 import re
 import signal
@@ -12,6 +14,8 @@ import time
 from pathlib import Path
 
 import pytest
+
+from initlab.cli.app import main
 
 NETS = """
 import torch.nn as nn
@@ -36,6 +40,31 @@ def test_a_closed_pipe_is_quiet(tmp_path: Path, arguments: list[str]) -> None:
     os.close(write)
     assert done.stderr == b""
     assert done.returncode == 141
+
+
+class _ClosedOnWindows(io.TextIOWrapper):
+    """A pipe whose reader has gone, as Windows tells of it."""
+
+    def write(self, text: str) -> int:
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    def flush(self) -> None:
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("arguments", [["schemes"], ["schemes", "--json"]])
+def test_a_pipe_closed_as_on_windows_is_quiet(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdout", _ClosedOnWindows(io.BytesIO()))
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    monkeypatch.undo()
+    assert ended.value.code == 141
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import errno
 import importlib.metadata
 import os
 import sys
@@ -81,13 +82,13 @@ def _run(arguments: list[str], debug: bool) -> int:
             code = app(args=arguments, prog_name="initlab", standalone_mode=False)
         if code == INTERRUPTED:  # while typer read the arguments
             return _interrupted(KeyboardInterrupt(), arguments)
-        sys.stdout.flush()
+        _flush()
         return code if isinstance(code, int) else OK
     except _Stopped as stop:
         return _interrupted(stop.cause, arguments)
     except InterruptedInitError:
         return _interrupted(KeyboardInterrupt(), arguments)
-    except BrokenPipeError:
+    except _ClosedPipe:
         return _closed_pipe()
     except UserCodeError as error:
         _say(error.traceback.rstrip("\n"), whole=True)
@@ -112,8 +113,8 @@ class _Stopped(Exception):
         self.cause = cause
 
 
-class _ClosedPipe(BrokenPipeError):
-    """A closed stdout, without the errno that typer would act on."""
+class _ClosedPipe(Exception):
+    """A closed stdout, in a form that typer leaves alone."""
 
 
 def _guarded(function: Callable[..., None]) -> Callable[..., None]:
@@ -123,10 +124,30 @@ def _guarded(function: Callable[..., None]) -> Callable[..., None]:
             function(*args, **kwargs)
         except KeyboardInterrupt as stop:
             raise _Stopped(stop) from None
-        except BrokenPipeError:
-            raise _ClosedPipe from None
+        except OSError as error:
+            if _nobody_reads(error):
+                raise _ClosedPipe from None
+            raise
 
     return guarded
+
+
+def _nobody_reads(error: OSError) -> bool:
+    """Whether stdout is closed at its other end: EPIPE, on Windows EINVAL, which other calls give too."""
+    if isinstance(error, BrokenPipeError):
+        return True
+    if error.errno != errno.EINVAL or error.filename is not None:
+        return False
+    try:
+        sys.stdout.flush()
+    except OSError:
+        return True
+    return False
+
+
+@_guarded
+def _flush() -> None:
+    sys.stdout.flush()
 
 
 def _refused(error: InitlabError, debug: bool) -> int:
