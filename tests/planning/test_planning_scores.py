@@ -122,6 +122,51 @@ def test_attention_that_is_returned_too_is_no_read_out() -> None:
     assert plan["key.weight"].std == pytest.approx(0.25, rel=0.2)
 
 
+class Trunk(nn.Module):
+    """A branch times what a trunk makes, summed: as tanh of it, and as a table's rows."""
+
+    def __init__(self, branch: nn.Module) -> None:
+        super().__init__()
+        self.branch, self.trunk = branch, nn.Linear(32, 64)
+
+    def forward(self, given: torch.Tensor, x: torch.Tensor) -> Any:
+        return (self.branch(given) * torch.tanh(self.trunk(x))).sum(-1, keepdim=True)
+
+
+ROWS = torch.randn(512, 32, generator=GENERATOR)
+
+
+@pytest.mark.parametrize(("branch", "given"), [(nn.Linear(32, 64), ROWS), (nn.Embedding(40, 64), USERS)])
+def test_one_free_side_has_all_of_the_size(branch: nn.Module, given: torch.Tensor) -> None:
+    model = Trunk(branch)
+    plan = initlab.init_(model, example_inputs=(given, ROWS))
+    assert "scores that are products" in plan["branch.weight"].reason
+    assert model(given, ROWS).square().mean().item() == pytest.approx(0.1, rel=0.5)  # another draw of both: 2√(2/64)
+    assert plan["trunk.weight"].std == pytest.approx(1 / math.sqrt(32))
+
+
+def test_a_gate_of_what_is_given_to_the_caller_is_no_factor() -> None:
+    """One number for all features lets them through: nothing grows with how many there are."""
+
+    class Gated(Pointer):
+        def forward(self, things: torch.Tensor, asked: torch.Tensor) -> Any:
+            return (torch.sigmoid(self.query(things)[..., :1]) * self.key(things)).sum(1)
+
+    plan = initlab.plan(Gated(lambda z: z), (THINGS, ASKED))
+    assert plan["key.weight"].std == pytest.approx(0.25, rel=0.2)
+
+
+def test_values_that_shares_mix_keep_their_size_where_it_is_that_of_a_read_out() -> None:
+    """Shares of 1/n leave 1/n of a second moment: what is measured decides, and not how many are summed."""
+
+    class Pooled(Pointer):
+        def forward(self, things: torch.Tensor, asked: torch.Tensor) -> Any:
+            return (0.1 * self.query(things) @ self.query(things).mT / 8).softmax(-1) @ self.key(things)
+
+    plan = initlab.plan(Pooled(lambda z: z), (THINGS, ASKED))
+    assert plan["key.weight"].std == pytest.approx(0.25, rel=0.2)
+
+
 def test_scores_among_other_features_have_their_size() -> None:
     class Crossed(nn.Module):
         def __init__(self) -> None:
@@ -147,3 +192,24 @@ def test_terms_grow_as_their_factors_do() -> None:
     square = a.to_the(2.0, even=True)
     assert square is not None
     assert (square.degree, square.even) == (2, True)
+
+
+def test_biases_beside_a_matrix_of_factors_begin_at_zero() -> None:
+    class Factors(Tables):
+        def forward(self, users: torch.Tensor, items: torch.Tensor) -> Any:
+            return (self.a(users) * self.b(items)).sum(1) + self.c(items)[:, 0]
+
+    model = Factors(lambda a, b, c: a)
+    nn.init.zeros_(model.c.weight)
+    plan = initlab.init_(model, example_inputs=(USERS, ITEMS))
+    assert plan["c.weight"].reason.code == "zero_on_purpose"
+    assert not model.c.weight.any()
+
+
+def test_a_single_output_is_one_logit_of_two() -> None:
+    """Both labels evenly: the first loss is within 5% of ln 2, as that of any vocabulary is."""
+    model = nn.Sequential(nn.Linear(32, 64), nn.ReLU(), nn.Linear(64, 1))
+    initlab.init_(model, example_inputs=ROWS)
+    labels = torch.arange(len(ROWS)).remainder(2).float()
+    loss = F.binary_cross_entropy_with_logits(model(ROWS)[:, 0], labels)
+    assert loss.item() == pytest.approx(math.log(2), rel=0.05)

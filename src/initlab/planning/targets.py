@@ -15,7 +15,6 @@ from initlab.planning.data_way import way_of
 from initlab.planning.made import makes_weights
 from initlab.planning.neighbours import reads_neighbours
 from initlab.planning.normed import normed
-from initlab.planning.paired import sizes_of_pairs
 from initlab.planning.plan import PlanEntry
 from initlab.planning.readers import adds_to_scores, is_head, opens_gate, voting
 from initlab.planning.recurrences import reads_itself
@@ -51,7 +50,6 @@ class Targets:
             the constant that its rows are multiplied by before anything else reads them.
         queries: weights that make queries -> what becomes of them.
         normed: weights whose outputs norms alone read, so that their size sets how fast they learn and nothing else.
-        pairs: weights and tables whose outputs are multiplied into the model's -> the second moment to have.
         couplings: weights whose outputs move or scale the data itself.
         learned: coefficients of functions that are learned beside fixed ones.
         transformed: weights between a transform and its inverse -> the inverse, after which their outputs are sized.
@@ -72,7 +70,6 @@ class Targets:
     branches: int = 0
     queries: Mapping[str, Queries] = field(default_factory=dict)
     normed: frozenset[str] = frozenset()
-    pairs: Mapping[str, float] = field(default_factory=dict)
     couplings: frozenset[str] = frozenset()
     learned: frozenset[str] = frozenset()
     transformed: Mapping[str, Back] = field(default_factory=dict)
@@ -93,8 +90,6 @@ class Targets:
             return SCORE
         if name in self.couplings or name in self.learned:
             return LEARNED if name in self.learned else MOVED
-        if name in self.pairs:
-            return self.pairs[name]
         if name in self.tables and name in self.inner and name not in self.positions | self.ties:
             return 1 / self.inner[name] ** 2
         if name in self.tables or name in self.positions or name in self.shares or name in self.transformed:
@@ -105,7 +100,7 @@ class Targets:
 
     def sized(self, name: str) -> bool:
         """Whether an output is brought to its target however near it is: laws are derived for second moment one."""
-        return name in self.normed or name in self.pairs
+        return name in self.normed
 
     def share(self, names: frozenset[str], others: frozenset[str]) -> float | None:
         """The second moment of a summand as a share of what it is added to; None where it is no branch."""
@@ -169,7 +164,6 @@ def targets_of(graph: SignalGraph, entries: Mapping[str, PlanEntry], owner: Mapp
         inner={name: factor for name, factor in inner.items() if factor != 1.0},
         queries=queries_of(graph, owner),
         normed=free - heads - ends,
-        pairs=sizes_of_pairs(graph, applied, EXCESS),
         learned=learned,
         transformed=transformed(graph, applied),
         couplings=moving - ends,

@@ -135,7 +135,8 @@ class Calibrator(TorchFunctionMode):
         if op.combines == "contraction" and len(signals) == 2:
             made = self.scores.made(signals[0][1].names, made)
         terms, due = self.products.follow(op, call.args, signals, made)
-        self.marks.set_all(made, carried(op, signals), terms=terms, due=due)
+        learned = any(mark.learned for _, mark in signals)
+        self.marks.set_all(made, carried(op, signals), terms=terms, due=due, learned=learned)
         return made
 
     def _from_parameters(self, call: _Call, weights: Marked, read: int) -> Any:

@@ -140,4 +140,4 @@ def _reader(name: str, targets: Targets) -> str:
         return "a function learned beside a fixed one, which begins near zero (Liu et al., 2024): "
     if name in targets.couplings:
         return "moves or scales the data itself, which begins near the identity (Kingma & Dhariwal, 2018): "
-    return "multiplied with another signal into the model's output: " if name in targets.pairs else ""
+    return ""

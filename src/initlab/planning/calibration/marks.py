@@ -24,6 +24,7 @@ class Mark:
         of: the parameter that it is, as it is or rearranged; "" where it is none.
         terms: what it is the sum of, and how each grows with weights; () where that is not known.
         due: the scores that it is a function of, as a loss is.
+        learned: whether weights made it, in whatever way.
     """
 
     tensor: weakref.ref[torch.Tensor]
@@ -31,6 +32,7 @@ class Mark:
     of: str = ""
     terms: Terms = ()
     due: Terms = ()
+    learned: bool = False
 
 
 Marked = list[tuple[torch.Tensor, Mark]]
@@ -49,14 +51,22 @@ class Marks:
         of: str = "",
         terms: Terms = (),
         due: Terms = (),
+        learned: bool = False,
     ) -> None:
-        self._marks[id(tensor)] = Mark(weakref.ref(tensor), names, of, terms, due)
+        learned = learned or bool(names or terms or due)
+        self._marks[id(tensor)] = Mark(weakref.ref(tensor), names, of, terms, due, learned)
 
     def set_all(
-        self, result: Any, names: frozenset[str] = frozenset(), of: str = "", terms: Terms = (), due: Terms = ()
+        self,
+        result: Any,
+        names: frozenset[str] = frozenset(),
+        of: str = "",
+        terms: Terms = (),
+        due: Terms = (),
+        learned: bool = False,
     ) -> None:
-        for tensor in tensors_in(result) if names or of or terms or due else ():
-            self.set(tensor, names, of, terms, due)
+        for tensor in tensors_in(result) if names or of or terms or due or learned else ():
+            self.set(tensor, names, of, terms, due, learned)
 
     def get(self, tensor: torch.Tensor) -> Mark:
         found = self._marks.get(id(tensor))

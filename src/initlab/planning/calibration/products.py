@@ -73,7 +73,7 @@ class Products:
             ]
             return together(named, output) if named and not others else ()
         if op.combines in ("product", "contraction"):
-            return self._product(op, named, output)
+            return self._product(op, named, _others(op, signals), output)
         if op.combines == "choice":
             return together(named, output)
         power = op.degree or _exponent(op, args)
@@ -83,16 +83,16 @@ class Products:
             return () if whole is None else _seen(whole, output, signals[0][0])
         return self._passed(named, output) if op.proportional and len(signals) == 1 else ()
 
-    def _product(self, op: Op, named: list[tuple[torch.Tensor, Terms]], output: torch.Tensor) -> Terms:
-        if len(named) == 1:
+    def _product(self, op: Op, named: list[tuple[torch.Tensor, Terms]], others: int, output: torch.Tensor) -> Terms:
+        wholes = [whole for whole in (as_one(terms) for _, terms in named) if whole is not None]
+        if len(named) == 1 and not (others and wholes):
             return self._passed(named, output)
-        wholes = [as_one(terms) for _, terms in named]
-        if len(wholes) != 2 or wholes[0] is None or wholes[1] is None:
+        if len(wholes) != len(named) or len(named) not in (1, 2):
             return ()
-        made = wholes[0].times(wholes[1], -1.0 if "div" in op.kinds else 1.0)
+        made = wholes[0].times_another() if len(wholes) == 1 else wholes[0].times(wholes[1], _power(op))
         if made is None:
             return ()
-        score = made.score or (op.combines == "contraction" and made.degree > 1)
+        score = made.score or (op.combines == "contraction" and made.multiplied)
         return (made.seen(output, score),) if score else (made,)
 
     def _passed(self, named: list[tuple[torch.Tensor, Terms]], output: torch.Tensor) -> Terms:
@@ -133,7 +133,7 @@ class Products:
                 self._bring((term,), self._size(term) / len(terms))
 
     def _size(self, term: Term) -> float:
-        if not term.names <= self.targets.tables or term.degree > 2:
+        if not term.names <= self.targets.tables or term.degree > 2 or term.beside:
             return MATCH
         return LENGTH if term.even and term.degree == 1 else PAIR
 
@@ -161,13 +161,28 @@ class Products:
 
 def _seen(term: Term, output: torch.Tensor, before: torch.Tensor) -> Terms:
     """A term as one operation left it: a score where it sums a product, or where it is a length."""
-    summed = output.numel() < before.numel() and (term.degree > 1.0 or term.even)
+    summed = output.numel() < before.numel() and (term.multiplied or term.even)
     return (term.seen(output, summed),) if summed or term.score else (term,)
+
+
+def _others(op: Op, signals: Marked) -> int:
+    """How many signals of other weights, of a size of their own, an operation multiplies with all that it reads.
+
+    One that is the same for all features is a gate or a mask, and sums over them add no products up.
+    """
+    shapes = {tensor.shape for tensor, _ in signals}
+    whole = op.combines == "contraction" or ("div" not in op.kinds and len(shapes) == 1)
+    return sum(mark.learned and not mark.terms for _, mark in signals) if whole else 0
 
 
 def _counts(tensor: torch.Tensor) -> bool:
     """Whether a summand is more than a number beside the others."""
     return tensor.numel() > 1 and bool(tensor.any())
+
+
+def _power(op: Op) -> float:
+    """The power of the second factor of a product: of a quotient −1."""
+    return -1.0 if "div" in op.kinds else 1.0
 
 
 def _exponent(op: Op, args: Any) -> float:

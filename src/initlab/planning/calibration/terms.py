@@ -21,12 +21,14 @@ class Term:
         second: its second moment; None where nobody asked.
         score: whether it sums over the features of a product or is a length: a number that says how two things match.
         even: whether it is of no sign: a length, or numbers that add up to one.
+        beside: how many signals of other weights multiply it that have a size of their own, as tanh's.
     """
 
     factors: tuple[Factor, ...]
     second: float | None = None
     score: bool = False
     even: bool = False
+    beside: int = 0
 
     @classmethod
     def of(cls, names: frozenset[str], second: float | None = None) -> Term:
@@ -42,6 +44,11 @@ class Term:
         """The power with which it grows where all the stds do."""
         return sum(power for _, power in self.factors)
 
+    @property
+    def multiplied(self) -> bool:
+        """Whether it is a product of signals, whose sum over features grows with how many there are."""
+        return self.degree + self.beside > 1.0
+
     def to_the(self, power: float, even: bool) -> Term | None:
         """The term that a function of this power makes of it."""
         factors = tuple((names, k * power) for names, k in self.factors)
@@ -52,7 +59,12 @@ class Term:
         powers: dict[frozenset[str], float] = dict(self.factors)
         for names, k in other.factors:
             powers[names] = powers.get(names, 0.0) + k * power
-        return _kept(Term(tuple(powers.items()), None, self.score or other.score, self.even and other.even))
+        score, even = self.score or other.score, self.even and other.even
+        return _kept(Term(tuple(powers.items()), None, score, even, self.beside + other.beside))
+
+    def times_another(self) -> Term:
+        """Its product with a signal of other weights that has a size of its own."""
+        return replace(self, second=None, even=False, beside=self.beside + 1)
 
     def seen(self, tensor: torch.Tensor, score: bool = False) -> Term:
         """The term as a tensor holds it alone."""
@@ -79,7 +91,7 @@ def as_one(terms: Terms) -> Term | None:
         return None
     names = frozenset[str]().union(*(term.names for term in terms))
     score, even = any(term.score for term in terms), all(term.even for term in terms)
-    return Term(((names, terms[0].degree),), None, score, even)
+    return Term(((names, terms[0].degree),), None, score, even, max(term.beside for term in terms))
 
 
 def together(parts: Iterable[tuple[torch.Tensor, Terms]], whole: torch.Tensor) -> Terms:
