@@ -403,6 +403,26 @@ def test_the_parameter_at_fault_is_named_first_and_leads_the_advice(name: str) -
         assert symptom.advice.startswith(f"Its cause is the {kind} at {where}")
 
 
+class OwnLoss(nn.Module):
+    """Takes its targets among its inputs, and returns its loss."""
+
+    def __init__(self, out: int) -> None:
+        super().__init__()
+        self.net = mlp(nn.ReLU, out=out)
+
+    def forward(self, x: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
+        logits = self.net(x)
+        return {"loss": F.binary_cross_entropy_with_logits(logits, labels), "logits": logits}
+
+
+def test_targets_that_the_model_takes_are_judged_as_targets_and_not_as_inputs() -> None:
+    """A label that no sample has is no constant feature; labels that are all the same are targets that are."""
+    labels = torch.cat([BINARY, torch.zeros(N, 1)], 1)
+    assert initlab.inspect(built(lambda: OwnLoss(2)), {"x": TABLE, "labels": labels}).findings == ()
+    found = initlab.inspect(built(lambda: OwnLoss(1)), {"x": TABLE, "labels": torch.ones(N, 1)}).findings
+    assert [f.kind for f in found if f.kind in CAUSES] == ["targets"]
+
+
 def test_a_rate_is_named_with_one_that_lowers_the_loss() -> None:
     for lr in (1e3, 1e-7):
         report = initlab.inspect(built(lambda: stack(3)), CLASSES, DIGITS, optimizer="sgd", lr=lr)

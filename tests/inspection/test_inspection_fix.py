@@ -10,7 +10,19 @@ from typing import Any
 import pytest
 import torch
 from healthy import LABELS, REAL, TABLE, mlp
-from test_inspection_causes import BINARY, CLASSES, DIGITS, OFF, Written, bias_at, built, ended, norms_at, stack
+from test_inspection_causes import (
+    BINARY,
+    CLASSES,
+    DIGITS,
+    OFF,
+    Written,
+    bias_at,
+    built,
+    ended,
+    grown,
+    norms_at,
+    stack,
+)
 from torch import nn
 from torch.nn import functional as F
 
@@ -192,6 +204,34 @@ def test_labels_of_the_standardized_table() -> None:
     assert torch.allclose(made["x"].std(0, correction=0), torch.ones(20), atol=1e-5)
     assert torch.equal(made["y"], LABELS)
     assert not made["pair"][0].any()
+    batch = standardized({"x": 5 + TABLE, "mask": (TABLE > -1).float(), "labels": 7 + REAL})
+    assert torch.equal(batch["mask"], (TABLE > -1).float())
+    assert torch.equal(batch["labels"], 7 + REAL)
+    with pytest.raises(initlab.InputError, match="in its transform"):
+        standardized(torch.utils.data.DataLoader(torch.utils.data.TensorDataset(TABLE), batch_size=4))
+
+
+class Twins(nn.Module):
+    """The distance of two codes: of a layer of zeros they are equal whatever its biases are, and no gradient comes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.code = grown(stack(3, out=16), 2, 0)
+        nn.init.normal_(self.code[2].bias)
+        self.head = nn.Linear(16, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head((self.code(x) - self.code(x.roll(1, 0))).abs())
+
+
+def test_a_layer_of_zeros_that_plan_keeps_is_drawn_where_nothing_opens_it() -> None:
+    model = built(Twins)
+    report = initlab.inspect(model, CLASSES, (DIGITS == DIGITS.roll(1, 0)).float()[:, None])
+    assert (report.findings[0].kind, report.findings[0].where) == ("symmetric", "code.2.weight")
+    fix = report.fix()
+    assert fix.cured
+    assert [e.name for e in fix.plan.entries if e.action == "write"] == ["code.2.weight"]
+    assert f"std {fix.plan['code.2.weight'].std:.3g}" in report.findings[0].advice
 
 
 def test_a_bias_that_plan_draws_is_drawn_and_not_set_to_zero() -> None:

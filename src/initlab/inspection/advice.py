@@ -10,9 +10,12 @@ import math
 from collections.abc import Callable
 from typing import Concatenate, ParamSpec
 
+import torch
+
 from initlab.inspection.evidence import Evidence
 from initlab.inspection.results import ParameterStats
-from initlab.planning import PlanEntry
+from initlab.inspection.trials import swapped
+from initlab.planning import PlanEntry, plan
 from initlab.reporting import format_number
 from initlab.reporting.finding import Later
 from initlab.sampling import canonical_name
@@ -71,9 +74,12 @@ def random_advice(e: Evidence, p: ParameterStats) -> str:
     if e.plan is None:
         return f"{only}. {UNPLANNED}"
     entry = drawn(e, p)
-    if entry is None:
+    if entry is not None:
+        return f"{only}: draw {p.name} {_law(entry)}"
+    std, kept = would_draw(e, p)
+    if not kept or not std:
         return f"{only}: plan does not draw {p.name}, so name a scheme for it in the policy"
-    return f"{only}: draw {p.name} {_law(entry)}"
+    return f"{only}: draw {p.name} with std {format_number(std, 3)}; plan keeps zeros, which may be its author's own"
 
 
 @later
@@ -100,6 +106,20 @@ def drawn(e: Evidence, p: ParameterStats) -> PlanEntry | None:
         return None
     entry = e.plan[name]
     return entry if entry.action == "write" and entry.std else None
+
+
+def would_draw(e: Evidence, p: ParameterStats) -> tuple[float | None, bool]:
+    """(the std that `plan` gives `p`, or would give random values in its place; whether it keeps the zeros there)."""
+    entry = drawn(e, p)
+    if entry is not None or e.plan is None or p.rms != 0 or e.plan[canonical_name(p.name)].action != "keep":
+        return (None if entry is None else entry.std), False
+    if ("would draw", p.name) not in e.memo:
+        value = e.model.get_parameter(p.name)
+        random = torch.randn(value.shape, generator=torch.Generator().manual_seed(0)).to(value)
+        with swapped(e, {p.name: random}):
+            found = plan(e.model, e.inputs)[canonical_name(p.name)]
+        e.memo["would draw", p.name] = found.std if found.action == "write" else None
+    return e.memo["would draw", p.name], True
 
 
 def _furthest(e: Evidence) -> tuple[ParameterStats, PlanEntry] | None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import nn
 
+from initlab.data.pairs import target_key
 from initlab.errors import InputError
 from initlab.graph.operations import TABLE
 from initlab.inspection.line import Line
@@ -60,6 +61,13 @@ class Evidence:
             return plan(self.model, self.inputs)
         except InputError:
             return None
+
+    @cached_property
+    def own_targets(self) -> Any:
+        """The targets: those given, or those among the inputs of a model that computes its own loss; None for none."""
+        given = self.seen.answer.targets
+        key = target_key(self.inputs) if given is None and isinstance(self.inputs, dict) else None
+        return given if key is None else self.inputs[key]
 
     def written(self) -> tuple[tuple[int, int], ...]:
         """Where each parameter lies now and how often it was written: what tells whether it was written since."""

@@ -9,6 +9,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from initlab.data.pairs import target_key
+from initlab.data.reading import is_dataset, is_loader
+from initlab.errors import InputError
 from initlab.schemes import Scheme, get_scheme
 
 Tensor = torch.Tensor
@@ -63,17 +66,29 @@ def standardized(value: Any) -> Any:
     """Floating-point numbers of mean 0 and standard deviation 1: (x - mean) / std.
 
     Args:
-        value: a tensor, or a tuple or dict of them; whole numbers stay. Columns of a table (N, d) are taken one by one,
-            a column that is the same in every row only loses its mean; images and sequences are taken as a whole.
+        value: a tensor, or a tuple or dict of them; whole numbers stay, and so do masks (tensors of nothing but 0 and 1)
+            and a dict's targets (`labels`, `target`, …). Columns of a table (N, d) are taken one by one, a column that
+            is the same in every row only loses its mean; images and sequences are taken as a whole.
+
+    Raises:
+        InputError: a DataLoader or Dataset, whose samples are made elsewhere.
 
     >>> standardized(torch.tensor([[1.0], [3.0]]) * 100).flatten().tolist()
     [-1.0, 1.0]
     """
+    if is_loader(value) or is_dataset(value):
+        raise InputError(
+            f"standardized takes tensors; a {type(value).__name__} makes its samples itself: standardize where it reads "
+            "them, such as in its transform"
+        )
     if isinstance(value, dict):
-        return {key: standardized(item) for key, item in value.items()}
+        targets = target_key(value)
+        return {key: item if key == targets else standardized(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return tuple(standardized(item) for item in value)
     if not isinstance(value, Tensor) or not value.is_floating_point() or value.layout != torch.strided:
+        return value
+    if bool(((value == 0) | (value == 1)).all()):
         return value
     axes = [0] if value.ndim <= 2 else list(range(value.ndim))
     centred = value - value.mean(axes, keepdim=True)

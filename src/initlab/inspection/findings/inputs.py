@@ -46,10 +46,15 @@ def _size(e: Evidence) -> Finding | None:
         return None
     worst = max(off, key=lambda read: abs(math.log(read.rms)))
     size = "large" if worst.rms > LARGE else "small"
-    if not any(_outside(table) == size for table in tensors_in(e.inputs)):
+    if not any(_outside(table) == size for table in _given(e)):
         return None  # the inputs have their usual size: the model's own code makes others of them
     evidence = f"{_name(e, worst.record)} reads values of rms {worst.rms:.3g} from them, far too {size}"
     return Finding("inputs", _severity(e, worst.record), "inputs", evidence, STANDARDIZE)
+
+
+def _given(e: Evidence) -> list[Tensor]:
+    """The batch's tensors; targets that the model itself takes are none of them."""
+    return [table for table in tensors_in(e.inputs) if table is not e.own_targets]
 
 
 def _outside(table: Tensor) -> str:
@@ -63,7 +68,7 @@ def _outside(table: Tensor) -> str:
 
 def _same(e: Evidence) -> Finding | None:
     """One sample many times, with targets that differ: a constant answer is the best there is."""
-    targets = e.seen.answer.targets
+    targets = e.own_targets
     if not e.alike or not isinstance(targets, Tensor) or targets.layout != torch.strided or targets.ndim == 0:
         return None
     if targets.shape[0] != e.batch or bool((targets == targets[:1]).all()):
@@ -108,7 +113,7 @@ def _name(e: Evidence, record: Record) -> str:
 def _columns(e: Evidence) -> Finding | None:
     """Columns of a table: on scales far apart, the same in every row, or equal to another."""
     normed = any(r.origin < 0 and r.norm for r in e.seen.records)
-    for table in tensors_in(e.inputs):
+    for table in _given(e):
         if table.ndim != 2 or not table.is_floating_point() or not is_plain(table) or table.shape[1] < 2:
             continue
         if table.shape[0] < ENOUGH or table.shape[0] != e.batch or e.alike:

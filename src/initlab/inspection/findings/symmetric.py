@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import torch
 
-from initlab.inspection.advice import random_advice
+from initlab.inspection.advice import random_advice, would_draw
 from initlab.inspection.evidence import Evidence
 from initlab.inspection.findings.kind import Kind
 from initlab.inspection.outputs import parts
+from initlab.inspection.remedy import Remedy, drawn_again
 from initlab.inspection.results import Finding, ParameterStats
 from initlab.inspection.updates import units_first
 from initlab.reporting.status import Severity
+from initlab.schemes import get_scheme
 
 MERGED = 0.1  # share of a layer's units that are distinct, under which it counts as symmetric
 
@@ -87,6 +89,8 @@ def _rows(e: Evidence, p: ParameterStats) -> torch.Tensor | None:
 
 
 def _merged(e: Evidence, p: ParameterStats) -> bool:
+    if _stuck(e, p):
+        return True
     if (p.distinct or 0) > _few(p) or _waiting(e, p) or _parted_by_bias(e, p):
         return False
     last = e.readout.parameters if e.readout is not None else ()
@@ -108,6 +112,12 @@ def _waiting(e: Evidence, p: ParameterStats) -> bool:
     return p.distinct != 1 if (p.grad_rms or 0.0) > 0 else _behind_a_closed_read_out(e, p)
 
 
+def _stuck(e: Evidence, p: ParameterStats) -> bool:
+    """Whether it is zero, reads a signal and gets no gradient, and no gate that could let one through opens."""
+    reads = any(r.input_second for r in e.seen.records if p.name in r.parameters)
+    return p.rms == 0 and p.grad_rms == 0 and reads and not e.closed
+
+
 def _behind_a_closed_read_out(e: Evidence, p: ParameterStats) -> bool:
     """Whether the read-out is zero and about to open, and a signal arrives at `p` for the gradient to part it by."""
     last = e.readout.parameters if e.readout is not None else ()
@@ -123,4 +133,11 @@ def _parted_by_bias(e: Evidence, p: ParameterStats) -> bool:
     return any(len(torch.unique(bias, dim=0)) > _few(p) for bias in biases)
 
 
-FINDING = Kind(find)
+def remedy(e: Evidence, finding: Finding) -> Remedy | None:
+    """Zeros that `plan` keeps, as a gate's, drawn as other weights in their place would be; else the whole plan."""
+    laws = {p.name: would_draw(e, p) for p in e.matrices if p.rms == 0 and _stuck(e, p)}
+    kept = {name: get_scheme("normal", std=std) for name, (std, asked) in laws.items() if asked and std}
+    return drawn_again(kept, f"Draw {', '.join(kept)} at random") if kept else None
+
+
+FINDING = Kind(find, remedy=remedy)

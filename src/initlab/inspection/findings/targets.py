@@ -88,7 +88,7 @@ def _columns(e: Evidence) -> Finding | None:
 
 
 def _constant(e: Evidence) -> Finding | None:
-    targets = e.seen.answer.targets
+    targets = e.own_targets
     if not isinstance(targets, Tensor) or targets.numel() < 8 or targets.ndim == 0 or targets.is_complex():
         return None
     if e.seen.answer.classes and e.seen.answer.output.shape[1:2] == (1,):
