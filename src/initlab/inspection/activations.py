@@ -100,19 +100,21 @@ class Setting:
         name: of the argument.
         place: of the argument.
         low, high: with which the function still is what its name says; inclusive.
+        usual: torch's default, or 0 where it has none.
     """
 
     name: str
     place: int
     low: float
     high: float
+    usual: float
 
 
 SETTINGS: dict[str, Setting] = {
-    "leaky_relu": Setting("negative_slope", 1, -1.0, 1.0),
-    "elu": Setting("alpha", 1, 0.01, 10.0),
-    "celu": Setting("alpha", 1, 0.01, 10.0),
-    "softplus": Setting("beta", 1, 0.05, 100.0),
-    "threshold": Setting("threshold", 1, -2.0, 2.0),
-    "hardtanh": Setting("max_val", 2, 0.05, 1000.0),
+    "leaky_relu": Setting("negative_slope", 1, -1.0, 1.0, 0.01),
+    "elu": Setting("alpha", 1, 0.01, 10.0, 1.0),
+    "celu": Setting("alpha", 1, 0.01, 10.0, 1.0),
+    "softplus": Setting("beta", 1, 0.05, 100.0, 1.0),
+    "threshold": Setting("threshold", 1, -2.0, 2.0, 0.0),
+    "hardtanh": Setting("max_val", 2, 0.05, 1000.0, 1.0),
 }

@@ -113,13 +113,14 @@ def would_draw(e: Evidence, p: ParameterStats) -> tuple[float | None, bool]:
     entry = drawn(e, p)
     if entry is not None or e.plan is None or p.rms != 0 or e.plan[canonical_name(p.name)].action != "keep":
         return (None if entry is None else entry.std), False
-    if ("would draw", p.name) not in e.memo:
+    memo = f"would draw {p.name}"
+    if memo not in e.memo:
         value = e.model.get_parameter(p.name)
         random = torch.randn(value.shape, generator=torch.Generator().manual_seed(0)).to(value)
         with swapped(e, {p.name: random}):
             found = plan(e.model, e.inputs)[canonical_name(p.name)]
-        e.memo["would draw", p.name] = found.std if found.action == "write" else None
-    return e.memo["would draw", p.name], True
+        e.memo[memo] = found.std if found.action == "write" else None
+    return e.memo[memo], True
 
 
 def _furthest(e: Evidence) -> tuple[ParameterStats, PlanEntry] | None:

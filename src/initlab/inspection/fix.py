@@ -13,7 +13,7 @@ from initlab.errors import InputError
 from initlab.guest.run import hosted
 from initlab.inspection.evidence import Evidence
 from initlab.inspection.findings import kind_of
-from initlab.inspection.remedy import Remedy, drawn_again
+from initlab.inspection.remedy import Remedy, drawn_again, settings_of
 from initlab.inspection.results import Inspection
 from initlab.planning import Plan, init_, plan
 from initlab.reporting import Callout, Code, Column, Page, Section, Shown, Table, View, block_html, clean, shows
@@ -128,7 +128,7 @@ def _inspected(e: Evidence, remedies: Sequence[Remedy], again: Again) -> Inspect
     whole = any(r.whole for r in remedies)
     policy = _policy(remedies)
     try:
-        with hosted(e.model, seed=0), copied(e.model):
+        with hosted(e.model, seed=0), copied(e.model), settings_of(e.model, remedies):
             if policy is not None:
                 init_(e.model, policy, example_inputs=inputs, seed=0)
             for r in remedies:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -28,6 +29,7 @@ class Remedy:
             can write them.
         policy: what `init_` writes into the model: {parameter name: scheme}, or "auto" for the whole model.
         prepare: does something else to the model, such as `model.train()`.
+        settings: {(module name, attribute): its other value}, such as a dropout's p.
         inputs: makes other inputs.
         targets: makes other targets.
         loss: another loss; None keeps it.
@@ -39,6 +41,7 @@ class Remedy:
     code: str = ""
     policy: Mapping[str, Scheme | str] | str | None = None
     prepare: Callable[[nn.Module], Any] | None = None
+    settings: Mapping[tuple[str, str], float] = field(default_factory=dict)
     inputs: Callable[[Any], Any] | None = None
     targets: Callable[[Any], Any] | None = None
     loss: Any = None
@@ -56,6 +59,27 @@ def drawn_again(policy: Mapping[str, Scheme | str] | str, what: str) -> Remedy:
     return Remedy(what, policy=policy)
 
 
+def set_to(value: float, modules: list[str], attribute: str, what: str) -> Remedy:
+    """Modules whose attribute is another number."""
+    code = f"for name in {modules!r}:\n    model.get_submodule(name).{attribute} = {value!r}"
+    return Remedy(what, code, settings={(module, attribute): value for module in modules})
+
+
+@contextlib.contextmanager
+def settings_of(model: nn.Module, remedies: Iterable[Remedy]) -> Iterator[None]:
+    """Inside, modules' attributes are what the remedies say; afterwards their own again."""
+    own: list[tuple[nn.Module, str, Any]] = []
+    try:
+        for (name, attribute), value in (item for r in remedies for item in r.settings.items()):
+            module = model.get_submodule(name)
+            own.append((module, attribute, getattr(module, attribute)))
+            setattr(module, attribute, value)
+        yield
+    finally:
+        for module, attribute, value in reversed(own):
+            setattr(module, attribute, value)
+
+
 def filled(names: list[str], value: float, what: str) -> Remedy:
     """Parameters that start at one number."""
     scheme = {0.0: get_scheme("zeros"), 1.0: get_scheme("ones")}.get(value) or get_scheme("constant", value=value)
@@ -66,8 +90,8 @@ def standardized(value: Any) -> Any:
     """Floating-point numbers of mean 0 and standard deviation 1: (x - mean) / std.
 
     Args:
-        value: a tensor, or a tuple or dict of them; whole numbers stay, and so do masks (tensors of nothing but 0 and 1)
-            and a dict's targets (`labels`, `target`, …). Columns of a table (N, d) are taken one by one, a column that
+        value: a tensor, or a tuple or dict of them; whole numbers stay, and so do masks (nothing but 0 and 1) and a
+            dict's targets (`labels`, `target`, …). Columns of a table (N, d) are taken one by one, a column that
             is the same in every row only loses its mean; images and sequences are taken as a whole.
 
     Raises:
@@ -78,8 +102,8 @@ def standardized(value: Any) -> Any:
     """
     if is_loader(value) or is_dataset(value):
         raise InputError(
-            f"standardized takes tensors; a {type(value).__name__} makes its samples itself: standardize where it reads "
-            "them, such as in its transform"
+            f"standardized takes tensors; a {type(value).__name__} makes its samples itself: "
+            "standardize where it reads them, such as in its transform"
         )
     if isinstance(value, dict):
         targets = target_key(value)

@@ -9,10 +9,12 @@ from initlab.guest.run import hosted
 from initlab.inspection.evidence import Evidence
 from initlab.inspection.findings.kind import Kind
 from initlab.inspection.passes import recorded
-from initlab.inspection.remedy import Remedy
+from initlab.inspection.remedy import Remedy, set_to
 from initlab.inspection.results import Finding
 
 MOST = 0.9  # share of a layer that dropout takes, from which hardly a signal is left
+USUAL = 0.1  # Vaswani et al. 2017, section 5.4
+LESS = "Drop less: 0.1 to 0.5 is usual"
 
 
 def find(e: Evidence) -> Finding | None:
@@ -60,9 +62,7 @@ def _drops_most(e: Evidence) -> Finding | None:
         return None
     evidence = f"dropout takes {worst.share:.0%} of the signal"
     where = worst.module or "the model"
-    return Finding(
-        "mode", "error" if worst.share == 1 else "warning", where, evidence, "Drop less: 0.1 to 0.5 is usual"
-    )
+    return Finding("mode", "error" if worst.share == 1 else "warning", where, evidence, LESS)
 
 
 def _drops_nothing(e: Evidence) -> Finding | None:
@@ -78,7 +78,18 @@ def _drops_nothing(e: Evidence) -> Finding | None:
     return None
 
 
+def _drop_less(e: Evidence, finding: Finding) -> Remedy | None:
+    """Dropout modules that take nearly everything, set to a usual share; None where another's code drops."""
+    most = list(dict.fromkeys(drop.module for drop in e.seen.events.drops if drop.share >= MOST))
+    if not all(isinstance(e.model.get_submodule(name), _DropoutNd) for name in most):
+        return None
+    return set_to(USUAL, most, "p", f"Drop less in {finding.where}: {USUAL:g}")
+
+
 def remedy(e: Evidence, finding: Finding) -> Remedy | None:
+    less = _drop_less(e, finding) if finding.advice == LESS else None
+    if less is not None:
+        return less
     if not finding.advice.startswith("Call model.train()"):
         return Remedy(f"{finding.advice} in {finding.where}")
     return Remedy(finding.advice, "model.train()", prepare=lambda model: model.train())
