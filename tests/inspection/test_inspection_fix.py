@@ -214,6 +214,28 @@ def test_labels_of_the_standardized_table() -> None:
         standardized(torch.utils.data.DataLoader(torch.utils.data.TensorDataset(TABLE), batch_size=4))
 
 
+PRICES = 2e5 + 1e5 * LINE
+HANDED: dict[str, tuple[Any, bool]] = {
+    "a pair": ((CLASSES, PRICES), True),
+    "a mapping": ({"input": CLASSES, "labels": PRICES}, True),
+    "a DataLoader": (torch.utils.data.DataLoader(torch.utils.data.TensorDataset(CLASSES, PRICES), 128), False),
+}
+
+
+@pytest.mark.parametrize("name", HANDED)
+def test_the_code_changes_targets_that_were_handed_over_with_the_inputs(name: str) -> None:
+    """Of what makes its own batches it says where to change them."""
+    given, apart = HANDED[name]
+    code = initlab.inspect(built(lambda: stack(1, out=1)), given, loss=F.mse_loss).fix().code
+    names = {"inputs": given, "targets": None}
+    exec(code, names)
+    if apart:
+        assert torch.allclose(names["targets"].std(0, correction=0), torch.ones(1))
+        return
+    assert "# of each batch, where it is read:\n# from initlab" in code
+    assert (names["inputs"], names["targets"]) == (given, None)
+
+
 class Twins(nn.Module):
     """The distance of two codes: of a layer of zeros they are equal whatever its biases are, and no gradient comes."""
 

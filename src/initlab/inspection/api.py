@@ -107,4 +107,5 @@ def inspect(
     def again(model: nn.Module, inputs: Any, targets: Any, loss: Any, rate: float | None, whole: bool) -> Inspection:
         return inspect(model, inputs, targets, loss, optimizer=step.name if whole else optimizer, lr=rate or lr)
 
-    return report.answered_by(lambda: fix_of(evidence, report, again))
+    held = targets is None and evidence.seen.answer.targets is not None
+    return report.answered_by(lambda: fix_of(evidence, report, again, inputs, held=held))

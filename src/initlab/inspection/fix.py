@@ -13,11 +13,11 @@ from initlab.errors import InputError
 from initlab.guest.run import hosted
 from initlab.inspection.evidence import Evidence
 from initlab.inspection.findings import kind_of
+from initlab.inspection.pasting import code_of
 from initlab.inspection.remedy import Remedy, drawn_again, settings_of
 from initlab.inspection.results import Inspection
 from initlab.planning import Plan, init_, plan
 from initlab.reporting import Callout, Code, Column, Page, Section, Shown, Table, View, block_html, clean, shows
-from initlab.schemes.calls import call_of
 
 Again = Callable[..., Inspection]  # `inspect` with the user's optimizer and rate filled in
 BETTER = {"untrainable": 0, "uncertain": 1, "slow": 2, "healthy": 2}  # what is slow trains: a symptom tells why
@@ -32,7 +32,7 @@ class Fix(Shown):
         what: the changes, in the order in which they are made; empty where nothing has to change.
         why: the findings that they answer.
         code: the changes as Python that runs as pasted, on the names `model`, `inputs`, `targets`, `loss`, `lr`; what
-            only its author can change stands in a comment.
+            only its author can change stands in a comment, and what is to be done to each batch of a DataLoader.
         plan: what `apply` writes; None where no weight has to change.
         before: the verdict without them.
         after: the verdict with them, by an inspection of the changed model; None where nothing could be tried.
@@ -59,7 +59,7 @@ class Fix(Shown):
         return init_(model, self.plan, seed=seed)
 
 
-def fix_of(e: Evidence, report: Inspection, again: Again) -> Fix:
+def fix_of(e: Evidence, report: Inspection, again: Again, given: Any, *, held: bool) -> Fix:
     """Remedies of the findings, one more at a time, until an inspection with them finds no harm.
 
     What is no better than the start as it is is left out; what only its author can change is said.
@@ -68,6 +68,8 @@ def fix_of(e: Evidence, report: Inspection, again: Again) -> Fix:
         e: what the report rests on.
         report: the inspection that is to be answered.
         again: inspects (model, inputs, targets, loss, lr, whole) once more.
+        given: the inputs as the user handed them over.
+        held: whether the targets were among them.
     """
     chosen: list[Remedy] = []
     best: tuple[tuple[int, int], list[Remedy], Inspection] | None = None
@@ -85,17 +87,21 @@ def fix_of(e: Evidence, report: Inspection, again: Again) -> Fix:
     kept_remedies, after = ([], None) if best is None else (best[1], best[2])
     said = [r for r in chosen if not r.acts and r not in kept_remedies]
     open_cause = bool(chosen) and not chosen[0].acts
-    return _fix(e, report, [*kept_remedies, *said], after, open_cause=open_cause)
+    remedies = [*kept_remedies, *said]
+    code = code_of(remedies, _policy(remedies), given, held)
+    return _fix(e, report, remedies, code, after, open_cause=open_cause)
 
 
-def _fix(e: Evidence, report: Inspection, remedies: list[Remedy], after: Inspection | None, *, open_cause: bool) -> Fix:
+def _fix(
+    e: Evidence, report: Inspection, remedies: list[Remedy], code: str, after: Inspection | None, *, open_cause: bool
+) -> Fix:
     """`open_cause`: the first cause is one that only its author can change, which what is slow still has."""
     policy = _policy(remedies)
     why = tuple(f"{f.kind} at {f.where}: {f.evidence}" for f in report.findings if remedies)[:4]
     return Fix(
         what=tuple(r.what for r in remedies),
         why=why,
-        code=_code(remedies, policy),
+        code=code,
         plan=None if policy is None else plan(e.model, e.inputs, policy),
         before=report.verdict,
         after=None if after is None else after.verdict,
@@ -164,22 +170,6 @@ def _policy(remedies: Sequence[Remedy]) -> Any:
     if named == {"*": "auto"}:
         return "auto"
     return named or None
-
-
-def _code(remedies: Sequence[Remedy], policy: Any) -> str:
-    lines = ["import initlab"] if policy is not None else []
-    for r in remedies:
-        if r.code:
-            lines += [line for line in r.code.splitlines() if line not in lines]
-        elif r.policy is None:
-            lines.append(f"# {r.what}")
-    if policy == "auto":
-        lines.append('initlab.init_(model, "auto", example_inputs=inputs, seed=0)')
-    elif policy is not None:
-        calls = {name: repr(value) if value == "auto" else call_of(value) for name, value in policy.items()}
-        written = [f"    {name!r}: {call}," for name, call in calls.items()]
-        lines += ["initlab.init_(model, {", *written, "}, example_inputs=inputs, seed=0)"]
-    return "\n".join(lines)
 
 
 def _score(report: Inspection) -> tuple[int, int]:
