@@ -11,6 +11,8 @@ import torch
 from torch import nn
 
 import initlab
+from initlab.training.engines import get_engine
+from initlab.training.task import RunSpec, Task
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device is here")
 Build = Callable[[], nn.Module]
@@ -99,6 +101,16 @@ def test_every_engine_trains_on_the_gpu_as_the_loop_does_there(name: str, engine
     )
     for one, other in zip(found.runs, loop.runs, strict=True):
         np.testing.assert_allclose(one.tests[-1, 1], other.tests[-1, 1], rtol=1e-2)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_steps_of_stacked_runs_are_recorded_and_replayed(optimizer: str) -> None:
+    task = Task(cnn, data(), data(128), optimizer=optimizer, device="cuda", batch_size=32, steps=8)
+    session = get_engine("stacked:4").open(task, [RunSpec(str(i), "he_normal", None, i, 0.01, 0.0) for i in range(4)])
+    session.advance(8)
+    passes = [one for trainer in session._trainers for one in trainer._passes.values()]
+    assert passes
+    assert all(one._replay is not None for one in passes)
 
 
 @pytest.mark.parametrize("where", ["cpu", "cuda"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from initlab.training.engines.bundle import Bundle, Stacked
 from initlab.training.engines.chain import LOOK
 from initlab.training.engines.dropouts import Dropout, Recording, Replaying, masks
 from initlab.training.engines.optim import StackedOptimizer
+from initlab.training.engines.recorded import Recorded, recorder
 from initlab.training.engines.runs import (
     Tally,
     batch_score,
@@ -51,6 +53,8 @@ class VmapTrainer:
         order_of = [places.index(order_seed(task, spec)) for spec in bundle.specs]
         self._order_of = torch.tensor(order_of, device=task.device)
         self._dropouts: dict[int, list[Dropout]] = {}
+        self._passes: dict[tuple[int, bool], Recorded] = {}
+        self._trained: tuple[str, ...] = ()  # the parameters that get a gradient
 
     def advance(self, steps: int) -> np.ndarray:
         """(steps, K) losses; fewer rows where every run has stopped being finite."""
@@ -68,16 +72,34 @@ class VmapTrainer:
         x, y, axis = self._batch()
         one = x if axis is None else x[0]
         dropped = masks(self._calls(one), self.bundle.generators)
+        losses, *gradients = self._pass(len(one), axis)(x, y, *dropped)
+        self.optimizer.step(self.bundle.parameters, dict(zip(self._trained, gradients, strict=True)))
+        self.bundle.steps += 1
+        return losses
+
+    def _pass(self, samples: int, axis: int | None) -> Recorded:
+        """From X, Y and dropout's masks to the losses and the gradients of `_trained`; buffers are written in place."""
+        key = samples, axis is None
+        if key not in self._passes:
+            self._passes[key] = Recorded(partial(self._gradients, axis), recorder(self.task.device))
+        return self._passes[key]
+
+    def _gradients(
+        self, axis: int | None, x: torch.Tensor, y: torch.Tensor, *dropped: torch.Tensor
+    ) -> tuple[torch.Tensor, ...]:
+        held = self.bundle.constants
         parameters = {name: value.detach().requires_grad_() for name, value in self.bundle.parameters.items()}
         with quietly():
             losses, constants = vmap(self._loss, in_dims=(0, 0, axis, axis, 0), randomness="error")(
-                parameters, self.bundle.constants, x, y, dropped
+                parameters, held, x, y, list(dropped)
             )
-        gradients = torch.autograd.grad(losses.sum(), list(parameters.values()), allow_unused=True)
-        self.bundle.constants = {name: value.detach() for name, value in constants.items()}
-        self.optimizer.step(self.bundle.parameters, dict(zip(parameters, gradients, strict=True)))
-        self.bundle.steps += 1
-        return losses.detach()
+        found = torch.autograd.grad(losses.sum(), list(parameters.values()), allow_unused=True)
+        for name, value in constants.items():
+            if value.data_ptr() != held[name].data_ptr():
+                held[name].copy_(value.detach())
+        gradients = {name: one for name, one in zip(parameters, found, strict=True) if one is not None}
+        self._trained = tuple(gradients)
+        return losses.detach(), *gradients.values()
 
     def _batch(self) -> tuple[torch.Tensor, torch.Tensor, int | None]:
         """X and Y of the step, and the axis of the runs: None where all share one batch."""
