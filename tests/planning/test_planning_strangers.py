@@ -368,3 +368,32 @@ def test_a_read_out_of_many_steps_is_one() -> None:
     model, x = Decoder(), batch(64, 3, 16)
     initlab.init_(model, example_inputs=x)
     assert 0 < excess(model(x).flatten(0, 1)) < 0.05
+
+
+class OnBases(nn.Module):
+    """N-BEATS: each block's answer is a few numbers on a fixed basis; one of its two is taken from the stream."""
+
+    def __init__(self, frozen: bool, large: float = 3.0) -> None:
+        super().__init__()
+        self.first, self.last = self._block(6), self._block(3)
+        basis = large * batch(3, 24)
+        self.register_parameter("basis", nn.Parameter(basis, requires_grad=False)) if frozen else None
+        self.register_buffer("basis", basis) if not frozen else None
+
+    def _block(self, numbers: int) -> nn.Sequential:
+        return nn.Sequential(nn.Linear(24, 32), nn.ReLU(), nn.Linear(32, numbers))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        back, ahead = self.first(x).chunk(2, -1)
+        rest = x - torch.einsum("bp,pt->bt", back, self.basis)
+        return torch.einsum("bp,pt->bt", ahead, self.basis) + self.last(rest) @ self.basis
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_a_fixed_basis_hides_neither_a_branch_nor_a_read_out(frozen: bool) -> None:
+    model, x = OnBases(frozen), batch(256, 24)
+    plan = initlab.init_(model, "auto", example_inputs=x)
+    taken = torch.einsum("bp,pt->bt", model.first(x)[:, :3], model.basis).detach()
+    assert 0.4 < float(taken.square().mean() / x.square().mean()) < 2.5  # one branch, of the stream's size
+    assert excess(model(x)) < 0.2  # the first block's answer counts too; 1.5 and more where the last is left alone
+    assert "read-out" in str(plan["last.2.weight"].reason)

@@ -34,6 +34,7 @@ class Value:
         dtype: its dtype.
         moments: (mean, second moment) of a constant where they could be read.
         tensor: a parameter itself, or a constant's values where they are small enough to hold.
+        frozen: whether it is a parameter that training leaves as it is.
     """
 
     index: int
@@ -44,6 +45,7 @@ class Value:
     dtype: torch.dtype
     moments: tuple[float, float] | None = None
     tensor: torch.Tensor | None = field(default=None, repr=False, compare=False)
+    frozen: bool = False
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import permutations
 from itertools import product as every_pair
 
+from initlab.graph.fixed import is_fixed_map
 from initlab.graph.recording import Operation, Recording
 from initlab.graph.traits import Traits
 from initlab.graph.uses import Use
@@ -255,9 +256,11 @@ def made_at(graph: Recording, value: int) -> int:
 def _last(graph: Recording, value: int, floor: int, used: Used) -> list[str]:
     """Back to the first weights or norm after `floor`; past a product only along linear operations (a gate is no end).
 
-    None where the branch holds no weight, as in x + x³ of GELU's tanh form.
+    None where the branch holds no weight, as in x + x³ of GELU's tanh form. A weight that is frozen is the last only
+    where no other comes before it: a fixed basis, as N-BEATS has, sets no size.
     """
     found: list[str] = []
+    frozen: list[str] = []
     seen: set[int] = set()
     stack = [(value, False)]
     while stack:
@@ -267,14 +270,16 @@ def _last(graph: Recording, value: int, floor: int, used: Used) -> list[str]:
             continue
         seen.add(operation.index)
         ends = [name for name, role in used.get(operation.index, {}).items() if role in _ENDS]
-        if ends:
+        if any(is_fixed_map(graph, operation, source) for source in operation.inputs):
+            frozen.extend(ends)
+        elif ends:
             found.extend(ends)
             continue
         sources = [source for source in operation.inputs if graph.values[source].source == "operation"]
         if not _linear(operation.traits) and (product or len(sources) > 1):
             continue
         stack.extend((source, product or len(sources) > 1) for source in sources)
-    return found
+    return found or frozen
 
 
 def _linear(traits: Traits) -> bool:

@@ -146,7 +146,10 @@ class Tracer(TorchFunctionMode):
             moments, held = constant_moments(tensor), tensor.detach() if _may_hold(tensor) else None
         elif source == "parameter" and not tensor.is_meta:
             held = tensor.detach()
-        self.values[index] = Value(index, source, name, producer, tuple(tensor.shape), tensor.dtype, moments, held)
+        frozen = source == "parameter" and not tensor.requires_grad
+        self.values[index] = Value(
+            index, source, name, producer, tuple(tensor.shape), tensor.dtype, moments, held, frozen
+        )
         return index
 
 

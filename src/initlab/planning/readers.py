@@ -6,14 +6,18 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 
 from initlab.graph import Operation, SignalGraph
+from initlab.graph.fixed import is_fixed_map
 from initlab.graph.residual import grew_from, passed
 
 FARTHEST = 64  # operations that a walk from a read-out looks at
 
 
 def _ahead(graph: SignalGraph, operation: Operation) -> Iterable[tuple[str, Operation | None]]:
-    """What reads an operation's output first, past rearrangements and functions of one number."""
-    queue, seen = deque(operation.outputs), set(operation.outputs)
+    """What reads an operation's output first, past rearrangements, fixed linear maps and functions of one number.
+
+    What a curved function made is past no map: a frozen layer is read by those after it.
+    """
+    queue, seen, curved = deque(operation.outputs), set(operation.outputs), set[int]()
     while queue:
         value = queue.popleft()
         if value in graph.outputs:
@@ -36,7 +40,10 @@ def _ahead(graph: SignalGraph, operation: Operation) -> Iterable[tuple[str, Oper
                 or affine
                 or (alone and _over_places(graph, operation, reader, value))
                 or _of_steps(graph, reader, value)
+                or (value not in curved and is_fixed_map(graph, reader, value))
             ):
+                if value in curved or reader.traits.curved:
+                    curved.update(reader.outputs)
                 queue.extend(made for made in reader.outputs if made not in seen)
                 seen.update(reader.outputs)
             else:

@@ -135,8 +135,10 @@ class Calibrator(TorchFunctionMode):
         if op.combines == "contraction" and len(signals) == 2:
             made = self.scores.made(signals[0][1].names, made)
         terms, due = self.products.follow(op, call.args, signals, made)
-        learned = any(mark.learned for _, mark in signals)
-        self.marks.set_all(made, carried(op, signals), terms=terms, due=due, learned=learned)
+        learned, names = any(mark.learned for _, mark in signals), carried(op, signals)
+        self.marks.set_all(made, names, terms=terms, due=due, learned=learned)
+        if op.combines == "contraction":
+            self.read_outs.mapped(names, made, op.features)
         return made
 
     def _from_parameters(self, call: _Call, weights: Marked, read: int) -> Any:
@@ -212,8 +214,17 @@ class Calibrator(TorchFunctionMode):
                 result = made = made * factor
         if isinstance(shift, torch.Tensor):
             result = made = made + shift
-        self._mark(made, name)
+        if entry is None or entry.code != "frozen" or not self._mapped(call, made):
+            self._mark(made, name)
         return result
+
+    def _mapped(self, call: _Call, made: torch.Tensor) -> bool:
+        """Whether what a frozen weight makes is in proportion to weights that are drawn, and so marked."""
+        signals = [(tensor, mark) for tensor, mark in self.marks.of(tensors_in(call.args)) if not mark.of]
+        names = carried(call.op, signals)
+        self.marks.set_all(made, names)
+        self.read_outs.mapped(names, made, call.op.features)
+        return bool(names)
 
     def _back(self, made: torch.Tensor) -> torch.Tensor:
         """What an inverse transform makes, brought to unit size by the weights that it reads."""

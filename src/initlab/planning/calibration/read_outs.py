@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 
@@ -66,6 +67,20 @@ class ReadOuts:
         for name in frozenset(names) & self._logits.keys():
             if self._logits[name].stand_in(tensor):
                 self.factors[name] = self._to_first_loss(tensor, self._logits[name])
+
+    def mapped(self, names: Iterable[str], made: Any, axis: int) -> None:
+        """What a fixed linear map makes of read-outs: where it makes other features, their answers lie along these.
+
+        Args:
+            names: the read-outs that it is proportional to.
+            made: what the map makes.
+            axis: the axis of its features.
+        """
+        for name in frozenset(names) & self._logits.keys() if isinstance(made, torch.Tensor) else ():
+            before = self._logits[name]
+            kept = before.axis < made.dim() and made.shape[before.axis] == before.shape[before.axis]
+            self._logits[name] = replace(before, shape=made.shape, axis=before.axis if kept else axis)
+            self.factors[name] = self._to_first_loss(made, self._logits[name])
 
     def second(self, name: str) -> float:
         return self._logits[name].second
