@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import cast
 
@@ -142,8 +143,18 @@ def _apply(flow: Flow, operation: Operation, held: dict[int, ParameterView], fou
         signals = op.signals(flow, operation)
     for use in uses or ():
         _note(flow, operation, use, found)
+        if use.role == "norm_weight":
+            signals = [_times_scale(flow, use.view, signal) for signal in signals]
     signals = [signal if _is_a_size(signal) else flow.unsure(operation, _BEYOND) for signal in signals]
     flow.signals.update(zip(operation.outputs, signals, strict=False))
+
+
+def _times_scale(flow: Flow, scale: ParameterView, normalised: Signal) -> Signal:
+    """A normalised signal times the scale of its norm: one, but where it is to have another size."""
+    size = flow.graph.sizes.get(scale.name, 1.0) if scale.exact else 1.0
+    if size == 1.0 or normalised.second is None:
+        return normalised
+    return replace(normalised, second=normalised.second * size, mean=normalised.center * math.sqrt(size))
 
 
 def _is_a_size(signal: Signal) -> bool:
@@ -218,6 +229,7 @@ def _with_parameter(flow: Flow, operation: Operation, held: dict[int, ParameterV
     if len(carried) > 1 or (role == "other" and operation.traits.combines != "sum"):
         return TABLE[operation.kind].signals(flow, operation)
     applied = frozenset({"weight"} if operation.traits.combines == "product" else {"bias"})
+    signal = _times_scale(flow, next(iter(held.values())), signal) if role == "norm_weight" else signal
     return [replace(signal, trail=signal.trail | {operation.index}, affine=signal.affine | applied)]
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 
 from initlab.graph import Operation, SignalGraph
-from initlab.graph.recording import Share
+from initlab.graph.recording import Share, Value, constant_moments
 from initlab.planning.calibration.found import adjustable
 from initlab.planning.plan import PlanEntry
 from initlab.planning.targets import Targets, owners
 from initlab.sampling import canonical_name
+from initlab.sampling.laws import Constant
 
 Names = dict[int, frozenset[str]]
 NONE: frozenset[str] = frozenset()
@@ -30,24 +31,35 @@ def sized(graph: SignalGraph, targets: Targets, entries: Iterable[PlanEntry], fi
     def free(name: str) -> bool:
         return name not in fixed and adjustable(by_name.get(name))
 
+    held = {value.name: value for value in graph.values.values() if value.source == "parameter"}
     sizes: dict[str, float] = {}
     for name in graph.parameters:
-        own = owner.get(canonical_name(name), "")
-        if own in by_name and (size := _size(by_name[own], targets, free)) != 1.0:
+        entry = by_name.get(owner.get(canonical_name(name), ""))
+        if entry is not None and (size := _size(entry, held.get(name), targets, free)) != 1.0:
             sizes[name] = size
     shares = joins(graph, targets, owner, free)
     return graph.sized(sizes, shares)
 
 
-def _size(entry: PlanEntry, targets: Targets, free: Callable[[str], bool]) -> float:
-    """The second moment of what a parameter makes: its target, that of a table's rows, or none where it is zero."""
+def _size(entry: PlanEntry, value: Value | None, targets: Targets, free: Callable[[str], bool]) -> float:
+    """The second moment of what a parameter makes: its target, a table's rows', a norm's scale's, or none of zeros."""
     if entry.code == "zero_on_purpose":
         return 0.0
+    if entry.role == "norm_weight":
+        return _of_scale(entry, value)
     if entry.name in targets.transformed:
         return 1 / targets.transformed[entry.name].growth
     target = targets.of(entry.name) if free(entry.name) and entry.name not in targets.heads else None
     rows = (entry.std or 1.0) ** 2 if entry.role == "embedding" else 1.0
     return rows if target is None else target
+
+
+def _of_scale(entry: PlanEntry, value: Value | None) -> float:
+    """The second moment of a norm's scale, as it is to be drawn or as it is kept."""
+    if entry.law is not None:
+        return entry.law.value**2 if isinstance(entry.law, Constant) else 1.0
+    moments = None if value is None or value.tensor is None else constant_moments(value.tensor)
+    return 1.0 if moments is None else moments[1]
 
 
 def joins(
