@@ -8,7 +8,7 @@ sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 project = "initlab"
 extensions = [
     "myst_parser", "sphinx-mathjax-offline", "sphinx.ext.autodoc", "sphinx.ext.napoleon",
-    "executed", "gallery", "korean", "links", "reference", "scheme_pages", "recipe_pages",
+    "executed", "gallery", "korean", "tables", "links", "reference", "scheme_pages", "recipe_pages",
 ]  # fmt: skip
 default_role = "code"
 autodoc_typehints = "none"

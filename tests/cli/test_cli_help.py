@@ -52,6 +52,17 @@ def test_a_narrow_help_breaks_no_word(
     assert words[50] <= words[80]
 
 
+def test_no_arguments_show_the_page_of_help(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = []
+    for arguments in ([], ["--help"]):
+        with pytest.raises(SystemExit) as ended:
+            cli.main(arguments)
+        assert ended.value.code == 0
+        shown.append(capsys.readouterr().out)
+    assert shown[0] == shown[1]
+    assert {line.split()[0] for line in shown[0].partition("Commands:")[2].strip().splitlines()} == {*COMMANDS}
+
+
 def test_prose_beside_the_result_is_as_wide_as_the_terminal_and_a_path_stays_whole(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

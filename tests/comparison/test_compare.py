@@ -309,6 +309,15 @@ def _record(
     )  # type: ignore[arg-type]  # a status
 
 
+def test_an_interval_of_accuracies_lies_within_0_and_1() -> None:
+    curve = [(10, 1.0)]
+    runs = [_record("a", seed, accuracy, curve=curve) for seed, accuracy in enumerate((0.6, 0.99, 0.99))]
+    runs += [_record("b", seed, accuracy, curve=curve) for seed, accuracy in enumerate((0.4, 0.01, 0.01))]
+    ends = {arm.label: (arm.score.low, arm.score.high) for arm in analyse(runs, ["a", "b"]).arms}
+    assert ends["a"][1] == 1.0
+    assert ends["b"][0] == 0.0
+
+
 def test_steps_to_a_loss_are_censored_where_a_run_never_comes_to_it() -> None:
     runs = [
         _record("a", 0, 0.9, curve=[(10, 2.0), (20, 0.5)]),

@@ -29,9 +29,15 @@ EXTENSIONS = [
     "executed",
     "gallery",
     "korean",
+    "tables",
 ]
 TUTORIAL = "tutorials/not-training"
 WRITTEN = ["start", TUTORIAL, "explanation/why-two-why-six"]  # pages of the site, run as they stand
+ROWS = """
+| networks of the kinds that were held out | cells | right | passed | accused | uncertain | Brier | macro-F1 |
+|---|---|---|---|---|---|---|---|
+| at the best learning rate, by the loss along the first step | 3,266 | 0.975 | 0.037 | 0.001 | 0.220 | 0.056 | 0.778 |
+"""
 WIDE = """
 ```python
 print("wider than a narrow screen", "0123456789 " * 9)
@@ -41,7 +47,7 @@ print("wider than a narrow screen", "0123456789 " * 9)
 |---|---|---|---|
 | one two three four five | a textbook's experiment of 2016 | **confirmed** | 0.123456789 [0.123456789, 0.23456789] |
 """
-KINDS = ["index", "wide", "schemes/he_normal", "recipes/gpt2", "reference/errors", *WRITTEN]
+KINDS = ["index", "wide", "rows", "schemes/he_normal", "recipes/gpt2", "reference/errors", *WRITTEN]
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +62,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pages = {
             "index": f"# initlab\n\n```{{gallery}}\n{TUTORIAL}\n```\n",
             "wide": f"# Wide\n{WIDE}",
+            "rows": f"# Rows\n{ROWS}",
             "schemes/he_normal": scheme_pages.page(get_scheme("he_normal"), language),
             "recipes/gpt2": recipe_pages.page(get_policy("gpt2"), language),
             "reference/errors": reference.page("errors", language),
@@ -101,6 +108,13 @@ def test_a_figure_s_title_and_legend_stand_apart_within_it(browser: headless.Bro
         return found; })"""
     assert tab.run("document.querySelectorAll('.js-plotly-plot .gtitle').length") > 1
     assert tab.run(faults) == []
+    tab.close()
+
+
+def test_columns_of_numbers_leave_room_for_the_last(browser: headless.Browser, site: Path) -> None:
+    tab = browser.open(site / "en" / "rows.html", width=1400)
+    assert tab.run("document.querySelectorAll('td.number').length") == 7
+    assert tab.run("(t => t.scrollWidth - t.clientWidth)(document.querySelector('table').parentElement)") <= 0
     tab.close()
 
 

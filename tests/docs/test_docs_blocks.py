@@ -48,6 +48,13 @@ def test_what_a_page_includes_is_there_with_its_marks(page: str) -> None:
             assert mark in source
 
 
+def test_the_korean_page_of_the_verdict_has_no_number_that_the_english_has_not() -> None:
+    english, korean = (SITE.parent / "verdict.md").read_text(encoding="utf-8"), _text("ko/explanation/verdict")
+    numbers = [{one.rstrip(".,e-") for one in re.findall(r"\d[\d,.e-]*", text)} for text in (english, korean)]
+    assert numbers[1] <= numbers[0]
+    assert "(/en/" not in korean
+
+
 def test_no_korean_page_stands_alone() -> None:
     assert {page[3:] for page in OWN if page.startswith("ko/")} == {page[3:] for page in OWN if page.startswith("en/")}
 

@@ -54,7 +54,6 @@ COMMANDS: dict[str, Callable[..., None]] = {
 app = typer.Typer(
     name="initlab",
     help="Gets a neural network right before its first training step.",
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -211,10 +210,14 @@ def _importable_folder() -> Any:
 
 
 @app.callback(invoke_without_command=True)
-def _root(version: bool = typer.Option(False, "--version", help="Print the version and exit.")) -> None:
+def _root(
+    context: typer.Context, version: bool = typer.Option(False, "--version", help="Print the version and exit.")
+) -> None:
     if version:
         print(importlib.metadata.version("initlab"))
         raise typer.Exit
+    if context.invoked_subcommand is None:  # typer's own way raises the page as an error, to be one line
+        print(context.get_help())
 
 
 for _name, _function in COMMANDS.items():

@@ -120,7 +120,7 @@ def analyse(
     tests = _tests(scores, level)
     odds = _odds(scores)
     summaries = [
-        _summary(label, own, scores[label], finals[label], target, odds.get(label, math.nan))
+        _summary(label, own, _interval(scores[label], metric), finals[label], target, odds.get(label, math.nan))
         for label, own in of_arm.items()
         if own
     ]
@@ -190,19 +190,26 @@ def _odds(scores: dict[str, dict[int, float]]) -> dict[str, float]:
     return dict(zip(entrants, odds_of_best(table).tolist(), strict=True))
 
 
+def _interval(scores: dict[int, float], metric: str) -> Interval:
+    """Over seeds, as far as the metric goes: an accuracy lies within 0 and 1."""
+    found = bootstrap_interval([value for value in scores.values() if math.isfinite(value)])
+    if metric != "accuracy" or not math.isfinite(found.low):
+        return found
+    return Interval(found.mean, max(0.0, found.low), min(1.0, found.high))
+
+
 def _summary(
-    label: str, own: Sequence[RunRecord], scores: dict[int, float], final: float, target: float, odds: float
+    label: str, own: Sequence[RunRecord], score: Interval, final: float, target: float, odds: float
 ) -> ArmSummary:
     counts: dict[str, int] = {}
     for run in own:
         counts[run.status] = counts.get(run.status, 0) + 1
-    values = [v for v in scores.values() if math.isfinite(v)]
     return ArmSummary(
         label,
         own[0].scheme,
         own[0].lr,
         counts,
-        bootstrap_interval(values),
+        score,
         final,
         _time_to(own, target),
         odds,

@@ -87,12 +87,12 @@ def score_text(value: float, metric: str) -> str:
 
 
 def interval_text(interval: Interval, metric: str) -> str:
-    """The interval's two ends; accuracies stay within 0 and 100%."""
+    """The interval's two ends; of accuracies in percent."""
     if not math.isfinite(interval.low):
         return "–"
     low, high = interval.low, interval.high
     if metric == "accuracy":
-        return f"{100 * max(0.0, low):.2f} – {100 * min(1.0, high):.2f}"
+        return f"{100 * low:.2f} – {100 * high:.2f}"
     return f"{low:.4g} – {high:.4g}"
 
 
