@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import headless
 import pytest
 from pages import HOSTILE, page_with
 
-from initlab.reporting import Column, HistogramGrid, LineFigure, Page, Panel, Section, Series, Table, clean, save_page
+from initlab.reporting import (
+    Column,
+    HistogramGrid,
+    LineFigure,
+    Page,
+    Panel,
+    ReadyFigure,
+    Section,
+    Series,
+    Table,
+    clean,
+    save_page,
+)
 
 
 @pytest.mark.parametrize(("width", "dark"), [(1400, False), (600, True)])
@@ -94,3 +107,45 @@ def test_ten_thousand_layers(browser: headless.Browser, tmp_path: Path) -> None:
     assert tab.run("document.querySelectorAll('.panel.error').length") == 1
     assert tab.run("document.querySelectorAll('*').length") < 20_000
     tab.close()
+
+
+PAINTED = "new Promise(done => setTimeout(() => requestAnimationFrame(() => done(1)), 200))"
+TEXTS = """[...document.querySelectorAll('.js-plotly-plot text')].filter(one => one.textContent.trim()).map(one => {
+    const box = one.getBoundingClientRect(), of = one.closest('.js-plotly-plot').getBoundingClientRect();
+    const ends = [box.left - of.left, box.top - of.top, box.right - of.left, box.bottom - of.top];
+    return [one.textContent, ...ends.map(Math.round)];
+})"""
+
+
+def test_a_figure_made_narrow_is_as_one_opened_narrow_and_its_texts_stand_apart(
+    browser: headless.Browser, tmp_path: Path
+) -> None:
+    scale = {
+        "color": [0, 1, 2],
+        "colorbar": {"title": {"text": "trial"}},
+        "colorscale": [[0, "#e06a2b"], [1, "#2a78d6"]],
+    }
+    traces = [{"type": "scatter", "mode": "markers", "y": [0.1, 0.2, 0.3], "marker": scale, "showlegend": False}]
+    traces = [
+        traces[0] | {"x": [0.0001, 0.003, 0.1]},
+        traces[0] | {"x": [0.065, 0.1, 0.2], "xaxis": "x2", "yaxis": "y2", "marker": {}},
+    ]
+    axes = {
+        f"xaxis{place}": {"type": "log", "title": {"text": f"rate {place}"}, "domain": domain, "anchor": f"y{place}"}
+        for place, domain in (("", [0, 0.45]), ("2", [0.55, 1]))
+    } | {f"yaxis{place}": {"domain": [0, 1], "anchor": f"x{place}"} for place in ("", "2")}
+    figure = ReadyFigure("Slices", traces, axes)
+    page = save_page(Page("t", "l", [Section("s", [figure])], {}), tmp_path / "slices.html")
+    seen = []
+    for widths in ((400,), (1400, 400)):
+        tab = browser.open(page, width=widths[0])
+        for width in widths:
+            tab.seen_in(width=width, dark=False)
+            tab.run(PAINTED)
+        seen.append(tab.run(TEXTS))
+        tab.close()
+    texts, made = seen
+    assert made == texts
+    for (one, *a), (other, *b) in itertools.combinations(texts, 2):
+        apart = min(a[2], b[2]) - max(a[0], b[0]) <= 0 or min(a[3], b[3]) - max(a[1], b[1]) <= 1
+        assert apart, f"{one} over {other}"

@@ -40,7 +40,7 @@
     spec.layout = Object.assign(fitted(spec, plot.box.clientWidth), { autosize: true });
     plot.box.style.minHeight = spec.layout.height + "px";
     spec.layout.hoverlabel = { bgcolor: dark ? "#1a202a" : "#ffffff", font: { color: dark ? "#e8ebf0" : "#1c2430" } };
-    Plotly.react(plot.box, spec.data, spec.layout, { responsive: true, displaylogo: false,
+    initlabSized.drawn(plot.box, plot.box.clientWidth)(plot.box, spec.data, spec.layout, { responsive: true, displaylogo: false,
       displayModeBar: window.matchMedia("(hover: hover)").matches ? "hover" : false,
       modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] });
   }

@@ -67,13 +67,32 @@ var initlabSized = (function () {
     return 19 * (text.split("<br>").length - 1);
   }
 
-  // Of many ticks of a log axis the powers of ten alone, no digits between them.
-  function fewer(axis) {
+  // How many decades a log axis shows: those of its range, or of what is drawn on it.
+  function decades(spec, name) {
+    var own = spec.layout[name].range;
+    if (own) return Math.abs(own[1] - own[0]);
+    var drawn = [].concat.apply([], spec.data.map(function (trace) {
+      return (trace.xaxis || "x") === name.replace("axis", "") && Array.isArray(trace.x) ? trace.x : [];
+    })).filter(function (value) { return value > 0; }).map(Math.log10);
+    return drawn.length ? Math.max(0.1, Math.max.apply(null, drawn) - Math.min.apply(null, drawn)) : 1;
+  }
+
+  // Of the ticks of a log axis those whose numbers stand apart in so many pixels: of many the powers of ten alone.
+  function fewer(axis, room, span) {
     if (!axis.tickvals) return axis.dtick ? {} : { nticks: 4 };
-    var whole = axis.tickvals.map(function (value) { return Math.abs(Math.log10(value) - Math.round(Math.log10(value))) < 1e-9; });
-    function kept(list) { return list.filter(function (one, place) { return whole[place]; }); }
-    var powers = kept(axis.tickvals);
-    return axis.tickvals.length < 9 || powers.length < 5 ? {} : { tickvals: powers, ticktext: kept(axis.ticktext) };
+    var texts = axis.ticktext || axis.tickvals.map(String), logs = axis.tickvals.map(Math.log10), kept = [];
+    var broad = 10 + LETTER * Math.max.apply(null, texts.map(function (text) { return String(text).replace(/<[^>]*>/g, "").length; }));
+    var apart = broad / room * span;
+    var whole = logs.map(function (one) { return Math.abs(one - Math.round(one)) < 1e-9; }), powers = whole.filter(Boolean).length;
+    var alone = logs.length >= 9 && powers >= 5;
+    [true, false].forEach(function (power) {
+      logs.forEach(function (one, place) {
+        var free = kept.every(function (other) { return Math.abs(one - logs[other]) >= apart; });
+        if (whole[place] === power && (power || !alone) && free) kept.push(place);
+      });
+    });
+    kept.sort(function (a, b) { return a - b; });
+    return { tickvals: kept.map(function (one) { return axis.tickvals[one]; }), ticktext: kept.map(function (one) { return texts[one]; }), tickangle: 0 };
   }
 
   // The numbers beside bars that lie stand past the end of the longest.
@@ -110,7 +129,10 @@ var initlabSized = (function () {
     });
     Object.keys(layout).filter(function (name) { return /^xaxis/.test(name); }).forEach(function (name) {
       var axis = layout[name], room = axis.domain ? width * (axis.domain[1] - axis.domain[0]) : width;
-      if (room < NARROW && axis.type === "log") layout[name] = Object.assign({}, axis, fewer(axis));
+      if (room < NARROW && axis.type === "log") layout[name] = Object.assign({}, axis, fewer(axis, 0.6 * room, decades(spec, name)));
+      if (panels > 1 && axis.title && axis.title.text) {
+        layout[name] = Object.assign({}, layout[name], { title: Object.assign({}, axis.title, { standoff: 8 }) });
+      }
     });
     if (width < NARROW) named(layout, width);
     var title = titled(layout, width);
@@ -120,6 +142,12 @@ var initlabSized = (function () {
     });
     return layout;
   }
+
+  // How a figure is drawn anew: a scale of colours that is turned leaves its old numbers behind unless all is made anew.
+  sized.drawn = function (box, width) {
+    var before = box.dataset.narrow, now = box.dataset.narrow = String(width < NARROW);
+    return before === now ? Plotly.react : Plotly.newPlot;
+  };
 
   return sized;
 })();

@@ -37,7 +37,7 @@
       bordercolor: style.getPropertyValue("--rule").trim()
     });
     layout.hoverlabel.font = Object.assign({}, layout.hoverlabel.font, { color: style.getPropertyValue("--ink").trim() });
-    return Plotly.react(plot.box, spec.data, layout, { responsive: true, displaylogo: false, displayModeBar: window.matchMedia("(hover: hover)").matches ? "hover" : false,
+    return initlabSized.drawn(plot.box, plot.box.clientWidth)(plot.box, spec.data, layout, { responsive: true, displaylogo: false, displayModeBar: window.matchMedia("(hover: hover)").matches ? "hover" : false,
       modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] });
   }
 
