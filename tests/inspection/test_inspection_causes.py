@@ -168,6 +168,10 @@ PLANTED: dict[str, tuple[Callable[[], nn.Module], Any, Any, Any, str, str, str]]
     "the same in a loss of one's own": (
         lambda: mlp(nn.ReLU, out=1), TABLE, REAL[:, 0], lambda o, t: (o - t).abs().pow(1.5).mean(), "broadcast", "loss",
         "(32, 32)"),
+    "whole targets (N,), outputs (N, 1)": (
+        lambda: mlp(nn.ReLU, out=1), TABLE, LABELS, nn.MSELoss(), "broadcast", "loss", "(32, 32)"),
+    "ages in whole years": (
+        lambda: mlp(nn.ReLU, out=1), TABLE, (40 + 12 * REAL).long(), F.l1_loss, "targets", "targets", "rms is 4"),
     "the same by name": (lambda: mlp(nn.ReLU, out=1), TABLE, REAL[:, 0], "mse", "broadcast", "loss", "one to one"),
     "one output for three targets": (
         lambda: mlp(nn.ReLU, out=1), TABLE, drawn(N, 3), F.l1_loss, "broadcast", "loss", "(32, 3)"),

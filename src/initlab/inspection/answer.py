@@ -57,9 +57,13 @@ class Answer:
 
     @property
     def real_targets(self) -> Tensor | None:
-        """Targets that are floating-point numbers."""
+        """Targets that are numbers: floating-point ones, and whole ones that the loss takes for numbers."""
         t = self.targets
-        return t.detach() if isinstance(t, Tensor) and t.is_floating_point() and t.numel() else None
+        if not isinstance(t, Tensor) or not t.numel() or t.is_complex():
+            return None
+        if t.is_floating_point():
+            return t.detach()
+        return t.to(self.output.dtype) if self.elementwise or self.spread is not None else None
 
     @property
     def class_targets(self) -> Tensor | None:
@@ -116,7 +120,7 @@ def _logistic(node: Any, values: Tensor) -> bool:
 
 def _spread(output: Tensor, targets: Any, loss: Loss, value: float) -> tuple[int, ...] | None:
     """The shape that broadcasting makes of output and targets inside the loss; None where it makes none."""
-    if not isinstance(targets, Tensor) or not targets.is_floating_point() or targets.shape == output.shape:
+    if not isinstance(targets, Tensor) or targets.is_complex() or targets.shape == output.shape:
         return None
     shape = common_shape(output, targets)
     if shape is None or loss.kind in ("own", "random targets"):

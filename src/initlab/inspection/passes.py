@@ -16,7 +16,7 @@ from initlab.guest.inputs import tensors_in
 from initlab.guest.run import Follower, hosted, run
 from initlab.guest.tally import count_forward
 from initlab.guest.untouched import Guest
-from initlab.inspection.answer import Answer, answer_of
+from initlab.inspection.answer import ELEMENTWISE, Answer, answer_of
 from initlab.inspection.backward import gradients
 from initlab.inspection.events import Events
 from initlab.inspection.moments import batch_axis, effective_rank
@@ -179,7 +179,7 @@ def mean_offset(output: Tensor, targets: Any, loss: Loss) -> float:
     if (
         loss.kind in BINARY
         or not isinstance(targets, Tensor)
-        or not targets.is_floating_point()
+        or not (targets.is_floating_point() or loss.kind in ELEMENTWISE)
         or targets.shape != output.shape
     ):
         return 0.0

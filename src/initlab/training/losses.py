@@ -166,7 +166,7 @@ def constant_loss(loss: Loss, targets: Any) -> float | None:
 
 
 def _constant(kind: str, targets: Tensor) -> float | None:
-    if targets.is_floating_point() and kind == "mse":
+    if not targets.is_complex() and kind == "mse":
         spread = float((targets.double() - targets.double().mean(0, keepdim=True)).square().mean())
         return spread if spread > 0 else None
     if targets.is_floating_point() and kind in BINARY:

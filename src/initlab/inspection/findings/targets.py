@@ -113,8 +113,10 @@ def _finding(severity: Severity, evidence: str, advice: str) -> Finding:
 def remedy(e: Evidence, finding: Finding) -> Remedy | None:
     if not finding.advice.startswith(STANDARDIZE):
         return Remedy(finding.advice)
-    code = f"{STANDARDIZED}\ntargets = standardized(targets)"
-    return Remedy(STANDARDIZE, code, targets=standardized)
+    if e.seen.answer.targets.is_floating_point():
+        return Remedy(STANDARDIZE, f"{STANDARDIZED}\ntargets = standardized(targets)", targets=standardized)
+    code = f"{STANDARDIZED}\ntargets = standardized(targets.float())"
+    return Remedy(STANDARDIZE, code, targets=lambda targets: standardized(targets.float()))
 
 
 FINDING = Kind(find, leads=True, remedy=remedy)
