@@ -427,6 +427,11 @@ def test_targets_that_the_model_takes_are_judged_as_targets_and_not_as_inputs() 
     assert [f.kind for f in found if f.kind in CAUSES] == ["targets"]
 
 
+def test_a_first_loss_three_times_that_of_a_constant_answer_is_told_with_its_weight() -> None:
+    found = initlab.inspect(built(lambda: grown(stack(3), 6, 2.5)), CLASSES, DIGITS).findings
+    assert [(f.kind, f.severity, f.where) for f in found] == [("first loss", "info", "6.weight")]
+
+
 def test_a_rate_is_named_with_one_that_lowers_the_loss() -> None:
     for lr in (1e3, 1e-7):
         report = initlab.inspect(built(lambda: stack(3)), CLASSES, DIGITS, optimizer="sgd", lr=lr)
@@ -526,6 +531,8 @@ HARMLESS: dict[str, tuple[Callable[[], nn.Module], Any, Any, Any]] = {
         lambda: nn.Sequential(nn.BatchNorm1d(20), mlp(nn.ReLU)), 255 * TABLE.sigmoid(), LABELS, None),
     "a table of zeros and ones": (lambda: mlp(nn.ReLU), (TABLE > 1.5).float(), LABELS, None),
     "frozen trunk under no_grad": (lambda: frozen(Cut(without_grad)), TABLE, LABELS, None),
+    "two equal tables of positions that do not train": (
+        lambda: Positions(), TOKENS, TOKENS, None),
     "straight-through": (lambda: Written(lambda y: y + (y.round() - y).detach()), TABLE, LABELS, None),
     "batch norm frozen for fine-tuning": (
         lambda: evaluating(resnet(2).apply(seen_data), nn.BatchNorm2d), IMAGES, LABELS, None),
@@ -538,6 +545,19 @@ HARMLESS: dict[str, tuple[Callable[[], nn.Module], Any, Any, Any]] = {
     "prices, and the last bias at their mean and scale": (
         lambda: Written(lambda y: 2e5 + 1e5 * y, out=1), TABLE, 2e5 + 1e5 * REAL, F.mse_loss),
 }  # fmt: skip
+
+
+class Positions(nn.Module):
+    """Sines of the position beside tokens, twice, as an encoder and a decoder have them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        at = torch.arange(TOKENS.shape[1])[:, None] / 10 ** torch.linspace(0, 3, 16)
+        self.tables = nn.ParameterList(nn.Parameter(at.sin(), requires_grad=False) for _ in range(2))
+        self.tokens, self.head = nn.Embedding(int(TOKENS.max()) + 1, 16), nn.Linear(16, int(TOKENS.max()) + 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(torch.tanh(self.tokens(x) + self.tables[0]) + self.tables[1])
 
 
 def frozen(model: Cut) -> nn.Module:

@@ -234,12 +234,13 @@ def test_equal_units_are_to_be_drawn_as_the_plan_draws_them() -> None:
     assert advised(found.advice) == (found.where, f"{initlab.plan(model, X)[found.where].std:.3g}")
 
 
-def test_equal_units_that_the_plan_keeps_need_a_scheme_by_name() -> None:
+def test_zeros_that_the_plan_keeps_are_advised_the_std_that_it_would_give_random_values() -> None:
     model = stack(5, nn.ReLU, he())
     nn.init.zeros_(model[4].weight)
     found = next(f for f in initlab.inspect(model, X, Y).findings if f.kind == "symmetric")
     assert initlab.plan(model, X)[found.where].action == "keep"
-    assert f"plan does not draw {found.where}" in found.advice
+    std = initlab.plan(stack(5, nn.ReLU, he()), X)[found.where].std
+    assert f"draw {found.where} with std {std:.3g}; plan keeps zeros" in found.advice
 
 
 class TrainingOnly(nn.Module):

@@ -73,6 +73,10 @@ def test_an_unknown_name_is_refused_with_the_nearest() -> None:
 def test_the_constant_prediction_is_scaled_as_the_loss_is() -> None:
     half = given_loss(lambda o, t: 0.5 * (o - t).square().mean(), OUTPUT, NUMBERS)
     assert constant_loss(half, NUMBERS) == pytest.approx(0.5 * float(NUMBERS.var(0, correction=0).mean()), rel=1e-5)
+    skewed = torch.tensor([[0.0], [0.0], [0.0], [10.0]])
+    assert constant_loss(named_loss("l1"), skewed) == 2.5  # the median's, 0
+    assert constant_loss(given_loss(torch.nn.HuberLoss()), skewed.long()) == 2.375  # |10| - 1/2, over four
+    assert constant_loss(named_loss("smooth_l1"), torch.ones(4, 1)) is None
     assert constant_loss(named_loss("cross_entropy"), CLASSES) == pytest.approx(math.log(4))
     assert constant_loss(given_loss(lambda o, t: o.abs().mean(), OUTPUT, NUMBERS), NUMBERS) is None
 

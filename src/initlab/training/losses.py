@@ -114,6 +114,7 @@ KINDS: dict[str, Kind] = {
 NAMES: dict[str, str] = {name: kind for kind, row in KINDS.items() for name in (kind, *row.names)}
 CLASSES = ("cross_entropy", "nll")  # kinds whose targets are class numbers
 BINARY = ("bce_with_logits", "bce")
+ABSOLUTE = ("l1", "smooth_l1", "huber")
 PROBES = 3  # random outputs on which a function is compared with the kinds
 FLOOR = 0.1  # nats: the least entropy that a constant prediction is credited with
 
@@ -155,14 +156,26 @@ def constant_loss(loss: Loss, targets: Any) -> float | None:
     """Loss of the best prediction that does not look at its input; None for a kind of which it is not known.
 
     Cross-entropy: the entropy of the class frequencies in the batch; None for one class; binary cross-entropy: that of
-    each output's mean target. Mean squared error: the variance of the targets about their mean over the batch.
+    each output's mean target. Mean squared error: the variance of the targets about their mean over the batch; absolute
+    errors and Huber's: the loss of the targets' mean or median over the batch, the lower of both.
     """
     if loss.kind == "random targets":
         return 0.5
     if not isinstance(targets, Tensor) or targets.numel() == 0:
         return None
+    if loss.kind in ABSOLUTE:
+        return _of_the_middle(loss, targets)
     found = _constant(loss.kind, targets)
     return None if found is None else loss.scale * found
+
+
+def _of_the_middle(loss: Loss, targets: Tensor) -> float | None:
+    if targets.ndim == 0 or targets.is_complex():
+        return None
+    real = targets.detach() if targets.is_floating_point() else targets.double()
+    with torch.no_grad():
+        found = [float(loss.call(m.expand_as(real), real)) for m in (real.mean(0), real.median(0).values)]
+    return min(found) if min(found) > 0 else None
 
 
 def _constant(kind: str, targets: Tensor) -> float | None:

@@ -37,12 +37,12 @@ def find(e: Evidence) -> Finding | None:
 
 
 def _equal(e: Evidence) -> list[list[ParameterStats]]:
-    """Groups of matrices with equal values that vary; by shape and rms first, then compared where they are."""
+    """Groups of trained matrices with equal values that vary; by shape and rms first, then compared where they are."""
     values = dict(e.model.named_parameters())
     alike: dict[object, list[ParameterStats]] = defaultdict(list)
     for p in e.parameters:
         tensor = values[p.name]
-        drawn = sum(size > 1 for size in p.shape) > 1 and tensor.numel() >= LEAST and p.rms > 0
+        drawn = p.trainable and sum(size > 1 for size in p.shape) > 1 and tensor.numel() >= LEAST and p.rms > 0
         if drawn and tensor.layout == torch.strided:
             alike[(p.shape, p.rms, tensor.dtype, tensor.device)].append(p)
     groups: list[list[ParameterStats]] = []
