@@ -73,3 +73,18 @@ def test_log_axes_of_any_figure_have_the_ticks_of_reports() -> None:
     ticks = spec["layout"]["yaxis"]["ticktext"]
     assert [text for text in ticks if text in ("2", "20", "50")] == ["2", "20", "50"]
     assert "ticktext" not in spec["layout"]["xaxis"]
+
+
+def test_the_parts_of_a_docstring_are_called_in_korean_and_numbers_are_marked_in_tables() -> None:
+    pytest.importorskip("sphinx", reason="sphinx, of the extra `docs`, is not installed")
+    import korean
+    import tables
+    from docutils.core import publish_doctree
+
+    page = publish_doctree(":Returns: x\n\n====  =====\nword  0.941\n====  =====\n")
+    korean.fields(page)
+    tables.mark(page)
+    assert "<field_name>반환값</field_name>" in str(page)
+    assert [
+        cell.astext() for cell in page.findall() if "number" in getattr(cell, "attributes", {}).get("classes", [])
+    ] == ["0.941"]

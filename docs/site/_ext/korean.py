@@ -24,9 +24,18 @@ WORDS: Mapping[str, str] = {
     "Made with ": "만든 도구: ",
 }
 
+FIELDS: Mapping[str, str] = {
+    "Parameters": "인수",
+    "Returns": "반환값",
+    "Return type": "반환형",
+    "Raises": "예외",
+    "Variables": "속성",
+}
+
 
 def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("doctree-read", _tables)
+    app.connect("doctree-read", lambda app, doctree: app.env.docname.startswith("ko/") and fields(doctree))
     app.connect("html-page-context", _spoken)
     return {"parallel_read_safe": True}
 
@@ -44,6 +53,14 @@ def _tables(app: Sphinx, doctree: nodes.document) -> None:
             text.parent.replace(text, nodes.Text(text.replace(words, said)))
         elif spoken.bare(words):
             LOG.warning("a table says %r, which has no Korean in spoken.toml", words, location=app.env.docname)
+
+
+def fields(doctree: nodes.document) -> None:
+    """What a docstring's parts are called: arguments, what is returned, what is raised."""
+    for name in doctree.findall(nodes.field_name):
+        if said := FIELDS.get(name.astext()):
+            name.clear()
+            name += nodes.Text(said)
 
 
 def _spoken(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: object) -> None:
