@@ -563,3 +563,15 @@ def test_a_constant_of_a_functions_form_stays() -> None:
     for factor, undone in ((2 / 3, 1.0), (0.125, 8.0)):
         std = initlab.plan(Form(factor), batch(256, 64))["first.weight"].std
         assert std == pytest.approx(undone / 8, rel=0.05)
+
+
+def test_attention_in_one_call_ends_a_branch_by_its_out_projection() -> None:
+    layers = nn.TransformerEncoder(nn.TransformerEncoderLayer(32, 4, 64, 0.0, batch_first=True, norm_first=True), 2)
+    given = torch.randn(8, 6, 32, generator=torch.Generator().manual_seed(0))
+    initlab.init_(layers, example_inputs=given)
+    layer = layers.train().layers[0]
+    normed = layer.norm1(given)
+    with torch.no_grad():
+        branch = layer.self_attn(normed, normed, normed, need_weights=False)[0]
+    share = float(branch.square().mean() / given.square().mean())
+    assert share == pytest.approx(1 / 4, rel=0.3)  # of four branches; one draw of the weights, another's pass

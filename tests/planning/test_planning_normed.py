@@ -10,10 +10,12 @@ import torch
 from torch import nn
 
 import initlab
-from initlab.planning.targets import NORMED
+from initlab.planning.targets import NORMED, POSITION, ROWS
 
 F = nn.functional
-PICTURES, ROWS = (torch.randn(16, *shape, generator=torch.Generator().manual_seed(0)) for shape in ((8, 10, 10), (64,)))
+PICTURES, INPUTS = (
+    torch.randn(16, *shape, generator=torch.Generator().manual_seed(0)) for shape in ((8, 10, 10), (64,))
+)
 
 
 class Net(nn.Module):
@@ -32,25 +34,25 @@ BATCH, GROUP, LAYER, RMS = nn.BatchNorm2d(64), nn.GroupNorm(4, 64), nn.LayerNorm
 ALONE: dict[str, tuple[Callable[[Net, Any], Any], nn.Module | None, str, torch.Tensor]] = {
     "batch norm": (lambda net, x: net.more[0](net.conv(x)), BATCH, "conv.weight", PICTURES),
     "group norm": (lambda net, x: net.more[0](net.conv(x)), GROUP, "conv.weight", PICTURES),
-    "layer norm": (lambda net, x: net.more[0](net.linear(x)), LAYER, "linear.weight", ROWS),
+    "layer norm": (lambda net, x: net.more[0](net.linear(x)), LAYER, "linear.weight", INPUTS),
     "heads apart": (lambda net, x: net.more[0](net.linear(x).view(-1, 4, 16)).flatten(1), nn.RMSNorm(16),
-                    "linear.weight", ROWS),
+                    "linear.weight", INPUTS),
     "averaged first": (lambda net, x: net.more[0](F.avg_pool2d(net.conv(x), 2)), BATCH, "conv.weight", PICTURES),
-    "dropout first": (lambda net, x: net.more[0](F.dropout(net.linear(x), 0.1)), LAYER, "linear.weight", ROWS),
+    "dropout first": (lambda net, x: net.more[0](F.dropout(net.linear(x), 0.1)), LAYER, "linear.weight", INPUTS),
     "joined, normed by feature": (lambda net, x: net.more[0](torch.cat([net.conv(x), x[:, :, 1:-1, 1:-1]], 1)),
                                   nn.BatchNorm2d(72), "conv.weight", PICTURES),
     "a bias that begins at zero": (lambda net, x: net.more[0](F.linear(x, net.linear.weight) + net.linear.bias), LAYER,
-                                   "linear.weight", ROWS),
+                                   "linear.weight", INPUTS),
 }  # fmt: skip
 NOT_ALONE: dict[str, tuple[Callable[[Net, Any], Any], nn.Module | None, str, torch.Tensor]] = {
-    "a function": (lambda net, x: net.linear(x), None, "linear.weight", ROWS),
-    "a function first": (lambda net, x: net.more[0](F.tanh(net.linear(x))), LAYER, "linear.weight", ROWS),
-    "added to a stream": (lambda net, x: net.more[0](x + net.linear(x)), LAYER, "linear.weight", ROWS),
+    "a function": (lambda net, x: net.linear(x), None, "linear.weight", INPUTS),
+    "a function first": (lambda net, x: net.more[0](F.tanh(net.linear(x))), LAYER, "linear.weight", INPUTS),
+    "added to a stream": (lambda net, x: net.more[0](x + net.linear(x)), LAYER, "linear.weight", INPUTS),
     "a function beside the norm": (lambda net, x: net.more[0](y := net.linear(x)) + y.tanh(), LAYER, "linear.weight",
-                                   ROWS),
+                                   INPUTS),
     "joined, normed together": (lambda net, x: net.more[0](torch.cat([net.linear(x), x], 1)), nn.LayerNorm(128),
-                                "linear.weight", ROWS),
-    "used again": (lambda net, x: net.linear(net.more[0](net.linear(x))), LAYER, "linear.weight", ROWS),
+                                "linear.weight", INPUTS),
+    "used again": (lambda net, x: net.linear(net.more[0](net.linear(x))), LAYER, "linear.weight", INPUTS),
 }  # fmt: skip
 
 
@@ -103,3 +105,55 @@ def test_a_law_that_was_asked_for_keeps_its_size() -> None:
     made, norm, name, given = ALONE["batch norm"]
     plan = initlab.plan(built(made, norm, given), given, {name: "he_normal", "*": "auto"})
     assert plan[name].std == pytest.approx((2 / 72) ** 0.5)
+
+
+def _by_hand(x: torch.Tensor) -> torch.Tensor:
+    return x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + 1e-6)
+
+
+class Stream(nn.Module):
+    """Rows of a table and their places, or a matrix's output; branches that begin with a norm; a last norm."""
+
+    def __init__(self, norm: Callable[[torch.Tensor], torch.Tensor], tokens: bool = True, last: bool = True) -> None:
+        super().__init__()
+        self.norm, self.last = norm, last
+        self.first = nn.Embedding(32, 64) if tokens else nn.Linear(64, 64)
+        self.place = nn.Parameter(torch.randn(1, 6, 64)) if tokens else None
+        self.up, self.down = (nn.ModuleList(nn.Linear(64, 64) for _ in range(2)) for _ in range(2))
+        self.head = nn.Linear(64, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.first(x) if self.place is None else self.first(x) + self.place
+        for up, down in zip(self.up, self.down, strict=True):
+            x = x + down(F.gelu(up(self.norm(x))))
+        return self.head(self.norm(x) if self.last else x)
+
+
+def _layer(x: torch.Tensor) -> torch.Tensor:
+    return F.layer_norm(x, (64,))
+
+
+TOKENS = torch.randint(32, (8, 6), generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("norm", [_layer, _by_hand], ids=["layer norm", "in arithmetic"])
+def test_rows_that_begin_a_stream_which_norms_alone_read_are_small(norm: Any) -> None:
+    plan = initlab.plan(Stream(norm), TOKENS)
+    assert plan["first.weight"].std == pytest.approx(ROWS**0.5, rel=0.05)
+    assert "norms alone read it" in plan["first.weight"].reason
+    assert plan["up.0.weight"].measured[0] == pytest.approx(1, rel=0.25)  # as large as before: a function reads it
+
+
+def test_positions_keep_their_share_of_small_rows() -> None:
+    model = Stream(_layer)
+    plan = initlab.init_(model, example_inputs=TOKENS, policy_or_plan=initlab.get_policy("auto", position_std=1.0))
+    assert plan["place"].std == pytest.approx((POSITION * ROWS) ** 0.5, rel=0.1)
+
+
+def test_a_matrix_that_begins_such_a_stream_stays_in_range() -> None:
+    entry = initlab.plan(Stream(_layer, tokens=False), INPUTS)["first.weight"]
+    assert entry.measured[0] * entry.correction**2 == pytest.approx(NORMED, rel=0.01)
+
+
+def test_a_stream_that_a_read_out_reads_as_it_is_keeps_its_size() -> None:
+    assert initlab.plan(Stream(_layer, last=False), TOKENS)["first.weight"].std == 1.0

@@ -230,9 +230,9 @@ def _passes(operation: Operation, parts: bool) -> bool:
     return operation.traits.passes if parts else operation.traits.rearranges
 
 
-def grew_from(graph: Recording, value: int, others: set[int]) -> bool:
-    """Whether one of `others` is an ancestor. Only operations after the earliest of them can lie between."""
-    floor = min(made_at(graph, other) for other in others)
+def grew_from(graph: Recording, value: int, others: set[int], floor: int | None = None) -> bool:
+    """Whether one of `others` is an ancestor. Only operations after the earliest of them, `floor`, can lie between."""
+    floor = min(made_at(graph, other) for other in others) if floor is None else floor
     seen: set[int] = set()
     stack = [value]
     while stack:

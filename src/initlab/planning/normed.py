@@ -1,7 +1,9 @@
 """Weights that only norms read: what the model computes does not hang on their size, and how fast they learn does.
 
 A norm undoes a factor c of such a weight, L(c·w) = L(w), so that the gradient is 1/c of what it was and a step of
-gradient descent turns the weight by 1/c² of the angle, one of Adam by 1/c.
+gradient descent turns the weight by 1/c² of the angle, one of Adam by 1/c. So it is with what begins a stream that only
+norms read, as before each branch of a pre-norm transformer and at its end: branches and positions are sized as shares
+of the stream, so that they are c times as large too, and all of it is undone.
 
 Source: van Laarhoven, L2 regularization versus batch and weight normalization, 2017, section 2; Arora, Li & Lyu,
 Theoretical analysis of auto rate-tuning by batch normalization, 2019, lemma 2.4.
@@ -10,31 +12,45 @@ Theoretical analysis of auto rate-tuning by batch normalization, 2019, lemma 2.4
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 
 from initlab.graph import Operation, SignalGraph
-from initlab.graph.residual import passed
+from initlab.graph.residual import grew_from, passed
+
+EPSILON = 1e-3  # the largest number that a norm adds to what it divides by
 
 
-def normed(graph: SignalGraph, uses: Iterable[Operation]) -> bool:
-    """Whether norms, and nothing else, read what each of some operations makes."""
-    return all(_reaches_norms(graph, use) for use in uses)
+def normed(graph: SignalGraph, uses: Iterable[Operation], shared: Iterable[Operation] = ()) -> bool:
+    """Whether norms, and nothing else, read what each of some operations makes.
+
+    Args:
+        graph: the recording.
+        uses: the operations.
+        shared: operations whose outputs are sized as shares of what they are added to.
+    """
+    shares = frozenset(operation.index for operation in shared)
+    return all(_reaches_norms(graph, use, shares) for use in uses)
 
 
-def _reaches_norms(graph: SignalGraph, use: Operation) -> bool:
+def _reaches_norms(graph: SignalGraph, use: Operation, shares: frozenset[int]) -> bool:
     """Past all that grows as its input does; past a join too where the norm sizes each feature by itself."""
     stack, seen = [(use.outputs[0], False)], {use.outputs[0]}
+    shared = partial(_takes_shares, shares=shares, floor=use.index)
     while stack:
         value, joined = stack.pop()
         readers = graph.consumers(value)
         if value in graph.outputs or not readers:
             return False
+        undoing = set() if joined else _undoing(graph, value)
         for reader in readers:
             traits = reader.traits
             joins = joined or traits.combines == "join"
             if traits.norm:
                 if joined and not traits.by_feature:
                     return False
-            elif joins is not joined or _grows_alike(graph, reader):
+            elif reader.index in undoing:
+                continue
+            elif joins is not joined or _grows_alike(graph, reader) or shared(graph, reader, seen):
                 stack.extend((made, joins) for made in reader.outputs if made not in seen)
                 seen.update(reader.outputs)
             else:
@@ -52,3 +68,58 @@ def _grows_alike(graph: SignalGraph, reader: Operation) -> bool:
     if reader.traits.combines == "sum":
         return bool(shapes) and all(sum(side > 1 for side in shape) <= 1 for shape in shapes)
     return not shapes and (reader.traits.proportional or reader.traits.drops)
+
+
+def _takes_shares(graph: SignalGraph, reader: Operation, stream: set[int], shares: frozenset[int], floor: int) -> bool:
+    """Whether all that is added to a stream is a share of it: positions, and branches, which grew from it.
+
+    Args:
+        graph: the recording.
+        reader: what reads the stream.
+        stream: the values that it has had so far.
+        shares: the operations whose outputs are sized as shares.
+        floor: the operation that begins the stream.
+    """
+    if reader.traits.combines != "sum":
+        return False
+    added = [value for value in dict.fromkeys(reader.inputs) if value not in stream]
+    return bool(added) and all(
+        _is_share(graph, reader, value, shares) or grew_from(graph, value, stream, floor) for value in added
+    )
+
+
+def _is_share(graph: SignalGraph, reader: Operation, value: int, shares: frozenset[int]) -> bool:
+    """Whether a value is a parameter that a sum takes a share of, or rows of a table that it does."""
+    makers = [graph.producer(item) for item in passed(graph, value, parts=True)]
+    if makers[-1] is None and graph.values[passed(graph, value, parts=True)[-1]].source == "parameter":
+        return reader.index in shares
+    return any(maker is not None and maker.index in shares for maker in makers)
+
+
+def _undoing(graph: SignalGraph, value: int) -> set[int]:
+    """The readers of a value x that make a norm of it in arithmetic, x · (mean(x²) + ε)^−½, of degree zero in x."""
+    found: set[int] = set()
+    for reader in graph.consumers(value):
+        at, degree, own = reader, _degree(reader), set(passed(graph, value))
+        while degree and len(after := graph.consumers(at.outputs[0])) == 1:
+            at = after[0]
+            if own & {root for item in at.inputs for root in passed(graph, item)}:
+                if (at.kind, degree) in (("mul", -1), ("div", 1)):
+                    found |= {reader.index, at.index}
+                break
+            degree *= _degree(at)
+    return found
+
+
+def _degree(operation: Operation) -> float:
+    """The power with which an operation's output grows as its one signal does; 0 where it is not known."""
+    if operation.parameters or len(set(operation.inputs)) != 1:
+        return 0.0
+    numbers = [number for number in operation.attributes.values() if isinstance(number, int | float)]
+    if operation.kind == "pow":
+        return float(numbers[0]) if numbers else 0.0
+    if operation.kind == "add":  # ε
+        return 1.0 if all(abs(number) <= EPSILON for number in numbers) else 0.0
+    powers = {"rsqrt": -0.5, "reciprocal": -1.0, "mul": 2.0 if len(operation.inputs) == 2 else 0.0}
+    traits = operation.traits
+    return powers.get(operation.kind, 1.0 if traits.proportional else traits.degree)

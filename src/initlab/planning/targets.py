@@ -27,6 +27,7 @@ EXCESS = 0.025  # by which share of ln C the first loss may lie above that of a 
 GATE = 0.1  # second moment before a sigmoid that multiplies a signal: the gate is half open everywhere
 SCORE = 4e-4  # second moment of what a table adds to attention scores: they begin nearly free of it
 NORMED = 0.6  # second moment that norms alone read: as small as draws that spread by a sixth may be above one half
+ROWS = 0.03  # second moment of a table's rows that norms alone read, which no range of outputs counts
 MOVED = 0.01  # second moment of what moves or scales the data itself: steps of a tenth of its size
 LEARNED = 1e-3  # second moment of a function that is learned beside a fixed one
 POSITION = 0.25  # second moment of positions and types as a share of the tokens' that they are added to
@@ -49,7 +50,8 @@ class Targets:
         inner: by weight, the constant that its output is multiplied by within the function that reads it; by table,
             the constant that its rows are multiplied by before anything else reads them.
         queries: weights that make queries -> what becomes of them.
-        normed: weights whose outputs norms alone read, so that their size sets how fast they learn and nothing else.
+        normed: weights and tables whose outputs norms alone read, so that their size sets how fast they learn and
+            nothing else.
         couplings: weights whose outputs move or scale the data itself.
         learned: coefficients of functions that are learned beside fixed ones.
         transformed: weights between a transform and its inverse -> the inverse, after which their outputs are sized.
@@ -90,6 +92,8 @@ class Targets:
             return SCORE
         if name in self.couplings or name in self.learned:
             return LEARNED if name in self.learned else MOVED
+        if name in self.tables and name in self.normed:
+            return ROWS / self.inner.get(name, 1.0) ** 2
         if name in self.tables and name in self.inner and name not in self.positions | self.ties:
             return 1 / self.inner[name] ** 2
         if name in self.tables or name in self.positions or name in self.shares or name in self.transformed:
@@ -146,24 +150,26 @@ def targets_of(graph: SignalGraph, entries: Mapping[str, PlanEntry], owner: Mapp
     inner = {name: inner_factor(graph, found[0]) for name, found in applied.items()}
     inner |= {name: multiplied_by(graph, found[0]) for name, found in looked.items()}
     inner |= {name: math.sqrt(fan) for name, found in applied.items() if (fan := makes_weights(graph, found[0]))}
-    ends = frozenset(name for name in ended & entries.keys() if entries[name].role == "weight") - heads
+    ends = frozenset(name for name in ended & entries.keys() if _may_end(entries[name])) - heads
     moving = couplings(graph, applied) - heads
     if way_of(graph).scaled:  # a flow: x − m(x) moves the data, as exp(s(x)) scales it, and is no branch of many
         ends -= moving
-    free = frozenset(name for name, found in applied.items() if normed(graph, found))
+    positions = ((tables - tokens_of(graph, looked, entries)) | added) - scored
+    beside = [use.operation for name in positions for use in uses[name]]
+    free = frozenset(name for name, found in (*applied.items(), *looked.items()) if normed(graph, found, beside))
     return Targets(
         heads=heads,
         gates=frozenset(name for name, found in applied.items() if opens_gate(graph, found[0])) - heads,
         ends=ends,
         branches=sum(len(applied.get(name, (None,))) for name in ends),
         tables=tables,
-        positions=((tables - tokens_of(graph, looked, entries)) | added) - scored,
+        positions=positions,
         ties=tables & heads,
         shares=frozenset(mixers) - tables,
         tables_of_scores=scored,
         inner={name: factor for name, factor in inner.items() if factor != 1.0},
         queries=queries_of(graph, owner),
-        normed=free - heads - ends,
+        normed=free - heads - ends - positions - scored,
         learned=learned,
         transformed=transformed(graph, applied),
         couplings=moving - ends,
@@ -172,6 +178,11 @@ def targets_of(graph: SignalGraph, entries: Mapping[str, PlanEntry], owner: Mapp
             name for name, found in applied.items() if reads_itself(graph, found) or reads_neighbours(graph, found[0])
         ),
     )
+
+
+def _may_end(entry: PlanEntry) -> bool:
+    """Whether a weight may end a branch: in-projections open the one that their attention's out-projection ends."""
+    return entry.role == "weight" and (entry.geometry is None or entry.geometry.kind != "attention")
 
 
 def _by_role(uses: Mapping[str, list[Use]], role: str) -> dict[str, list[Operation]]:

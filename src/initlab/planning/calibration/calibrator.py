@@ -128,6 +128,9 @@ class Calibrator(TorchFunctionMode):
             made_by = sorted({mark.of: None for _, mark in weights}, key=self.drawn.is_weight, reverse=True)[0]
             if not self._is_bias(made_by):  # else the weight was made of a parameter that sets no size, as a norm does
                 return self._applied(call, made_by, weights)
+        if "multi_head_attention_forward" in op.kinds and (last := self._out_projection(call)):
+            self._mark(next(tensors_in(call.result)), last)
+            return call.result
         if op.logits:
             for tensor, mark in signals[:1]:
                 self.read_outs.read(tensor, mark.names)
@@ -182,6 +185,11 @@ class Calibrator(TorchFunctionMode):
     def _is_bias(self, name: str) -> bool:
         entry = self.entries.get(name)
         return entry is not None and entry.role == "bias"
+
+    def _out_projection(self, call: _Call) -> str:
+        """The weight that an attention layer in one call applies last; in-projections of their own are named."""
+        weights = [of for tensor in tensors_in(call.args) if self.drawn.is_weight(of := self.marks.get(tensor).of)]
+        return weights[-1] if weights else ""
 
     # -- measuring --
 
