@@ -46,6 +46,16 @@ def test_what_moves_a_verdict_is_said_in_korean(words: str) -> None:
     assert not ENGLISH.search(korean(words.format("0.1")))
 
 
+def test_what_an_experiment_cannot_tell_and_what_it_draws_is_said_in_korean() -> None:
+    shown, left = {"Column", "Judgement", "curves", "only_full"}, []
+    for file in Path(experiments.__file__).parent.rglob("*.py"):
+        for call in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in shown:
+                words = [one.value for one in call.args if isinstance(one, ast.Constant)]
+                left += [one for one in words if isinstance(one, str) and ENGLISH.search(korean(one))]
+    assert left == []
+
+
 @pytest.mark.parametrize("name", sorted(RESULTS.keys() - {"experiment"}))  # whose claims alone are put into Korean
 def test_no_english_sentence_is_left_on_a_page(name: str) -> None:
     html = to_html(page_of(RESULTS[name].make()))
