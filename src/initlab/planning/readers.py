@@ -36,6 +36,7 @@ def _ahead(graph: SignalGraph, operation: Operation) -> Iterable[tuple[str, Oper
                 yield "gate", reader
             elif (
                 reader.traits.passes
+                or reader.traits.keeps == "pieces"
                 or function
                 or affine
                 or (alone and _over_places(graph, operation, reader, value))
