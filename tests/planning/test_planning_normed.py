@@ -157,3 +157,8 @@ def test_a_matrix_that_begins_such_a_stream_stays_in_range() -> None:
 
 def test_a_stream_that_a_read_out_reads_as_it_is_keeps_its_size() -> None:
     assert initlab.plan(Stream(_layer, last=False), TOKENS)["first.weight"].std == 1.0
+
+
+def test_a_std_that_was_asked_for_is_that_of_the_rows() -> None:
+    plan = initlab.plan(Stream(_layer), TOKENS, initlab.get_policy("auto", embedding_std=0.5))
+    assert plan["first.weight"].std == 0.5

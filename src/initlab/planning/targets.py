@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from initlab.graph import Operation, SignalGraph, Use
 from initlab.planning.bases import learned_beside
+from initlab.planning.choice import Options
 from initlab.planning.composed import composed_of
 from initlab.planning.constants import inner_factor, multiplied_by
 from initlab.planning.couplings import couplings
@@ -156,7 +157,8 @@ def targets_of(graph: SignalGraph, entries: Mapping[str, PlanEntry], owner: Mapp
         ends -= moving
     positions = ((tables - tokens_of(graph, looked, entries)) | added) - scored
     beside = [use.operation for name in positions for use in uses[name]]
-    free = frozenset(name for name, found in (*applied.items(), *looked.items()) if normed(graph, found, beside))
+    sizable = {name: found for name, found in looked.items() if _has_usual_std(entries[name])}
+    free = frozenset(name for name, found in (*applied.items(), *sizable.items()) if normed(graph, found, beside))
     return Targets(
         heads=heads,
         gates=frozenset(name for name, found in applied.items() if opens_gate(graph, found[0])) - heads,
@@ -178,6 +180,11 @@ def targets_of(graph: SignalGraph, entries: Mapping[str, PlanEntry], owner: Mapp
             name for name, found in applied.items() if reads_itself(graph, found) or reads_neighbours(graph, found[0])
         ),
     )
+
+
+def _has_usual_std(entry: PlanEntry) -> bool:
+    """Whether a table's std is the default, which nobody asked for."""
+    return entry.recipe is not None and entry.recipe.arguments.get("std") == Options().embedding_std
 
 
 def _may_end(entry: PlanEntry) -> bool:
