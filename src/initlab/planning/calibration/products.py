@@ -2,7 +2,7 @@
 
 Rows of unit size and width d make scores of variance d, where a read-out of one matrix makes some near zero. What reads
 such a score is a loss, so its size is chosen as a read-out's, and shared out between the factors: each gets the k-th
-root, of k factors.
+root, of k factors. One that meets a signal with a size of its own, as tanh's, has all of it.
 
 How large? C logits of variance m cost m/2 above ln C, two m/8: m = 0.1 keeps both below 5%. A score of two rows that
 never met is noise, which is unlearnt row by row, each row being seen rarely: for two tables m = 10⁻³. Zero would be a
