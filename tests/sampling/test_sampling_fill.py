@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import random
+import sys
+import types
 from typing import Any
 
 import numpy as np
@@ -341,3 +343,10 @@ def test_a_refused_fill_writes_nothing() -> None:
 @pytest.mark.parametrize("shape", [(0,), (3, 0), (0, 4)])
 def test_tensors_without_elements_are_left_alone(shape: Any) -> None:
     assert sample(NORMAL, shape).size == 0
+
+
+def test_a_small_tensor_is_drawn_while_another_thread_loads_the_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = sample(ELEMENTWISE["normal"], (8,), seed=2)
+    monkeypatch.setitem(sys.modules, "initlab.sampling.kernels", types.ModuleType("half loaded"))
+    monkeypatch.setattr(elements, "_COMPILED", set(), raising=False)
+    assert _bits(sample(ELEMENTWISE["normal"], (8,), seed=2)) == _bits(expected)

@@ -85,7 +85,9 @@ def _run(arguments: list[str], debug: bool) -> int:
         return code if isinstance(code, int) else OK
     except _Stopped as stop:
         return _interrupted(stop.cause, arguments)
-    except InterruptedInitError:
+    except InterruptedInitError as error:
+        if not isinstance(error.__cause__, KeyboardInterrupt):
+            return _refused(error, debug)
         return _interrupted(KeyboardInterrupt(), arguments)
     except _ClosedPipe:
         return _closed_pipe()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from typing import Any
 
 import numpy as np
@@ -15,20 +14,23 @@ from initlab.sampling.streams import Key
 
 # Below this many elements plain numpy is quicker than loading the compiled kernels.
 PLAIN_LIMIT = 4096
+# Forms of numbers that the kernels have drawn once, so that drawing more of them costs no compilation.
+_COMPILED: set[str] = set()
 
 
 def draw(target: Target, shape: Shape, key: Key, transform: reference.Transform) -> None:
     """Fill the target with the values of its elements of the global tensor of this shape."""
     if target.out.size == 0:
         return
-    compiled = sys.modules.get("initlab.sampling.kernels")
-    if target.out.size < PLAIN_LIMIT and not (compiled is not None and compiled.is_ready(target.dtype)):
+    form = "uint16" if target.dtype in ("bfloat16", "float16") else target.dtype
+    if target.out.size < PLAIN_LIMIT and form not in _COMPILED:
         draw_plain(target, shape, key, transform)
         return
     # lazy: numba takes half a second, and small tensors do without
     from initlab.sampling import kernels
 
     kernels.draw(target, shape, key, transform)
+    _COMPILED.add(form)
 
 
 def draw_plain(target: Target, shape: Shape, key: Key, transform: reference.Transform) -> None:

@@ -18,16 +18,6 @@ from initlab.sampling.walks import walk_of
 
 # Below this many elements a second thread costs more than it saves.
 _ALONE = 2**18
-_READY: set[str] = set()
-
-
-def is_ready(dtype: str) -> bool:
-    """Whether the kernel for this dtype is loaded, so that calling it costs no compilation."""
-    return _form_key(dtype) in _READY
-
-
-def _form_key(dtype: str) -> str:
-    return "uint16" if dtype in ("bfloat16", "float16") else dtype
 
 
 def draw(target: Target, shape: Shape, key: Key, transform: Transform) -> None:
@@ -55,4 +45,3 @@ def draw(target: Target, shape: Shape, key: Key, transform: Transform) -> None:
         work(0, tasks)
     else:
         share(work, tasks, threads)
-    _READY.add(_form_key(target.dtype))
