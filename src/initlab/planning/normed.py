@@ -120,6 +120,6 @@ def _degree(operation: Operation) -> float:
         return float(numbers[0]) if numbers else 0.0
     if operation.kind == "add":  # ε
         return 1.0 if all(abs(number) <= EPSILON for number in numbers) else 0.0
-    powers = {"rsqrt": -0.5, "reciprocal": -1.0, "mul": 2.0 if len(operation.inputs) == 2 else 0.0}
-    traits = operation.traits
-    return powers.get(operation.kind, 1.0 if traits.proportional else traits.degree)
+    if operation.kind == "mul":
+        return 2.0 if len(operation.inputs) == 2 else 0.0
+    return 1.0 if operation.traits.proportional else operation.traits.degree
