@@ -67,6 +67,8 @@ def test_no_english_sentence_is_left_on_a_page(name: str) -> None:
     ("english", "said"),
     [
         ("layers.0.weight", "layers.0.weight"),  # a name stays
+        ("Which pair is best (softmax as printed)", "어느 짝이 가장 좋은가(적힌 그대로의 소프트맥스)"),
+        ("Finalists (logits)", "결선에 오른 짝(로짓)"),
         ("nobody has put this sentence", "nobody has put this sentence"),
         ("nobody knows anything at 3", "nobody knows anything at 3"),  # no half of it either
         ("adamw: first loss at 3.weight", "adamw: 처음 손실(3.weight)"),
