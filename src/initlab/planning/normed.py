@@ -19,6 +19,20 @@ from initlab.graph.residual import grew_from, passed
 
 EPSILON = 1e-3  # the largest number that a norm adds to what it divides by
 
+LOW = 0.5  # the second moment above which draws are to lie
+SPREADS = 3.0  # by how many of their standard deviations
+LEAST = 0.6  # and what is aimed at where they hardly spread: inputs do
+
+
+def normed_second(spread: float) -> float:
+    """The second moment to aim at: the smallest with which a draw is hardly ever below one half, and one at most.
+
+    Args:
+        spread: the standard deviation of the moment over draws, as a share of it; few units spread more.
+    """
+    sure = 1 - SPREADS * spread
+    return min(1.0, max(LEAST, LOW / sure)) if sure > LOW else 1.0
+
 
 def normed(graph: SignalGraph, uses: Iterable[Operation], shared: Iterable[Operation] = ()) -> bool:
     """Whether norms, and nothing else, read what each of some operations makes.

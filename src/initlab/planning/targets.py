@@ -15,7 +15,7 @@ from initlab.planning.couplings import couplings
 from initlab.planning.data_way import way_of
 from initlab.planning.made import makes_weights
 from initlab.planning.neighbours import reads_neighbours
-from initlab.planning.normed import normed
+from initlab.planning.normed import normed, normed_second
 from initlab.planning.plan import PlanEntry
 from initlab.planning.readers import adds_to_scores, is_head, opens_gate, voting
 from initlab.planning.recurrences import reads_itself
@@ -27,7 +27,6 @@ from initlab.sampling import canonical_name
 EXCESS = 0.025  # by which share of ln C the first loss may lie above that of a uniform guess
 GATE = 0.1  # second moment before a sigmoid that multiplies a signal: the gate is half open everywhere
 SCORE = 4e-4  # second moment of what a table adds to attention scores: they begin nearly free of it
-NORMED = 0.6  # second moment that norms alone read: as small as draws that spread by a sixth may be above one half
 ROWS = 0.03  # second moment of a table's rows that norms alone read, which no range of outputs counts
 MOVED = 0.01  # second moment of what moves or scales the data itself: steps of a tenth of its size
 LEARNED = 1e-3  # second moment of a function that is learned beside a fixed one
@@ -87,8 +86,13 @@ class Targets:
         """
         return min(self.excess, 0.05 / (1 + 3 * math.sqrt(2 / max(classes - 1, 1))))
 
-    def of(self, name: str) -> float | None:
-        """The second moment that a weight's output should have; None where nothing says."""
+    def of(self, name: str, spread: float = 0.0) -> float | None:
+        """The second moment that a weight's output should have; None where nothing says.
+
+        Args:
+            name: the weight's.
+            spread: the standard deviation of that moment over draws, as a share of it.
+        """
         if name in self.tables_of_scores:
             return SCORE
         if name in self.couplings or name in self.learned:
@@ -100,7 +104,7 @@ class Targets:
         if name in self.tables or name in self.positions or name in self.shares or name in self.transformed:
             return None
         if name in self.normed:
-            return NORMED
+            return normed_second(spread)
         return GATE if name in self.gates else 1 / self.inner.get(name, 1.0) ** 2
 
     def sized(self, name: str) -> bool:

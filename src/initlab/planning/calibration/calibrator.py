@@ -16,7 +16,7 @@ from initlab.graph.spelling import in_place
 from initlab.guest.inputs import mapped, tensors_in
 from initlab.planning.calibration.found import Found, rounded
 from initlab.planning.calibration.marks import Mark, Marked, Marks, carried
-from initlab.planning.calibration.measuring import luck, misses, second_moment, units
+from initlab.planning.calibration.measuring import luck, misses, second_moment, spread, units
 from initlab.planning.calibration.products import Products
 from initlab.planning.calibration.read_outs import ReadOuts
 from initlab.planning.calibration.scores import Scores
@@ -256,13 +256,15 @@ class Calibrator(TorchFunctionMode):
 
     def _factor(self, entry: PlanEntry, made: torch.Tensor, drawn: int) -> float:
         """What a std is to be multiplied by; `drawn` as for `misses`."""
-        second, target = second_moment(made), self.targets.of(entry.name)
-        if second is None or target is None:
+        second, sized = second_moment(made), self.targets.sized(entry.name)
+        if second is None:
+            return 1.0
+        target = self.targets.of(entry.name, spread(made, entry) if sized else 0.0)
+        if target is None:
             return 1.0
         self.found.measured[entry.name] = (second, target)
         if second < target and entry.name in self.targets.bounded:
             return 1.0
-        sized = self.targets.sized(entry.name)
         if misses(second if sized else second / target, drawn):
             return rounded(math.sqrt(target / second))
         return rounded(math.sqrt(target / (1.0 if drawn else second))) if sized else 1.0

@@ -93,6 +93,23 @@ def units(made: torch.Tensor, entry: PlanEntry) -> int:
     return max(1, geometry.shape[geometry.out_axis])
 
 
+def feature_axis(made: torch.Tensor, entry: PlanEntry) -> int:
+    """The axis of a layer's units in what it makes."""
+    return 1 if entry.geometry is not None and entry.geometry.kind.startswith("conv") and made.dim() > 2 else -1
+
+
+def spread(made: torch.Tensor, entry: PlanEntry) -> float:
+    """The standard deviation of E[y²] over draws of its weight, as a share of it: units are draws of one unit.
+
+    It tells from a few units how alike what they read is: of m units that read one direction it is √(2/m).
+    """
+    each = made.detach().float().movedim(feature_axis(made, entry), 0).flatten(1).square().mean(1)
+    each = each[each.isfinite()]
+    if len(each) < 2:
+        return math.sqrt(2.0)
+    return float(each.std() / each.mean()) / math.sqrt(len(each))
+
+
 def misses(ratio: float, drawn: int = 0) -> bool:
     """Whether a second moment misses by more than the slack, and by more than one draw's spread explains.
 

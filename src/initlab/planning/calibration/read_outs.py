@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from initlab.planning.calibration.found import rounded
+from initlab.planning.calibration.measuring import feature_axis
 from initlab.planning.plan import PlanEntry
 from initlab.planning.targets import Targets
 
@@ -58,7 +59,7 @@ class ReadOuts:
         if entry.std and entry.name in self.targets.ties:
             most = max(1.0, 1 / entry.std)
         shrunk = entry.name in self.targets.ties and _is_shrunk(second, entry)
-        logits = Logits(made.shape, _class_axis(made, entry), second, most, shrunk)
+        logits = Logits(made.shape, feature_axis(made, entry), second, most, shrunk)
         self._logits[entry.name] = logits
         self.factors[entry.name] = self._to_first_loss(made, logits)
 
@@ -103,10 +104,6 @@ def _is_shrunk(second: float, entry: PlanEntry) -> bool:
     the usual bound it trains worse.
     """
     return bool(entry.std) and second / (entry.shape[-1] * (entry.std or 1.0) ** 2) < SHRUNK
-
-
-def _class_axis(made: torch.Tensor, entry: PlanEntry) -> int:
-    return 1 if entry.geometry is not None and entry.geometry.kind.startswith("conv") and made.dim() > 2 else -1
 
 
 def head_factor(logits: torch.Tensor, axis: int, excess: float, most: float = 1.0) -> float:
