@@ -183,3 +183,30 @@ def test_a_rotation_among_other_weights_is_kept() -> None:
     for layer in (net[1], net[3]):
         nn.init.orthogonal_(layer.weight)
     assert initlab.plan(net, X)["0.weight"].code == "fed", "an orthogonal start of all weights is a scheme like others"
+
+
+class Detector(nn.Module):
+    """Scores and sizes at two scales side by side; classes are rare at first, as their bias says."""
+
+    def __init__(self, rest: float = 0.0) -> None:
+        super().__init__()
+        self.body = nn.ModuleList(nn.Conv2d(3, 16, 3, stride) for stride in (2, 4))
+        self.scores, self.sizes = nn.Conv2d(16, 5, 1), nn.Conv2d(16, 4, 1)
+        for layer in (*self.body, self.sizes):
+            nn.init.constant_(layer.bias, rest)
+        nn.init.constant_(self.scores.bias, -4.6)
+
+    def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
+        levels = [layer(x).relu() for layer in self.body]
+        return [torch.cat([self.sizes(level), self.scores(level)], 1).flatten(2) for level in levels]
+
+
+def test_the_shares_of_classes_that_a_bias_holds_are_kept() -> None:
+    x = torch.randn(2, 3, 32, 32)
+    plan = initlab.plan(Detector(), x)
+    assert {name: plan[name].code for name in ("scores.bias", "sizes.bias", "body.0.bias")} == {
+        "scores.bias": "special_bias",
+        "sizes.bias": "zero",
+        "body.0.bias": "zero",
+    }
+    assert initlab.plan(Detector(rest=-4.6), x)["scores.bias"].code == "zero", "a number that all biases begin with"

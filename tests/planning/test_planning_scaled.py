@@ -94,3 +94,25 @@ def test_a_scaled_weight_gives_what_a_plain_one_does(build: type[nn.Module], nam
     assert float(loss.detach()) == pytest.approx(
         math.log(10), rel=0.05
     )  # the read-out is scaled back to a first loss too
+
+
+class OfEdges(nn.Module):
+    """Weights times 1/√fan_in where they are used (e3nn), of edges, and of what is summed over neighbours."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Parameter(torch.randn(6, 64)), nn.Parameter(torch.randn(64, 64))
+        self.last, self.head = nn.Parameter(torch.randn(64, 64)), nn.Linear(64, 3)
+
+    def forward(self, edges: torch.Tensor) -> torch.Tensor:
+        made = F.silu(edges @ (self.first / 6**0.5)) @ (self.second / 8)
+        places = torch.zeros(16, 64).index_add(0, torch.arange(len(edges)) % 16, made) / 4
+        out: torch.Tensor = self.head(torch.relu(places @ (self.last / 8)))
+        return out
+
+
+def test_a_gain_is_at_most_one_as_the_weight_is_used() -> None:
+    plan = initlab.plan(OfEdges(), torch.randn(64, 6, generator=torch.Generator().manual_seed(0)))
+    assert plan["second"].code == "fed", "what it reads is no sum over neighbours: a made weight is no signal"
+    assert plan["last"].code == "neighbours"
+    assert 0.7 < (plan["last"].std or 0.0) < 1.4, "divided by 8 where it is used"

@@ -67,13 +67,20 @@ def fed_weight(subject: Subject, options: Options) -> Choice:
     if fed.reason.code == "fed_by_softmax" and len(subject.shape) == 2 and subject.shape[0] == subject.shape[1]:
         words = "mixes shares after a softmax: the identity, which leaves them shares"
         return Choice(get_scheme("identity"), Reason("mixes_shares", words))
-    if fed.gain > 1 and (held := _held_at_one(subject)):
+    most = 1 / math.sqrt(_scaled(subject))
+    if fed.gain > most and (held := _held_at_one(subject)):
         code, words = held
-        return Choice(get_scheme("lecun_normal"), Reason(code, f"gain 1, not {fed.gain:.4g}: {words}"), gain=1.0)
+        words = f"gain {most:.4g}, not {fed.gain:.4g}: {words}"
+        return Choice(get_scheme("lecun_normal"), Reason(code, words), gain=most)
     growth, note = _growth_after(subject), ""
     if growth != 1.0:
         note = f"; sized behind the inverse transform, which multiplies second moments by {growth:g}"
     return Choice(get_scheme("lecun_normal"), fed.reason.but(fed.reason + note), gain=fed.gain / math.sqrt(growth))
+
+
+def _scaled(subject: Subject) -> float:
+    """What the second moment of a weight's elements is multiplied by where they are used first."""
+    return next((use.scaled for use in subject.uses if use.feeds is not None), 1.0)
 
 
 def _growth_after(subject: Subject) -> float:

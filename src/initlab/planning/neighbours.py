@@ -39,8 +39,9 @@ def _sums_of_neighbours(graph: SignalGraph) -> set[int]:
 
 
 def _by_edges(graph: SignalGraph, operation: Operation) -> bool:
-    """Whether a matrix that is given multiplies places: an adjacency."""
+    """Whether a matrix that is given multiplies places, an adjacency, and no weight that is made of another."""
     if operation.traits.combines != "contraction" or operation.parameters or len(operation.inputs) < 2:
         return False
     left, right = operation.inputs[:2]
-    return graph.values[right].source == "operation" and not hangs_on(graph, left, "parameter")
+    made = graph.values[right].source == "operation" and hangs_on(graph, right, "input")
+    return made and not hangs_on(graph, left, "parameter")

@@ -12,6 +12,7 @@ from torch import nn
 
 from initlab.graph import Operation, SignalGraph
 from initlab.graph.replay import call
+from initlab.planning.readers import is_last
 from initlab.planning.residual import last_norms
 from initlab.planning.scene import Scene, Subject
 from initlab.planning.shards import is_split, local_tensor
@@ -223,11 +224,23 @@ def special_bias(subject: Subject) -> str:
     constant = constant and values.numel() > 1
     if not constant and float(values.abs().max()) <= usual:
         return ""
+    scales = constant or is_pattern(tensor)
     if any(other.module is subject.module and zero_on_purpose(other) for other in _weights(subject)):
         return "a special bias beside a weight of zeros, which leaves its layer nothing else to give"
-    scales = constant or is_pattern(tensor)
+    if scales and any(is_last(graph, use.operation) for use in subject.uses) and not _is_usual(subject):
+        return "a bias of what the model answers, such as the share of each class (Lin et al., 2017, section 4.1)"
     opened = next(filter(None, (_opens(graph, use.operation, scales) for use in subject.uses)), "")
     return f"a special bias before {opened}" if opened else ""
+
+
+def _is_usual(subject: Subject) -> bool:
+    """Whether half of the biases of a model or more begin with the number that a bias begins with."""
+    notes = subject.scene.notes
+    if "first numbers of biases" not in notes:
+        biases = [s.slot.tensor for s in subject.scene.subjects() if s.role == "bias" and readable(s.slot.tensor)]
+        notes["first numbers of biases"] = [float(bias.detach().flatten()[0]) for bias in biases]
+    found: list[float] = notes["first numbers of biases"]
+    return 2 * found.count(float(subject.slot.tensor.detach().flatten()[0])) >= max(len(found), 2)
 
 
 def _weights(subject: Subject) -> list[Subject]:

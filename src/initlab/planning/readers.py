@@ -132,7 +132,7 @@ def is_head(graph: SignalGraph, use: Operation) -> bool:
     read = any(kind == "output" or (by is not None and by.traits.logits and not by.traits.mixes) for kind, by in ahead)
     if read and all(kind in ("output", "gate") or (by is not None and by.traits.logits) for kind, by in ahead):
         return True
-    return any(kind == "output" or _gives_shares(graph, by) for kind, by in ahead) and _is_last(graph, use)
+    return any(kind == "output" or _gives_shares(graph, by) for kind, by in ahead) and is_last(graph, use)
 
 
 def _gives_shares(graph: SignalGraph, reader: Operation | None) -> bool:
@@ -140,7 +140,7 @@ def _gives_shares(graph: SignalGraph, reader: Operation | None) -> bool:
     return reader is not None and reader.kind == "softmax" and any(k == "output" for k, _ in _ahead(graph, reader))
 
 
-def _is_last(graph: SignalGraph, use: Operation) -> bool:
+def is_last(graph: SignalGraph, use: Operation) -> bool:
     """Whether nothing that comes of a weight's output meets a parameter again, but a bias, or what others make."""
     made, met = set(use.outputs), 0
     for reader in graph.operations[use.index + 1 :]:
@@ -149,6 +149,7 @@ def _is_last(graph: SignalGraph, use: Operation) -> bool:
         met += 1
         others = {v for v in reader.inputs if v not in made and not _is_whole(graph, v)} - _parameters(graph, reader)
         applied = reader.parameters and reader.traits.combines not in ("sum", "product")
+        others = set() if reader.traits.combines == "join" else others  # what stands beside it changes nothing
         if applied or met > FARTHEST or any(hangs_on(graph, v, "parameter") for v in others):
             return False
         made.update(reader.outputs)

@@ -142,8 +142,9 @@ def _from_uses(uses: list[Use]) -> Fed:
     if uses[0].scaled != 1.0:
         note += f", used times {math.sqrt(uses[0].scaled):.4g}"
     if not moments:
-        what = feed.activation or "an unknown signal"
-        return Fed(1.0, Reason("fed_by_unknown", f"gain 1: fed by {what}{where}, whose size is not known{note}"))
+        what, one = feed.activation or "an unknown signal", 1 / math.sqrt(uses[0].scaled)
+        words = f"gain {one:.4g}: fed by {what}{where}, whose size is not known{note}"
+        return Fed(one, Reason("fed_by_unknown", words))
     if feed.activation == "softmax":
         return Fed(1.0, Reason("fed_by_softmax", f"gain 1: fed by softmax{where}, whose shares it mixes"))
     gain = 1 / math.sqrt(sum(moments) / len(moments))
