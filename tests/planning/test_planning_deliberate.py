@@ -210,3 +210,28 @@ def test_the_shares_of_classes_that_a_bias_holds_are_kept() -> None:
         "body.0.bias": "zero",
     }
     assert initlab.plan(Detector(rest=-4.6), x)["scores.bias"].code == "zero", "a number that all biases begin with"
+
+
+class Rows(nn.Module):
+    """Numbers embedded each by its own row, x·w + b, and places told apart by what is added."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.row, self.shift = nn.Parameter(torch.randn(8, 16)), nn.Parameter(torch.zeros(8, 16))
+        self.places = nn.Parameter(torch.zeros(8, 16))
+        self.mixes = nn.ParameterList(torch.eye(8) for _ in range(2))
+        self.first, self.next, self.last = nn.Linear(16, 16), nn.Linear(16, 16), nn.Linear(16, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = self.next(self.first(x[..., None] * self.row + self.shift).relu()) + self.places
+        for mix in self.mixes:
+            h = mix @ h.relu()
+        out: torch.Tensor = self.last(h.mean(1))
+        return out
+
+
+def test_a_shift_beside_a_factor_is_a_bias_and_patterns_may_be_alike() -> None:
+    plan = initlab.init_(Rows(), example_inputs=torch.randn(32, 8))
+    assert (plan["shift"].code, plan["places"].code) == ("zero", "added")
+    assert {plan[f"mixes.{i}"].code for i in (0, 1)} == {"pattern"}
+    assert not plan.warnings, "identities that are alike were made so"

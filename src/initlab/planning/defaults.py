@@ -10,6 +10,7 @@ from typing import Any
 from torch import nn
 
 from initlab.errors import InputError, finite_number
+from initlab.planning.affine import shifts_beside_factor
 from initlab.planning.choice import Choice, Chooser, Options, keep
 from initlab.planning.frequencies import of_sines
 from initlab.planning.names import ADAPTER_UP, ADDED, HIDDEN_TO_HIDDEN, INPUT_BIAS
@@ -235,6 +236,8 @@ def other(subject: Subject, options: Options) -> Choice:
     wide = len(subject.shape) >= 2 and max(subject.shape) > 1
     if wide and is_pattern(subject.slot.tensor):
         return keep("pattern", "kept as its author made it: a pattern of a few numbers, as an identity is, and no draw")
+    if wide and shifts_beside_factor(subject):
+        return Choice(get_scheme("zeros"), Reason("zero", "a shift beside a factor of its shape: zero"))
     if wide and (_is_added(subject) or ADDED.search(subject.leaf)):
         std = options.position_std
         return Choice(

@@ -24,7 +24,7 @@ from initlab.planning.memory import DTYPES, PARTS, dtype_name
 from initlab.planning.partitions import seen_whole
 from initlab.planning.plan import BufferEntry, Plan, PlanEntry
 from initlab.planning.policy import Policy
-from initlab.planning.reason import Reason
+from initlab.planning.reason import MADE, Reason
 from initlab.planning.scene import Scene, Subject, scene_of
 from initlab.planning.shards import is_split, local_tensor
 from initlab.planning.spectral import spectral_norms
@@ -286,7 +286,8 @@ def _warnings(entries: tuple[PlanEntry, ...], found: Walk, *, recorded: bool) ->
     if seen := [name for name, module in found.modules.items() if _has_seen_data(module)]:
         which = f"{len(seen)} layers ({seen[0]} first) hold running statistics"
         notes.append(f"{which} of earlier data, which are kept: call reset_running_stats() on each for a fresh start")
-    held = [Held(slot.name, local_tensor(slot.tensor), None) for slot in found.parameters if slot.name in kept]
+    drawn = kept - {entry.name for entry in entries if entry.code in MADE}
+    held = [Held(slot.name, local_tensor(slot.tensor), None) for slot in found.parameters if slot.name in drawn]
     notes.extend(equal_warnings(held))
     return notes
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+# Codes of what is kept since its author made it by a rule: nothing of it was drawn.
+MADE = frozenset({"pattern", "frequencies", "zero_on_purpose", "special_bias", "special_scale"})
+
 
 class Reason(str):
     """Why a parameter gets its law, or why it is kept or refused. It is its words, and carries a code beside them.

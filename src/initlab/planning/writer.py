@@ -21,7 +21,7 @@ from initlab.planning.one_by_one import warn_of_equals
 from initlab.planning.partitions import seen_whole
 from initlab.planning.plan import Plan, PlanEntry
 from initlab.planning.planner import make_plan
-from initlab.planning.reason import Reason
+from initlab.planning.reason import MADE, Reason
 from initlab.planning.selectors import matched
 from initlab.planning.shards import local_tensor, parts_of, refuse_gathered
 from initlab.planning.spectral import refresh
@@ -124,7 +124,8 @@ def _init(
     if not prefix and rows is None:
         warn_of_equals(model, jobs, number)
     plan = plan.with_warnings(refresh(found, laws))
-    warnings = equal_warnings(_held(found, laws))
+    made = {entry.name for entry in plan.entries if entry.code in MADE}
+    warnings = equal_warnings([held for held in _held(found, laws) if held.name not in made])
     return plan.with_warnings(tuple(warning for warning in warnings if warning not in plan.warnings))
 
 

@@ -1,0 +1,36 @@
+"""A factor and a shift of one shape, x·w + b: hand-written norms, and numbers embedded each by a row of its own."""
+
+from __future__ import annotations
+
+from initlab.graph import SignalGraph
+from initlab.graph.residual import passed
+from initlab.planning.own import readable
+from initlab.planning.scene import Subject
+
+
+def shifts_beside_factor(subject: Subject) -> bool:
+    """Whether a parameter of zeros is added to what another of its shape has multiplied: a bias, no position."""
+    graph, tensor = subject.scene.graph, subject.slot.tensor
+    if graph is None or not readable(tensor) or tensor.any() or not subject.uses:
+        return False
+    sums = [use.operation for use in subject.uses if use.operation.traits.combines == "sum"]
+    for addition in sums:
+        shifts = {v for v in addition.inputs if subject.value in passed(graph, v, parts=True)}
+        shapes = {graph.values[v].shape for v in shifts}
+        if any(_multiplied(graph, v, shapes, subject.value) for v in addition.inputs if v not in shifts):
+            return True
+    return False
+
+
+def _multiplied(graph: SignalGraph, value: int, shapes: set[tuple[int, ...]], shift: int | None) -> bool:
+    """Whether a value is a product with a parameter of one of these shapes that is not the shift, or a sum of such."""
+    operation = graph.producer(passed(graph, value)[-1])
+    if operation is None:
+        return False
+    if operation.traits.combines == "sum":
+        return any(_multiplied(graph, item, shapes, shift) for item in operation.inputs)
+    if operation.traits.combines != "product":
+        return False
+    roots = {v: passed(graph, v, parts=True)[-1] for v in operation.inputs}
+    factors = {v for v, root in roots.items() if graph.values[root].source == "parameter" and root != shift}
+    return any(graph.values[v].shape in shapes for v in factors)
