@@ -176,12 +176,15 @@ def test_a_rate_and_an_optimizer_are_answered_too() -> None:
     exec(rate.code, names)
     assert rate.cured
     assert initlab.inspect(model, CLASSES, DIGITS, optimizer="sgd", lr=names["lr"]).verdict in TRAINS
-    partial = torch.optim.Adam(model[-1].parameters(), lr=1e-3)
+    still = {"params": model[0].parameters(), "lr": 0.0}
+    last = {"params": model[-1].parameters(), "momentum": 0.5}
+    partial = torch.optim.SGD([last, still], lr=0.01, momentum=0.9)
     held = initlab.inspect(model, CLASSES, DIGITS, optimizer=partial).fix()
     names = {"optimizer": partial, "model": model}
     exec(held.code, names)
     assert held.cured
-    assert len(names["optimizer"].param_groups[0]["params"]) == len(list(model.parameters()))
+    made = [(len(g["params"]), g["lr"], g["momentum"]) for g in names["optimizer"].param_groups]
+    assert made == [(2, 0.01, 0.5), (2, 0.01, 0.9), (4, 0.01, 0.9)]
 
 
 def test_a_fix_shows_itself(tmp_path: Any) -> None:
