@@ -68,6 +68,8 @@ REFUSED = [
     (["init", "mymodel:build", "--out", "w.pt"], "--out must end in .safetensors"),
     (["init", "mymodel:build", "--out", "no/folder/w.safetensors"], "folder"),
     (["init", "mymodel:build", "--out", "w.safetensors", "--seed", "-1"], "seed"),
+    (["plan", "mymodel:build", "--seed", "-1"], "seed must be an integer in [0, 2^64)"),
+    (["reproduce", "why-two-why-six", "--small", "--folder", "mymodel.py"], "'mymodel.py' is a file"),
 ]
 
 

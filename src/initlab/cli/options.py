@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from initlab.errors import InputError, finite_number
+from initlab.errors import InputError, finite_number, seed_number
 from initlab.schemes import get_scheme, list_schemes
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
@@ -34,7 +34,7 @@ Select = Annotated[
     list[str] | None,
     typer.Option(metavar="SELECTOR=SCHEME", help="A rule for some parameters, such as '@Linear=he_normal'."),
 ]
-Seed = Annotated[int, typer.Option(help="Root seed in [0, 2^64).")]
+Seed = Annotated[int, typer.Option(help="Root seed in [0, 2^64).", callback=lambda given: seed_number(given))]
 
 _SCHEME = re.compile(r"([A-Za-z_]\w*)\s*(?:\((.*)\))?", re.DOTALL)
 

@@ -33,7 +33,11 @@ def command(
     small: Annotated[bool, typer.Option("--small", help="On the embedded digits, fewer seeds.")] = False,
     folder: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Keep finished parts and reports here; the same call goes on from them."),
+        typer.Option(
+            metavar="FOLDER",
+            file_okay=False,
+            help="Keep finished parts and reports here; the same call goes on from them.",
+        ),
     ] = None,
     seed: options.Seed = 0,
     as_json: options.Json = False,
