@@ -235,3 +235,22 @@ def test_a_shift_beside_a_factor_is_a_bias_and_patterns_may_be_alike() -> None:
     assert (plan["shift"].code, plan["places"].code) == ("zero", "added")
     assert {plan[f"mixes.{i}"].code for i in (0, 1)} == {"pattern"}
     assert not plan.warnings, "identities that are alike were made so"
+
+
+class Doubled(nn.Module):
+    """A signal that is added to itself again and again, and then shifted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.shift = nn.Linear(16, 16), nn.Parameter(torch.zeros(5, 16))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.layer(x)
+        for _ in range(40):
+            x = x + x
+        return x + self.shift
+
+
+def test_a_shift_after_many_sums_is_planned_at_once() -> None:
+    """Each sum is looked at once: there are 2^40 ways back through them."""
+    assert initlab.plan(Doubled(), torch.randn(8, 5, 16))["shift"].code != "zero"

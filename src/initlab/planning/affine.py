@@ -24,13 +24,17 @@ def shifts_beside_factor(subject: Subject) -> bool:
 
 def _multiplied(graph: SignalGraph, value: int, shapes: set[tuple[int, ...]], shift: int | None) -> bool:
     """Whether a value is a product with a parameter of one of these shapes that is not the shift, or a sum of such."""
-    operation = graph.producer(passed(graph, value)[-1])
-    if operation is None:
-        return False
-    if operation.traits.combines == "sum":
-        return any(_multiplied(graph, item, shapes, shift) for item in operation.inputs)
-    if operation.traits.combines != "product":
-        return False
-    roots = {v: passed(graph, v, parts=True)[-1] for v in operation.inputs}
-    factors = {v for v, root in roots.items() if graph.values[root].source == "parameter" and root != shift}
-    return any(graph.values[v].shape in shapes for v in factors)
+    stack, seen = [value], set[int]()
+    while stack:
+        operation = graph.producer(passed(graph, stack.pop())[-1])
+        if operation is None or operation.index in seen:
+            continue
+        seen.add(operation.index)
+        if operation.traits.combines == "sum":
+            stack.extend(operation.inputs)
+        elif operation.traits.combines == "product":
+            roots = {v: passed(graph, v, parts=True)[-1] for v in operation.inputs}
+            factors = {v for v, root in roots.items() if graph.values[root].source == "parameter" and root != shift}
+            if any(graph.values[v].shape in shapes for v in factors):
+                return True
+    return False

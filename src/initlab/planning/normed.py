@@ -34,15 +34,14 @@ def normed_second(spread: float) -> float:
     return min(1.0, max(LEAST, LOW / sure)) if sure > LOW else 1.0
 
 
-def normed(graph: SignalGraph, uses: Iterable[Operation], shared: Iterable[Operation] = ()) -> bool:
+def normed(graph: SignalGraph, uses: Iterable[Operation], shares: frozenset[int]) -> bool:
     """Whether norms, and nothing else, read what each of some operations makes.
 
     Args:
         graph: the recording.
         uses: the operations.
-        shared: operations whose outputs are sized as shares of what they are added to.
+        shares: places of operations whose outputs are sized as shares of what they are added to.
     """
-    shares = frozenset(operation.index for operation in shared)
     return all(_reaches_norms(graph, use, shares) for use in uses)
 
 
@@ -104,8 +103,9 @@ def _takes_shares(graph: SignalGraph, reader: Operation, stream: set[int], share
 
 def _is_share(graph: SignalGraph, reader: Operation, value: int, shares: frozenset[int]) -> bool:
     """Whether a value is a parameter that a sum takes a share of, or rows of a table that it does."""
-    makers = [graph.producer(item) for item in passed(graph, value, parts=True)]
-    if makers[-1] is None and graph.values[passed(graph, value, parts=True)[-1]].source == "parameter":
+    way = passed(graph, value, parts=True)
+    makers = [graph.producer(item) for item in way]
+    if makers[-1] is None and graph.values[way[-1]].source == "parameter":
         return reader.index in shares
     return any(maker is not None and maker.index in shares for maker in makers)
 

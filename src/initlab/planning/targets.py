@@ -160,7 +160,7 @@ def targets_of(graph: SignalGraph, entries: Mapping[str, PlanEntry], owner: Mapp
     if way_of(graph).scaled:  # a flow: x − m(x) moves the data, as exp(s(x)) scales it, and is no branch of many
         ends -= moving
     positions = ((tables - tokens_of(graph, looked, entries)) | added) - scored
-    beside = [use.operation for name in positions for use in uses[name]]
+    beside = frozenset(use.operation.index for name in positions for use in uses[name])
     sizable = {name: found for name, found in looked.items() if _has_usual_std(entries[name])}
     free = frozenset(name for name, found in (*applied.items(), *sizable.items()) if normed(graph, found, beside))
     return Targets(

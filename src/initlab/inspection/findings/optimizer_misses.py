@@ -21,8 +21,7 @@ MOST = 0.5  # share of the trainable numbers from which training is held up
 def find(e: Evidence) -> Finding | None:
     if e.step.groups is None:
         return None
-    trainable = [p for p in e.parameters if p.trainable]
-    missed = [p for p in trainable if e.step.share(p.name) == 0]
+    trainable, missed = [p for p in e.parameters if p.trainable], _missed(e)
     if not missed:
         return None
     share = sum(math.prod(p.shape) for p in missed) / max(1, sum(math.prod(p.shape) for p in trainable))
@@ -39,6 +38,11 @@ def _how(e: Evidence, missed: list[ParameterStats]) -> str:
     return "have a rate of 0" if still == len(missed) else "are not in it or have a rate of 0"
 
 
+def _missed(e: Evidence) -> list[ParameterStats]:
+    """The trainable parameters that it does not move."""
+    return [p for p in e.parameters if p.trainable and e.step.share(p.name) == 0]
+
+
 def _still(e: Evidence, missed: list[ParameterStats]) -> list[ParameterStats]:
     """Those that it holds at a rate of 0."""
     return [p for p in missed if e.step.groups is not None and p.name in e.step.groups]
@@ -46,7 +50,7 @@ def _still(e: Evidence, missed: list[ParameterStats]) -> list[ParameterStats]:
 
 def remedy(e: Evidence, finding: Finding) -> Remedy | None:
     """A further group, or another rate: momentum, decay and the groups that there are stay."""
-    missed = [p for p in e.parameters if p.trainable and e.step.share(p.name) == 0]
+    missed = _missed(e)
     still = _still(e, missed)
     code = [WAKEN.format(e.step.lr)] if still else []
     code += [ADD] if len(still) < len(missed) else []

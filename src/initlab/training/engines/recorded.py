@@ -61,10 +61,11 @@ class Recorded:
         if self._record is None or not self._warm:
             self._warm = True
             return self._work(*given)
-        held = self._given = [one.clone() for one in given]
+        held = [one.clone() for one in given]
         try:
             self._results, self._replay = self._record(lambda: self._work(*held))
         except RuntimeError:  # of CUDA; nothing ran
             self._record = None
             return self._work(*given)
+        self._given = held
         return self._results
