@@ -156,6 +156,20 @@ def test_gradinit_makes_the_first_step_better(optimizer: str) -> None:
     assert "GradInit" in repr(result)
 
 
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_gradinit_steps_zero_biases_as_the_optimizer_will(optimizer: str) -> None:
+    """L(m∘θ − lr · A(g)) of algorithm 1 takes all parameters: a bias that begins at zero moves with the first step."""
+    model, lr = nn.Linear(4, 3), 0.1
+    nn.init.zeros_(model.bias)
+    x, y = torch.tensor([[1.0, -2.0, 0.5, 3.0]]).repeat(4, 1), torch.tensor([1, 1, 1, 1])  # all batches are alike
+    result = gradinit_(model, (x, y), optimizer=optimizer, lr=lr, steps=1, scale_lr=0.0, batch_size=2, bound=1e9)
+    nn.functional.cross_entropy(model(x), y).backward()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter -= lr * (parameter.grad.sign() if optimizer == "adam" else parameter.grad)
+        assert result.history[0] == pytest.approx(float(nn.functional.cross_entropy(model(x), y)), rel=1e-5)
+
+
 def first_step_loss(model: nn.Module, optimizer: str) -> float:
     import copy
 

@@ -102,6 +102,9 @@ def test_samples_depend_on_the_seed_alone() -> None:
     assert not torch.equal(machine.sample(5, steps=3, seed=1), machine.sample(5, steps=3, seed=2))
     start = bars()[:5, :6]
     assert machine.sample(5, steps=3, start=start).shape == (5, 6)
+    assert machine.sample(5, steps=3, start=start[:1]).shape == (5, 6)
+    with pytest.raises(InputError, match="a row for each of the 5 chains; got 3"):
+        machine.sample(5, steps=3, start=start[:3])
 
 
 def test_gaussian_machine_reconstructs_correlated_data() -> None:
@@ -126,7 +129,9 @@ def test_resuming_gives_the_same_bits(persistent: bool) -> None:
     rows = bars()
     whole = RBM(5, batch_size=30, persistent=persistent).fit(rows, epochs=4)
     half = RBM(5, batch_size=30, persistent=persistent).fit(rows, epochs=2)
-    rest = RBM(5, batch_size=30, persistent=persistent).restore(half.state()).fit(rows, epochs=4)
+    state = half.state()
+    half.fit(rows, epochs=3)  # which leaves the state alone
+    rest = RBM(5, batch_size=30, persistent=persistent).restore(state).fit(rows, epochs=4)
     assert torch.equal(whole.weight, rest.weight)
     assert len(rest.history) == 4
 
@@ -394,3 +399,30 @@ def test_fine_tuning_takes_the_model_in_its_own_precision(dtype: torch.dtype) ->
 def test_fine_tuning_needs_something_to_train() -> None:
     with pytest.raises(InputError, match="must have a parameter to train"):
         finetune_(stack(16, 2).requires_grad_(False), (bars(), torch.arange(400) % 2))
+
+
+def normalised() -> nn.Sequential:
+    return nn.Sequential(nn.Linear(16, 6), nn.BatchNorm1d(6), nn.ReLU(), nn.Linear(6, 2))
+
+
+def test_fine_tuning_puts_a_lone_last_row_in_the_batch_before_it() -> None:
+    data = (bars()[:21], torch.arange(21) % 2)
+    assert len(finetune_(normalised(), data, valid=data, epochs=1, batch_size=10).epochs) == 1
+
+
+def test_interrupted_fine_tuning_leaves_buffers_and_gradients_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*arguments: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("initlab.fitting.finetune.evaluate", interrupted)
+    net = normalised()
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    with pytest.raises(KeyboardInterrupt):
+        finetune_(net, (bars(), torch.arange(400) % 2), epochs=1)
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+    assert all(parameter.grad is None for parameter in net.parameters())
+
+
+def test_nothing_is_no_data_to_evaluate_on() -> None:
+    with pytest.raises(InputError, match="rows to evaluate on"):
+        evaluate(nn.Identity(), (torch.zeros(0, 2), torch.zeros(0, dtype=torch.int64)))

@@ -16,7 +16,7 @@ from initlab.errors import InputError, seed_number, whole_number
 from initlab.fitting.checkpoint import fingerprint, load_checkpoint, save_checkpoint
 from initlab.fitting.rbm import RBM
 from initlab.fitting.rows import check_rows
-from initlab.fitting.running import measuring, parameters_kept_on_failure, run_model
+from initlab.fitting.running import kept_on_failure, linears_used
 from initlab.graph import record
 from initlab.guest.check import check_materialised
 from initlab.reporting import Column, Shown, Table
@@ -162,18 +162,7 @@ def linear_chain(model: nn.Module, sample: Tensor) -> list[tuple[str, nn.Linear]
     Raises:
         InputError: a forward that raises, no linear layers, a layer used twice, or layers that do not follow on.
     """
-    used: list[tuple[str, nn.Linear]] = []
-    handles = [
-        layer.register_forward_pre_hook(lambda m, a, name=name: used.append((name, m)))
-        for name, layer in model.named_modules()
-        if isinstance(layer, nn.Linear)
-    ]
-    try:
-        with measuring(model, statistics=False), torch.no_grad():
-            run_model(model, (sample,), argument="data")
-    finally:
-        for handle in handles:
-            handle.remove()
+    used = linears_used(model, sample, "data")
     if not used:
         raise InputError("model must be a stack of nn.Linear layers; its forward uses none")
     names = [name for name, _ in used]
@@ -242,7 +231,7 @@ def _train(
 
 
 def _write(model: nn.Module, layers: list[nn.Linear], rbms: list[RBM]) -> None:
-    with parameters_kept_on_failure(model), torch.no_grad():
+    with kept_on_failure(model), torch.no_grad():
         for layer, rbm in zip(layers, rbms, strict=True):
             layer.weight.copy_(rbm.weight.T)
             if getattr(layer, "bias", None) is not None:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from initlab.data import Coding, as_tensors
 from initlab.errors import InputError, finite_number, seed_number, unknown, whole_number
 from initlab.fitting.progress import progress_bar
-from initlab.fitting.running import generator, measuring, parameters_kept_on_failure, run_model
+from initlab.fitting.running import generator, kept_on_failure, linears_used, measuring, run_model
 from initlab.guest.check import check_materialised
 from initlab.guest.inputs import taken_by
 from initlab.guest.untouched import modes_kept
@@ -142,7 +142,7 @@ def finetune_(
         whole_number("batch_size", batch_size), whole_number("patience", patience), number, progress,
     )  # fmt: skip
     randomness = random_states_kept(derive_seed(number, "fine-tuning", "dropout"))
-    with parameters_kept_on_failure(module), modes_kept(module), randomness, _dropout(module, x[:2], settings.dropout):
+    with kept_on_failure(module), modes_kept(module), randomness, _dropout(module, x[:2], settings.dropout):
         result = _run(module, x, y, held, settings)
     return replace(result, notes=(f"targets: {coding.words}",)) if coding.words else result
 
@@ -171,11 +171,11 @@ def _run(model: nn.Module, x: Tensor, y: Tensor, valid: tuple[Tensor, Tensor], s
     order = generator(derive_seed(s.seed, "fine-tuning", "order"))
     history: list[FineTuneEpoch] = []
     best, best_error, best_weights, stopped = 0, (math.inf, math.inf), _copy(model), "finished"
-    batches = math.ceil(len(x) / s.batch_size)
-    steps = s.epochs * batches
+    starts = _starts(len(x), s.batch_size)
+    steps = s.epochs * len(starts)
     with progress_bar("fine-tuning", s.epochs, s.progress) as step:
         for epoch in range(1, s.epochs + 1):
-            train_loss = _epoch(model, optimizer, x, y, order, s, range((epoch - 1) * batches, steps))
+            train_loss = _epoch(model, optimizer, x, y, order, s, range((epoch - 1) * len(starts), steps))
             valid_loss, valid_error = evaluate(model, valid)
             history.append(FineTuneEpoch(epoch, train_loss, valid_loss, valid_error))
             step(f"validation error {valid_error:.2%}")
@@ -204,8 +204,9 @@ def _epoch(
     model.train()
     total = 0.0
     rows = torch.randperm(len(x), generator=order)
-    for done, start in zip(steps, range(0, len(x), s.batch_size), strict=False):
-        chosen = rows[start : start + s.batch_size]
+    starts = _starts(len(x), s.batch_size)
+    for done, start, stop in zip(steps, starts, (*starts[1:], len(x)), strict=False):
+        chosen = rows[start:stop]
         if s.schedule == "cosine":
             for group in optimizer.param_groups:
                 group["lr"] = s.lr * 0.5 * (1 + math.cos(math.pi * done / steps.stop))
@@ -217,24 +218,29 @@ def _epoch(
     return total / len(x)
 
 
+def _starts(rows: int, batch_size: int) -> range:
+    """The first row of each batch; a row that would be left alone goes with the batch before, for batch norms need two.
+
+    >>> [_starts(rows, 4) for rows in (8, 9, 10, 1)]
+    [range(0, 8, 4), range(0, 8, 4), range(0, 10, 4), range(0, 1, 4)]
+    """
+    lone = rows > batch_size > 1 and rows % batch_size == 1
+    return range(0, rows - lone, batch_size)
+
+
 @contextlib.contextmanager
 def _dropout(model: nn.Module, sample: Tensor, share: float) -> Iterator[None]:
     """While training, `share` of each linear layer's inputs is left out, but for the first layer's, which are data."""
     if share == 0:
         yield
         return
-    used: list[nn.Module] = []
-    layers = [module for module in model.modules() if isinstance(module, nn.Linear)]
-    handles = [layer.register_forward_pre_hook(lambda module, inputs: used.append(module)) for layer in layers]
-    with measuring(model, statistics=False), torch.no_grad():
-        run_model(model, (sample,), argument="train")
-    for handle in handles:
-        handle.remove()
+    first = [layer for _, layer in linears_used(model, sample, "train")][:1]
+    later = [module for module in model.modules() if isinstance(module, nn.Linear) and module not in first]
 
     def drop(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         return (nn.functional.dropout(inputs[0], share, training=module.training), *inputs[1:])
 
-    handles = [layer.register_forward_pre_hook(drop) for layer in layers if layer is not used[0]] if used else []
+    handles = [layer.register_forward_pre_hook(drop) for layer in later if first]
     try:
         yield
     finally:
@@ -245,10 +251,15 @@ def _dropout(model: nn.Module, sample: Tensor, share: float) -> Iterator[None]:
 def evaluate(model: nn.Module, data: tuple[Tensor, Tensor], batch_size: int = 1000) -> tuple[float, float]:
     """(mean cross-entropy, error rate) of a classifier in evaluation mode over (X, Y); its mode is put back.
 
+    Raises:
+        InputError: no rows.
+
     >>> evaluate(nn.Identity(), (torch.tensor([[9.0, 0.0], [9.0, 0.0]]), torch.tensor([0, 1])))[1]
     0.5
     """
     x, y = data
+    if not len(x):
+        raise InputError("data must have rows to evaluate on; got none")
     loss, wrong = 0.0, 0
     with modes_kept(model), torch.no_grad():
         model.eval()

@@ -12,7 +12,7 @@ from torch.func import functional_call
 from initlab.errors import InputError, finite_number, seed_number, whole_number
 from initlab.fitting.learned import Batches, LearnedScales, Loss, loss_for, scalar_loss, twice_differentiable
 from initlab.fitting.progress import progress_bar
-from initlab.fitting.running import measuring, parameters_kept_on_failure
+from initlab.fitting.running import kept_on_failure, measuring
 from initlab.guest.check import check_materialised
 from initlab.sampling import derive_seed
 from initlab.training.optimizers import of_families, optimizer_of
@@ -38,7 +38,8 @@ def gradinit_(
     """GradInit: learn factors m for the parameters θ so that one step of the optimizer is as good as it can be.
 
     With g = ∇L(S; m∘θ): if ‖g‖ > bound, lower ‖g‖; else lower L(S̃; m∘θ − lr · A(g)) on a batch S̃ of which half is new,
-    where A(g) = g and ‖·‖₂ for sgd, A(g) = sign g and ‖·‖₁ for adam. m follows Adam, and stays at least 0.01.
+    where A(g) = g and ‖·‖₂ for sgd, A(g) = sign g and ‖·‖₁ for adam. m follows Adam, and stays at least 0.01; what is
+    all zero (biases, gates) has no factor, but its gradient counts and the step moves it.
 
     Args:
         model: any module whose forward can be differentiated twice, of up to a few million parameters.
@@ -76,10 +77,10 @@ def gradinit_(
     most = usual if bound is None else finite_number("bound", bound, low=1e-12)
     batches = Batches(data, whole_number("batch_size", batch_size), derive_seed(seed_number(seed), "gradinit"))
     criterion, count = loss_for(loss, batches.y), whole_number("steps", steps)
-    parameters = {name: p for name, p in module.named_parameters() if p.requires_grad and bool(p.detach().any())}
-    if not parameters:
+    parameters = {name: p for name, p in module.named_parameters() if p.requires_grad}
+    if not any(bool(p.detach().any()) for p in parameters.values()):
         raise InputError("model must have trainable parameters that are not all zero; write a start first")
-    with parameters_kept_on_failure(module), measuring(module), twice_differentiable():
+    with kept_on_failure(module), measuring(module), twice_differentiable():
         learner = _Learner(module, criterion, signed, rate, most, parameters)
         with progress_bar("GradInit", count, progress) as step:
             for _ in range(count):
@@ -92,7 +93,7 @@ def gradinit_(
 
 
 class _Learner:
-    """The factors and the optimizer that moves them."""
+    """The factors and the optimizer that moves them. What is all zero has no factor, but moves with the first step."""
 
     def __init__(
         self,
@@ -107,9 +108,7 @@ class _Learner:
         self.signed = signed
         self.fixed = {name: p.detach().clone() for name, p in parameters.items()}
         self.parameters = parameters
-        self.factors = {
-            name: torch.ones((), dtype=p.dtype, device=p.device).requires_grad_() for name, p in parameters.items()
-        }
+        self.factors = {n: p.new_ones(()).requires_grad_() for n, p in self.fixed.items() if bool(p.any())}
         self.optimizer: torch.optim.Adam | None = None
         self.history: list[float] = []
         self.over = 0
@@ -118,7 +117,10 @@ class _Learner:
         """One step of the factors."""
         if self.optimizer is None:
             self.optimizer = torch.optim.Adam(self.factors.values(), lr=step_size)
-        scaled = {name: self.fixed[name] * m for name, m in self.factors.items()}
+        scaled = {
+            name: value * self.factors[name] if name in self.factors else value.requires_grad_()
+            for name, value in self.fixed.items()
+        }
         before = self._loss(scaled, first)
         found = torch.autograd.grad(before, list(scaled.values()), create_graph=True, allow_unused=True)
         gradients = {n: g for n, g in zip(scaled, found, strict=True) if g is not None}
@@ -145,8 +147,8 @@ class _Learner:
     @torch.no_grad()
     def write(self) -> None:
         """The factors into the parameters."""
-        for name, parameter in self.parameters.items():
-            parameter.mul_(self.factors[name])
+        for name, factor in self.factors.items():
+            self.parameters[name].mul_(factor)
 
     def _loss(self, values: dict[str, Tensor], batch: tuple[Tensor, Tensor]) -> Tensor:
         return scalar_loss(_Substituted(self.model, values), self.loss, *batch)

@@ -14,8 +14,8 @@ from initlab.fitting.running import (
     batch_for,
     floating_in,
     generator,
+    kept_on_failure,
     measuring,
-    parameters_kept_on_failure,
     run_model,
     started,
 )
@@ -120,7 +120,7 @@ def data_dependent_(
     module = check_materialised(model, parameters=True)
     args, kwargs = batch_for(module, batch)
     number = seed_number(seed)
-    with parameters_kept_on_failure(module), measuring(module):
+    with kept_on_failure(module), measuring(module):
         plan = started(module, start, args, kwargs, number)
         whitening = _Whitening(dict(module.named_parameters()))
         with watched(module, whitening.handle) as watch:

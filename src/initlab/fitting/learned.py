@@ -14,7 +14,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from initlab.data import as_tensors
 from initlab.errors import InputError
-from initlab.fitting.running import floating_in, generator, run_model
+from initlab.fitting.running import floating_in, generator, plain_kernels, run_model
 from initlab.reporting import Column, Shown, Table
 from initlab.training.losses import named_loss
 
@@ -108,17 +108,11 @@ def scalar_loss(model: nn.Module, loss: Loss, x: Tensor, y: Tensor) -> Tensor:
 @contextlib.contextmanager
 def twice_differentiable() -> Iterator[None]:
     """Inside, attention and recurrent layers run in the form that can be differentiated twice."""
-    fused, fast = torch._C._get_mkldnn_enabled(), torch.backends.mha.get_fastpath_enabled()
     try:
-        torch._C._set_mkldnn_enabled(False)
-        torch.backends.mha.set_fastpath_enabled(False)
-        with sdpa_kernel(SDPBackend.MATH), torch.enable_grad():
+        with plain_kernels(), sdpa_kernel(SDPBackend.MATH), torch.enable_grad():
             yield
     except RuntimeError as error:
         text = " ".join(str(error).split())
         if "derivative" not in text and "double" not in text:
             raise
         raise InputError(f"the model must be differentiable twice; torch says: {text[:200]}") from error
-    finally:
-        torch._C._set_mkldnn_enabled(fused)
-        torch.backends.mha.set_fastpath_enabled(fast)

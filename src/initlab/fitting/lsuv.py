@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from initlab.errors import InputError, finite_number, seed_number, whole_number
-from initlab.fitting.running import batch_for, measuring, parameters_kept_on_failure, run_model, started
+from initlab.fitting.running import batch_for, kept_on_failure, measuring, run_model, started
 from initlab.fitting.weighted import Call, watched
 from initlab.graph import ParameterInfo, geometry_of
 from initlab.guest.check import check_materialised
@@ -116,7 +116,7 @@ def lsuv_(
     allowed = finite_number("tolerance", tolerance, low=1e-6)
     whole_number("max_iterations", max_iterations)
     number = seed_number(seed)
-    with parameters_kept_on_failure(module), measuring(module):
+    with kept_on_failure(module), measuring(module):
         plan = started(module, start, args, kwargs, number)
         tuning = _Tuning(geometry_of(module), allowed, max_iterations)
         with watched(module, tuning.handle) as watch:

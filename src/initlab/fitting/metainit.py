@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from initlab.errors import InputError, finite_number, seed_number, whole_number
 from initlab.fitting.learned import Batches, LearnedScales, Loss, loss_for, scalar_loss, twice_differentiable
 from initlab.fitting.progress import progress_bar
-from initlab.fitting.running import measuring, parameters_kept_on_failure
+from initlab.fitting.running import kept_on_failure, measuring
 from initlab.guest.check import check_materialised
 from initlab.sampling import derive_seed
 
@@ -97,7 +97,7 @@ def metainit_(
         if not norm > 0:
             raise InputError(f"parameter {name!r} must not be all zero: its norm cannot be scaled; write a start first")
     velocity, history = dict.fromkeys(weights, 0.0), []
-    guarded = parameters_kept_on_failure(module), measuring(module), twice_differentiable()
+    guarded = kept_on_failure(module), measuring(module), twice_differentiable()
     with guarded[0], guarded[1], guarded[2], progress_bar("MetaInit", count, progress) as step:
         for _ in range(count):
             value, slopes = _slopes(module, criterion, batches, weights)

@@ -103,8 +103,6 @@ class RBM:
         self._chain: Tensor | None = None
         self._generator = generator(self.seed)
 
-    # -- training --
-
     def fit(
         self,
         data: Any,
@@ -176,7 +174,7 @@ class RBM:
     def _update(self, batch: Tensor, momentum: float) -> float:
         """One step of contrastive divergence; returns the batch's mean squared reconstruction error."""
         positive = self.encode(batch)
-        first = self._coin(positive)
+        first = _drawn(positive, self._generator)
         one_step = self.decode(first)
         visible, negative = self._chain_steps(first) if self.persistent else self._steps_from_data(one_step)
         self._step(batch, positive, visible, negative, momentum)
@@ -186,7 +184,7 @@ class RBM:
         """CD-k: visible means and hidden probabilities after k steps; means have less noise (Hinton 2010)."""
         negative = self.encode(visible)
         for _ in range(self.k - 1):
-            visible = self.decode(self._coin(negative))
+            visible = self.decode(_drawn(negative, self._generator))
             negative = self.encode(visible)
         return visible, negative
 
@@ -194,9 +192,9 @@ class RBM:
         """PCD: k steps along chains that start at the first batch and then live on; here both layers are drawn."""
         hidden = first if self._chain is None else self._chain
         for _ in range(self.k):
-            visible = self._draw_visible(self.decode(hidden))
+            visible = self._drawn_visible(self.decode(hidden), self._generator)
             negative = self.encode(visible)
-            hidden = self._coin(negative)
+            hidden = _drawn(negative, self._generator)
         self._chain = hidden
         return visible, negative
 
@@ -218,16 +216,10 @@ class RBM:
         count = min(len(rows), len(valid), _WATCHED)
         return float(self.free_energy(valid[:count]).mean() - self.free_energy(rows[:count]).mean())
 
-    def _coin(self, probability: Tensor) -> Tensor:
-        drawn = torch.rand(probability.shape, generator=self._generator)
-        return drawn.lt_(probability)
-
-    def _draw_visible(self, mean: Tensor) -> Tensor:
+    def _drawn_visible(self, mean: Tensor, own: torch.Generator) -> Tensor:
         if self.visible == "gaussian":
-            return mean + torch.randn(mean.shape, generator=self._generator)
-        return self._coin(mean)
-
-    # -- what a trained machine does --
+            return mean + torch.randn(mean.shape, generator=own)
+        return _drawn(mean, own)
 
     def encode(self, visible: Any) -> Tensor:
         """P(h = 1 | v) = σ(vW + c), of shape (n, hidden)."""
@@ -258,33 +250,34 @@ class RBM:
         Args:
             count: how many independent chains.
             steps: Gibbs steps of each.
-            start: visible rows to start from; random hidden states without.
+            start: visible rows to start from, one a chain or one for all; random hidden states without.
             seed: an integer in [0, 2^64).
+
+        Raises:
+            InputError: a machine without weights, or fewer rows in `start` than chains.
         """
         own = generator(seed_number(seed))
         chains = whole_number("count", count)
         self._check_trained()
-        hidden = (torch.rand(chains, self.hidden, generator=own) < 0.5).float()
+        hidden = _drawn(torch.full((chains, self.hidden), 0.5), own)
         if start is not None:
-            hidden = (torch.rand(chains, self.hidden, generator=own) < self.encode(start[:chains])).float()
+            given = self.encode(start[:chains])
+            if len(given) not in (1, chains):
+                raise InputError(f"start must have a row for each of the {chains} chains; got {len(given)}")
+            hidden = _drawn(given.expand(chains, -1), own)
         mean = self.decode(hidden)
         for _ in range(whole_number("steps", steps) - 1):
-            if self.visible == "gaussian":
-                visible = mean + torch.randn(mean.shape, generator=own)
-            else:
-                visible = (torch.rand(mean.shape, generator=own) < mean).float()
-            probability = self.encode(visible)
-            mean = self.decode((torch.rand(probability.shape, generator=own) < probability).float())
+            mean = self.decode(_drawn(self.encode(self._drawn_visible(mean, own)), own))
         return mean
 
     def state(self) -> dict[str, Any]:
-        """All that training needs to go on exactly where it stands, as numpy arrays."""
+        """All that training needs to go on exactly where it stands, as numpy arrays of its own."""
         self._check_trained()
-        arrays = {name: getattr(self, name).numpy() for name in _WEIGHTS}
+        arrays = {name: getattr(self, name).numpy().copy() for name in _WEIGHTS}
         if self._velocity is not None:
-            arrays.update({f"velocity_{i}": part.numpy() for i, part in enumerate(self._velocity)})
+            arrays.update({f"velocity_{i}": part.numpy().copy() for i, part in enumerate(self._velocity)})
         if self._chain is not None:
-            arrays["chain"] = self._chain.numpy()
+            arrays["chain"] = self._chain.numpy()  # a new tensor at every step
         arrays["generator"] = self._generator.get_state().numpy()
         epochs = [(e.epoch, e.reconstruction_error, e.free_energy_gap, e.weight_rms) for e in self.history]
         arrays["history"] = np.array(epochs, dtype=np.float64).reshape(-1, 4)
@@ -329,3 +322,8 @@ class RBM:
     def _check_trained(self) -> None:
         if self.weight.numel() == 0:
             raise InputError("this RBM has no weights yet: call fit(data) first")
+
+
+def _drawn(probability: Tensor, own: torch.Generator) -> Tensor:
+    """1 with that probability, else 0."""
+    return torch.rand(probability.shape, generator=own).lt_(probability)

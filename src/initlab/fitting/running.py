@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -69,16 +70,55 @@ def measuring(model: nn.Module, *, statistics: bool = True) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def parameters_kept_on_failure(model: nn.Module) -> Iterator[None]:
-    """One copy of the parameters is held, and put back if anything is raised inside (Ctrl-C included)."""
-    saved = [(parameter, parameter.detach().clone()) for parameter in model.parameters()]
+def kept_on_failure(model: nn.Module) -> Iterator[None]:
+    """A copy of the parameters and buffers is held, and put back, with each `.grad`, if anything is raised inside
+    (Ctrl-C included).
+    """
+    saved = [(tensor, tensor.detach().clone()) for tensor in itertools.chain(model.parameters(), model.buffers())]
+    gradients = [(parameter, parameter.grad) for parameter in model.parameters()]
     try:
         yield
     except BaseException:
         with torch.no_grad():
-            for parameter, values in saved:
-                parameter.copy_(values)
+            for tensor, values in saved:
+                tensor.copy_(values)
+        for parameter, gradient in gradients:
+            parameter.grad = gradient
         raise
+
+
+@contextlib.contextmanager
+def plain_kernels() -> Iterator[None]:
+    """Inside, layers run as the products they are made of, without the fused kernels that stand for several at once."""
+    fused, fast = torch._C._get_mkldnn_enabled(), torch.backends.mha.get_fastpath_enabled()
+    try:
+        torch._C._set_mkldnn_enabled(False)  # its recurrent layers are one opaque operation each
+        torch.backends.mha.set_fastpath_enabled(False)
+        yield
+    finally:
+        torch._C._set_mkldnn_enabled(fused)
+        torch.backends.mha.set_fastpath_enabled(fast)
+
+
+def linears_used(model: nn.Module, sample: Tensor, argument: str) -> list[tuple[str, nn.Linear]]:
+    """(name, layer) at each use of an `nn.Linear` in a forward pass, in that order.
+
+    >>> linears_used(nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1)), torch.zeros(1, 2), "data")
+    [('0', Linear(in_features=2, out_features=3, bias=True)), ('2', Linear(in_features=3, out_features=1, bias=True))]
+    """
+    used: list[tuple[str, nn.Linear]] = []
+    handles = [
+        layer.register_forward_pre_hook(lambda module, inputs, name=name: used.append((name, module)))
+        for name, layer in model.named_modules()
+        if isinstance(layer, nn.Linear)
+    ]
+    try:
+        with measuring(model, statistics=False), torch.no_grad():
+            run_model(model, (sample,), argument=argument)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return used
 
 
 def floating_in(output: Any) -> list[Tensor]:

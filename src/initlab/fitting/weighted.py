@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from initlab.fitting.running import plain_kernels
+
 _ATEN = torch.ops.aten
 
 # operation -> places of the operands that may be a weight, axis of the output that holds the output units, bias place
@@ -32,7 +34,7 @@ _LINEAR: dict[Any, tuple[tuple[int, ...], int, int | None]] = {
 }
 _PRODUCTS = {_ATEN.mm.default, _ATEN.addmm.default, _ATEN.bmm.default, _ATEN.baddbmm.default}
 _COPIES = {_ATEN.clone.default, _ATEN._to_copy.default}
-_LOOKUPS = {_ATEN.embedding.default: 0, _ATEN._embedding_bag.default: 0, _ATEN._embedding_bag_forward_only.default: 0}
+_LOOKUPS = {_ATEN.embedding.default, _ATEN._embedding_bag.default, _ATEN._embedding_bag_forward_only.default}
 
 
 @dataclass
@@ -108,7 +110,7 @@ class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's mode
         if func in _COPIES and isinstance(args[0], Tensor) and self._find(args[0]) is not None:
             self._copied[result.untyped_storage().data_ptr()] = (args[0], result)
         elif func in _LOOKUPS:
-            found = self._find(args[_LOOKUPS[func]])
+            found = self._find(args[0])
             if found is not None:
                 self.looked_up.add(found[0])
         elif func in _LINEAR and isinstance(result, Tensor):
@@ -197,17 +199,9 @@ def _unit_axis(func: Any, args: tuple[Any, ...], on_the_left: bool, weight: Tens
 @contextlib.contextmanager
 def watched(model: nn.Module, handle: Handler) -> Iterator[Watch]:
     """A `Watch` over the model, with the fused kernels that would hide its products switched off."""
-    fused = torch._C._get_mkldnn_enabled()  # its recurrent layers are one opaque operation each
-    fast = torch.backends.mha.get_fastpath_enabled()
     watch = Watch(model, handle)
-    try:
-        torch.backends.mha.set_fastpath_enabled(False)
-        torch._C._set_mkldnn_enabled(False)
-        with torch.no_grad(), watch:
-            yield watch
-    finally:
-        torch._C._set_mkldnn_enabled(fused)
-        torch.backends.mha.set_fastpath_enabled(fast)
+    with plain_kernels(), torch.no_grad(), watch:
+        yield watch
 
 
 def _extent(tensor: Tensor) -> tuple[int, int]:
