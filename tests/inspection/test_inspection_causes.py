@@ -32,7 +32,8 @@ import initlab
 CAUSES = {"inputs", "targets", "broadcast", "output activation", "label count", "cut off", "mode", "residuals",
         "copies",
           "bias", "norm weight", "norm bias", "scale", "factor", "first loss", "outlier", "rate", "optimizer",
-          "activation constant"}  # fmt: skip
+          "activation constant", "loss sign"}  # fmt: skip
+SHARES = drawn(N, 4).softmax(-1)
 BINARY = (REAL > 0).float()
 
 
@@ -202,6 +203,19 @@ PLANTED: dict[str, tuple[Callable[[], nn.Module], Any, Any, Any, str, str, str]]
     "probabilities into nll": (
         lambda: ended(nn.Softmax(-1)), TABLE, LABELS, F.nll_loss, "output activation", "1", "logarithm"),
     "logits into nll": (lambda: mlp(nn.ReLU), TABLE, LABELS, F.nll_loss, "output activation", "output", "no log-prob"),
+    "probabilities into a divergence": (
+        lambda: ended(nn.Softmax(-1)), TABLE, SHARES, nn.KLDivLoss(reduction="batchmean"), "output activation", "1",
+        "logarithm"),
+    "logits into a divergence": (
+        lambda: mlp(nn.ReLU), TABLE, SHARES, nn.KLDivLoss(reduction="sum"), "output activation", "output", "no log-p"),
+    "minus the cross-entropy": (
+        lambda: mlp(nn.ReLU), TABLE, LABELS, lambda o, t: -F.cross_entropy(o, t), "loss sign", "loss", "minus the"),
+    "log-likelihood without its minus": (
+        lambda: ended(nn.LogSoftmax(-1)), TABLE, LABELS, lambda o, t: o.gather(1, t[:, None]).mean(), "loss sign",
+        "loss", "minus the negative"),
+    "a loss of plain numbers": (
+        lambda: mlp(nn.ReLU), TABLE, LABELS, lambda o, t: torch.tensor(F.cross_entropy(o, t).item()), "cut off", "loss",
+        "carries none"),
     "relu at the end, off": (
         lambda: ends_in(lambda w: -w.abs(), nn.ReLU()), TABLE, REAL.abs(), F.mse_loss, "output activation", "1",
         "is off"),
@@ -293,6 +307,25 @@ def test_no_cause_is_named_on_a_healthy_transformer(family: str) -> None:
 def test_logits_for_a_loss_that_takes_probabilities_are_one_error() -> None:
     with pytest.raises(initlab.InputError, match="use binary_cross_entropy_with_logits"):
         initlab.inspect(bias_at_the_end(3, nn.Identity()), TABLE, BINARY, F.binary_cross_entropy)
+
+
+@pytest.mark.parametrize(
+    ("targets", "loss", "words"),
+    [(LABELS * 0 - 100, nn.CrossEntropyLoss(), "mean over nothing"),
+     (torch.full((N, 4), torch.nan), nn.MSELoss(), "128 of 128")],
+)  # fmt: skip
+def test_targets_that_make_the_loss_no_number_are_named(targets: torch.Tensor, loss: nn.Module, words: str) -> None:
+    first = initlab.inspect(mlp(nn.ReLU), TABLE, targets, loss).findings[0]
+    assert (first.kind, first.where) == ("non-finite", "targets")
+    assert words in first.evidence
+
+
+def test_an_optimizer_that_maximizes_a_loss_is_named() -> None:
+    model = mlp(nn.ReLU)
+    up = torch.optim.SGD(model.parameters(), lr=0.1, maximize=True)
+    assert initlab.inspect(model, TABLE, LABELS, optimizer=up).findings[0].kind == "loss sign"
+    found = initlab.inspect(model, TABLE, LABELS, lambda o, t: -F.cross_entropy(o, t), optimizer=up).findings
+    assert not [f for f in found if f.kind == "loss sign"]
 
 
 CENTRES = drawn(10, 64)
@@ -524,6 +557,21 @@ def test_values_that_are_meant_are_not_named(name: str) -> None:
     assert [f for f in report.findings if f.kind in CAUSES] == [], report
 
 
+class Ranks(nn.Module):
+    """A score of one sample and of another."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = mlp(nn.ReLU, out=1)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.net(x), self.net(x.roll(1, 0))
+
+
+def ranked(scores: tuple[torch.Tensor, torch.Tensor], targets: torch.Tensor) -> torch.Tensor:
+    return F.margin_ranking_loss(*scores, targets, margin=1.0)
+
+
 HARMLESS: dict[str, tuple[Callable[[], nn.Module], Any, Any, Any]] = {
     "the model divides by 255 itself": (
         lambda: Scaled(1 / 255), 255 * TABLE.sigmoid(), LABELS, None),
@@ -541,6 +589,10 @@ HARMLESS: dict[str, tuple[Callable[[], nn.Module], Any, Any, Any]] = {
     "relu for targets above zero": (lambda: ended(nn.ReLU()), TABLE, drawn(N, 4).abs(), F.mse_loss),
     "sigmoid for images": (
         lambda: nn.Sequential(nn.Conv2d(1, 1, 3, padding=1), nn.Sigmoid()), GREY, GREY, F.mse_loss),
+    "log-probabilities for a divergence": (
+        lambda: ended(nn.LogSoftmax(-1)), TABLE, SHARES, nn.KLDivLoss(reduction="sum")),
+    "shares of classes for a cross-entropy": (lambda: mlp(nn.ReLU), TABLE, SHARES, F.cross_entropy),
+    "pairs to rank, whose targets are all one": (Ranks, TABLE, torch.ones(N, 1), ranked),
     "few of many classes, gaps": (lambda: mlp(nn.ReLU, out=50), TABLE, LABELS * 10, None),
     "prices, and the last bias at their mean and scale": (
         lambda: Written(lambda y: 2e5 + 1e5 * y, out=1), TABLE, 2e5 + 1e5 * REAL, F.mse_loss),

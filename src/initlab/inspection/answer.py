@@ -31,6 +31,7 @@ class Answer:
         targets: as they were given.
         activation: the function that made the output, "" for none that is known.
         spread: the shape to which the loss broadcasts output and targets; None where number meets number.
+        minus: kind of the loss of which this is a negative multiple; "" for none.
     """
 
     loss: str
@@ -39,6 +40,7 @@ class Answer:
     targets: Any = field(repr=False)
     activation: str
     spread: tuple[int, ...] | None
+    minus: str = ""
 
     @property
     def elementwise(self) -> bool:
@@ -75,7 +77,8 @@ class Answer:
 def answer_of(output: Tensor, targets: Any, loss: Loss, given: Any, value: float) -> Answer:
     """What the findings about output, targets and loss rest on; `value` is the loss, `given` what was asked for."""
     values = output.detach()
-    return Answer(loss.kind, given, values, targets, _activation(output, values), _spread(values, targets, loss, value))
+    spread = _spread(values, targets, loss, value)
+    return Answer(loss.kind, given, values, targets, _activation(output, values), spread, loss.minus)
 
 
 def _activation(output: Tensor, values: Tensor) -> str:

@@ -30,7 +30,7 @@ Tensor = torch.Tensor
 
 @dataclass
 class Pass:
-    """What one pass saw."""
+    """What one pass saw; `graded` says whether the loss of an output that carries a gradient carries one too."""
 
     records: list[Record]
     loss: float
@@ -46,6 +46,7 @@ class Pass:
     batch: int | None = None
     last_kind: str | None = None
     own_loss: bool = False
+    graded: bool = True
     output: Tensor | None = field(default=None, repr=False)
     output_gradient: Tensor | None = field(default=None, repr=False)
     readable: float | None = None
@@ -93,6 +94,7 @@ def _watched(
             batch=batch,
             last_kind=last,
             own_loss=known.kind == "own",
+            graded=value.requires_grad or not tensor.requires_grad,
             output=tensor.detach(),
             events=recorder.events,
             answer=answer_of(tensor, targets, known, loss, float(value.detach())),

@@ -33,12 +33,14 @@ class Loss:
         call: (output, targets) -> scalar tensor.
         words: what reports call it.
         scale: what `call` computes, over what the kind's own function does.
+        minus: the kind of which a function of kind "other" computes a negative multiple; "" for none.
     """
 
     kind: str
     call: Function
     words: str
     scale: float = 1.0
+    minus: str = ""
 
 
 def squared(output: Any, targets: Tensor) -> Tensor:
@@ -64,6 +66,15 @@ def _last_axis(function: Function) -> Function:
         return value
 
     return call
+
+
+def _divergence(output: Tensor, targets: Tensor) -> Tensor:
+    """KL(targets, exp(output)) a sample: the output is log-probabilities, the targets probabilities."""
+    return F.kl_div(output, targets, reduction="batchmean")
+
+
+def _divergence_of_logs(output: Tensor, targets: Tensor) -> Tensor:
+    return F.kl_div(output, targets, reduction="batchmean", log_target=True)
 
 
 @dataclass(frozen=True)
@@ -110,6 +121,7 @@ KINDS: dict[str, Kind] = {
         (nn.BCELoss,),
         probabilities=True,
     ),
+    "kl": Kind(_divergence, ("kl_div",), also=(_divergence_of_logs,)),
 }  # fmt: skip
 NAMES: dict[str, str] = {name: kind for kind, row in KINDS.items() for name in (kind, *row.names)}
 CLASSES = ("cross_entropy", "nll")  # kinds whose targets are class numbers
@@ -149,7 +161,7 @@ def given_loss(function: Function, output: Any = None, targets: Any = None) -> L
     if not isinstance(output, Tensor) or not isinstance(targets, Tensor):
         return Loss("other", function, words)
     kind, scale = _computed(function, output, targets)
-    return Loss(kind, function, words, scale)
+    return Loss("other", function, words, minus=kind) if scale < 0 else Loss(kind, function, words, scale)
 
 
 def constant_loss(loss: Loss, targets: Any) -> float | None:
@@ -157,7 +169,8 @@ def constant_loss(loss: Loss, targets: Any) -> float | None:
 
     Cross-entropy: the entropy of the class frequencies in the batch; None for one class; binary cross-entropy: that of
     each output's mean target. Mean squared error: the variance of the targets about their mean over the batch; absolute
-    errors and Huber's: the loss of the targets' mean or median over the batch, the lower of both.
+    errors and Huber's: the loss of the targets' mean or median over the batch, the lower of both. Kullback and
+    Leibler's divergence: that of the targets from their mean over the batch.
     """
     if loss.kind == "random targets":
         return 0.5
@@ -182,6 +195,10 @@ def _constant(kind: str, targets: Tensor) -> float | None:
     if not targets.is_complex() and kind == "mse":
         spread = float((targets.double() - targets.double().mean(0, keepdim=True)).square().mean())
         return spread if spread > 0 else None
+    if targets.is_floating_point() and kind == "kl" and targets.ndim > 0:
+        shares = targets.double() if bool((targets >= 0).all()) else targets.double().exp()
+        found = float((shares.xlogy(shares) - shares.xlogy(shares.mean(0))).sum() / len(shares))
+        return found if found > 0 else None
     if targets.is_floating_point() and kind in BINARY:
         share = targets.double().mean(0).clamp(0, 1)
         entropy = float((torch.special.entr(share) + torch.special.entr(1 - share)).mean())
@@ -212,8 +229,8 @@ def _torchs_own(function: Function) -> str | None:
 def _computed(function: Function, output: Tensor, targets: Tensor) -> tuple[str, float]:
     """(kind, scale) of what `function` gives on random outputs with these targets; ("other", 1) for no known kind.
 
-    A kind is recognised where the function is a positive multiple of it, the same on every random output. What such a
-    trial draws from the global generators is put back, and its warnings (of shapes) go unheard.
+    A kind is recognised where the function is a multiple of it, the same on every random output; one below zero has the
+    other sign. What such a trial draws from the global generators is put back, and its warnings (of shapes) go unheard.
     """
     with random_states_kept(), torch.no_grad(), warnings.catch_warnings(action="ignore"):
         plain = [_random(output, i) for i in range(PROBES)]
@@ -245,10 +262,10 @@ def _values(function: Function, outputs: list[Tensor], targets: Tensor) -> list[
 
 
 def _multiple(values: list[float], known: list[float] | None, dtype: torch.dtype) -> float | None:
-    """The positive factor between two lists of numbers; None where it is not the same throughout."""
+    """The factor between two lists of numbers; None where it is not the same throughout."""
     if known is None or any(value == 0 for value in known):
         return None
     ratios = [value / other for value, other in zip(values, known, strict=True)]
     tolerance = 64 * torch.finfo(dtype).eps  # sums in another order differ by some roundings
     alike = max(ratios) - min(ratios) <= tolerance * abs(ratios[0])
-    return ratios[0] if alike and ratios[0] > 0 else None
+    return ratios[0] if alike and ratios[0] else None

@@ -14,6 +14,7 @@ ORDER = (
     "non_finite",
     "cut_off",
     "broadcast",
+    "sign",
     "output_activation",
     "label_count",
     "targets",

@@ -1,4 +1,4 @@
-"""Trainable parameters that the forward pass uses and no gradient reaches: a part under no_grad, or detached."""
+"""Trainable parameters that are used and no gradient reaches: a part under no_grad or detached, a loss that cuts."""
 
 from __future__ import annotations
 
@@ -15,6 +15,19 @@ NAMES = {"__get__": ".data", "detach_": "detach"}
 
 
 def find(e: Evidence) -> Finding | None:
+    return _in_loss(e) or _in_model(e)
+
+
+def _in_loss(e: Evidence) -> Finding | None:
+    """The loss makes a plain number of an output through which a gradient could flow."""
+    if e.seen.graded:
+        return None
+    evidence = "the output carries a gradient and the loss carries none, so that no parameter gets one"
+    advice = "Compute the loss from the output's own tensor: no .item(), detach, argmax or new tensor on the way"
+    return Finding("cut off", "error", "loss", evidence, advice)
+
+
+def _in_model(e: Evidence) -> Finding | None:
     lost = [p for p in e.parameters if p.trainable and p.grad_rms is None and p.layer is not None]
     without = [p for p in lost if not _used(e, p).attached]
     before = [p for p in lost if p not in without and _cut_after(e, _used(e, p)) is not None]

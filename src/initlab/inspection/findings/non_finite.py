@@ -50,8 +50,27 @@ def _masks(values: torch.Tensor) -> bool:
 def _in_loss(e: Evidence) -> Finding | None:
     if math.isfinite(e.seen.loss):
         return None
+    told = _in_targets(e)
+    if told is not None:
+        return _finding("targets", *told)
     advice = "Check the output's range against the loss (log of 0, division by 0)"
     return _finding("loss", f"the loss is {e.seen.loss} ({e.seen.loss_name})", advice)
+
+
+def _in_targets(e: Evidence) -> tuple[str, str] | None:
+    """What in the targets makes the loss no number."""
+    targets = e.own_targets
+    if not isinstance(targets, torch.Tensor) or not targets.numel() or targets.layout != torch.strided:
+        return None
+    if targets.is_floating_point():
+        count = targets.numel() - int(torch.isfinite(targets).sum())
+        words = f"{count:,} of {targets.numel():,} values are NaN or infinite, and so is the loss"
+        return (words, "Drop or fill them, or leave them out of the loss") if count else None
+    first = targets.reshape(-1)[0]
+    if targets.is_complex() or not math.isnan(e.seen.loss) or not bool((targets == first).all()):
+        return None
+    words = f"every one of them is {int(first)}, which the loss leaves out: it is a mean over nothing"
+    return words, "Give targets that count; look at what sets the number to be ignored"
 
 
 def _in_gradients(e: Evidence) -> Finding | None:

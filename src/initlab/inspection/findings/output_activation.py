@@ -19,6 +19,7 @@ from initlab.reporting.status import Severity
 from initlab.schemes import get_scheme
 
 LOGITS = ("cross_entropy", "bce_with_logits")
+LOG_PROBABILITIES = ("nll", "kl")
 # Functions that keep an output from being any logit; a log_softmax before a cross-entropy changes nothing.
 BOUNDED = ("softmax", "sigmoid", "hardsigmoid", "tanh", "hardtanh", "relu", "softplus", "elu", "gelu", "silu", "mish",
            "logsigmoid")  # fmt: skip
@@ -57,19 +58,30 @@ def _no_logits(e: Evidence) -> Finding | None:
 
 
 def _no_log_probabilities(e: Evidence) -> Finding | None:
-    answer = e.seen.answer
-    if answer.loss != "nll" or answer.output.ndim < 2:
+    answer, axis = e.seen.answer, _classes_along(e.seen.answer)
+    if axis is None or bool((answer.output.double().logsumexp(axis).abs() < 1e-2).all()):
         return None
-    values = answer.output.double()
-    axis = 1 if answer.class_targets is None or answer.targets.ndim == answer.output.ndim - 1 else values.ndim - 1
-    sums = values.logsumexp(axis)
-    if bool((sums.abs() < 1e-2).all()):
-        return None
+    what = "negative log-likelihood" if answer.loss == "nll" else "Kullback and Leibler's divergence"
     if answer.activation == "softmax":
-        evidence, advice = "the output is probabilities, negative log-likelihood takes their logarithm", "log_softmax"
+        evidence, advice = f"the output is probabilities, {what} takes their logarithm", "log_softmax"
         return _finding(e, "warning", evidence, f"Use {advice} in place of softmax")
-    evidence = f"the output lies in {_range(answer)} and is no log-probability, which negative log-likelihood takes"
-    return _finding(e, "warning", evidence, "Use cross_entropy, or end the model in log_softmax")
+    evidence = f"the output lies in {_range(answer)} and is no log-probability, which {what} takes"
+    cross = "Use cross_entropy, or end" if answer.loss == "nll" else "End"
+    return _finding(e, "warning", evidence, f"{cross} the model in log_softmax")
+
+
+def _classes_along(answer: Answer) -> int | None:
+    """The axis along which a loss takes log-probabilities; None where it takes none, or not along one axis."""
+    if answer.output.ndim < 2 or answer.loss not in LOG_PROBABILITIES:
+        return None
+    if answer.loss == "nll":
+        whole = answer.class_targets is None or answer.targets.ndim == answer.output.ndim - 1
+        return 1 if whole else answer.output.ndim - 1
+    targets = answer.targets
+    if not isinstance(targets, torch.Tensor) or targets.shape != answer.output.shape or targets.is_complex():
+        return None
+    shares = targets.double() if bool((targets >= 0).all()) else targets.double().exp()
+    return next((axis for axis in (1, shares.ndim - 1) if bool(((shares.sum(axis) - 1).abs() < 1e-2).all())), None)
 
 
 def _off(e: Evidence) -> Finding | None:
@@ -124,6 +136,19 @@ def _opened(e: Evidence, finding: Finding) -> Remedy | None:
     return drawn_again(policy, f"Start {biases[0]} at the mean of the targets, {mean:g}, and its weight as plan does")
 
 
+def _logarithms(answer: Answer) -> Remedy:
+    """A divergence of the logarithm of what the model gives as probabilities, or of logits as probabilities."""
+    if answer.activation == "softmax":
+        words = "Take the logarithm of the probabilities in the loss (or end the model in log_softmax)"
+        made = _after(lambda output: output.clamp_min(1e-38).log(), answer.function)
+        return Remedy(words, _OWN.format("output.clamp_min(1e-38).log()"), loss=made)
+    axis = _classes_along(answer)
+    assert axis is not None
+    words = "Take the log_softmax of the output in the loss (or end the model in it)"
+    made = _after(lambda output: output.log_softmax(axis), answer.function)
+    return Remedy(words, _OWN.format(f"output.log_softmax({axis})"), loss=made)
+
+
 def remedy(e: Evidence, finding: Finding) -> Remedy | None:
     """Another loss where one takes what the output is; else the model's code has to change."""
     answer = e.seen.answer
@@ -146,6 +171,8 @@ def remedy(e: Evidence, finding: Finding) -> Remedy | None:
             made = _after(lambda output: output.logit(1e-7), own)
             return Remedy(words, _OWN.format("output.logit(1e-7)"), loss=made)
         return Remedy(words, f"{first}F.binary_cross_entropy", loss=F.binary_cross_entropy)
+    if answer.loss == "kl" and callable(answer.function):
+        return _logarithms(answer)
     if answer.loss == "nll" and not answer.activation:
         return Remedy("Use cross_entropy, which takes logits", f"{first}F.cross_entropy", loss=F.cross_entropy)
     return Remedy(finding.advice)

@@ -93,6 +93,8 @@ def _constant(e: Evidence) -> Finding | None:
         return None
     if e.seen.answer.classes and e.seen.answer.output.shape[1:2] == (1,):
         return None  # one class is all that such a head has
+    if e.seen.answer.loss == "other" and e.seen.output_path != "output":
+        return None  # one of several outputs: a loss that ranks them has no targets to differ
     if targets.layout != torch.strided or not bool((targets == targets[:1]).all()) or targets.shape[0] < 8:
         return None
     first = targets.reshape(targets.shape[0], -1)[0]
