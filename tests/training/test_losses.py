@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 import initlab
 from initlab.errors import InputError
-from initlab.training.losses import KINDS, NAMES, constant_loss, given_loss, named_loss
+from initlab.training.losses import KINDS, NAMES, Loss, constant_loss, given_loss, named_loss
 
 CLASSES = torch.arange(24) % 4
 NUMBERS = torch.randn(24, 4, generator=torch.Generator().manual_seed(1))
@@ -79,6 +79,16 @@ def test_the_constant_prediction_is_scaled_as_the_loss_is() -> None:
     assert constant_loss(named_loss("smooth_l1"), torch.ones(4, 1)) is None
     assert constant_loss(named_loss("cross_entropy"), CLASSES) == pytest.approx(math.log(4))
     assert constant_loss(given_loss(lambda o, t: o.abs().mean(), OUTPUT, NUMBERS), NUMBERS) is None
+
+
+@pytest.mark.parametrize(
+    ("loss", "padding"),
+    [(named_loss("cross_entropy"), -100), (given_loss(nn.CrossEntropyLoss(ignore_index=3)), 3),
+     (given_loss(functools.partial(F.nll_loss, ignore_index=255)), 255)],
+)  # fmt: skip
+def test_targets_that_a_loss_leaves_out_are_no_class(loss: Loss, padding: int) -> None:
+    targets = torch.tensor([0, 1, 1, 0, padding, padding, padding, padding])
+    assert constant_loss(loss, targets) == pytest.approx(math.log(2))
 
 
 @pytest.mark.parametrize("function", [F.mse_loss, lambda o, t: ((o - t) ** 2).mean()])

@@ -12,9 +12,9 @@ from typing import Concatenate, ParamSpec
 
 import torch
 
+from initlab.guest.swapped import swapped
 from initlab.inspection.evidence import Evidence
 from initlab.inspection.results import ParameterStats
-from initlab.inspection.trials import swapped
 from initlab.planning import PlanEntry, plan
 from initlab.reporting import format_number
 from initlab.reporting.finding import Later
@@ -117,7 +117,7 @@ def would_draw(e: Evidence, p: ParameterStats) -> tuple[float | None, bool]:
     if memo not in e.memo:
         value = e.model.get_parameter(p.name)
         random = torch.randn(value.shape, generator=torch.Generator().manual_seed(0)).to(value)
-        with swapped(e, {p.name: random}):
+        with swapped(e.model, {p.name: random}):
             found = plan(e.model, e.inputs)[canonical_name(p.name)]
         e.memo[memo] = found.std if found.action == "write" else None
     return e.memo[memo], True

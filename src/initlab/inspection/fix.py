@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +10,7 @@ from torch import nn
 
 from initlab.errors import InputError
 from initlab.guest.run import hosted
+from initlab.guest.swapped import copies, swapped
 from initlab.inspection.evidence import Evidence
 from initlab.inspection.findings import kind_of
 from initlab.inspection.pasting import code_of
@@ -134,7 +134,7 @@ def _inspected(e: Evidence, remedies: Sequence[Remedy], again: Again) -> Inspect
     whole = any(r.whole for r in remedies)
     policy = _policy(remedies)
     try:
-        with hosted(e.model, seed=0), copied(e.model), settings_of(e.model, remedies):
+        with hosted(e.model, seed=0), swapped(e.model, copies(e.model)), settings_of(e.model, remedies):
             if policy is not None:
                 init_(e.model, policy, example_inputs=inputs, seed=0)
             for r in remedies:
@@ -143,20 +143,6 @@ def _inspected(e: Evidence, remedies: Sequence[Remedy], again: Again) -> Inspect
             return again(e.model, inputs, targets, loss, lr, whole)
     except InputError:
         return None
-
-
-@contextlib.contextmanager
-def copied(model: nn.Module) -> Iterator[None]:
-    """Inside, the parameters are copies that may be written to."""
-    own = {name: p.data for name, p in model.named_parameters()}
-    parameters = dict(model.named_parameters())
-    try:
-        for name, parameter in parameters.items():
-            parameter.data = own[name].clone()
-        yield
-    finally:
-        for name, parameter in parameters.items():
-            parameter.data = own[name]
 
 
 def _policy(remedies: Sequence[Remedy]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from torch import nn
@@ -73,8 +74,8 @@ def _layer(
     record: Record, name: str, own: list[ParameterStats], expected: tuple[float, float, float] | None
 ) -> LayerStats:
     moments = record.moments
-    main = max(own, key=lambda p: (len(p.shape) > 1, _size(p.shape)), default=None)
-    size = _size(record.shape)
+    main = max(own, key=lambda p: (len(p.shape) > 1, math.prod(p.shape)), default=None)
+    size = math.prod(record.shape)
     return LayerStats(
         index=record.index,
         name=name,
@@ -100,10 +101,3 @@ def _layer(
         nonfinite=moments.nonfinite,
         predicted=expected,
     )
-
-
-def _size(shape: tuple[int, ...]) -> int:
-    size = 1
-    for length in shape:
-        size *= length
-    return size

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from initlab.errors import InputError
+from initlab.guest.swapped import swapped
 from initlab.inspection.fetching import fetched
 from initlab.inspection.moments import batch_axis
 from initlab.inspection.optimizers import Step
@@ -121,7 +122,7 @@ def line_of(
     Raises:
         InputError: the model or the loss raises on the same batch at the weights as they are.
     """
-    own = dict(model.named_parameters())
+    own = {name: parameter.detach() for name, parameter in model.named_parameters()}
     gradients = {name: g for name, g in seen.gradients.items() if g is not None and step.share(name) != 0.0}
     if not gradients or not math.isfinite(seen.loss) or not _finite(gradients.values()):
         return None
@@ -141,7 +142,7 @@ def line_of(
 
     with in_training(model), torch.no_grad():
         for lr in rates_of(step):
-            with _moved({name: own[name] for name in gradients}, gradients, step, lr):
+            with swapped(model, _moved(own, gradients, step, lr)):
                 ran = there()
             if ran is None and not points and there() is None:
                 again(model, args, kwargs, targets, loss, seen)
@@ -178,19 +179,10 @@ def _parted(
     return (alike - value) / abs(seen.loss) if math.isfinite(alike) else None
 
 
-@contextlib.contextmanager
-def _moved(own: Mapping[str, nn.Parameter], gradients: Mapping[str, Tensor], step: Step, lr: float) -> Iterator[None]:
-    """Inside, each parameter points at its value after one step; afterwards at its own storage again."""
-    values = {name: p.data for name, p in own.items()}
-    try:
-        for name, parameter in own.items():
-            d = step.direction(name, values[name], gradients[name])
-            if d is not None:
-                parameter.data = values[name].sub(d, alpha=lr)
-        yield
-    finally:
-        for name, parameter in own.items():
-            parameter.data = values[name]
+def _moved(own: Mapping[str, Tensor], gradients: Mapping[str, Tensor], step: Step, lr: float) -> dict[str, Tensor]:
+    """The value of each parameter after one step."""
+    directions = ((name, step.direction(name, own[name], gradient)) for name, gradient in gradients.items())
+    return {name: own[name].sub(d, alpha=lr) for name, d in directions if d is not None}
 
 
 def _pull(seen: Pass) -> tuple[Tensor | None, int | None]:

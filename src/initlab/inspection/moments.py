@@ -124,15 +124,6 @@ def settled(measurements: Sequence[Measurement]) -> list[Moments | None]:
     return [_moments(m, n) for m, n in zip(measurements, fetched(groups), strict=True)]
 
 
-def moments_of(tensor: Tensor, kind: str, batch: int | None, unit_axis: int) -> Moments:
-    """The moments of one tensor, at once."""
-    (found,) = settled([measure(tensor, kind, batch, unit_axis)])
-    if found is None:
-        (found,) = settled([measure(tensor, kind, batch, unit_axis, wide=True)])
-    assert found is not None
-    return found
-
-
 def _moments(m: Measurement, n: Mapping[str, Any]) -> Moments | None:
     """`m` with its numbers `n` at hand."""
     if m.count == 0:
@@ -234,10 +225,7 @@ def _fold_like(y: Tensor, coordinate_mean: Tensor, axis: int, unit_axis: int) ->
     where = unit_axis % y.ndim
     if where == axis:
         return None
-    total = 1
-    for size in shape:
-        total *= size
-    if coordinate_mean.numel() != total:
+    if coordinate_mean.numel() != math.prod(shape):
         shape = [coordinate_mean.numel() // y.shape[where], y.shape[where]] if where == y.ndim - 1 else []
         if not shape:
             return None
@@ -278,5 +266,4 @@ def _scaled(y: Tensor, numbers: dict[str, Tensor]) -> Tensor:
 
 
 def _empty(nonfinite: int = 0, masked: int = 0) -> Moments:
-    nan = float("nan")
-    return Moments(nan, nan, nan, None, None, None, None, (), (), nonfinite, None, masked=masked)
+    return Moments(math.nan, math.nan, math.nan, None, None, None, None, (), (), nonfinite, None, masked=masked)

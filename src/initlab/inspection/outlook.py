@@ -16,16 +16,12 @@ class Outlook:
 
     Attributes:
         pace: largest relative change that a step makes in what a weight matrix computes.
-        total_pace: their sum.
-        gain: predicted decrease of the loss a step, over the loss.
         steps: predicted steps until the loss has visibly moved.
         excess: first loss over that of the best constant prediction; None when the loss is not one we know.
         excess_steps: predicted steps to bring the excess down.
     """
 
     pace: float
-    total_pace: float
-    gain: float
     steps: float
     excess: float | None
     excess_steps: float
@@ -49,8 +45,6 @@ def outlook_of(parameters: Iterable[ParameterStats], step: Step, loss: float, co
     logs = math.log(excess) if excess is not None and 1.0 < excess < math.inf else 0.0
     return Outlook(
         pace=pace,
-        total_pace=total,
-        gain=gain,
         steps=steps,
         excess=excess,
         excess_steps=logs / total if total > 0 else (math.inf if logs else 0.0),

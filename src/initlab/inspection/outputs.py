@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from initlab.errors import InputError
 from initlab.guest.inputs import named_tensors
-from initlab.training.losses import CLASSES, Loss, given_loss, named_loss, squared
+from initlab.training.losses import CLASSES, Loss, given_loss, left_out, named_loss, squared
 
 Tensor = torch.Tensor
 _LOGITS = (
@@ -129,7 +129,7 @@ def _given(output: Any, targets: Any, loss: Callable[..., Any] | Loss) -> tuple[
     known = loss if isinstance(loss, Loss) else given_loss(loss)
     classes = _classes(known, output, targets)
     if classes is not None:
-        _check_range(targets, classes, getattr(known.call, "ignore_index", -100))
+        _check_range(targets, classes, left_out(known.call))
     attempts = [output] if isinstance(output, Tensor) else [output, main_output(output)[1]]
     failure: Exception | None = None
     for attempt in attempts:

@@ -201,4 +201,4 @@ def names_of(records: list[Record]) -> list[str]:
 
 
 def _joined(record: Record) -> str:
-    return f"{record.module}.{record.function}" if record.module else record.function
+    return f"{record.module}.{record.kind}" if record.module else record.kind

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 from torch import nn
 
 from initlab.errors import InputError
+from initlab.guest.swapped import copies, swapped
 from initlab.inspection.backward import gradients
 from initlab.inspection.line import STABLE, Line, line_of
 from initlab.inspection.optimizers import Step
@@ -38,7 +37,7 @@ def probed(
     curves: dict[float, tuple[float, ...]] = {}
     warm_up = False
     for lr in (found.best / APART, found.best, found.best * APART):
-        with _on_copies(model):
+        with in_training(model), swapped(model, copies(model)):
             curves[lr] = _trained(model, args, kwargs, targets, loss, seen, step.at(lr), steps)
             if lr < found.best and math.isfinite(curves[lr][-1]):
                 later = watched(model, args, kwargs, targets, loss, seen.batch)
@@ -56,20 +55,6 @@ def _widened(before: LearningRate, line: Line | None) -> bool:
     """Whether ten times the largest stable rate has become stable."""
     after = line.largest if line is not None else None
     return after is not None and before.largest_stable is not None and after.lr > 3 * before.largest_stable
-
-
-@contextlib.contextmanager
-def _on_copies(model: nn.Module) -> Iterator[None]:
-    """Inside, parameters point at copies; afterwards at their own values again."""
-    own = [(p, p.data) for p in model.parameters()]
-    with in_training(model):
-        try:
-            for parameter, value in own:
-                parameter.data = value.clone()
-            yield
-        finally:
-            for parameter, value in own:
-                parameter.data = value
 
 
 def _trained(

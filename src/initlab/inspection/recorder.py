@@ -36,7 +36,6 @@ class Record:
 
     index: int
     module: str
-    function: str
     kind: str
     activation: bool
     parameters: tuple[str, ...]
@@ -53,7 +52,6 @@ class Record:
     input_filled: float | None = None
     grad_square: float | None = None
     grad_unit_sum: Tensor | None = field(default=None, repr=False)
-    fed_by: str | None = None
     origin: int = -1
     attached: bool = True
 
@@ -120,7 +118,6 @@ class Recorder(TorchFunctionMode):
         self._matrices = {name for name, parameter in self._parameters.values() if parameter.ndim > 1}
         self._data = TensorSet()
         self._weights = TensorSet()
-        self._made_by = TensorSet()
         self._means = TensorSet()
 
     def watch(self, inputs: Iterable[Tensor]) -> None:
@@ -175,7 +172,6 @@ class Recorder(TorchFunctionMode):
         record = Record(
             index=len(self.records),
             module=self._module(names),
-            function=kind,
             kind=kind,
             activation=activation or (kind == "prelu"),
             parameters=names,
@@ -191,14 +187,11 @@ class Recorder(TorchFunctionMode):
         self.last = record
         if record.measured.unit_mean is not None:
             self._means.add(output, (record.measured, axis))
-        self._made_by.add(output, record)
         if output.requires_grad:
             output.register_hook(_gradient_hook(record))  # type: ignore[no-untyped-call]  # torch leaves it so
 
     def _read_input(self, record: Record, source: Tensor, kind: str) -> None:
         """What arrives at the layer: needed to tell a gradient that separates samples from one that only shifts all."""
-        maker = self._made_by.get(source)
-        record.fed_by = maker.kind if maker is not None else None
         known = self._means.get(source)
         if known is None:
             axis = TABLE.named(kind).features
@@ -228,9 +221,10 @@ class Recorder(TorchFunctionMode):
             known = self._means.get(source)
             if known is not None and source.shape == output.shape:
                 return int(known[1])
-        if kind in ACTIVATION_LIKE and self.last is not None and self.last.shape == tuple(output.shape):
+        activation = activation_of(kind) is not None
+        if activation and self.last is not None and self.last.shape == tuple(output.shape):
             return self.last.axis
-        return 1 if output.ndim >= 4 and kind in ACTIVATION_LIKE else output.ndim - 1
+        return 1 if output.ndim >= 4 and activation else output.ndim - 1
 
     def _parameter_names(self, tensors: Iterable[Tensor]) -> tuple[str, ...]:
         found: dict[str, None] = {}
@@ -249,14 +243,6 @@ class Recorder(TorchFunctionMode):
             return here
         owner = names[0].rpartition(".")[0].partition(".parametrizations")[0]
         return owner if owner.startswith(here) else here
-
-
-class _Activations:
-    def __contains__(self, kind: str) -> bool:
-        return activation_of(kind) is not None
-
-
-ACTIVATION_LIKE = _Activations()
 
 
 def _gradient_hook(record: Record) -> Callable[[Tensor], None]:

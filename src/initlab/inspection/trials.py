@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from initlab.errors import InitlabError
+from initlab.guest.swapped import swapped
 from initlab.inspection.events import factor_of
 from initlab.inspection.evidence import Evidence
 from initlab.inspection.gathering import gathered
@@ -118,7 +119,8 @@ def measured(e: Evidence, change: Change) -> Evidence | None:
     inputs = e.inputs if change.inputs is None else change.inputs(e.inputs)
     answer = e.seen.answer
     try:
-        with swapped(e, change.values), _without_factor(change.factor):
+        without = contextlib.nullcontext() if change.factor is None else _FactorOne(change.factor)
+        with swapped(e.model, change.values), without:
             return gathered(e.model, inputs, answer.targets, answer.function, change.step or e.step)
     except InitlabError:
         return None
@@ -128,26 +130,6 @@ def lowest(e: Evidence) -> float:
     """The lowest loss along the first step, or the first loss where that is lower; infinite where none is finite."""
     points = [] if e.line is None else [point.loss for point in e.line.points]
     return min((x for x in (e.seen.loss, *points) if math.isfinite(x)), default=math.inf)
-
-
-@contextlib.contextmanager
-def swapped(e: Evidence, values: Mapping[str, Tensor]) -> Iterator[None]:
-    """Inside, parameters point at other values; afterwards at their own storage again."""
-    own = dict(e.model.named_parameters())
-    before = {name: own[name].data for name in values}
-    try:
-        for name, value in values.items():
-            own[name].data = value.to(before[name])
-        yield
-    finally:
-        for name, value in before.items():
-            own[name].data = value
-
-
-@contextlib.contextmanager
-def _without_factor(factor: float | None) -> Iterator[None]:
-    with contextlib.nullcontext() if factor is None else _FactorOne(factor):
-        yield
 
 
 class _FactorOne(TorchFunctionMode):

@@ -164,13 +164,25 @@ def given_loss(function: Function, output: Any = None, targets: Any = None) -> L
     return Loss("other", function, words, minus=kind) if scale < 0 else Loss(kind, function, words, scale)
 
 
+def left_out(function: Function) -> int:
+    """The class number of targets that a loss of `CLASSES` leaves out, such as those of padding.
+
+    >>> left_out(nn.CrossEntropyLoss(ignore_index=0)), left_out(F.cross_entropy)
+    (0, -100)
+    """
+    usual = -100  # torch's
+    if isinstance(function, functools.partial):
+        return int(function.keywords.get("ignore_index", usual))
+    return int(getattr(function, "ignore_index", usual))
+
+
 def constant_loss(loss: Loss, targets: Any) -> float | None:
     """Loss of the best prediction that does not look at its input; None for a kind of which it is not known.
 
-    Cross-entropy: the entropy of the class frequencies in the batch; None for one class; binary cross-entropy: that of
-    each output's mean target. Mean squared error: the variance of the targets about their mean over the batch; absolute
-    errors and Huber's: the loss of the targets' mean or median over the batch, the lower of both. Kullback and
-    Leibler's divergence: that of the targets from their mean over the batch.
+    Cross-entropy: the entropy of the class frequencies in the batch, targets that the loss leaves out taken away; None
+    for one class; binary cross-entropy: that of each output's mean target. Mean squared error: the variance of the
+    targets about their mean over the batch; absolute errors and Huber's: the loss of the targets' mean or median over
+    the batch, the lower of both. Kullback and Leibler's divergence: that of the targets from their mean over the batch.
     """
     if loss.kind == "random targets":
         return 0.5
@@ -178,6 +190,8 @@ def constant_loss(loss: Loss, targets: Any) -> float | None:
         return None
     if loss.kind in ABSOLUTE:
         return _of_the_middle(loss, targets)
+    if loss.kind in CLASSES and not targets.is_floating_point():
+        targets = targets[targets != left_out(loss.call)]
     found = _constant(loss.kind, targets)
     return None if found is None else loss.scale * found
 
