@@ -187,6 +187,43 @@ def test_a_rate_and_an_optimizer_are_answered_too() -> None:
     assert made == [(2, 0.01, 0.5), (2, 0.01, 0.9), (4, 0.01, 0.9)]
 
 
+def test_the_rate_of_an_optimizer_object_is_changed_in_its_groups() -> None:
+    """With momentum the best rate along the first step is taken whole."""
+    model = built(lambda: stack(3))
+    groups = [{"params": model[:2].parameters(), "lr": 50.0}, {"params": model[2:].parameters()}]
+    own = torch.optim.SGD(groups, lr=100.0, momentum=0.9)
+    report = initlab.inspect(model, CLASSES, DIGITS, optimizer=own)
+    names: dict[str, Any] = {"optimizer": own}
+    exec(report.fix().code, names)
+    assert names["lr"] == pytest.approx(report.learning_rate.best)
+    assert [group["lr"] for group in own.param_groups] == pytest.approx([names["lr"], 2 * names["lr"]])
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_group_that_hardly_moves_beside_another_is_named_and_woken(first: int) -> None:
+    model = built(lambda: stack(3))
+    groups = [{"params": model[:-1].parameters(), "lr": 1e-9}, {"params": model[-1].parameters(), "lr": 1e-3}]
+    own = torch.optim.AdamW(groups[first:] + groups[:first])
+    report = initlab.inspect(model, CLASSES, DIGITS, optimizer=own)
+    assert (report.findings[0].kind, report.findings[0].severity) == ("optimizer", "warning")
+    fix = report.fix()
+    exec(fix.code, {"optimizer": own, "model": model})
+    assert fix.cured
+    assert [group["lr"] for group in own.param_groups] == [1e-3, 1e-3]
+
+
+def test_a_read_out_that_the_optimizer_misses_is_given_to_it() -> None:
+    """One matrix of few weights holds training up; biases do not."""
+    model = built(lambda: stack(3))
+    rest = torch.optim.AdamW(model[:-1].parameters(), lr=1e-3)
+    report = initlab.inspect(model, CLASSES, DIGITS, optimizer=rest)
+    assert [(f.kind, f.severity) for f in report.findings] == [("optimizer", "warning")]
+    assert report.fix().what == ("Give the optimizer every parameter of the model",)
+    weights = torch.optim.AdamW([p for p in model.parameters() if p.ndim > 1], lr=1e-3)
+    found = initlab.inspect(model, CLASSES, DIGITS, optimizer=weights).findings
+    assert [(f.kind, f.severity) for f in found] == [("optimizer", "info")]
+
+
 def test_a_fix_shows_itself(tmp_path: Any) -> None:
     fix = initlab.inspect(built(OFF["bias -30"][0]), CLASSES, DIGITS).fix()
     assert "'2.bias': 'zeros'" in repr(fix)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
 from torch import nn
@@ -105,7 +105,7 @@ def inspect(
     )
 
     def again(model: nn.Module, inputs: Any, targets: Any, loss: Any, rate: float | None, whole: bool) -> Inspection:
-        held_by = replace(step, groups=None).optimizer(model) if whole else optimizer
+        held_by = step.whole().optimizer(model) if whole else optimizer
         return inspect(model, inputs, targets, loss, optimizer=held_by, lr=rate or lr)
 
     held = targets is None and evidence.seen.answer.targets is not None

@@ -31,8 +31,9 @@ class Fix(Shown):
     Attributes:
         what: the changes, in the order in which they are made; empty where nothing has to change.
         why: the findings that they answer.
-        code: the changes as Python that runs as pasted, on the names `model`, `inputs`, `targets`, `loss`, `lr`; what
-            only its author can change stands in a comment, and what is to be done to each batch of a DataLoader.
+        code: the changes as Python that runs as pasted, on the names `model`, `inputs`, `targets`, `loss`, `lr`, and
+            `optimizer` where an object was handed over whose groups change; what only its author can change stands in
+            a comment, and what is to be done to each batch of a DataLoader.
         plan: what `apply` writes; None where no weight has to change.
         before: the verdict without them.
         after: the verdict with them, by an inspection of the changed model; None where nothing could be tried.

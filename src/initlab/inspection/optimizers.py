@@ -69,6 +69,11 @@ class Step:
         """The same optimizer at another learning rate."""
         return replace(self, lr=lr)
 
+    def whole(self) -> Step:
+        """The same optimizer with every parameter at the rate of its fastest group."""
+        fastest = max((abs(group.share) for group in (self.groups or {}).values()), default=1.0)
+        return replace(self, lr=self.lr * (fastest or 1.0), groups=None)
+
     def share(self, name: str) -> float:
         """Learning rate of that parameter over `lr`; 0 for one that the optimizer does not hold."""
         if self.groups is None:
