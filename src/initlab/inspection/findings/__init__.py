@@ -9,7 +9,8 @@ from initlab.inspection.findings.kind import Kind
 from initlab.inspection.results import Finding
 from initlab.reporting.status import rank
 
-# The files, each with its `FINDING`; findings of equal severity are shown in this order.
+# The files, each with its `FINDING`: a kind, or its cases in a tuple, of which the first that applies counts. Findings
+# of equal severity are shown in this order.
 ORDER = (
     "non_finite",
     "cut_off",
@@ -38,9 +39,10 @@ ORDER = (
 )
 
 
-def kinds() -> tuple[Kind, ...]:
-    """Every kind of finding, in order."""
-    return tuple(import_module(f"{__name__}.{file}").FINDING for file in ORDER)
+def kinds() -> tuple[tuple[Kind, ...], ...]:
+    """Every kind of finding, in order, each by its cases."""
+    made = (import_module(f"{__name__}.{file}").FINDING for file in ORDER)
+    return tuple((one,) if isinstance(one, Kind) else one for one in made)
 
 
 def findings_of(evidence: Evidence) -> tuple[Finding, ...]:
@@ -48,11 +50,16 @@ def findings_of(evidence: Evidence) -> tuple[Finding, ...]:
 
     Once a number is NaN or infinite, only the kinds that can be told in spite of that count.
     """
-    found = [(kind, finding) for kind in kinds() if (finding := kind.find(evidence)) is not None]
+    found = [case for cases in kinds() if (case := _first(cases, evidence)) is not None]
     if any(kind.spoils for kind, _ in found):
         found = [(kind, finding) for kind, finding in found if kind.survives]
     evidence.memo["kinds"] = {(finding.kind, finding.where): kind for kind, finding in found}
     return tuple(sorted(_led(found), key=lambda finding: rank(finding.severity)))
+
+
+def _first(cases: tuple[Kind, ...], evidence: Evidence) -> tuple[Kind, Finding] | None:
+    found = ((case, finding) for case in cases if (finding := case.find(evidence)) is not None)
+    return next(found, None)
 
 
 def kind_of(evidence: Evidence, finding: Finding) -> Kind | None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 
 from initlab.inspection.evidence import Evidence
-from initlab.inspection.findings.kind import Kind
+from initlab.inspection.findings.kind import Kind, advised
 from initlab.inspection.recorder import Record
-from initlab.inspection.remedy import Remedy
 from initlab.inspection.results import Finding, ParameterStats
 from initlab.reporting.status import Severity
 
@@ -60,8 +59,4 @@ def _cut_after(e: Evidence, record: Record) -> str | None:
     return None
 
 
-def remedy(e: Evidence, finding: Finding) -> Remedy | None:
-    return Remedy(finding.advice)
-
-
-FINDING = Kind(find, survives=True, leads=True, remedy=remedy)
+FINDING = Kind(find, survives=True, leads=True, remedy=advised)

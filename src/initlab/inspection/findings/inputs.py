@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +11,7 @@ import torch
 from initlab.graph.operations import TABLE
 from initlab.guest.inputs import tensors_in
 from initlab.inspection.evidence import Evidence
-from initlab.inspection.findings.kind import Kind
+from initlab.inspection.findings.kind import Kind, advised
 from initlab.inspection.recorder import Record, is_plain
 from initlab.inspection.remedy import STANDARDIZED, Remedy, standardized
 from initlab.inspection.results import Finding
@@ -34,10 +35,6 @@ class _Read:
     record: Record
     rms: float
     share: float | None
-
-
-def find(e: Evidence) -> Finding | None:
-    return _size(e) or _same(e) or _offset(e) or _columns(e)
 
 
 def _size(e: Evidence) -> Finding | None:
@@ -110,21 +107,30 @@ def _name(e: Evidence, record: Record) -> str:
     return e.layers[record.index].name
 
 
-def _columns(e: Evidence) -> Finding | None:
-    """Columns of a table: on scales far apart, the same in every row, or equal to another."""
-    normed = any(r.origin < 0 and r.norm for r in e.seen.records)
+def _tables(e: Evidence) -> Iterator[Tensor]:
+    """Those whose columns are judged."""
     for table in _given(e):
         if table.ndim != 2 or not table.is_floating_point() or not is_plain(table) or table.shape[1] < 2:
             continue
-        if table.shape[0] < ENOUGH or table.shape[0] != e.batch or e.alike:
-            continue
-        told = (None if normed else _apart(table)) or _constant(table) or _equal(table)
-        if told is not None:
-            return Finding("inputs", "info", "inputs", *told)
-    return None
+        if table.shape[0] >= ENOUGH and table.shape[0] == e.batch and not e.alike:
+            yield table
 
 
-def _apart(table: Tensor) -> tuple[str, str] | None:
+def _scales(e: Evidence) -> Finding | None:
+    """Columns on scales far apart, which no norm takes away."""
+    if any(r.origin < 0 and r.norm for r in e.seen.records):
+        return None
+    told = next((told for table in _tables(e) if (told := _apart(table)) is not None), None)
+    return None if told is None else Finding("inputs", "info", "inputs", told, STANDARDIZE)
+
+
+def _needless(e: Evidence) -> Finding | None:
+    """Columns that are the same in every row, or equal to another."""
+    told = next((told for table in _tables(e) if (told := _constant(table) or _equal(table)) is not None), None)
+    return None if told is None else Finding("inputs", "info", "inputs", *told)
+
+
+def _apart(table: Tensor) -> str | None:
     rms = _second(table).sqrt()
     used = torch.nonzero(rms > 0).flatten()
     if used.numel() < 2:
@@ -132,8 +138,7 @@ def _apart(table: Tensor) -> tuple[str, str] | None:
     low, high = used[rms[used].argmin()], used[rms[used].argmax()]
     if float(rms[high]) < APART * float(rms[low]) or _sparse(table):
         return None
-    evidence = f"column {int(high)} has rms {float(rms[high]):.3g}, column {int(low)} {float(rms[low]):.3g}"
-    return evidence, STANDARDIZE
+    return f"column {int(high)} has rms {float(rms[high]):.3g}, column {int(low)} {float(rms[low]):.3g}"
 
 
 def _second(table: Tensor) -> Tensor:
@@ -196,10 +201,14 @@ def _which(columns: Tensor) -> str:
     return f"column {shown} is" if len(numbers) == 1 else f"{len(numbers)} columns ({shown}) are"
 
 
-def remedy(e: Evidence, finding: Finding) -> Remedy | None:
-    if finding.advice != STANDARDIZE:
-        return None if finding.severity == "info" else Remedy(finding.advice)
+def _standardize(e: Evidence, finding: Finding) -> Remedy:
     return Remedy(STANDARDIZE, f"{STANDARDIZED}\ninputs = standardized(inputs)", inputs=standardized)
 
 
-FINDING = Kind(find, leads=True, remedy=remedy)
+FINDING = (
+    Kind(_size, leads=True, remedy=_standardize),
+    Kind(_same, leads=True, remedy=advised),
+    Kind(_offset, leads=True, remedy=_standardize),
+    Kind(_scales, leads=True, remedy=_standardize),
+    Kind(_needless, leads=True),
+)

@@ -1,4 +1,4 @@
-"""What one kind of finding is to the rest of the house."""
+"""What one kind of finding is to the rest of the house, and a cure that several kinds share."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from initlab.inspection.results import Finding
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of finding.
+    """One kind of finding, or one case of a kind whose cases are cured in different ways.
 
     Attributes:
         find: the finding with its evidence and advice, or None where it does not apply.
@@ -29,3 +29,8 @@ class Kind:
     leads: bool = False
     yields: bool = False
     remedy: Callable[[Evidence, Finding], Remedy | None] | None = None
+
+
+def advised(e: Evidence, finding: Finding) -> Remedy:
+    """What only the model's author can do, as the advice says."""
+    return Remedy(finding.advice)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 
 from initlab.inspection.evidence import Evidence
-from initlab.inspection.findings.kind import Kind
-from initlab.inspection.remedy import Remedy
+from initlab.inspection.findings.kind import Kind, advised
 from initlab.inspection.results import Finding
 
 PER_CLASS = 8.0  # samples of each class seen, from which a class that never comes is none
@@ -32,8 +31,4 @@ def _head(e: Evidence) -> str:
     return e.layers[e.readout.index].name if e.readout is not None else "output"
 
 
-def remedy(e: Evidence, finding: Finding) -> Remedy | None:
-    return Remedy(finding.advice)
-
-
-FINDING = Kind(find, leads=True, remedy=remedy)
+FINDING = Kind(find, leads=True, remedy=advised)

@@ -11,14 +11,10 @@ from initlab.inspection.findings.kind import Kind
 from initlab.inspection.passes import recorded
 from initlab.inspection.remedy import Remedy, set_to
 from initlab.inspection.results import Finding
+from initlab.reporting.status import Severity
 
 MOST = 0.9  # share of a layer that dropout takes, from which hardly a signal is left
 USUAL = 0.1  # Vaswani et al. 2017, section 5.4
-LESS = "Drop less: 0.1 to 0.5 is usual"
-
-
-def find(e: Evidence) -> Finding | None:
-    return _never_taken(e) or _always_drops(e) or _drops_most(e) or _drops_nothing(e)
 
 
 def _never_taken(e: Evidence) -> Finding | None:
@@ -62,7 +58,8 @@ def _drops_most(e: Evidence) -> Finding | None:
         return None
     evidence = f"dropout takes {worst.share:.0%} of the signal"
     where = worst.module or "the model"
-    return Finding("mode", "error" if worst.share == 1 else "warning", where, evidence, LESS)
+    severity: Severity = "error" if worst.share == 1 else "warning"
+    return Finding("mode", severity, where, evidence, "Drop less: 0.1 to 0.5 is usual")
 
 
 def _drops_nothing(e: Evidence) -> Finding | None:
@@ -78,21 +75,25 @@ def _drops_nothing(e: Evidence) -> Finding | None:
     return None
 
 
-def _drop_less(e: Evidence, finding: Finding) -> Remedy | None:
-    """Dropout modules that take nearly everything, set to a usual share; None where another's code drops."""
+def _drop_less(e: Evidence, finding: Finding) -> Remedy:
+    """Dropout modules that take nearly everything, set to a usual share; only said where another's code drops."""
     most = list(dict.fromkeys(drop.module for drop in e.seen.events.drops if drop.share >= MOST))
     if not all(isinstance(e.model.get_submodule(name), _DropoutNd) for name in most):
-        return None
+        return _there(e, finding)
     return set_to(USUAL, most, "p", f"Drop less in {finding.where}: {USUAL:g}")
 
 
-def remedy(e: Evidence, finding: Finding) -> Remedy | None:
-    less = _drop_less(e, finding) if finding.advice == LESS else None
-    if less is not None:
-        return less
-    if not finding.advice.startswith("Call model.train()"):
-        return Remedy(f"{finding.advice} in {finding.where}")
+def _there(e: Evidence, finding: Finding) -> Remedy:
+    return Remedy(f"{finding.advice} in {finding.where}")
+
+
+def _train(e: Evidence, finding: Finding) -> Remedy:
     return Remedy(finding.advice, "model.train()", prepare=lambda model: model.train())
 
 
-FINDING = Kind(find, survives=True, leads=True, remedy=remedy)
+FINDING = (
+    Kind(_never_taken, survives=True, leads=True, remedy=_train),
+    Kind(_always_drops, survives=True, leads=True, remedy=_there),
+    Kind(_drops_most, survives=True, leads=True, remedy=_drop_less),
+    Kind(_drops_nothing, survives=True, leads=True, remedy=_train),
+)

@@ -24,12 +24,7 @@ LOG_PROBABILITIES = ("nll", "kl")
 BOUNDED = ("softmax", "sigmoid", "hardsigmoid", "tanh", "hardtanh", "relu", "softplus", "elu", "gelu", "silu", "mish",
            "logsigmoid")  # fmt: skip
 _TORCH = (F.cross_entropy, F.nll_loss, F.binary_cross_entropy_with_logits)
-_LEAVE = "Leave the function at the output out"
 _OWN = "given = loss\nloss = lambda output, targets: given({}, targets)"
-
-
-def find(e: Evidence) -> Finding | None:
-    return _one_unit(e) or _no_logits(e) or _no_log_probabilities(e) or _off(e)
 
 
 def _one_unit(e: Evidence) -> Finding | None:
@@ -97,7 +92,8 @@ def _off(e: Evidence) -> Finding | None:
     else:
         return None
     off = answer.activation == "relu"  # a relu of zero passes no gradient back either
-    advice = f"{_LEAVE}, or start the last bias {'at the mean of the targets, above zero' if off else 'at zero'}"
+    start = "at the mean of the targets, above zero" if off else "at zero"
+    advice = f"Leave the function at the output out, or start the last bias {start}"
     return Finding("output activation", "error" if off else "warning", last.name, evidence, advice)
 
 
@@ -121,10 +117,10 @@ def _after(change: Callable[[torch.Tensor], torch.Tensor], loss: Callable[..., A
     return lambda output, targets: loss(change(output), targets)
 
 
-def _opened(e: Evidence, finding: Finding) -> Remedy | None:
+def _opened(e: Evidence) -> Remedy | None:
     """The read-out before a relu that is off, drawn as the plan does about the targets' mean."""
     targets, readout = e.seen.answer.real_targets, e.readout
-    if not finding.advice.startswith(_LEAVE) or e.seen.answer.activation != "relu" or targets is None or not readout:
+    if e.seen.answer.activation != "relu" or targets is None or not readout:
         return None
     mean = float(f"{float(targets.mean()):.4g}")
     biases = [name for name in readout.parameters if name.endswith("bias")]
@@ -149,12 +145,9 @@ def _logarithms(answer: Answer) -> Remedy:
     return Remedy(words, _OWN.format(f"output.log_softmax({axis})"), loss=made)
 
 
-def remedy(e: Evidence, finding: Finding) -> Remedy | None:
+def _another_loss(e: Evidence, finding: Finding) -> Remedy:
     """Another loss where one takes what the output is; else the model's code has to change."""
     answer = e.seen.answer
-    opened = _opened(e, finding)
-    if opened is not None:
-        return opened
     first = "import torch.nn.functional as F\nloss = "
     own = answer.function if inspect.isfunction(answer.function) and answer.function not in _TORCH else None
     if answer.activation == "softmax" and answer.loss in ("cross_entropy", "nll") and answer.output.shape[1:2] != (1,):
@@ -178,4 +171,13 @@ def remedy(e: Evidence, finding: Finding) -> Remedy | None:
     return Remedy(finding.advice)
 
 
-FINDING = Kind(find, survives=True, leads=True, remedy=remedy)
+def _on_again(e: Evidence, finding: Finding) -> Remedy:
+    return _opened(e) or _another_loss(e, finding)
+
+
+FINDING = (
+    Kind(_one_unit, survives=True, leads=True, remedy=_another_loss),
+    Kind(_no_logits, survives=True, leads=True, remedy=_another_loss),
+    Kind(_no_log_probabilities, survives=True, leads=True, remedy=_another_loss),
+    Kind(_off, survives=True, leads=True, remedy=_on_again),
+)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 
 from initlab.inspection.evidence import SMALL_TARGETS, Evidence
-from initlab.inspection.findings.kind import Kind
+from initlab.inspection.findings.kind import Kind, advised
 from initlab.inspection.remedy import STANDARDIZED, Remedy, standardized
 from initlab.inspection.results import Finding
 from initlab.reporting.status import Severity
@@ -23,12 +24,6 @@ LARGE = 10.0  # rms of targets above which they are not standardized
 FAR = 10.0  # targets over outputs, or the reverse: no start is that far from standardized targets by chance
 EXCESS_FAR = 100.0  # first loss over the best constant prediction's, when the targets' mean is 10 deviations away
 STANDARDIZE = "Standardize the targets: take off their mean, divide by their standard deviation, and undo it after"
-
-
-def find(e: Evidence) -> Finding | None:
-    if e.seen.answer.spread is not None:
-        return None
-    return _out_of_reach(e) or _size(e) or _far(e) or _columns(e) or _constant(e)
 
 
 def _out_of_reach(e: Evidence) -> Finding | None:
@@ -112,13 +107,22 @@ def _finding(severity: Severity, evidence: str, advice: str) -> Finding:
     return Finding("targets", severity, "targets", evidence, advice)
 
 
-def remedy(e: Evidence, finding: Finding) -> Remedy | None:
-    if not finding.advice.startswith(STANDARDIZE):
-        return Remedy(finding.advice)
+def _standardize(e: Evidence, finding: Finding) -> Remedy:
     if e.seen.answer.targets.is_floating_point():
         return Remedy(STANDARDIZE, f"{STANDARDIZED}\ntargets = standardized(targets)", targets=standardized)
     code = f"{STANDARDIZED}\ntargets = standardized(targets.float())"
     return Remedy(STANDARDIZE, code, targets=lambda targets: standardized(targets.float()))
 
 
-FINDING = Kind(find, leads=True, remedy=remedy)
+def _paired(find: Callable[[Evidence], Finding | None]) -> Callable[[Evidence], Finding | None]:
+    """Asked only where each target meets one output: what broadcasting does to the rest is another finding."""
+    return lambda e: None if e.seen.answer.spread is not None else find(e)
+
+
+FINDING = (
+    Kind(_paired(_out_of_reach), leads=True, remedy=advised),
+    Kind(_paired(_size), leads=True, remedy=_standardize),
+    Kind(_paired(_far), leads=True, remedy=_standardize),
+    Kind(_paired(_columns), leads=True, remedy=_standardize),
+    Kind(_paired(_constant), leads=True, remedy=advised),
+)
