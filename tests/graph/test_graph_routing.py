@@ -107,3 +107,33 @@ def test_a_low_rank_adapter_adds_nothing_at_first() -> None:
     assert plan["lora_A.weight"].std == pytest.approx(0.25)
     assert "LoRA" in plan["lora_B.weight"].reason
     assert initlab.plan(model, policy={"lora_B.weight": "he_normal"})["lora_B.weight"].std > 0
+
+
+class Distance(nn.Module):
+    """|a|² − 2ab + |b|² written as one product of what stands side by side."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(16, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        z = self.first(x)
+        length, one = z.pow(2).sum(-1, keepdim=True), torch.ones(len(z), 1)
+        squares = torch.cat([-2 * z, length, one], -1) @ torch.cat([z, one, length], -1).T
+        assert float(squares.min()) > -1e-3
+        return torch.exp(-squares)
+
+
+def test_a_distance_written_as_a_product_stays_one_while_it_is_measured() -> None:
+    assert initlab.plan(Distance(), X).warnings == ()
+
+
+def test_a_quotient_without_a_second_moment_is_not_known() -> None:
+    """x/(Σx + ε) of signed numbers has none: one draw in a million decides what a measurement gives."""
+
+    def shares(x: torch.Tensor) -> torch.Tensor:
+        return x / (x.sum(-1, keepdim=True) + 1e-8)
+
+    feeds = record(Call(shares), X).uses("last.weight")[0].feeds
+    assert feeds is not None
+    assert feeds.second_moment is None

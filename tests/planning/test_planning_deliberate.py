@@ -75,9 +75,37 @@ class Centres(nn.Module):
         return self.last(torch.exp(-(x[:, None] - self.centre).square().mean(-1)))
 
 
+class Variances(nn.Module):
+    """A layer whose weights have variances, of which a start lies far below one (Blundell et al., 2015)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mean, self.rho = nn.Parameter(torch.randn(4, 16) / 4), nn.Parameter(torch.full((4, 16), -5.0))
+        self.rho.data += 0.1 * torch.randn(4, 16)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        made = F.linear(x, self.mean)
+        return made + F.linear(x**2, F.softplus(self.rho) ** 2).sqrt() * torch.randn_like(made)
+
+
+class Inducing(nn.Module):
+    """A kernel between inputs and points of their own space (Titsias, 2009)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.points, self.last = nn.Parameter(torch.randn(8, 16)), nn.Linear(8, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        both = torch.cat([self.points, x])
+        made: torch.Tensor = self.last(torch.exp(-torch.cdist(both, both))[8:, :8])
+        return made
+
+
 @pytest.mark.parametrize(
     ("build", "names"),
     [
+        (Variances, ["rho"]),
+        (Inducing, ["points"]),
         (Contrast, ["temperature"]),
         (Residual, ["1.norm_two.weight", "2.norm_two.weight"]),
         (Closed, ["0.norm.weight", "1.norm.weight", "2.norm.weight"]),

@@ -11,6 +11,7 @@ from torch import nn
 
 import initlab
 
+F = nn.functional
 X = torch.randn(256, 16, generator=torch.Generator().manual_seed(0))
 
 
@@ -43,3 +44,99 @@ CUTS: dict[str, tuple[Callable[[torch.Tensor], Any], bool]] = {
 def test_a_mean_and_a_scale_in_one_weight_are_a_read_out(made: Callable[[torch.Tensor], Any], head: bool) -> None:
     """Policies and regressors that give a distribution: however its numbers are told apart, they begin small."""
     assert ("read-out" in initlab.plan(Cut(made), X)["last.weight"].reason) is head
+
+
+class Dueling(nn.Module):
+    """Advantages, brought to their mean, beside the value of a state (Wang et al., 2016)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body, self.value, self.advantage = nn.Linear(16, 32), nn.Linear(32, 1), nn.Linear(32, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = F.relu(self.body(x))
+        made = self.advantage(h)
+        result: torch.Tensor = self.value(h) + made - made.mean(1, keepdim=True)
+        return result
+
+
+class Policy(nn.Module):
+    """Means of actions, which a distribution of learned scales is made of, and an action drawn around them."""
+
+    def __init__(self, entropy: bool) -> None:
+        super().__init__()
+        self.body, self.mean, self.scale = nn.Linear(16, 32), nn.Linear(32, 4), nn.Linear(32, 4)
+        self.log_scale, self.entropy = nn.Parameter(torch.zeros(1, 4)), entropy
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        h = torch.tanh(self.body(x))
+        mean = self.mean(h)
+        if self.entropy:
+            return mean, torch.distributions.Normal(mean, self.log_scale.expand_as(mean).exp()).entropy().sum(1)
+        return mean, torch.tanh(mean + self.scale(h).exp() * torch.randn_like(mean))
+
+
+class Spiking(nn.Module):
+    """Spikes of leaky units, whose read-out leaks and is added up over the steps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(16, 32), nn.Linear(32, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        u, v, total = torch.zeros(len(x), 32), torch.zeros(len(x), 4), torch.zeros(len(x), 4)
+        for _ in range(5):
+            u = 0.9 * u + self.first(x)
+            spikes = (u > 1).float()
+            u, v = u - spikes, 0.9 * v + self.last(spikes)
+            total = total + v
+        return total
+
+
+class Quantised(nn.Linear):
+    """A weight of 15 numbers with its gradient passed on: in steps of its largest, or of a step that is learned."""
+
+    def __init__(self, into: int, out: int, learned: bool) -> None:
+        super().__init__(into, out)
+        self.step = nn.Parameter(self.weight.detach().abs().max() / 7) if learned else None
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        w = self.weight
+        if self.step is not None:
+            q = w / self.step
+            return F.linear(x, (q + (q.round() - q).detach()) * self.step, self.bias)
+        step = w.abs().max() / 7
+        return F.linear(x, w + ((w / step).round() * step - w).detach(), self.bias)
+
+
+LASTS: dict[str, Callable[[], nn.Module]] = {
+    "dueling": Dueling,
+    "policy with entropy": lambda: Policy(entropy=True),
+    "policy with a drawn action": lambda: Policy(entropy=False),
+    "spiking": Spiking,
+    "quantised": lambda: nn.Sequential(nn.Linear(16, 32), nn.ReLU(), Quantised(32, 4, learned=False)),
+    "quantised by a learned step": lambda: nn.Sequential(nn.Linear(16, 32), nn.ReLU(), Quantised(32, 4, learned=True)),
+}
+
+
+@pytest.mark.parametrize("build", LASTS.values(), ids=LASTS)
+def test_what_a_model_answers_begins_near_a_constant(build: Callable[[], nn.Module]) -> None:
+    model = build()
+    initlab.init_(model, example_inputs=X)
+    out = model(X)
+    answer = (out[0] if isinstance(out, tuple) else out).detach()
+    assert 1e-4 < float(answer.square().mean()) < 0.3  # without a read-out of theirs they begin at 0.7 to 250
+
+
+def test_a_state_that_is_returned_is_no_read_out() -> None:
+    class Flow(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = nn.Linear(16, 32), nn.Linear(32, 16)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            for _ in range(4):
+                x = x + self.b(torch.tanh(self.a(x)))
+            return x
+
+    assert "read-out" not in str(initlab.plan(Flow(), X)["b.weight"].reason)

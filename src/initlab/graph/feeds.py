@@ -78,7 +78,7 @@ def _step(flow: Flow, operation: Operation, found: _Found) -> None:
     if given is not None:
         _input(flow, given)
     held = {value: flow.views[value] for value in operation.inputs if value in flow.views and value != given}
-    carried = any(value in flow.signals for value in operation.inputs)
+    carried = any(value in flow.signals for value in operation.inputs) or operation.traits.random_like
     if not held and not carried:
         _integers(flow, operation)
     elif held and not carried and not _reads_rows(flow, operation):

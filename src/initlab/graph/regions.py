@@ -17,6 +17,8 @@ _LARGEST = 1 << 22  # elements of a region's root beyond which it is not run aga
 _ENOUGH = 1 << 17  # numbers behind a measured moment: its error is then below 1%
 _REPEATS = 1024
 _CLOSE = 0.003  # relative standard error at which a measurement stops early
+_BLOCKS = 16  # parts of what was measured, of which none has a fifth of all squares where there is a second moment
+_MANY = 4096  # numbers from which that is asked: 1/x of noise has none, however many one draws
 _STEP = 1.05  # ratio of the input sizes at which regions are measured; those between follow from the nearest
 _LONGEST = 128  # operations in a region
 
@@ -108,6 +110,7 @@ def _measured(
         return None
     means: list[float] = []
     seconds: list[float] = []
+    blocks: list[float] = []
     try:
         for turn in range(repeats):
             if turn >= 8 and turn % 8 == 0 and np.std(seconds) / turn**0.5 <= _CLOSE * np.mean(seconds):
@@ -116,6 +119,7 @@ def _measured(
             values = _replayed(operations, region, noise, constants, output)
             means.append(float(values.real.double().mean()))
             seconds.append(_square_mean(values))
+            blocks.extend(map(_square_mean, values.flatten().chunk(1 if repeats >= _BLOCKS else _BLOCKS)))
             if not math.isfinite(means[-1] + seconds[-1]):
                 return None
         loud = _square_mean(_replayed(operations, region, 4 * noise, constants, output))
@@ -123,6 +127,8 @@ def _measured(
         return None
     finally:
         flow.budget -= len(means) * len(operations)
+    if len(seconds) * values.numel() >= _MANY and len(blocks) >= _BLOCKS and max(blocks) > 0.2 * sum(blocks):
+        return None
     mean, second = float(np.mean(means)), float(np.mean(seconds))
     degree = math.log(loud / seconds[-1], 16) if loud > 0 and seconds[-1] > 0 and math.isfinite(loud) else 0.0
     return Moments(mean, second, second > 0 and abs(loud - seconds[-1]) < 0.02 * second, min(max(degree, 0.0), 2.0))

@@ -29,6 +29,7 @@ class Tracer(TorchFunctionMode):
         self.values: dict[int, Value] = {}
         self.operations: list[Operation] = []
         self._rearranged: dict[int, str] = {}  # values that are parameters in another arrangement
+        self._made_of_parameters: set[int] = set()
         self.stack: list[tuple[str, str]] = []
         self._live: dict[int, tuple[weakref.ref[torch.Tensor], int, int]] = {}
         self._written: dict[int, tuple[weakref.ref[torch.Tensor], int, int]] = {}
@@ -71,17 +72,19 @@ class Tracer(TorchFunctionMode):
     def _record(
         self, func: Callable[..., Any], kind: str, given: tuple[Any, Any], made: list[torch.Tensor], writes: bool
     ) -> None:
-        args, kwargs = given
+        args, kwargs = self._without_shapes(kind, *given)
         inputs = tuple(refs((args, kwargs)))
         index = len(self.operations)
-        sources = [self.values[value].source for value in inputs]
-        constant = all(source == "constant" for source in sources) or TABLE[kind].shape_only
+        signals = inputs if not TABLE[kind].random_like else tuple(refs(given))  # noise beside a signal is one too
+        constant = TABLE[kind].shape_only or all(self._is_constant(value, TABLE[kind].random_like) for value in signals)
         outputs = []
         for tensor in made:
             value = self._new(tensor, "constant" if constant else "operation", producer=None if constant else index)
             outputs.append(self._name(tensor, value, written=writes))
         if constant:
             return
+        if all(self._is_constant(value, True) for value in inputs) and not TABLE[kind].random_like:
+            self._made_of_parameters.update(outputs)
         module, module_type = self.stack[-1] if self.stack else ("", "")
         names = dict.fromkeys(name for value in inputs if (name := self._parameter(value)))
         if len(names) == 1 and TABLE[kind].rearranges and all(self._parameter(value) for value in inputs):
@@ -92,6 +95,27 @@ class Tracer(TorchFunctionMode):
                 _attributes(args, kwargs), module_type, func, args, kwargs, TABLE[kind],
             )
         )  # fmt: skip
+
+    def _without_shapes(self, kind: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        """The arguments, with a tensor of zeros for one of which only the shape is read: it says nothing of numbers."""
+        if (place := TABLE[kind].shaped_like) is None:
+            return args, kwargs
+        position, name = place
+        args = tuple(self._empty(arg) if at == position else arg for at, arg in enumerate(args))
+        return args, {key: self._empty(arg) if key == name else arg for key, arg in kwargs.items()}
+
+    def _is_constant(self, value: int, or_of_parameters: bool) -> bool:
+        """Whether neither inputs nor parameters make a value; or, where that counts as well, parameters alone."""
+        source = self.values[value].source
+        return source == "constant" or (
+            or_of_parameters and (source == "parameter" or value in self._made_of_parameters)
+        )
+
+    def _empty(self, arg: Any) -> Any:
+        if not isinstance(arg, Ref):
+            return arg
+        value = self.values[arg.value]
+        return torch.zeros((), dtype=value.dtype).expand(value.shape)
 
     # -- which value a tensor holds --
 

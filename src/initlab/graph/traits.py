@@ -50,6 +50,7 @@ class Traits:
         skipped: when it is run again, its input is its output, as casts are.
         reads_only: it only tells of a tensor, and is not recorded.
         shape_only: it reads the shape of what it is given and nothing else, so that it makes a constant.
+        shaped_like: the argument (position, name) of which it reads the shape or type alone, where there is one.
     """
 
     keeps: Keeps = "none"
@@ -84,6 +85,12 @@ class Traits:
     skipped: bool = False
     reads_only: bool = False
     shape_only: bool = False
+    shaped_like: tuple[int, str] | None = None
+
+    @property
+    def random_like(self) -> bool:
+        """Whether it draws numbers in the shape of what it is given, which it does not read."""
+        return self.random and self.shaped_like is not None
 
     @property
     def rearranges(self) -> bool:

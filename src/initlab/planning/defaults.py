@@ -10,6 +10,8 @@ from typing import Any
 from torch import nn
 
 from initlab.errors import InputError, finite_number
+from initlab.graph import Operation, SignalGraph
+from initlab.graph.residual import passed
 from initlab.planning.affine import shifts_beside_factor
 from initlab.planning.choice import Choice, Chooser, Options, keep
 from initlab.planning.frequencies import of_sines
@@ -17,6 +19,7 @@ from initlab.planning.names import ADAPTER_UP, ADDED, HIDDEN_TO_HIDDEN, INPUT_BI
 from initlab.planning.neighbours import reads_neighbours
 from initlab.planning.own import (
     adds_back,
+    around_a_number,
     identity_value,
     is_pattern,
     pattern_on_purpose,
@@ -62,6 +65,8 @@ def fed_weight(subject: Subject, options: Options) -> Choice:
     if rotation_on_purpose(subject):
         words = "kept as its author made it: a rotation, W Wᵀ = 1, as the other weights are not"
         return keep("rotation", words)
+    if around_a_number(subject):
+        return keep("own", "kept as its author made it: it makes a scale, and lies around a number of its own")
     if (choice := of_sines(subject)) is not None:
         return choice
     fed = subject.fed()
@@ -267,8 +272,15 @@ def _is_added(subject: Subject) -> bool:
     uses = [use.operation for use in graph.uses(subject.name)]
     if any(use.traits.combines == "product" for use in uses):
         return False  # its parts scale and shift: it is a function's coefficients, which are no position
+    if any(use.traits.combines == "join" and _joins_data(graph, use) for use in uses):
+        return False  # its rows are places of the data's own space, as inducing points are
     # what is subtracted is a centre: signals are told by it
     return any(use.traits.combines in ("sum", "join") and use.kind != "sub" for use in uses)
+
+
+def _joins_data(graph: SignalGraph, join: Operation) -> bool:
+    """Whether a join puts its operands beside the model's inputs as they came."""
+    return any(passed(graph, value)[-1] in graph.inputs for value in join.inputs)
 
 
 def _layer(subject: Subject) -> str:

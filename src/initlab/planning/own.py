@@ -150,6 +150,20 @@ def rotation_on_purpose(subject: Subject) -> bool:
     return len(subject.uses) == 1 and _stands_out(subject, "rotations", _is_rotation)
 
 
+def around_a_number(subject: Subject) -> bool:
+    """Whether a matrix lies around a number other than zero and makes a scale: variances (Blundell, 2015).
+
+    A matrix that is made positive to be used as a weight is drawn around zero, or from zero on.
+    """
+    graph, tensor = subject.scene.graph, subject.slot.tensor
+    if graph is None or not readable(tensor) or not tensor.is_floating_point() or tensor.numel() < 2:
+        return False
+    if not any(step.traits.positive for step in _own_steps(graph, subject.value)[0]):
+        return False
+    values = local_tensor(tensor).detach().float()
+    return abs(float(values.mean())) > 3 * float(values.std())
+
+
 def _stands_out(subject: Subject, kind: str, is_so: Callable[[torch.Tensor], bool]) -> bool:
     """Whether a matrix is of a kind that fewer than half of the matrices of its model are."""
     if subject.scene.graph is None or not is_so(subject.slot.tensor):

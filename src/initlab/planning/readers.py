@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from initlab.graph import Operation, SignalGraph
 from initlab.graph.fixed import is_fixed_map
 from initlab.graph.residual import grew_from, passed
+from initlab.planning.recurrences import makers
 
 FARTHEST = 64  # operations that a walk from a read-out looks at
 
@@ -41,6 +42,7 @@ def _ahead(graph: SignalGraph, operation: Operation) -> Iterable[tuple[str, Oper
                 or affine
                 or (alone and _over_places(graph, operation, reader, value))
                 or _of_steps(graph, reader, value)
+                or _accumulates(graph, reader, operation)
                 or (value not in curved and is_fixed_map(graph, reader, value))
             ):
                 if value in curved or reader.traits.curved:
@@ -72,11 +74,35 @@ def _of_steps(graph: SignalGraph, reader: Operation, value: int) -> bool:
     return len(set(reader.inputs)) > 1 and len(makers) == 1 and bool(*makers)
 
 
+def _accumulates(graph: SignalGraph, reader: Operation, operation: Operation) -> bool:
+    """Whether what the same weights make at each of many steps is added up, and read by no weight at any of them."""
+    if reader.traits.combines != "sum" or not operation.parameters or len(set(reader.inputs)) < 2:
+        return False
+    if any(makers(graph, v) != {operation.parameters} for v in reader.inputs):
+        return False
+    first = next(other for other in graph.operations if other.parameters == operation.parameters)
+    key = ("last", first.index)
+    if key not in graph.computed:
+        graph.computed[key] = is_last(graph, first)
+    return bool(graph.computed[key])
+
+
 def _levels(graph: SignalGraph, reader: Operation, value: int) -> set[int]:
     """What a signal itself gives to be brought to a level by: its log-sum-exp, mean or largest number, subtracted."""
     others = set(reader.inputs) - {value} if reader.traits.combines == "sum" else set()
     makers = {other: graph.producer(other) for other in others}
-    return {other for other, maker in makers.items() if maker is not None and _is_level(graph, maker, value)}
+    summands = {value, *_summands(graph, value)} if others else {value}
+    return {
+        other
+        for other, maker in makers.items()
+        if maker is not None and any(_is_level(graph, maker, each) for each in summands)
+    }
+
+
+def _summands(graph: SignalGraph, value: int) -> tuple[int, ...]:
+    """What a value is the sum of, where it is one."""
+    maker = graph.producer(value)
+    return maker.inputs if maker is not None and maker.traits.combines == "sum" else ()
 
 
 def _is_level(graph: SignalGraph, operation: Operation, value: int) -> bool:
@@ -85,7 +111,12 @@ def _is_level(graph: SignalGraph, operation: Operation, value: int) -> bool:
     shape, before = graph.values[operation.outputs[0]].shape if operation.outputs else (), graph.values[value].shape
     reduced = len(shape) == len(before) and shape[-1:] == (1,) != before[-1:] and shape[:-1] == before[:-1]
     alone = set(operation.inputs) == {value} and not operation.parameters
-    return alone and reduced and bool(after) and all(r.kind == "sub" and value in r.inputs for r in after)
+    return alone and reduced and bool(after) and all(r.kind == "sub" and _adds(graph, r, value) for r in after)
+
+
+def _adds(graph: SignalGraph, difference: Operation, value: int) -> bool:
+    """Whether a signal, or a sum that it is one of, is what something is subtracted from."""
+    return any(value == item or value in _summands(graph, item) for item in difference.inputs[:1])
 
 
 def _is_whole(graph: SignalGraph, value: int) -> bool:
@@ -132,7 +163,8 @@ def is_head(graph: SignalGraph, use: Operation) -> bool:
     read = any(kind == "output" or (by is not None and by.traits.logits and not by.traits.mixes) for kind, by in ahead)
     if read and all(kind in ("output", "gate") or (by is not None and by.traits.logits) for kind, by in ahead):
         return True
-    return any(kind == "output" or _gives_shares(graph, by) for kind, by in ahead) and is_last(graph, use)
+    returned = any(kind == "output" for kind, _ in ahead)
+    return (returned or any(_gives_shares(graph, by) for _, by in ahead)) and is_last(graph, use, returned)
 
 
 def _gives_shares(graph: SignalGraph, reader: Operation | None) -> bool:
@@ -140,8 +172,14 @@ def _gives_shares(graph: SignalGraph, reader: Operation | None) -> bool:
     return reader is not None and reader.kind == "softmax" and any(k == "output" for k, _ in _ahead(graph, reader))
 
 
-def is_last(graph: SignalGraph, use: Operation) -> bool:
-    """Whether nothing that comes of a weight's output meets a parameter again, but a bias, or what others make."""
+def is_last(graph: SignalGraph, use: Operation, sums: bool = False) -> bool:
+    """Whether nothing that comes of a weight's output meets a parameter again, but a bias, or what others make.
+
+    Args:
+        graph: the recording.
+        use: the operation that applies the weight.
+        sums: whether what others make may be added: a mean that is returned, to which noise of some scale is added.
+    """
     made, met = set(use.outputs), 0
     for reader in graph.operations[use.index + 1 :]:
         if made.isdisjoint(reader.inputs):
@@ -150,6 +188,8 @@ def is_last(graph: SignalGraph, use: Operation) -> bool:
         others = {v for v in reader.inputs if v not in made and not _is_whole(graph, v)} - _parameters(graph, reader)
         applied = reader.parameters and reader.traits.combines not in ("sum", "product")
         others = set() if reader.traits.combines == "join" else others  # what stands beside it changes nothing
+        if reader.traits.combines == "sum":
+            others = set() if sums else {v for v in others if makers(graph, v) != {use.parameters}}
         if applied or met > FARTHEST or any(hangs_on(graph, v, "parameter") for v in others):
             return False
         made.update(reader.outputs)

@@ -6,7 +6,8 @@ Crisanti and Sommers, 1988: a network of tanh units is chaotic above gain one), 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import cast
 
 from initlab.graph import Operation, SignalGraph
 from initlab.graph.residual import grew_from
@@ -25,3 +26,24 @@ def reads_itself(graph: SignalGraph, uses: Sequence[Operation]) -> bool:
     made = set(ordered[0].outputs)
     signals = [value for value in ordered[1].inputs if graph.values[value].source == "operation"]
     return any(value in made or grew_from(graph, value, made) for value in signals)
+
+
+Makers = frozenset[tuple[str, ...]]
+MOST = 64  # weights of a value's makers of which anybody asks
+
+
+def makers(graph: SignalGraph, value: int) -> Makers:
+    """The parameters of each operation that a value was last made by, of those that read any."""
+    if "makers" not in graph.computed:
+        found: dict[int, Makers] = {}
+        for operation in graph.operations:
+            made = frozenset({operation.parameters}) if operation.parameters else _joined(operation, found)
+            found.update(dict.fromkeys(operation.outputs, made))
+        graph.computed["makers"] = found
+    known = cast(dict[int, Makers], graph.computed["makers"])
+    return known.get(value, frozenset())
+
+
+def _joined(operation: Operation, found: Mapping[int, Makers]) -> Makers:
+    made = frozenset[tuple[str, ...]]().union(*(found.get(value, frozenset()) for value in operation.inputs))
+    return made if len(made) <= MOST else frozenset({("",)})

@@ -107,10 +107,14 @@ OPS = (
     Op(("transpose",), moved, names=("swapaxes", "swapdims"), keeps="values", moves=_swapped),
     Op(("permute",), moved, keeps="values", moves=_permuted),
     Op(
-        ("view", "reshape", "flatten", "ravel", "unflatten", "view_as", "reshape_as", "squeeze", "unsqueeze"), moved,
+        ("view", "reshape", "flatten", "ravel", "unflatten", "squeeze", "unsqueeze"), moved,
         keeps="values", moves=_regrouped, regroups=True,
     ),
-    Op(("expand", "expand_as", "broadcast_to", "repeat", "tile"), moved, keeps="values", moves=_broadcast),
+    Op(
+        ("view_as", "reshape_as"), moved, keeps="values", moves=_regrouped, regroups=True, shaped_like=(1, "other"),
+    ),
+    Op(("expand", "broadcast_to", "repeat", "tile"), moved, keeps="values", moves=_broadcast),
+    Op(("expand_as",), moved, keeps="values", moves=_broadcast, shaped_like=(1, "other")),
     Op(("movedim",), moved, names=("moveaxis",), keeps="values", moves=_axes_moved),
     Op(
         ("repeat_interleave", "pixel_shuffle", "pixel_unshuffle",

@@ -6,7 +6,8 @@ from initlab.graph.operations.arrange import same
 from initlab.graph.operations.op import Op
 
 OPS = (
-    Op(("to", "float", "half", "bfloat16", "double", "type", "type_as"), same, keeps="order", skipped=True),
+    Op(("float", "half", "bfloat16", "double", "type"), same, keeps="order", skipped=True),
+    Op(("to", "type_as"), same, keeps="order", skipped=True, shaped_like=(1, "other")),
     Op(
         ("contiguous", "clone", "detach", "data", "cuda", "cpu", "alias_copy", "as_subclass", "identity"), same,
         keeps="order",

@@ -18,8 +18,8 @@ def _noise(mean: float, second: float) -> Signals:
 
 
 OPS = (
-    Op(("randn_like",), _noise(0.0, 1.0), random=True),
-    Op(("rand_like",), _noise(1 / 2, 1 / 3), random=True),
+    Op(("randn_like",), _noise(0.0, 1.0), random=True, shaped_like=(0, "input")),
+    Op(("rand_like",), _noise(1 / 2, 1 / 3), random=True, shaped_like=(0, "input")),
     Op(("bernoulli", "multinomial", "normal", "uniform"), random=True),
     Op(
         ("zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full", "new_empty", "new_empty_strided",

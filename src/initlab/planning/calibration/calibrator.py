@@ -16,7 +16,7 @@ from initlab.graph.spelling import in_place
 from initlab.guest.inputs import mapped, tensors_in
 from initlab.planning.calibration.found import Found, rounded
 from initlab.planning.calibration.marks import Mark, Marked, Marks, carried
-from initlab.planning.calibration.measuring import luck, misses, second_moment, spread, units
+from initlab.planning.calibration.measuring import luck, misses, near, second_moment, spread, units
 from initlab.planning.calibration.products import Products
 from initlab.planning.calibration.read_outs import ReadOuts
 from initlab.planning.calibration.scores import Scores
@@ -98,14 +98,38 @@ class Calibrator(TorchFunctionMode):
             kept = self.drawn.dropped(mask, args[0])
             kept = args[0].copy_(kept) if drops_in_place(args, kwargs) else kept
             return self._after(_Call(func, op, args[:1], {}, kept))
+        own = self._weight_of(args)
         if op.combines == "sum" and len(args) > 1:
             args = (*self.sums.before(args[0], args[1], writes), *args[2:])
         args = self.products.joined(op, args)
         if op.attends and kwargs.get("scale") is not None:
             args = (self.scores.fused(args, kwargs["scale"]), *args[1:])
-        return self._after(_Call(func, op, args, kwargs, func(*args, **kwargs)))
+        result = self._after(_Call(func, op, args, kwargs, func(*args, **kwargs)))
+        if own:
+            self._rounded(own, result)
+        return result
 
     # -- following --
+
+    def _weight_of(self, args: Any) -> str:
+        """The one weight that arguments are, or are computed from in its shape; "" where there is none."""
+        found = {
+            name for _, mark in self.marks.of(tensors_in(args))
+            if (name := mark.rounding or (mark.of if self.drawn.is_weight(mark.of) else ""))
+        }  # fmt: skip
+        return found.pop() if len(found) == 1 else ""
+
+    def _rounded(self, name: str, result: Any) -> None:
+        """What is made of a weight and stays near it is that weight: quantised, pruned, with its gradient passed on."""
+        weight = self.drawn.drawn(name)
+        for tensor in tensors_in(result) if weight is not None else ():
+            mark = self.marks.get(tensor)
+            if weight is None or tensor.shape != weight.shape or mark.of or mark.names or mark.terms:
+                continue
+            if near(tensor, weight):
+                self.marks.set(tensor, of=name)
+            else:
+                self.marks.set_rounding(tensor, name)
 
     def _after(self, call: _Call) -> Any:
         op, read = call.op, self.marks.of(tensors_in((call.args, call.kwargs)))
@@ -169,7 +193,7 @@ class Calibrator(TorchFunctionMode):
         if not isinstance(result, torch.Tensor) or result.shape != weight[0].shape:
             return False
         own, made = second_moment(weight[0]), second_moment(result)
-        return own is not None and made is not None and made < 2 * own
+        return own is not None and made is not None and own / 2 < made < 2 * own
 
     def _composed(self, op: Op, names: set[str]) -> str:
         """The factor by which a product of parameters is sized, if it makes a weight; "" of anything else.

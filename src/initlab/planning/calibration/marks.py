@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -25,6 +25,7 @@ class Mark:
         terms: what it is the sum of, and how each grows with weights; () where that is not known.
         due: the scores that it is a function of, as a loss is.
         learned: whether weights made it, in whatever way.
+        rounding: the weight that it is computed from alone and has the shape of; "" where there is none.
     """
 
     tensor: weakref.ref[torch.Tensor]
@@ -33,6 +34,7 @@ class Mark:
     terms: Terms = ()
     due: Terms = ()
     learned: bool = False
+    rounding: str = ""
 
 
 Marked = list[tuple[torch.Tensor, Mark]]
@@ -55,6 +57,9 @@ class Marks:
     ) -> None:
         learned = learned or bool(names or terms or due)
         self._marks[id(tensor)] = Mark(weakref.ref(tensor), names, of, terms, due, learned)
+
+    def set_rounding(self, tensor: torch.Tensor, of: str) -> None:
+        self._marks[id(tensor)] = replace(self.get(tensor), rounding=of)
 
     def set_all(
         self,

@@ -12,6 +12,7 @@ from initlab.planning.plan import PlanEntry
 from initlab.schemes.geometry import Geometry
 
 SLACK = 1.2  # what a second moment may miss its target by before anything is corrected
+NEAR = 0.75  # correlation with a weight from which a tensor is that weight, rounded
 SPREADS = 3.0  # and by how many standard deviations of one draw of the weight, where the mean over draws is not known
 CENTRED = 0.1  # the square of a weight's mean, as a share of its second moment, from which it is not drawn around zero
 ALIKE = frozenset({"normal", "truncated_normal", "uniform", "orthogonal"})  # laws with E[WᵀW] = σ²·fan_out·1
@@ -27,6 +28,15 @@ def second_moment(tensor: torch.Tensor) -> float | None:
         numbers = numbers[numbers.isfinite()]
         found = float(numbers.square().mean()) if numbers.numel() else 0.0
     return found if found > 0 and math.isfinite(found) else None
+
+
+def near(tensor: torch.Tensor, weight: torch.Tensor) -> bool:
+    """Whether a tensor is a weight but for what rounding changes of it: even signs times one size are (r = 0.8)."""
+    if not tensor.is_floating_point() or tensor.numel() < 2:
+        return False
+    made, own = tensor.detach().float(), weight.detach().float()
+    power, base = float(made.square().mean()), float(own.square().mean())
+    return base / 2 < power < 2 * base and float((made * own).mean()) > NEAR * math.sqrt(power * base)
 
 
 def luck(
@@ -69,7 +79,7 @@ def _read(
     func: Callable[..., Any], squares: torch.Tensor, weight: torch.Tensor, args: Any, kwargs: Any, geometry: Geometry
 ) -> float | None:
     """The sum of the squares that a unit reads, on average over places; a matrix may stand turned, as in x @ W."""
-    kind = geometry.kind
+    kind = geometry.kind if len(geometry.shape) > 1 else ""
     if kind == "linear" and weight.dim() == 2 and squares.shape[-1] == geometry.shape[geometry.in_axis]:
         sums = squares.sum(-1)
     elif kind in ("conv", "conv_transpose") and weight.dim() > 2:

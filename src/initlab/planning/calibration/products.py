@@ -117,6 +117,8 @@ class Products:
         read = self.drawn.marks.of(tensors_in(args))
         if all(mark.terms for _, mark in read) and as_one(tuple(term for _, mark in read for term in mark.terms)):
             return args
+        if _written_distance(read):
+            return args
         scaled: dict[int, torch.Tensor] = {}
         for tensor, mark in read:
             if any(term.score for term in mark.terms):
@@ -173,6 +175,12 @@ def _others(op: Op, signals: Marked) -> int:
     shapes = {tensor.shape for tensor, _ in signals}
     whole = op.combines == "contraction" or ("div" not in op.kinds and len(shapes) == 1)
     return sum(mark.learned and not mark.terms for _, mark in signals) if whole else 0
+
+
+def _written_distance(read: Marked) -> bool:
+    """Whether a signal's squared length stands beside it, as where |x|² − 2xz + |z|² is written as one product."""
+    lengths = [term.names for _, mark in read for term in mark.terms if term.score and term.is_square]
+    return any(term.names in lengths and term.degree == 1 for _, mark in read for term in mark.terms)
 
 
 def _counts(tensor: torch.Tensor) -> bool:

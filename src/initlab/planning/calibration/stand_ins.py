@@ -59,6 +59,10 @@ class StandIns:
         name = self._parameters.get(id(tensor))
         return tensor if name is None else self._draw(name, tensor)
 
+    def drawn(self, name: str) -> torch.Tensor | None:
+        """What stands in for a parameter, where it is held."""
+        return self._drawn.get(name)
+
     def is_weight(self, name: str) -> bool:
         entry = self.entries.get(name)
         return entry is not None and entry.role in ("weight", "embedding")

@@ -45,6 +45,11 @@ class Term:
         return sum(power for _, power in self.factors)
 
     @property
+    def is_square(self) -> bool:
+        """Whether it is the square of what one weight, or a few together, make."""
+        return len(self.factors) == 1 and self.degree == 2
+
+    @property
     def multiplied(self) -> bool:
         """Whether it is a product of signals, whose sum over features grows with how many there are."""
         return self.degree + self.beside > 1.0
