@@ -152,6 +152,9 @@ PLANTED: dict[str, tuple[Callable[[], nn.Module], Any, Any, Any, str, str, str]]
     "inputs x 1e-4, a series": (MODELS["LSTM"][0], 1e-4 * SERIES, LABELS, None, "inputs", "inputs", "too small"),
     "inputs x 1e-4 in a dict": (lambda: mlp(nn.ReLU), {"input": 1e-4 * TABLE}, LABELS, None, "inputs", "inputs",
         "too small"),
+    "inputs x 1e-4, read by a norm": (
+        lambda: nn.Sequential(nn.LayerNorm(20), mlp(nn.ReLU)), 1e-4 * TABLE, LABELS, None, "inputs", "inputs",
+        "eps drowns"),
     "counts": (lambda: mlp(nn.ReLU), COUNTS, LABELS, None, "inputs", "inputs", "too large"),
     "inputs far from zero": (lambda: mlp(nn.ReLU), 5 + 0.1 * TABLE, LABELS, None, "inputs", "inputs", "means drown"),
     "one column on another scale": (lambda: mlp(nn.ReLU), 1e-4 * ONE_LARGE, LABELS, None, "inputs", "inputs",
@@ -460,6 +463,36 @@ def test_targets_that_the_model_takes_are_judged_as_targets_and_not_as_inputs() 
     assert [f.kind for f in found if f.kind in CAUSES] == ["targets"]
 
 
+class Regression(OwnLoss):
+    """Takes its targets among its inputs, and returns a squared error or a cross-entropy."""
+
+    def forward(self, x: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
+        logits = self.net(x)
+        loss = F.mse_loss(logits, labels) if labels.is_floating_point() else F.cross_entropy(logits, labels)
+        return {"loss": loss, "logits": logits}
+
+
+@pytest.mark.parametrize(
+    ("labels", "kind"), [(1e3 * drawn(N, 4), "targets"), (drawn(N, 4), ""), (LABELS % 3, "label count"), (LABELS, "")]
+)
+def test_what_a_model_compares_itself_is_judged_by_the_loss_that_it_takes(labels: torch.Tensor, kind: str) -> None:
+    report = initlab.inspect(built(lambda: Regression(4)), {"x": TABLE, "labels": labels})
+    assert [f.kind for f in report.findings if f.kind in CAUSES] == [kind] * bool(kind)
+    assert kind != "targets" or report.fix().code.startswith("# Standardize the targets")
+
+
+@pytest.mark.filterwarnings("ignore:Using a target size")
+@pytest.mark.parametrize(("scale", "kinds"), [(1.0, []), (1e3, ["targets"])])
+def test_targets_within_a_sum_of_losses_are_judged(scale: float, kinds: list[str]) -> None:
+    """A squared distance beside a penalty, as an autoencoder's, on one of several outputs."""
+
+    def both(outputs: tuple[torch.Tensor, ...], targets: torch.Tensor) -> torch.Tensor:
+        return F.mse_loss(outputs[0], targets) + 0.1 * outputs[1].square().mean()
+
+    report = initlab.inspect(built(Ranks), TABLE, scale * REAL, both)
+    assert [f.kind for f in report.findings if f.kind in CAUSES] == kinds
+
+
 def test_a_first_loss_three_times_that_of_a_constant_answer_is_told_with_its_weight() -> None:
     found = initlab.inspect(built(lambda: grown(stack(3), 6, 2.5)), CLASSES, DIGITS).findings
     assert [(f.kind, f.severity, f.where) for f in found] == [("first loss", "info", "6.weight")]
@@ -573,6 +606,8 @@ def ranked(scores: tuple[torch.Tensor, torch.Tensor], targets: torch.Tensor) -> 
 
 
 HARMLESS: dict[str, tuple[Callable[[], nn.Module], Any, Any, Any]] = {
+    "a norm reads small inputs": (
+        lambda: nn.Sequential(nn.LayerNorm(20), mlp(nn.ReLU)), 0.01 * TABLE, LABELS, None),
     "the model divides by 255 itself": (
         lambda: Scaled(1 / 255), 255 * TABLE.sigmoid(), LABELS, None),
     "a norm reads the inputs": (

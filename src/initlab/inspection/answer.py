@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 
-from initlab.training.losses import BINARY, CLASSES, Loss
+from initlab.rng import random_states_kept
+from initlab.training.losses import BINARY, CLASSES, KINDS, Loss
 
 Tensor = torch.Tensor
 
@@ -79,6 +80,37 @@ def answer_of(output: Tensor, targets: Any, loss: Loss, given: Any, value: float
     values = output.detach()
     spread = _spread(values, targets, loss, value)
     return Answer(loss.kind, given, values, targets, _activation(output, values), spread, loss.minus)
+
+
+def as_compared(answer: Answer, targets: Any, value: float) -> Answer:
+    """The same beside the targets that a model took to make the loss `value` itself, where that loss is a known one."""
+    with torch.no_grad(), random_states_kept():
+        for kind, row in KINDS.items():
+            for form in (row.call, *row.also):
+                try:
+                    same = math.isclose(float(form(answer.output, targets)), value, rel_tol=1e-5)
+                except Exception:  # targets that this kind does not take
+                    continue
+                if same:
+                    return replace(answer, loss=kind, targets=targets)
+    return answer
+
+
+def pulled_by(output: Tensor, targets: Any, gradient: Tensor | None) -> str:
+    """The kind of the loss that pulls an output to targets of its shape by that gradient; "" for none that is known.
+
+    It tells the part of a sum of losses, such as an autoencoder's beside a penalty, by which the output is compared.
+    """
+    if gradient is None or not isinstance(targets, Tensor) or not targets.is_floating_point():
+        return ""
+    if targets.shape != output.shape or not output.numel() or not bool(gradient.any()):
+        return ""
+    o, t, g = (x.detach().double() for x in (output, targets, gradient))
+    for kind, pull in (("mse", o - t), ("bce_with_logits", o.sigmoid() - t), ("l1", (o - t).sign())):
+        along = float((g * pull).sum()) / max(float(g.norm() * pull.norm()), torch.finfo(g.dtype).tiny)
+        if along > 1 - 1e-6:
+            return kind
+    return ""
 
 
 def _activation(output: Tensor, values: Tensor) -> str:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from initlab.data.pairs import target_key
 from initlab.errors import InputError
 from initlab.graph.operations import TABLE
+from initlab.inspection.answer import Answer, as_compared
 from initlab.inspection.line import Line
 from initlab.inspection.optimizers import Step
 from initlab.inspection.outlook import Outlook, outlook_of
@@ -68,6 +69,14 @@ class Evidence:
         given = self.seen.answer.targets
         key = target_key(self.inputs) if given is None and isinstance(self.inputs, dict) else None
         return given if key is None else self.inputs[key]
+
+    @cached_property
+    def compared(self) -> Answer:
+        """The output beside the targets as they are compared, by a model itself or within a sum of losses too."""
+        answer = self.seen.answer
+        if self.seen.own_loss and isinstance(self.own_targets, Tensor):
+            return as_compared(answer, self.own_targets, self.seen.loss)
+        return replace(answer, loss=self.seen.pulled) if self.seen.pulled else answer
 
     def written(self) -> tuple[tuple[int, int], ...]:
         """Where each parameter lies now and how often it was written: what tells whether it was written since."""

@@ -16,7 +16,7 @@ from initlab.guest.inputs import tensors_in
 from initlab.guest.run import Follower, hosted, run
 from initlab.guest.tally import count_forward
 from initlab.guest.untouched import Guest
-from initlab.inspection.answer import ELEMENTWISE, Answer, answer_of
+from initlab.inspection.answer import ELEMENTWISE, Answer, answer_of, pulled_by
 from initlab.inspection.backward import gradients
 from initlab.inspection.events import Events
 from initlab.inspection.moments import batch_axis, effective_rank
@@ -30,7 +30,11 @@ Tensor = torch.Tensor
 
 @dataclass
 class Pass:
-    """What one pass saw; `graded` says whether the loss of an output that carries a gradient carries one too."""
+    """What one pass saw.
+
+    `graded` says whether the loss of an output that carries a gradient carries one too; `pulled` is the kind of loss
+    that pulls the output towards the targets, beside whatever else a function that is none of the known kinds sums.
+    """
 
     records: list[Record]
     loss: float
@@ -47,6 +51,7 @@ class Pass:
     last_kind: str | None = None
     own_loss: bool = False
     graded: bool = True
+    pulled: str = ""
     output: Tensor | None = field(default=None, repr=False)
     output_gradient: Tensor | None = field(default=None, repr=False)
     readable: float | None = None
@@ -102,6 +107,8 @@ def _watched(
         _keep_gradient(tensor, seen)
         del output, tensor
         seen.gradients = gradients(value, model)
+        if known.kind == "other":
+            seen.pulled = pulled_by(seen.answer.output, targets, seen.output_gradient)
     return seen, recorder
 
 

@@ -22,6 +22,7 @@ Tensor = torch.Tensor
 
 LARGE, SMALL = 10.0, 0.02  # rms of the values that are not zero, beyond which they are not of the size one
 OFFSET = 1e-2  # variance about each feature's mean over the second moment, under which samples hardly differ
+DROWNED = 0.1  # second moment of what a norm gives over its weight's square, under which its eps drowns what it reads
 APART = 1e3  # rms of the largest feature over that of the smallest
 ENOUGH = 16  # samples from which a table's columns are judged
 SPARSE = 1 / 3  # share of zeros from which a column of zeros is one of many
@@ -47,6 +48,24 @@ def _size(e: Evidence) -> Finding | None:
         return None  # the inputs have their usual size: the model's own code makes others of them
     evidence = f"{_name(e, worst.record)} reads values of rms {worst.rms:.3g} from them, far too {size}"
     return Finding("inputs", _severity(e, worst.record), "inputs", evidence, STANDARDIZE)
+
+
+def _drowned(e: Evidence) -> Finding | None:
+    """A norm reads the inputs themselves, and what keeps it from dividing by zero is larger than they are."""
+    for record in e.seen.records:
+        if record.origin < 0 and _within_eps(e, record) and any(_outside(table) == "small" for table in _given(e)):
+            second = record.moments.second_moment
+            evidence = f"{_name(e, record)} makes values of rms {math.sqrt(second):.3g} of them: its eps drowns them"
+            return Finding("inputs", "warning", "inputs", evidence, STANDARDIZE)
+    return None
+
+
+def _within_eps(e: Evidence, record: Record) -> bool:
+    """Whether a norm gives far less than its weight, as it does where its eps is larger than the variance it reads."""
+    if not record.norm:
+        return False
+    weights = [p.rms for p in e.parameters if p.name in record.parameters and p.name.endswith("weight")]
+    return record.moments.second_moment < DROWNED * (weights[0] if weights else 1.0) ** 2
 
 
 def _given(e: Evidence) -> list[Tensor]:
@@ -98,9 +117,10 @@ def _reads(e: Evidence) -> list[_Read]:
 
 
 def _severity(e: Evidence, record: Record) -> Severity:
-    """A norm that follows at once takes the size away."""
+    """A norm that follows at once takes the size away, unless its eps drowns what it reads."""
     following = [r for r in e.seen.records if r.origin == record.index]
-    return "info" if following and all(r.norm for r in following) else "warning"
+    taken = following and all(r.norm and not _within_eps(e, r) for r in following)
+    return "info" if taken else "warning"
 
 
 def _name(e: Evidence, record: Record) -> str:
@@ -207,6 +227,7 @@ def _standardize(e: Evidence, finding: Finding) -> Remedy:
 
 FINDING = (
     Kind(_size, leads=True, remedy=_standardize),
+    Kind(_drowned, leads=True, remedy=_standardize),
     Kind(_same, leads=True, remedy=advised),
     Kind(_offset, leads=True, remedy=_standardize),
     Kind(_scales, leads=True, remedy=_standardize),

@@ -12,7 +12,7 @@ PER_CLASS = 8.0  # samples of each class seen, from which a class that never com
 
 
 def find(e: Evidence) -> Finding | None:
-    answer, labels = e.seen.answer, e.seen.answer.class_targets
+    answer, labels = e.compared, e.compared.class_targets
     if not answer.classes or labels is None or labels.ndim != 1 or answer.output.ndim != 2:
         return None
     units = int(answer.output.shape[1])

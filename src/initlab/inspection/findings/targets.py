@@ -27,7 +27,7 @@ STANDARDIZE = "Standardize the targets: take off their mean, divide by their sta
 
 
 def _out_of_reach(e: Evidence) -> Finding | None:
-    answer, targets = e.seen.answer, e.seen.answer.real_targets
+    answer, targets = e.compared, e.compared.real_targets
     if targets is None or not (answer.elementwise or answer.binary):
         return None
     reach = (0.0, 1.0) if answer.binary else REACH.get(answer.activation)
@@ -56,7 +56,7 @@ def _far(e: Evidence) -> Finding | None:
 
 
 def _size(e: Evidence) -> Finding | None:
-    answer, targets = e.seen.answer, e.seen.answer.real_targets
+    answer, targets = e.compared, e.compared.real_targets
     if targets is None or not answer.elementwise or answer.activation in REACH:
         return None
     size, output = _rms(targets), _rms(answer.output)
@@ -71,7 +71,7 @@ def _size(e: Evidence) -> Finding | None:
 
 def _columns(e: Evidence) -> Finding | None:
     """One output on a far larger scale than another has all of the loss."""
-    answer, targets = e.seen.answer, e.seen.answer.real_targets
+    answer, targets = e.compared, e.compared.real_targets
     if targets is None or not answer.elementwise or targets.ndim != 2 or (e.batch or 0) < 2:
         return None
     spread = targets.double().std(0, correction=0)
@@ -108,6 +108,9 @@ def _finding(severity: Severity, evidence: str, advice: str) -> Finding:
 
 
 def _standardize(e: Evidence, finding: Finding) -> Remedy:
+    """What a model takes as targets among its inputs is its caller's to change."""
+    if e.seen.answer.targets is None:
+        return advised(e, finding)
     if e.seen.answer.targets.is_floating_point():
         return Remedy(STANDARDIZE, f"{STANDARDIZED}\ntargets = standardized(targets)", targets=standardized)
     code = f"{STANDARDIZED}\ntargets = standardized(targets.float())"
