@@ -498,6 +498,16 @@ def test_a_first_loss_three_times_that_of_a_constant_answer_is_told_with_its_wei
     assert [(f.kind, f.severity, f.where) for f in found] == [("first loss", "info", "6.weight")]
 
 
+def test_a_first_loss_is_held_against_the_plan_where_no_constant_answer_is_known() -> None:
+    model = built(Ranks)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(10)
+    first = initlab.inspect(model, TABLE, torch.ones(N, 1), ranked).findings[0]
+    assert (first.kind, first.severity) == ("first loss", "warning")
+    assert "every weight at its plan's std" in first.evidence
+
+
 def test_a_rate_is_named_with_one_that_lowers_the_loss() -> None:
     for lr in (1e3, 1e-7):
         report = initlab.inspect(built(lambda: stack(3)), CLASSES, DIGITS, optimizer="sgd", lr=lr)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from initlab.graph.operations import TABLE
 from initlab.inspection.advice import drawn
 from initlab.inspection.evidence import Evidence
 from initlab.inspection.findings.kind import Kind
@@ -19,6 +20,7 @@ SEEN = 2.5  # first loss over that of a constant answer: of 222 library models a
 FAR = 10.0  # from which the first steps go into taking it back
 LARGE = 1.3  # a weight's rms over its plan's std from which it is tried
 MOST = 4  # weights that are tried
+PASSES = 4.0  # rms of what a weight makes of inputs of rms one, from which all are tried where no constant is known
 LESS = 0.8  # first loss with a weight at its plan's std over that without, from which the weight makes it so
 
 
@@ -26,7 +28,8 @@ def find(e: Evidence) -> Finding | None:
     excess = excess_of(e)
     if excess < SEEN or e.far_targets or e.seen.answer.spread is not None or any(s.trial.helps for s in suspects(e)):
         return None
-    base = f"the first loss, {e.seen.loss:.4g}, is {excess:.3g} times that of the best constant answer"
+    of = "of the best constant answer" if e.outlook.excess is not None else "with every weight at its plan's std"
+    base = f"the first loss, {e.seen.loss:.4g}, is {excess:.3g} times that {of}"
     severity: Severity = "warning" if excess > FAR else "info"
     found = _culprit(e)
     if found is None and excess <= FAR:
@@ -41,11 +44,35 @@ def find(e: Evidence) -> Finding | None:
 
 
 def excess_of(e: Evidence) -> float:
-    """First loss over that of the best constant answer, or over that of equal probabilities where that is higher."""
+    """First loss over that of the best constant answer, or over that of equal probabilities where that is higher.
+
+    Where that is not known, as of a model's own loss, over the first loss with every weight at its plan's std.
+    """
+    if e.outlook.excess is None:
+        if "over plan" not in e.memo:
+            e.memo["over plan"] = _over_plan(e)
+        return float(e.memo["over plan"])
     excess, answer = e.outlook.excess or 0.0, e.seen.answer
     if answer.classes and answer.output.ndim > 1 and e.seen.constant_loss:
         excess *= e.seen.constant_loss / max(e.seen.constant_loss, math.log(max(2, answer.output.shape[1])))
     return excess
+
+
+def _over_plan(e: Evidence) -> float:
+    """0 where no weight passes on so much more than it reads that a plan is worth its passes, by its size alone."""
+    passed = [p.rms * math.sqrt(math.prod(p.shape) / p.units) for p in weights_read(e) if p.units]
+    if not passed or max(passed) < PASSES or not math.isfinite(e.seen.loss):
+        return 0.0
+    values = dict(e.model.named_parameters())
+    planned = [(p, entry.std) for p in weights_read(e) if (entry := drawn(e, p)) is not None and entry.std]
+    changed = {p.name: values[p.name].detach() * (std / p.rms) for p, std in planned if p.rms > LARGE * std}
+    trial = tried(e, Change("every weight at its plan's std", changed)) if changed else None
+    return e.seen.loss / trial.loss if trial is not None and trial.loss > 0 else 0.0
+
+
+def weights_read(e: Evidence) -> list[ParameterStats]:
+    """Weights that multiply a signal; of a table each row stands for itself."""
+    return [p for p in e.matrices if p.layer is not None and not TABLE.named(e.layers[p.layer].kind).rows]
 
 
 def _culprit(e: Evidence) -> tuple[ParameterStats, PlanEntry, Trial] | None:

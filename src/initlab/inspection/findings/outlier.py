@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from initlab.graph.operations import TABLE
 from initlab.inspection.advice import drawn
 from initlab.inspection.evidence import Evidence
-from initlab.inspection.findings.first_loss import SEEN, excess_of
+from initlab.inspection.findings.first_loss import SEEN, excess_of, weights_read
 from initlab.inspection.findings.kind import Kind
 from initlab.inspection.remedy import Remedy, drawn_again
 from initlab.inspection.results import Finding, ParameterStats
@@ -53,13 +52,8 @@ def _words(found: _Alone) -> str:
 
 def _suspicious(e: Evidence) -> bool:
     """Whether a matrix passes on far more than the median one, by its size alone: that costs no plan."""
-    passed = [p.rms * math.sqrt(math.prod(p.shape) / p.units) for p in _read(e) if p.units]
+    passed = [p.rms * math.sqrt(math.prod(p.shape) / p.units) for p in weights_read(e) if p.units]
     return len(passed) >= ENOUGH and max(passed) > APART * float(np.median(passed)) > 0
-
-
-def _read(e: Evidence) -> list[ParameterStats]:
-    """Weights that multiply a signal; of a table each row stands for itself."""
-    return [p for p in e.matrices if p.layer is not None and not TABLE.named(e.layers[p.layer].kind).rows]
 
 
 def _alone(e: Evidence) -> _Alone | None:
@@ -71,7 +65,7 @@ def _alone(e: Evidence) -> _Alone | None:
 
 
 def _tried(e: Evidence) -> _Alone | None:
-    planned = [(p, entry.std) for p in _read(e) if (entry := drawn(e, p)) is not None and entry.std]
+    planned = [(p, entry.std) for p in weights_read(e) if (entry := drawn(e, p)) is not None and entry.std]
     if len(planned) < ENOUGH:
         return None
     ratios = [p.rms / std for p, std in planned]

@@ -44,15 +44,16 @@ def _first(e: Evidence) -> tuple[float, float]:
     assert window is not None
     assert window.best is not None
     best = window.best
-    return float(f"{best / max(1.0, UNDER[e.step.family] / _steadied(e)):.1g}"), best
+    under = max(UNDER["sign"], UNDER[e.step.family] / _steadied(e))
+    return float(f"{best / under:.1g}"), best
 
 
 def _steadied(e: Evidence) -> float:
     """How much more momentum's steps bear than plain ones of the same pace: (1 + m) / (1 - m).
 
     Plain descent is stable up to a rate of 2 / curvature, heavy-ball descent up to 2 (1 + m) / curvature, where a step
-    counts for 1 / (1 - m). Of nine models of many kinds, with a momentum of 0.9, none blew up in 150 steps
-    at the best rate along the first step, and none got further at a tenth of it.
+    counts for 1 / (1 - m). Nine models of many kinds, with a momentum of 0.9, all got further in 150 steps at a third
+    of the best rate along the first step than at a tenth of it, and none blew up.
 
     Source: Polyak 1964, "Some methods of speeding up the convergence of iteration methods", section 2.
     """
