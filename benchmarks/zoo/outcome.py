@@ -108,8 +108,7 @@ at 1e-3 (not in the column *before*), 1e-2, 0.1; one seed, a busy machine; *befo
 | deep and cross network | 0.590 | 0.897 | 0.686 | 0.688 | 1.073 | 0.692 |
 
 Flows under SGD: at one rate `auto` learns faster (0.0003: 2.36 for 2.73 after 60 steps), and is unstable at lower ones.
-Tables of click models: those of the deep and cross network times 0.1 end at 0.557, drawn at std 1 at 0.686. Splines
-whose knots lie in [−1, 1] are fed by signals of unit size, of which a third lies outside.
+Splines whose knots lie in [−1, 1] are fed by signals of unit size, of which a third lies outside.
 """
 
 

@@ -76,7 +76,7 @@ def test_biases_beside_a_product_and_projections_share_the_score() -> None:
     initlab.init_(model, example_inputs=(USERS, ITEMS))
     loss = F.binary_cross_entropy_with_logits(model(USERS, ITEMS), (USERS % 2).float())
     assert loss.item() == pytest.approx(math.log(2), rel=0.05)
-    assert model.pairs(USERS, ITEMS).square().mean().item() == pytest.approx(1e-3 / 3, rel=0.3)
+    assert 0 < model.pairs(USERS, ITEMS).square().mean().item() < 1e-3 / 3  # of rows that a matrix reads too
     hidden = model.deep[0](torch.cat([model.pairs.a(USERS), model.pairs.b(ITEMS)], -1))
     assert hidden.square().mean().item() == pytest.approx(1.0, rel=0.4)  # of tables as they end up
 
@@ -167,7 +167,7 @@ def test_values_that_shares_mix_keep_their_size_where_it_is_that_of_a_read_out()
     assert plan["key.weight"].std == pytest.approx(0.25, rel=0.2)
 
 
-def test_scores_among_other_features_have_their_size() -> None:
+def test_scores_of_rows_among_other_features_are_those_of_rows_that_never_met() -> None:
     class Crossed(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -178,7 +178,7 @@ def test_scores_among_other_features_have_their_size() -> None:
 
     model = Crossed()
     initlab.init_(model, example_inputs=(USERS, ITEMS, torch.randn(512, 4, generator=GENERATOR)))
-    assert model.pairs(USERS, ITEMS).square().mean().item() == pytest.approx(1.0, rel=0.4)
+    assert model.pairs(USERS, ITEMS).square().mean().item() == pytest.approx(1e-3, rel=0.4)
 
 
 def test_terms_grow_as_their_factors_do() -> None:

@@ -17,6 +17,7 @@ from initlab.planning.made import makes_weights
 from initlab.planning.neighbours import reads_neighbours
 from initlab.planning.normed import normed, normed_second
 from initlab.planning.plan import PlanEntry
+from initlab.planning.read_rows import rows_read
 from initlab.planning.readers import adds_to_scores, is_head, opens_gate, voting
 from initlab.planning.recurrences import reads_itself
 from initlab.planning.scores import Queries, queries_of
@@ -28,6 +29,7 @@ EXCESS = 0.025  # by which share of ln C the first loss may lie above that of a 
 GATE = 0.1  # second moment before a sigmoid that multiplies a signal: the gate is half open everywhere
 SCORE = 4e-4  # second moment of what a table adds to attention scores: they begin nearly free of it
 ROWS = 0.03  # second moment of a table's rows that norms alone read, which no range of outputs counts
+READ = 1e-3  # and of one's that weights read: rows of 0.03, of products of k rows the k-th root
 MOVED = 0.01  # second moment of what moves or scales the data itself: steps of a tenth of its size
 LEARNED = 1e-3  # second moment of a function that is learned beside a fixed one
 POSITION = 0.25  # second moment of positions and types as a share of the tokens' that they are added to
@@ -52,6 +54,7 @@ class Targets:
         queries: weights that make queries -> what becomes of them.
         normed: weights and tables whose outputs norms alone read, so that their size sets how fast they learn and
             nothing else.
+        read: tables whose rows weights read, and no norm -> of how many rows a product is that they read.
         couplings: weights whose outputs move or scale the data itself.
         learned: coefficients of functions that are learned beside fixed ones.
         transformed: weights between a transform and its inverse -> the inverse, after which their outputs are sized.
@@ -73,6 +76,7 @@ class Targets:
     queries: Mapping[str, Queries] = field(default_factory=dict)
     normed: frozenset[str] = frozenset()
     couplings: frozenset[str] = frozenset()
+    read: Mapping[str, float] = field(default_factory=dict)
     learned: frozenset[str] = frozenset()
     transformed: Mapping[str, Back] = field(default_factory=dict)
     composed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -99,6 +103,8 @@ class Targets:
             return LEARNED if name in self.learned else MOVED
         if name in self.tables and name in self.normed:
             return ROWS / self.inner.get(name, 1.0) ** 2
+        if name in self.read:
+            return float(READ ** (1 / self.read[name])) / self.inner.get(name, 1.0) ** 2
         if name in self.tables and name in self.inner and name not in self.positions | self.ties:
             return 1 / self.inner[name] ** 2
         if name in self.tables or name in self.positions or name in self.shares or name in self.transformed:
@@ -109,7 +115,7 @@ class Targets:
 
     def sized(self, name: str) -> bool:
         """Whether an output is brought to its target however near it is: laws are derived for second moment one."""
-        return name in self.normed
+        return name in self.normed or name in self.read
 
     def share(self, names: frozenset[str], others: frozenset[str]) -> float | None:
         """The second moment of a summand as a share of what it is added to; None where it is no branch."""
@@ -162,6 +168,7 @@ def targets_of(graph: SignalGraph, entries: Mapping[str, PlanEntry], owner: Mapp
     positions = ((tables - tokens_of(graph, looked, entries)) | added) - scored
     beside = frozenset(use.operation.index for name in positions for use in uses[name])
     sizable = {name: found for name, found in looked.items() if _has_usual_std(entries[name])}
+    read = rows_read(graph, sizable)
     free = frozenset(name for name, found in (*applied.items(), *sizable.items()) if normed(graph, found, beside))
     return Targets(
         heads=heads,
@@ -176,6 +183,7 @@ def targets_of(graph: SignalGraph, entries: Mapping[str, PlanEntry], owner: Mapp
         inner={name: factor for name, factor in inner.items() if factor != 1.0},
         queries=queries_of(graph, owner),
         normed=free - heads - ends - positions - scored,
+        read={name: power for name, power in read.items() if name not in free | heads | positions | scored},
         learned=learned,
         transformed=transformed(graph, applied),
         couplings=moving - ends,

@@ -111,7 +111,8 @@ class Products:
     # -- correcting --
 
     def joined(self, op: Op, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        """The arguments of a join, in which scores stand beside other numbers: at the others' unit size."""
+        """The arguments of a join, in which scores stand beside other numbers: at their unit size, or as `_beside` has
+        it."""
         if op.combines != "join":
             return args
         read = self.drawn.marks.of(tensors_in(args))
@@ -122,7 +123,7 @@ class Products:
         scaled: dict[int, torch.Tensor] = {}
         for tensor, mark in read:
             if any(term.score for term in mark.terms):
-                factor = self._bring(mark.terms, 1.0)
+                factor = self._bring(mark.terms, self._beside(mark.terms))
                 scaled |= {id(tensor): tensor * factor} if factor != 1.0 else {}
         return _replaced(args, scaled)
 
@@ -133,6 +134,11 @@ class Products:
             terms = tuple(term for term in terms if not term.names & found.products.keys() and term not in self._used)
             for term in terms:
                 self._bring((term,), self._size(term) / len(terms))
+
+    def _beside(self, terms: Terms) -> float:
+        """The size of scores among other numbers: where rows of tables are in them, of those that never met."""
+        of_rows = all(term.names & self.targets.tables and term.degree <= 2 and not term.beside for term in terms)
+        return PAIR if of_rows else 1.0
 
     def _size(self, term: Term) -> float:
         if not term.names <= self.targets.tables or term.degree > 2 or term.beside:

@@ -1,0 +1,127 @@
+"""Tables whose rows weights read, and no norm or stream: how far a step moves a row beside how large it was drawn.
+
+Of W e, rows drawn with std a and W of size 1/a, a step of gradient descent moves a row by 1/a of what it moves at
+a = 1, where the row itself is a times as large: by 1/a² of itself, and by 1/a under Adam. A row is moved in that share
+of the steps whose batch holds it, so that a row of unit size outlasts the training, and what it says is noise. Click
+models and grids draw their tables at 1e-4 for that, which gradient descent beside a W of usual size hardly moves. How
+small a may be, 1/a has to say, by which the steps grow: a product of k rows makes it 1/aᵏ.
+
+Source: Guo et al., DeepFM, 2017, as DeepCTR draws it, N(0, 1e-8); Müller et al., Instant neural graphics primitives,
+2022, section 4, U(±1e-4); of two factors, which is to learn faster: Hayou, Ghosh & Yu, LoRA+, 2024, section 3.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from initlab.graph import Operation, SignalGraph
+from initlab.graph.residual import grew_from
+from initlab.planning.data_way import way_of
+from initlab.planning.readers import of_the_data
+
+ATTENTION = "multi_head_attention_forward"  # queries and keys of one input in one call
+
+
+def rows_read(graph: SignalGraph, looked: Mapping[str, Iterable[Operation]]) -> dict[str, float]:
+    """Tables whose rows weights read, and nothing else but scores -> of how many rows the products are at most.
+
+    Args:
+        graph: the recording.
+        looked: by table, its look-ups.
+    """
+    walk = _Rows(graph)
+    for name, uses in looked.items():
+        for use in uses:
+            if not any(of_the_data(graph, value) for value in use.inputs):
+                walk.otherwise.add(name)
+            walk.go_on(use, walk.rows, _Grown(1.0, frozenset({name})))
+    while walk.places:
+        walk.follow(graph.operations[heapq.heappop(walk.places)])
+    return {name: power for name, power in walk.read.items() if name not in walk.otherwise}
+
+
+@dataclass(frozen=True)
+class _Grown:
+    """The power with which a value grows with rows, and of which tables these are."""
+
+    power: float
+    names: frozenset[str]
+
+    @classmethod
+    def of(cls, parts: Sequence[_Grown], multiplied: bool = False) -> _Grown:
+        powers = [part.power for part in parts]
+        return cls(sum(powers) if multiplied else max(powers), frozenset[str]().union(*(p.names for p in parts)))
+
+
+@dataclass
+class _Rows:
+    """A walk from the look-ups of tables, past all that grows as rows do, in the order of the pass.
+
+    Args:
+        graph: the recording.
+        rows: values that grow with rows.
+        mapped: what weights made of such.
+        read: by table, the largest power that a weight reads.
+        otherwise: tables that anything else reads.
+        places: the operations that are to be looked at.
+        met: those that were or are to be.
+    """
+
+    graph: SignalGraph
+    rows: dict[int, _Grown] = field(default_factory=dict)
+    mapped: dict[int, _Grown] = field(default_factory=dict)
+    read: dict[str, float] = field(default_factory=dict)
+    otherwise: set[str] = field(default_factory=set)
+    places: list[int] = field(default_factory=list)
+    met: set[int] = field(default_factory=set)
+
+    def follow(self, reader: Operation) -> None:
+        traits = reader.traits
+        own = [self.rows[value] for value in reader.inputs if value in self.rows]
+        images = [self.mapped[value] for value in reader.inputs if value in self.mapped]
+        whole = reader.kind == ATTENTION
+        weighted = traits.combines == "contraction" and not way_of(self.graph).made.isdisjoint(reader.inputs)
+        if weighted or whole or traits.recurrent:
+            grown = _Grown.of(own + images)
+            self._note(grown.names, (1 + whole) * grown.power)
+            if weighted:
+                self.go_on(reader, self.mapped, grown)
+        elif own:
+            self._from_rows(reader, own, images)
+        elif traits.attends or (traits.multiplies and len(images) > 1):
+            grown = _Grown.of(images[:2], multiplied=True)
+            self._note(grown.names, grown.power)
+        elif traits.proportional or traits.gathers or traits.multiplies:
+            self.go_on(reader, self.mapped, _Grown.of(images))
+
+    def _from_rows(self, reader: Operation, own: list[_Grown], images: list[_Grown]) -> None:
+        traits, grown = reader.traits, _Grown.of(own, multiplied=reader.traits.combines == "product")
+        others = set(reader.inputs) - self.rows.keys() - way_of(self.graph).made
+        shaped = traits.norm or traits.attends or (traits.curved and not traits.degree)
+        if shaped or (grown.power == 1 and traits.combines == "sum" and self._is_stream(grown, others, images)):
+            self.otherwise |= grown.names
+        elif traits.combines != "contraction" or others:  # else a score of rows, whose size its reader says
+            grown = _Grown(grown.power * (traits.degree or 1.0), grown.names)
+            self.go_on(reader, self.rows, grown)
+            if grown.power == 1 and set(reader.outputs) & set(self.graph.outputs):
+                self.otherwise |= grown.names
+
+    def _is_stream(self, grown: _Grown, others: set[int], images: list[_Grown]) -> bool:
+        """Whether what was made of rows is added to them."""
+        if any(grown.names & image.names for image in images):
+            return True
+        before = {value for value, found in self.rows.items() if found.names & grown.names}
+        return any(grew_from(self.graph, value, before) for value in others - self.mapped.keys())
+
+    def _note(self, names: Iterable[str], power: float) -> None:
+        self.read |= {name: max(power, self.read.get(name, 0.0)) for name in names}
+
+    def go_on(self, reader: Operation, found: dict[int, _Grown], grown: _Grown) -> None:
+        """What an operation makes is such a value; what reads it is to be looked at."""
+        for made in reader.outputs:
+            found[made] = grown
+            for index in {after.index for after in self.graph.consumers(made)} - self.met:
+                self.met.add(index)
+                heapq.heappush(self.places, index)
