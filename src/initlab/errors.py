@@ -85,9 +85,23 @@ def told(what: str) -> Iterator[None]:
         raise InputError(f"{what} failed: {said(error)}") from error
 
 
+def shown(value: object) -> str:
+    """A value in a line, cut where it is long: an array is one of many.
+
+    >>> shown([1.0] * 1000)
+    '[1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, …'
+    """
+    words = " ".join(repr(value).split())
+    return words if len(words) <= 80 else f"{words[:76].rstrip()} …"
+
+
 def said(error: BaseException) -> str:
-    """An exception in a line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+    """An exception in a line; its kind alone where it cannot say more of itself."""
+    try:
+        words = str(error)
+    except Exception:  # the user's own exception
+        words = "it cannot be shown"
+    return f"{type(error).__name__}: {' '.join(words.split())[:300]}"
 
 
 def finite_number(argument: str, value: object, *, low: float | None = None, high: float | None = None) -> float:

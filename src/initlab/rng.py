@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import random
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -33,9 +34,14 @@ class RandomStates:
         return bool(_plain((self.python, self.numpy, self.torch)) == _plain((other.python, other.numpy, other.torch)))
 
 
+ALONE = threading.RLock()  # held by the one thread that changes, and puts back, what all threads share
+
+
 @contextlib.contextmanager
 def random_states_kept(seed: int | None = None, device: str = "cpu") -> Iterator[None]:
     """Whatever is drawn or seeded inside, every global generator stands afterwards where it stood.
+
+    One thread at a time is inside: the generators are the process's own, and another's draws would move them.
 
     Args:
         seed: where the generators start inside; None leaves them as they are.
@@ -49,13 +55,14 @@ def random_states_kept(seed: int | None = None, device: str = "cpu") -> Iterator
     """
     if device.startswith("cuda"):
         sys.modules["torch"].cuda.init()
-    before = random_states()
-    try:
-        if seed is not None:
-            seed_random_states(seed)
-        yield
-    finally:
-        set_random_states(before)
+    with ALONE:
+        before = random_states()
+        try:
+            if seed is not None:
+                seed_random_states(seed)
+            yield
+        finally:
+            set_random_states(before)
 
 
 def random_states() -> RandomStates:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import sys
 from typing import Any
 
 import numpy as np
@@ -354,3 +355,16 @@ def test_transformers_models_that_nothing_here_names(name: str) -> None:
     assert result.converged
     assert len(result.layers) >= 8
     assert all("embed" in each or "wte" in each or "wpe" in each for each in result.skipped)
+
+
+def test_a_deep_model_that_prints_runs_as_it_does_bare(capsys: pytest.CaptureFixture[str]) -> None:
+    class Loud(nn.Linear):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            print("hello")
+            return super().forward(x)
+
+    model: nn.Module = Loud(8, 4)
+    for _ in range(sys.getrecursionlimit() // 4):
+        model = nn.Sequential(model)
+    lsuv_(model, torch.linspace(-1, 1, 512).reshape(64, 8).sin())
+    assert capsys.readouterr().out == ""

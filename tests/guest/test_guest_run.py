@@ -38,7 +38,17 @@ class Wordless(nn.Module):
         raise ValueError("no")
 
 
+class Mute(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+def mute(model: Any, x: Any) -> None:
+    raise Mute
+
+
 FAILS = {
+    "with an error that cannot be shown": (Call(mute), "on inputs (2, 4) cpu: Mute: it cannot be shown"),
     "in a layer": (nn.Sequential(nn.Linear(4, 8), nn.Linear(5, 2)), "module '1' (Linear(in_features=5, out_features=2, "
         "bias=True)), which got (2, 8) cpu, on inputs (2, 4) cpu: RuntimeError: mat1"),
     "in the model": (Call(fail), "the model itself (Call()), which got (2, 4) cpu, on inputs (2, 4) cpu: KeyError"),

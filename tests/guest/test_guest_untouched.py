@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+import sys
 from collections import OrderedDict
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -311,3 +313,15 @@ def test_what_is_unwatched_is_neither_seen_nor_put_back() -> None:
         assert guest.written == ("weight",)
     assert layer.bias.tolist() == [7.0, 7.0]
     assert not (layer.weight == 7.0).any()
+
+
+def test_threads_do_not_meet_in_what_all_of_them_share() -> None:
+    """One model planned by several threads: equal plans, and no generator or limit moved."""
+    model = nn.Sequential(nn.Linear(3, 8), nn.Dropout(0.5), nn.Tanh(), nn.Linear(8, 2))
+    torch.manual_seed(1)
+    before = torch.get_rng_state(), random.getstate(), sys.getrecursionlimit()
+    with ThreadPoolExecutor(4) as pool:
+        plans = [str(plan) for plan in pool.map(lambda _: initlab.plan(model, X), range(8))]
+    assert len(set(plans)) == 1
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert (random.getstate(), sys.getrecursionlimit()) == before[1:]

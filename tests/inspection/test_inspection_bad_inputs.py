@@ -101,6 +101,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], tuple[str, ...]]] = {
     "a loss by an unknown name": (lambda: initlab.inspect(mlp(), X, Y, loss="cross_entrpy"), ("cross_entropy",)),
     "targets out of range": (lambda: initlab.inspect(mlp(), X, Y + 1), ("[0, 3)", "1 to 3")),
     "targets out of range, loss given": (lambda: initlab.inspect(mlp(), X, Y - 1, F.cross_entropy), ("[0, 3)", "-1")),
+    "class numbers that are floats": (lambda: initlab.inspect(mlp(), X, Y.float()), ("targets.long()",)),
     "targets for another batch": (lambda: initlab.inspect(mlp(), X, Y[:5]), ("(5,)", "(16, 3)")),
     "targets of another shape": (lambda: initlab.inspect(mlp(), X, torch.randn(16, 5)), ("(16, 5)", "(16, 3)")),
     "values that the backward pass needs, overwritten": (

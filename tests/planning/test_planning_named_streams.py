@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -347,3 +348,12 @@ def test_operations_on_many_tensors_and_a_generator_of_the_users() -> None:
     assert all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
     assert torch.equal(generator.get_state(), state)
     assert float(one[0].weight.detach().std()) == pytest.approx(0.5, rel=0.3)
+
+
+def test_a_start_made_again_moves_no_generator() -> None:
+    """Layers that draw a weight which is no parameter: the one that weight norm makes."""
+    with warnings.catch_warnings(action="ignore"):
+        model = nn.utils.weight_norm(nn.Linear(4, 4))
+    before = torch.get_rng_state()
+    initlab.reinit_(model)
+    assert torch.equal(torch.get_rng_state(), before)

@@ -138,24 +138,30 @@ def hosted(
         quiet: whether what it prints is dropped; else it goes to standard error.
         seed: as for `untouched`.
     """
-    printed = contextlib.redirect_stdout(io.StringIO() if quiet else sys.stderr)
     plain = torch.inference_mode(False) if gradients else contextlib.nullcontext()
     with contextlib.ExitStack() as stack:
         stack.enter_context(plain)
         stack.enter_context(torch.set_grad_enabled(gradients))
         guest = stack.enter_context(untouched(model, seed=seed))
-        for each in (printed, _room_to_recurse(), as_written()):
+        for each in (with_room(quiet=quiet), as_written()):
             stack.enter_context(each)
         yield guest
 
 
 @contextlib.contextmanager
-def _room_to_recurse() -> Iterator[None]:
-    """Hooks put one more frame under every module: a model that runs bare must not fail for that."""
+def with_room(*, quiet: bool = False) -> Iterator[None]:
+    """What a model prints leaves stdout alone, and it may recurse as deeply as it does bare.
+
+    Hooks put one more frame under every module.
+
+    Args:
+        quiet: whether what it prints is dropped; else it goes to standard error.
+    """
     limit = sys.getrecursionlimit()
     sys.setrecursionlimit(2 * limit)
     try:
-        yield
+        with contextlib.redirect_stdout(io.StringIO() if quiet else sys.stderr):
+            yield
     finally:
         sys.setrecursionlimit(limit)
 

@@ -14,7 +14,7 @@ from torch import nn
 
 from initlab.guest.modules import modules_of
 from initlab.guest.writes import Writes, memory_of
-from initlab.rng import random_states_kept
+from initlab.rng import ALONE, random_states_kept
 
 Tensor = torch.Tensor
 
@@ -50,7 +50,7 @@ def untouched(
     and what the lists, dicts and sets among them hold; hooks, those of all modules too; parameters that were written
     in place (by max_norm, by a clamp, through `.data`) or exchanged; `.grad`, which is None inside; `requires_grad`;
     and every global random state. Only what is written is copied, besides buffers. Objects of the user's own that a
-    module refers to are not looked into.
+    module refers to are not looked into. One thread at a time is inside.
 
     Args:
         model: any module.
@@ -68,6 +68,12 @@ def untouched(
     >>> guest.written, torch.equal(layer.weight, before)
     (('weight',), True)
     """
+    with ALONE, _put_back(model, parameters, seed, device) as guest:
+        yield guest
+
+
+@contextlib.contextmanager
+def _put_back(model: nn.Module, parameters: bool, seed: int | None, device: str) -> Iterator[Guest]:
     modules = [module for _, module in modules_of(model).values()]
     names = _parameter_names(model)
     own = [p for module in modules for p in module._parameters.values() if p is not None]

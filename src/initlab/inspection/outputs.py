@@ -97,9 +97,11 @@ def _guess(output: Tensor, targets: Tensor, last_kind: str | None) -> tuple[Tens
     if targets.is_floating_point():
         if targets.numel() == output.numel():
             return squared(output, targets.to(output.dtype)), Loss("mse", squared, "mean squared error")
+        numbers = targets.shape == output.shape[:-1] and bool((targets == targets.round()).all())
+        right = "class numbers are integers: targets.long()" if numbers else "give the loss that takes them"
         raise InputError(
             f"targets of shape {tuple(targets.shape)} do not fit the model's output of shape {tuple(output.shape)}; "
-            "give the loss that takes them"
+            f"{right}"
         )
     targets = targets.long()
     if targets.shape == output.shape or (output.shape[-1:] == (1,) and targets.numel() == output.numel()):

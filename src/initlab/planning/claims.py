@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from initlab.errors import InputError
+from initlab.errors import InputError, shown
 from initlab.planning.choice import Choice, Options, keep
 from initlab.planning.defaults import DEFAULTS
 from initlab.planning.names import WEIGHT_NORM
@@ -72,7 +72,7 @@ def _override(key: Any, value: Any, found: Walk) -> Override:
     if isinstance(value, str) and value in recipe_names():
         return Override(selector, policy=as_policy(value))
     if not isinstance(value, str | Scheme):
-        raise InputError(f"selector {key!r} needs a scheme, a policy or 'keep'; got {value!r}")
+        raise InputError(f"selector {key!r} needs a scheme, a policy or 'keep'; got {shown(value)}")
     scheme = scheme_like(value)
     return Override(selector, scheme=scheme, alias=value if isinstance(value, str) and value != scheme.name else "")
 

@@ -13,6 +13,7 @@ from initlab.planning.loaded import is_marked_loaded
 from initlab.planning.named_streams.api import streams
 from initlab.planning.named_streams.log import StreamLog
 from initlab.planning.walk import walk
+from initlab.rng import random_states_kept
 
 _OWN = ("reset_parameters", "_reset_parameters")
 _WHOLE = ("init_weights", "initialize_weights")
@@ -51,7 +52,7 @@ def reinit_(model: nn.Module, seed: int = 0, *, prefix: str = "") -> StreamLog:
             f"{len(bare)} layers have parameters and no reset_parameters, nor a model around them with init_weights: "
             f"{some(bare)}; give each a reset_parameters, or draw them with initlab.init_"
         )
-    with streams(model, seed, prefix=prefix) as log:
+    with random_states_kept(), streams(model, seed, prefix=prefix) as log:
         for name in _inner_first(modules):
             _call(modules[name], _OWN)
         own_starts(model)
