@@ -8,6 +8,8 @@ import math
 import operator
 from collections.abc import Iterable, Iterator, Sequence
 
+import numpy as np
+
 
 class InitlabError(Exception):
     """Base of every error that initlab raises on purpose."""
@@ -143,6 +145,16 @@ def whole_number(argument: str, value: object, *, low: int = 1, none: bool = Fal
             f"{argument} must be a whole number of at least {low}{', or None' if none else ''}; got {value!r}"
         )
     return value
+
+
+def check_flags(**flags: object) -> None:
+    """Refuse what is neither True nor False.
+
+    >>> check_flags(race=True)
+    """
+    for argument, value in flags.items():
+        if not isinstance(value, bool | np.bool_):
+            raise InputError(f"{argument} must be True or False; got {value!r}")
 
 
 def seed_number(value: object, argument: str = "seed") -> int:

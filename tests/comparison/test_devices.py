@@ -12,8 +12,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.data import DataLoader, TensorDataset
 
 import initlab
-from initlab.comparison.api import device_name
 from initlab.comparison.arms import like_model
+from initlab.comparison.tasks import device_name
 from initlab.errors import InputError
 from initlab.training.batches import Order, source_of
 from initlab.training.engines.runs import lost_score, slices

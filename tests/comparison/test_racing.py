@@ -68,6 +68,18 @@ def test_a_race_resumed_decides_the_same(tmp_path: Path, result: initlab.Compari
     assert set(again.notes) == set(result.notes)
 
 
+def test_a_race_goes_on_from_a_study_without_one(tmp_path: Path) -> None:
+    """It waited for ever for the runs that it had not claimed, because they had ended."""
+    path = tmp_path / "study.db"
+    settings = {"schemes": ["he_normal", "xavier_normal"], "steps": 20, "storage": path}
+    raced(**settings, seeds=2, race=False)
+    again = raced(**settings, seeds=3)
+    assert {run.status for run in again.runs} == {"finished"}
+    assert len(again.runs) == 6
+    assert again.run_steps == 2 * 20
+    assert any("4 of the first 6 runs were done before the race" in note for note in again.notes)
+
+
 def test_a_larger_budget_adds_seeds_beyond_those_asked_for() -> None:
     twins = raced(schemes={"one": "he_normal", "two": "he_normal"}, seeds=3, steps=20, budget=2 * 6 * 20)
     assert len(twins.of("one")) == len(twins.of("two")) == 6

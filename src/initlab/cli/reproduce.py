@@ -11,7 +11,7 @@ from initlab.cli import options, output
 from initlab.cli.interruption import Interrupted
 from initlab.cli.working import working
 from initlab.errors import InputError
-from initlab.reporting import Column, Table, print_page, save_page
+from initlab.reporting import Column, Table, counted, print_page, save_page
 
 if TYPE_CHECKING:
     from initlab.experiments import Outcome
@@ -85,7 +85,7 @@ def command(
 
 
 def _stopped(done: int, folder: Path | None) -> Interrupted:
-    finished = f"{done} experiment{'' if done == 1 else 's'} finished"
+    finished = f"{counted(done, 'experiment')} finished"
     if folder is not None:
         return Interrupted(f"{finished}, what was done is kept in {folder}", "this goes on from there")
     more = ("--folder", str(FOLDER))

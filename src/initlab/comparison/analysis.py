@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from initlab.comparison.words import difference_text
 from initlab.statistics import (
     Interval,
     PairedTest,
@@ -25,10 +26,9 @@ from initlab.statistics import (
     spread_of,
     t_interval,
 )
-from initlab.training.records import RunRecord
+from initlab.training.records import LEFT_OUT, RunRecord
 
 MANY_ARMS = 25  # beyond them, the differences of all pairs get Student's interval and no permutation test
-_DEAD = ("stopped", "set aside", "refused")
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class ArmSummary:
     @property
     def complete(self) -> bool:
         """Whether none of its runs was stopped early or refused."""
-        return not any(self.counts.get(status, 0) for status in _DEAD) and sum(self.counts.values()) > 0
+        return not any(self.counts.get(status, 0) for status in LEFT_OUT) and sum(self.counts.values()) > 0
 
 
 @dataclass(frozen=True)
@@ -156,7 +156,7 @@ def _final_loss(own: Sequence[RunRecord]) -> float:
 
 def _default_target(finals: Sequence[float]) -> float:
     known = sorted(value for value in finals if math.isfinite(value))
-    return known[(len(known) - 1) // 2 if len(known) % 2 else len(known) // 2] if known else math.nan
+    return known[len(known) // 2] if known else math.nan
 
 
 def _tests(scores: dict[str, dict[int, float]], level: float) -> tuple[PairedTest, ...]:
@@ -230,17 +230,9 @@ def _time_to(own: Sequence[RunRecord], target: float) -> TimeTo:
 
 def _rank(summary: ArmSummary, metric: str) -> tuple[bool, float]:
     mean = summary.score.mean
-    unknown = not math.isfinite(mean) or not summary.complete
     if not math.isfinite(mean):
         return True, math.inf
-    return unknown, -mean if metric == "accuracy" else mean
-
-
-def shown_difference(value: float, metric: str) -> str:
-    """A difference of scores in words: accuracies in points of a percent."""
-    if metric != "accuracy":
-        return f"{value:.3g}"
-    return f"{100 * value:.0f} points" if abs(value) >= 0.1 else f"{100 * value:.2g} points"
+    return not summary.complete, -mean if metric == "accuracy" else mean
 
 
 def _warnings(arms: Sequence[ArmSummary], tests: Sequence[PairedTest], metric: str) -> list[str]:
@@ -263,8 +255,8 @@ def _too_few(arms: Sequence[ArmSummary], tests: Sequence[PairedTest], metric: st
     for test in tests:
         if {test.first, test.second} != pair or test.significant:
             continue
-        gap = shown_difference(abs(test.difference.mean), metric)
-        least = f"about {shown_difference(test.detectable, metric)} is the least they show in four of five studies"
+        gap = difference_text(abs(test.difference.mean), metric)
+        least = f"about {difference_text(test.detectable, metric)} is the least they show in four of five studies"
         if metric == "accuracy" and test.detectable >= 1:
             least = "so few that no difference would show in four of five studies"
         return [

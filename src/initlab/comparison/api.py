@@ -9,7 +9,6 @@ from concurrent.futures import Executor
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -18,11 +17,12 @@ from initlab.comparison.driver import Driver, drive
 from initlab.comparison.racing import drive_race
 from initlab.comparison.result import Comparison, StudyInterrupted
 from initlab.comparison.study import study_store
-from initlab.errors import InputError, finite_number, seed_number, whole_number
+from initlab.comparison.tasks import make_task
+from initlab.errors import InputError, check_flags, finite_number, seed_number, whole_number
 from initlab.interrupts import held
 from initlab.study.location import study_name
 from initlab.study.store import MemoryStore, Store
-from initlab.training.engines import Source, Streamed, checked_executor, get_engine
+from initlab.training.engines import checked_executor, get_engine
 from initlab.training.engines.machine import here
 from initlab.training.group import measuring_steps
 from initlab.training.optimizers import optimizer_of, trained
@@ -30,7 +30,6 @@ from initlab.training.progress import watch_for
 from initlab.training.records import RunRecord
 from initlab.training.rehearsal import frozen, rehearse
 from initlab.training.settings import Statistics, Study, Training, grouped
-from initlab.training.sources import Pair
 from initlab.training.task import Loss, Task, first_samples
 
 EXAMPLES = 8  # samples that the model is recorded on when a plan is made
@@ -189,79 +188,8 @@ def compare(
     return result
 
 
-def make_task(build: Any, train: Any, test: Any, valid: Any, **settings: Any) -> tuple[Task, list[str]]:
-    """The task, and remarks on its data.
-
-    Raises:
-        InputError: data or settings that cannot be meant.
-    """
-    from initlab.data import Coding, remarks
-
-    coding = Coding()
-    dtype = settings["dtype"]
-    device = settings["device"] = device_name(settings["device"], settings.pop("executor") is not None)
-    given = {"train": train, "test": test, **({} if valid is None else {"valid": valid})}
-    held = {name: held_data(data, name, dtype, device, coding) for name, data in given.items()}
-    shapes = {name: tuple(first_samples(data, 1)[0].shape[1:]) for name, data in held.items()}
-    for name, shape in shapes.items():
-        if shape != shapes["train"]:
-            raise InputError(f"{name} samples must have the shape of train's, {shapes['train']}; got {shape}")
-    task = Task(build, held["train"], held["test"], held.get("valid"), **settings)
-    notes = [
-        f"{name}: {len(data):,} samples are more than memory holds, so they are read anew for every batch"
-        for name, data in held.items()
-        if not isinstance(data, tuple)
-    ]
-    notes += [f"targets: {coding.words}"] if coding.words else []
-    return task, notes + (remarks(*task.train, "train") if isinstance(task.train, tuple) else [])
-
-
-def device_name(device: Any, elsewhere: bool = False) -> str:
-    """The device as text, if it is here and runs can be trained on it.
-
-    Args:
-        device: as the user wrote it.
-        elsewhere: whether runs are trained by an executor's workers, which may have a GPU where this process has none.
-
-    Raises:
-        InputError: no such device.
-    """
-    try:
-        found = torch.device(device) if isinstance(device, str | torch.device) else None
-    except RuntimeError:
-        found = None
-    if found is not None and found.type == "cpu":
-        return "cpu"
-    if found is not None and found.type == "cuda" and elsewhere:
-        return str(found)
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if found is None or found.type != "cuda" or (found.index or 0) >= count:
-        here = f"or one of {count} CUDA devices, such as 'cuda:0'" if count else "(no CUDA device is here)"
-        raise InputError(f"device must be 'cpu' {here}; got {str(device)!r}")
-    return str(found)
-
-
-def held_data(data: Any, name: str, dtype: torch.dtype, device: str, coding: Any = None) -> Pair | Source:
-    """The user's data as tensors in memory, or as a source that streams what memory cannot hold.
-
-    Raises:
-        InputError: data that cannot be meant.
-    """
-    from initlab.data import Stream, in_memory_or_streamed
-
-    found = in_memory_or_streamed(data, name, coding=coding)
-    return Streamed(found, dtype, device) if isinstance(found, Stream) else found
-
-
 def _examples(task: Task) -> torch.Tensor:
     return first_samples(task.train, EXAMPLES)[0]
-
-
-def check_flags(**flags: Any) -> None:
-    """Refuse what is neither True nor False."""
-    for name, value in flags.items():
-        if not isinstance(value, bool | np.bool_):
-            raise InputError(f"{name} must be True or False; got {value!r}")
 
 
 def settings_of(task: Task, arms: Sequence[Arm], seeds: Sequence[int]) -> dict[str, Any]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from initlab.comparison.analysis import shown_difference
 from initlab.comparison.race import FIRST_SEEDS, Race
+from initlab.comparison.words import difference_text
 from initlab.statistics import paired_t, resolution
 from initlab.training.group import Training
 
@@ -54,19 +54,26 @@ def losers(scores: Mapping[str, Scores], step: int, level: float) -> dict[str, s
         if label != leader and gap.mean() < 0 and values.mean() < half and p < level:
             metric = "accuracy" if 0 <= float(now[leader].mean()) <= 1 else "loss"
             found[label] = (
-                f"{shown_difference(-float(gap.mean()), metric)} behind {leader} at step {step} over {len(gap)} seeds "
+                f"{difference_text(-float(gap.mean()), metric)} behind {leader} at step {step} over {len(gap)} seeds "
                 f"(paired t, p {p:.1g} < {level:.1g}), and behind where {leader} was at step {max(earlier)}"
             )
     return found
 
 
+def worst(scores: Iterable[float]) -> float:
+    """What a seed that diverged scores: the lowest score that any seed of the race has had; 0 for accuracies.
+
+    >>> worst([0.9, -math.inf]), worst([-0.3, -2.5])
+    (0.0, -2.5)
+    """
+    return min((value for value in scores if math.isfinite(value) and value < 0), default=0.0)
+
+
 def _finite(values: np.ndarray, scores: Mapping[str, Scores]) -> np.ndarray:
-    """Diverged seeds take the lowest score that any seed of the race has had (0 where scores are accuracies)."""
     if np.isfinite(values).all():
         return values
-    every = np.concatenate([row for of in scores.values() for row in of.values()])
-    lowest = float(every[np.isfinite(every)].min(initial=0.0))
-    return np.where(np.isfinite(values), values, min(lowest, 0.0))
+    lowest = worst(value for of in scores.values() for row in of.values() for value in row.tolist())
+    return np.where(np.isfinite(values), values, lowest)
 
 
 def affordable(live: int, looks: Sequence[int], spent: int, race: Race) -> int:

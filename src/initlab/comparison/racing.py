@@ -10,7 +10,7 @@ import numpy as np
 
 from initlab.comparison.arms import Arm
 from initlab.comparison.driver import Driven, Driver
-from initlab.comparison.leaving import affordable, last_ones, losers, score, scores_of
+from initlab.comparison.leaving import affordable, last_ones, losers, score, scores_of, worst
 from initlab.comparison.race import FIRST_SEEDS, LEVEL, Race, Spending, look_steps
 from initlab.comparison.screening import certain_not_to_train
 from initlab.interrupts import INTERRUPTIONS, acknowledge, check
@@ -92,17 +92,26 @@ def _refuse(race: Race) -> list[str]:
 
 
 def _first_seeds(race: Race, running: list[str]) -> list[str]:
-    """Train the first seeds of the running arms with looks; those that are left at the end."""
+    """Train the first seeds of the running arms with looks; those that are left at the end.
+
+    A race puts all of them away at once. Where some have ended all the same, a study without a race has trained them:
+    there is nothing to look at side by side, and the others are trained to their end.
+    """
     looks = look_steps(race.steps)
-    keys = {key: label for label in running for key in race.keys(label)}
+    specs = [(race.arms[label].spec(s), label) for label in running for s in race.seeds[: race.given[label]]]
+    keys = [spec.key for spec, _ in specs]
     while left := race.driver.left(keys):
+        if len(left) < len(keys):
+            race.driver.run_out(specs, race.at)
+            before = f"{len(keys) - len(left)} of the first {len(keys)} runs"
+            race.notes.append(f"{before} were done before the race, which took no looks then")
+            continue
         mine = race.driver.store.claim(left, len(left))
         if len(mine) < len(keys):
             race.driver.store.release(mine)
             race.driver.wait()
             continue
-        specs = [race.arms[label].spec(s) for label in running for s in race.seeds[: race.given[label]]]
-        with race.driver.releasing(mine), race.driver.training(specs) as training:
+        with race.driver.releasing(mine), race.driver.training([spec for spec, _ in specs]) as training:
             race.driver.store.put(_train_with_looks(race, training, running, looks))
     done = race.driver.ended()
     out = {done[key].arm: done[key] for key in keys if done[key].status in ("stopped", "set aside")}
@@ -194,12 +203,9 @@ def _final_scores(race: Race, label: str) -> np.ndarray:
     done = race.driver.ended()
     records = [done[key] for key in race.keys(label)]
     values = np.array([score(tuple(r.tests[-1])) if r.status == "finished" else -math.inf for r in records])
-    return np.where(np.isfinite(values), values, 0.0 if any(v > 0 for v in values) else _lowest(done))
-
-
-def _lowest(done: Mapping[str, RunRecord]) -> float:
-    found = [score(tuple(r.tests[-1])) for r in done.values() if len(r.tests)]
-    return min([value for value in found if math.isfinite(value)], default=0.0)
+    return np.where(
+        np.isfinite(values), values, worst([score(tuple(r.tests[-1])) for r in done.values() if len(r.tests)])
+    )
 
 
 def _shown(race: Race, scores: Mapping[str, np.ndarray], leader: str, other: str) -> bool:

@@ -9,8 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from initlab.comparison.analysis import ArmSummary, shown_difference
+from initlab.comparison.analysis import ArmSummary
 from initlab.comparison.result import Comparison
+from initlab.comparison.words import (
+    counts_text,
+    difference_text,
+    gap_text,
+    interval_text,
+    p_text,
+    score_text,
+    time_text,
+)
 from initlab.planning.pasted import start_code
 from initlab.planning.view import plan_table
 from initlab.reporting import (
@@ -25,11 +34,11 @@ from initlab.reporting import (
     Table,
     Text,
     View,
+    counted,
     format_number,
     shows,
 )
-from initlab.statistics import Interval, TimeTo
-from initlab.training.records import RunRecord
+from initlab.training.records import LEFT_OUT, RunRecord
 
 MOST_PLANS = 12
 
@@ -51,7 +60,7 @@ def results_table(result: Comparison) -> Table:
     rows = [
         (
             arm.label,
-            counts_text(arm),
+            counts_text(arm.counts),
             score_text(arm.score.mean, metric),
             interval_text(arm.score, metric),
             _against_best(result, arm),
@@ -65,43 +74,7 @@ def results_table(result: Comparison) -> Table:
 
 def _title(result: Comparison) -> str:
     seeds = len({run.seed for run in result.runs})
-    return f"{_count(len(result.arms), 'start')}, {_count(seeds, 'seed')}, {_count(len(result.runs), 'run')}"
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number:,} {word}{'' if number == 1 else 's'}"
-
-
-def counts_text(arm: ArmSummary) -> str:
-    """'5', or '3, 2 diverged'."""
-    parts = [str(arm.counts["finished"])] if arm.counts.get("finished") else []
-    parts += [f"{arm.counts[s]} {s}" for s in ("diverged", "stopped", "set aside", "refused") if arm.counts.get(s)]
-    return ", ".join(parts)
-
-
-def score_text(value: float, metric: str) -> str:
-    """A score as tables show it: accuracies in percent."""
-    if not math.isfinite(value):
-        return "–"
-    return f"{100 * value:.2f}%" if metric == "accuracy" else f"{value:.4g}"
-
-
-def interval_text(interval: Interval, metric: str) -> str:
-    """The interval's two ends; of accuracies in percent."""
-    if not math.isfinite(interval.low):
-        return "–"
-    low, high = interval.low, interval.high
-    if metric == "accuracy":
-        return f"{100 * low:.2f} – {100 * high:.2f}"
-    return f"{low:.4g} – {high:.4g}"
-
-
-def time_text(time: TimeTo) -> str:
-    """The median step, or 'more than N' where half of the runs never came to the loss."""
-    if not time.runs:
-        return "–"
-    median = f"{time.median:,.0f}" if math.isfinite(time.median) else f"> {time.longest:,.0f}"
-    return median if time.reached == time.runs else f"{median} ({time.reached} of {time.runs})"
+    return f"{counted(len(result.arms), 'start')}, {counted(seeds, 'seed')}, {counted(len(result.runs), 'run')}"
 
 
 def _against_best(result: Comparison, arm: ArmSummary) -> str:
@@ -111,18 +84,9 @@ def _against_best(result: Comparison, arm: ArmSummary) -> str:
         return "best"
     test = analysis.between(arm.label, best.label)
     if test is None or math.isnan(test.p_holm):
-        return next((s for s in ("stopped", "set aside", "refused") if arm.counts.get(s)), "–")
-    gap = _gap(test.difference.mean, analysis.metric)
-    return f"{gap}, {_p(test.p_holm)}{' *' if test.significant else ''}"
-
-
-def _gap(value: float, metric: str) -> str:
-    shown = f"{100 * value:+.2f}" if metric == "accuracy" else f"{value:+.3g}"
-    return shown.replace("-", "−")
-
-
-def _p(value: float) -> str:
-    return "p < 0.001" if value < 0.001 else f"p {value:.3f}"
+        return next((s for s in LEFT_OUT if arm.counts.get(s)), "–")
+    gap = gap_text(test.difference.mean, analysis.metric)
+    return f"{gap}, {p_text(test.p_holm)}{' *' if test.significant else ''}"
 
 
 def _number(value: float) -> str:
@@ -223,12 +187,12 @@ def differences_table(result: Comparison) -> Table:
         (
             t.first,
             t.second,
-            _gap(t.difference.mean, metric),
+            gap_text(t.difference.mean, metric),
             f"{format_number(scale * t.difference.low, 3)} to {format_number(scale * t.difference.high, 3)}",
             f"{t.p:.2g}",
             f"{t.p_sign_flip:.2g}",
             f"{t.p_holm:.2g}{' *' if t.significant else ''}",
-            shown_difference(t.detectable, metric) if metric != "accuracy" or t.detectable < 1 else "none",
+            difference_text(t.detectable, metric) if metric != "accuracy" or t.detectable < 1 else "none",
         )
         for t in result.tests
     ]
@@ -264,7 +228,7 @@ def page(result: Comparison) -> Page:
     sections = [Section("Results", first), Section("Curves", figures)]
     if result.tests:
         sections.append(Section("Which differences are real", [differences_table(result)]))
-    stopped = [run for run in result.runs if run.status in ("stopped", "set aside", "refused")]
+    stopped = [run for run in result.runs if run.status in LEFT_OUT]
     if stopped:
         sections.append(Section("Runs that were stopped, set aside or refused", [_stopped_table(stopped)]))
     if result.plans:
@@ -329,8 +293,7 @@ shows(
     Comparison,
     View(
         table=results_table,
-        text=lambda result, width: brief(result).text(width),
-        html=lambda result: brief(result).html(),
+        brief=brief,
         page=page,
         data=to_dict,
         figure=loss_figure,

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from initlab.errors import InitlabError, InputError, InterruptedInitError, seed_number
+from initlab.errors import InitlabError, InputError, InterruptedInitError, check_flags, seed_number
 from initlab.planning.applying import applied_to, left_to, part_of
 from initlab.planning.drawing import Job, batches, job_for, write_one, write_together
 from initlab.planning.interrupts import HeldInterrupts
@@ -107,8 +107,7 @@ def _init(
     prefix: str,
 ) -> Plan:
     number = seed_number(seed)
-    if not isinstance(rollback, bool):
-        raise InputError(f"rollback must be True or False; got {rollback!r}")
+    check_flags(rollback=rollback)
     found = walk(model)
     plan = (
         policy_or_plan if isinstance(policy_or_plan, Plan) else make_plan(model, found, example_inputs, policy_or_plan)

@@ -29,7 +29,7 @@ from initlab.reporting.histograms import axis_note, on_one_axis
 from initlab.reporting.html import block_html, save_page, save_result, table_html, to_html
 from initlab.reporting.shown import Shown, View, shows
 from initlab.reporting.terminal import print_page, table_text
-from initlab.reporting.words import clean, file_name, format_number, wrapped
+from initlab.reporting.words import clean, counted, file_name, format_number, wrapped
 
 __all__ = [
     "BarFigure",
@@ -59,6 +59,7 @@ __all__ = [
     "block_html",
     "check_output",
     "clean",
+    "counted",
     "file_name",
     "folded",
     "format_number",

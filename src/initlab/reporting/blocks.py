@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from initlab.errors import InputError
+from initlab.reporting.words import counted
 
 Align: TypeAlias = Literal["left", "right"]
 Kind: TypeAlias = Literal["text", "number", "code", "word", "status"]
@@ -101,7 +102,7 @@ class Table:
 
     def __repr__(self) -> str:
         count = len(self.rows)
-        return f"Table({self.title!r}, {len(self.columns)} columns, {count} row{'' if count == 1 else 's'})"
+        return f"Table({self.title!r}, {len(self.columns)} columns, {counted(count, 'row')})"
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from initlab.errors import unknown
 from initlab.reporting.blocks import Figure, HistogramGrid, ImageGrid, Named, Page, ReadyFigure, Section, Table
+from initlab.reporting.brief import Brief
 from initlab.reporting.figures import to_plotly
 from initlab.reporting.html import save_result, table_html
 from initlab.reporting.terminal import table_text
@@ -36,8 +37,9 @@ class View(Generic[Result]):
 
     Args:
         table: the result in one table; None where the result's own `table()` makes it.
-        text: for a terminal of so many columns.
-        html: for a notebook, escaped.
+        brief: the result at a glance, from which a terminal's text and a notebook's follow.
+        text: for a terminal of so many columns, where that is no brief.
+        html: for a notebook, escaped, where that is no brief.
         page: the report.
         data: what JSON holds.
         figure: one figure: a block of `reporting`, or a plotly Figure; None takes the first of the page.
@@ -47,6 +49,7 @@ class View(Generic[Result]):
     """
 
     table: Callable[[Result], Table] | None = None
+    brief: Callable[[Result], Brief] | None = None
     text: Callable[[Result, int], str] | None = None
     html: Callable[[Result], str] | None = None
     page: Callable[[Result], Page] | None = None
@@ -131,16 +134,20 @@ class Shown:
 
     def text(self, width: int = 80) -> str:
         """The result for a terminal of `width` columns."""
-        make = _view(self).text
+        view = _view(self)
         with random_states_kept():  # rich draws link ids from Python's global generator when it is first imported
-            return table_text(self.table(), width) if make is None else make(self, width)
+            if view.brief is not None:
+                return view.brief(self).text(width)
+            return table_text(self.table(), width) if view.text is None else view.text(self, width)
 
     def __repr__(self) -> str:
         return self.text()
 
     def _repr_html_(self) -> str:
-        make = _view(self).html
-        return table_html(self.table()) if make is None else make(self)
+        view = _view(self)
+        if view.brief is not None:
+            return view.brief(self).html()
+        return table_html(self.table()) if view.html is None else view.html(self)
 
 
 def _view(result: Shown) -> View[Any]:

@@ -116,6 +116,15 @@ def format_number(value: Any, digits: int = 4) -> str:
     return shown.replace("-", "−", 1) if shown.startswith("-") else shown
 
 
+def counted(count: int, what: str) -> str:
+    """How many there are of what.
+
+    >>> counted(1, "run"), counted(2_000, "run")
+    ('1 run', '2,000 runs')
+    """
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
 def plotly_text(text: object) -> str:
     """`text` for plotly, which reads a subset of HTML: markup is shown as text."""
     return html.escape(clean(text, 120), quote=False)

@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from initlab.comparison.api import check_flags, make_task
 from initlab.comparison.arms import first_model
 from initlab.comparison.result import StudyInterrupted
-from initlab.errors import InputError, seed_number, unknown, whole_number
+from initlab.comparison.tasks import make_task
+from initlab.errors import InputError, check_flags, seed_number, unknown, whole_number
 from initlab.interrupts import INTERRUPTIONS, acknowledge, held
 from initlab.searching.ongoing import OngoingSearch
 from initlab.searching.proposals import PRUNERS

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from initlab.comparison.view import score_text
+from initlab.comparison.words import score_text
 from initlab.planning.pasted import start_code
 from initlab.reporting import (
     Block,
@@ -20,6 +20,7 @@ from initlab.reporting import (
     Table,
     Text,
     View,
+    counted,
     shows,
 )
 from initlab.searching.plots import history, optuna_figures
@@ -98,7 +99,7 @@ def mattering(result: Search) -> list[Block]:
     if not complete:
         return []
     if not thin:
-        rests = Text(f"What follows rests on {_many(len(complete), 'complete trial')} over {_varied(complete)}.")
+        rests = Text(f"What follows rests on {counted(len(complete), 'complete trial')} over {_varied(complete)}.")
         return [rests, *optuna_figures(result, ("importances", "slices", "contour", "parallel"))]
     return [Callout("warning", thin), *optuna_figures(result, ("slices",)), *_points(result, complete)]
 
@@ -110,7 +111,7 @@ def evidence(result: Search) -> str:
     if len(complete) >= wanted:
         return ""
     return (
-        f"Thin evidence: {_many(len(complete), 'complete trial')} over {_varied(complete)}. The points are shown as "
+        f"Thin evidence: {counted(len(complete), 'complete trial')} over {_varied(complete)}. The points are shown as "
         f"they are; no surface and no importances are drawn from fewer than {wanted} trials."
     )
 
@@ -120,11 +121,7 @@ def _varying(trials: list[TrialRecord]) -> list[str]:
 
 
 def _varied(trials: list[TrialRecord]) -> str:
-    return f"{_many(len(_varying(trials)), 'parameter')} that varied"
-
-
-def _many(count: int, what: str) -> str:
-    return f"{count} {what}" + ("" if count == 1 else "s")
+    return f"{counted(len(_varying(trials)), 'parameter')} that varied"
 
 
 def _values(trials: list[TrialRecord], name: str) -> int:
@@ -215,8 +212,7 @@ shows(
     Search,
     View(
         table=trials_table,
-        text=lambda result, width: brief(result).text(width),
-        html=lambda result: brief(result).html(),
+        brief=brief,
         page=page,
         data=to_dict,
         figure=history,

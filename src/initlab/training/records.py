@@ -12,6 +12,7 @@ import numpy as np
 from initlab.training.task import Progress, RunSpec
 
 Status: TypeAlias = Literal["finished", "diverged", "stopped", "set aside", "refused"]
+LEFT_OUT = ("stopped", "set aside", "refused")  # statuses of runs that somebody decided not to train to their end
 
 # Points of a curve that are kept: enough for a figure, few enough for ten thousand runs in memory.
 CURVE_POINTS = 100

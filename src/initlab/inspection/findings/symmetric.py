@@ -14,6 +14,7 @@ from initlab.inspection.outputs import parts
 from initlab.inspection.remedy import Remedy, drawn_again
 from initlab.inspection.results import Finding, ParameterStats
 from initlab.inspection.updates import units_first
+from initlab.reporting import counted
 from initlab.reporting.status import Severity
 from initlab.schemes import get_scheme
 
@@ -28,7 +29,7 @@ def find(e: Evidence) -> Finding | None:
     p = merged[0]
     severity: Severity = "warning" if e.bypassed else "error"
     many = f"{len(merged)} of {len(hidden)} weight matrices; " if len(merged) > 1 else ""
-    evidence = f"{many}its {p.units} units have {p.distinct} distinct set{'' if p.distinct == 1 else 's'} of weights"
+    evidence = f"{many}its {p.units} units have {counted(p.distinct or 0, 'distinct set')} of weights"
     advice = random_advice(e, p)
     return Finding("symmetric", severity, p.name, evidence + " and gradients, so they stay equal", advice)
 
@@ -55,7 +56,7 @@ def _one_direction(e: Evidence, hidden: list[ParameterStats]) -> Finding | None:
         return None
     p, count = found[0]
     many = f"{len(found)} of {len(hidden)} weight matrices; " if len(found) > 1 else ""
-    evidence = f"{many}its {p.units} units have {count} distinct set{'' if count == 1 else 's'} of weights"
+    evidence = f"{many}its {p.units} units have {counted(count, 'distinct set')} of weights"
     return Finding("symmetric", "warning", p.name, evidence + "; only their biases set them apart", random_advice(e, p))
 
 

@@ -17,6 +17,7 @@ from initlab.reporting import (
     Text,
     View,
     clean,
+    counted,
     shows,
     table_text,
     wrapped,
@@ -49,7 +50,7 @@ def _law(parameter: ParameterStart) -> str:
 
 def _summary(audit: Audit) -> str:
     found, against = len(audit.findings), f", against {audit.reference}" if audit.reference else ""
-    return f"{len(audit)} parameters{against}; {found} finding{'' if found == 1 else 's'}"
+    return f"{len(audit)} parameters{against}; {counted(found, 'finding')}"
 
 
 def text(audit: Audit, width: int = 80) -> str:

@@ -1,0 +1,73 @@
+"""What the user hands over for training, made a `Task`: data in memory or streamed, all of one shape, on a device."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from initlab.data import Coding, Stream, in_memory_or_streamed, remarks
+from initlab.errors import InputError
+from initlab.training.engines import Source, Streamed
+from initlab.training.sources import Pair
+from initlab.training.task import Task, first_samples
+
+
+def make_task(build: Any, train: Any, test: Any, valid: Any, **settings: Any) -> tuple[Task, list[str]]:
+    """The task, and remarks on its data.
+
+    Raises:
+        InputError: data or settings that cannot be meant.
+    """
+    coding = Coding()
+    dtype = settings["dtype"]
+    device = settings["device"] = device_name(settings["device"], settings.pop("executor") is not None)
+    given = {"train": train, "test": test, **({} if valid is None else {"valid": valid})}
+    held = {name: held_data(data, name, dtype, device, coding) for name, data in given.items()}
+    shapes = {name: tuple(first_samples(data, 1)[0].shape[1:]) for name, data in held.items()}
+    for name, shape in shapes.items():
+        if shape != shapes["train"]:
+            raise InputError(f"{name} samples must have the shape of train's, {shapes['train']}; got {shape}")
+    task = Task(build, held["train"], held["test"], held.get("valid"), **settings)
+    notes = [
+        f"{name}: {len(data):,} samples are more than memory holds, so they are read anew for every batch"
+        for name, data in held.items()
+        if not isinstance(data, tuple)
+    ]
+    notes += [f"targets: {coding.words}"] if coding.words else []
+    return task, notes + (remarks(*task.train, "train") if isinstance(task.train, tuple) else [])
+
+
+def device_name(device: Any, elsewhere: bool = False) -> str:
+    """The device as text, if it is here and runs can be trained on it.
+
+    Args:
+        device: as the user wrote it.
+        elsewhere: whether runs are trained by an executor's workers, which may have a GPU where this process has none.
+
+    Raises:
+        InputError: no such device.
+    """
+    try:
+        found = torch.device(device) if isinstance(device, str | torch.device) else None
+    except RuntimeError:
+        found = None
+    if found is not None and found.type == "cpu":
+        return "cpu"
+    if found is not None and found.type == "cuda" and elsewhere:
+        return str(found)
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if found is None or found.type != "cuda" or (found.index or 0) >= count:
+        here = f"or one of {count} CUDA devices, such as 'cuda:0'" if count else "(no CUDA device is here)"
+        raise InputError(f"device must be 'cpu' {here}; got {str(device)!r}")
+    return str(found)
+
+
+def held_data(data: Any, name: str, dtype: torch.dtype, device: str, coding: Any = None) -> Pair | Source:
+    """The user's data as tensors in memory, or as a source that streams what memory cannot hold.
+
+    Raises:
+        InputError: data that cannot be meant.
+    """
+    found = in_memory_or_streamed(data, name, coding=coding)
+    return Streamed(found, dtype, device) if isinstance(found, Stream) else found
