@@ -17,7 +17,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-WORKS = ("mlp", "cnn", "loader", "workers")
+WORKS = ("mlp", "cnn", "loader", "sequential", "stacked", "processes", "workers")
 
 SIDE = """
 import os, sys, threading, time
@@ -59,19 +59,23 @@ def family():
     return total
 
 def workers():
+    from initlab.training.engines import processes
+    processes.cores = lambda: 8  # as many workers as a machine of eight cores has
     most, over = [0], threading.Event()
     def watch():
         while not over.wait(0.2):
             most[0] = max(most[0], family())
     watcher = threading.Thread(target=watch)
     watcher.start()
-    study(mlp, (x, y), 200, "processes:8", 4)
+    study(mlp, (x, y), 400, "processes", 8)
     over.set()
     watcher.join()
     return most[0] / 1024
 
 WORKS = {"mlp": lambda: study(mlp, (x, y), 100), "cnn": lambda: study(cnn, (x, y), 30),
-         "loader": lambda: study(mlp, loader, 60), "workers": workers}
+         "loader": lambda: study(mlp, loader, 60), "sequential": lambda: study(cnn, (x, y), 30, "sequential"),
+         "stacked": lambda: study(mlp, (x, y), 100, "stacked"),
+         "processes": lambda: study(cnn, (x, y), 30, "processes"), "workers": workers}
 for line in sys.stdin:
     began = time.perf_counter()
     memory = WORKS[line.strip()]()

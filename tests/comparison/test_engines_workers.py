@@ -82,6 +82,18 @@ def test_workers_wait_for_the_next_study() -> None:
     assert wait_until_gone(ids)
 
 
+def test_studies_that_went_without_workers_pay_for_their_start_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "_idle", {})
+    monkeypatch.setattr(pool, "_without", {})
+    asked = [pool.worth_having(0.4 * pool.LONG) for _ in range(3)]
+    assert asked == [False, False, True]
+    monkeypatch.setattr(pool, "_without", {})
+    assert pool.worth_having(2 * pool.LONG)
+    monkeypatch.setattr(pool, "_idle", {os.getpid(): ["one"]})
+    monkeypatch.setattr(pool, "_without", {})
+    assert pool.worth_having(0.1)
+
+
 def test_close_ends_the_workers_even_in_the_middle_of_a_request() -> None:
     session = ProcessEngine("sequential").open(task(), specs())
     ids = session.pids()

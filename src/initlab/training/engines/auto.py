@@ -14,7 +14,7 @@ from initlab.training.engines.agree import CannotStack, may_be_channels_last
 from initlab.training.engines.base import Session
 from initlab.training.engines.bundle import Bundle
 from initlab.training.engines.machine import cores
-from initlab.training.engines.pool import warm
+from initlab.training.engines.pool import worth_having
 from initlab.training.engines.processes import NoWorkers, ProcessSession, WorkerDied, inner_engine
 from initlab.training.engines.runs import make_models
 from initlab.training.engines.sequential import CHANNELS_LAST, SequentialEngine, SequentialSession
@@ -23,9 +23,6 @@ from initlab.training.task import RunSpec, Task
 
 # A study that the plain loop ends sooner (seconds) is not worth a choice.
 SHORT = 1.0
-# Workers that are not there yet take seconds to start (fresh interpreters that import torch), which runs stacked in
-# this process need not wait for: worth it in a study that takes the plain loop this long (seconds).
-LONG = 60.0
 
 
 @dataclass(frozen=True)
@@ -164,7 +161,7 @@ Found = tuple[ProcessSession, float]
 
 def _workers(task: Task, specs: Sequence[RunSpec], total: float) -> Found | None:
     """Workers, settled, and their seconds for one step of every run; None where there can be none."""
-    if task.device != "cpu" or len(specs) == 1 or cores() == 1 or not (warm() or total > LONG):
+    if task.device != "cpu" or len(specs) == 1 or cores() == 1 or not worth_having(total):
         return None
     try:
         return _in_workers(task, specs)

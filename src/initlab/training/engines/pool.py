@@ -17,8 +17,14 @@ IDLE_SECONDS = 300  # after which a worker that nobody asks anything ends
 # One thread a worker, for libraries that read it at their start.
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
 
+# Workers take about four seconds to start (fresh interpreters that import torch) and save about a tenth of a study's
+# time on two cores: the start pays once a process' studies without them have taken this long together (seconds).
+LONG = 60.0
+
 # Workers that wait for a study, by process: in a fork of this process they are not there.
 _idle: dict[int, list[LocalWorker]] = {}
+# Seconds of this process' studies that went without workers.
+_without: dict[int, float] = {}
 
 
 class LocalWorker:
@@ -64,9 +70,16 @@ class LocalWorker:
             self._executor.shutdown(wait=True, kill_workers=True)
 
 
-def warm() -> bool:
-    """Whether workers are there already, so that a study need not wait for their start."""
-    return bool(_idle.get(os.getpid()))
+def worth_having(seconds: float) -> bool:
+    """Whether a study of so many seconds should ask workers: they wait already, or their start pays by now.
+
+    It pays once this study and those that went without have taken `LONG` seconds together.
+    """
+    process = os.getpid()
+    if _idle.get(process):
+        return True
+    _without[process] = _without.get(process, 0.0) + seconds
+    return _without[process] > LONG
 
 
 def borrow(count: int) -> list[LocalWorker]:
