@@ -12,6 +12,9 @@ import pytest
 import torch
 
 torch.set_num_threads(1)
+# Read when Triton is first imported, which any test may do where torch is a build for GPUs.
+if not torch.cuda.is_available():
+    os.environ.setdefault("TRITON_INTERPRET", "1")
 
 
 @pytest.fixture(autouse=True, scope="session")
