@@ -301,9 +301,9 @@ def test_curves_are_summaries() -> None:
 
 
 def _record(
-    arm: str, seed: int, accuracy: float, *, curve: list[tuple[int, float]], status: str = "finished"
+    arm: str, seed: int, accuracy: float, *, curve: list[tuple[int, float]], status: str = "finished", loss: float = 1.0
 ) -> RunRecord:
-    tests = np.array([[curve[-1][0], 1.0, accuracy]])
+    tests = np.array([[curve[-1][0], loss, accuracy]])
     return RunRecord(
         f"{arm}|{seed}", arm, arm, seed, 0.1, 0.0, status, curve[-1][0], np.array(curve, np.float32), tests
     )  # type: ignore[arg-type]  # a status
@@ -316,6 +316,19 @@ def test_an_interval_of_accuracies_lies_within_0_and_1() -> None:
     ends = {arm.label: (arm.score.low, arm.score.high) for arm in analyse(runs, ["a", "b"]).arms}
     assert ends["a"][1] == 1.0
     assert ends["b"][0] == 0.0
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "loss"])
+def test_the_best_arm_has_the_highest_odds_of_being_best(metric: str) -> None:
+    """Of losses the lowest is best: the odds were those of being worst."""
+    runs = [
+        _record(arm, seed, math.nan if metric == "loss" else 1.0 - score, curve=[(10, 1.0)], loss=score)
+        for arm, middle in (("good", 0.1), ("bad", 0.5))
+        for seed, score in enumerate((middle, middle + 0.01, middle + 0.02))
+    ]
+    analysis = analyse(runs, ["bad", "good"])
+    assert analysis.metric == metric
+    assert {arm.label: arm.odds for arm in analysis.arms} == {"good": 1.0, "bad": 0.0}
 
 
 def test_steps_to_a_loss_are_censored_where_a_run_never_comes_to_it() -> None:

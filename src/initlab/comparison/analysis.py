@@ -118,7 +118,7 @@ def analyse(
     finals = {label: _final_loss(own) for label, own in of_arm.items()}
     target = target_loss if target_loss is not None else _default_target(list(finals.values()))
     tests = _tests(scores, level)
-    odds = _odds(scores)
+    odds = _odds(scores, metric)
     summaries = [
         _summary(label, own, _interval(scores[label], metric), finals[label], target, odds.get(label, math.nan))
         for label, own in of_arm.items()
@@ -178,7 +178,8 @@ def _tests(scores: dict[str, dict[int, float]], level: float) -> tuple[PairedTes
     )
 
 
-def _odds(scores: dict[str, dict[int, float]]) -> dict[str, float]:
+def _odds(scores: dict[str, dict[int, float]], metric: str) -> dict[str, float]:
+    """Probability of having the best mean, the highest accuracy or the lowest loss, over resampled seeds."""
     whole = {label: {s: v for s, v in own.items() if math.isfinite(v)} for label, own in scores.items()}
     most = max((len(own) for own in whole.values()), default=0)
     # Arms stopped early have fewer seeds: they are out, and would otherwise leave nothing to resample.
@@ -187,7 +188,8 @@ def _odds(scores: dict[str, dict[int, float]]) -> dict[str, float]:
     if not shared:
         return {}
     table = np.array([[whole[label][s] for s in shared] for label in entrants])
-    return dict(zip(entrants, odds_of_best(table).tolist(), strict=True))
+    higher_is_better = table if metric == "accuracy" else -table
+    return dict(zip(entrants, odds_of_best(higher_is_better).tolist(), strict=True))
 
 
 def _interval(scores: dict[int, float], metric: str) -> Interval:

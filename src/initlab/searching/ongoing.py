@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     import optuna
 
 CHECKS = 9  # times that a run is measured on the validation data, evenly
+CURVE_POINTS = 50  # of a trial's training curve, which only the live table shows
+STRETCH = 50  # steps of the final test's training between two looks for Ctrl-C
 
 
 @dataclass
@@ -76,8 +78,6 @@ class OngoingSearch:
     def _proposals(self) -> Proposals:
         return Proposals(self.name, self.maximize, self.pruning, CHECKS, self.task.root_seed, self.space)
 
-    # -- the loop: fill, advance by one check, measure, decide --
-
     def run(self) -> None:
         """Until `trials` trials have ended here or are trained by others."""
         stretch = math.ceil(self.task.steps / CHECKS)
@@ -111,7 +111,7 @@ class OngoingSearch:
             specs,
             {spec.key: "trials" for spec in specs},
             self._tick,
-            50,
+            CURVE_POINTS,
         )
         self.choice = training.choice
         self.watch.say(training.choice)
@@ -173,8 +173,6 @@ class OngoingSearch:
             reason, one.curve, screened, distributions_json(one.trial), self.proposals.notes(one.trial),
         )  # fmt: skip
 
-    # -- proposing --
-
     def _fill(self) -> list[RunSpec]:
         """New runs for the free places, those refused by `inspect` already ended."""
         specs: list[RunSpec] = []
@@ -205,8 +203,6 @@ class OngoingSearch:
 
     def _spec(self, number: int, policy: Any, lr: float, decay: float | None) -> RunSpec:
         return RunSpec(trial_key(number), "trial", policy, 0, lr, self.weight_decay if decay is None else decay)
-
-    # -- the end --
 
     def result(self, notes: list[str], interrupted: bool, started: float) -> Search:
         """What the search has found, the best one measured on the test data."""
@@ -258,7 +254,7 @@ class OngoingSearch:
             with told("the final test"):
                 while session.live:
                     check()
-                    session.advance(50)
+                    session.advance(STRETCH)
                 return session.evaluate("test")[spec.key]
         finally:
             session.close()

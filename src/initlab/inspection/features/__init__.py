@@ -1,13 +1,14 @@
 """The numbers that the verdict is read from, one entry each: its name, what it says in words, how it is measured.
 
-All are free of units and finite or NaN (not known); logarithms are decimal and cut off at `FLOOR` and `CEILING`.
+All are free of units and finite or NaN (not known); logarithms are decimal and cut off within
+`feature.FLOOR` and `feature.CEILING`.
 They stand in four groups: of the pass or of the line, each also of the learning rate that the user gave.
 """
 
 from __future__ import annotations
 
 from initlab.inspection.evidence import Evidence
-from initlab.inspection.features.feature import CEILING, FLOOR, Feature
+from initlab.inspection.features.feature import Feature
 from initlab.inspection.features.of_line import OF_LINE, OF_LINE_AT_RATE
 from initlab.inspection.features.of_pass import OF_PASS, OF_PASS_AT_RATE
 
@@ -20,9 +21,7 @@ def features_of(evidence: Evidence) -> dict[str, float]:
 
 
 __all__ = [
-    "CEILING",
     "FEATURES",
-    "FLOOR",
     "OF_LINE",
     "OF_LINE_AT_RATE",
     "OF_PASS",
