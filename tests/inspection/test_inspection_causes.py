@@ -491,6 +491,8 @@ def test_targets_within_a_sum_of_losses_are_judged(scale: float, kinds: list[str
 
     report = initlab.inspect(built(Ranks), TABLE, scale * REAL, both)
     assert [f.kind for f in report.findings if f.kind in CAUSES] == kinds
+    turned = initlab.inspect(built(Ranks), TABLE, scale * REAL, lambda o, t: -both(o, t))
+    assert turned.findings[0].kind == "loss sign"
 
 
 def test_a_first_loss_three_times_that_of_a_constant_answer_is_told_with_its_weight() -> None:
@@ -513,6 +515,29 @@ def test_a_rate_is_named_with_one_that_lowers_the_loss() -> None:
         report = initlab.inspect(built(lambda: stack(3)), CLASSES, DIGITS, optimizer="sgd", lr=lr)
         assert report.findings[0].kind == "rate"
         assert all("he_normal" not in f.advice and "normalization" not in f.advice for f in report.findings)
+
+
+class Cosines(nn.Module):
+    """Of a sample and the classes' vectors: a loss of them is bounded, and does not rise at any rate."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = stack(3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return 2 * F.normalize(self.net(x), dim=1)
+
+
+def test_a_rate_far_past_the_best_is_named_where_the_loss_cannot_rise_far() -> None:
+    report = initlab.inspect(built(Cosines), CLASSES, DIGITS, optimizer="sgd", lr=1e5)
+    assert report.findings[0].kind == "rate"
+    assert not [f for f in initlab.inspect(built(Cosines), CLASSES, DIGITS, lr=1e-3).findings if f.kind == "rate"]
+
+
+def test_an_activation_constant_is_named_where_it_takes_the_loss_beyond_any_number() -> None:
+    model = built(lambda: stack(12, act=lambda: nn.LeakyReLU(1e4)))
+    report = initlab.inspect(model, CLASSES, DIGITS)
+    assert [f.kind for f in report.findings] == ["activation constant", "non-finite"]
 
 
 def test_no_rate_beyond_the_largest_stable_one_is_advised() -> None:
@@ -546,6 +571,26 @@ class Closed(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         h = self.net(x)
         return self.head(self.gate(h) if isinstance(self.gate, nn.Module) else self.gate * h)
+
+
+@pytest.mark.parametrize(("size", "severity"), [(1e-4, "warning"), (1e-2, "info")])
+def test_small_inputs_beside_positions_are_not_saved_by_the_norm_that_follows(size: float, severity: str) -> None:
+    model = built(lambda: Placed())
+    found = initlab.inspect(model, size * SERIES, LABELS).findings
+    assert [(f.kind, f.severity) for f in found if f.kind == "inputs"] == [("inputs", severity)]
+
+
+class Placed(nn.Module):
+    """A fixed position added to what a layer makes of the inputs, and a norm behind both."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.at = nn.Linear(8, 32), drawn(12, 32)
+        self.rest = nn.Sequential(nn.LayerNorm(32), nn.Linear(32, 32), nn.GELU())
+        self.head = nn.Linear(32, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.rest(self.embed(x) + self.at).mean(1))
 
 
 @pytest.mark.parametrize("norm", [True, False])

@@ -213,7 +213,11 @@ def test_a_group_that_hardly_moves_beside_another_is_named_and_woken(first: int)
 
 
 def test_a_read_out_that_the_optimizer_misses_is_given_to_it() -> None:
-    """One matrix of few weights holds training up; biases do not."""
+    """One matrix of few weights, of one unit too, holds training up; biases do not."""
+    one = built(lambda: stack(3, out=1))
+    rest = torch.optim.AdamW(one[:-1].parameters(), lr=1e-3)
+    found = initlab.inspect(one, CLASSES, CLASSES[:, :1], F.mse_loss, optimizer=rest).findings
+    assert ("optimizer", "warning") in [(f.kind, f.severity) for f in found]
     model = built(lambda: stack(3))
     rest = torch.optim.AdamW(model[:-1].parameters(), lr=1e-3)
     report = initlab.inspect(model, CLASSES, DIGITS, optimizer=rest)

@@ -96,21 +96,22 @@ def as_compared(answer: Answer, targets: Any, value: float) -> Answer:
     return answer
 
 
-def pulled_by(output: Tensor, targets: Any, gradient: Tensor | None) -> str:
-    """The kind of the loss that pulls an output to targets of its shape by that gradient; "" for none that is known.
+def pulled_by(output: Tensor, targets: Any, gradient: Tensor | None) -> tuple[str, str]:
+    """The kind of the loss that pulls an output to targets of its shape by that gradient; of one that pushes it off.
 
-    It tells the part of a sum of losses, such as an autoencoder's beside a penalty, by which the output is compared.
+    "" for none that is known. It tells the part of a sum of losses, such as an autoencoder's beside a penalty, by which
+    the output is compared.
     """
     if gradient is None or not isinstance(targets, Tensor) or not targets.is_floating_point():
-        return ""
+        return "", ""
     if targets.shape != output.shape or not output.numel() or not bool(gradient.any()):
-        return ""
+        return "", ""
     o, t, g = (x.detach().double() for x in (output, targets, gradient))
     for kind, pull in (("mse", o - t), ("bce_with_logits", o.sigmoid() - t), ("l1", (o - t).sign())):
         along = float((g * pull).sum()) / max(float(g.norm() * pull.norm()), torch.finfo(g.dtype).tiny)
-        if along > 1 - 1e-6:
-            return kind
-    return ""
+        if abs(along) > 1 - 1e-6:
+            return (kind, "") if along > 0 else ("", kind)
+    return "", ""
 
 
 def _activation(output: Tensor, values: Tensor) -> str:

@@ -33,7 +33,8 @@ class Pass:
     """What one pass saw.
 
     `graded` says whether the loss of an output that carries a gradient carries one too; `pulled` is the kind of loss
-    that pulls the output towards the targets, beside whatever else a function that is none of the known kinds sums.
+    that pulls the output towards the targets, beside whatever else a function that is none of the known kinds sums;
+    `pushed` the kind whose negative pushes it away.
     """
 
     records: list[Record]
@@ -52,6 +53,7 @@ class Pass:
     own_loss: bool = False
     graded: bool = True
     pulled: str = ""
+    pushed: str = ""
     output: Tensor | None = field(default=None, repr=False)
     output_gradient: Tensor | None = field(default=None, repr=False)
     readable: float | None = None
@@ -108,7 +110,7 @@ def _watched(
         del output, tensor
         seen.gradients = gradients(value, model)
         if known.kind == "other":
-            seen.pulled = pulled_by(seen.answer.output, targets, seen.output_gradient)
+            seen.pulled, seen.pushed = pulled_by(seen.answer.output, targets, seen.output_gradient)
     return seen, recorder
 
 

@@ -37,4 +37,4 @@ def remedy(e: Evidence, finding: Finding) -> Remedy | None:
     return set_to(setting.usual, list(dict.fromkeys(alike)), setting.name, what)
 
 
-FINDING = Kind(find, leads=True, remedy=remedy)
+FINDING = Kind(find, survives=True, leads=True, remedy=remedy)

@@ -23,6 +23,7 @@ Tensor = torch.Tensor
 LARGE, SMALL = 10.0, 0.02  # rms of the values that are not zero, beyond which they are not of the size one
 OFFSET = 1e-2  # variance about each feature's mean over the second moment, under which samples hardly differ
 DROWNED = 0.1  # second moment of what a norm gives over its weight's square, under which its eps drowns what it reads
+FAINT = 1e-5  # share of what a norm gives by which samples differ, under which the inputs were drowned before it
 APART = 1e3  # rms of the largest feature over that of the smallest
 ENOUGH = 16  # samples from which a table's columns are judged
 SPARSE = 1 / 3  # share of zeros from which a column of zeros is one of many
@@ -117,9 +118,11 @@ def _reads(e: Evidence) -> list[_Read]:
 
 
 def _severity(e: Evidence, record: Record) -> Severity:
-    """A norm that follows at once takes the size away, unless its eps drowns what it reads."""
+    """A norm that follows at once takes the size away, unless its eps, or a position added, drowns them."""
     following = [r for r in e.seen.records if r.origin == record.index]
-    taken = following and all(r.norm and not _within_eps(e, r) for r in following)
+    taken = following and all(
+        r.norm and not _within_eps(e, r) and (r.moments.between or 1.0) > FAINT for r in following
+    )
     return "info" if taken else "warning"
 
 

@@ -34,7 +34,7 @@ def find(e: Evidence) -> Finding | None:
 
 def _holds_up(missed: list[ParameterStats]) -> bool:
     """Whether a weight matrix that a gradient reaches is among them: a norm or a bias less is hardly felt."""
-    return any(sum(size > 1 for size in p.shape) > 1 and p.grad_rms for p in missed)
+    return any(len(p.shape) > 1 and p.grad_rms for p in missed)
 
 
 def _how(e: Evidence, missed: list[ParameterStats]) -> str:

@@ -21,6 +21,7 @@ IN_GROUPS = """
 first = next(group["lr"] for group in optimizer.param_groups if group["lr"])
 for group in optimizer.param_groups:
     group["lr"] *= lr / first"""
+PAST, HARDLY = 10.0, 0.1  # the given rate over the best, and what it does of that one's decrease, from which it is told
 SHORT = 1e3  # the best rate over the given one, from which that is far too small
 
 
@@ -61,14 +62,18 @@ def _steadied(e: Evidence) -> float:
 
 
 def _too_large(e: Evidence, line: Line) -> Finding | None:
+    """Also one far past the best that hardly lowers the loss, as a loss with bounds need not rise."""
     here = line.at(e.step.lr)
-    if line.largest is None or e.step.lr <= line.largest.lr or line.decrease(here) > FLAT:
+    beyond = line.largest is not None and e.step.lr > line.largest.lr and line.decrease(here) <= FLAT
+    past = e.step.lr >= PAST * line.lowest.lr and line.decrease(here) < HARDLY * line.decrease(line.lowest)
+    if not beyond and not past:
         return None
     to = f"to {here.loss:.4g}" if math.isfinite(here.loss) else "beyond any number"
     evidence = (
         f"one step at {e.step.lr:g} takes the loss from {line.start:.4g} {to}; at {line.lowest.lr:g} it falls to "
     )
-    return _finding(e, "warning" if here.loss > BLOWN * line.start else "info", evidence, line)
+    fault = here.loss > BLOWN * line.start or (past and e.step.lr >= PAST**2 * line.lowest.lr)
+    return _finding(e, "warning" if fault else "info", evidence, line)
 
 
 def _too_small(e: Evidence, line: Line) -> Finding | None:

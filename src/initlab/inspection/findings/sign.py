@@ -17,7 +17,7 @@ WORDS = {"cross_entropy": "cross-entropy", "nll": "negative log-likelihood", "ms
 
 def find(e: Evidence) -> Finding | None:
     answer, up = e.seen.answer, _maximized(e)
-    kind = answer.loss if up else answer.minus
+    kind = answer.loss if up else answer.minus or e.seen.pushed
     if kind not in WORDS:
         return None
     what = WORDS[kind]
