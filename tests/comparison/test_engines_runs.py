@@ -57,6 +57,24 @@ def becoming(value: float) -> Callable[[torch.Tensor, torch.Tensor], torch.Tenso
     return loss
 
 
+@pytest.mark.parametrize("padding", [-100, 2])
+@pytest.mark.parametrize("engine", ENGINE_NAMES)
+def test_targets_that_the_loss_leaves_out_are_not_scored(engine: str, padding: int) -> None:
+    """They counted as wrong answers, and a batch of nothing else made the loss nan."""
+    x, y = pair(40)
+    y[y == 2] = padding
+    y[:10] = padding
+    loss = nn.CrossEntropyLoss(ignore_index=padding)
+    given, kept = task(train=(x, y), test=(x, y), loss=loss, eval_batch=10), y != padding
+    output = make_model(given, spec("one")).eval()(x)
+    session = get_engine(engine).open(given, [spec("one"), spec("two", seed=1)])
+    found, accuracy = session.evaluate()["one"]
+    session.close()
+    # each batch counts by how many targets it has, as one mean over all of them does
+    assert found == pytest.approx(float(loss(output, y).detach()), rel=1e-5)
+    assert accuracy == pytest.approx(float((output.argmax(1) == y)[kept].double().mean()))
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("engine", ENGINE_NAMES)
 def test_a_loss_that_is_not_finite_ends_its_run_and_no_other(engine: str, value: float) -> None:

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from initlab.errors import InputError
 from initlab.guest.inputs import named_tensors
-from initlab.training.losses import CLASSES, Loss, given_loss, left_out, named_loss, squared
+from initlab.training.losses import CLASSES, IGNORED, Loss, given_loss, left_out, named_loss, squared
 
 Tensor = torch.Tensor
 _LOGITS = (
@@ -165,7 +165,7 @@ def _classes(loss: Loss, output: Any, targets: Any) -> int | None:
     return int(output.shape[1]) if isinstance(output, Tensor) and output.ndim > 1 else None
 
 
-def _check_range(targets: Tensor, classes: int, ignore: int = -100) -> None:
+def _check_range(targets: Tensor, classes: int, ignore: int = IGNORED) -> None:
     kept = targets[targets != ignore]
     if kept.numel() and (int(kept.min()) < 0 or int(kept.max()) >= classes):
         raise InputError(

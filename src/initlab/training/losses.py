@@ -125,6 +125,7 @@ KINDS: dict[str, Kind] = {
 }  # fmt: skip
 NAMES: dict[str, str] = {name: kind for kind, row in KINDS.items() for name in (kind, *row.names)}
 CLASSES = ("cross_entropy", "nll")  # kinds whose targets are class numbers
+IGNORED = -100  # torch's own number for targets that cross-entropy leaves out
 BINARY = ("bce_with_logits", "bce")
 ABSOLUTE = ("l1", "smooth_l1", "huber")
 PROBES = 3  # random outputs on which a function is compared with the kinds
@@ -170,10 +171,9 @@ def left_out(function: Function) -> int:
     >>> left_out(nn.CrossEntropyLoss(ignore_index=0)), left_out(F.cross_entropy)
     (0, -100)
     """
-    usual = -100  # torch's
     if isinstance(function, functools.partial):
-        return int(function.keywords.get("ignore_index", usual))
-    return int(getattr(function, "ignore_index", usual))
+        return int(function.keywords.get("ignore_index", IGNORED))
+    return int(getattr(function, "ignore_index", IGNORED))
 
 
 def constant_loss(loss: Loss, targets: Any) -> float | None:

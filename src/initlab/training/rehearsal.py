@@ -12,10 +12,9 @@ from initlab.errors import InitlabError, InputError, said, told
 from initlab.guest.run import run
 from initlab.rng import random_states_kept
 from initlab.training.engines.runs import has_classes, in_mode, loss_of, make_model, make_optimizer, scalar
+from initlab.training.losses import IGNORED
 from initlab.training.sources import Pair, prepared
 from initlab.training.task import RunSpec, Task, first_samples
-
-IGNORED = -100  # the class that cross-entropy leaves out
 
 
 def rehearse(task: Task, first: nn.Module) -> bool:

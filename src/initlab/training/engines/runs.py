@@ -17,7 +17,7 @@ from initlab.interrupts import check
 from initlab.rng import RandomStates, random_states, random_states_kept
 from initlab.sampling import derive_seed
 from initlab.training.engines.base import Score
-from initlab.training.losses import squared
+from initlab.training.losses import left_out, squared
 from initlab.training.optimizers import Optimizer, optimizer_of
 from initlab.training.sources import Pair, Source
 from initlab.training.task import Factors, Loss, RunSpec, Task
@@ -180,11 +180,12 @@ def has_classes(output: Any, targets: torch.Tensor) -> bool:
 
 
 def batch_score(task: Task, output: Any, targets: torch.Tensor) -> Measured:
-    """(loss of the batch, number of right classes or None), as tensors."""
-    loss = loss_of(task, targets)(output, targets)
+    """(loss of the batch, number of right classes or None), as tensors; what the loss leaves out is never right."""
+    function = loss_of(task, targets)
+    loss = function(output, targets)
     if not has_classes(output, targets):
         return loss, None
-    return loss, (output.argmax(1) == targets).sum()
+    return loss, ((output.argmax(1) == targets) & (targets != left_out(function))).sum()
 
 
 def slices(source: Source, batch: int, device: str) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
@@ -195,7 +196,7 @@ def slices(source: Source, batch: int, device: str) -> Iterator[tuple[torch.Tens
 
 
 class Tally:
-    """Adds up loss and accuracy of K runs over the batches of an evaluation.
+    """Adds up loss and accuracy of K runs over the batches of an evaluation; targets that the loss leaves out are none.
 
     Args:
         task: names the loss.
@@ -206,23 +207,28 @@ class Tally:
         self.task = task
         self.loss = [0.0] * runs
         self.right = [0.0] * runs
-        self.samples = 0
+        self.samples = 0.0
         self.answers = 0
 
     def add(self, measured: Sequence[Measured], targets: torch.Tensor) -> None:
         """One batch: what `batch_score` gave for each run, on targets that are the same for all."""
-        self.samples += len(targets)
+        weight = float(len(targets))
         if measured and measured[0][1] is not None:
-            self.answers += targets.numel()
+            kept = int((targets != left_out(loss_of(self.task, targets))).sum())
+            if not kept:
+                return  # its loss is the mean of nothing
+            self.answers += kept
+            weight *= kept / targets.numel()
+        self.samples += weight
         for run, (loss, hits) in enumerate(measured):
-            self.loss[run] += float(loss) * len(targets)
+            self.loss[run] += float(loss) * weight
             self.right[run] += 0.0 if hits is None else float(hits)
 
     def scores(self) -> list[Score]:
         """(mean loss, accuracy or None) of each run."""
         answers = self.answers
         return [
-            (loss / self.samples, right / answers if answers else None)
+            (loss / self.samples if self.samples else math.nan, right / answers if answers else None)
             for loss, right in zip(self.loss, self.right, strict=True)
         ]
 
