@@ -19,7 +19,7 @@ from initlab.fitting.running import (
     run_model,
     started,
 )
-from initlab.fitting.weighted import Call, watched
+from initlab.fitting.weighted import Call, Watch, watched
 from initlab.guest.check import check_materialised
 from initlab.planning import Plan
 from initlab.reporting import Column, Shown, Table
@@ -132,7 +132,7 @@ def data_dependent_(
         if balance:
             scales, note = _balance(module, whitening, rates, args, kwargs)
     layers = tuple(_final(layer, rates, scales) for layer in whitening.layers)
-    skipped = {n: whitening.why_not(n) for n, p in module.named_parameters() if p.ndim >= 2 and n not in names}
+    skipped = watch.skipped(names, whitening.reasons)
     return DataDependentResult(layers, balance and not note, note, skipped, plan)
 
 
@@ -144,7 +144,7 @@ class _Whitening:
         self.layers: list[DataDependentLayer] = []
         self.biases: dict[str, str] = {}
         self.reasons: dict[str, str] = {}
-        self.watch: Any = None
+        self.watch: Watch
 
     def handle(self, call: Call) -> Tensor:
         if call.name in self.watch.looked_up:
@@ -172,12 +172,6 @@ class _Whitening:
         overall = float(call.output.float().std(correction=0))
         self.layers.append(DataDependentLayer(call.name, overall, bias is not None, int(dead.sum()), math.nan, 1.0))
         return call.again()
-
-    def why_not(self, name: str) -> str:
-        """Why a parameter was left as the start drew it."""
-        if name in self.watch.looked_up:
-            return "an embedding"
-        return self.watch.kept.get(name) or self.reasons.get(name, "no linear operation of this pass used it directly")
 
 
 def _units(output: Tensor, axis: int) -> Tensor:

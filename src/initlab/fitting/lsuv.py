@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from initlab.errors import InputError, finite_number, seed_number, whole_number
 from initlab.fitting.running import batch_for, kept_on_failure, measuring, run_model, started
-from initlab.fitting.weighted import Call, watched
+from initlab.fitting.weighted import Call, Watch, watched
 from initlab.graph import ParameterInfo, geometry_of
 from initlab.guest.check import check_materialised
 from initlab.planning import Plan
@@ -122,7 +122,8 @@ def lsuv_(
         with watched(module, tuning.handle) as watch:
             tuning.watch = watch
             run_model(module, args, kwargs)
-        return LsuvResult(tuple(tuning.layers), _skipped(module, tuning), plan)
+        done = {layer.name.partition("[")[0] for layer in tuning.layers}
+        return LsuvResult(tuple(tuning.layers), watch.skipped(done, tuning.reasons), plan)
 
 
 class _Tuning:
@@ -134,7 +135,7 @@ class _Tuning:
         self.most = most
         self.layers: list[LsuvLayer] = []
         self.reasons: dict[str, str] = {}
-        self.watch: Any = None
+        self.watch: Watch
 
     def handle(self, call: Call) -> Tensor:
         reason = self._why_not(call)
@@ -220,18 +221,3 @@ def _std(values: Tensor, name: str) -> float:
     if not math.isfinite(std):
         raise InputError(f"the output of {name!r} is not finite on this batch (std {std}); scale the inputs first")
     return std
-
-
-def _skipped(model: nn.Module, tuning: _Tuning) -> dict[str, str]:
-    """Every parameter of two or more axes that was not rescaled, with the reason."""
-    done = {layer.name.partition("[")[0] for layer in tuning.layers}
-    skipped = {}
-    for name, parameter in model.named_parameters():
-        if parameter.ndim < 2 or name in done:
-            continue
-        if name in tuning.watch.looked_up:
-            skipped[name] = "an embedding: kept as the start drew it"
-        else:
-            reason = tuning.reasons.get(name, "no linear operation of this pass used it directly")
-            skipped[name] = tuning.watch.kept.get(name, reason)
-    return skipped

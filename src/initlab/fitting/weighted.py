@@ -8,7 +8,7 @@ layer. A weight is known by its memory; copies (a cast under autocast, `contiguo
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -170,6 +170,16 @@ class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's mode
             self.reused[name] = self.reused.get(name, 0) + 1
             return False
         return True
+
+    def skipped(self, done: Collection[str], reasons: Mapping[str, str]) -> dict[str, str]:
+        """Every parameter of two or more axes that is not among `done`, with why it was left as the start drew it."""
+
+        def why(name: str) -> str:
+            if name in self.looked_up:
+                return "an embedding: kept as the start drew it"
+            return self.kept.get(name) or reasons.get(name, "no linear operation of this pass used it directly")
+
+        return {name: why(name) for name, p in self._named.items() if p.ndim >= 2 and name not in done}
 
     def settle(self, weight: Tensor) -> None:
         """Later uses of this memory are no longer handed over."""
