@@ -88,6 +88,14 @@ class Variances(nn.Module):
         return made + F.linear(x**2, F.softplus(self.rho) ** 2).sqrt() * torch.randn_like(made)
 
 
+class Explores(nn.Linear):
+    """A layer with noise on its weights, whose scales the recorded pass does not use (Fortunato et al., 2018)."""
+
+    def __init__(self) -> None:
+        super().__init__(16, 4)
+        self.weight_sigma = nn.Parameter(torch.full((4, 16), 0.125))
+
+
 class Inducing(nn.Module):
     """A kernel between inputs and points of their own space (Titsias, 2009)."""
 
@@ -105,6 +113,7 @@ class Inducing(nn.Module):
     ("build", "names"),
     [
         (Variances, ["rho"]),
+        (Explores, ["weight_sigma"]),
         (Inducing, ["points"]),
         (Contrast, ["temperature"]),
         (Residual, ["1.norm_two.weight", "2.norm_two.weight"]),

@@ -140,3 +140,26 @@ def test_a_state_that_is_returned_is_no_read_out() -> None:
             return x
 
     assert "read-out" not in str(initlab.plan(Flow(), X)["b.weight"].reason)
+
+
+class Gated(nn.Module):
+    """Messages that a gate of two layers lets through, beside a layer of their own (Bresson & Laurent, 2017)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Linear(16, 32)
+        self.key, self.query, self.value, self.skip = (nn.Linear(32, 4) for _ in range(4))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = F.relu(self.body(x))
+        gate = torch.sigmoid(self.key(h) + self.query(h).roll(1, 0))
+        sums = torch.zeros(len(x), 4).index_add(0, torch.arange(len(x)) // 2, gate * self.value(h))
+        return sums + self.skip(h)
+
+
+def test_gated_messages_and_what_is_added_to_them_are_the_answer() -> None:
+    model = Gated()
+    plan = initlab.init_(model, example_inputs=X)
+    heads = {entry.name for entry in plan.entries if "read-out" in str(entry.reason)}
+    assert heads == {"value.weight", "skip.weight"}
+    assert float(model(X).detach().square().mean()) < 0.3

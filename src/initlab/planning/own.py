@@ -153,12 +153,13 @@ def rotation_on_purpose(subject: Subject) -> bool:
 def around_a_number(subject: Subject) -> bool:
     """Whether a matrix lies around a number other than zero and makes a scale: variances (Blundell, 2015).
 
-    A matrix that is made positive to be used as a weight is drawn around zero, or from zero on.
+    A matrix that is made positive to be used as a weight is drawn around zero, or from zero on. So it is where the pass
+    does not use it: scales of the noise that layers add while they train.
     """
     graph, tensor = subject.scene.graph, subject.slot.tensor
     if graph is None or not readable(tensor) or not tensor.is_floating_point() or tensor.numel() < 2:
         return False
-    if not any(step.traits.positive for step in _own_steps(graph, subject.value)[0]):
+    if subject.uses and not any(step.traits.positive for step in _own_steps(graph, subject.value)[0]):
         return False
     values = local_tensor(tensor).detach().float()
     return abs(float(values.mean())) > 3 * float(values.std())

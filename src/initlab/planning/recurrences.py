@@ -33,11 +33,12 @@ MOST = 64  # weights of a value's makers of which anybody asks
 
 
 def makers(graph: SignalGraph, value: int) -> Makers:
-    """The parameters of each operation that a value was last made by, of those that read any."""
+    """The parameters of each operation that a value was last made by, of those that apply any (no bias, no scale)."""
     if "makers" not in graph.computed:
         found: dict[int, Makers] = {}
         for operation in graph.operations:
-            made = frozenset({operation.parameters}) if operation.parameters else _joined(operation, found)
+            applied = operation.parameters and operation.traits.combines not in ("sum", "product")
+            made = frozenset({operation.parameters}) if applied else _joined(operation, found)
             found.update(dict.fromkeys(operation.outputs, made))
         graph.computed["makers"] = found
     known = cast(dict[int, Makers], graph.computed["makers"])

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from initlab.graph import Operation, SignalGraph, Use
+from initlab.planning.answers import answering
 from initlab.planning.bases import learned_beside
 from initlab.planning.choice import Options
 from initlab.planning.composed import composed_of
@@ -147,7 +148,7 @@ def targets_of(graph: SignalGraph, entries: Mapping[str, PlanEntry], owner: Mapp
     ended = {owner.get(canonical_name(name), "") for name in graph.residual_ends()}
     heads = frozenset(name for name, found in applied.items() if any(is_head(graph, use) for use in found))
     learned = learned_beside(graph, applied)
-    heads = (heads | voting(graph, applied)) - learned
+    heads = (heads | voting(graph, applied) | answering(graph, applied)) - learned
     tables = frozenset(looked)
     scored = frozenset(name for name, found in looked.items() if adds_to_scores(graph, found[0]))
     added = frozenset(
