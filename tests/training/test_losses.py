@@ -91,6 +91,14 @@ def test_targets_that_a_loss_leaves_out_are_no_class(loss: Loss, padding: int) -
     assert constant_loss(loss, targets) == pytest.approx(math.log(2))
 
 
+@pytest.mark.parametrize("dtype", [torch.int64, torch.bool, torch.float32])
+def test_each_label_of_several_has_a_share_of_its_own(dtype: torch.dtype) -> None:
+    """Labels in whole numbers were taken together, whatever each of them says alone."""
+    targets = torch.tensor([[0, 1], [0, 1], [0, 1], [1, 1]]).to(dtype)
+    quarter = -(0.25 * math.log(0.25) + 0.75 * math.log(0.75))
+    assert constant_loss(named_loss("bce_with_logits"), targets) == pytest.approx(quarter / 2)
+
+
 @pytest.mark.parametrize("function", [F.mse_loss, lambda o, t: ((o - t) ** 2).mean()])
 def test_one_loss_under_several_names_has_one_verdict(function: Callable[..., Tensor]) -> None:
     model = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10))

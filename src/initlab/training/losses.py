@@ -213,11 +213,11 @@ def _constant(kind: str, targets: Tensor) -> float | None:
         shares = targets.double() if bool((targets >= 0).all()) else targets.double().exp()
         found = float((shares.xlogy(shares) - shares.xlogy(shares.mean(0))).sum() / len(shares))
         return found if found > 0 else None
-    if targets.is_floating_point() and kind in BINARY:
+    if not targets.is_complex() and kind in BINARY:
         share = targets.double().mean(0).clamp(0, 1)
         entropy = float((torch.special.entr(share) + torch.special.entr(1 - share)).mean())
         return max(entropy, FLOOR) if entropy > 0 else None
-    if not targets.is_floating_point() and kind in (*CLASSES, *BINARY):
+    if not targets.is_floating_point() and kind in CLASSES:
         _, counts = torch.unique(targets, return_counts=True)
         if counts.numel() < 2:
             return None
