@@ -40,6 +40,12 @@ def pairs(net: Net, rows: torch.Tensor) -> torch.Tensor:
     return net.more[0](torch.cat([rows[:, 0] * rows[:, 1], rows[:, 2] * rows[:, 3], rows.flatten(1)], 1))
 
 
+def scored(net: Net, rows: torch.Tensor) -> torch.Tensor:
+    """Scores of two rows beside the rows, as product-based networks have them (Qu et al., 2016)."""
+    scores = (rows[:, [0, 1]] * rows[:, [2, 3]]).sum(-1)
+    return net.more[0](torch.cat([scores, rows.flatten(1)], 1))
+
+
 def stream(net: Net, rows: torch.Tensor) -> torch.Tensor:
     """A residual stream without norms."""
     return net.more[1](x := rows.flatten(1) + net.more[0](F.gelu(rows.flatten(1)))) + x
@@ -48,6 +54,13 @@ def stream(net: Net, rows: torch.Tensor) -> torch.Tensor:
 def attended(net: Net, rows: torch.Tensor) -> torch.Tensor:
     query, key, value = (layer(rows) for layer in net.more)
     return (query @ key.mT / 8**0.5).softmax(-1) @ value
+
+
+def stepped(net: Net, rows: torch.Tensor) -> torch.Tensor:
+    state = torch.zeros(len(rows), 32)
+    for step in range(4):
+        state = F.tanh(net.more[0](torch.cat([rows[:, step], state], 1)))
+    return state
 
 
 def linear(inputs: int = 32, outputs: int = 32) -> nn.Linear:
@@ -62,6 +75,7 @@ READERS: dict[str, tuple[Callable[[Net, Any], Any], tuple[nn.Module, ...], int]]
                                   (linear(8),), 1),
     "cross layers": (crossed, (nn.Linear(32, 1), linear(), linear(), linear()), 1),
     "products of two rows": (pairs, (linear(48),), 2),
+    "scores of two rows beside them": (scored, (linear(34),), 1),
     "attention": (attended, tuple(linear(8, 8) for _ in range(3)), 2),
     "attention in one call": (lambda net, rows: net.more[0](rows, rows, rows, need_weights=False)[0],
                               (nn.MultiheadAttention(8, 2, batch_first=True),), 2),
@@ -69,6 +83,7 @@ READERS: dict[str, tuple[Callable[[Net, Any], Any], tuple[nn.Module, ...], int]]
 OTHERS: dict[str, tuple[Callable[[Net, Any], Any], tuple[nn.Module, ...]]] = {
     "a function": (lambda net, rows: net.more[0](F.tanh(rows.flatten(1))), (linear(),)),
     "a stream without norms": (stream, (linear(), linear())),
+    "a recurrence by hand, beside its state": (stepped, (linear(40),)),
 }
 
 
@@ -103,3 +118,16 @@ def test_a_std_that_was_asked_for_is_kept() -> None:
     made, more, _ = READERS["a matrix"]
     policy = initlab.get_policy("auto", embedding_std=0.5)
     assert planned(made, more, policy)["table.weight"].std == 0.5
+
+
+def test_rows_that_are_averaged_over_neighbours_first_keep_unit_size() -> None:
+    class Graph(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table, self.mix, self.head = nn.Embedding(50, 32), nn.Linear(32, 32), nn.Linear(32, 10)
+
+        def forward(self, x: torch.Tensor, edges: torch.Tensor) -> Any:
+            return self.head(F.relu(self.mix(edges @ self.table(x))))
+
+    edges = torch.rand(64, 4, 4, generator=torch.Generator().manual_seed(1)).softmax(-1)
+    assert initlab.plan(Graph(), (NUMBERS, edges))["table.weight"].std == 1.0

@@ -13,7 +13,7 @@ Source: Guo et al., DeepFM, 2017, as DeepCTR draws it, N(0, 1e-8); Müller et al
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from initlab.graph import Operation, SignalGraph
@@ -24,14 +24,17 @@ from initlab.planning.readers import of_the_data
 ATTENTION = "multi_head_attention_forward"  # queries and keys of one input in one call
 
 
-def rows_read(graph: SignalGraph, looked: Mapping[str, Iterable[Operation]]) -> dict[str, float]:
+def rows_read(
+    graph: SignalGraph, looked: Mapping[str, Iterable[Operation]], bounded: Collection[int]
+) -> dict[str, float]:
     """Tables whose rows weights read, and nothing else but scores -> of how many rows the products are at most.
 
     Args:
         graph: the recording.
         looked: by table, its look-ups.
+        bounded: places of operations whose weights are not made larger, and make up for no small rows.
     """
-    walk = _Rows(graph)
+    walk = _Rows(graph, bounded)
     for name, uses in looked.items():
         for use in uses:
             if not any(of_the_data(graph, value) for value in use.inputs):
@@ -61,6 +64,7 @@ class _Rows:
 
     Args:
         graph: the recording.
+        bounded: see `rows_read`.
         rows: values that grow with rows.
         mapped: what weights made of such.
         read: by table, the largest power that a weight reads.
@@ -70,6 +74,7 @@ class _Rows:
     """
 
     graph: SignalGraph
+    bounded: Collection[int]
     rows: dict[int, _Grown] = field(default_factory=dict)
     mapped: dict[int, _Grown] = field(default_factory=dict)
     read: dict[str, float] = field(default_factory=dict)
@@ -85,7 +90,8 @@ class _Rows:
         weighted = traits.combines == "contraction" and not way_of(self.graph).made.isdisjoint(reader.inputs)
         if weighted or whole or traits.recurrent:
             grown = _Grown.of(own + images)
-            self._note(grown.names, (1 + whole) * grown.power)
+            if reader.index not in self.bounded:
+                self._note(grown.names, (1 + whole) * grown.power)
             if weighted:
                 self.go_on(reader, self.mapped, grown)
         elif own:
@@ -102,11 +108,16 @@ class _Rows:
         shaped = traits.norm or traits.attends or (traits.curved and not traits.degree)
         if shaped or (grown.power == 1 and traits.combines == "sum" and self._is_stream(grown, others, images)):
             self.otherwise |= grown.names
-        elif traits.combines != "contraction" or others:  # else a score of rows, whose size its reader says
+        elif others or not (traits.combines == "contraction" or (grown.power > 1 and self._sums_features(reader))):
             grown = _Grown(grown.power * (traits.degree or 1.0), grown.names)
             self.go_on(reader, self.rows, grown)
             if grown.power == 1 and set(reader.outputs) & set(self.graph.outputs):
                 self.otherwise |= grown.names
+
+    def _sums_features(self, reader: Operation) -> bool:
+        """Whether a product is summed over its features: a score of rows, whose size is said where scores are read."""
+        before, after = (self.graph.values[value[0]].shape for value in (reader.inputs, reader.outputs))
+        return after in (before[:-1], (*before[:-1], 1)) and len(after) > 0
 
     def _is_stream(self, grown: _Grown, others: set[int], images: list[_Grown]) -> bool:
         """Whether what was made of rows is added to them."""

@@ -169,7 +169,10 @@ def targets_of(graph: SignalGraph, entries: Mapping[str, PlanEntry], owner: Mapp
     positions = ((tables - tokens_of(graph, looked, entries)) | added) - scored
     beside = frozenset(use.operation.index for name in positions for use in uses[name])
     sizable = {name: found for name, found in looked.items() if _has_usual_std(entries[name])}
-    read = rows_read(graph, sizable)
+    bounded = frozenset(
+        name for name, found in applied.items() if reads_itself(graph, found) or reads_neighbours(graph, found[0])
+    )
+    read = rows_read(graph, sizable, {use.index for name in bounded for use in applied[name]})
     free = frozenset(name for name, found in (*applied.items(), *sizable.items()) if normed(graph, found, beside))
     return Targets(
         heads=heads,
@@ -189,9 +192,7 @@ def targets_of(graph: SignalGraph, entries: Mapping[str, PlanEntry], owner: Mapp
         transformed=transformed(graph, applied),
         couplings=moving - ends,
         composed=composed_of(graph, uses, owner),
-        bounded=frozenset(
-            name for name, found in applied.items() if reads_itself(graph, found) or reads_neighbours(graph, found[0])
-        ),
+        bounded=bounded,
     )
 
 
