@@ -86,6 +86,8 @@ class _Rows:
         traits = reader.traits
         own = [self.rows[value] for value in reader.inputs if value in self.rows]
         images = [self.mapped[value] for value in reader.inputs if value in self.mapped]
+        if _Grown.of(own + images).names <= self.otherwise:
+            return
         whole = reader.kind == ATTENTION
         weighted = traits.combines == "contraction" and not way_of(self.graph).made.isdisjoint(reader.inputs)
         if weighted or whole or traits.recurrent:
@@ -123,8 +125,10 @@ class _Rows:
         """Whether what was made of rows is added to them."""
         if any(grown.names & image.names for image in images):
             return True
+        if not (unknown := others - self.mapped.keys()):
+            return False
         before = {value for value, found in self.rows.items() if found.names & grown.names}
-        return any(grew_from(self.graph, value, before) for value in others - self.mapped.keys())
+        return any(grew_from(self.graph, value, before) for value in unknown)
 
     def _note(self, names: Iterable[str], power: float) -> None:
         self.read |= {name: max(power, self.read.get(name, 0.0)) for name in names}
