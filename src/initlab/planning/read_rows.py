@@ -106,7 +106,8 @@ class _Rows:
 
     def _from_rows(self, reader: Operation, own: list[_Grown], images: list[_Grown]) -> None:
         traits, grown = reader.traits, _Grown.of(own, multiplied=reader.traits.combines == "product")
-        others = set(reader.inputs) - self.rows.keys() - way_of(self.graph).made
+        made = way_of(self.graph).made
+        others = {value for value in reader.inputs if value not in self.rows and value not in made}
         shaped = traits.norm or traits.attends or (traits.curved and not traits.degree)
         if shaped or (grown.power == 1 and traits.combines == "sum" and self._is_stream(grown, others, images)):
             self.otherwise |= grown.names
@@ -125,7 +126,7 @@ class _Rows:
         """Whether what was made of rows is added to them."""
         if any(grown.names & image.names for image in images):
             return True
-        if not (unknown := others - self.mapped.keys()):
+        if not (unknown := [value for value in others if value not in self.mapped]):
             return False
         before = {value for value, found in self.rows.items() if found.names & grown.names}
         return any(grew_from(self.graph, value, before) for value in unknown)
