@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 import initlab
+from initlab.graph import regions
 from initlab.graph.recording import Recording
 
 
@@ -51,3 +52,28 @@ def test_twice_the_depth_is_twice_the_work(build: Callable[[int], nn.Module], mo
         initlab.plan(build(depth), torch.randn(4, 8, generator=torch.Generator().manual_seed(0)))
         counts.append(asked)
     assert counts[2] - counts[1] < 2.2 * (counts[1] - counts[0])
+
+
+class Routed(nn.Module):
+    """Experts, each of which takes the rows that a router sends to it."""
+
+    def __init__(self, experts: int) -> None:
+        super().__init__()
+        self.router, self.read = nn.Linear(8, experts), nn.Linear(8, 3)
+        self.experts = nn.ModuleList(nn.Linear(8, 8) for _ in range(experts))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        shares, chosen = self.router(x).softmax(-1).topk(2, -1)
+        made = torch.zeros_like(x)
+        for number, expert in enumerate(self.experts):
+            rows, place = (chosen == number).nonzero(as_tuple=True)
+            made = made.index_add(0, rows, shares[rows, place, None] * torch.tanh(expert(x[rows])))
+        return self.read(made)
+
+
+def test_masks_of_many_experts_are_not_run_on_noise(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[int] = []
+    replayed = regions._replayed
+    monkeypatch.setattr(regions, "_replayed", lambda *args: ran.append(1) or replayed(*args))
+    initlab.plan(Routed(16), torch.randn(64, 8, generator=torch.Generator().manual_seed(0)))
+    assert len(ran) < 16 * 100  # 920 an expert where each one's mask is measured

@@ -24,9 +24,12 @@ Part = Callable[[Flow, Operation, str, "Signal | None"], "tuple[str, Feed | None
 
 
 def unknown(flow: Flow, operation: Operation) -> Signal:
-    """No rule: run it on noise if it reads one region, else say so."""
+    """No rule: run it on noise if it reads one region, else say so. Masks and places are run only if something asks."""
     carried = flow.carried(operation)
     if len({signal.region for _, signal in carried}) == 1 and not operation.parameters:
+        dtype = flow.value(operation.outputs[0]).dtype
+        if not (dtype.is_floating_point or dtype.is_complex):
+            return flow.later(operation, operation.kind, operation.kind, "no rule: measured on Gaussian noise")
         found = measured(flow, operation, carried[0][1], operation.kind, operation.kind)
         if found is not None:
             return replace(found, note="no rule: measured on Gaussian noise")
