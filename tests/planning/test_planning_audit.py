@@ -82,6 +82,7 @@ def test_every_scheme_of_the_catalogue_is_named(scheme: str) -> None:
         (lambda w: nn.init.normal_(w, std=0.02 / math.sqrt(24)), "normal(std=0.02/√(2·12))"),
         (lambda w: nn.init.normal_(w, std=0.02), "normal(std=0.02)"),
         (lambda w: nn.init.kaiming_uniform_(w, a=math.sqrt(5)), "torch_default (he_uniform, a=√5)"),
+        (lambda w: nn.init.uniform_(w, -0.05, 0.05), "uniform(low=-0.05, high=0.05)"),
         (lambda w: nn.init.kaiming_normal_(w, mode="fan_out"), "he_normal(mode=fan_out)"),
         (lambda w: nn.init.trunc_normal_(w, std=0.02, a=-0.04, b=0.04), "trunc_normal_(std=0.02), cut at ±2 std"),
         (lambda w: nn.init.orthogonal_(w, gain=2.0), "orthogonal(gain=2)"),
@@ -96,6 +97,14 @@ def test_a_start_is_named(draw: Callable[[torch.Tensor], Any], name: str) -> Non
     start = initlab.audit(net)["h.3.weight"]
     assert name in (start.scheme, *start.also)
     assert 0 < start.sure <= 1
+
+
+def test_the_default_of_torch_is_named_as_such_in_every_block() -> None:
+    """1/√(3·32) = 0.102 is near the usual number 0.1, which no uniform law is written by."""
+    torch.manual_seed(0)
+    net = nn.Sequential(*(nn.Linear(32, 32) for _ in range(24)))
+    weights = [start.scheme for start in initlab.audit(net).parameters if start.name.endswith("weight")]
+    assert set(weights) == {"torch_default (he_uniform, a=√5)"}
 
 
 # -- sound models: nothing is said --

@@ -11,7 +11,7 @@ from torch import nn
 
 from initlab.graph import geometry_of, record
 from initlab.planning.audit.laws import FittedLaw, fit_law
-from initlab.planning.audit.naming import depth_of, name_of
+from initlab.planning.audit.naming import BOUNDS, depth_of, name_of
 from initlab.planning.audit.results import ParameterStart
 from initlab.planning.audit.structure import Structure, structure_of
 from initlab.planning.audit.values import values_of
@@ -106,4 +106,4 @@ def numberless(name: str) -> str:
 
 def is_number(scheme: str) -> bool:
     """Whether a scheme is a number that someone wrote, and no rule of fans or depth."""
-    return "std=" in scheme and "√" not in scheme
+    return scheme in BOUNDS or ("std=" in scheme and "√" not in scheme)

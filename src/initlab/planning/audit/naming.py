@@ -16,9 +16,12 @@ from initlab.schemes import Geometry, get_scheme, list_schemes
 
 # Standard deviations that are written into models, most usual first.
 NUMBERS = (0.02, 0.01, 1.0, 0.05, 0.1, 0.001, 0.006, 0.5, 0.2, 0.03, 0.04, 0.015, 0.005, 0.002, 0.008, 0.025, 0.0001)
+# A uniform law is written by its bound, never by its std.
+BOUNDS = {f"uniform(low=-{number:g}, high={number:g})": number for number in NUMBERS}
 _KURTOSIS = {"uniform": 1.8, "normal": 3.0, "truncated_normal": 2.37}
 _ERRORS = 4.0  # standard errors within which a std counts as met
 _ROUNDING = 2e-4  # what rounding to bfloat16 may change a std by
+_ROUNDED = 2**-8  # and one value
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,8 @@ def name_of(law: FittedLaw, structure: Structure, geometry: Geometry | None, dep
     """The scheme whose law this is.
 
     A scheme is met where the fitted std lies within four standard errors of its own, std · √((κ − 1) / 4n) for n values
-    of kurtosis κ; of several the likeliest by distance and by how usual it is comes first.
+    of kurtosis κ, a uniform one where the extremes lie as near below its bound; of several the likeliest by distance
+    and by how usual it is comes first.
 
     Args:
         law: what the values look drawn from.
@@ -68,6 +72,8 @@ def name_of(law: FittedLaw, structure: Structure, geometry: Geometry | None, dep
     centred = abs(law.mean) <= 5 * law.std / math.sqrt(law.count)
     for candidate in _candidates(law, geometry, depth) if centred else ():
         distance = (law.std - candidate.std) / error
+        if candidate.family == law.family == "uniform":
+            distance = _from_bound(law, candidate.std * math.sqrt(3))
         if candidate.family == law.family and abs(distance) < _ERRORS:
             score = candidate.weight * math.exp(-0.5 * distance * distance)
             met[candidate.label] = max((score, candidate.std), met.get(candidate.label, (0.0, 0.0)))
@@ -77,6 +83,15 @@ def name_of(law: FittedLaw, structure: Structure, geometry: Geometry | None, dep
     best = met[ordered[0]][1]
     same = sum(score for score, std in met.values() if abs(std / best - 1) < 1e-6)  # one law by several names
     return Named(ordered[0], tuple(ordered[1:]), law.sure * same / sum(score for score, _ in met.values()))
+
+
+def _from_bound(law: FittedLaw, bound: float) -> float:
+    """How far a uniform law's extremes are from a bound, in a normal's standard errors of the same likelihood.
+
+    No value lies beyond the bound, and n values leave its last part g empty with a chance of (1 − g)ⁿ.
+    """
+    gap = 1 - max(-law.low, law.high) / bound
+    return math.inf if gap < -_ROUNDED else math.sqrt(2 * law.count * max(0.0, gap - _ROUNDED))
 
 
 def _structured(structure: Structure) -> Named:
@@ -102,10 +117,14 @@ def _candidates(law: FittedLaw, geometry: Geometry | None, depth: int) -> Iterat
     if geometry is not None and geometry.kind == "embedding":
         yield _Candidate("torch_default", "normal", 1.0, 1.0)
         yield _Candidate("normal(std=1/√dim)", "normal", 1 / math.sqrt(geometry.shape[-1]), 1.5)
-    numbers = _NAMES[law.family]
+    if law.family == "uniform":
+        for label, bound in BOUNDS.items():
+            yield _Candidate(label, "uniform", bound / math.sqrt(3), 0.5)
+        return
+    numbers = f"{law.family}({{}})"
     for number in NUMBERS:
         yield _Candidate(numbers.format(f"std={number:g}"), law.family, number, 2.0)
-        if depth > 1 and law.family != "uniform":
+        if depth > 1:
             for words, divisor in ((f"2·{depth}", 2 * depth), (f"{depth}", depth)):
                 label = numbers.format(f"std={number:g}/√({words})")
                 yield _Candidate(label, law.family, number / math.sqrt(divisor), 0.5)
@@ -115,7 +134,6 @@ def _candidates(law: FittedLaw, geometry: Geometry | None, depth: int) -> Iterat
         yield _Candidate(f"trunc_normal_(std={number:g}), cut at ±2 std", law.family, after, 1.0)
 
 
-_NAMES = {"normal": "normal({})", "uniform": "uniform({})", "truncated_normal": "truncated_normal({})"}
 _RARE = ("siren", "small_init", "gan_normal")
 _NUMBERED = ("normal", "uniform", "truncated_normal", "constant")
 
