@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import runpy
 from pathlib import Path
 
 import blocks
@@ -84,6 +86,16 @@ def test_a_language_may_order_the_values_of_a_sentence_as_it_likes() -> None:
     assert blocks.code_of(english) == blocks.code_of(korean)
     assert executed.with_outputs(english, executed.executed(english, "en")).endswith("1 before 2\n")
     assert executed.with_outputs(korean, executed.executed(korean, "ko")).endswith("2 앞에 1\n")
+
+
+def test_the_site_computes_with_one_thread_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.path", [])
+    for told, used in ((None, "1"), ("2", "2")):
+        monkeypatch.setenv("OMP_NUM_THREADS", told or "")
+        if told is None:
+            monkeypatch.delenv("OMP_NUM_THREADS")
+        runpy.run_path(str(SITE / "conf.py"))
+        assert os.environ["OMP_NUM_THREADS"] == used
 
 
 def test_shell_blocks_hold_commands_of_initlab_alone() -> None:
