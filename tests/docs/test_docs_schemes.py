@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from importlib.resources import files
 from pathlib import Path
 
 import blocks
 import generated
 import pytest
 import scheme_pages
+import sources
 
 from initlab.schemes import get_scheme, list_schemes
 
@@ -44,3 +47,10 @@ def test_pages_are_written_once_and_left_alone(tmp_path: Path) -> None:
 
 def test_text_of_the_catalogue_shows_as_it_is() -> None:
     assert generated.escaped("a_b* [x] <y> $z$") == r"a\_b\* \[x\] \<y\> \$z\$"
+
+
+def test_the_playground_says_sources_as_the_korean_pages_do() -> None:
+    words = json.loads((files("initlab.playground") / "words.json").read_text(encoding="utf-8"))
+    for name in list_schemes():
+        source = f"{get_scheme(name).source} ({get_scheme(name).year})"
+        assert words.get(f"source.{name}", ["", source]) == ["", sources.said(source, "ko")]

@@ -11,7 +11,7 @@ import { pythonOf } from "./snippet.js";
 import { started } from "./start.js";
 import { BATCH, makeRun, rewind, testAccuracy, trainStep } from "./training.js";
 import { judge } from "./verdict.js";
-import { factWord, language, speak, word } from "./words.js";
+import { factWord, language, sourceWord, speak, word } from "./words.js";
 
 const BINS = 60, REST = 160, FRAME = 12, KEPT = 4;
 const at = (id) => document.getElementById(id);
@@ -44,7 +44,7 @@ function showChosen(config) {
   at("scale-shown").value = format(config.scale);
   at("rate-shown").value = format(numberOf("rate", 10));
   at("formula").textContent = scheme.formula;
-  at("source").textContent = scheme.source;
+  at("source").textContent = sourceWord(scheme);
   at("size").disabled = size === null;
   at("size-name").textContent = word(size ?? "gain");
   const own = size && config.size === null ? ` (${word("own")})` : "";

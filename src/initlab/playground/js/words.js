@@ -16,6 +16,11 @@ export function factWord(fact) {
   return word(`fact.${fact}`) || SETTINGS.facts[fact].words;
 }
 
+/** Where a scheme comes from: titles stay, what is said of them and the places in them are in the language that is on. */
+export function sourceWord(scheme) {
+  return (`source.${scheme.name}` in SETTINGS.words && word(`source.${scheme.name}`)) || scheme.source;
+}
+
 export function language() {
   return place ? "ko" : "en";
 }
