@@ -109,6 +109,16 @@ def test_ten_thousand_layers(browser: headless.Browser, tmp_path: Path) -> None:
     tab.close()
 
 
+def test_the_heads_of_columns_break_in_lines_before_a_table_is_cut(browser: headless.Browser, tmp_path: Path) -> None:
+    heads = ("start", "runs", "test accuracy", "95% interval", "against the best", "probability best", "steps to 2.3")
+    table = Table(
+        "Starts", [Column(heads[0]), *(Column(head, kind="number") for head in heads[1:])], [("auto", *[1] * 6)]
+    )
+    tab = browser.open(save_page(Page("t", "l", [Section("s", [table])], {}), tmp_path / "table.html"), width=700)
+    assert tab.run("document.querySelector('.scroll').scrollWidth <= document.querySelector('.scroll').clientWidth")
+    tab.close()
+
+
 PAINTED = "new Promise(done => setTimeout(() => requestAnimationFrame(() => done(1)), 200))"
 TEXTS = """[...document.querySelectorAll('.js-plotly-plot text')].filter(one => one.textContent.trim()).map(one => {
     const box = one.getBoundingClientRect(), of = one.closest('.js-plotly-plot').getBoundingClientRect();
