@@ -23,15 +23,29 @@ def added(flow: Flow, operation: Operation) -> Signal:
         return _with_constant(flow, operation, signals[0], fixed)
     if _one_region(signals):
         return flow.later(operation, "sum", "sum")
-    signals = _shared(flow, operation, [settled(flow, signal) for signal in signals])
+    factors = dict(zip(operation.inputs, _factors(operation), strict=False))
+    signals = [_times(settled(flow, signal), factors[value]) for value, signal in flow.carried(operation)]
+    signals = _shared(flow, operation, signals)
     if any(signal.second is None for signal in signals):
         note = next(signal.note for signal in signals if signal.second is None)
         return flow.fresh(operation, None, None, "sum", "sum", note or "a sum with an unknown part")
-    sign = -1 if operation.kind == "sub" else 1
     first, second = signals[0], signals[1]
-    total = (first.second or 0) + (second.second or 0) + 2 * sign * first.center * second.center
-    made = flow.fresh(operation, total, first.center + sign * second.center, "sum", "sum")
+    total = (first.second or 0) + (second.second or 0) + 2 * first.center * second.center
+    made = flow.fresh(operation, total, first.center + second.center, "sum", "sum")
     return replace(made, alike=flow.agreement(signals))
+
+
+def _factors(operation: Operation) -> tuple[float, float]:
+    """a and b of a·x + b·y: torch.add and torch.sub multiply the second by `alpha`."""
+    alpha = operation.kwargs.get("alpha", 1)
+    factor = float(alpha) if isinstance(alpha, int | float) else 1.0
+    return 1.0, -factor if operation.kind == "sub" else factor
+
+
+def _times(signal: Signal, factor: float) -> Signal:
+    if factor == 1 or signal.second is None:
+        return signal
+    return replace(signal, second=factor**2 * signal.second, mean=factor * signal.center)
 
 
 def _shared(flow: Flow, operation: Operation, signals: list[Signal]) -> list[Signal]:
@@ -89,8 +103,9 @@ def _with_constant(flow: Flow, operation: Operation, signal: Signal, fixed: list
     if operation.traits.combines == "product":
         made = flow.fresh(operation, signal.second * second, signal.center * mean, signal.source, signal.label)
     else:
-        total = signal.second + second + 2 * signal.center * mean
-        made = flow.fresh(operation, total, signal.center + mean, signal.source, signal.label)
+        own, other = _factors(operation) if operation.inputs[0] in flow.signals else _factors(operation)[::-1]
+        total = own**2 * signal.second + other**2 * second + 2 * own * other * signal.center * mean
+        made = flow.fresh(operation, total, own * signal.center + other * mean, signal.source, signal.label)
         made = replace(made, alike=_alike_beside(flow, operation, signal, second))
     return replace(made, where=signal.where, region=signal.region, trail=trail)
 

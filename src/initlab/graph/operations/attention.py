@@ -35,16 +35,23 @@ def _masked(flow: Flow, mask: object, queries: int, keys: int, causal: bool) -> 
     """What is added to the scores, (queries, keys); None where it cannot be told."""
     added = torch.zeros(min(queries, _MOST), keys)
     if causal:
-        return added.masked_fill(torch.ones_like(added).tril().logical_not(), -torch.inf)
+        return added.masked_fill(torch.arange(keys) > _rows(queries)[:, None], -torch.inf)
     if not isinstance(mask, Ref):
         return added
     tensor = held(flow, mask.value)
     if tensor is None or tensor.shape[-1] != keys or not tensor.numel():
         return None
-    rows = tensor.reshape(-1, keys)[: added.shape[0]]
+    rows = tensor.reshape(-1, keys)
+    rows = rows[_rows(len(rows))]
     if tensor.dtype == torch.bool:
         return torch.zeros(rows.shape).masked_fill(~rows, -torch.inf)
     return rows.float()
+
+
+def _rows(count: int) -> torch.Tensor:
+    """All rows, or of many the middles of equal runs: the first ones of a causal mask read few keys."""
+    taken = min(count, _MOST)
+    return ((torch.arange(taken) + 0.5) * count / max(taken, 1)).long()
 
 
 def sum_of_squares(added: torch.Tensor) -> float:

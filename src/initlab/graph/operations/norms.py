@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from initlab.graph.flow import Flow
@@ -22,7 +23,9 @@ def normalised_by_feature(flow: Flow, operation: Operation) -> Signal:
 
 
 def normalised_without_mean(flow: Flow, operation: Operation) -> Signal:
-    mean = flow.carried(operation)[0][1].mean
+    """Second moment one; the mean is divided by the root of the input's second moment."""
+    signal = flow.carried(operation)[0][1]
+    mean = signal.mean / math.sqrt(signal.second) if signal.mean and signal.second else signal.mean
     return _affine(flow.fresh(operation, 1.0, mean, "norm", operation.kind), operation)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from initlab.graph.flow import Flow
 from initlab.graph.layers import bilinear_geometry
-from initlab.graph.operations.op import Op
+from initlab.graph.operations.op import Op, unknown
 from initlab.graph.recording import Operation, Ref
 from initlab.graph.regions import measured, settled
 from initlab.graph.signals import Signal
@@ -34,8 +34,40 @@ def matrix_product(flow: Flow, operation: Operation) -> Signal:
     if len(signals) < 2 or count is None or any(signal.second is None for signal in signals[-2:]):
         return flow.unsure(operation, "a product of two signals")
     a, b = signals[-2:]
+    if operation.kind == "cdist":
+        return _distance(flow, operation, a, b, count)
     second = count * (a.second or 0) * (b.second or 0) + count * (count - 1) * (a.center * b.center) ** 2
     return flow.fresh(operation, second, count * a.center * b.center, "product", "product of signals")
+
+
+def added_product(flow: Flow, operation: Operation) -> Signal:
+    """β·input + α·product, of independent numbers; measured where they are made of the same."""
+    factors = (_first(operation, 1, "mat1", "batch1", "mat"), _first(operation, 2, "mat2", "batch2", "vec"))
+    signals = [flow.signals[item.value] for item in factors if isinstance(item, Ref) and item.value in flow.signals]
+    under = operation.argument(0, "input")
+    if len(signals) < 2 or signals[0].region == signals[1].region or not isinstance(under, Ref):
+        return unknown(flow, operation)
+    a, b = (settled(flow, signal) for signal in signals)
+    alpha, beta = operation.kwargs.get("alpha", 1), operation.kwargs.get("beta", 1)
+    known = settled(flow, flow.signals[under.value]) if under.value in flow.signals else None
+    mean, second = (known.center, known.second) if known else flow.value(under.value).moments or (0.0, None)
+    if not beta:
+        mean, second = 0.0, 0.0
+    count = _contracted(flow, operation)
+    if a.second is None or b.second is None or second is None or count is None:
+        return flow.unsure(operation, "a product of two signals")
+    made = count * a.center * b.center
+    square = count * a.second * b.second + count * (count - 1) * (a.center * b.center) ** 2
+    total = beta**2 * second + alpha**2 * square + 2 * alpha * beta * mean * made
+    return flow.fresh(operation, total, beta * mean + alpha * made, "product", "product of signals")
+
+
+def _distance(flow: Flow, operation: Operation, a: Signal, b: Signal, count: int) -> Signal:
+    """torch.cdist: E[Σ (aᵢ − bᵢ)²] of independent rows; other norms than the second are not known."""
+    if operation.argument(2, "p", 2.0) != 2:
+        return flow.unsure(operation)
+    second = count * ((a.second or 0) + (b.second or 0) - 2 * a.center * b.center)
+    return flow.fresh(operation, second, None, "product", "distance")
 
 
 def _fixed_product(flow: Flow, operation: Operation, signal: Signal) -> Signal:
@@ -59,7 +91,16 @@ def _contracted(flow: Flow, operation: Operation) -> int | None:
         return math.prod(size for letter, size in sizes.items() if letter not in output)
     if operation.kind == "outer":
         return 1
-    first = shapes[operation.inputs[-2]]
+    left, right = operation.inputs[-2:] if len(operation.inputs) > 1 else operation.inputs * 2
+    if operation.kind == "rmatmul":
+        left = right
+    first = shapes[left]
+    if operation.kind == "tensordot":
+        dims = operation.argument(2, "dims", 2)
+        over = range(-dims, 0) if isinstance(dims, int) else dims[0]
+        return math.prod(first[axis] for axis in over)
+    if operation.kind == "addbmm":  # the batch is summed over too
+        return first[0] * first[-1]
     return first[-1] if first else None
 
 
@@ -222,10 +263,10 @@ OPS = (
     Op(("mv", "dot"), matrix_product, weights=_mm, combines="contraction"),
     Op(("inner",), matrix_product, weights=_linear, combines="contraction"),
     Op(("grouped_mm",), weights=_mm, combines="contraction"),
-    Op(("addmm",), weights=_added_product, combines="contraction", units=1),
-    Op(("addmv",), weights=_added_product, combines="contraction"),
-    Op(("baddbmm",), matrix_product, weights=_added_product, combines="contraction", units=0),
-    Op(("addbmm",), matrix_product, weights=_added_product, combines="contraction"),
+    Op(("addmm",), added_product, weights=_added_product, combines="contraction", units=1),
+    Op(("addmv",), added_product, weights=_added_product, combines="contraction"),
+    Op(("baddbmm",), added_product, weights=_added_product, combines="contraction", units=0),
+    Op(("addbmm",), added_product, weights=_added_product, combines="contraction"),
     Op(("einsum",), matrix_product, weights=_einsum, combines="contraction", units=0),
     Op(("tensordot",), matrix_product, weights=_tensordot, combines="contraction"),
     Op(("outer",), matrix_product, combines="contraction"),

@@ -44,10 +44,21 @@ def extreme(flow: Flow, operation: Operation) -> Signal:
 def averaged(flow: Flow, operation: Operation) -> list[Signal]:
     """A mean of n numbers: what they have in common, and 1/n of the rest."""
     value, signal = flow.carried(operation)[0]
-    before, after = math.prod(flow.value(value).shape), math.prod(flow.value(operation.outputs[0]).shape)
-    made = signal.over_positions(after / before if before else 1.0)
+    before, after = flow.value(value).shape, flow.value(operation.outputs[0]).shape
+    made = signal.over_positions(_shares(before, after, operation.traits.pools and len(before) == len(after)))
     fresh = flow.fresh(operation, made.second, signal.mean, "pool", f"mean of {signal.label or 'data'}")
     return _over_axis(flow, operation, fresh)
+
+
+def _shares(before: tuple[int, ...], after: tuple[int, ...], windows: bool) -> float:
+    """The mean of 1/n of what is averaged; adaptive pooling's windows ⌊oL/m⌋ … ⌈(o+1)L/m⌉ overlap where m∤L."""
+    if not windows:
+        return math.prod(after) / math.prod(before) if math.prod(before) else 1.0
+    found = 1.0
+    for length, count in zip(before, after, strict=True):
+        if 0 < count != length > 0:
+            found *= sum(1 / (-(-(o + 1) * length // count) - o * length // count) for o in range(count)) / count
+    return found
 
 
 def statistic(flow: Flow, operation: Operation) -> list[Signal]:

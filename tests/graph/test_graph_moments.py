@@ -1,0 +1,73 @@
+"""The moments of single operations, with arguments that change them, against what independent numbers have."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from initlab.graph import record
+
+Body = Callable[..., torch.Tensor]
+RELU_MEAN = 1 / math.sqrt(2 * math.pi)
+
+
+class Read(nn.Module):
+    """An operation on the outputs of layers, which are independent and of second moment one; a layer reads it."""
+
+    def __init__(self, body: Body, widths: tuple[int, ...], out: int) -> None:
+        super().__init__()
+        self.body = body
+        self.layers = nn.ModuleList(nn.Linear(width, width, bias=False) for width in widths)
+        self.last = nn.Linear(out, 1)
+        self.register_buffer("two", torch.full((8,), 2.0))
+
+    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
+        signals = [layer(x) for layer, x in zip(self.layers, inputs, strict=True)]
+        return self.last(self.body(self.two, *signals))
+
+
+# the operation on (a buffer of twos, signals…), the signals' shapes, the width of what it gives, its second moment
+CASES: dict[str, tuple[Body, tuple[tuple[int, ...], ...], int, float]] = {
+    "add, alpha": (lambda c, a, b: torch.add(a, b, alpha=3), ((4, 8), (4, 8)), 8, 10.0),
+    "sub of a constant": (lambda c, a: F.relu(a) - c, ((4, 8),), 8, 0.5 + 4 - 4 * RELU_MEAN),
+    "sub from a constant": (lambda c, a: c - F.relu(a), ((4, 8),), 8, 0.5 + 4 - 4 * RELU_MEAN),
+    "add, alpha of a constant": (lambda c, a: torch.add(F.relu(a), c, alpha=-0.5), ((4, 8),), 8, 1.5 - 2 * RELU_MEAN),
+    "adaptive pool to more": (lambda c, a: F.adaptive_avg_pool1d(a, 16), ((4, 3, 8),), 16, 1.0),
+    "adaptive pool, overlapping": (lambda c, a: F.adaptive_avg_pool1d(a, 4), ((4, 3, 6),), 4, 0.5),
+    "mean after an rms norm": (
+        lambda c, a: F.rms_norm(F.relu(a), (8,)).mean(1), ((4, 100, 8),), 8,
+        2 * (RELU_MEAN**2 + (0.5 - RELU_MEAN**2) / 100),
+    ),
+    "cdist": (lambda c, a, b: torch.cdist(a, b), ((2, 5, 8), (2, 6, 8)), 6, 16.0),
+    "tensordot": (lambda c, a, b: torch.tensordot(a, b), ((3, 4, 5), (4, 5, 8)), 8, 20.0),
+    "baddbmm": (
+        lambda c, x, a, b: torch.baddbmm(x, a, b, beta=2, alpha=0.5), ((2, 3, 8), (2, 3, 6), (2, 6, 8)), 8, 5.5,
+    ),
+    "addbmm": (lambda c, x, a, b: torch.addbmm(x, a, b), ((3, 8), (2, 3, 6), (2, 6, 8)), 8, 13.0),
+    "addmm, no input": (lambda c, x, a, b: torch.addmm(x, a, b, beta=0), ((3, 8), (3, 6), (6, 8)), 8, 6.0),
+    "rmatmul": (lambda c, a, b: b.__rmatmul__(a), ((3, 6), (6, 8)), 8, 6.0),
+    "index_add, alpha": (lambda c, a, b: a.index_add(0, torch.arange(4), b, alpha=3), ((4, 8), (4, 8)), 8, 10.0),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_arguments_count_in_the_moments(case: str) -> None:
+    body, shapes, out, expected = CASES[case]
+    model = Read(body, tuple(shape[-1] for shape in shapes), out)
+    generator = torch.Generator().manual_seed(0)
+    inputs = tuple(torch.randn(shape, generator=generator) for shape in shapes)
+    feeds = record(model, inputs).uses("last.weight")[0].feeds
+    assert feeds is not None
+    assert feeds.second_moment == pytest.approx(expected, rel=0.03)
+
+
+def test_causal_attention_of_many_counts_queries_of_all_places() -> None:
+    model = Read(lambda c, q, k, v: F.scaled_dot_product_attention(q, k, v, is_causal=True), (8, 8, 8), 8)
+    feeds = record(model, tuple(torch.zeros(1, 1024, 8) for _ in range(3))).uses("last.weight")[0].feeds
+    assert feeds is not None
+    assert feeds.second_moment == pytest.approx(0.0150, rel=0.12)  # E Σ a² over n scores, the mean of n = 1 … 1024
