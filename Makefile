@@ -37,9 +37,8 @@ demo: $(VENV)/.core
 	@$(BIN)/initlab demo --report initlab-demo.html
 
 # Runs every block of code of the pages; a warning or a block that fails is an error.
-# One thread: threads of small operations wait for each other at full speed, minutes of it where the machine is busy.
 docs: $(VENV)/.docs
-	@OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -q -W --keep-going -b html -d docs/_build/doctrees docs/site docs/_build/html
+	@$(BIN)/python -m sphinx -q -W --keep-going -b html -d docs/_build/doctrees docs/site docs/_build/html
 	@echo "docs: docs/_build/html/index.html"
 
 lint: $(VENV)/.dev

@@ -16,6 +16,7 @@ import initlab
 from initlab import data
 from initlab.errors import InputError
 from initlab.fitting import data_dependent_, gradient_quotient, gradinit_, metainit_
+from initlab.fitting.learned import twice_differentiable
 
 
 def rows(*shape: int, seed: int = 0) -> Tensor:
@@ -229,8 +230,12 @@ def test_scales_are_what_the_parameters_were_multiplied_by(method: Callable[...,
             nn.Unflatten(1, (1, 8, 8)), nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(),
             nn.Flatten(), nn.Linear(144, 10),
         ),
+        lambda: nn.Sequential(
+            nn.Unflatten(1, (1, 8, 8)), nn.Conv2d(1, 4, 3), nn.InstanceNorm2d(4), nn.LayerNorm([4, 6, 6]), nn.ReLU(),
+            nn.Flatten(), nn.Linear(144, 10),
+        ),
     ],
-    ids=["attention", "convolution"],
+    ids=["attention", "convolution", "zeros of three axes"],
 )  # fmt: skip
 def test_learned_scales_work_on_other_architectures(method: Callable[..., Any], build: Callable[[], nn.Module]) -> None:
     model = build()
@@ -238,6 +243,21 @@ def test_learned_scales_work_on_other_architectures(method: Callable[..., Any], 
     result = method(model, classes(64), steps=2, batch_size=16)
     assert all(math.isfinite(scale) for scale in result.scales.values())
     assert all(torch.equal(a, b) for a, b in zip(buffers, model.buffers(), strict=True))
+
+
+@pytest.mark.parametrize("norm", [nn.BatchNorm1d(5), nn.BatchNorm1d(5).eval(), nn.InstanceNorm1d(5, affine=True)])
+def test_batch_norms_are_written_out_for_third_derivatives(norm: nn.Module) -> None:
+    """torch 2.14 gives none of its own, whose numbers these are."""
+    x = torch.randn(4, 5, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64, requires_grad=True)
+    norm.double()
+    expected = norm(x.detach())
+    with twice_differentiable():
+        out = norm(x)
+        torch.testing.assert_close(out, expected)
+        slope = out.pow(3).sum()
+        for _ in range(3):
+            slope = torch.autograd.grad(slope, x, create_graph=True)[0].square().sum()
+    assert bool(slope.isfinite())
 
 
 def test_learned_scales_take_numbers_as_targets_and_a_loss_of_ones_own() -> None:

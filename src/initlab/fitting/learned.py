@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.overrides import TorchFunctionMode
 
 from initlab.data import as_tensors
 from initlab.errors import InputError
@@ -107,12 +109,82 @@ def scalar_loss(model: nn.Module, loss: Loss, x: Tensor, y: Tensor) -> Tensor:
 
 @contextlib.contextmanager
 def twice_differentiable() -> Iterator[None]:
-    """Inside, attention and recurrent layers run in the form that can be differentiated twice."""
+    """Inside, attention, recurrent layers and batch norms run in forms whose gradients can be differentiated twice."""
     try:
-        with plain_kernels(), sdpa_kernel(SDPBackend.MATH), torch.enable_grad():
+        with plain_kernels(), sdpa_kernel(SDPBackend.MATH), _BatchNormsWritten(), torch.enable_grad():
             yield
     except RuntimeError as error:
         text = " ".join(str(error).split())
         if "derivative" not in text and "double" not in text:
             raise
         raise InputError(f"the model must be differentiable twice; torch says: {text[:200]}") from error
+
+
+class _BatchNormsWritten(TorchFunctionMode):
+    """Batch and instance norms as their arithmetic: torch's own has no third derivative since 2.14.
+
+    Statistics stay unmoved.
+    """
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        written: Callable[..., Any] = WRITTEN.get(func, func)
+        return written(*args, **(kwargs or {}))
+
+
+def _batch_norm(
+    input: Tensor,  # as torch.nn.functional.batch_norm names it
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,  # of statistics, which are not moved
+    eps: float = 1e-5,
+) -> Tensor:
+    """(x − mean) / √(var + eps) · weight + bias by channel, axis 1.
+
+    >>> x = torch.arange(12.0).reshape(3, 2, 2)
+    >>> torch.allclose(_batch_norm(x, None, None, training=True), F.batch_norm(x, None, None, training=True), atol=1e-6)
+    True
+    """
+    axes = [axis for axis in range(input.ndim) if axis != 1]
+    return _normalised(input, axes, running_mean, running_var, weight, bias, training, eps)
+
+
+def _instance_norm(
+    input: Tensor,
+    running_mean: Tensor | None = None,
+    running_var: Tensor | None = None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """The same by sample and channel.
+
+    >>> x = torch.arange(12.0).reshape(1, 3, 4)
+    >>> torch.allclose(_instance_norm(x), F.instance_norm(x), atol=1e-6)
+    True
+    """
+    axes = list(range(2, input.ndim))
+    return _normalised(input, axes, running_mean, running_var, weight, bias, use_input_stats, eps)
+
+
+WRITTEN: dict[Any, Callable[..., Tensor]] = {F.batch_norm: _batch_norm, F.instance_norm: _instance_norm}
+
+
+def _normalised(
+    x: Tensor, axes: list[int], running_mean: Tensor | None, running_var: Tensor | None, weight: Tensor | None,
+    bias: Tensor | None, own: bool, eps: float,
+) -> Tensor:  # fmt: skip
+    shape = (1, -1) + (1,) * (x.ndim - 2)
+    if own or running_mean is None or running_var is None:
+        variance, mean = torch.var_mean(x, axes, correction=0, keepdim=True)
+    else:
+        variance, mean = running_var.reshape(shape), running_mean.reshape(shape)
+    out = (x - mean) * (variance + eps).rsqrt()
+    out = out if weight is None else out * weight.reshape(shape)
+    return out if bias is None else out + bias.reshape(shape)

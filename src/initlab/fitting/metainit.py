@@ -76,7 +76,7 @@ def metainit_(
 
     Raises:
         InputError: a bad argument, bad data, a loss that is not finite, a model that cannot be differentiated twice, or
-            a weight that is all zero. The model is then as it was.
+            one of whose weights none has a norm. The model is then as it was.
 
     Source: Dauphin & Schoenholz 2019, MetaInit: initializing learning by learning to initialize, algorithm 1.
 
@@ -89,13 +89,13 @@ def metainit_(
     rate, inertia = finite_number("lr", lr, low=0), finite_number("momentum", momentum, low=0, high=0.9999)
     batches = Batches(data, whole_number("batch_size", batch_size), derive_seed(seed_number(seed), "metainit"))
     criterion, count = loss_for(loss, batches.y), whole_number("steps", steps)
-    weights = {n: p for n, p in module.named_parameters() if p.ndim >= 2 and p.requires_grad}
-    if not weights:
-        raise InputError("model must have trainable parameters of two or more axes, whose norms can be learned")
-    first = {name: float(p.detach().norm()) for name, p in weights.items()}
-    for name, norm in first.items():
-        if not norm > 0:
-            raise InputError(f"parameter {name!r} must not be all zero: its norm cannot be scaled; write a start first")
+    norms = {n: float(p.detach().norm()) for n, p in module.named_parameters() if p.ndim >= 2 and p.requires_grad}
+    first = {name: norm for name, norm in norms.items() if norm != 0}
+    if not first:
+        raise InputError(
+            "model must have trainable parameters of two or more axes that are not all zero, whose norms can be learned"
+        )
+    weights = {name: module.get_parameter(name) for name in first}
     velocity, history = dict.fromkeys(weights, 0.0), []
     guarded = kept_on_failure(module), measuring(module), twice_differentiable()
     with guarded[0], guarded[1], guarded[2], progress_bar("MetaInit", count, progress) as step:
