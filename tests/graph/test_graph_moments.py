@@ -71,3 +71,38 @@ def test_causal_attention_of_many_counts_queries_of_all_places() -> None:
     feeds = record(model, tuple(torch.zeros(1, 1024, 8) for _ in range(3))).uses("last.weight")[0].feeds
     assert feeds is not None
     assert feeds.second_moment == pytest.approx(0.0150, rel=0.12)  # E Σ a² over n scores, the mean of n = 1 … 1024
+
+
+def test_behind_an_lstms_projection_the_state_is_the_projections() -> None:
+    class Projected(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer, self.last = nn.LSTM(8, 16, 2, proj_size=4), nn.Linear(4, 1)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.last(self.layer(x)[0])
+
+    graph = record(Projected(), torch.zeros(3, 2, 8))
+    for name in ("layer.weight_hh_l0", "layer.weight_ih_l1", "last.weight"):
+        feeds = graph.uses(name)[0].feeds
+        assert feeds is not None
+        assert feeds.second_moment == 1.0
+    inner = graph.uses("layer.weight_hr_l0")[0].feeds
+    assert inner is not None
+    assert inner.second_moment == pytest.approx(0.0676, rel=0.02)  # drawn: gates read 1 + 1
+
+
+def test_a_plain_call_of_torch_convolution_has_its_groups() -> None:
+    class Called(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.kernel = nn.Parameter(torch.zeros(8, 2, 3, 3))
+            self.back = nn.Parameter(torch.zeros(8, 2, 4, 4))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            made = torch.convolution(x, self.kernel, None, (1, 1), (1, 1), (1, 1), False, (0, 0), 2)
+            return torch.convolution(made, self.back, None, (2, 2), (1, 1), (1, 1), True, (0, 0), 4)
+
+    graph = record(Called(), torch.zeros(1, 4, 8, 8))
+    found = [use.geometry for name in ("kernel", "back") for use in graph.uses(name)]
+    assert [(g.fan_in, g.fan_out, g.groups) for g in found if g is not None] == [(18, 36, 2), (8, 32, 4)]

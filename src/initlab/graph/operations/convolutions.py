@@ -20,13 +20,22 @@ def _tuple(item: Any, rank: int) -> tuple[int, ...]:
     return numbers * rank if len(numbers) == 1 else numbers
 
 
+def _convolution(operation: Operation, views: Views, shapes: Shapes) -> list[WeightUse]:
+    """torch.convolution, of which one argument says that it is transposed."""
+    return (_conv_transpose if operation.argument(6, "transposed", False) else _conv)(operation, views, shapes)
+
+
+def _groups(operation: Operation) -> int:
+    return int(operation.argument(8 if operation.kind == "convolution" else 6, "groups", 1))
+
+
 def _conv(operation: Operation, views: Views, shapes: Shapes) -> list[WeightUse]:
     weight = view_of(operation.argument(1, "weight"), views)
     found = biased(operation, views, 2)
     if weight is None or len(weight.shape) < 3:
         return found
     stride = _tuple(operation.argument(3, "stride", 1), len(weight.shape) - 2)
-    geometry = conv_geometry(weight.shape, stride, int(operation.argument(6, "groups", 1)))
+    geometry = conv_geometry(weight.shape, stride, _groups(operation))
     return [_kernel(operation, weight, geometry), *found]
 
 
@@ -36,7 +45,7 @@ def _conv_transpose(operation: Operation, views: Views, shapes: Shapes) -> list[
     if weight is None or len(weight.shape) < 3:
         return found
     stride = _tuple(operation.argument(3, "stride", 1), len(weight.shape) - 2)
-    geometry = conv_transpose_geometry(weight.shape, stride, int(operation.argument(6, "groups", 1)))
+    geometry = conv_transpose_geometry(weight.shape, stride, _groups(operation))
     return [_kernel(operation, weight, geometry), *found]
 
 
@@ -80,9 +89,10 @@ def taps_seen(flow: Flow, operation: Operation) -> float:
 
 
 OPS = (
+    Op(("convolution",), weights=_convolution, combines="contraction", units=0, features=1),
     Op(
         ("conv",),
-        names=("convolution", "conv1d", "conv2d", "conv3d"),
+        names=("conv1d", "conv2d", "conv3d"),
         weights=_conv,
         seen=taps_seen,
         combines="contraction",

@@ -20,7 +20,7 @@ from initlab.theory import moments
 def state(flow: Flow, operation: Operation) -> list[Signal]:
     """The layer's state after many steps."""
     cell = _cell(operation)
-    made = flow.fresh(operation, settled_state(cell), 0.0, "recurrent", cell, "state after many steps")
+    made = flow.fresh(operation, _read_state(operation), 0.0, "recurrent", cell, "state after many steps")
     return [replace(made, root=value, head=value, region=value) for value in operation.outputs]
 
 
@@ -34,8 +34,14 @@ def part(flow: Flow, operation: Operation, name: str, source: Signal | None) -> 
     if leaf in ("weight_ih", "weight_ih_l0", "weight_ih_l0_reverse"):
         return "weight", feed_of(flow, source)
     cell = _cell(operation)
-    note = "the layer's own state, settled"
-    return "weight", Feed(cell, None, settled_state(cell), operation.where, "recurrent", note)
+    second = _lstm(1.0) if leaf.startswith("weight_hr") else _read_state(operation)
+    return "weight", Feed(cell, None, second, operation.where, "recurrent", "the layer's own state, settled")
+
+
+def _read_state(operation: Operation) -> float | None:
+    """E[h²] of what gates and later layers read: one behind an LSTM's projection, whose weight gives a unit signal."""
+    projected = any(name.rpartition(".")[2].startswith("weight_hr") for name in operation.parameters)
+    return 1.0 if projected else settled_state(_cell(operation))
 
 
 def _cell(operation: Operation) -> str:
