@@ -51,6 +51,8 @@ CASES: dict[str, tuple[Body, tuple[tuple[int, ...], ...], int, float]] = {
     "addbmm": (lambda c, x, a, b: torch.addbmm(x, a, b), ((3, 8), (2, 3, 6), (2, 6, 8)), 8, 13.0),
     "addmm, no input": (lambda c, x, a, b: torch.addmm(x, a, b, beta=0), ((3, 8), (3, 6), (6, 8)), 8, 6.0),
     "rmatmul": (lambda c, a, b: b.__rmatmul__(a), ((3, 6), (6, 8)), 8, 6.0),
+    "tril": (lambda c, a: a.tril(), ((64, 9, 8),), 8, 44 / 72),
+    "real part": (lambda c, a: torch.fft.fft(a, dim=1, norm="ortho").real, ((64, 9, 8),), 8, 5 / 9),
     "index_add, alpha": (lambda c, a, b: a.index_add(0, torch.arange(4), b, alpha=3), ((4, 8), (4, 8)), 8, 10.0),
 }  # fmt: skip
 

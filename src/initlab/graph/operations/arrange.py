@@ -8,6 +8,7 @@ from dataclasses import replace
 from initlab.graph.flow import Flow
 from initlab.graph.operations.op import Op
 from initlab.graph.recording import Operation
+from initlab.graph.regions import measured
 from initlab.graph.signals import Layout, Signal
 from initlab.graph.views import Axes, Shape, regrouped
 
@@ -42,6 +43,15 @@ def padded(flow: Flow, operation: Operation) -> Signal:
     second = share * signal.second + (1 - share) * value**2
     made = flow.fresh(operation, second, share * signal.center + (1 - share) * value, signal.source, signal.label)
     return replace(made, where=signal.where, region=signal.region, trail=signal.trail, note=signal.note)
+
+
+def lessened(flow: Flow, operation: Operation) -> Signal:
+    """A triangle of the numbers, or their real part: what of their second moment is left, noise shows."""
+    signal = flow.carried(operation)[0][1]
+    found = None
+    if signal.second is not None:
+        found = measured(flow, operation, signal, signal.source, signal.label or operation.kind)
+    return same(flow, operation) if found is None else replace(found, where=signal.where, note=signal.note)
 
 
 # -- where axes go --
@@ -126,6 +136,7 @@ OPS = (
     Op(("as_strided", "iter"), moved),
     Op(("pad",), padded, keeps="values"),
     Op(("pack_padded_sequence", "pad_packed_sequence"), same, keeps="values"),
-    Op(("tril", "triu", "masked_fill"), same, linear=True),
+    Op(("tril", "triu"), lessened, linear=True),
+    Op(("masked_fill",), same, linear=True),
     Op(("nan_to_num",), same, guard=True),
 )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from initlab.graph.operations.arrange import same
+from initlab.graph.operations.arrange import lessened, same
 from initlab.graph.operations.op import Op
 
 OPS = (
@@ -12,7 +12,7 @@ OPS = (
         ("contiguous", "clone", "detach", "data", "cuda", "cpu", "alias_copy", "as_subclass", "identity"), same,
         keeps="order",
     ),
-    Op(("real",), same, linear=True),
+    Op(("real",), lessened, linear=True),
     Op(("imag",)),
     Op(("checkpoint",), same),
 )  # fmt: skip
