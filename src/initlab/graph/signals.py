@@ -84,6 +84,12 @@ class Signal:
             return self
         return replace(self, second=self.second * (self.common + (1 - self.common) * shares))
 
+    def times(self, factor: float) -> Signal:
+        """The signal times a number."""
+        if factor == 1 or self.second is None:
+            return self
+        return replace(self, second=factor**2 * self.second, mean=factor * self.center)
+
     @property
     def spread(self) -> float:
         """Standard deviation, of a unit signal where the second moment is not known."""

@@ -24,7 +24,7 @@ def added(flow: Flow, operation: Operation) -> Signal:
     if _one_region(signals):
         return flow.later(operation, "sum", "sum")
     factors = dict(zip(operation.inputs, _factors(operation), strict=False))
-    signals = [_times(settled(flow, signal), factors[value]) for value, signal in flow.carried(operation)]
+    signals = [settled(flow, signal).times(factors[value]) for value, signal in flow.carried(operation)]
     signals = _shared(flow, operation, signals)
     if any(signal.second is None for signal in signals):
         note = next(signal.note for signal in signals if signal.second is None)
@@ -40,12 +40,6 @@ def _factors(operation: Operation) -> tuple[float, float]:
     alpha = operation.kwargs.get("alpha", 1)
     factor = float(alpha) if isinstance(alpha, int | float) else 1.0
     return 1.0, -factor if operation.kind == "sub" else factor
-
-
-def _times(signal: Signal, factor: float) -> Signal:
-    if factor == 1 or signal.second is None:
-        return signal
-    return replace(signal, second=factor**2 * signal.second, mean=factor * signal.center)
 
 
 def _shared(flow: Flow, operation: Operation, signals: list[Signal]) -> list[Signal]:

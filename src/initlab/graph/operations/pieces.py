@@ -146,7 +146,7 @@ def accumulated(flow: Flow, operation: Operation) -> Signal:
     if signal is None or not isinstance(base, Ref):
         return overwritten(flow, operation)
     alpha = operation.kwargs.get("alpha", 1)
-    signal = _scaled(settled(flow, signal), float(alpha) if isinstance(alpha, int | float) else 1.0)
+    signal = settled(flow, signal).times(float(alpha) if isinstance(alpha, int | float) else 1.0)
     under = settled(flow, flow.signals[base.value]) if base.value in flow.signals else None
     mean, second = (under.center, under.second) if under is not None else flow.value(base.value).moments or (0.0, None)
     if signal.second is None or second is None:
@@ -156,14 +156,6 @@ def accumulated(flow: Flow, operation: Operation) -> Signal:
     sums = share * signal.second if share <= 1 else share * spread + (share * signal.center) ** 2
     total = second + sums + 2 * mean * share * signal.center
     return flow.fresh(operation, total, mean + share * signal.center, "sum", "sum")
-
-
-def _scaled(signal: Signal, factor: float) -> Signal:
-    return (
-        signal
-        if signal.second is None
-        else replace(signal, second=factor**2 * signal.second, mean=factor * signal.center)
-    )
 
 
 OPS = (
