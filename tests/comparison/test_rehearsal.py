@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -61,10 +62,8 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "data without values": ({"train": (X.to("meta"), Y)}, "train X must hold values; .* meta device"),
     "raises": (answers(fails), "train: the forward pass failed in .*: KeyError: 'two"),
     "exits": (answers(lambda h: sys.exit(3)), "the forward pass failed in .*: SystemExit: 3"),
-    "None": (answers(lambda h: None), "loss cross_entropy failed on an output of type NoneType"),
-    "dict": (answers(lambda h: {"y": h}), "output of type dict .*give a loss that takes this output"),
-    "tuple": (answers(lambda h: (h, (h,))), "output of type tuple and targets"),
-    "dataclass": (answers(Answer), "output of type Answer and targets"),
+    "None": (answers(lambda h: None), "the model returned None, which holds no floating-point tensor"),
+    "text": (answers(lambda h: {"y": "yes"}), "the model returned dict, which holds no floating-point tensor"),
     "loss raises": ({"loss": fails}, r"loss fails failed on .* \(16, 3\) float32 and targets \(16,\) int64: KeyError"),
     "loss of every sample": ({"loss": lambda o, t: (o[:, 0] - t).square()}, r"scalar tensor; got \(16,\)"),
     "loss detached": ({"loss": lambda o, t: F.cross_entropy(o, t).detach()}, "loss must depend on the model's output"),
@@ -119,6 +118,25 @@ def test_search_refuses_in_one_line(what: str) -> None:
     arguments, says = REFUSED[what]
     said = refusal(initlab.search, space={"scheme": ["as_built"]}, valid=DATA, trials=2, **arguments)
     assert re.search(says, said), said
+
+
+@pytest.mark.parametrize("engine", ["sequential", "stacked"])
+@pytest.mark.parametrize(
+    ("answer", "where"),
+    [
+        (lambda h: {"hidden": torch.zeros(3), "logits": h}, "output['logits']"),
+        (lambda h: (h, (h.mean(),)), "output[0]"),
+        (Answer, "output.logits"),
+    ],
+    ids=["dict", "tuple", "dataclass"],
+)
+def test_the_main_one_of_several_outputs_is_trained(answer: Callable[..., Any], where: str, engine: str) -> None:
+    usual = {**USUAL, "schemes": ["he_normal"], "seeds": 2, "engine": engine}
+    found = initlab.compare(**{**usual, **answers(answer)})
+    expected = initlab.compare(**{**usual, **answers(lambda h: h)})
+    for one, other in zip(found.runs, expected.runs, strict=True):
+        np.testing.assert_allclose(one.tests, other.tests, rtol=1e-5)
+    assert [note for note in found.notes if where in note]
 
 
 @pytest.mark.parametrize("engine", ["sequential", "stacked", "processes"])

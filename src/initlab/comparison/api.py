@@ -103,7 +103,7 @@ def compare(
         weight_decay: default torch's own: 0.01 for AdamW, else 0.
         options: the optimizer's other options, such as {"momentum": 0.9}.
         loss: "auto" (integer targets: cross-entropy; else mean squared error), the name of a loss ("mse", "l1", …) or a
-            callable (output, target) -> scalar.
+            callable (output, target) -> scalar, which alone takes all that a model returns, if that is not one tensor.
         target_loss: the training loss that steps are counted to; default the median of the arms' final losses.
         evaluations: how often each run is measured on `test`; default as often as costs 2% of the training.
         curve_points: how many points each run's training curve has, each the mean loss since the last; default 100, and
@@ -154,7 +154,8 @@ def compare(
         steps=steps, root_seed=root, shared_order=shared_order, dtype=dtype, device=device, executor=executor,
     )  # fmt: skip
     model = first_model(build, root, here(task.device))
-    maximize = rehearse(replace(task, device=here(task.device)), model)
+    rehearsal = rehearse(replace(task, device=here(task.device)), model)
+    task, maximize = replace(task, build=rehearsal.build), rehearsal.maximize
     plans, plan_notes = make_plans(model, policies, _examples(task))
     arms = make_arms(policies, rates, decay, plans)
     watch = watch_for(progress, len(arms) * len(seed_numbers) * steps, {a.label: len(seed_numbers) for a in arms})
@@ -177,7 +178,7 @@ def compare(
         settings=settings_of(task, arms, seed_numbers),
         engine=driven.choice,
         missing=driven.missing,
-        notes=(*notes, *frozen(model), *plan_notes, *driven.notes),
+        notes=(*notes, *rehearsal.remarks, *frozen(model), *plan_notes, *driven.notes),
         target_loss=target_loss,
         level=driven.level,
         run_steps=driven.run_steps,

@@ -119,7 +119,8 @@ def search(
         raise InputError("valid must be (X, Y) to choose by; got None")
     name = study_name(study)
     model = first_model(build, task.root_seed, here(task.device))
-    maximize = rehearse(replace(task, device=here(task.device)), model)
+    rehearsal = rehearse(replace(task, device=here(task.device)), model)
+    task, maximize = replace(task, build=rehearsal.build), rehearsal.maximize
     found.check(model)
     with held():
         store = _store(task, found, storage, name, model, maximize, allow_drift)
@@ -128,7 +129,7 @@ def search(
             task, found, decay, trials, pruning, patience, screen, engine, at_once, store, name, maximize, watch,
             executor,
         )  # fmt: skip
-        result, interrupted = _run_out(ongoing, [*notes, *frozen(model)], started)
+        result, interrupted = _run_out(ongoing, [*notes, *rehearsal.remarks, *frozen(model)], started)
     if interrupted:
         again = "the same call goes on from there" if storage is not None else "storage='study.db' would let you go on"
         raise StudyInterrupted(f"{len(result.trials)} of {trials} trials are done (in .result); {again}", result)

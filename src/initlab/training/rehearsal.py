@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -10,22 +11,36 @@ from torch import nn
 
 from initlab.errors import InitlabError, InputError, said, told
 from initlab.guest.run import run
+from initlab.inspection.outputs import main_output
 from initlab.rng import random_states_kept
+from initlab.training.answers import Answering
 from initlab.training.engines.runs import has_classes, in_mode, loss_of, make_model, make_optimizer, scalar
 from initlab.training.losses import IGNORED
 from initlab.training.sources import Pair, prepared
 from initlab.training.task import RunSpec, Task, first_samples
 
 
-def rehearse(task: Task, first: nn.Module) -> bool:
+@dataclass(frozen=True)
+class Rehearsal:
+    """What a study goes on with.
+
+    Args:
+        build: makes its models: the task's, or one whose models return their main output alone.
+        maximize: whether runs are scored by their accuracy: targets are classes, and the output holds logits.
+        remarks: for its reader.
+    """
+
+    build: Callable[[], nn.Module]
+    maximize: bool
+    remarks: tuple[str, ...]
+
+
+def rehearse(task: Task, first: nn.Module) -> Rehearsal:
     """Take one step on the first samples of `train`, and measure the first of the other data.
 
     Args:
         task: what is to be trained; runs as `build` makes them.
         first: a model that `build` made; the rehearsal's own must share no parameter with it.
-
-    Returns:
-        Whether runs are scored by their accuracy: targets are classes, and the model's output is one tensor of logits.
 
     Raises:
         InputError: model, data, loss and optimizer do not go together; names the module or the loss, and the shapes.
@@ -33,9 +48,15 @@ def rehearse(task: Task, first: nn.Module) -> bool:
     spec = RunSpec("rehearsal", "as_built", None, 0, 1e-3, 0.0)
     model = make_model(replace(task, root_seed=0), spec)
     check_new(model, first)
+    remarks: list[str] = []
     with random_states_kept(0, task.device):
         x, y = _samples(task, "train")
         output = _output(model, x, "train")
+        if not callable(task.loss) and not isinstance(output, torch.Tensor):
+            remarks = [f"the loss is computed on {main_output(output)[0]}, the main one of what the model returns"]
+            task = replace(task, build=Answering(task.build))
+            model = make_model(replace(task, root_seed=0), spec)
+            output = _output(model, x, "train")
         _check_classes(task, output)
         loss = _loss(task, output, y, "train")
         if any(parameter.requires_grad for parameter in model.parameters()):
@@ -47,7 +68,7 @@ def rehearse(task: Task, first: nn.Module) -> bool:
                     x, y = _samples(task, name)
                     output = _output(model, x, name)
                     _loss(task, output, y, name)
-    return has_classes(output, y)
+    return Rehearsal(task.build, has_classes(output, y), tuple(remarks))
 
 
 def frozen(model: nn.Module) -> list[str]:
@@ -102,8 +123,7 @@ def _loss(task: Task, output: Any, y: torch.Tensor, name: str) -> torch.Tensor:
     except (Exception, SystemExit) as error:
         word = getattr(loss, "__name__", type(loss).__name__).lstrip("_")
         shapes = f"an output {_shape(output)} and targets {_shape(y)}"
-        hint = "" if callable(task.loss) or isinstance(output, torch.Tensor) else "; give a loss that takes this output"
-        raise InputError(f"{name}: loss {word} failed on {shapes}: {said(error)}{hint}") from error
+        raise InputError(f"{name}: loss {word} failed on {shapes}: {said(error)}") from error
 
 
 def _step(task: Task, spec: RunSpec, loss: torch.Tensor, model: nn.Module) -> None:
