@@ -12,6 +12,7 @@ from typing import Concatenate, ParamSpec
 
 import torch
 
+from initlab.graph.operations import TABLE
 from initlab.guest.swapped import swapped
 from initlab.inspection.evidence import Evidence
 from initlab.inspection.results import ParameterStats
@@ -106,6 +107,21 @@ def drawn(e: Evidence, p: ParameterStats) -> PlanEntry | None:
         return None
     entry = e.plan[name]
     return entry if entry.action == "write" and entry.std else None
+
+
+def planned_stds(e: Evidence) -> list[tuple[ParameterStats, float]]:
+    """The weights that multiply a signal, each with the std that its plan draws it with."""
+    return [(p, entry.std) for p in _multiplying(e) if (entry := drawn(e, p)) is not None and entry.std]
+
+
+def passed_on(e: Evidence) -> list[float]:
+    """rms of what each of those weights makes of numbers of rms one, by its size alone."""
+    return [p.rms * math.sqrt(math.prod(p.shape) / p.units) for p in _multiplying(e) if p.units]
+
+
+def _multiplying(e: Evidence) -> list[ParameterStats]:
+    """Of a table each row stands for itself."""
+    return [p for p in e.matrices if p.layer is not None and not TABLE.named(e.layers[p.layer].kind).rows]
 
 
 def would_draw(e: Evidence, p: ParameterStats) -> tuple[float | None, bool]:

@@ -29,9 +29,13 @@ class Answering:
     build: Callable[[], nn.Module]
 
     def __call__(self) -> nn.Module:
-        model = self.build()
-        model.register_forward_hook(_main)
-        return model
+        return answering(self.build())
+
+
+def answering(model: nn.Module) -> nn.Module:
+    """The model, which returns its main output alone from now on."""
+    model.register_forward_hook(_main)
+    return model
 
 
 def _main(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> Tensor:

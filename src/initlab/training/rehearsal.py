@@ -13,7 +13,7 @@ from initlab.errors import InitlabError, InputError, said, told
 from initlab.guest.run import run
 from initlab.inspection.outputs import main_output
 from initlab.rng import random_states_kept
-from initlab.training.answers import Answering
+from initlab.training.answers import Answering, answering
 from initlab.training.engines.runs import has_classes, in_mode, loss_of, make_model, make_optimizer, scalar
 from initlab.training.losses import IGNORED
 from initlab.training.sources import Pair, prepared
@@ -53,10 +53,9 @@ def rehearse(task: Task, first: nn.Module) -> Rehearsal:
         x, y = _samples(task, "train")
         output = _output(model, x, "train")
         if not callable(task.loss) and not isinstance(output, torch.Tensor):
-            remarks = [f"the loss is computed on {main_output(output)[0]}, the main one of what the model returns"]
-            task = replace(task, build=Answering(task.build))
-            model = make_model(replace(task, root_seed=0), spec)
-            output = _output(model, x, "train")
+            path, output = main_output(output)
+            remarks = [f"the loss is computed on {path}, the main one of what the model returns"]
+            task, model = replace(task, build=Answering(task.build)), answering(model)
         _check_classes(task, output)
         loss = _loss(task, output, y, "train")
         if any(parameter.requires_grad for parameter in model.parameters()):

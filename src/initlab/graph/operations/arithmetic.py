@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 
 from initlab.graph.flow import Flow
-from initlab.graph.operations.op import Op
+from initlab.graph.operations.op import Op, factor_named
 from initlab.graph.operations.pointwise import alike, composed
 from initlab.graph.recording import Operation, constant_moments
 from initlab.graph.regions import measured, settled
@@ -37,8 +37,7 @@ def added(flow: Flow, operation: Operation) -> Signal:
 
 def _factors(operation: Operation) -> tuple[float, float]:
     """a and b of a·x + b·y: torch.add and torch.sub multiply the second by `alpha`."""
-    alpha = operation.kwargs.get("alpha", 1)
-    factor = float(alpha) if isinstance(alpha, int | float) else 1.0
+    factor = factor_named(operation, "alpha")
     return 1.0, -factor if operation.kind == "sub" else factor
 
 

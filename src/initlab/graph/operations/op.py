@@ -23,6 +23,12 @@ Seen = Callable[[Flow, Operation], float]
 Part = Callable[[Flow, Operation, str, "Signal | None"], "tuple[str, Feed | None]"]
 
 
+def factor_named(operation: Operation, name: str) -> float:
+    """The number by which an operand is multiplied on the way, as by `alpha` of torch.add; 1 where none is given."""
+    given = operation.kwargs.get(name, 1)
+    return float(given) if isinstance(given, int | float) else 1.0
+
+
 def unknown(flow: Flow, operation: Operation) -> Signal:
     """No rule: run it on noise if it reads one region, else say so. Masks and places are run only if something asks."""
     carried = flow.carried(operation)

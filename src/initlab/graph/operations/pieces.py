@@ -9,7 +9,7 @@ from typing import Any
 from initlab.graph.flow import Flow
 from initlab.graph.operations.arrange import moved
 from initlab.graph.operations.lookups import looked_up
-from initlab.graph.operations.op import Op
+from initlab.graph.operations.op import Op, factor_named
 from initlab.graph.recording import Operation, Ref, Value
 from initlab.graph.regions import settled
 from initlab.graph.signals import Layout, Signal
@@ -145,8 +145,7 @@ def accumulated(flow: Flow, operation: Operation) -> Signal:
     signal = flow.signals.get(added.value) if isinstance(added, Ref) else None
     if signal is None or not isinstance(base, Ref):
         return overwritten(flow, operation)
-    alpha = operation.kwargs.get("alpha", 1)
-    signal = settled(flow, signal).times(float(alpha) if isinstance(alpha, int | float) else 1.0)
+    signal = settled(flow, signal).times(factor_named(operation, "alpha"))
     under = settled(flow, flow.signals[base.value]) if base.value in flow.signals else None
     mean, second = (under.center, under.second) if under is not None else flow.value(base.value).moments or (0.0, None)
     if signal.second is None or second is None:

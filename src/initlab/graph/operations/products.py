@@ -7,7 +7,7 @@ from typing import Any
 
 from initlab.graph.flow import Flow
 from initlab.graph.layers import bilinear_geometry
-from initlab.graph.operations.op import Op, unknown
+from initlab.graph.operations.op import Op, factor_named, unknown
 from initlab.graph.recording import Operation, Ref
 from initlab.graph.regions import measured, settled
 from initlab.graph.signals import Signal
@@ -36,8 +36,14 @@ def matrix_product(flow: Flow, operation: Operation) -> Signal:
     a, b = signals[-2:]
     if operation.kind == "cdist":
         return _distance(flow, operation, a, b, count)
+    mean, second = _sum_of_products(a, b, count)
+    return flow.fresh(operation, second, mean, "product", "product of signals")
+
+
+def _sum_of_products(a: Signal, b: Signal, count: int) -> tuple[float, float]:
+    """Mean and second moment of a sum of so many products of independent numbers."""
     second = count * (a.second or 0) * (b.second or 0) + count * (count - 1) * (a.center * b.center) ** 2
-    return flow.fresh(operation, second, count * a.center * b.center, "product", "product of signals")
+    return count * a.center * b.center, second
 
 
 def added_product(flow: Flow, operation: Operation) -> Signal:
@@ -48,7 +54,7 @@ def added_product(flow: Flow, operation: Operation) -> Signal:
     if len(signals) < 2 or signals[0].region == signals[1].region or not isinstance(under, Ref):
         return unknown(flow, operation)
     a, b = (settled(flow, signal) for signal in signals)
-    alpha, beta = operation.kwargs.get("alpha", 1), operation.kwargs.get("beta", 1)
+    alpha, beta = factor_named(operation, "alpha"), factor_named(operation, "beta")
     known = settled(flow, flow.signals[under.value]) if under.value in flow.signals else None
     mean, second = (known.center, known.second) if known else flow.value(under.value).moments or (0.0, None)
     if not beta:
@@ -56,8 +62,7 @@ def added_product(flow: Flow, operation: Operation) -> Signal:
     count = _contracted(flow, operation)
     if a.second is None or b.second is None or second is None or count is None:
         return flow.unsure(operation, "a product of two signals")
-    made = count * a.center * b.center
-    square = count * a.second * b.second + count * (count - 1) * (a.center * b.center) ** 2
+    made, square = _sum_of_products(a, b, count)
     total = beta**2 * second + alpha**2 * square + 2 * alpha * beta * mean * made
     return flow.fresh(operation, total, beta * mean + alpha * made, "product", "product of signals")
 

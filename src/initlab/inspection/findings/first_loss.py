@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 
-from initlab.graph.operations import TABLE
-from initlab.inspection.advice import drawn
+from initlab.inspection.advice import drawn, passed_on, planned_stds
 from initlab.inspection.evidence import Evidence
 from initlab.inspection.findings.kind import Kind
 from initlab.inspection.remedy import Remedy, drawn_again
@@ -60,19 +59,13 @@ def excess_of(e: Evidence) -> float:
 
 def _over_plan(e: Evidence) -> float:
     """0 where no weight passes on so much more than it reads that a plan is worth its passes, by its size alone."""
-    passed = [p.rms * math.sqrt(math.prod(p.shape) / p.units) for p in weights_read(e) if p.units]
+    passed = passed_on(e)
     if not passed or max(passed) < PASSES or not math.isfinite(e.seen.loss):
         return 0.0
     values = dict(e.model.named_parameters())
-    planned = [(p, entry.std) for p in weights_read(e) if (entry := drawn(e, p)) is not None and entry.std]
-    changed = {p.name: values[p.name].detach() * (std / p.rms) for p, std in planned if p.rms > LARGE * std}
+    changed = {p.name: values[p.name].detach() * (std / p.rms) for p, std in planned_stds(e) if p.rms > LARGE * std}
     trial = tried(e, Change("every weight at its plan's std", changed)) if changed else None
     return e.seen.loss / trial.loss if trial is not None and trial.loss > 0 else 0.0
-
-
-def weights_read(e: Evidence) -> list[ParameterStats]:
-    """Weights that multiply a signal; of a table each row stands for itself."""
-    return [p for p in e.matrices if p.layer is not None and not TABLE.named(e.layers[p.layer].kind).rows]
 
 
 def _culprit(e: Evidence) -> tuple[ParameterStats, PlanEntry, Trial] | None:

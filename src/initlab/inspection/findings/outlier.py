@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from initlab.inspection.advice import drawn
+from initlab.inspection.advice import passed_on, planned_stds
 from initlab.inspection.evidence import Evidence
-from initlab.inspection.findings.first_loss import SEEN, excess_of, weights_read
+from initlab.inspection.findings.first_loss import SEEN, excess_of
 from initlab.inspection.findings.kind import Kind
 from initlab.inspection.remedy import Remedy, drawn_again
 from initlab.inspection.results import Finding, ParameterStats
@@ -52,7 +51,7 @@ def _words(found: _Alone) -> str:
 
 def _suspicious(e: Evidence) -> bool:
     """Whether a matrix passes on far more than the median one, by its size alone: that costs no plan."""
-    passed = [p.rms * math.sqrt(math.prod(p.shape) / p.units) for p in weights_read(e) if p.units]
+    passed = passed_on(e)
     return len(passed) >= ENOUGH and max(passed) > APART * float(np.median(passed)) > 0
 
 
@@ -65,7 +64,7 @@ def _alone(e: Evidence) -> _Alone | None:
 
 
 def _tried(e: Evidence) -> _Alone | None:
-    planned = [(p, entry.std) for p in weights_read(e) if (entry := drawn(e, p)) is not None and entry.std]
+    planned = planned_stds(e)
     if len(planned) < ENOUGH:
         return None
     ratios = [p.rms / std for p, std in planned]
