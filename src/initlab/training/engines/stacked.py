@@ -203,10 +203,8 @@ def maker_for(task: Task, model: nn.Module, source: Source, spec: RunSpec) -> tu
     return lambda task, bundle: VmapTrainer(task, model, source, bundle), "vmap"
 
 
-# One timing of a stack size: so many steps after one that warms up, and as many more as fit into so many seconds (what
-# else the machine does comes in bursts of milliseconds, longer than three short steps).
-TIMED_STEPS, TIMED_SECONDS = 3, 0.02
-# The sizes beyond which no gain was seen.
+# Steps that one timing of a stack size takes, after one that warms up; and the sizes beyond which no gain was seen.
+TIMED_STEPS = 3
 LARGEST_CPU, LARGEST_GPU = 64, 4096
 # A size this much slower per run than the best is past the cache; two in a row end the search.
 WORSE = 1.1
@@ -230,16 +228,15 @@ def split_timings(task: Task, make: Maker, bundle: Bundle) -> dict[int, float]:
 
 
 def step_seconds(advance: Callable[[int], object], device: str = "cpu") -> float:
-    """The least seconds that one step took, of several after a first.
+    """The least seconds that one step took, of a few after a first.
 
     Seconds of this process alone where one thread computes: a busy machine then does not sway the choice.
     """
     alone = device == "cpu" and torch.get_num_threads() == 1
     clock = time.process_time if alone else time.perf_counter
     advance(1)
-    times: list[float] = []
-    until = time.perf_counter() + TIMED_SECONDS
-    while len(times) < TIMED_STEPS or time.perf_counter() < until:
+    times = []
+    for _ in range(TIMED_STEPS):
         start = clock()
         advance(1)
         if device != "cpu":
