@@ -61,9 +61,6 @@ def tasks(seed: int = 0) -> list[Task]:
     return [task for pair in zip_longest(*parts) for task in pair if task is not None]
 
 
-# -- tokens --
-
-
 def _language() -> Iterator[Task]:
     from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSeq2SeqLM
     from transformers.models.auto import modeling_auto as auto
@@ -117,9 +114,6 @@ def rest_of_tokens() -> Iterator[Batch]:
     for tokens in sequences(2 * LENGTH):
         given = {"input_ids": tokens[:, :LENGTH], "decoder_input_ids": tokens[:, LENGTH - 1 : -1]}
         yield given, tokens[:, LENGTH:]
-
-
-# -- pictures --
 
 
 def _pictures() -> Iterator[Family]:

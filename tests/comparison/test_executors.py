@@ -188,9 +188,6 @@ def test_calls_are_answered_in_order_and_tried_again() -> None:
         list(called(Inline(), divmod, [(1, 0)]))
 
 
-# -- real ones --
-
-
 @pytest.fixture
 def loky_pool() -> Iterator[Executor]:
     loky = pytest.importorskip("loky")

@@ -289,9 +289,6 @@ def test_promise_12_only_rollback_makes_a_copy(rollback: bool) -> None:
     assert (made.largest >= 512 * 512 * 4) is rollback
 
 
-# -- planted faults that the ledger must reject --
-
-
 def test_layers_drawn_from_one_stream_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     original = drawing.fill
     monkeypatch.setattr(drawing, "fill", lambda out, law, **kw: original(out, law, **{**kw, "name": "same"}))

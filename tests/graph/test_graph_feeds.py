@@ -233,9 +233,6 @@ def test_a_vector_that_mixes_a_finished_norm_is_no_norm_weight() -> None:
     assert {use.role for use in record(Mix(), noise(2, 5, 8)).uses("mix")} == {"other"}
 
 
-# -- what is not known is said --
-
-
 class Through(nn.Module):
     def __init__(self, function: Callable[[torch.Tensor], torch.Tensor], width: int = 8) -> None:
         super().__init__()
@@ -322,9 +319,6 @@ def test_lstm_state_settles_where_it_is_said_to() -> None:
         lstm.bias_ih_l0[width : 2 * width] = 1.0
         state = lstm(noise(40, 4, width))[0][-1]
     assert state.square().mean() == pytest.approx(SETTLED, rel=0.2)  # gates are dependent in truth; 4 × 512 numbers
-
-
-# -- the point of it all: weights scaled by what feeds them keep the signal --
 
 
 def scaled_by_feeds(model: nn.Module, graph: SignalGraph, seed: int) -> None:

@@ -256,9 +256,6 @@ def test_norm_look_alike_is_a_norm() -> None:
     assert geometry_of(model, record(model, torch.zeros(2, 4)))["1.weight"].role == "norm_weight"
 
 
-# -- several maps in one tensor --
-
-
 class Split(nn.Module):
     def __init__(self, features: int, cut: object) -> None:
         super().__init__()
@@ -355,9 +352,6 @@ def test_transformers_conv1d_by_type_and_by_use() -> None:
             "transformers_conv1d",
         )
     assert torch_fans(layer[0].weight) == (12, 5)
-
-
-# -- parametrizations, ties, errors --
 
 
 def test_parametrized_weights_keep_the_layers_fans() -> None:

@@ -64,9 +64,6 @@ def test_a_kind_without_a_record_is_measured() -> None:
     assert record(net, torch.zeros(1, 8)).operations[0].traits is TABLE["linear"]
 
 
-# -- adding an operation: one record --
-
-
 def project(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     """x @ weight, as a library's own function that torch function modes see as one call."""
     if has_torch_function((x, weight)):
@@ -114,8 +111,6 @@ def test_a_record_beside_the_table_takes_no_kind_that_it_has() -> None:
     assert "project" not in TABLE
     assert TABLE["linear"].weights is not None
 
-
-# -- one thing, however it is spelled --
 
 CUTS: dict[str, Callable[[torch.Tensor], Any]] = {
     "chunk": lambda y: y.chunk(3, -1),

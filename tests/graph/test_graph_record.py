@@ -72,9 +72,6 @@ def test_module_path_parameters_and_values_of_each_operation() -> None:
     assert graph.values[graph.outputs[0]].shape == (2, 4)
 
 
-# -- views and writes in place --
-
-
 def feeds_fc2(function: object) -> object:
     return record(Call(function), X).uses("fc2.weight")[0].feeds
 
@@ -116,9 +113,6 @@ def test_a_write_through_an_alias_is_seen(function: object) -> None:
             stack.extend(operation.inputs)
     assert {"relu", "tanh"} & {graph.operations[i].kind for i in ancestors}
     assert source.feeds.source in ("activation", "concat")
-
-
-# -- inputs and outputs of every form --
 
 
 @dataclass
@@ -172,9 +166,6 @@ def test_a_meta_model_is_recorded_without_memory() -> None:
 def test_shapes_alone_run_without_arithmetic() -> None:
     graph = record(nn.Linear(4, 3), (1 << 40, 4))
     assert graph.values[graph.outputs[0]].shape == (1 << 40, 3)
-
-
-# -- as it was before --
 
 
 def snapshot(model: nn.Module) -> list[object]:
@@ -246,9 +237,6 @@ def test_prints_go_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None
     record(Call(lambda m, x: print("hello") or m.fc2(m.fc(x))), X)
     captured = capsys.readouterr()
     assert (captured.out, captured.err) == ("", "hello\n")
-
-
-# -- refused (rows 16 and 17 of the bad inputs) --
 
 
 def leave(m: Call, x: torch.Tensor) -> None:

@@ -23,9 +23,6 @@ from initlab.integrations import keras as ik
 WIDTH, HEADS, DEPTH, WORDS, LENGTH = 32, 4, 2, 50, 16
 
 
-# -- ResNet --
-
-
 class TorchBlock(nn.Module):
     def __init__(self, width_in: int, width: int, stride: int) -> None:
         super().__init__()
@@ -98,9 +95,6 @@ def keras_resnet() -> Any:
         y = keras_norm(keras_conv(y, width, 3, 1, f"{block}_conv2"), f"{block}_norm2")
         x = layers.ReLU()(y + (x if stride == 1 else keras_conv(x, width, 1, stride, f"{block}_skip")))
     return keras.Model(inputs, layers.Dense(10, name="head")(layers.GlobalAveragePooling2D()(x)))
-
-
-# -- GPT --
 
 
 class TorchGPT(nn.Module):

@@ -19,8 +19,6 @@ from initlab.errors import InputError
 from initlab.planning.audit.laws import fit_law
 from initlab.planning.audit.structure import repeated_blocks, structure_of
 
-# -- the law --
-
 
 def _cut(sigmas: float, rng: np.random.Generator, count: int) -> np.ndarray[Any, Any]:
     z = rng.standard_normal(count * 4)
@@ -49,8 +47,6 @@ def test_few_values_and_none_are_no_law() -> None:
     assert fit_law(np.arange(5.0)).family == ""
     assert fit_law(np.zeros(1)).family == "constant"
 
-
-# -- the scheme --
 
 LAYERS: dict[str, Callable[[], nn.Module]] = {
     "linear": lambda: nn.Linear(40, 25, bias=False),
@@ -107,8 +103,6 @@ def test_the_default_of_torch_is_named_as_such_in_every_block() -> None:
     assert set(weights) == {"torch_default (he_uniform, a=√5)"}
 
 
-# -- sound models: nothing is said --
-
 SOUND: dict[str, Callable[[], nn.Module]] = {
     "nanoGPT": GPT,
     "nanoGPT, untied": lambda: GPT(tied=False),
@@ -149,9 +143,6 @@ def test_the_recording_changes_nothing_for_a_sound_model() -> None:
     state = torch.get_rng_state()
     initlab.audit(net, example_inputs=TOKENS)
     assert torch.equal(torch.get_rng_state(), state)
-
-
-# -- planted faults --
 
 
 class _Lost(nn.Module):
@@ -252,9 +243,6 @@ def test_every_planted_fault_is_found(fault: str, seed: int) -> None:
     assert {finding.kind for finding in findings} == {kind} | also
 
 
-# -- references --
-
-
 def test_a_policy_a_plan_and_a_scheme_are_references() -> None:
     net = GPT()
     initlab.init_(net, "he_normal", seed=1)
@@ -323,9 +311,6 @@ def test_a_log_shows_what_was_called() -> None:
     assert [d.name for d in initlab.audit(net, log).differences] == ["b.weight"]
 
 
-# -- structure --
-
-
 def test_structure_is_told_from_chance() -> None:
     torch.manual_seed(0)
     w = torch.empty(12, 30)
@@ -337,9 +322,6 @@ def test_structure_is_told_from_chance() -> None:
     assert repeated_blocks(torch.randn(8, 16).repeat(1, 2)) == (1, 2)
     assert repeated_blocks(torch.randn(16, 16)) is None
     assert repeated_blocks(torch.ones(16, 16)) is None
-
-
-# -- what it shows, and what it refuses --
 
 
 def test_an_audit_shows_and_saves_itself(tmp_path: Path) -> None:

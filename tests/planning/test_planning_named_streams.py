@@ -302,9 +302,6 @@ def test_streams_within_streams_are_refused_and_an_error_within_ends_the_block()
         pass
 
 
-# -- reinit_ --
-
-
 def test_reinit_draws_as_building_does() -> None:
     net = nn.Transformer(16, 2, 1, 1, 32)
     assert initlab.reinit_(net, seed=1).missed == ()

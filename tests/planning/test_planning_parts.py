@@ -63,8 +63,6 @@ def test_a_stage_is_written_as_the_whole_model_would_be() -> None:
         initlab.init_(stage, prefix=3)  # type: ignore[arg-type]
 
 
-# -- complex --
-
 COMPLEX = {torch.complex64: 0.05, torch.complex128: 0.05}
 
 

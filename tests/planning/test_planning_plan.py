@@ -62,9 +62,6 @@ def laws_of(plan: initlab.Plan) -> dict[str, str]:
     return {entry.name: entry.scheme for entry in plan.entries}
 
 
-# -- roles --
-
-
 @pytest.mark.parametrize(
     ("module", "name", "scheme", "value"),
     [
@@ -148,9 +145,6 @@ def test_what_is_not_understood_is_kept_with_the_reason() -> None:
     assert any("1 parameters are kept since their role is not known: temperature" in w for w in plan.warnings)
 
 
-# -- auto: the gain of what feeds each layer --
-
-
 @pytest.mark.parametrize(
     ("activation", "gain"),
     [
@@ -229,9 +223,6 @@ def test_hidden_to_hidden_weights_are_orthogonal_gate_by_gate() -> None:
     initlab.init_(module)
     for gate in module.weight_hh_l0.detach().chunk(4):
         assert torch.allclose(gate @ gate.T, torch.eye(6), atol=1e-5)
-
-
-# -- other policies --
 
 
 def test_every_policy_plans_every_model() -> None:
@@ -316,9 +307,6 @@ def test_options_show_in_the_plan() -> None:
     assert "0.1" in plan["weight"].reason
 
 
-# -- weight norm --
-
-
 @pytest.mark.parametrize(
     "normed", [torch.nn.utils.parametrizations.weight_norm, torch.nn.utils.weight_norm], ids=["parametrization", "hook"]
 )
@@ -336,9 +324,6 @@ def test_weight_norm_can_hold_a_constant(value: float) -> None:
     model = torch.nn.utils.parametrizations.weight_norm(nn.Linear(16, 8))
     initlab.init_(model, initlab.get_scheme("constant", value=value))
     assert torch.allclose(model.weight, torch.full((8, 16), value))
-
-
-# -- BAD_INPUTS: geometry --
 
 
 @pytest.mark.parametrize(
@@ -390,9 +375,6 @@ def test_running_statistics_of_earlier_data_are_said() -> None:
     assert any("running statistics" in warning for warning in initlab.plan(model).warnings)
     model.reset_running_stats()
     assert not initlab.plan(model).warnings
-
-
-# -- showing --
 
 
 def test_the_table_fits_80_columns_and_has_every_parameter() -> None:

@@ -42,9 +42,6 @@ def test_numbers_that_were_read_name_where(recipe: str) -> None:
     assert re.search(wanted[kind], said), said
 
 
-# -- what a recipe needs --
-
-
 @pytest.mark.parametrize(
     ("recipe", "model", "inputs", "message"),
     [
@@ -121,9 +118,6 @@ def test_lora_keeps_all_but_the_adapter() -> None:
     plan = initlab.init_(model, "lora")
     assert torch.equal(model.base.weight, before)
     assert plan["base.weight"].code == "not_of_the_recipe"
-
-
-# -- laws of recipes that are more than a std --
 
 
 def test_chrono_units_remember_up_to_the_longest_dependency() -> None:

@@ -213,9 +213,6 @@ def test_a_law_beyond_the_dtype_is_refused() -> None:
         initlab.init_(model, {"bias": initlab.get_scheme("constant", value=1e6)})
 
 
-# -- keep --
-
-
 def test_keep_leaves_parameters_alone() -> None:
     model = net()
     before = snapshot(model)
@@ -262,9 +259,6 @@ def test_integer_parameters_can_be_kept() -> None:
     model.inner = nn.Linear(3, 3)
     initlab.init_(model, keep="weight")
     initlab.init_(model, {"weight": "keep"})
-
-
-# -- other devices: the staged path, with the CPU standing in for the device --
 
 
 @pytest.mark.parametrize("shape", [(), (7,), (10, 3), (4, 5, 6), (1, 40)], ids=str)

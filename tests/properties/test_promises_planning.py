@@ -72,8 +72,6 @@ def poison(model: nn.Module) -> nn.Module:
     return model
 
 
-# -- 1: values depend on (stream version, seed, name, global shape, law) alone --
-
 LAYERS = {"a": (5, 6), "b": (6, 5), "c": (17, 3), "d": (4, 4), "e": (1, 9)}
 
 
@@ -165,9 +163,6 @@ def test_promise_01_names_that_would_share_a_stream_are_refused(pair: tuple[str,
     assert bits(model) == before
 
 
-# -- 6: no global random state is read or moved --
-
-
 def global_state() -> tuple[Any, ...]:
     kind, keys, *rest = np.random.get_state()
     return torch.random.get_rng_state().numpy().tobytes(), kind, keys.tobytes(), *rest, random.getstate()
@@ -205,9 +200,6 @@ def test_promise_06_a_model_that_draws_moves_nothing(inputs: Any) -> None:
     plan = initlab.init_(model, example_inputs=inputs)
     assert global_state() == before
     assert plan["2.weight"].gain == pytest.approx(math.sqrt(2))
-
-
-# -- 7: no two parameters share a stream --
 
 
 def test_promise_07_all_pairs_of_tensors_are_uncorrelated() -> None:
@@ -254,9 +246,6 @@ def test_promise_07_seeds_use_all_their_bits() -> None:
         initlab.init_(model, seed=seed)
         seen.add(bits(model)["weight"])
     assert len(seen) == 7
-
-
-# -- 10: every parameter and buffer is accounted for exactly once --
 
 
 @zoo
@@ -308,9 +297,6 @@ def test_promise_10_the_plan_alone_finds_kept_clones() -> None:
     for name, parameter in model.named_parameters():
         parameter.requires_grad_("linear2" not in name)
     assert any("start out equal: layers.0.linear2.weight" in warning for warning in initlab.plan(model).warnings)
-
-
-# -- 11: the plan's std is the std that was written --
 
 
 def law_std_of(entry: initlab.PlanEntry) -> float:
@@ -378,9 +364,6 @@ def test_promise_11_he_normal_on_layers_that_shapes_mislead(
     values = dict(model.named_parameters())[name].detach().numpy().astype(np.float64)
     low, high = stats.chi2.ppf([5e-7, 1 - 5e-7], values.size)
     assert low < (values**2).sum() / variance < high
-
-
-# -- the rest of BAD_INPUTS 11 and 15 --
 
 
 def test_a_hundred_thousand_modules() -> None:

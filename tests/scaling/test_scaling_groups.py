@@ -24,8 +24,6 @@ def kinds(groups: list[dict[str, Any]]) -> dict[str, str]:
     return settings(groups, "kind")
 
 
-# -- Yang et al. 2022, table 3, width 8 times the base's --
-
 MUP = {  # optimizer -> rates of (input, hidden, output), over lr
     "sgd": (8, 1, 1 / 8),
     "adam": (1, 1 / 8, 1 / 8),
@@ -102,9 +100,6 @@ def test_training_is_that_of_the_packages_form_of_the_network(optimizer: str, ki
             stepped.step()
     assert (theirs(ROWS) - ours(ROWS)).abs().max() < 1e-4
     assert (theirs(ROWS) - mlp(512)(ROWS)).abs().max() > 1e-2
-
-
-# -- roles: what grows how --
 
 
 def test_convolutions_by_their_true_fans() -> None:
@@ -217,9 +212,6 @@ def test_a_sharded_model_has_the_groups_of_the_whole(tmp_path: Path) -> None:
     assert lines == ["ok GPT mup", "ok GPT u_mup", "ok Llama mup", "ok Llama u_mup"]
 
 
-# -- the other rules --
-
-
 def test_completep_has_the_factors_of_table_1() -> None:
     """m_N = 2, m_L = 4: hidden rate 1/m_N, decay m_N, eps 1/(m_N m_L); the branch's 1/m_L is in its last layer."""
     groups = initlab.param_groups(
@@ -265,9 +257,6 @@ def test_muon_takes_hidden_matrices_and_adamw_the_rest() -> None:
     assert by["blocks.0.up.weight"] == "muon"
     assert {by[n] for n in ("tokens.weight", "head.weight", "norm.weight", "blocks.0.up.bias")} == {"adamw"}
     assert settings(groups)["head.weight"] == 0.5
-
-
-# -- bad arguments --
 
 
 @pytest.mark.parametrize(

@@ -117,9 +117,6 @@ def _key(flow: Flow, signal: Signal, center: float, spread: float) -> tuple[Any,
     return (tuple(words), f"#{places.get(signal.head, -1)}", round(center, 12), round(spread, 12))
 
 
-# -- names --
-
-
 def affine(operations: list[Operation]) -> bool:
     """Whether the operations only scale and shift one signal by numbers."""
     return all(op.traits.skipped or _scales_or_shifts(op) for op in operations)

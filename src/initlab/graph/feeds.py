@@ -210,9 +210,6 @@ def _equal_rows(flow: Flow, operation: Operation) -> float:
     return float((counts * (counts - 1)).sum() / (counts.sum() * (counts.sum() - 1)))
 
 
-# -- parameters that are added to a signal, multiply it, or stand beside it --
-
-
 def _with_parameter(flow: Flow, operation: Operation, held: dict[int, ParameterView], found: _Found) -> list[Signal]:
     carried = flow.carried(operation)
     signal = carried[0][1]
@@ -249,9 +246,6 @@ def _role_beside(operation: Operation, held: dict[int, ParameterView], signal: S
     if operation.kind == "mul" and signal.source == "norm" and not signal.ops and not signal.affine:
         return "norm_weight"
     return "other"
-
-
-# -- whole layers in one call: the record knows each parameter's part --
 
 
 def _parts(flow: Flow, operation: Operation, part: Part, found: _Found) -> None:

@@ -177,9 +177,6 @@ def _unused(place: _Place, graph: SignalGraph) -> set[str]:
     return set(place.parameters.values()) - used
 
 
-# -- running --
-
-
 def _run(place: _Place, given: _Given, training: bool) -> SignalGraph:
     if given.shape is not None and not place.meta:
         with contextlib.suppress(Exception):  # a forward that looks at numbers cannot run on shapes: it gets numbers

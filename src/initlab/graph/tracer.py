@@ -117,8 +117,6 @@ class Tracer(TorchFunctionMode):
         value = self.values[arg.value]
         return torch.zeros((), dtype=value.dtype).expand(value.shape)
 
-    # -- which value a tensor holds --
-
     def _ref(self, tensor: torch.Tensor) -> Ref:
         return Ref(self._lookup(tensor))
 

@@ -41,8 +41,6 @@ from initlab.sampling import laws
 from initlab.schemes import Geometry, Scheme, get_scheme
 from initlab.schemes.scheme import Rule
 
-# -- weights --
-
 
 def fed_weight(subject: Subject, options: Options) -> Choice:
     """Var(W) = 1 / (fan_in · E[φ(x)²]), φ being what feeds the layer."""
@@ -107,9 +105,6 @@ def _held_at_one(subject: Subject) -> tuple[str, str] | None:
     if reads_neighbours(graph, applied[0]) and not is_head(graph, applied[0]):
         return "neighbours", "it reads sums over neighbours, which a larger one fills with what all places share"
     return None
-
-
-# -- what is not a weight --
 
 
 def zero(subject: Subject, options: Options) -> Choice:

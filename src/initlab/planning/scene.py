@@ -170,9 +170,6 @@ def _function_moment(function: Callable[..., Any]) -> float | None:
     return 1 / gain**2 if gain > 0 and math.isfinite(gain) else None
 
 
-# -- without a recording: the order of a plain Sequential is certain --
-
-
 def _chain_up(model: nn.Module, modules: Iterable[nn.Module], chains: dict[int, list[nn.Module]]) -> None:
     """For each layer inside plain Sequentials, the layers in order of the outermost one: chains[id(layer)]."""
     for module in modules:

@@ -79,9 +79,6 @@ def with_stacks(
     return tuple(by_name.values()), frozenset(held)
 
 
-# -- finding them --
-
-
 def stacks_of(graph: SignalGraph, entries: Mapping[str, PlanEntry]) -> Iterator[Stack]:
     """The maximal chains of one activation, among weights that are used once."""
     found = {name: graph.uses(name) for name, entry in entries.items() if entry.code == "fed"}
@@ -138,9 +135,6 @@ def _before(graph: SignalGraph, use: Use, makers: Mapping[int, str]) -> str | No
         stack.extend(value for value in read if value not in seen)
         seen.update(read)
     return found.pop() if len(found) == 1 else None
-
-
-# -- what theory says of them --
 
 
 @dataclass(frozen=True)
@@ -205,9 +199,6 @@ def odd_part(function: Function) -> Function:
 def is_odd(function: Function) -> bool:
     even = theory.moments(lambda x: function(x) + function(-x)).second
     return bool(even <= 1e-8 * theory.moments(function).second)
-
-
-# -- writing them into the plan --
 
 
 def _entry(entry: PlanEntry, stack: Stack, found: StackLaw, place: int) -> PlanEntry:

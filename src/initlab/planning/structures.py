@@ -27,9 +27,6 @@ def read_by(graph: SignalGraph, operation: Operation, goes_on: Callable[[Operati
                 seen.update(reader.outputs)
 
 
-# -- bottlenecks: a branch of two weights, the first to fewer numbers than the second gives back (adapters) --
-
-
 def _bottlenecks(scene: Scene) -> list[tuple[str, str]]:
     """(narrowing, widening) for every residual branch of two weights with fewer units between them than around."""
     if "bottlenecks" not in scene.notes:
@@ -72,9 +69,6 @@ def in_bottleneck(subject: Subject) -> bool:
     return any(owner == name.rpartition(".")[0] for pair in _bottlenecks(subject.scene) for name in pair)
 
 
-# -- low-rank adapters --
-
-
 def is_low_rank_down(subject: Subject) -> bool:
     return subject.name in {adapter.down for adapter in low_rank(subject.scene)}
 
@@ -85,9 +79,6 @@ def is_low_rank_up(subject: Subject) -> bool:
 
 def is_adapted(subject: Subject) -> bool:
     return subject.name in {adapter.base for adapter in low_rank(subject.scene)}
-
-
-# -- what a parameter multiplies --
 
 
 def scales_stream(subject: Subject) -> bool:
@@ -104,9 +95,6 @@ def _in_scaled_sum(graph: SignalGraph, product: Operation) -> bool:
     sums = (reader for value in product.outputs for reader in graph.consumers(value) if reader.kind == "add")
     others = (item for reader in sums for item in reader.inputs if item not in product.outputs)
     return bool(before) and any(grew_from(graph, item, before) for item in others)
-
-
-# -- prefixes: signals that are made from parameters alone and stand beside the data's --
 
 
 def _prefixes(scene: Scene) -> frozenset[str]:
@@ -154,9 +142,6 @@ def makes_prefix(subject: Subject) -> bool:
 
 def _of_prefix(subject: Subject) -> bool:
     return bool(_prefixes(subject.scene) & {subject.name, *subject.slot.ties})
-
-
-# -- what reads a weight's output --
 
 
 @noted("sines")
@@ -216,9 +201,6 @@ def feeds_exponent(scene: Scene) -> frozenset[str]:
 
 def _shifted(operation: Operation) -> bool:
     return operation.traits.proportional or operation.traits.combines in ("sum", "choice")
-
-
-# -- parameters of state spaces, told by the first function that they meet --
 
 
 def is_log_decay(subject: Subject) -> bool:

@@ -79,9 +79,6 @@ def _words(counter, upper: tl.constexpr, k0, k1, k2, k3):
     return x0, x1, x2, x3
 
 
-# -- float32 --
-
-
 @triton.jit
 def _split_32(y):
     """y = 2^k · (1 + f) with 1 + f in [√½, √2): (k, f)."""
@@ -133,9 +130,6 @@ def _truncated_32(word, shift, scale, low, high, below, inside, above):
     far = _polynomial(tl.sqrt_rn(tl.where(tail, w, 9.0)) - 3.0, TAIL_32)
     ratio = tl.where(tail, far, _polynomial(w - 2.5, CENTRE_32))
     return _clamped((lower - upper) * ratio * scale + shift, low, high)
-
-
-# -- float64 --
 
 
 @triton.jit
@@ -201,9 +195,6 @@ def _truncated_64(word, more, shift, scale, low, high, below, inside, above):
     central = _polynomial(centre, CENTRAL_UP) / _polynomial(centre, CENTRAL_DOWN) * q
     z = tl.where(tl.where(q < 0.0, q * -1.0, q) > 0.425, tail, central)
     return _clamped(z * scale + shift, low, high)
-
-
-# -- values and where they go --
 
 
 @triton.jit

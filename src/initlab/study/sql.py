@@ -95,8 +95,6 @@ class SqlStore(Generic[R]):
 
         return guarded(whole, self.where, tries=6)
 
-    # -- reading --
-
     def ended(self) -> dict[str, R]:
         self._call(self._take_in)
         return dict(self._records)
@@ -112,8 +110,6 @@ class SqlStore(Generic[R]):
             for text in connection.scalars(query):
                 record = self._read(json.loads(text))
                 self._records[record.key] = record
-
-    # -- claiming --
 
     def claim(self, keys: Sequence[str], most: int) -> list[str]:
         # Of two workers that want the same runs the second gets none of them, and asks for the next ones.
@@ -156,8 +152,6 @@ class SqlStore(Generic[R]):
         """The runs that this worker has claimed and has not lost."""
         return sa.and_(RUNS.c.study_id == self._study, RUNS.c.worker == self.worker.name, RUNS.c.state == RUNNING)
 
-    # -- ending --
-
     def put(self, records: Iterable[R]) -> None:
         kept = list(records)
         rows = [{"run": record.key, "text": json.dumps(record.to_dict())} for record in kept]
@@ -183,8 +177,6 @@ class SqlStore(Generic[R]):
         change = sa.update(RUNS).where(self._held(), which).values(state=WAITING, worker=None, lease=None)
         with contextlib.suppress(InputError):
             self._call(lambda connection: connection.execute(change))
-
-    # -- the worker and the study --
 
     def _sign(self) -> str:
         return json.dumps(self.worker.sign_of_life())

@@ -54,9 +54,6 @@ def lessened(flow: Flow, operation: Operation) -> Signal:
     return same(flow, operation) if found is None else replace(found, where=signal.where, note=signal.note)
 
 
-# -- where axes go --
-
-
 def _each(rank: int) -> list[tuple[int, ...]]:
     return [(axis,) for axis in range(rank)]
 

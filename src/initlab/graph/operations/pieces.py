@@ -23,9 +23,6 @@ def pieces(flow: Flow, operation: Operation) -> list[Signal]:
     return moved(flow, operation)
 
 
-# -- what is taken, as an index --
-
-
 def _at(axis: int, item: int | slice) -> Index:
     return (*(slice(None),) * axis, item)
 
@@ -78,9 +75,6 @@ def _plain(item: Any) -> bool:
     return item is None or item is Ellipsis or (isinstance(item, int) and not isinstance(item, bool))
 
 
-# -- joined --
-
-
 def joined(flow: Flow, operation: Operation) -> Signal:
     """The second moment of all the numbers together; constants (an empty cache, zero padding) count with their own."""
     parts: list[tuple[int, float | None, float]] = []
@@ -112,9 +106,6 @@ def _stacked(operation: Operation, views: list[ParameterView], outputs: list[Val
     axes = (*views[0].axes[:axis], (), *views[0].axes[axis:])
     names = tuple(view.name for view in views[1:])
     return [replace(views[0], shape=outputs[0].shape, axes=axes, others=names, stacked=True)]
-
-
-# -- overwritten --
 
 
 def overwritten(flow: Flow, operation: Operation) -> Signal:

@@ -13,8 +13,6 @@ from initlab.graph.regions import measured, settled
 from initlab.graph.signals import Signal
 from initlab.graph.weights import Shapes, Views, WeightUse, biased, from_axes, value_of, view_of
 
-# -- of two signals, or of a signal and a fixed matrix --
-
 
 def matrix_product(flow: Flow, operation: Operation) -> Signal:
     """Two signals multiplied: attention where one of them is a softmax, else a sum of independent products."""
@@ -107,9 +105,6 @@ def _contracted(flow: Flow, operation: Operation) -> int | None:
     if operation.kind == "addbmm":  # the batch is summed over too
         return first[0] * first[-1]
     return first[-1] if first else None
-
-
-# -- of a signal and a weight --
 
 
 def _linear(operation: Operation, views: Views, shapes: Shapes) -> list[WeightUse]:

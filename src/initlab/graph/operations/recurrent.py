@@ -50,9 +50,6 @@ def _cell(operation: Operation) -> str:
     return name.removesuffix("_cell")
 
 
-# -- the second moment of the state once it has settled, with unit signals at the gates --
-
-
 @functools.cache
 def settled_state(kind: str) -> float | None:
     """E[h²] of an LSTM, GRU, tanh or relu RNN after many steps of unit inputs, with the LSTM's forget bias

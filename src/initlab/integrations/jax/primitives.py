@@ -54,8 +54,6 @@ def torch_dtype(dtype: Any) -> torch.dtype:
     return getattr(torch, name)  # type: ignore[no-any-return]
 
 
-# -- functions of one number --
-
 _UNARY: dict[str, Callable[[Tensor], Tensor]] = {
     "exp": torch.exp, "exp2": torch.exp2, "log": torch.log, "log1p": torch.log1p, "expm1": torch.expm1,
     "tanh": torch.tanh, "logistic": torch.sigmoid, "erf": torch.erf, "erfc": torch.erfc, "erf_inv": torch.erfinv,
@@ -166,9 +164,6 @@ def _same(step: Step, *operands: Operand) -> Any:
     return tensors if len(tensors) > 1 else tensors[0]
 
 
-# -- reductions --
-
-
 def _reduction(function: Callable[..., Tensor]) -> Handler:
     def handle(step: Step, x: Tensor) -> Tensor:
         axes = tuple(int(axis) for axis in step.params["axes"])
@@ -218,9 +213,6 @@ def _cumulative(step: Step, x: Tensor) -> Tensor:
     functions = {"cumsum": torch.cumsum, "cumprod": torch.cumprod, "cumlogsumexp": torch.logcumsumexp}
     axis, function = step.params["axis"], functions[step.kind]
     return function(x.flip(axis), axis).flip(axis) if step.params.get("reverse") else function(x, axis)
-
-
-# -- moves --
 
 
 @handles("reshape")

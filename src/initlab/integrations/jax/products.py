@@ -95,9 +95,6 @@ def _spread(given: dict[str, Any], x: Tensor, kernel: Tensor, rank: int) -> Any:
     return made
 
 
-# -- windows --
-
-
 @handles("reduce_window_max", "reduce_window_sum", "window_mean")
 def _window(step: Step, x: Tensor) -> Any:
     given, rank = step.params, x.ndim
@@ -129,9 +126,6 @@ def _pooled(kind: str, x: Tensor, window: list[int], stride: list[int]) -> Tenso
         return made
     averaged: Tensor = (F.avg_pool1d, F.avg_pool2d, F.avg_pool3d)[rank - 1](x, window, stride)
     return averaged if kind == "window_mean" else averaged * math.prod(window)
-
-
-# -- look-ups --
 
 
 def looks_up_rows(step: Step, shape: tuple[int, ...]) -> bool:

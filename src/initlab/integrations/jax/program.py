@@ -156,8 +156,6 @@ class _Line:
         self.steps.append(Step(kind, dict(params), inputs, outputs, scope, primitive, shapes, dtypes, count))
         return list(outputs)
 
-    # -- loops --
-
     def _unrolls(self, eqn: Any) -> bool:
         return bool(eqn.params["length"] * max(1, len(eqn.params["jaxpr"].jaxpr.eqns)) <= MOST_STEPS)
 

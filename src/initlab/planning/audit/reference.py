@@ -65,9 +65,6 @@ def _state(reference: Any) -> Mapping[str, torch.Tensor] | None:
     return None
 
 
-# -- a plan --
-
-
 def _from_plan(plan: Plan, evidence: Evidence) -> Iterator[Departure]:
     entries = {entry.name: entry for entry in plan.entries}
     for one in evidence.seen:
@@ -112,9 +109,6 @@ def _relative_error(family: str, count: int) -> float:
     return math.sqrt((_KURTOSIS.get(family, 3.0) - 1) / (4 * count))
 
 
-# -- another model: the same laws --
-
-
 def _from_model(model: nn.Module, evidence: Evidence) -> Iterator[Departure]:
     theirs = {canonical_name(name): parameter for name, parameter in model.named_parameters()}
     for one in evidence.seen:
@@ -148,9 +142,6 @@ def _against_values(other: torch.Tensor, one: Seen) -> Iterator[Departure]:
             yield Departure(one.name, "law", theirs.describe(), mine.describe())
 
 
-# -- a checkpoint: the same values --
-
-
 def _from_state(state: Mapping[str, torch.Tensor], evidence: Evidence) -> Iterator[Departure]:
     held = {canonical_name(name): tensor for name, tensor in state.items()}
     for one in evidence.seen:
@@ -180,9 +171,6 @@ def _redrawn(differences: list[Departure], evidence: Evidence) -> Iterator[Findi
             f"{len(fresh)} parameters of the checkpoint hold a fresh draw: {', '.join(fresh[:8])}",
             "The model's own start ran after loading: load last, or keep what is loaded (init_(loaded=…)).",
         )  # fmt: skip
-
-
-# -- a log --
 
 
 def _from_log(log: StreamLog, evidence: Evidence) -> Iterator[Departure]:

@@ -109,8 +109,6 @@ class Calibrator(TorchFunctionMode):
             self._rounded(own, result)
         return result
 
-    # -- following --
-
     def _weight_of(self, args: Any) -> str:
         """The one weight that arguments are, or are computed from in its shape; "" where there is none."""
         found = {
@@ -214,8 +212,6 @@ class Calibrator(TorchFunctionMode):
         """The weight that an attention layer in one call applies last; in-projections of their own are named."""
         weights = [of for tensor in tensors_in(call.args) if self.drawn.is_weight(of := self.marks.get(tensor).of)]
         return weights[-1] if weights else ""
-
-    # -- measuring --
 
     def _applied(self, call: _Call, name: str, weights: Marked) -> Any:
         """What a weight makes, of the size that all its draws make it on average, and corrected at its first use."""

@@ -45,8 +45,6 @@ class Products:
         self.targets, self.drawn = targets, drawn
         self._used: set[Term] = set()  # what shares and gates are made of: they are for more than to be returned
 
-    # -- following --
-
     def follow(self, op: Op, args: Any, signals: Marked, made: Any) -> tuple[Terms, Terms]:
         """(what an operation's output is the sum of, what it is a function of that a loss reads).
 
@@ -107,8 +105,6 @@ class Products:
         old, new = sampled_second(before), sampled_second(output)
         ratio = new / old if old and new else 1.0
         return tuple(replace(term, second=(term.second or 0.0) * ratio) for term in terms)
-
-    # -- correcting --
 
     def joined(self, op: Op, args: tuple[Any, ...]) -> tuple[Any, ...]:
         """The arguments of a join, in which scores stand beside other numbers: at their unit size, or as `_beside` has

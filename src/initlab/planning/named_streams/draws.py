@@ -130,8 +130,6 @@ def _write_by_torch(draw: Draw, name: str, part: Part, seed: int) -> None:
             target.detach().copy_(draw.func(*draw.arguments, **named))
 
 
-# -- the laws --
-
 Recipe = tuple[laws.Law, Then | None, bool]
 
 
@@ -220,8 +218,6 @@ def is_known(draw: Draw, dtype: torch.dtype) -> bool:
     except (InputError, ZeroDivisionError):
         return False
 
-
-# -- factories: the same draws into memory of their own --
 
 _SHAPED = {"randn": "normal", "randn_like": "normal", "rand": "uniform", "rand_like": "uniform"}
 _WHOLE_NUMBERS = ("randint", "randint_like")

@@ -37,8 +37,6 @@ class NamedDraws(TorchDispatchMode):
         self.elsewhere = 0  # draws that are not the model's
         self.memories = Memories(entries)
 
-    # -- every operation --
-
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
         named = kwargs or {}
         written = [index for index, argument in enumerate(func._schema.arguments) if _writes(argument)]
@@ -141,8 +139,6 @@ class NamedDraws(TorchDispatchMode):
         self.memories.remember(target, node, home)
         return node
 
-    # -- what is no draw --
-
     def _write(self, func: Any, args: tuple[Any, ...], named: dict[str, Any], targets: list[torch.Tensor]) -> Any:
         entry = self.memories.entry_of(targets[0])
         if entry is not None:
@@ -225,8 +221,6 @@ class NamedDraws(TorchDispatchMode):
         homes = [home for home in map(self.memories.home_of, known) if home is not None]
         same = all(home.counted == homes[0].counted for home in homes)
         return homes[0] if same else whole_home(homes[0].entry)
-
-    # -- the tape --
 
     def _as_refs(self, nest: Any) -> Any:
         def ref(tensor: torch.Tensor) -> Any:

@@ -176,8 +176,6 @@ class ProcessSession:
                 held[id(part.worker)] += len(part.live)
         return min(self._workers, key=lambda worker: held[id(worker)])
 
-    # -- asking --
-
     def _ask(self, parts: Sequence[Part], *requests: Request) -> list[tuple[Part, list[Any]]]:
         """Have the parts' workers answer these requests; the parts with their answers, in order."""
         for part in parts:
@@ -267,8 +265,6 @@ class ProcessSession:
         self._engine, self.detail, self.inner_plan = engine, choice, plan
         for part in self._parts:
             part.engine = engine
-
-    # -- what a session does --
 
     def advance(self, steps: int) -> dict[str, Progress]:
         return self._merged(self._ask([part for part in self._parts if part.live], ("advance", steps)), 0)
