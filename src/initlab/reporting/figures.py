@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from initlab.reporting.axes import axis_of, log_axis, plotted, ticks_at
 from initlab.reporting.blocks import (
     BarFigure,
     HeatmapFigure,
@@ -20,7 +21,7 @@ from initlab.reporting.blocks import (
 )
 from initlab.reporting.grids import grid_dict
 from initlab.reporting.palette import GRID, INK, MUTED, RAMP, TONES, series_colour, translucent
-from initlab.reporting.words import clean, format_number
+from initlab.reporting.words import clean
 from initlab.reporting.words import plotly_text as words
 
 if TYPE_CHECKING:
@@ -65,11 +66,11 @@ def _lines(figure: LineFigure | ScatterFigure) -> tuple[list[dict[str, Any]], di
         if series.low and series.high and isinstance(figure, LineFigure):
             data += _band(series, colour, figure.log_y)
         data.append(_trace(figure, series, colour))
-    x_axis = _axis(figure.x_label, figure.log_x, _all(figure.series, "x"))
-    tried = sorted({x for x in _all(figure.series, "x") if _value(x, figure.log_x) is not None})
+    x_axis = axis_of(figure.x_label, figure.log_x, _all(figure.series, "x"))
+    tried = sorted({x for x in _all(figure.series, "x") if plotted(x, figure.log_x) is not None})
     if isinstance(figure, LineFigure) and figure.log_x and 1 < len(tried) <= FEW:
-        x_axis |= _ticks(tried, 3 if max(tried) < 1 else 6)  # rates by their first digits, widths whole
-    y_axis = _axis(figure.y_label, figure.log_y, _all(figure.series, "y"))
+        x_axis |= ticks_at(tried, 3 if max(tried) < 1 else 6)  # rates by their first digits, widths whole
+    y_axis = axis_of(figure.y_label, figure.log_y, _all(figure.series, "y"))
     return data, _layout(x_axis, y_axis, len(figure.series))
 
 
@@ -81,7 +82,7 @@ def _trace(figure: LineFigure | ScatterFigure, series: Series, colour: str) -> d
         "mode": "markers" if scatter else "lines+markers" if marked else "lines",
         "name": words(series.name),
         "x": [words(x) if isinstance(x, str) else x for x in series.x],
-        "y": [_value(y, figure.log_y) for y in series.y],
+        "y": [plotted(y, figure.log_y) for y in series.y],
         "line": {"color": colour, "width": 2, "dash": series.dash},
         "marker": {"color": colour, "size": 7 if scatter else 5},
         "connectgaps": False,
@@ -106,10 +107,10 @@ def _band(series: Series, colour: str, log: bool) -> list[dict[str, Any]]:
         "showlegend": False,
         "legendgroup": words(series.name),
     }
-    low = [_value(v, log) for v in series.low]
+    low = [plotted(v, log) for v in series.low]
     # A band that reaches zero or below has no lower edge on a log axis: it ends at the line itself.
     low = [line if v is None and line is not None else v for v, line in zip(low, series.y, strict=True)]
-    high = [_value(v, log) for v in series.high]
+    high = [plotted(v, log) for v in series.high]
     return [edge | {"y": low}, edge | {"y": high, "fill": "tonexty", "fillcolor": translucent(colour)}]
 
 
@@ -121,23 +122,23 @@ def _bars(figure: BarFigure) -> tuple[list[dict[str, Any]], dict[str, Any]]:
             "type": "bar",
             "name": words(series.name),
             "x": [words(x) for x in series.x],
-            "y": [_value(y, figure.log_y) for y in series.y],
+            "y": [plotted(y, figure.log_y) for y in series.y],
             "marker": {"color": colour},
             "hovertemplate": "%{x}: %{y:.4g}",
         }
         if series.low and series.high:
             trace["error_y"] = _error_bars(series, MUTED[0], figure.log_y)
         data.append(trace)
-    x_axis = _axis(figure.x_label, False, [])
+    x_axis = axis_of(figure.x_label, False, [])
     x_axis["type"] = "category"
-    layout = _layout(x_axis, _axis(figure.y_label, figure.log_y, _all(figure.series, "y")), len(figure.series))
+    layout = _layout(x_axis, axis_of(figure.y_label, figure.log_y, _all(figure.series, "y")), len(figure.series))
     groups = max([len(s.x) for s in figure.series] + [1])
     gap = max(0.35, 0.9 - 0.1 * groups * len(figure.series))
     return data, layout | {"barmode": "group", "bargap": gap, "bargroupgap": 0.08, "hovermode": "closest"}
 
 
 def _heatmap(figure: HeatmapFigure) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    values = [[_value(v, figure.log_z) for v in row] for row in figure.z]
+    values = [[plotted(v, figure.log_z) for v in row] for row in figure.z]
     shown = [[None if v is None else math.log10(v) for v in row] for row in values] if figure.log_z else values
     label = f"log10 {figure.z_label}" if figure.log_z else figure.z_label
     heat = {
@@ -152,8 +153,8 @@ def _heatmap(figure: HeatmapFigure) -> tuple[list[dict[str, Any]], dict[str, Any
     }
     lines = LineFigure("", "", "", figure.series, log_y=figure.log_y)
     overlay = [_trace(lines, s, TONES["error"][0] if i == 0 else INK[0]) for i, s in enumerate(figure.series)]
-    x_axis = _axis(figure.x_label, figure.log_x, list(figure.x)) | {"showgrid": False}
-    y_axis = _axis(figure.y_label, figure.log_y, list(figure.y)) | {"showgrid": False}
+    x_axis = axis_of(figure.x_label, figure.log_x, list(figure.x)) | {"showgrid": False}
+    y_axis = axis_of(figure.y_label, figure.log_y, list(figure.y)) | {"showgrid": False}
     return [heat, *overlay], _layout(x_axis, y_axis, len(overlay)) | {"hovermode": "closest"}
 
 
@@ -220,65 +221,6 @@ def _layout(x_axis: dict[str, Any], y_axis: dict[str, Any], legend_entries: int)
     }
 
 
-def _axis(label: str, log: bool, values: Sequence[Any]) -> dict[str, Any]:
-    font = {"color": MUTED[0], "size": 11}
-    axis: dict[str, Any] = {
-        "title": {"text": words(label), "font": {"color": MUTED[0], "size": 12}, "standoff": 10},
-        "type": "log" if log else "-",
-        "gridcolor": GRID[0],
-        "linecolor": GRID[0],
-        "zeroline": False,
-        "automargin": True,
-        "tickfont": font,
-    }
-    known = [v for v in (_value(v, log) for v in values) if v is not None]
-    if known and log:
-        axis |= _log_ticks(min(known), max(known), font)
-    elif known and all(v == int(v) for v in known) and max(known) - min(known) <= 20:
-        # Layers and seeds are counted: no tick stands between two of them.
-        axis |= {"dtick": max(1, math.ceil((max(known) - min(known)) / 10)), "tickformat": "d"}
-    return axis
-
-
-def log_axis(axis: Mapping[str, Any], values: Sequence[Any], font: dict[str, Any]) -> dict[str, Any]:
-    """The ticks of another library's log axis along these values, where it has none of its own; else nothing."""
-    if axis.get("type") != "log" or axis.keys() & {"tickvals", "dtick"}:
-        return {}
-    known = [v for v in (_value(value, True) for value in values) if v is not None]
-    return _log_ticks(min(known), max(known), font) if known else {}
-
-
-def _log_ticks(low: float, high: float, font: dict[str, Any]) -> dict[str, Any]:
-    """Powers of ten over several decades; else 1, 2 and 5 of each decade, each with its whole number."""
-    decades = math.log10(high) - math.log10(low)
-    if decades > 3:
-        # plotly sets labels with powers a quarter larger than asked.
-        return {"exponentformat": "power", "dtick": max(1, round(decades / 6)), "tickfont": font | {"size": 9}}
-    steps = (1, 2, 5) if decades > 0.7 else (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9)
-    powers = range(math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 1)
-    ticks = [step * 10.0**power for power in powers for step in steps]
-    return _ticks(ticks if sum(low <= tick <= high for tick in ticks) > 2 else _even_ticks(low, high))
-
-
-def _even_ticks(low: float, high: float) -> list[float]:
-    """Evenly spaced round numbers between two that lie close together.
-
-    >>> _even_ticks(2.301, 2.352)
-    [2.31, 2.32, 2.33, 2.34, 2.35]
-    """
-    span = high - low
-    if span <= 0:
-        return [float(f"{low:.4g}")]
-    places = 1 - math.floor(math.log10(span))
-    step = min((s * 10.0**-places for s in (1, 2, 5, 10, 20, 50)), key=lambda step: abs(span / step - 5))
-    return [round(i * step, places + 1) for i in range(math.ceil(low / step), math.floor(high / step) + 1)]
-
-
-def _ticks(places: Sequence[float], digits: int = 6) -> dict[str, Any]:
-    texts = [format_number(place, digits) for place in places]
-    return {"tickmode": "array", "tickvals": list(places), "ticktext": texts}
-
-
 def _error_bars(series: Series, colour: str, log: bool) -> dict[str, Any]:
     ends = list(zip(series.low, series.y, series.high, strict=True))
     above = [0.0 if None in e else max(0.0, float(e[2]) - float(e[1])) for e in ends]
@@ -294,7 +236,7 @@ def _thin(series: Series) -> Series:
     stretch = -(-len(series.x) // (MAX_POINTS // 2))
     kept: set[int] = {0, len(series.x) - 1}
     for start in range(0, len(series.x), stretch):
-        part = [i for i in range(start, min(start + stretch, len(series.x))) if _value(series.y[i], False) is not None]
+        part = [i for i in range(start, min(start + stretch, len(series.x))) if plotted(series.y[i], False) is not None]
         kept |= {min(part, key=lambda i: series.y[i]), max(part, key=lambda i: series.y[i])} if part else {start}
     order = sorted(kept)
 
@@ -303,13 +245,6 @@ def _thin(series: Series) -> Series:
 
     fields = {name: pick(getattr(series, name)) for name in ("x", "y", "low", "high", "labels")}
     return Series(series.name, dash=series.dash, tone=series.tone, **fields)
-
-
-def _value(value: Any, log: bool) -> float | None:
-    if value is None or isinstance(value, str):
-        return None
-    number = float(value)
-    return number if math.isfinite(number) and (number > 0 or not log) else None
 
 
 def _all(series: Sequence[Series], field: str) -> list[Any]:
