@@ -229,3 +229,31 @@ def test_a_forward_pass_that_differentiates_has_a_line_like_any_other(kind: type
     report = initlab.inspect(kind(), x, -x)
     assert report.learning_rate.best is not None
     assert all(math.isfinite(loss) for _, loss in report.learning_rate.tried)
+
+
+class Two(nn.Module):
+    """Returns what its loss reads of it by place or by name."""
+
+    def __init__(self, named: bool) -> None:
+        super().__init__()
+        self.hidden, self.out, self.named = nn.Linear(16, 8), nn.Linear(8, 16), named
+
+    def forward(self, x: torch.Tensor) -> object:
+        hidden = self.hidden(x).tanh()
+        return {"out": self.out(hidden), "hidden": hidden} if self.named else (self.out(hidden), hidden)
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_loss_that_reads_several_tensors_is_never_tried_on_one(named: bool, recwarn: pytest.WarningsRecorder) -> None:
+    """Of one tensor alone `output[0]` is a sample, whose loss broadcasts, and `output["out"]` an index."""
+    first, second = ("out", "hidden") if named else (0, 1)
+
+    def loss(output: dict[object, torch.Tensor], targets: torch.Tensor) -> torch.Tensor:
+        return F.mse_loss(output[first], targets) + 0.1 * output[second].square().mean()
+
+    line = gathered(Two(named), X, X, loss, step_of("adamw", None, nn.Linear(1, 1))).line
+    assert line is not None
+    assert line.parted is None
+    report = initlab.inspect(Two(named), X, X[:, 0], lambda output, t: F.mse_loss(output[first].mean(1), t))
+    assert not [f for f in report.findings if f.kind == "broadcast"]
+    assert [str(warning.message) for warning in recwarn] == []

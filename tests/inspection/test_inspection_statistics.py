@@ -134,20 +134,56 @@ def test_gradients_equal_those_of_a_plain_backward_pass() -> None:
         assert p.rms == pytest.approx(float(dict(model.named_parameters())[p.name].square().mean().sqrt()), rel=1e-5)
 
 
-@pytest.mark.parametrize(("optimizer", "lr"), [("sgd", 0.1), ("adam", 1e-3), ("adamw", 1e-3)])
-def test_the_update_ratio_is_that_of_the_optimizers_first_step(optimizer: str, lr: float) -> None:
+OPTIMIZERS: dict[str, dict[str, object]] = {
+    "SGD": {"momentum": 0.9, "nesterov": True, "weight_decay": 0.1},
+    "Adam": {"weight_decay": 0.3},
+    "AdamW": {},
+    "Adamax": {},
+    "NAdam": {},
+    "RAdam": {},
+    "RMSprop": {"momentum": 0.9, "centered": True},
+    "Rprop": {},
+    "Adagrad": {"initial_accumulator_value": 0.1},
+    "Adadelta": {},
+    "ASGD": {},
+    "Adafactor": {},
+    "Muon": {},
+}
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_the_update_ratio_is_that_of_the_optimizers_first_step(name: str) -> None:
+    """Against a real step in double precision, one group of a rate of its own."""
+
+    def held(model: nn.Module) -> torch.optim.Optimizer:
+        first, *others = (p for p in model.parameters() if name != "Muon" or p.ndim == 2)
+        groups = [{"params": [first], "lr": 0.02}, {"params": others}]
+        made: torch.optim.Optimizer = getattr(torch.optim, name)(groups, **{"lr": 0.01, **OPTIMIZERS[name]})
+        return made
+
     model, x, y = network()
-    report = initlab.inspect(model, x, y, F.cross_entropy, optimizer=optimizer, lr=lr)
-    before = {name: p.detach().clone() for name, p in model.named_parameters()}
-    kinds = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
-    options = {"weight_decay": 0.0} if optimizer == "adamw" else {}
-    step = kinds[optimizer](model.parameters(), lr=lr, **options)
-    F.cross_entropy(model(x), y).backward()
+    own = held(model)
+    report = initlab.inspect(model, x, y, F.cross_entropy, optimizer=own, line_probe=False)
+    assert report.optimizer == name.lower()
+    assert not own.state or name == "Adagrad"  # which fills its own when it is made
+    before = {name: p.detach().double().clone() for name, p in model.named_parameters()}
+    step = held(model.double())
+    F.cross_entropy(model(x.double()), y).backward()
     step.step()
     for p in report.parameters:
         moved = dict(model.named_parameters())[p.name].detach() - before[p.name]
-        expected = float(moved.double().square().mean().sqrt() / before[p.name].double().square().mean().sqrt())
-        assert p.update_ratio == pytest.approx(expected, rel=2e-3)  # the step is read off as a difference of weights
+        expected = float(moved.square().mean().sqrt() / before[p.name].square().mean().sqrt())
+        assert p.update_ratio == pytest.approx(expected, rel=1e-3)
+
+
+def test_a_first_step_unlike_the_later_ones_is_told() -> None:
+    """RMSprop's average of squares begins at 0.01 g²: ten times Adam's step. RAdam begins by plain descent."""
+    model, x, y = network()
+    told = {name: initlab.inspect(model, x, y, F.cross_entropy, optimizer=name).notes for name in ("rmsprop", "nadam")}
+    assert any("first step is 10 times" in note for note in told["rmsprop"])
+    assert not any("first step" in note for note in told["nadam"])
+    with pytest.raises(initlab.InputError, match="LBFGS takes no step from a gradient alone"):
+        initlab.inspect(model, x, y, F.cross_entropy, optimizer=torch.optim.LBFGS(model.parameters()))
 
 
 def test_functional_activations_are_layers_too() -> None:

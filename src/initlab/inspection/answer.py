@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -75,16 +76,26 @@ class Answer:
         return t[t >= 0] if isinstance(t, Tensor) and not t.is_floating_point() and not t.is_complex() else None
 
 
-def answer_of(output: Tensor, targets: Any, loss: Loss, given: Any, value: float) -> Answer:
-    """What the findings about output, targets and loss rest on; `value` is the loss, `given` what was asked for."""
+def answer_of(output: Tensor, targets: Any, loss: Loss, given: Any, value: float, returned: Any = None) -> Answer:
+    """What the findings about output, targets and loss rest on.
+
+    Args:
+        output: the tensor that is judged.
+        targets: as they were given.
+        loss: which loss that is.
+        given: what was asked for.
+        value: of the loss.
+        returned: what the model returned, for a loss of the user's own that reads more of it; None for `output` alone.
+    """
     values = output.detach()
-    spread = _spread(values, targets, loss, value)
+    taken = values if returned is None or loss.kind != "other" else returned
+    spread = _spread(values, taken, targets, loss, value)
     return Answer(loss.kind, given, values, targets, _activation(output, values), spread, loss.minus)
 
 
 def as_compared(answer: Answer, targets: Any, value: float) -> Answer:
     """The same beside the targets that a model took to make the loss `value` itself, where that loss is a known one."""
-    with torch.no_grad(), random_states_kept():
+    with torch.no_grad(), random_states_kept(), warnings.catch_warnings(action="ignore"):
         for kind, row in KINDS.items():
             for form in (row.call, *row.also):
                 try:
@@ -154,8 +165,11 @@ def _logistic(node: Any, values: Tensor) -> bool:
     return False
 
 
-def _spread(output: Tensor, targets: Any, loss: Loss, value: float) -> tuple[int, ...] | None:
-    """The shape that broadcasting makes of output and targets inside the loss; None where it makes none."""
+def _spread(output: Tensor, taken: Any, targets: Any, loss: Loss, value: float) -> tuple[int, ...] | None:
+    """The shape that broadcasting makes of output and targets inside the loss; None where it makes none.
+
+    `taken` is what the loss is called on.
+    """
     if not isinstance(targets, Tensor) or targets.is_complex() or targets.shape == output.shape:
         return None
     shape = common_shape(output, targets)
@@ -164,8 +178,8 @@ def _spread(output: Tensor, targets: Any, loss: Loss, value: float) -> tuple[int
     if output.numel() != targets.numel():
         return shape if loss.kind in ELEMENTWISE else None
     try:
-        with torch.no_grad():
-            matched = float(loss.call(output, targets.reshape(output.shape)))
+        with torch.no_grad(), warnings.catch_warnings(action="ignore"):  # of shapes that only this trial makes
+            matched = float(loss.call(taken, targets.reshape(output.shape)))
     except Exception:  # the user's function: one that takes no targets of the output's shape broadcasts nothing
         return None
     same = math.isclose(matched, value, rel_tol=1e-5, abs_tol=1e-12)

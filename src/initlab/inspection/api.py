@@ -53,7 +53,8 @@ def inspect(
             targets the loss that the model returns (one number alone, or what it calls its loss), else a mean squared
             distance from fixed random targets.
         optimizer: "sgd", "adam", "adamw", … , or a torch.optim.Optimizer: the verdict is about training with it, with
-            its rate, momentum, weight decay, groups, and the parameters that it holds.
+            its rate, momentum, weight decay, groups, and the parameters that it holds. One that is not known by name is
+            taken by the step that its object makes of a gradient.
         lr: its learning rate; None asks about the best one.
         line_probe: take the loss along the first step, at a copy of the weights and five forward passes with Adam and
             its kin, six with SGD. Without it the verdict is less sure and `learning_rate` is None.

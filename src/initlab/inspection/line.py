@@ -149,7 +149,7 @@ def line_of(
             points.append(point(lr, *(ran or (None, math.inf))))
             del ran
     spread = None if seen.output is None or axis is None else _rms(_centred(_clean(seen.output), axis))
-    return Line(seen.loss, spread, tuple(points), parted(seen.output, seen.loss))
+    return Line(seen.loss, spread, tuple(points), parted(seen.output if seen.bare else None, seen.loss))
 
 
 def _ran(work: Callable[[], tuple[Any, Tensor]]) -> tuple[Any, float] | None:
@@ -168,7 +168,10 @@ def _ran(work: Callable[[], tuple[Any, Tensor]]) -> tuple[Any, float] | None:
 def _parted(
     output: Any, axis: int | None, seen: Pass, loss_of: Callable[[Tensor], float], value: float
 ) -> float | None:
-    """How much lower the loss is than with every sample's output at their mean; only of a tensor, of a batch."""
+    """How much lower the loss is than with every sample's output at their mean; only of a batch.
+
+    None where the model returns more than one tensor: of one alone its loss may make a number that means nothing.
+    """
     if axis is None or seen.own_loss or not isinstance(output, Tensor) or not math.isfinite(value) or not seen.loss:
         return None
     try:

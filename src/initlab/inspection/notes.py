@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import statistics
 from collections.abc import Callable
 
 import torch
 
 from initlab.inspection.evidence import Evidence
+
+UNLIKE = 3.0  # size of an optimizer's very first step over that of its later ones, or under, from which it is told
 
 
 def notes_of(evidence: Evidence) -> tuple[str, ...]:
@@ -79,6 +83,19 @@ def _steep(e: Evidence) -> str | None:
     return None
 
 
+def _first_step(e: Evidence) -> str | None:
+    """Adam's kin whose averages begin empty, uncorrected, or that step by the gradient until theirs are sure."""
+    step = e.step
+    if step.maker is None or step.other is not None or not step.sign_like:
+        return None
+    moved = [p for p in e.parameters if p.grad_rms and p.update_ratio and 0 < p.rms < math.inf]
+    sizes = [p.update_ratio * p.rms / abs(step.rate * step.share(p.name)) for p in moved if p.update_ratio is not None]
+    first = statistics.median(sizes) if sizes else 1.0
+    if 1 / UNLIKE < first < UNLIKE:
+        return None
+    return f"{step.name}'s very first step is {first:.2g} times as large as its later ones, which all rates are about"
+
+
 def _half(e: Evidence) -> str | None:
     kinds = {p.dtype for p in e.model.parameters() if p.is_floating_point()} & {torch.float16, torch.bfloat16}
     return "half-precision parameters: statistics are taken in single precision" if kinds else None
@@ -97,6 +114,7 @@ NOTES: tuple[Callable[[Evidence], str | None], ...] = (
     _unseen,
     _closed,
     _steep,
+    _first_step,
     _half,
 )
 

@@ -32,9 +32,10 @@ Tensor = torch.Tensor
 class Pass:
     """What one pass saw.
 
-    `graded` says whether the loss of an output that carries a gradient carries one too; `pulled` is the kind of loss
-    that pulls the output towards the targets, beside whatever else a function that is none of the known kinds sums;
-    `pushed` the kind whose negative pushes it away.
+    `bare` says whether the model returns nothing but that output, one tensor of real numbers; `graded` whether the loss
+    of an output that carries a gradient carries one too; `pulled` is the kind of loss that pulls the output towards the
+    targets, beside whatever else a function that is none of the known kinds sums; `pushed` the kind whose negative
+    pushes it away.
     """
 
     records: list[Record]
@@ -51,6 +52,7 @@ class Pass:
     batch: int | None = None
     last_kind: str | None = None
     own_loss: bool = False
+    bare: bool = True
     graded: bool = True
     pulled: str = ""
     pushed: str = ""
@@ -101,10 +103,11 @@ def _watched(
             batch=batch,
             last_kind=last,
             own_loss=known.kind == "own",
+            bare=tensor is output,
             graded=value.requires_grad or not tensor.requires_grad,
             output=tensor.detach(),
             events=recorder.events,
-            answer=answer_of(tensor, targets, known, loss, float(value.detach())),
+            answer=answer_of(tensor, targets, known, loss, float(value.detach()), None if tensor is output else output),
         )
         _keep_gradient(tensor, seen)
         del output, tensor

@@ -34,7 +34,7 @@ class LayerStats:
         edges, counts: histogram over a fixed-stride subsample of at most 16,384 elements.
         grad_rms: root mean square of the loss gradient with respect to the output.
         weight_rms, weight_grad_rms: of the layer's main weight.
-        update_ratio: rms of the first optimizer step over rms of the main weight.
+        update_ratio: rms of the very first optimizer step over rms of the main weight.
         duplicated: share of the main weight's units that equal another one in weights and in gradient.
         nonfinite: NaN or infinite elements in the output.
         predicted: (low, middle, high) of the output's root mean square by theory: two standard deviations of one draw
@@ -77,7 +77,7 @@ class ParameterStats:
         trainable: whether it requires a gradient.
         rms: root mean square of the values.
         grad_rms: of the gradient; None when no gradient arrived.
-        update_ratio: rms of the first step over `rms` (infinite for a parameter of zeros that moves).
+        update_ratio: rms of the very first step, no momentum behind it, over `rms` (infinite for zeros that move).
         pace: spectral size of the part of the first step that tells samples apart, over that of the weight: the
             relative change a step makes in what the layer computes. None for vectors and unused parameters.
         gain: predicted first-order decrease of the loss by that part of the step, over the loss.

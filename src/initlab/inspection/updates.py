@@ -61,7 +61,10 @@ def _waiting(use: Use, grad_rms: float, step: Step, batch: int, probes: _Probes)
     assert use.gradient is not None
     w, g = _wide(use.parameter), _wide(use.gradient)
     found: dict[str, Tensor] = {}
-    if step.sign_like and grad_rms > 1e3 * step.eps:
+    if not step.plain(use.name):
+        taken = step.first(use.name, use.parameter, use.gradient)
+        found["first"] = square_of(g[:0] if taken is None else _wide(taken))
+    elif step.sign_like and grad_rms > 1e3 * step.eps:
         found["moving"] = torch.count_nonzero(g)
     elif step.sign_like:
         found["step"] = square_of(g, lambda piece: torch.div(piece, size := piece.abs().add_(step.eps), out=size))
@@ -93,7 +96,7 @@ def _stats(
     if g is None:
         none = (None,) * 7
         return ParameterStats(use.name, shape, index, use.parameter.requires_grad, w.rms, *none, nonfinite=w.nonfinite)
-    first = first_step(g, numbers, step)
+    first = first_step(g, numbers, step, use.name)
     ratio = first / w.rms if w.rms > 0 else (math.inf if first > 0 else 0.0)
     pace = gain = duplicated = distinct = units = None
     if len(w.shape) >= 2 and w.count > 0 and math.isfinite(g.rms):
@@ -150,12 +153,17 @@ def sizes_of(tensors: Sequence[Tensor]) -> list[Size]:
     return sizes
 
 
-def first_step(g: Size, numbers: Mapping[str, float], step: Step) -> float:
-    """Root mean square of the first step: lr·rms(g) for SGD, lr·rms(g/(|g| + eps)) for Adam and its kin."""
+def first_step(g: Size, numbers: Mapping[str, float], step: Step, name: str) -> float:
+    """Root mean square of the very first step: lr·rms(g) for SGD, lr·rms(g/(|g| + eps)) for Adam, else as it was taken.
+
+    SGD's momentum has nothing behind it yet; Nesterov's counts that first gradient once more.
+    """
+    count, rate = max(1, g.count), step.lr * abs(step.share(name))
+    if "first" in numbers:
+        return math.sqrt(numbers["first"] / count)
     if not step.sign_like:
-        return step.rate * g.rms
-    count = max(1, g.count)
-    return step.rate * math.sqrt(numbers["moving" if "moving" in numbers else "step"] / count)
+        return rate * g.rms * (1.0 + step.momentum * step.nesterov)
+    return rate * math.sqrt(numbers["moving" if "moving" in numbers else "step"] / count)
 
 
 def useful_gradient(g: Tensor, record: Record | None, batch: int) -> Tensor | None:
