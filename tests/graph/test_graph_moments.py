@@ -14,6 +14,13 @@ from initlab.graph import record
 
 Body = Callable[..., torch.Tensor]
 RELU_MEAN = 1 / math.sqrt(2 * math.pi)
+EVEN = torch.arange(8) % 2 == 0
+
+
+def _written(into: torch.Tensor, what: torch.Tensor | float, start: int = 0) -> torch.Tensor:
+    """A quarter of the columns written anew."""
+    into[:, start : start + 2] = what if isinstance(what, float) else what[:, :2]
+    return into
 
 
 class Read(nn.Module):
@@ -54,6 +61,30 @@ CASES: dict[str, tuple[Body, tuple[tuple[int, ...], ...], int, float]] = {
     "tril": (lambda c, a: a.tril(), ((64, 9, 8),), 8, 44 / 72),
     "real part": (lambda c, a: torch.fft.fft(a, dim=1, norm="ortho").real, ((64, 9, 8),), 8, 5 / 9),
     "index_add, alpha": (lambda c, a, b: a.index_add(0, torch.arange(4), b, alpha=3), ((4, 8), (4, 8)), 8, 10.0),
+    "where, a fixed condition": (lambda c, a: torch.where(EVEN, a, 2.0), ((4, 8),), 8, 2.5),
+    "where, zeros of its shape": (lambda c, a: torch.where(a > 0, a, torch.zeros_like(a)), ((4, 8),), 8, 0.5),
+    "where, by another": (lambda c, a, b: torch.where(b > 1, a, 2.0), ((4, 8), (4, 8)), 8, 4 - 3 * 0.15866),
+    "masked_fill": (lambda c, a: a.masked_fill(EVEN, 0), ((4, 8),), 8, 0.5),
+    "masked_fill by its own sign": (lambda c, a: a.masked_fill(a < 0, 0), ((4, 8),), 8, 0.5),
+    "times integers": (lambda c, a: a * torch.arange(8), ((4, 8),), 8, 17.5),
+    "times a mask": (lambda c, a: a * EVEN, ((4, 8),), 8, 0.5),
+    "places written": (lambda c, a: _written(torch.zeros_like(a), a), ((4, 8),), 8, 0.25),
+    "places written one by one": (lambda c, a: _written(_written(torch.zeros_like(a), a), a, 2), ((4, 8),), 8, 0.5),
+    "places set to a number": (lambda c, a: _written(a.clone(), 3.0), ((4, 8),), 8, 0.75 + 9 / 4),
+    "scatter": (lambda c, a: c.new_zeros(4, 16).scatter(1, torch.arange(8).expand(4, 8), a), ((4, 8),), 16, 0.5),
+    "index_put that adds": (
+        lambda c, a: c.new_zeros(2, 8).index_put((torch.arange(4) % 2,), a, accumulate=True), ((4, 8),), 8, 2.0,
+    ),
+    "masked_scatter": (
+        lambda c, a: c.new_zeros(4096, 8).masked_scatter(EVEN.expand(4096, 8), a), ((4096, 8),), 8, 0.5,
+    ),
+    "a sum over what is stacked": (lambda c, a: torch.stack([a, F.relu(a)]).sum(0), ((4, 8),), 8, 2.5),
+    "there and back": (lambda c, a: torch.fft.irfft(torch.fft.rfft(F.relu(a), dim=0), dim=0), ((64, 8),), 8, 0.5),
+    "of half the numbers": (lambda c, a: torch.fft.ifft(a, dim=0, norm="ortho").real, ((64, 8),), 8, 33 / 64),
+    "real and imaginary": (
+        lambda c, a: torch.cat([(z := torch.fft.rfft(a, dim=0, norm="ortho")).real, z.imag], -1), ((64, 8),), 16, 0.5,
+    ),
+    "einsum of one with itself": (lambda c, a: torch.einsum("bid,bjd->bij", a, a), ((64, 8, 6),), 8, 6 + 42 / 8),
 }  # fmt: skip
 
 

@@ -12,6 +12,7 @@ import torch
 from initlab.graph.traits import UNKNOWN, Traits
 
 _SAMPLED = 4_096
+_GOLDEN = (5**0.5 - 1) / 2
 
 
 @dataclass(frozen=True)
@@ -186,13 +187,17 @@ def is_transformed(tensor: torch.Tensor) -> bool:
 
 
 def constant_moments(tensor: torch.Tensor) -> tuple[float, float] | None:
-    """(mean, second moment) of a plain tensor's finite elements, of a regular sample of them when it is large."""
+    """(mean, second moment) of a plain tensor's finite elements, of a sample of them when it is large.
+
+    The sample lies at the fractions of i·φ, φ the golden ratio: a pattern that repeats does not meet its own period.
+    """
     plain = tensor.layout == torch.strided and not (tensor.is_meta or tensor.is_complex() or is_transformed(tensor))
     if not plain or type(tensor) not in (torch.Tensor, torch.nn.Parameter) or tensor.numel() == 0:
         return None
     flat = tensor.detach().flatten()
     if flat.numel() > _SAMPLED:
-        flat = flat[:: flat.numel() // _SAMPLED]
+        places = torch.arange(_SAMPLED, dtype=torch.float64, device=flat.device) * _GOLDEN % 1
+        flat = flat[(places * flat.numel()).long()]
     numbers = flat.double()
     numbers = numbers[numbers.isfinite()]
     return (float(numbers.mean()), float(numbers.square().mean())) if numbers.numel() else None

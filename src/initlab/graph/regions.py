@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 
 from initlab.graph.flow import Flow
-from initlab.graph.recording import Operation
+from initlab.graph.recording import Operation, Ref
 from initlab.graph.replay import call, filled, stand_ins
 from initlab.graph.signals import Signal
 
@@ -54,6 +55,23 @@ def settled(flow: Flow, signal: Signal) -> Signal:
     return replace(signal, second=found.second, mean=found.mean)
 
 
+def moments_of(flow: Flow, item: Any) -> tuple[float, float] | None:
+    """(mean, second moment) of an operand, measured where that was left for later; None where it is not known.
+
+    Args:
+        flow: the walk so far.
+        item: a number, or a `Ref` to a signal or a fixed tensor.
+    """
+    if isinstance(item, int | float):
+        return float(item), float(item) ** 2
+    if not isinstance(item, Ref):
+        return None
+    if item.value not in flow.signals:
+        return flow.value(item.value).moments
+    signal = settled(flow, flow.signals[item.value])
+    return None if signal.second is None else (signal.center, signal.second)
+
+
 def measured(flow: Flow, operation: Operation, signal: Signal, source: str, label: str) -> Signal | None:
     """The signal of an operation on one region, found by running it on Gaussian noise; None if it cannot be."""
     trail = frozenset().union(*(s.trail for _, s in flow.carried(operation))) | {operation.index}
@@ -93,7 +111,7 @@ def _region_key(flow: Flow, operations: list[Operation], region: int, output: in
     words = []
     for place, op in enumerate(operations):
         args = filled((op.args, op.kwargs), lambda value: places.get(value, str(flow.value(value).moments)))  # type: ignore[arg-type,return-value]  # words, not tensors
-        words.append(f"{op.name}{args!r}")
+        words.append(f"{op.kind}/{op.name}{args!r}")
         places.update({value: f"#{place}.{i}" for i, value in enumerate(op.outputs)})
     return (*words, places.get(output, ""))
 
@@ -101,7 +119,8 @@ def _region_key(flow: Flow, operations: list[Operation], region: int, output: in
 def _measured(
     flow: Flow, operations: list[Operation], region: int, output: int, center: float, spread: float
 ) -> Moments | None:
-    shape = flow.value(region).shape
+    root = flow.value(region)
+    shape, dtype = root.shape, torch.complex64 if root.dtype.is_complex else torch.float32
     generator = torch.Generator(device="cpu").manual_seed(0)
     constants = stand_ins(flow, operations)
     repeats = min(_REPEATS, max(1, _ENOUGH // max(math.prod(flow.value(output).shape), 1)))
@@ -115,7 +134,7 @@ def _measured(
         for turn in range(repeats):
             if turn >= 8 and turn % 8 == 0 and np.std(seconds) / turn**0.5 <= _CLOSE * np.mean(seconds):
                 break
-            noise = center + spread * torch.randn(shape, generator=generator)
+            noise = center + spread * torch.randn(shape, generator=generator, dtype=dtype)
             values = _replayed(operations, region, noise, constants, output)
             means.append(float(values.real.double().mean()))
             seconds.append(_square_mean(values))

@@ -9,17 +9,17 @@ from typing import Any
 import torch
 
 from initlab.graph.flow import Flow
-from initlab.graph.recording import Operation, Ref, constant_moments
+from initlab.graph.recording import Operation, Ref, Value, constant_moments
 from initlab.graph.spelling import in_place
 from initlab.guest.inputs import mapped
 
 
 def constants(flow: Flow, operation: Operation) -> list[tuple[float, float] | None]:
-    """(mean, second moment) of its fixed tensors of more than one element; masks and ids are left out."""
+    """(mean, second moment) of its fixed tensors of different elements, masks and counts among them."""
     found: list[tuple[float, float] | None] = []
     for index in operation.inputs:
         value = flow.value(index)
-        if math.prod(value.shape) == 1 or not value.dtype.is_floating_point:
+        if value.dtype.is_complex or _is_one_number(value):
             continue
         if value.source == "constant":
             found.append(value.moments)
@@ -27,6 +27,14 @@ def constants(flow: Flow, operation: Operation) -> list[tuple[float, float] | No
             tensor = held(flow, index)
             found.append(None if tensor is None else constant_moments(tensor))
     return found
+
+
+def _is_one_number(value: Value) -> bool:
+    """Whether all elements of a fixed tensor are one number, as of zeros_like(x)."""
+    if math.prod(value.shape) == 1 or value.moments is None or value.tensor is None:
+        return math.prod(value.shape) == 1
+    mean, second = value.moments
+    return math.isclose(mean**2, second, rel_tol=1e-9) and bool((value.tensor == value.tensor.flatten()[0]).all())
 
 
 def multiplied_by(flow: Flow, operation: Operation) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -165,7 +166,8 @@ class Tracer(TorchFunctionMode):
         index = len(self.values)
         moments, held = (None, None)
         if source == "constant" and self.read_constants:
-            moments, held = constant_moments(tensor), tensor.detach() if _may_hold(tensor) else None
+            moments = constant_moments(tensor)
+            held = tensor.detach() if _may_hold(tensor) else _one_number(tensor, moments)
         elif source == "parameter" and not tensor.is_meta:
             held = tensor.detach()
         frozen = source == "parameter" and not tensor.requires_grad
@@ -173,6 +175,14 @@ class Tracer(TorchFunctionMode):
             index, source, name, producer, tuple(tensor.shape), tensor.dtype, moments, held, frozen
         )
         return index
+
+
+def _one_number(tensor: torch.Tensor, moments: tuple[float, float] | None) -> torch.Tensor | None:
+    """A large tensor whose elements are one number, held as that number; None for any other."""
+    if moments is None or not math.isclose(moments[0] ** 2, moments[1], rel_tol=1e-9):
+        return None
+    first = tensor.detach().flatten()[:1].clone()
+    return first.expand(tensor.shape) if bool((tensor == first).all()) else None
 
 
 def _may_hold(tensor: torch.Tensor) -> bool:

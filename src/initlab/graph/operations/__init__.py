@@ -7,6 +7,7 @@ from initlab.graph.operations import (
     arrange,
     attention,
     cast,
+    choosing,
     convolutions,
     dropping,
     fourier,
@@ -20,12 +21,13 @@ from initlab.graph.operations import (
     queries,
     recurrent,
     reductions,
+    writing,
 )
 from initlab.graph.operations.op import Op, Table
 
 FAMILIES = (
-    arrange, cast, pieces, pointwise, arithmetic, norms, pooling, reductions, products, convolutions, lookups,
-    recurrent, attention, noise, dropping, queries, fourier,
+    arrange, cast, pieces, writing, pointwise, choosing, arithmetic, norms, pooling, reductions, products, convolutions,
+    lookups, recurrent, attention, noise, dropping, queries, fourier,
 )  # fmt: skip
 TABLE = Table(op for family in FAMILIES for op in family.OPS)
 

@@ -134,6 +134,5 @@ OPS = (
     Op(("pad",), padded, keeps="values"),
     Op(("pack_padded_sequence", "pad_packed_sequence"), same, keeps="values"),
     Op(("tril", "triu"), lessened, linear=True),
-    Op(("masked_fill",), same, linear=True),
     Op(("nan_to_num",), same, guard=True),
 )  # fmt: skip

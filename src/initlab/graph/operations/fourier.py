@@ -26,6 +26,10 @@ def transformed(flow: Flow, operation: Operation) -> Signal:
 def brought_back(flow: Flow, operation: Operation) -> Signal:
     """What an inverse makes, as of noise at all frequencies: those that are left out hold little of a smooth signal."""
     value, base = flow.carried(operation)[0]
+    if any(flow.graph.operations[index].kind in FORWARD for index in base.trail):  # what was transformed, brought back
+        found = measured(flow, operation, base, "sum", operation.kind)
+        if found is not None:
+            return found
     base, growth = settled(flow, base), growth_of(flow.graph, operation, value)
     return flow.fresh(operation, None if base.second is None else growth * base.second, 0.0, "sum", operation.kind)
 

@@ -1,4 +1,4 @@
-"""Parts of a tensor taken, joined and overwritten. What is taken is spelled as an index, whatever takes it."""
+"""Parts of a tensor taken and joined. What is taken is spelled as an index, whatever takes it."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 from initlab.graph.flow import Flow
 from initlab.graph.operations.arrange import moved
 from initlab.graph.operations.lookups import looked_up
-from initlab.graph.operations.op import Op, factor_named
-from initlab.graph.recording import Operation, Ref, Value
+from initlab.graph.operations.op import Op
+from initlab.graph.recording import Operation, Value
 from initlab.graph.regions import settled
-from initlab.graph.signals import Layout, Signal
+from initlab.graph.signals import Signal
 from initlab.graph.views import Index, ParameterView, Shape
 
 
@@ -60,7 +60,7 @@ def _indexed(operation: Operation, shape: Shape, parts: list[Shape]) -> list[Ind
     """x[…], where it holds numbers, slices, None and one ellipsis."""
     given = operation.argument(1, "index")
     items = list(given) if isinstance(given, tuple) else [given]
-    if not all(_plain(item) for item in items):
+    if not all(plain_index(item) for item in items):
         return None
     if any(item is Ellipsis for item in items):
         place = next(i for i, item in enumerate(items) if item is Ellipsis)
@@ -69,7 +69,7 @@ def _indexed(operation: Operation, shape: Shape, parts: list[Shape]) -> list[Ind
     return [tuple(items)]
 
 
-def _plain(item: Any) -> bool:
+def plain_index(item: Any) -> bool:
     if isinstance(item, slice):
         return all(edge is None or isinstance(edge, int) for edge in (item.start, item.stop, item.step))
     return item is None or item is Ellipsis or (isinstance(item, int) and not isinstance(item, bool))
@@ -95,7 +95,11 @@ def joined(flow: Flow, operation: Operation) -> Signal:
     if len(signals) == 1 and len([size for size, _, _ in parts if size]) == 1:
         return signals[0]
     second = sum(size * (value or 0.0) for size, value, _ in parts) / total
-    return flow.fresh(operation, second, sum(size * mean for size, _, mean in parts) / total, "concat", label)
+    made = flow.fresh(operation, second, sum(size * mean for size, _, mean in parts) / total, "concat", label)
+    if len({signal.region for signal in signals}) > 1:
+        return made
+    trail = frozenset().union(*(signal.trail for signal in signals)) | {operation.index}
+    return replace(made, region=signals[0].region, trail=trail)  # made of one root, they are not independent
 
 
 def _stacked(operation: Operation, views: list[ParameterView], outputs: list[Value]) -> list[ParameterView] | None:
@@ -106,46 +110,6 @@ def _stacked(operation: Operation, views: list[ParameterView], outputs: list[Val
     axes = (*views[0].axes[:axis], (), *views[0].axes[axis:])
     names = tuple(view.name for view in views[1:])
     return [replace(views[0], shape=outputs[0].shape, axes=axes, others=names, stacked=True)]
-
-
-def overwritten(flow: Flow, operation: Operation) -> Signal:
-    """Part of a tensor was written anew: it holds both signals."""
-    signals = [signal for value, signal in flow.carried(operation) if not _counts(flow, value)]
-    if len(signals) == 1:
-        layout = (*signals[0].layout, Layout(operation.kind, str(operation.index), 0))
-        return replace(signals[0], layout=layout, trail=signals[0].trail | {operation.index})
-    if not signals:  # places, not signals: which expert takes which token
-        return flow.fresh(operation, None, None, "unknown", operation.kind, "numbers that say where, not how much")
-    if any(signal.second is None for signal in signals):
-        return flow.unsure(operation)
-    return flow.mixed(operation, signals[:2], "concat", "parts")
-
-
-def _counts(flow: Flow, value: int) -> bool:
-    """Whether a value holds places (of what is not zero, of the largest) rather than a signal."""
-    dtype = flow.value(value).dtype
-    return not (dtype.is_floating_point or dtype.is_complex)
-
-
-def accumulated(flow: Flow, operation: Operation) -> Signal:
-    """Rows added where an index says: n/m of them to each place, taken as independent, on top of what was there."""
-    base, added = (
-        operation.argument(0, "input"),
-        operation.argument(3, "src" if "src" in operation.kwargs else "source"),
-    )
-    signal = flow.signals.get(added.value) if isinstance(added, Ref) else None
-    if signal is None or not isinstance(base, Ref):
-        return overwritten(flow, operation)
-    signal = settled(flow, signal).times(factor_named(operation, "alpha"))
-    under = settled(flow, flow.signals[base.value]) if base.value in flow.signals else None
-    mean, second = (under.center, under.second) if under is not None else flow.value(base.value).moments or (0.0, None)
-    if signal.second is None or second is None:
-        return flow.unsure(operation, signal.note)
-    share = math.prod(flow.value(added.value).shape) / max(1, math.prod(flow.value(base.value).shape))
-    spread = signal.second - signal.center**2
-    sums = share * signal.second if share <= 1 else share * spread + (share * signal.center) ** 2
-    total = second + sums + 2 * mean * share * signal.center
-    return flow.fresh(operation, total, mean + share * signal.center, "sum", "sum")
 
 
 OPS = (
@@ -159,7 +123,4 @@ OPS = (
     Op(("cat",), joined, names=("concat", "concatenate"), combines="join"),
     Op(("stack",), joined, combines="join", view=_stacked),
     Op(("hstack", "vstack", "dstack", "column_stack", "meshgrid", "block_diag"), joined, combines="join"),
-    Op(("alias", "setitem", "index_put", "index_copy", "masked_scatter", "copy"), overwritten, combines="write"),
-    Op(("index_add", "scatter_add"), accumulated, combines="write", accumulates=True),
-    Op(("scatter",), moved, combines="write"),
 )

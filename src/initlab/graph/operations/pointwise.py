@@ -28,17 +28,6 @@ def elementwise(flow: Flow, operation: Operation) -> Signal:
     return flow.unsure(operation, f"{operation.kind} of several signals")
 
 
-def chosen(flow: Flow, operation: Operation) -> Signal:
-    """One of two signals at each place: as many numbers of each."""
-    signals = [signal for _, signal in flow.carried(operation)]
-    if not alike(signals) or constants(flow, operation):
-        if len(signals) == 1:
-            return replace(signals[0], trail=signals[0].trail | {operation.index})
-        if len(signals) == 2 and None not in (signals[0].second, signals[1].second):
-            return flow.mixed(operation, signals, "sum", "where")
-    return elementwise(flow, operation)
-
-
 def alike(signals: list[Signal]) -> bool:
     """Whether all are functions of the same number at the same place."""
     return len({(signal.root, signal.layout) for signal in signals}) == 1
@@ -104,7 +93,6 @@ OPS = (
     Op(("reciprocal",), elementwise, degree=-1.0),
     Op(("arctan",), elementwise, names=("atan",)),
     Op(("trunc",), elementwise, names=("fix",)),
-    Op(("where",), chosen, combines="choice"),
     Op(
         ("relu6", "celu", "softsign", "hardswish", "hardshrink", "softshrink", "tanhshrink", "threshold", "expm1",
          "log", "log1p", "tan", "asin", "acos", "sinh", "cosh", "asinh",

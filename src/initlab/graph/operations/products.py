@@ -24,9 +24,10 @@ def matrix_product(flow: Flow, operation: Operation) -> Signal:
         values = next((signal for signal in signals if signal.source != "softmax"), signals[-1])
         return flow.averaged(operation, settled(flow, values), of_squares, count or 1)
     count = _contracted(flow, operation)
-    if len(signals) == 2 and signals[0].region == signals[1].region:
-        return flow.later(operation, "product", "product of signals")  # made of the same numbers: not independent
-    if len(signals) == 1 and operation.inputs.count(flow.carried(operation)[0][0]) < 2:
+    if len(operation.inputs) > 1 and set(operation.inputs) <= flow.signals.keys():
+        if len({signal.region for signal in signals}) == 1:
+            return flow.later(operation, "product", "product of signals")  # made of the same numbers: not independent
+    elif len(signals) == 1:
         return _fixed_product(flow, operation, signals[0])
     signals = [settled(flow, signal) for signal in signals]
     if len(signals) < 2 or count is None or any(signal.second is None for signal in signals[-2:]):
