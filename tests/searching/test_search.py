@@ -7,6 +7,7 @@ import math
 import os
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,10 @@ from spawned import at_once, fresh, spawned
 import initlab
 from initlab.comparison import StudyInterrupted
 from initlab.errors import InputError
+from initlab.reporting import Code
+from initlab.schemes import get_scheme
 from initlab.searching.space import space_of
+from initlab.searching.view import page
 from initlab.study.location import location_of
 from initlab.study.sql import RUNS, open_tables
 
@@ -246,6 +250,26 @@ def test_reports(result: initlab.Search, tmp_path: Path) -> None:
     assert len(result.figure().data[0].y) == sum(t.state == "COMPLETE" for t in result.trials)
     assert "<table" in result._repr_html_()
     assert optuna.visualization.plot_optimization_history(result.study).data
+
+
+@pytest.mark.parametrize(
+    ("policy", "call"),
+    [
+        ("he_normal", "initlab.init_(model, 'he_normal', "),
+        (get_scheme("normal", std=0.3), "initlab.get_scheme('normal', mean=0.0, std=0.3)"),
+        (
+            {"@Linear": get_scheme("normal", std=0.3), "*": "keep"},
+            "    '@Linear': initlab.get_scheme('normal', mean=0.0, std=0.3),\n    '*': 'keep',\n",
+        ),
+        ({"@Linear": "he_normal", "*": None}, ""),
+    ],
+)
+def test_the_code_of_the_best_start_holds_the_numbers_that_were_found(
+    result: initlab.Search, policy: Any, call: str
+) -> None:
+    codes = [b.code for b in page(replace(result, policy=policy)).sections[0].blocks if isinstance(b, Code)]
+    assert call in "".join(codes)
+    assert bool(codes) == bool(call)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import typer
 
 from initlab.cli import options, output
 from initlab.reporting import Code, Column, Page, Section, Table
-from initlab.schemes.calls import writes
+from initlab.schemes.calls import start_code
 
 if TYPE_CHECKING:
     from initlab.planning import Policy
@@ -76,7 +76,7 @@ def explained(recipe: Policy) -> Section:
         ("in code", recipe.code),
     ]
     rows = [(key, value) for key, value in facts if value]
-    code = Code("Copy this start", writes(repr(recipe.name)))
+    code = Code("Copy this start", start_code(recipe.name))
     return Section(recipe.name, [Table("", (Column("", keep=9), Column(recipe.name, keep=9)), rows), code])
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from initlab.cli import options, output
 from initlab.reporting import Block, Code, Column, Formula, Page, Section, Table, Text
 from initlab.schemes import get_scheme, list_schemes, scheme_like
-from initlab.schemes.calls import call_of, writes
+from initlab.schemes.calls import start_code
 
 if TYPE_CHECKING:
     from initlab.schemes import Scheme
@@ -65,7 +65,7 @@ def explained(scheme: Scheme) -> Section:
     rows = [(name, value) for name, value in facts if value]
     table = Table("", (Column("", keep=9), Column(scheme.name, keep=9)), rows)
     blocks: list[Block] = [Formula(scheme.latex, scheme.formula), table, Text(scheme.why)]
-    return Section(scheme.label, [*blocks, Code("Copy this start", writes(call_of(scheme)))])
+    return Section(scheme.label, [*blocks, Code("Copy this start", start_code(scheme))])
 
 
 def _record(scheme: Scheme) -> dict[str, Any]:

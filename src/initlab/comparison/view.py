@@ -20,7 +20,7 @@ from initlab.comparison.words import (
     score_text,
     time_text,
 )
-from initlab.planning.pasted import start_code
+from initlab.planning.pasted import copied_by_label
 from initlab.planning.view import plan_table
 from initlab.reporting import (
     Block,
@@ -224,7 +224,7 @@ def page(result: Comparison) -> Page:
         figures.append(measured)
     first: list[Block] = [results_table(result)]
     first += [Callout("warning", line) for line in result.warnings]
-    first += start_code(result.best or "", f"Copy the best start, {result.best}")
+    first += copied_by_label(result.best or "", f"Copy the best start, {result.best}")
     sections = [Section("Results", first), Section("Curves", figures)]
     if result.tests:
         sections.append(Section("Which differences are real", [differences_table(result)]))

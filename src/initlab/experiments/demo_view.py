@@ -7,7 +7,7 @@ from typing import Any
 
 from initlab.experiments import demo as told
 from initlab.experiments.demo import Demo, Trial
-from initlab.planning.pasted import start_code
+from initlab.planning.pasted import copied
 from initlab.reporting import (
     Callout,
     Column,
@@ -103,7 +103,7 @@ def page(demo: Demo) -> Page:
     sections = [
         Section(
             "What was predicted, and what training did",
-            [*_remarks(demo), results(demo), *start_code("auto", "Copy the start that suits a model of yours")],
+            [*_remarks(demo), results(demo), *copied("auto", "Copy the start that suits a model of yours")],
         ),
         Section("Training", [_curves(demo, optimizer) for optimizer in told.OPTIMIZERS]),
         Section("Activations at step zero", histograms(demo), HISTOGRAMS),

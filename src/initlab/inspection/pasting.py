@@ -8,7 +8,7 @@ from typing import Any
 from initlab.data.pairs import target_key
 from initlab.data.reading import is_dataset, is_loader
 from initlab.inspection.remedy import Remedy
-from initlab.schemes.calls import call_of
+from initlab.schemes.calls import writes
 
 EACH = "# of each batch, where it is read:"
 
@@ -26,7 +26,7 @@ def code_of(remedies: Sequence[Remedy], policy: Any, given: Any, held: bool) -> 
     for line in _changes(remedies, given, held):
         if line not in lines or line.startswith("    "):
             lines.append(line)
-    return "\n".join([*lines, *_written(policy)])
+    return "\n".join([*lines, *([] if policy is None else [writes(policy)])])
 
 
 def _changes(remedies: Sequence[Remedy], given: Any, held: bool) -> list[str]:
@@ -47,13 +47,3 @@ def _apart(given: Any) -> str:
     if isinstance(given, Mapping):
         return f"targets = inputs[{target_key(given)!r}]"
     return "inputs, targets = inputs" if len(given) == 2 else "inputs, targets = inputs[:-1], inputs[-1]"
-
-
-def _written(policy: Any) -> list[str]:
-    if policy is None:
-        return []
-    if policy == "auto":
-        return ['initlab.init_(model, "auto", example_inputs=inputs, seed=0)']
-    calls = {name: repr(value) if value == "auto" else call_of(value) for name, value in policy.items()}
-    written = [f"    {name!r}: {call}," for name, call in calls.items()]
-    return ["initlab.init_(model, {", *written, "}, example_inputs=inputs, seed=0)"]

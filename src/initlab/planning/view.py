@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from initlab.planning.pasted import start_code
+from initlab.planning.pasted import copied_by_label
 from initlab.planning.plan import Plan, PlanEntry, fan_text
 from initlab.reporting import (
     Block,
@@ -141,7 +141,7 @@ def page(plan: Plan) -> Page:
     sections = [plan_section(plan)]
     if chain is not None:
         sections.append(Section("Predicted beside measured", (Callout("info", agreement(plan)), chain), _CHAIN))
-    sections[0] = replace(sections[0], blocks=(*sections[0].blocks, *start_code(plan.policy)))
+    sections[0] = replace(sections[0], blocks=(*sections[0].blocks, *copied_by_label(plan.policy)))
     return Page(f"Plan for {plan.model}", "", sections, (("policy", plan.policy),))
 
 

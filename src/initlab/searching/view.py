@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from initlab.comparison.words import score_text
-from initlab.planning.pasted import start_code
+from initlab.planning.pasted import copied
 from initlab.reporting import (
     Block,
     Brief,
@@ -149,8 +149,7 @@ def page(result: Search) -> Page:
     """The whole report."""
     first: list[Block] = [trials_table(result), *(Callout("info", line) for line in result.notes)]
     if result.best is not None:
-        label = str(result.best.params.get("scheme", ""))
-        first += start_code(label, "Copy the best start")
+        first += copied(result.policy, "Copy the best start")
     if thin := evidence(result):
         first.insert(1, Callout("warning", thin))
     figures: list[Block] = [*optuna_figures(result, ("history",)), curves_figure(result)]

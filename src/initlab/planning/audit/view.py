@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from initlab.planning.audit.results import Audit, ParameterStart
-from initlab.planning.pasted import start_code
+from initlab.planning.pasted import copied
 from initlab.reporting import (
     Block,
     Callout,
@@ -63,7 +63,7 @@ def text(audit: Audit, width: int = 80) -> str:
 
 def page(audit: Audit) -> Page:
     blocks: list[Block] = [*map(callout, audit.findings)] or [Callout("good", "Nothing found.")]
-    sections = [Section("Findings", [*blocks, *start_code("auto", "Copy the start that a plan gives it")])]
+    sections = [Section("Findings", [*blocks, *copied("auto", "Copy the start that a plan gives it")])]
     if audit.notes:
         sections.append(Section("Notes", [Text("\n\n".join(clean(note, 2000) for note in audit.notes))]))
     if audit.differences:
