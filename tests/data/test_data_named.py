@@ -94,6 +94,20 @@ def test_arrays_give_the_one_that_is_named_as_the_target(tmp_path: Path) -> None
         named(str(tmp_path / "a.npz"), target="digits")
 
 
+def test_labels_in_an_array_file_are_coded_alike_in_both_parts(tmp_path: Path) -> None:
+    labels = np.array(["owl", "cat", "owl", "fox", "cat"])
+    np.savez(
+        tmp_path / "a.npz", x_train=np.arange(5.0)[:, None], y_train=labels, x_test=np.ones((1, 1)), y_test=labels[:1]
+    )
+    split = named(str(tmp_path / "a.npz"))
+    assert split.classes == ("cat", "fox", "owl")
+    assert split.train[1][split.train[0][:, 0].argsort()].tolist() == [2, 0, 2, 1, 0]
+    assert split.test[1].tolist() == [2]
+    np.savez(tmp_path / "b.npz", X=np.ones((5, 1)), Y=labels.astype(object))
+    with pytest.raises(InputError, match=r"labels.astype\(str\)"):
+        named(str(tmp_path / "b.npz"))
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

@@ -226,6 +226,16 @@ def test_a_hostile_or_broken_array_file_is_refused_and_runs_nothing(tmp_path: Pa
     assert_one_line(caught.value)
 
 
+def test_text_is_read_where_labels_are_right_and_only_if_it_is_characters(tmp_path: Path) -> None:
+    path = tmp_path / "labels.npy"
+    for labels in (np.array(["cat", "고양이"]), np.array(["a"], dtype=">U3")):
+        np.save(path, labels)
+        assert load_arrays(path, text=True)["array"].tolist() == labels.tolist()
+    path.write_bytes(npy(np.array([2**31], np.uint32)).replace(b"<u4", b"<U1"))
+    with pytest.raises(InputError, match="what is no character"):
+        load_arrays(path, text=True)
+
+
 def directory(folder: Path) -> Path:
     return folder
 

@@ -20,6 +20,7 @@ from initlab.cli import (
     compare,
     demo,
     fit,
+    helping,
     init,
     inspect,
     interruption,
@@ -223,4 +224,4 @@ def _root(
 
 
 for _name, _function in COMMANDS.items():
-    app.command(_name)(_guarded(_function))
+    app.command(_name, cls=helping.Command)(_guarded(_function))

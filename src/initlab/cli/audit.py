@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from initlab.cli import models, options, output, samples
+from initlab.cli import completing, models, options, output, samples
 from initlab.cli.working import working
 
 
@@ -17,7 +17,12 @@ def command(
     target: samples.Target = None,
     images: samples.Images = None,
     reference: Annotated[
-        str | None, typer.Option(metavar="POLICY|FILE", help="What the start should be: a policy, or a weight file.")
+        str | None,
+        typer.Option(
+            metavar="POLICY|FILE",
+            help="What the start should be: a policy, or a weight file.",
+            autocompletion=completing.policies,
+        ),
     ] = None,
     batch: Annotated[int, typer.Option(help="Samples of --input or --data.")] = 8,
     seed: options.Seed = 0,

@@ -6,14 +6,18 @@ from typing import Annotated, Any
 
 import typer
 
-from initlab.cli import models, options, output, samples, studies
+from initlab.cli import completing, models, options, output, samples, studies
 from initlab.cli.working import working
 
 
 def command(
     model: options.Model,
     schemes: Annotated[
-        str, typer.Option(help="Comma-separated: he_normal,xavier_normal; or in quotes 'normal(std=0.01)'.")
+        str,
+        typer.Option(
+            help="Comma-separated: he_normal,xavier_normal; or in quotes 'normal(std=0.01)'.",
+            autocompletion=completing.listed,
+        ),
     ],
     data: samples.Trained = "digits",
     shapes: samples.Input = None,
@@ -26,7 +30,9 @@ def command(
     batch_size: studies.Batch = 128,
     steps: studies.Steps = 1000,
     race: Annotated[bool, typer.Option("--race", help="Spend steps where the decision is open.")] = False,
-    engine: Annotated[str, typer.Option(help="auto, stacked, processes or sequential.")] = "auto",
+    engine: Annotated[
+        str, typer.Option(help="auto, stacked, processes or sequential.", autocompletion=completing.engines)
+    ] = "auto",
     storage: studies.Storage = None,
     study: studies.Study = None,
     allow_drift: studies.Drift = False,

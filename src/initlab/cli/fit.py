@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from initlab.cli import models, options, output, samples
+from initlab.cli import completing, models, options, output, samples
 from initlab.cli import weights as files
 from initlab.cli.interruption import Interrupted
 from initlab.cli.working import working
@@ -75,7 +75,12 @@ def command(
     target: samples.Target = None,
     images: samples.Images = None,
     batch: Annotated[int, typer.Option(help="Samples for methods that look at one batch.")] = 256,
-    policy: Annotated[str | None, typer.Option(help="Start from this; else from what the method starts from.")] = None,
+    policy: Annotated[
+        str | None,
+        typer.Option(
+            help="Start from this; else from what the method starts from.", autocompletion=completing.policies
+        ),
+    ] = None,
     weights: files.Weights = None,
     seed: options.Seed = 0,
     as_json: options.Json = False,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from initlab.cli import models, options, output, samples, studies
+from initlab.cli import completing, models, options, output, samples, studies
 from initlab.cli import weights as files
 from initlab.cli.working import working
 from initlab.errors import InputError
@@ -22,7 +22,10 @@ def command(
     target: samples.Target = None,
     images: samples.Images = None,
     batch: Annotated[int, typer.Option(help="Samples in the batch.")] = 256,
-    policy: Annotated[str | None, typer.Option(help="Initialize so first; else inspect as built.")] = None,
+    policy: Annotated[
+        str | None,
+        typer.Option(help="Initialize so first; else inspect as built.", autocompletion=completing.policies),
+    ] = None,
     select: options.Select = None,
     weights: files.Weights = None,
     optimizer: studies.Optimizer = "adamw",

@@ -11,28 +11,32 @@ from typing import Annotated, Any
 
 import typer
 
+from initlab.cli import completing
 from initlab.errors import InputError, finite_number, seed_number
-from initlab.schemes import get_scheme, list_schemes
+from initlab.schemes import get_scheme
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 Report = Annotated[Path | None, typer.Option("--report", metavar="FILE.html", help="Write the report for people.")]
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="package.module:factory; the current folder is searched.")]
 
 
-def _schemes(incomplete: str) -> list[str]:
-    return [name for name in list_schemes() if name.startswith(incomplete)]
-
-
-Scheme = Annotated[str | None, typer.Argument(metavar="[NAME]", help="One scheme to explain.", autocompletion=_schemes)]
+Scheme = Annotated[
+    str | None, typer.Argument(metavar="[NAME]", help="One scheme to explain.", autocompletion=completing.schemes)
+]
 Policy = Annotated[
     str,
     typer.Option(
-        help="auto, torch_default, a scheme such as he_normal or normal(std=0.02), …", autocompletion=_schemes
+        help="auto, torch_default, a scheme such as he_normal or normal(std=0.02), …",
+        autocompletion=completing.policies,
     ),
 ]
 Select = Annotated[
     list[str] | None,
-    typer.Option(metavar="SELECTOR=SCHEME", help="A rule for some parameters, such as '@Linear=he_normal'."),
+    typer.Option(
+        metavar="SELECTOR=SCHEME",
+        help="A rule for some parameters, such as '@Linear=he_normal'.",
+        autocompletion=completing.ruled,
+    ),
 ]
 Seed = Annotated[int, typer.Option(help="Root seed in [0, 2^64).", callback=lambda given: seed_number(given))]
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from initlab.cli import models, options, output, samples, studies
+from initlab.cli import completing, models, options, output, samples, studies
 from initlab.cli.working import working
 
 
@@ -17,15 +17,26 @@ def command(
     target: samples.Target = None,
     images: samples.Images = None,
     schemes: Annotated[
-        str | None, typer.Option(help="To choose from, with commas: he_normal, 'normal(std=(0.01,1))'.")
+        str | None,
+        typer.Option(
+            help="To choose from, with commas: he_normal, 'normal(std=(0.01,1))'.", autocompletion=completing.listed
+        ),
     ] = None,
     rules: Annotated[
-        list[str] | None, typer.Option("--for", metavar="SELECTOR=SCHEMES", help="A choice for some parameters.")
+        list[str] | None,
+        typer.Option(
+            "--for",
+            metavar="SELECTOR=SCHEMES",
+            help="A choice for some parameters.",
+            autocompletion=completing.ruled,
+        ),
     ] = None,
     lr: Annotated[str | None, typer.Option(help="A number, or LOW:HIGH on a log scale.")] = None,
     weight_decay: Annotated[str | None, typer.Option(help="A number, or LOW:HIGH on a log scale.")] = None,
     trials: Annotated[int, typer.Option(help="How many settings to try.")] = 100,
-    pruning: Annotated[str, typer.Option(help="halving, hyperband, median or none.")] = "halving",
+    pruning: Annotated[
+        str, typer.Option(help="halving, hyperband, median or none.", autocompletion=completing.pruners)
+    ] = "halving",
     screen: Annotated[bool, typer.Option(help="Refuse starts that are certain not to train.")] = True,
     optimizer: studies.Optimizer = "adamw",
     batch_size: studies.Batch = 128,

@@ -1,12 +1,13 @@
-"""`.npy` and `.npz` files that nobody vouches for: numbers only, and no more of them than the file can hold."""
+"""`.npy` and `.npz` files that nobody vouches for: plain values only, and no more of them than the file can hold."""
 
 from __future__ import annotations
 
 import math
 import os
+import sys
 import zipfile
 import zlib
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -16,7 +17,9 @@ from initlab.errors import InputError
 _BROKEN = (ValueError, EOFError, OSError, KeyError, zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError)
 
 
-def load_arrays(path: str | os.PathLike[str], *, most_bytes: int | None = None) -> dict[str, np.ndarray]:
+def load_arrays(
+    path: str | os.PathLike[str], *, text: bool = False, most_bytes: int | None = None
+) -> dict[str, np.ndarray]:
     """The arrays in a `.npz` file by name, or the one in a `.npy` file under the name "array".
 
     Nothing is unpickled. The declared shape is held against the bytes that are there, and a `.npz` against
@@ -24,10 +27,11 @@ def load_arrays(path: str | os.PathLike[str], *, most_bytes: int | None = None) 
 
     Args:
         path: the file.
+        text: whether arrays of text are right too: labels.
         most_bytes: the most that its arrays may take together; default half of the free memory.
 
     Returns:
-        name -> array of numbers.
+        name -> array of numbers, or of text.
 
     Raises:
         InputError: an object array, a shape that disagrees with the file, a zip bomb, a member with a path in its
@@ -41,9 +45,9 @@ def load_arrays(path: str | os.PathLike[str], *, most_bytes: int | None = None) 
         stream.seek(0)
         try:
             if start.startswith(b"PK"):
-                return _read_zip(stream, shown, limit)
+                return _read_zip(stream, shown, limit, text)
             if start == b"\x93NUMPY":
-                return {"array": _read_array(stream, size, shown, limit)}
+                return {"array": _read_array(stream, size, shown, limit, text)}
         except InputError:
             raise
         except _BROKEN as error:
@@ -51,7 +55,7 @@ def load_arrays(path: str | os.PathLike[str], *, most_bytes: int | None = None) 
     raise InputError(f"{shown!r} is neither a .npy nor a .npz file; save arrays with numpy.savez(path, X=..., Y=...)")
 
 
-def _read_zip(stream: BinaryIO, shown: str, limit: int) -> dict[str, np.ndarray]:
+def _read_zip(stream: BinaryIO, shown: str, limit: int, text: bool) -> dict[str, np.ndarray]:
     with zipfile.ZipFile(stream) as archive:
         members = archive.infolist()
         for member in members:
@@ -68,11 +72,12 @@ def _read_zip(stream: BinaryIO, shown: str, limit: int) -> dict[str, np.ndarray]
         found = {}
         for name, member in zip(names, members, strict=True):
             with archive.open(member) as part:
-                found[name] = _read_array(part, member.file_size, f"{shown}:{name}", limit)  # type: ignore[arg-type]  # a ZipExtFile reads as a BinaryIO
+                whole: Any = part  # a ZipExtFile reads as a BinaryIO
+                found[name] = _read_array(whole, member.file_size, f"{shown}:{name}", limit, text)
         return found
 
 
-def _read_array(stream: BinaryIO, size: int, shown: str, limit: int) -> np.ndarray:
+def _read_array(stream: BinaryIO, size: int, shown: str, limit: int, text: bool) -> np.ndarray:
     version = np.lib.format.read_magic(stream)
     headers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     if version not in headers:
@@ -83,10 +88,11 @@ def _read_array(stream: BinaryIO, size: int, shown: str, limit: int) -> np.ndarr
         raise InputError(
             f"array file {shown!r} is cut or broken: its header cannot be read ({reason(error)})"
         ) from None
-    if dtype.kind not in "biufc" or dtype.itemsize > (16 if dtype.kind == "c" else 8):
+    number = dtype.kind in "biufc" and dtype.itemsize <= (16 if dtype.kind == "c" else 8)
+    if not number and not (text and dtype.kind == "U" and dtype.itemsize):
         raise InputError(
-            f"array file {shown!r} holds {dtype} values; numbers of at most 64 bits are right "
-            "(objects would need unpickling)"
+            f"array file {shown!r} holds {dtype} values; numbers of at most 64 bits"
+            f"{' and text, as labels.astype(str) makes it,' if text else ''} are right (objects would need unpickling)"
         )
     if not all(type(size) is int and size >= 0 for size in shape):
         raise InputError(f"array file {shown!r} declares the shape {shape}; sizes from 0 on are right")
@@ -98,5 +104,7 @@ def _read_array(stream: BinaryIO, size: int, shown: str, limit: int) -> np.ndarr
     body = stream.read(needed + 1)
     if len(body) != needed:
         raise InputError(f"array file {shown!r} has {len(body):,} bytes of values; its shape {shape} needs {needed:,}")
+    if not number and np.any(np.frombuffer(body, np.dtype("u4").newbyteorder(dtype.byteorder)) > sys.maxunicode):
+        raise InputError(f"array file {shown!r} is cut or broken: its text holds what is no character")
     array = np.frombuffer(bytearray(body), dtype=dtype).astype(dtype.newbyteorder("="), copy=False)
     return array.reshape(shape[::-1]).T if fortran else array.reshape(shape)

@@ -15,6 +15,7 @@ from initlab.data.arrays import load_arrays
 from initlab.data.columns import load_columns
 from initlab.data.digits import digits
 from initlab.data.images import load_images
+from initlab.data.labels import Coding
 from initlab.data.mnist import mnist
 from initlab.data.split import Split, image_split
 from initlab.data.tensors import as_tensors
@@ -84,7 +85,7 @@ def held_out(x: Tensor, y: Tensor) -> tuple[Pair, Pair]:
 
 
 def _from_arrays(path: Path, target: str | None) -> Split:
-    arrays = load_arrays(path)
+    arrays = load_arrays(path, text=True)
     lowered = {name.lower(): array for name, array in arrays.items()}
     given, apart = (_first_pair(lowered, names) for names in (_TRAIN, _TEST))
     if target is not None:
@@ -92,8 +93,10 @@ def _from_arrays(path: Path, target: str | None) -> Split:
     if given is None:
         held = ", ".join(sorted(arrays)) or "nothing"
         raise InputError(f"{short(path)} holds {held[:200]}; X and Y, or x_train and y_train, are right")
-    test = None if apart is None else as_tensors(apart, f"{short(path)} test")
-    return _two_parts(as_tensors(given, short(path)), test, path.name, ())
+    coding = Coding()
+    train = as_tensors(given, short(path), coding=coding)
+    test = None if apart is None else as_tensors(apart, f"{short(path)} test", coding=coding)
+    return _two_parts(train, test, path.name, coding.labels or ())
 
 
 def _first_pair(
