@@ -111,3 +111,20 @@ def test_inputs_in_a_dict_reach_their_arguments() -> None:
 def test_bad_arguments(call: Any, words: str) -> None:
     with pytest.raises(initlab.InputError, match=words):
         call()
+
+
+def test_a_loss_of_jax_arrays_is_taken_as_one_of_torch_tensors_is() -> None:
+    p, x, y = tree(), jnp.asarray(data(32, 32)), np.arange(32) % 10
+
+    def jaxs(output: Any, targets: Any) -> Any:
+        return -jnp.take_along_axis(jax.nn.log_softmax(output), targets[:, None], 1).mean()
+
+    wanted = ij.inspect(forward, p, x, y, "cross_entropy").loss
+    assert ij.inspect(forward, p, x, y, jaxs).loss == pytest.approx(wanted, rel=1e-5)
+    assert ij.inspect(forward, p, x, y, nn.functional.cross_entropy).loss == pytest.approx(wanted)
+
+
+def test_places_known_beforehand_are_read() -> None:
+    p = {"kernel": jax.random.normal(jax.random.key(0), (8, 4))}
+    x = jnp.asarray(data(16, 3, 8))
+    assert ij.inspect(lambda p, x: jnp.take(x @ p["kernel"], 1, axis=1), p, x).layers

@@ -13,6 +13,7 @@ from keras_zoo import ZOO, data
 from torch import nn
 
 import initlab
+from initlab.errors import InputError
 from initlab.integrations import keras as ik
 
 
@@ -64,3 +65,35 @@ def test_nothing_of_the_model_is_changed() -> None:
 def test_bad_arguments(call: Any, words: str) -> None:
     with pytest.raises(initlab.InputError, match=words):
         call()
+
+
+def _classes(activation: str | None = None) -> tuple[Any, Any, Any]:
+    return keras.Sequential([keras.Input((7, 4)), layers.Dense(5, activation)]), data(32, 7, 4), np.arange(224) % 5
+
+
+def test_classes_lie_on_the_last_axis_and_keras_has_its_own_losses() -> None:
+    model, x, y = _classes()
+    y = y.reshape(32, 7)
+    wanted = initlab.inspect(model, x, y).loss
+    for loss in ("cross_entropy", keras.losses.SparseCategoricalCrossentropy(from_logits=True)):
+        assert initlab.inspect(model, x, y, loss).loss == pytest.approx(wanted)
+    square = np.arange(32 * 5).reshape(32, 5) % 5  # fits axis 1 as well, where torch would look for the classes
+    assert initlab.inspect(model, x[:, :5], square, "cross_entropy").loss == pytest.approx(
+        initlab.inspect(model, x[:, :5], square).loss
+    )
+
+
+def test_a_loss_of_keras_takes_targets_first_and_probabilities_unless_told() -> None:
+    model, x, y = _classes("softmax")
+    report = initlab.inspect(model, x, y.reshape(32, 7), "sparse_categorical_crossentropy")
+    assert report.loss == pytest.approx(1.8, abs=0.3)
+    with pytest.raises(InputError, match="from_logits=True"):
+        initlab.inspect(_classes()[0], x, y.reshape(32, 7), "sparse_categorical_crossentropy")
+
+
+def test_what_initlab_inspect_is_asked_for_reaches_it() -> None:
+    model, x, y = _classes()
+    given: dict[str, Any] = {"line_probe": False, "optimizer": "sgd"}
+    report = ik.inspect(model, x, y.reshape(32, 7), **given)
+    assert report.learning_rate is None
+    assert report.optimizer == "sgd"

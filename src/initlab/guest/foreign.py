@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from typing import Any
 
-# The package that a model's type comes from: the integration whose `as_module` gives a torch module that computes the
-# same. Names, so that nothing is imported unasked and no room below the integrations holds one.
+# The package that a model's type comes from: the integration that inspects such a model. Names, so that nothing is
+# imported unasked and no room below the integrations holds one.
 READERS = {"keras": "initlab.integrations.keras"}
 
 
@@ -16,7 +17,10 @@ def framework_of(model: Any) -> str:
     return next((package for package in packages if package in READERS), "")
 
 
-def as_module(model: Any) -> Any:
-    """A torch module that computes what a model of another framework does; any other model as it is."""
+def inspector_of(model: Any) -> Callable[..., Any] | None:
+    """What inspects a model of another framework; None for torch and for anything else."""
     framework = framework_of(model)
-    return importlib.import_module(READERS[framework]).as_module(model) if framework else model
+    inspector: Callable[..., Any] | None = None
+    if framework:
+        inspector = importlib.import_module(READERS[framework]).inspect
+    return inspector

@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from initlab.guest.check import check_materialised
-from initlab.guest.foreign import as_module
+from initlab.guest.foreign import inspector_of
 from initlab.guest.tally import tallied
 from initlab.inspection.findings import findings_of
 from initlab.inspection.fix import fix_of
@@ -78,7 +78,13 @@ def inspect(
     >>> initlab.inspect(model, x, y).verdict
     'healthy'
     """
-    model = check_materialised(as_module(model))
+    inspector = inspector_of(model)
+    if inspector is not None:
+        found: Inspection = inspector(
+            model, inputs, targets, loss, optimizer=optimizer, lr=lr, line_probe=line_probe, probe=probe
+        )
+        return found
+    model = check_materialised(model)
     step = step_of(optimizer, lr, model)
     steps = probe_steps(probe)
     with tallied() as passes:

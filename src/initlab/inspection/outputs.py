@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from initlab.errors import InputError
 from initlab.guest.inputs import named_tensors
-from initlab.training.losses import CLASSES, IGNORED, Loss, given_loss, left_out, named_loss, squared
+from initlab.training.losses import CLASSES, IGNORED, Loss, class_axis, given_loss, left_out, named_loss, squared
 
 Tensor = torch.Tensor
 _LOGITS = (
@@ -162,7 +162,7 @@ def _classes(loss: Loss, output: Any, targets: Any) -> int | None:
     """Number of classes when `loss` is torch's cross-entropy or negative log-likelihood on class numbers."""
     if loss.kind not in CLASSES or not isinstance(targets, Tensor) or targets.is_floating_point():
         return None
-    return int(output.shape[1]) if isinstance(output, Tensor) and output.ndim > 1 else None
+    return int(output.shape[class_axis(output, targets)]) if isinstance(output, Tensor) and output.ndim > 1 else None
 
 
 def _check_range(targets: Tensor, classes: int, ignore: int = IGNORED) -> None:

@@ -10,7 +10,7 @@ import functools
 import math
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -60,12 +60,63 @@ def squared(output: Any, targets: Tensor) -> Tensor:
 
 def _last_axis(function: Function) -> Function:
     """`function` on classes that lie on the last axis, as a language model's do."""
+    return functools.partial(_on_the_last, function)
 
-    def call(output: Tensor, targets: Tensor) -> Tensor:
-        value: Tensor = function(output.reshape(-1, output.shape[-1]), targets.reshape(-1))
-        return value
 
-    return call
+def _on_the_last(function: Function, output: Tensor, targets: Tensor) -> Tensor:
+    value: Tensor = function(output.reshape(-1, output.shape[-1]), targets.reshape(-1))
+    return value
+
+
+def class_axis(output: Tensor, targets: Tensor) -> int:
+    """Where an output's classes lie: on axis 1, as torch has it, or the last, where class numbers fit that alone.
+
+    >>> class_axis(torch.zeros(8, 10, 4), torch.zeros(8, 4)), class_axis(torch.zeros(8, 4, 10), torch.zeros(8, 4))
+    (1, -1)
+    """
+    return -1 if targets.shape[1:] == output.shape[1:-1] and targets.shape[1:] != output.shape[2:] else 1
+
+
+def cross_entropy(output: Tensor, targets: Tensor) -> Tensor:
+    """Cross-entropy on logits, of classes where they lie."""
+    return _where_they_lie(F.cross_entropy, output, targets)
+
+
+def nll(output: Tensor, targets: Tensor) -> Tensor:
+    """Negative log-likelihood, of classes where they lie."""
+    return _where_they_lie(F.nll_loss, output, targets)
+
+
+def _where_they_lie(function: Function, output: Tensor, targets: Tensor) -> Tensor:
+    last = not targets.is_floating_point() and class_axis(output, targets) == -1
+    value: Tensor = _on_the_last(function, output, targets) if last else function(output, targets)
+    return value
+
+
+def classes_last(loss: Any) -> Any:
+    """A loss's name as the loss of classes on the last axis, where all but torch have them; anything else as it is.
+
+    Raises:
+        InputError: there is no loss of that name.
+    """
+    if not isinstance(loss, str) or loss == "auto":
+        return loss
+    found = named_loss(loss)
+    return replace(found, call=KINDS[found.kind].also[0]) if found.kind in CLASSES else found
+
+
+def bce(output: Tensor, targets: Tensor) -> Tensor:
+    """Binary cross-entropy on probabilities; 0 and 1 may be integers."""
+    return F.binary_cross_entropy(output, _alike(output, targets))
+
+
+def bce_with_logits(output: Tensor, targets: Tensor) -> Tensor:
+    """Binary cross-entropy on logits; 0 and 1 may be integers."""
+    return F.binary_cross_entropy_with_logits(output, _alike(output, targets))
+
+
+def _alike(output: Tensor, targets: Tensor) -> Tensor:
+    return targets.to(output.dtype).reshape(output.shape if targets.numel() == output.numel() else targets.shape)
 
 
 def _divergence(output: Tensor, targets: Tensor) -> Tensor:
@@ -101,21 +152,21 @@ class Kind:
 # Kind -> all that is known of it.
 KINDS: dict[str, Kind] = {
     "cross_entropy": Kind(
-        F.cross_entropy, (), (F.cross_entropy,), (nn.CrossEntropyLoss,), (_last_axis(F.cross_entropy),)
+        cross_entropy, (), (F.cross_entropy,), (nn.CrossEntropyLoss,), (_last_axis(F.cross_entropy),)
     ),
-    "nll": Kind(F.nll_loss, ("nll_loss",), (F.nll_loss,), (nn.NLLLoss,), (_last_axis(F.nll_loss),)),
+    "nll": Kind(nll, ("nll_loss",), (F.nll_loss,), (nn.NLLLoss,), (_last_axis(F.nll_loss),)),
     "mse": Kind(squared, ("mse_loss",), (F.mse_loss,), (nn.MSELoss,), (F.mse_loss,)),
     "l1": Kind(F.l1_loss, ("l1_loss",), (F.l1_loss,), (nn.L1Loss,)),
     "smooth_l1": Kind(F.smooth_l1_loss, ("smooth_l1_loss",), (F.smooth_l1_loss,), (nn.SmoothL1Loss,)),
     "huber": Kind(F.huber_loss, ("huber_loss",), (F.huber_loss,), (nn.HuberLoss,)),
     "bce_with_logits": Kind(
-        F.binary_cross_entropy_with_logits,
+        bce_with_logits,
         ("binary_cross_entropy_with_logits",),
         (F.binary_cross_entropy_with_logits,),
         (nn.BCEWithLogitsLoss,),
     ),
     "bce": Kind(
-        F.binary_cross_entropy,
+        bce,
         ("binary_cross_entropy",),
         (F.binary_cross_entropy,),
         (nn.BCELoss,),

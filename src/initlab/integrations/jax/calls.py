@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 
-from initlab.errors import told
+from initlab.errors import InputError, told
 from initlab.integrations.extras import needed
 from initlab.integrations.jax.patterns import simplified
 from initlab.integrations.jax.program import Program, program_of
@@ -15,7 +16,7 @@ from initlab.integrations.jax.running import Layers, run
 from initlab.integrations.jax.trees import Tree, tree_of
 from initlab.integrations.jax.uses import weights_by_use
 from initlab.integrations.names import MapNames
-from initlab.integrations.twin import Stored, Twin, named
+from initlab.integrations.twin import Twin, named
 from initlab.integrations.weights import Weight
 
 jax = needed("jax", "jax")
@@ -67,7 +68,7 @@ class Traced:
         self.layers: Layers | None = None
         self.traced: dict[Any, tuple[Program, Any]] = {}
 
-    def __call__(self, stored: Stored, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def __call__(self, stored: Sequence[torch.Tensor], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         given = _tensors((args, kwargs))
         program, structure = self.program(args, kwargs)
         assert self.layers is not None
@@ -102,6 +103,22 @@ class Traced:
         structs = [_struct(flat[place]) for place in places]
         closed, shape = jax.make_jaxpr(call, return_shape=True)(self.arrays, structs)
         return simplified(program_of(closed)), jax.tree_util.tree_structure(shape)
+
+
+def by_jaxpr(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of jax arrays as one of torch tensors; one that jax cannot trace, such as torch's own, as it is."""
+    traced = Traced(lambda _, args, __: function(*args), [])
+    traced.layers = Layers(Twin((), None))
+
+    @functools.wraps(function, updated=())
+    def call(*args: Any) -> Any:
+        try:
+            traced.program(args, {})
+        except InputError:
+            return function(*args)
+        return traced((), args, {})
+
+    return call
 
 
 def call_arguments(inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:

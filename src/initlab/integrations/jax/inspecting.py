@@ -6,9 +6,9 @@ from typing import Any
 
 from initlab.errors import InputError
 from initlab.inspection import Inspection
-from initlab.inspection import inspect as inspect_module
 from initlab.integrations.arrays import tensors
-from initlab.integrations.jax.calls import Apply, read
+from initlab.integrations.inspecting import inspect_twin
+from initlab.integrations.jax.calls import Apply, by_jaxpr, read
 from initlab.integrations.names import MapNames
 from initlab.integrations.twin import Twin
 
@@ -20,9 +20,8 @@ def inspect(
     targets: Any = None,
     loss: Any = None,
     *,
-    optimizer: Any = "adamw",
-    lr: float | None = None,
     map_names: MapNames = None,
+    **given: Any,
 ) -> Inspection:
     """How signals and gradients travel through a jax function at step zero, and whether it will train.
 
@@ -37,10 +36,10 @@ def inspect(
         tree: parameters with values.
         inputs: an array, a tuple of positional arguments or a dict of keyword arguments.
         targets: as for `initlab.inspect`.
-        loss: as for `initlab.inspect`: a name, or a function of torch tensors.
-        optimizer: as for `initlab.inspect`.
-        lr: as for `initlab.inspect`.
+        loss: as for `initlab.inspect`: a name, or a function (output, targets) -> scalar of jax arrays or torch
+            tensors. Classes lie on the last axis.
         map_names: as for `init`.
+        given: optimizer, lr, line_probe and probe, as for `initlab.inspect`.
 
     Returns:
         An `Inspection`; parameters have torch's names.
@@ -54,8 +53,8 @@ def inspect(
     >>> [layer.name for layer in report.layers]
     ['matmul']
     """
-    module = as_module(apply, tree, inputs, map_names)
-    return inspect_module(module, tensors(inputs), tensors(targets), loss, optimizer=optimizer, lr=lr)
+    loss = by_jaxpr(loss) if callable(loss) else loss
+    return inspect_twin(as_module(apply, tree, inputs, map_names), inputs, targets, loss, given)
 
 
 def as_module(apply: Apply, tree: Any, inputs: Any = None, map_names: MapNames = None) -> Twin:

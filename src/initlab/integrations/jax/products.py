@@ -154,7 +154,7 @@ def _gather(step: Step, table: Operand, places: Operand) -> Any:
 
 def _taken(step: Step, table: Tensor, places: Const) -> Tensor:
     """Any look-up: the places that jax reads, found by looking up in the table of places."""
-    given = {**step.params, "fill_value": None}
+    given = {**step.params, "fill_value": 0}
     numbers = np.arange(table.numel(), dtype=np.int32).reshape(tuple(table.shape))
     flat = np.asarray(step.primitive.bind(jax.numpy.asarray(numbers), jax.numpy.asarray(places.value), **given))
     return torch.take(table.reshape(-1), torch.from_numpy(np.clip(flat, 0, table.numel() - 1).astype(np.int64)))

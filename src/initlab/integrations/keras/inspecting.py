@@ -6,9 +6,9 @@ from typing import Any
 
 from initlab.errors import InputError
 from initlab.inspection import Inspection
-from initlab.inspection import inspect as inspect_module
-from initlab.integrations.arrays import tensors
 from initlab.integrations.extras import needed
+from initlab.integrations.inspecting import inspect_twin
+from initlab.integrations.keras.losses import in_torch
 from initlab.integrations.keras.passes import twin_of
 from initlab.integrations.names import MapNames
 from initlab.integrations.twin import Twin
@@ -22,9 +22,8 @@ def inspect(
     targets: Any = None,
     loss: Any = None,
     *,
-    optimizer: Any = "adamw",
-    lr: float | None = None,
     map_names: MapNames = None,
+    **given: Any,
 ) -> Inspection:
     """How signals and gradients travel through a built Keras model at step zero, and whether it will train.
 
@@ -36,10 +35,10 @@ def inspect(
         model: a built model, on Keras's torch or jax backend.
         inputs: what the model is called with: an array, a list of arrays or a dict.
         targets: as for `initlab.inspect`.
-        loss: as for `initlab.inspect`: a name, or a function of torch tensors.
-        optimizer: as for `initlab.inspect`.
-        lr: as for `initlab.inspect`.
+        loss: one of Keras's (a `keras.losses.Loss`, a function of them, its name), or as for `initlab.inspect` a name
+            or a function of torch tensors. Classes lie on the last axis.
         map_names: as for `init_`.
+        given: optimizer, lr, line_probe and probe, as for `initlab.inspect`.
 
     Returns:
         An `Inspection`; parameters have torch's names.
@@ -53,9 +52,7 @@ def inspect(
     >>> [parameter.name for parameter in report.parameters]
     ['dense.weight', 'dense.bias', 'dense_1.weight', 'dense_1.bias']
     """
-    return inspect_module(
-        as_module(model, map_names), tensors(inputs), tensors(targets), loss, optimizer=optimizer, lr=lr
-    )
+    return inspect_twin(as_module(model, map_names), inputs, targets, in_torch(loss), given)
 
 
 def as_module(model: Any, map_names: MapNames = None) -> Twin:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from initlab.errors import InputError
@@ -17,7 +16,7 @@ from initlab.interrupts import check
 from initlab.rng import RandomStates, random_states, random_states_kept
 from initlab.sampling import derive_seed
 from initlab.training.engines.base import Score
-from initlab.training.losses import left_out, squared
+from initlab.training.losses import class_axis, cross_entropy, left_out, squared
 from initlab.training.optimizers import Optimizer, optimizer_of
 from initlab.training.sources import Pair, Source
 from initlab.training.task import Factors, Loss, RunSpec, Task
@@ -105,7 +104,7 @@ def loss_of(task: Task, targets: torch.Tensor) -> Loss:
     """The loss that `task.loss` means for these targets."""
     if callable(task.loss):
         return task.loss
-    return squared if targets.is_floating_point() else F.cross_entropy
+    return squared if targets.is_floating_point() else cross_entropy
 
 
 def scalar(loss: Any) -> torch.Tensor:
@@ -173,10 +172,10 @@ Measured = tuple[torch.Tensor, torch.Tensor | None]
 
 
 def has_classes(output: Any, targets: torch.Tensor) -> bool:
-    """Whether an output holds logits along axis 1 of the classes that the targets are."""
+    """Whether an output holds logits of the classes that the targets are, along axis 1 or the last."""
     if targets.is_floating_point() or not isinstance(output, torch.Tensor) or output.ndim != targets.ndim + 1:
         return False
-    return output.shape[:1] + output.shape[2:] == targets.shape
+    return targets.shape in (output.shape[:1] + output.shape[2:], output.shape[:-1])
 
 
 def batch_score(task: Task, output: Any, targets: torch.Tensor) -> Measured:
@@ -185,7 +184,7 @@ def batch_score(task: Task, output: Any, targets: torch.Tensor) -> Measured:
     loss = function(output, targets)
     if not has_classes(output, targets):
         return loss, None
-    return loss, ((output.argmax(1) == targets) & (targets != left_out(function))).sum()
+    return loss, ((output.argmax(class_axis(output, targets)) == targets) & (targets != left_out(function))).sum()
 
 
 def slices(source: Source, batch: int, device: str) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
