@@ -20,7 +20,7 @@ from initlab.errors import InputError
 from initlab.training.batches import with_sources
 from initlab.training.engines import ProcessEngine, SequentialEngine, WorkerDied, get_engine, pool, worker
 from initlab.training.engines.handover import MAPPED_BYTES, HandedTask, Missing, received
-from initlab.training.engines.processes import shares
+from initlab.training.engines.parts import shares
 from initlab.training.task import Progress, RunSpec, Task
 
 WAIT = 30.0

@@ -10,12 +10,11 @@ from typing import Any
 
 from loky import ProcessPoolExecutor
 
+from initlab.training import forkserver
 from initlab.training.engines.machine import cores
 from initlab.training.engines.worker import begin_worker, forget
 
 IDLE_SECONDS = 300  # after which a worker that nobody asks anything ends
-# One thread a worker, for libraries that read it at their start.
-ENVIRONMENT = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
 
 # Workers take about four seconds to start (fresh interpreters that import torch) and save about a tenth of a study's
 # time on two cores: the start pays once a process' studies without them have taken this long together (seconds).
@@ -41,12 +40,23 @@ class LocalWorker:
 
     def _start(self) -> ProcessPoolExecutor:
         return ProcessPoolExecutor(
-            1, timeout=IDLE_SECONDS, initializer=begin_worker, initargs=(os.getpid(), self._fellows), env=ENVIRONMENT
+            1,
+            timeout=IDLE_SECONDS,
+            context=forkserver.context(),
+            initializer=begin_worker,
+            initargs=(os.getpid(), self._fellows, {**os.environ, **forkserver.ONE_THREAD}),
+            env=forkserver.ONE_THREAD,  # for workers that are spawned
         )
 
     def submit(self, call: Callable[..., Any], *arguments: Any) -> Future[Any]:
         """Have the worker call something, after what it was asked before."""
-        future: Future[Any] = self._executor.submit(call, *arguments)
+        try:
+            future: Future[Any] = self._executor.submit(call, *arguments)
+        except (OSError, EOFError):
+            if not forkserver.give_up():
+                raise
+            self._executor = self._start()
+            future = self._executor.submit(call, *arguments)
         self._waiting.add(future)
         future.add_done_callback(self._waiting.discard)
         return future
@@ -90,9 +100,9 @@ def borrow(count: int) -> list[LocalWorker]:
 
 
 def give_back(worker: LocalWorker, token: str) -> None:
-    """Let a worker wait for the next study, or end it: if it still computes, or if enough of them wait."""
+    """Let a worker wait for the next study, or end it: if it computes or never started, or if enough of them wait."""
     idle = _idle.setdefault(os.getpid(), [])
-    if worker.busy or len(idle) >= cores():
+    if worker.busy or not worker.pids() or len(idle) >= cores():
         worker.end()
         return
     try:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
-from dataclasses import dataclass, field
 from typing import Any
 
 import cloudpickle
 
 from initlab.errors import InitlabError, InputError, unknown
 from initlab.interrupts import check
-from initlab.training.batches import order_seed, with_sources
+from initlab.training.batches import with_sources
 from initlab.training.engines.base import Engine, Score
 from initlab.training.engines.handover import HandedTask
 from initlab.training.engines.machine import cores
+from initlab.training.engines.parts import Part, few, shares
 from initlab.training.engines.pool import LocalWorker, borrow, give_back
 from initlab.training.engines.runs import unique_keys
 from initlab.training.engines.sequential import CHANNELS_LAST, SequentialEngine
@@ -74,34 +74,6 @@ def inner_engine(plan: str) -> SequentialEngine | StackedEngine:
     if plan not in ("sequential", f"sequential:{CHANNELS_LAST}"):
         raise unknown("engine of a worker", plan, ("sequential", f"sequential:{CHANNELS_LAST}", "stacked", "stacked:4"))
     return SequentialEngine(channels_last=plan.endswith(CHANNELS_LAST))
-
-
-@dataclass
-class Part:
-    """Some runs, which one worker at a time holds.
-
-    Args:
-        number: names the part.
-        engine: trains it.
-        specs: its runs as they began.
-        keys: its runs that have not been dropped.
-        live: those of them that train on.
-        worker: this machine's worker that holds it; None for those of an executor.
-        done: the requests that have changed it.
-        later: requests that can wait for the next order.
-        state: where workers send it back: the session as it is.
-    """
-
-    number: int
-    engine: Engine
-    specs: Sequence[RunSpec]
-    keys: list[str]
-    live: set[str]
-    worker: LocalWorker | None
-    done: tuple[Request, ...] = ()
-    later: tuple[Request, ...] = ()
-    state: bytes | None = None
-    tries: int = field(default=0, compare=False)
 
 
 class ProcessSession:
@@ -242,7 +214,7 @@ class ProcessSession:
             part.tries += 1
             if part.tries > TRIES:
                 words = (str(problem).strip() or type(problem).__name__).splitlines()[0]
-                runs = _few(part.keys)
+                runs = few(part.keys)
                 raise WorkerDied(f"a worker died, and so did the next, with runs {runs} ({words})") from problem
             return None
         if answer.problem is not None:
@@ -315,17 +287,3 @@ class ProcessSession:
         self._handed = None
         self._workers.clear()
         self._parts.clear()
-
-
-def shares(task: Task, specs: Sequence[RunSpec], workers: int) -> list[list[int]]:
-    """Places of `specs` cut into near-equal parts, one for each worker; runs with one data order stay together."""
-    first: dict[int, int] = {}
-    for place, spec in enumerate(specs):
-        first.setdefault(order_seed(task, spec), place)
-    places = sorted(range(len(specs)), key=lambda place: first[order_seed(task, specs[place])])
-    parts = min(workers, len(places))
-    return [places[i * len(places) // parts : (i + 1) * len(places) // parts] for i in range(parts)]
-
-
-def _few(keys: Sequence[str]) -> str:
-    return ", ".join(map(repr, keys[:3])) + (", …" if len(keys) > 3 else "")

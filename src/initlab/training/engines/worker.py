@@ -21,6 +21,7 @@ from initlab.training.batches import with_sources
 from initlab.training.engines.base import Engine, Session
 from initlab.training.engines.handover import Missing, received
 from initlab.training.engines.machine import keep_freed_memory, share_memory
+from initlab.training.forkserver import as_started_by_parent, parent_ended
 from initlab.training.task import RunSpec, Task
 
 Request = tuple[Any, ...]  # the name of a method of the session, and its arguments
@@ -214,8 +215,9 @@ def portable(problem: Exception) -> Exception:
     return RuntimeError(f"{type(problem).__name__} in a worker process: {problem}")
 
 
-def begin_worker(parent: int, fellows: int) -> None:
+def begin_worker(parent: int, fellows: int, environment: dict[str, str]) -> None:
     """The start of a worker of our own pool: one thread, its part of the memory, no ear for Ctrl-C."""
+    as_started_by_parent(environment)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # what the parent was told is the parent's to do
     _keep_sessions_in_memory()
     torch.set_num_threads(1)
@@ -233,7 +235,7 @@ def _keep_sessions_in_memory() -> None:
 
 def _die_with_parent(parent: int) -> None:
     """End with a parent that was killed. (Where a system keeps the parent's id, idle workers time out.)"""
-    while os.getppid() == parent:
+    while not parent_ended() and os.getppid() == parent:
         time.sleep(PARENT_SECONDS)
     with contextlib.suppress(OSError):
         os._exit(1)
