@@ -32,7 +32,7 @@ import initlab
 CAUSES = {"inputs", "targets", "broadcast", "output activation", "label count", "cut off", "mode", "residuals",
         "copies",
           "bias", "norm weight", "norm bias", "scale", "factor", "first loss", "outlier", "rate", "optimizer",
-          "activation constant", "loss sign"}  # fmt: skip
+          "activation constant", "loss sign", "frozen", "mask", "tiny weights"}  # fmt: skip
 SHARES = drawn(N, 4).softmax(-1)
 BINARY = (REAL > 0).float()
 
@@ -704,7 +704,10 @@ class Positions(nn.Module):
 
 
 def frozen(model: Cut) -> nn.Module:
-    model.trunk.requires_grad_(False)
+    """With something learned in one direction of each weight, as of a trunk that was trained before."""
+    for parameter in model.trunk.requires_grad_(False).parameters():
+        if parameter.ndim > 1:
+            parameter += 0.04 * torch.outer(drawn(parameter.shape[0]), drawn(parameter.shape[1]))
     return model
 
 
@@ -757,3 +760,126 @@ def test_a_small_last_state_is_not_taken_for_small_inputs(layer: type[nn.Module]
         for parameter in model.parameters():
             parameter.mul_(1e-4)
     assert not [f for f in initlab.inspect(model, SERIES, LABELS).findings if f.kind == "inputs"]
+
+
+def held(model: nn.Module, spike: float = 0.0, teacher: bool = False) -> nn.Module:
+    """All but the last layer frozen: as drawn, with what a layer learns in one direction, or a copy of what trains."""
+    for layer in [m for m in model if isinstance(m, nn.Linear)][:-1]:
+        layer.requires_grad_(False)
+        layer.weight += spike * torch.outer(drawn(64), drawn(64))
+    if teacher:
+        student = copy.deepcopy(model).requires_grad_(True)
+        return nn.Sequential(Parallel(model[:-1], student[:-1]), model[-1])
+    return model
+
+
+class Parallel(nn.Module):
+    def __init__(self, teacher: nn.Module, student: nn.Module) -> None:
+        super().__init__()
+        self.teacher, self.student = teacher, student
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.student(x) - 0.5 * self.teacher(x)
+
+
+@pytest.mark.parametrize(
+    ("build", "kinds"),
+    [
+        (lambda: held(stack(3)), ["frozen"]),
+        (lambda: held(stack(3, nn.LayerNorm)), ["frozen"]),
+        (lambda: held(stack(3), spike=0.1), []),
+        (lambda: held(stack(3), teacher=True), []),
+    ],
+)
+def test_a_frozen_trunk_is_named_where_it_never_learned(build: Callable[[], nn.Module], kinds: list[str]) -> None:
+    report = initlab.inspect(built(build), CLASSES, DIGITS)
+    assert [f.kind for f in report.findings if f.kind == "frozen"] == kinds
+
+
+class Pooled(nn.Module):
+    """The mean of what a mask leaves of a set, or attention to it."""
+
+    def __init__(self, attends: bool = False) -> None:
+        super().__init__()
+        self.points, self.query, self.out = nn.Linear(8, 16), nn.Linear(16, 1), nn.Linear(16, 4)
+        self.attends = attends
+
+    def forward(self, points: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        h = self.points(points).relu()
+        if self.attends:
+            w = self.query(h)[..., 0].masked_fill(mask == 0, -torch.inf).softmax(1)
+        else:
+            w = mask / mask.sum(1, keepdim=True).clamp(min=1)
+        return self.out((h * w[..., None]).sum(1))
+
+
+@pytest.mark.parametrize("attends", [False, True])
+@pytest.mark.parametrize(("left", "named"), [(0, True), (N - 1, False), (N, False)])
+def test_a_mask_that_hides_everything_is_named(attends: bool, left: int, named: bool) -> None:
+    """Of `left` samples it leaves something; one that is hidden whole makes attention no number, and else little."""
+    mask = torch.ones(N, 6).long()
+    mask[left:] = 0
+    report = initlab.inspect(built(lambda: Pooled(attends)), {"points": drawn(N, 6, 8), "mask": mask}, LABELS)
+    named = named or (attends and left < N)
+    assert [(f.kind, f.where) for f in report.findings if f.kind in CAUSES] == [("mask", "inputs['mask']")] * named
+    assert not named or report.findings[0].kind == "mask"
+
+
+class Instance(nn.Module):
+    """Normalizes each series by itself, and may put its size back on what it foretells."""
+
+    def __init__(self, back: bool) -> None:
+        super().__init__()
+        self.net, self.back = mlp(nn.ReLU, out=4), back
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        mean, std = x.mean(1, keepdim=True), x.std(1, keepdim=True) + 1e-5
+        y = self.net((x - mean) / std)
+        return y * std + mean if self.back else y
+
+
+@pytest.mark.parametrize(("back", "size", "named"), [(True, 255, True), (True, 1, False), (False, 255, False)])
+def test_the_size_of_inputs_is_named_where_it_reaches_the_answer(back: bool, size: float, named: bool) -> None:
+    """Reversible instance normalization, Kim et al. 2022; TABLE is of size one, and so are the targets."""
+    report = initlab.inspect(built(lambda: Instance(back)), size * TABLE, drawn(N, 4), F.mse_loss)
+    assert [f.kind for f in report.findings if f.kind in CAUSES] == ["inputs"] * named
+
+
+@pytest.mark.parametrize(("norm", "kinds"), [(nn.BatchNorm1d, ["mode"]), (nn.LayerNorm, [])])
+def test_a_model_left_in_evaluation_mode_is_named_where_its_norms_would_not_normalize(
+    norm: type[nn.Module], kinds: list[str]
+) -> None:
+    model = built(lambda: nn.Sequential(stack(2, norm), nn.Dropout(0.1))).eval()
+    report = initlab.inspect(model, CLASSES, DIGITS)
+    assert [(f.kind, f.severity) for f in report.findings if f.kind in CAUSES] == [(k, "info") for k in kinds]
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm1d):
+            module.running_mean += 0.1
+    assert not [f for f in initlab.inspect(model, CLASSES, DIGITS).findings if f.kind == "mode"]
+
+
+def test_weights_far_under_their_plan_behind_norms_are_named() -> None:
+    model = built(lambda: stack(4, nn.LayerNorm))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(1e-3 if parameter.ndim > 1 else 1.0)
+    report = initlab.inspect(model, CLASSES, DIGITS)
+    assert "tiny weights" in [f.kind for f in report.findings]
+
+
+class Views(nn.Module):
+    """Contrasts two views by cosines over a learned temperature, as CLIP does: no loss is higher than it began."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left, self.right, self.scale = stack(1, out=16), stack(1, out=16), nn.Parameter(torch.tensor(2.7))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        a, b = F.normalize(self.left(x), dim=1), F.normalize(self.right(x.flip(1)), dim=1)
+        return F.cross_entropy(self.scale.exp() * a @ b.T, torch.arange(len(x)))
+
+
+def test_a_rate_far_past_all_that_train_is_named_where_it_ends_at_a_constant_answer() -> None:
+    report = initlab.inspect(built(Views), drawn(N, 64), optimizer="adamw", lr=100.0)
+    assert report.findings[0].kind == "rate"
+    assert report.fix().code

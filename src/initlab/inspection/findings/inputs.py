@@ -16,6 +16,7 @@ from initlab.inspection.recorder import Record, is_plain
 from initlab.inspection.remedy import STANDARDIZED, Remedy, standardized
 from initlab.inspection.results import Finding
 from initlab.inspection.squares import borne
+from initlab.inspection.trials import Change, tried
 from initlab.reporting.status import Severity
 
 Tensor = torch.Tensor
@@ -26,6 +27,7 @@ DROWNED = 0.1  # second moment of what a norm gives over its weight's square, un
 FAINT = 1e-5  # share of what a norm gives by which samples differ, under which the inputs were drowned before it
 APART = 1e3  # rms of the largest feature over that of the smallest
 ENOUGH = 16  # samples from which a table's columns are judged
+MUCH = 0.3  # decrease of the lowest loss along the first step from which other inputs are better by what they are
 SPARSE = 1 / 3  # share of zeros from which a column of zeros is one of many
 STANDARDIZE = "Standardize the inputs: take off each feature's mean and divide by its standard deviation"
 
@@ -67,6 +69,22 @@ def _within_eps(e: Evidence, record: Record) -> bool:
         return False
     weights = [p.rms for p in e.parameters if p.name in record.parameters and p.name.endswith("weight")]
     return record.moments.second_moment < DROWNED * (weights[0] if weights else 1.0) ** 2
+
+
+def _carried(e: Evidence) -> Finding | None:
+    """Values of an unusual size that no weight reads so, and that reach the output all the same: found by trying.
+
+    A model that normalizes each sample by itself is silent where it leaves the size out, and is told where it puts the
+    size back on what it answers.
+    """
+    off = [size for table in _given(e) if table.is_floating_point() and (size := _outside(table))]
+    if not off:
+        return None
+    trial = tried(e, Change("the inputs standardized", inputs=standardized))
+    if trial is None or trial.gain < MUCH:
+        return None
+    evidence = f"they are far too {off[0]}; with {trial.change.words} the lowest loss along the first step is "
+    return Finding("inputs", "warning", "inputs", f"{evidence}{trial.lowest:.4g}, now {trial.before:.4g}", STANDARDIZE)
 
 
 def _given(e: Evidence) -> list[Tensor]:
@@ -231,6 +249,7 @@ def _standardize(e: Evidence, finding: Finding) -> Remedy:
 FINDING = (
     Kind(_size, leads=True, remedy=_standardize),
     Kind(_drowned, leads=True, remedy=_standardize),
+    Kind(_carried, leads=True, remedy=_standardize),
     Kind(_same, leads=True, remedy=advised),
     Kind(_offset, leads=True, remedy=_standardize),
     Kind(_scales, leads=True, remedy=_standardize),

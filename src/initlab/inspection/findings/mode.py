@@ -24,11 +24,30 @@ def _never_taken(e: Evidence) -> Finding | None:
     for name, module in e.model.named_modules():
         if not isinstance(module, _BatchNorm) or module.training or not _fresh(module):
             continue
-        if any(p.requires_grad for p in module.parameters(recurse=False)):
+        if _trained(module):
             evidence = "it is in evaluation mode with the statistics it was made with (mean 0, variance 1)"
             advice = "Call model.train() before training, so that it normalizes by the batch"
             return Finding("mode", "warning", name, f"{evidence}: it normalizes nothing", advice)
     return None
+
+
+def _left_in_evaluation(e: Evidence) -> Finding | None:
+    """A model in evaluation mode as a whole with such a norm; dropout alone, or statistics that were taken, do no harm.
+
+    A remark: it is judged in training mode, and a loop that calls model.train() makes up for it.
+    """
+    norms = {name: module for name, module in e.model.named_modules() if isinstance(module, _BatchNorm)}
+    off = [name for name, module in norms.items() if not module.training and _fresh(module) and _trained(module)]
+    if e.model.training or not off:
+        return None
+    evidence = (
+        f"the model is in evaluation mode, in which {len(off)} batch norms normalize nothing (mean 0, variance 1)"
+    )
+    return Finding("mode", "info", off[0], evidence, "Call model.train() before training")
+
+
+def _trained(norm: _BatchNorm) -> bool:
+    return any(p.requires_grad for p in norm.parameters(recurse=False))
 
 
 def _fresh(norm: _BatchNorm) -> bool:
@@ -93,6 +112,7 @@ def _train(e: Evidence, finding: Finding) -> Remedy:
 
 FINDING = (
     Kind(_never_taken, survives=True, leads=True, remedy=_train),
+    Kind(_left_in_evaluation, survives=True, leads=True, remedy=_train),
     Kind(_always_drops, survives=True, leads=True, remedy=_there),
     Kind(_drops_most, survives=True, leads=True, remedy=_drop_less),
     Kind(_drops_nothing, survives=True, leads=True, remedy=_train),

@@ -6,7 +6,7 @@ import math
 
 from initlab.inspection.evidence import Evidence
 from initlab.inspection.findings.kind import Kind
-from initlab.inspection.line import FLAT, Line
+from initlab.inspection.line import FLAT, STABLE, Line
 from initlab.inspection.remedy import Remedy
 from initlab.inspection.results import Finding
 from initlab.inspection.trials import with_line
@@ -62,17 +62,20 @@ def _steadied(e: Evidence) -> float:
 
 
 def _too_large(e: Evidence, line: Line) -> Finding | None:
-    """Also one far past the best that hardly lowers the loss, as a loss with bounds need not rise."""
+    """Also one far past the best that hardly lowers the loss, as a loss with bounds need not rise; and one far past all
+    that are known to train, of which such a loss may come out at that of a constant answer.
+    """
     here = line.at(e.step.lr)
     beyond = line.largest is not None and e.step.lr > line.largest.lr and line.decrease(here) <= FLAT
     past = e.step.lr >= PAST * line.lowest.lr and line.decrease(here) < HARDLY * line.decrease(line.lowest)
-    if not beyond and not past:
+    wild = e.step.rate >= PAST * STABLE[e.step.family] and line.decrease(here) < line.decrease(line.lowest)
+    if not beyond and not past and not wild:
         return None
     to = f"to {here.loss:.4g}" if math.isfinite(here.loss) else "beyond any number"
     evidence = (
         f"one step at {e.step.lr:g} takes the loss from {line.start:.4g} {to}; at {line.lowest.lr:g} it falls to "
     )
-    fault = here.loss > BLOWN * line.start or (past and e.step.lr >= PAST**2 * line.lowest.lr)
+    fault = wild or here.loss > BLOWN * line.start or (past and e.step.lr >= PAST**2 * line.lowest.lr)
     return _finding(e, "warning" if fault else "info", evidence, line)
 
 
