@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
+from flax import nnx
 from jax_zoo import KEY, ZOO, data
 from torch import nn
 
@@ -113,6 +114,47 @@ def test_only_parameters_are_written_and_the_structure_stays() -> None:
     assert jax.tree_util.tree_structure(made) == jax.tree_util.tree_structure(tree)
     stats = zip(*(jax.tree_util.tree_leaves(t["batch_stats"]) for t in (made, tree)), strict=True)
     assert all(new is old for new, old in stats)
+
+
+def test_nnx_state_that_is_no_param_is_left() -> None:
+    tree = nnx.eval_shape(lambda: nnx.state(nnx.BatchNorm(4, rngs=nnx.Rngs(0))))
+    made = ij.init(tree, "auto")
+    assert [entry.name for entry in ij.plan(tree).entries] == ["bias", "weight"]
+    assert isinstance(made["mean"].get_value(), jax.ShapeDtypeStruct)
+
+
+def test_norms_of_scanned_layers_are_ones_without_values() -> None:
+    tree = {"blocks": {"norm": shapes(scale=(3, 4), bias=(3, 4)), "fc": shapes(kernel=(3, 4, 4))}}
+
+    def apply(tree: Any, x: Any) -> Any:
+        def layer(x: Any, p: Any) -> Any:
+            y = (x - x.mean(-1, keepdims=True)) / x.std(-1, keepdims=True)
+            return x + (y * p["norm"]["scale"] + p["norm"]["bias"]) @ p["fc"]["kernel"], None
+
+        return jax.lax.scan(layer, x, tree["blocks"])[0]
+
+    made = ij.init(tree, "auto", apply=apply, example_inputs=data(8, 4))
+    assert np.array_equal(made["blocks"]["norm"]["scale"], np.ones((3, 4)))
+
+
+def test_complex_arrays_are_drawn_as_torchs_are() -> None:
+    net = nn.ModuleDict({"fc": nn.Linear(4, 6, bias=False, dtype=torch.complex64)})
+    initlab.init_(net, "he_normal", seed=3)
+    made = ij.init({"fc": {"kernel": jax.ShapeDtypeStruct((4, 6), jnp.complex64)}}, "he_normal", seed=3)
+    assert np.array_equal(made["fc"]["kernel"].T, net["fc"].weight.detach().numpy())
+
+
+def test_gradients_through_complex_numbers_are_jax_grads() -> None:
+    def apply(tree: Any, x: Any) -> Any:
+        return jnp.fft.irfft(jnp.fft.rfft(x) @ tree["mix"], n=8)
+
+    tree = {"mix": (data(5, 5) + 1j * data(5, 5).T).astype(np.complex64)}
+    x = data(3, 8)
+    wanted = jax.grad(lambda tree: (apply(tree, x) ** 2).sum())(tree)["mix"]
+    twin = ij.as_module(apply, tree, x)
+    twin(torch.from_numpy(np.array(x))).square().sum().backward()
+    layout = twin.leaves[0].weight.layout
+    assert np.allclose(layout.from_torch(twin.mix.grad).numpy().conj(), wanted, atol=1e-4)
 
 
 def test_equinox_modules_keep_their_functions() -> None:

@@ -142,6 +142,28 @@ def test_a_second_build_gets_the_same_values() -> None:
     assert all(np.array_equal(array(a), array(b)) for a, b in zip(first.weights, second.weights, strict=True))
 
 
+def test_the_two_layers_of_bidirectional_are_numbered_anew_too() -> None:
+    models = [keras.Sequential([keras.Input((4, 3)), layers.Bidirectional(layers.LSTM(2))]) for _ in range(2)]
+    first, second = ([entry.name for entry in ik.plan(model, "he_normal").entries] for model in models)
+    assert first == second
+    assert first[0] == "bidirectional.forward_lstm.weight_ih_l0"
+
+
+@pytest.mark.parametrize("given", [None, data(4, 12, 3)])
+def test_the_forget_gate_is_opened_with_a_pass_and_without(given: Any) -> None:
+    model = keras.Sequential([keras.Input((12, 3)), layers.LSTM(2), layers.Dense(2)])
+    assert "forget gate 1" in ik.plan(model, "auto", given)["lstm.bias_ih_l0"].reason
+
+
+def test_what_a_pass_assigns_it_reads() -> None:
+    model = keras.Sequential([keras.Input((8,)), layers.SpectralNormalization(layers.Dense(16))])
+    x = data(4, 8)
+    before = [array(v) for v in model.weights]
+    made = ik.as_module(model)(torch.from_numpy(x)).detach().numpy()
+    assert all(np.array_equal(old, array(v)) for old, v in zip(before, model.weights, strict=True))
+    assert np.allclose(made, array(model(x, training=True)), atol=1e-5)
+
+
 def test_auto_gives_torchs_bits_through_the_same_rules() -> None:
     net = nn.Sequential(nn.Linear(32, 64), nn.ReLU(), nn.Linear(64, 64), nn.GELU(), nn.Linear(64, 10))
     x = data(64, 32)

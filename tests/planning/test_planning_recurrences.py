@@ -117,3 +117,31 @@ class Graph(nn.Module):
 def test_what_reads_sums_over_neighbours_gets_gain_one_at_most(edges: bool) -> None:
     plan = initlab.plan(Graph(edges), batch(50, 8))
     assert (plan["second.weight"].code, plan["second.weight"].std) == ("neighbours", pytest.approx(1 / math.sqrt(32)))
+
+
+class Stacked(nn.Module):
+    """Three residual layers held in one tensor each, as scanned layers are, or apart."""
+
+    def __init__(self, apart: bool) -> None:
+        super().__init__()
+        shapes = {"scale": (16,), "shift": (16,), "up": (16, 64), "down": (64, 16)}
+        for number, (name, shape) in enumerate(shapes.items()):
+            start = batch(3, *shape) / 50 if len(shape) > 1 else torch.full((3, *shape), 1.0 - number)
+            held = nn.ParameterList(list(start)) if apart else nn.Parameter(start)
+            setattr(self, name, held)
+        self.head = nn.Linear(16, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for layer in range(3):
+            y = F.layer_norm(x, (16,)) * self.scale[layer] + self.shift[layer]
+            x = x + F.gelu(y @ self.up[layer]) @ self.down[layer]
+        return self.head(F.layer_norm(x, (16,)))  # type: ignore[no-any-return]
+
+
+def test_layers_in_a_stack_are_weights_of_their_own_and_no_recurrence() -> None:
+    stacked, apart = (initlab.plan(Stacked(way), batch(16, 16)) for way in (False, True))
+    for name in ("scale", "shift", "up", "down"):
+        assert (stacked[name].role, stacked[name].gain) == (apart[f"{name}.0"].role, apart[f"{name}.0"].gain)
+    assert "one of 3 that end" in stacked["down"].reason
+    gpt2 = [initlab.plan(Stacked(way), batch(16, 16), "gpt2") for way in (False, True)]
+    assert gpt2[0]["down"].std == gpt2[1]["down.0"].std == pytest.approx(0.02 / math.sqrt(3))

@@ -174,7 +174,7 @@ def _note(flow: Flow, operation: Operation, use: WeightUse, found: _Found) -> No
     if use.role in ("bias", "norm_weight", "norm_bias"):
         geometry = vector(use.view.whole, use.role)
     output = operation.outputs[0] if operation.outputs else None
-    made = Use(operation, use.role, feeds, geometry, output, use.view.exact, use.view.scaled)
+    made = Use(operation, use.role, feeds, geometry, output, use.view.exact, use.view.scaled, use.view.places)
     found.add(use.view.name, made, use.view)
     for name in use.view.others:
         if use.view.stacked:
@@ -216,7 +216,8 @@ def _with_parameter(flow: Flow, operation: Operation, held: dict[int, ParameterV
     role = _role_beside(operation, held, signal, found)
     for view in held.values():
         geometry = vector(view.whole, role) if role != "other" else None
-        found.add(view.name, Use(operation, role, None, geometry, operation.outputs[0], view.exact))
+        made = Use(operation, role, None, geometry, operation.outputs[0], view.exact, places=view.places)
+        found.add(view.name, made)
         for name in view.others:
             found.add(name, Use(operation, "other", None, None, operation.outputs[0], False))
     if role == "other":
@@ -233,12 +234,15 @@ def _with_parameter(flow: Flow, operation: Operation, held: dict[int, ParameterV
 def _role_beside(operation: Operation, held: dict[int, ParameterView], signal: Signal, found: _Found) -> str:
     """A vector added to a weight's output is its bias; one that scales a normalised signal is the norm's."""
     summed = operation.traits.combines == "sum"
-    long_axes = max(sum(size != 1 for size in view.whole) for view in held.values())
     if len(held) > 1:
         return "other"
+    view = next(iter(held.values()))
+    of_norm = signal.source == "norm" and (not summed or "weight" in signal.affine)  # one of a stack of norms' vectors
+    places = {axis for axis, _ in view.places} if of_norm else set()
+    long_axes = sum(size != 1 for axis, size in enumerate(view.whole) if axis not in places)
     if long_axes > 1:
         stacked = summed and signal.source == "weight" and not signal.ops
-        return "bias" if stacked and found.is_for_each(next(iter(held.values())), signal.root) else "other"
+        return "bias" if stacked and found.is_for_each(view, signal.root) else "other"
     if summed:
         if signal.source == "norm":
             return "other" if "bias" in signal.affine else "norm_bias"

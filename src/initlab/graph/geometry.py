@@ -149,7 +149,7 @@ def _by_use(place: _Place, graph: SignalGraph, typed: Part | None) -> Part | Non
     uses = [use for name in place.names for use in graph.uses(name)]
     if not uses or (typed is not None and all(use.role == "other" for use in uses)):
         return None
-    agrees = typed is not None and any(use.role == typed.role for use in uses)
+    agrees = typed is not None and any(use.role == typed.role.removeprefix("recurrent_") for use in uses)
     role = (
         typed.role if typed is not None and agrees else next((use.role for use in uses if use.role != "other"), "other")
     )

@@ -49,6 +49,7 @@ class Use:
         output: the value it helps to make.
         exact: whether it is used as it is, at most rearranged.
         scaled: the second moment of the fixed numbers that its elements are multiplied by before this use.
+        places: (axis, place) where one place of an axis is used, as of layers in a stack: each is a weight of its own.
     """
 
     operation: Operation
@@ -58,6 +59,7 @@ class Use:
     output: int | None = None
     exact: bool = True
     scaled: float = 1.0
+    places: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,7 @@ class ParameterView:
         exact: whether its elements are the parameter's own.
         whole: the parameter's own shape.
         stacked: whether it is a stack of parameters of one shape, `name` and `others`.
+        places: (axis, place) for each of the parameter's axes of which one place was read, as of layers in a stack.
         scaled: the second moment of the fixed numbers that the parameter's elements are multiplied by in it (a mask, an
             equalised rate); 1 where they are as they were or what became of them cannot be told.
     """
@@ -47,6 +48,7 @@ class ParameterView:
     exact: bool = True
     whole: tuple[int, ...] = ()
     stacked: bool = False
+    places: tuple[tuple[int, int], ...] = ()
     scaled: float = 1.0
 
     @classmethod
@@ -108,7 +110,7 @@ def _indexed(view: ParameterView, index: Index, part: Value) -> ParameterView:
     if view.axes is None:
         return replace(view, shape=part.shape)
     axes: list[tuple[int, ...]] = []
-    axis, piece = 0, view.piece
+    axis, piece, places = 0, view.piece, view.places
     for item in index:
         if item is None:
             axes.append(())
@@ -118,8 +120,10 @@ def _indexed(view: ParameterView, index: Index, part: Value) -> ParameterView:
             if (start, stop) != (0, view.shape[axis]) and len(view.axes[axis]) == 1 and piece is None:
                 piece = Piece(view.axes[axis][0], start, max(stop - start, 0))
             axes.append(view.axes[axis])
+        elif len(view.axes[axis]) == 1:
+            places = (*places, (view.axes[axis][0], item % view.shape[axis]))
         axis += 1
-    return replace(view, shape=part.shape, axes=(*axes, *view.axes[axis:]), piece=piece)
+    return replace(view, shape=part.shape, axes=(*axes, *view.axes[axis:]), piece=piece, places=places)
 
 
 def regrouped(old: tuple[int, ...], new: tuple[int, ...]) -> list[tuple[int, ...]] | None:

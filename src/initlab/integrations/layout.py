@@ -14,11 +14,13 @@ from typing import Any
 import numpy as np
 
 from initlab.errors import InputError
+from initlab.planning.complex_laws import law_of_parts
 from initlab.sampling import fill
 from initlab.sampling.laws import Law
 from initlab.schemes import Geometry, Scheme, get_scheme
 
 Shape = tuple[int, ...]
+PARTS = {"complex64": "float32", "complex128": "float64"}  # complex dtype -> that of its real and imaginary parts
 
 
 @dataclass(frozen=True)
@@ -131,20 +133,25 @@ def draw(
         layout: how the framework stores it.
         seed: in [0, 2^64).
         name: the stream's name, as torch would name the parameter.
-        dtype: "float32" or "float64".
+        dtype: "float32" or "float64"; "complex64" or "complex128", whose parts are drawn as in torch.
         cut: slices of the stored array; all of it where None. A block is drawn alone where the law and the layout
             allow that; the whole is drawn and cut where they do not.
 
     Raises:
         InputError: a bad seed or name.
     """
-    if cut is not None and layout.plain and not law.needs_whole:
+    if cut is not None and layout.plain and not law.needs_whole and dtype not in PARTS:
         block = layout.block(cut)
         out = np.empty(tuple(part.stop - part.start for part in block), dtype)
         fill(out, law, seed=seed, name=name, shape=layout.shape, block=block)
         return np.asarray(_permuted(out, tuple(layout.axes.index(axis) for axis in range(len(layout.axes)))), order="C")
-    out = np.empty(layout.shape, dtype)
-    fill(out, law, seed=seed, name=name)
+    if dtype in PARTS:
+        pairs = np.empty((*layout.shape, 2), PARTS[dtype])
+        fill(pairs, law_of_parts(law, layout.shape), seed=seed, name=name)
+        out = pairs.view(dtype)[..., 0]
+    else:
+        out = np.empty(layout.shape, dtype)
+        fill(out, law, seed=seed, name=name)
     made = np.asarray(layout.from_torch(out), order="C")  # of no axes too, to which ascontiguousarray gives one
     return made if cut is None else np.asarray(made[tuple(cut)], order="C")
 

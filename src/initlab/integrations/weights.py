@@ -58,7 +58,7 @@ def by_convention(name: str, shape: Shape) -> Weight:
     leaf = LEAVES.get(name, name)
     if name.endswith(("bias", "beta", "offset")) or (name == "b" and len(shape) <= 1):
         return single(shape, "bias", leaf)
-    if len(shape) == 1 and name in (*_SCALES, "weight"):
+    if (len(shape) == 1 and name in (*_SCALES, "weight")) or (len(shape) > 1 and name in _SCALES[:2]):  # stacked norms'
         return single(shape, "norm_weight", leaf)
     if len(shape) == 2 and name.startswith("embedding") and 0 not in shape:
         return matrix(embedding_geometry(shape), Layout.same(shape), leaf, "embedding")

@@ -97,12 +97,13 @@ def _growth_after(subject: Subject) -> float:
 
 def _held_at_one(subject: Subject) -> tuple[str, str] | None:
     """Why a weight gets gain one at most; None for most."""
-    graph, applied = subject.scene.graph, [use.operation for use in subject.uses if use.feeds is not None]
+    graph, applied = subject.scene.graph, [use for use in subject.uses if use.feeds is not None]
     if graph is None or not applied:
         return None
     if reads_itself(graph, applied):
         return "recurrent", "it reads what it made before, which a larger one makes grow at every step"
-    if reads_neighbours(graph, applied[0]) and not is_head(graph, applied[0]):
+    first = applied[0].operation
+    if reads_neighbours(graph, first) and not is_head(graph, first):
         return "neighbours", "it reads sums over neighbours, which a larger one fills with what all places share"
     return None
 

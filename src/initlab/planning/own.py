@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -274,9 +273,9 @@ def _opens(graph: SignalGraph, operation: Operation, scales: bool) -> str:
         operation: what makes the gate's input.
         scales: whether the factor of another signal is a gate too.
     """
-    queue, seen = deque(operation.outputs), set(operation.outputs)
+    queue, seen = list(operation.outputs), set(operation.outputs)
     while queue and len(seen) < 64:
-        for reader in graph.consumers(queue.popleft()):
+        for reader in graph.consumers(queue.pop()):  # along one way to its end: each step of a loop is a way
             if reader.traits.opens:
                 return reader.kind
             if scales and reader.kind == "mul" and _two_signals(graph, reader):

@@ -6,21 +6,27 @@ Crisanti and Sommers, 1988: a network of tanh units is chaotic above gain one), 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import cast
 
-from initlab.graph import Operation, SignalGraph
+from initlab.graph import Operation, SignalGraph, Use
 from initlab.graph.residual import grew_from
 
 
-def reads_itself(graph: SignalGraph, uses: Sequence[Operation]) -> bool:
-    """Whether a weight's second use reads what came of its first.
+def reads_itself(graph: SignalGraph, uses: Iterable[Use]) -> bool:
+    """Whether a weight's second use reads what came of its first; layers in a stack are each a weight of its own.
 
     Args:
         graph: the recording.
-        uses: the operations that apply the weight.
+        uses: where the weight is applied.
     """
-    ordered = sorted({use.index: use for use in uses}.values(), key=lambda use: use.index)
+    by_place: dict[tuple[tuple[int, int], ...], dict[int, Operation]] = {}
+    for use in uses:
+        by_place.setdefault(use.places, {})[use.operation.index] = use.operation
+    return any(_reads_itself(graph, [found[index] for index in sorted(found)]) for found in by_place.values())
+
+
+def _reads_itself(graph: SignalGraph, ordered: Sequence[Operation]) -> bool:
     if len(ordered) < 2 or not ordered[0].outputs:
         return False
     made = set(ordered[0].outputs)

@@ -11,24 +11,25 @@ from initlab.sampling import canonical_name
 
 @dataclass(frozen=True)
 class Ends:
-    """The parameters that end residual branches, and how they were found."""
+    """The parameters that end residual branches, how they were found, and how many branches those are."""
 
     names: frozenset[str]
     how: str
-
-    @property
-    def count(self) -> int:
-        return len(self.names)
+    count: int
 
 
 def projections(scene: Scene) -> Ends:
     """The weight that comes last in each residual branch: as recorded, else by the names that models give it."""
     if scene.graph is not None:
-        return Ends(_recorded(scene, "weight"), "as recorded")
+        names = _recorded(scene, "weight")
+        layers = [
+            len({use.places for use in s.uses if use.role == "weight"}) for s in scene.subjects() if s.name in names
+        ]
+        return Ends(names, "as recorded", sum(max(found, 1) for found in layers))
     if "by name" not in scene.notes:
         weights = [s.name for s in scene.subjects() if s.role == "weight"]
         scene.notes["by name"] = frozenset(name for name in weights if BRANCH_END.search(name))
-    return Ends(scene.notes["by name"], "by name")
+    return Ends(scene.notes["by name"], "by name", len(scene.notes["by name"]))
 
 
 def last_norms(scene: Scene) -> frozenset[str]:

@@ -170,7 +170,9 @@ def targets_of(graph: SignalGraph, entries: Mapping[str, PlanEntry], owner: Mapp
     beside = frozenset(use.operation.index for name in positions for use in uses[name])
     sizable = {name: found for name, found in looked.items() if _has_usual_std(entries[name])}
     bounded = frozenset(
-        name for name, found in applied.items() if reads_itself(graph, found) or reads_neighbours(graph, found[0])
+        name
+        for name, found in applied.items()
+        if reads_itself(graph, (use for use in uses[name] if use.role == "weight")) or reads_neighbours(graph, found[0])
     )
     read = rows_read(graph, sizable, {use.index for name in bounded for use in applied[name]})
     free = frozenset(name for name, found in (*applied.items(), *sizable.items()) if normed(graph, found, beside))

@@ -70,7 +70,8 @@ def init(
 
     Args:
         tree: Flax Linen params or variables, an NNX state or module, an Equinox module, or any pytree of
-            floating-point arrays or ShapeDtypeStructs. What is no parameter (batch_stats, functions, integers) stays.
+            floating-point or complex arrays or ShapeDtypeStructs. What is no parameter (batch_stats, NNX variables that
+            are no Param, functions, integers) stays.
         policy: as for `initlab.plan`: a name, a Scheme, or {selector: scheme}, over torch's names.
         seed: in [0, 2^64).
         apply: `(tree, *inputs) -> outputs`; its jaxpr says how each array is used (transposed convolutions, groups,

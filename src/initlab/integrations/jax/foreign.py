@@ -19,7 +19,7 @@ Tensor = torch.Tensor
 
 def array_of(tensor: Tensor) -> np.ndarray[Any, Any]:
     """A tensor's numbers for jax."""
-    plain = tensor.detach().cpu()
+    plain = tensor.detach().resolve_conj().cpu()
     if plain.dtype == torch.bfloat16:
         return plain.float().numpy().astype(jax.numpy.bfloat16)
     if plain.dtype == torch.int64 and not jax.config.jax_enable_x64:
@@ -68,7 +68,7 @@ class _ByJax(torch.autograd.Function):
         arrays = [jax.numpy.asarray(array) for array in ctx.arrays]
         made, pull = jax.vjp(ctx.run, *arrays)
         given = tuple(
-            jax.numpy.asarray(array_of(grad)).astype(value.dtype)
+            jax.numpy.asarray(array_of(grad.conj())).astype(value.dtype)  # torch's gradient is jax's conjugated
             if jax.numpy.issubdtype(value.dtype, jax.numpy.inexact)
             else np.zeros(value.shape, jax.dtypes.float0)
             for grad, value in zip(grads, made, strict=True)
@@ -77,5 +77,5 @@ class _ByJax(torch.autograd.Function):
         return (
             None,
             None,
-            *(tensor_of(Const(b)) if b.dtype != jax.dtypes.float0 else None for b in back),
+            *(tensor_of(Const(b)).conj() if b.dtype != jax.dtypes.float0 else None for b in back),
         )

@@ -10,7 +10,7 @@ import numpy as np
 
 from initlab.errors import InputError, seed_number
 from initlab.integrations.extras import needed
-from initlab.integrations.layout import Layout, chosen, draw, law_of
+from initlab.integrations.layout import PARTS, Layout, chosen, draw, law_of
 from initlab.sampling.laws import Law
 from initlab.schemes import Geometry, Scheme
 
@@ -77,12 +77,12 @@ def float_kind(dtype: Any) -> tuple[Any, str]:
     """The dtype that jax would make, and the exact one to draw in.
 
     Raises:
-        InputError: not a floating-point type.
+        InputError: neither a floating-point nor a complex type.
     """
     kind = jax.dtypes.canonicalize_dtype(dtype)
-    if not jnp.issubdtype(kind, jnp.floating):
-        raise InputError(f"dtype must be a floating-point type; got {np.dtype(kind).name}")
-    return kind, "float64" if kind == np.dtype("float64") else "float32"
+    if not jnp.issubdtype(kind, jnp.inexact):
+        raise InputError(f"dtype must be a floating-point or complex type; got {np.dtype(kind).name}")
+    return kind, np.dtype(kind).name if np.dtype(kind).name in ("float64", *PARTS) else "float32"
 
 
 def _by_key(key: Any, law: Law, layout: Layout, seed: int, dtype: str) -> Any:

@@ -16,7 +16,7 @@ from initlab.integrations.jax.primitives import torch_dtype
 from initlab.integrations.names import MapNames, renamed
 from initlab.integrations.twin import Leaf
 from initlab.integrations.weights import Weight, by_convention
-from initlab.planning.memory import DTYPES
+from initlab.planning.memory import DTYPES, PARTS
 
 jax = needed("jax", "jax")
 
@@ -47,7 +47,7 @@ class Tree:
 
 
 def tree_of(tree: Any, map_names: MapNames = None, by_use: ByPath | None = None) -> Tree:
-    """The parameters of a pytree: its floating-point arrays; in a Linen variables dict those of "params".
+    """The parameters of a pytree: its floating-point and complex arrays; Linen's under "params", NNX's `Param`s.
 
     Raises:
         InputError: no such array; two that get one name.
@@ -57,7 +57,7 @@ def tree_of(tree: Any, map_names: MapNames = None, by_use: ByPath | None = None)
     places, parameters = [], []
     for place, (keys, value) in enumerate(found):
         path = tuple(_word(key) for key in keys)
-        if not _is_parameter(value) or (linen and path[0] != "params"):
+        if not _is_parameter(value) or (linen and path[0] != "params") or _is_state(_owner(tree, keys)):
             continue
         path = path[1:] if linen else path
         path = path[:-1] if len(path) > 1 and path[-1] == "value" else path
@@ -78,7 +78,13 @@ def _word(key: Any) -> str:
 def _is_parameter(value: Any) -> bool:
     if not hasattr(value, "dtype") or not hasattr(value, "shape"):
         return False
-    return bool(jax.numpy.issubdtype(value.dtype, jax.numpy.floating)) and torch_dtype_or_none(value.dtype) in DTYPES
+    return torch_dtype_or_none(value.dtype) in (*DTYPES, *PARTS)
+
+
+def _is_state(owner: Any) -> bool:
+    """Whether an NNX variable is no `Param`: running statistics, a cache, a count."""
+    kinds = {kind.__name__ for kind in type(owner).__mro__ if kind.__module__.startswith("flax.nnx")}
+    return "Variable" in kinds and "Param" not in kinds
 
 
 def torch_dtype_or_none(dtype: Any) -> torch.dtype | None:
@@ -99,11 +105,11 @@ def _leaf(tree: Any, keys: Any, path: tuple[str, ...], value: Any, map_names: Ma
 
 
 def values_of(value: Any) -> np.ndarray[Any, Any] | None:
-    """A leaf's numbers as float32 or float64; None where it has none here."""
+    """A leaf's numbers as float32, float64 or complex; None where it has none here."""
     if isinstance(value, jax.ShapeDtypeStruct) or not getattr(value, "is_fully_addressable", True):
         return None
     array = np.asarray(value)
-    return array if array.dtype in (np.float32, np.float64) else array.astype(np.float32)
+    return array if array.dtype.kind == "c" or array.dtype in (np.float32, np.float64) else array.astype(np.float32)
 
 
 def _owner(tree: Any, keys: Any) -> Any:

@@ -90,8 +90,9 @@ class _Values(_StatelessScope):  # type: ignore[misc]  # keras is untyped
         self.places = {id(item.variable): place for place, item in enumerate(held)}
 
     def get_current_value(self, variable: Any) -> Any:
+        assigned = super().get_current_value(variable)  # within this pass, as a spectral norm does
         place = self.places.get(id(variable))
-        return super().get_current_value(variable) if place is None else self.values[place]
+        return self.values[place] if assigned is None and place is not None else assigned
 
 
 def _takes_many(model: Any) -> bool:

@@ -74,7 +74,9 @@ def _numbered(layers: list[Any]) -> list[str]:
             re.sub(r"(.)([A-Z][a-z0-9]+)", r"\1_\2", re.sub(r"\W+", "", type(layer).__name__)),
         )
         own = own.lower()
-        if re.fullmatch(rf"{own}(_\d+)?", layer.name):
+        numbered = re.fullmatch(rf"((?:forward_|backward_)?{own})(?:_\d+)?", layer.name)  # the two of Bidirectional
+        if numbered:
+            own = numbered[1]
             names.append(own if counts[own] == 0 else f"{own}_{counts[own]}")
             counts[own] += 1
         else:
