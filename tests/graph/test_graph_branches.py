@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrizations
 
-from initlab.graph import record
+from initlab.graph import record, residual
 
 X = torch.randn(4, 8, generator=torch.Generator().manual_seed(0))
 
@@ -142,3 +142,27 @@ class Blended(nn.Module):
 )
 def test_a_branch_may_be_blended_with_the_stream(net: nn.Module, ends: tuple[str, ...]) -> None:
     assert record(net, X).residual_ends() == ends
+
+
+def test_sums_of_a_scan_without_weights_are_not_walked_along(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of n sums would be a walk of n steps: 10,000 operations took minutes."""
+
+    class Scan(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.last = nn.Linear(8, 8), nn.Linear(8, 8)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            x = self.first(x)
+            state, gate = torch.zeros_like(x), x.sigmoid()
+            for _ in range(20):
+                state = state * gate + x * (1 - gate)
+            made: torch.Tensor = self.last(state)
+            return made
+
+    walks: list[int] = []
+    within, last = residual._within, residual._last
+    monkeypatch.setattr(residual, "_within", lambda *args: walks.append(1) or within(*args))
+    monkeypatch.setattr(residual, "_last", lambda *args: walks.append(1) or last(*args))
+    graph = record(Scan(), X)
+    assert (graph.residual_ends(), graph.residual_branches(), walks) == ((), (), [])

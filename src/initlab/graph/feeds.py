@@ -228,7 +228,7 @@ def _with_parameter(flow: Flow, operation: Operation, held: dict[int, ParameterV
         return TABLE[operation.kind].signals(flow, operation)
     applied = frozenset({"weight"} if operation.traits.combines == "product" else {"bias"})
     signal = _times_scale(flow, next(iter(held.values())), signal) if role == "norm_weight" else signal
-    return [replace(signal, trail=signal.trail | {operation.index}, affine=signal.affine | applied)]
+    return [replace(signal, trail=signal.onward(operation.index), affine=signal.affine | applied)]
 
 
 def _role_beside(operation: Operation, held: dict[int, ParameterView], signal: Signal, found: _Found) -> str:

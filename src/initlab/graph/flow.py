@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from initlab.graph.recording import Operation, Recording, Value
-from initlab.graph.signals import Signal
+from initlab.graph.signals import Signal, trail_of
 from initlab.graph.views import ParameterView
 
 
@@ -80,6 +80,6 @@ class Flow:
     def later(self, operation: Operation, source: str, label: str, note: str = "") -> Signal:
         """A signal of one region whose moments are measured only if something asks (`regions.settled`)."""
         signals = [signal for _, signal in self.carried(operation)]
-        trail = frozenset().union(*(signal.trail for signal in signals)) | {operation.index}
+        trail = trail_of(signals, operation.index)
         made = self.fresh(operation, None, None, source, label, note)
         return replace(made, region=signals[0].region, trail=trail)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -145,12 +145,20 @@ class Recording:
 
     def consumers(self, value: int) -> tuple[Operation, ...]:
         """The operations that read a value."""
-        return tuple(self.operations[i] for i in self._consumers.get(value, ()))
+        return self._consumers.get(value, ())
 
     def producer(self, value: int) -> Operation | None:
         """The operation that made a value; None for inputs, parameters and constants."""
         index = self.values[value].producer
         return None if index is None else self.operations[index]
+
+    def signals(self, operation: Operation) -> tuple[int, ...]:
+        """What an operation reads of the inputs and of what other operations made: no parameter, no constant."""
+        key = ("signals", operation.index)
+        if key not in self.computed:
+            found = (value for value in operation.inputs if self.values[value].source in ("operation", "input"))
+            self.computed[key] = tuple(found)
+        return cast("tuple[int, ...]", self.computed[key])
 
     def feature_axis(self, value: int) -> int:
         """The axis along which the features of a value lie, as the operation that made it lays them out."""
@@ -159,12 +167,14 @@ class Recording:
         return axis if axis >= 0 else rank + axis
 
     @cached_property
-    def _consumers(self) -> dict[int, list[int]]:
-        found: dict[int, list[int]] = {}
-        for operation in self.operations:
-            for value in dict.fromkeys(operation.inputs):
-                found.setdefault(value, []).append(operation.index)
-        return found
+    def _consumers(self) -> dict[int, tuple[Operation, ...]]:
+        if "consumers" not in self.computed:
+            found: dict[int, list[Operation]] = {}
+            for operation in self.operations:
+                for value in dict.fromkeys(operation.inputs):
+                    found.setdefault(value, []).append(operation)
+            self.computed["consumers"] = {value: tuple(readers) for value, readers in found.items()}
+        return cast("dict[int, tuple[Operation, ...]]", self.computed["consumers"])
 
 
 def refs(item: Any) -> Iterator[int]:

@@ -12,7 +12,7 @@ import torch
 from initlab.graph.flow import Flow
 from initlab.graph.recording import Operation, Ref
 from initlab.graph.replay import call, filled, stand_ins
-from initlab.graph.signals import Signal
+from initlab.graph.signals import LONGEST, Signal, trail_of
 
 _LARGEST = 1 << 22  # elements of a region's root beyond which it is not run again
 _ENOUGH = 1 << 17  # numbers behind a measured moment: its error is then below 1%
@@ -21,7 +21,6 @@ _CLOSE = 0.003  # relative standard error at which a measurement stops early
 _BLOCKS = 16  # parts of what was measured, of which none has a fifth of all squares where there is a second moment
 _MANY = 4096  # numbers from which that is asked: 1/x of noise has none, however many one draws
 _STEP = 1.05  # ratio of the input sizes at which regions are measured; those between follow from the nearest
-_LONGEST = 128  # operations in a region
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ def moments_of(flow: Flow, item: Any) -> tuple[float, float] | None:
 
 def measured(flow: Flow, operation: Operation, signal: Signal, source: str, label: str) -> Signal | None:
     """The signal of an operation on one region, found by running it on Gaussian noise; None if it cannot be."""
-    trail = frozenset().union(*(s.trail for _, s in flow.carried(operation))) | {operation.index}
+    trail = trail_of((s for _, s in flow.carried(operation)), operation.index)
     found = measure(flow, signal.region, trail, operation.outputs[0])
     if found is None:
         return None
@@ -90,7 +89,7 @@ def measure(flow: Flow, region: int, trail: frozenset[int], output: int) -> Mome
     """
     root = flow.value(region)
     size = math.prod(root.shape)
-    if len(trail) > _LONGEST:
+    if len(trail) > LONGEST:
         return None
     operations = [flow.graph.operations[i] for i in sorted(trail)]
     if not 0 < size <= _LARGEST or any(op.function is None or op.traits.random for op in operations):

@@ -22,12 +22,14 @@ def residual_ends(graph: Recording, uses: Mapping[str, tuple[Use, ...]]) -> tupl
         graph: the recording.
         uses: every parameter's uses, which say the roles.
     """
-    used, once = _used(uses), {name for name, found in uses.items() if len({use.operation.index for use in found}) == 1}
+    used, weighed = _used(uses), _weighed(graph, uses)
+    once = {name for name, found in uses.items() if len({use.operation.index for use in found}) == 1}
 
     def grown(graph: Recording, addition: Operation) -> Iterator[tuple[int, set[int]]]:
         yield from _grown(graph, addition)
         for value, others in _blended(graph, addition):
-            if once.issuperset(_within(graph, value, others, used)):  # no state that a recurrence blends
+            past = weighed[value] > _floor(graph, others)
+            if past and once.issuperset(_within(graph, value, others, used)):  # no state that a recurrence blends
                 yield value, others
 
     return _ends(graph, uses, grown)
@@ -45,12 +47,13 @@ def projected_ends(graph: Recording, uses: Mapping[str, tuple[Use, ...]]) -> tup
 
 def _ends(graph: Recording, uses: Mapping[str, tuple[Use, ...]], grown: Grown) -> tuple[str, ...]:
     """For each operand of a sum that was computed from others, the last weights or norm of the way."""
-    used, names = _used(uses), dict[str, None]()
+    used, weighed, names = _used(uses), _weighed(graph, uses), dict[str, None]()
     for operation in graph.operations:
         if operation.kind in _ADDS:
             for value, others in grown(graph, operation):
-                floor = min(made_at(graph, other) for other in others)
-                names.update(dict.fromkeys(_last(graph, value, floor, used)))
+                floor = _floor(graph, others)
+                if weighed[value] > floor:
+                    names.update(dict.fromkeys(_last(graph, value, floor, used)))
     return tuple(names)
 
 
@@ -59,13 +62,13 @@ def residual_branches(graph: Recording, uses: Mapping[str, tuple[Use, ...]]) -> 
 
     In the order of their first use.
     """
-    used, signals = _used(uses), from_inputs(graph)
+    used, signals, weighed = _used(uses), from_inputs(graph), _weighed(graph, uses)
     return tuple(
         found
         for operation in graph.operations
         if operation.kind in _ADDS
         for value, others in (*_grown(graph, operation), *_beside_projection(graph, operation, used, signals))
-        if (found := _within(graph, value, others, used))
+        if weighed[value] > _floor(graph, others) and (found := _within(graph, value, others, used))
     )
 
 
@@ -82,9 +85,22 @@ def _used(uses: Mapping[str, tuple[Use, ...]]) -> Used:
     return found
 
 
+def _weighed(graph: Recording, uses: Mapping[str, tuple[Use, ...]]) -> dict[int, int]:
+    """By value, the place of the last operation with a parameter that it was computed by; −1 where there is none.
+
+    A branch without any is not walked along: a scan of n steps has n sums, each of them n steps long.
+    """
+    used, found = _used(uses), dict.fromkeys(graph.values, -1)
+    for operation in graph.operations:
+        own = operation.parameters or operation.index in used
+        last = operation.index if own else max((found[value] for value in operation.inputs), default=-1)
+        found.update(dict.fromkeys(operation.outputs, last))
+    return found
+
+
 def _within(graph: Recording, value: int, others: set[int], used: Used) -> tuple[str, ...]:
     """The parameters of the operations on the ways from those that the value grew from to it."""
-    floor = min(made_at(graph, other) for other in others)
+    floor = _floor(graph, others)
     before: dict[int, Operation] = {}
     stack = [value]
     while stack:
@@ -103,9 +119,7 @@ def _within(graph: Recording, value: int, others: set[int], used: Used) -> tuple
 
 def _grown(graph: Recording, addition: Operation) -> Iterator[tuple[int, set[int]]]:
     """The operands that were computed from another operand, each with the values that it may have grown from."""
-    operands = [
-        value for value in dict.fromkeys(addition.inputs) if graph.values[value].source in ("operation", "input")
-    ]
+    operands = list(dict.fromkeys(graph.signals(addition)))
     for value in operands:
         others = {before for other in operands if other != value for before in _stream(graph, other)}
         if others and grew_from(graph, value, others):
@@ -202,7 +216,7 @@ def _stream(graph: Recording, value: int) -> list[int]:
     """
     found, shifted = passed(graph, value), False
     while (operation := graph.producer(found[-1])) is not None:
-        signals = [item for item in operation.inputs if graph.values[item].source in ("operation", "input")]
+        signals = graph.signals(operation)
         if operation.traits.combines not in ("sum", "product") or not operation.parameters or len(signals) != 1:
             break
         shifted |= operation.traits.combines == "sum"
@@ -232,7 +246,7 @@ def _passes(operation: Operation, parts: bool) -> bool:
 
 def grew_from(graph: Recording, value: int, others: set[int], floor: int | None = None) -> bool:
     """Whether one of `others` is an ancestor. Only operations after the earliest of them, `floor`, can lie between."""
-    floor = min(made_at(graph, other) for other in others) if floor is None else floor
+    floor = _floor(graph, others) if floor is None else floor
     seen: set[int] = set()
     stack = [value]
     while stack:
@@ -246,6 +260,11 @@ def grew_from(graph: Recording, value: int, others: set[int], floor: int | None 
                 seen.add(item)
                 stack.append(item)
     return False
+
+
+def _floor(graph: Recording, others: set[int]) -> int:
+    """The place of the earliest of several values."""
+    return min(made_at(graph, other) for other in others)
 
 
 def made_at(graph: Recording, value: int) -> int:

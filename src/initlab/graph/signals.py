@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
+
+LONGEST = 128  # operations of a region beyond which it is not run again
 
 
 class Layout(NamedTuple):
@@ -90,8 +93,24 @@ class Signal:
             return self
         return replace(self, second=factor**2 * self.second, mean=factor * self.center)
 
+    def onward(self, index: int) -> frozenset[int]:
+        """Its trail with one more operation."""
+        return trail_of((self,), index)
+
     @property
     def spread(self) -> float:
         """Standard deviation, of a unit signal where the second moment is not known."""
         second = 1.0 if self.second is None else self.second
         return math.sqrt(max(second - self.center**2, 0.0))
+
+
+def trail_of(signals: Iterable[Signal], index: int) -> frozenset[int]:
+    """The operations by which one region makes several signals, and one more that reads them.
+
+    A trail that is too long to be run again grows no further.
+    """
+    signals = tuple(signals)
+    longest = max(signals, key=lambda signal: len(signal.trail)).trail
+    if len(longest) > LONGEST:
+        return longest
+    return frozenset().union(*(signal.trail for signal in signals)) | {index}

@@ -17,6 +17,7 @@ class Traits:
     Args:
         keeps: what its outputs hold of the input's numbers: all of them in their "order" and shape, all "values"
             elsewhere (some of them repeated, or beside zeros), a "part", several "pieces", or "none" as they were.
+        pointwise: each number that it makes is a function of the numbers at the same place of what it reads.
         linear: scaling its input scales its output alike.
         combines: how it makes one of several signals: their "sum", a "join" side by side, a "write" of some into places
             of the first, their "product" element by element, a "contraction" (products summed over an axis) or a
@@ -54,6 +55,7 @@ class Traits:
     """
 
     keeps: Keeps = "none"
+    pointwise: bool = False
     linear: bool = False
     combines: Combines = "none"
     accumulates: bool = False

@@ -64,5 +64,5 @@ def _turns(graph: SignalGraph, use: Operation) -> float:
 
 def _is_biased(graph: SignalGraph, reader: Operation, value: int) -> bool:
     """Whether a bias alone is added."""
-    signals = [item for item in reader.inputs if graph.values[item].source in ("operation", "input")]
+    signals = list(graph.signals(reader))
     return reader.traits.combines == "sum" and signals == [value] and bool(reader.parameters)

@@ -95,7 +95,7 @@ def _made(graph: SignalGraph, value: int) -> bool:
 def _carried(graph: SignalGraph, operation: Operation, names: Names, owner: Mapping[str, str]) -> frozenset[str]:
     """The weights that an operation's output is proportional to, as a calibrating pass follows them."""
     traits = operation.traits
-    signals = [names.get(v, NONE) for v in operation.inputs if graph.values[v].source in ("operation", "input")]
+    signals = [names.get(v, NONE) for v in graph.signals(operation)]
     own = next((names[v] for v in operation.inputs if graph.values[v].source == "parameter" and v in names), NONE)
     if own and (traits.rows or traits.combines == "contraction"):
         weights = (v for v in operation.inputs if graph.values[v].source == "parameter" and v in names)

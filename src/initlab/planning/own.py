@@ -93,8 +93,8 @@ def _own_steps(graph: SignalGraph, value: int | None) -> tuple[list[Operation], 
         if not readers:
             return steps, None
         reader = readers[0]
-        signals = [v for v in reader.inputs if v != value and graph.values[v].source in ("operation", "input")]
-        if signals or reader.traits.norm or len(reader.outputs) != 1 or len(steps) > 8:
+        meets = any(signal != value for signal in graph.signals(reader))
+        if meets or reader.traits.norm or len(reader.outputs) != 1 or len(steps) > 8:
             return steps, reader
         steps.append(reader)
         value = reader.outputs[0]
@@ -127,7 +127,7 @@ def _adds_back(graph: SignalGraph, product: Operation, steps: list[Operation]) -
     if product.kind != "mul" or len(product.outputs) != 1:
         return False
     scale = steps[-1].outputs[0] if steps else None
-    signals = {v for v in product.inputs if v != scale and graph.values[v].source in ("operation", "input")}
+    signals = set(graph.signals(product)) - {scale}
     return any(reader.kind == "add" and signals & set(reader.inputs) for reader in graph.consumers(product.outputs[0]))
 
 
@@ -287,7 +287,7 @@ def _opens(graph: SignalGraph, operation: Operation, scales: bool) -> str:
 
 
 def _two_signals(graph: SignalGraph, product: Operation) -> bool:
-    return sum(graph.values[value].source in ("operation", "input") for value in set(product.inputs)) > 1
+    return len(set(graph.signals(product))) > 1
 
 
 def use_in_words(subject: Subject) -> str:

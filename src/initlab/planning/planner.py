@@ -88,7 +88,9 @@ def make_plan(model: nn.Module, found: Walk, example_inputs: Any, policy: Any) -
         entries = tuple(_entry(s, claims.get(s.name), base) for s in scene.subjects())
         entries, held = with_stacks(entries, graph, fixed)
         entries = with_magnitudes(entries)  # the pass runs with them, and not with the values that the model holds
-        entries, unmeasured = calibrated(model, entries, graph, example_inputs, {*fixed, *held}, spectral_norms(found))
+        entries, unmeasured = calibrated(
+            model, entries, targets, example_inputs, {*fixed, *held}, spectral_norms(found)
+        )
     for policy in policies:
         if policy.profiled is not None and graph is not None:
             entries = policy.profiled(model, entries, example_inputs)

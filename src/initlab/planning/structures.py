@@ -90,7 +90,7 @@ def scales_stream(subject: Subject) -> bool:
 
 
 def _in_scaled_sum(graph: SignalGraph, product: Operation) -> bool:
-    streams = {item for item in product.inputs if graph.values[item].source in ("operation", "input")}
+    streams = set(graph.signals(product))
     before = {item for stream in streams for item in passed(graph, stream)}
     sums = (reader for value in product.outputs for reader in graph.consumers(value) if reader.kind == "add")
     others = (item for reader in sums for item in reader.inputs if item not in product.outputs)

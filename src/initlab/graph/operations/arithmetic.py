@@ -89,7 +89,7 @@ def _with_constant(flow: Flow, operation: Operation, signal: Signal, fixed: list
     moments, signal = fixed[0] if len(fixed) == 1 else None, settled(flow, signal)
     if operation.kind == "div" and moments is not None:
         moments = _reciprocal(flow, operation)
-    trail = signal.trail | {operation.index}
+    trail = signal.onward(operation.index)
     if signal.second is None or moments is None:
         return replace(flow.unsure(operation), region=signal.region, trail=trail)
     mean, second = moments
@@ -128,9 +128,10 @@ def _reciprocal(flow: Flow, operation: Operation) -> tuple[float, float] | None:
     return constant_moments(1 / tensor)
 
 
-OPS = (
+_OPS = (
     Op(("add",), added, names=("radd",), combines="sum", start=0.0),
     Op(("sub",), added, names=("subtract",), combines="sum", start=0.0),
     Op(("mul",), multiplied, names=("multiply", "rmul"), combines="product", by_value=True),
     Op(("div",), multiplied, names=("truediv", "true_divide", "divide"), combines="product"),
 )
+OPS = tuple(replace(op, pointwise=True) for op in _OPS)

@@ -16,13 +16,13 @@ from initlab.graph.views import Axes, Shape, regrouped
 def same(flow: Flow, operation: Operation) -> Signal:
     """The numbers as they are, or but for a few."""
     signal = flow.carried(operation)[0][1]
-    return replace(signal, trail=signal.trail | {operation.index})
+    return replace(signal, trail=signal.onward(operation.index))
 
 
 def moved(flow: Flow, operation: Operation) -> list[Signal]:
     """The same numbers elsewhere, or some of them."""
     signal = flow.carried(operation)[0][1]
-    trail = signal.trail | {operation.index}
+    trail = signal.onward(operation.index)
     arguments = repr((operation.args[1:], sorted(operation.kwargs.items())))
     part = operation.traits.keeps == "part"
     return [

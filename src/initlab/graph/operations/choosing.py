@@ -19,6 +19,8 @@ CLOSED = 1e3  # a number from which what stands in place of scores says that a s
 def chosen(flow: Flow, operation: Operation) -> Signal:
     """torch.where(condition, x, y)."""
     condition, first, second = (operation.argument(*place) for place in ((0, "condition"), (1, "input"), (2, "other")))
+    if first is None:  # the places at which a condition holds
+        return elementwise(flow, operation)
     return _one_of(flow, operation, condition, first, second)
 
 
@@ -52,12 +54,12 @@ def _one_of(flow: Flow, operation: Operation, condition: Any, first: Any, second
     if (mean, square) == (kept.center, kept.second):
         return _as_is(flow, operation, parts[0])
     made = flow.fresh(operation, square, mean, kept.source, kept.label, kept.note)
-    return replace(made, where=kept.where, region=kept.region, trail=kept.trail | {operation.index})
+    return replace(made, where=kept.where, region=kept.region, trail=kept.onward(operation.index))
 
 
 def _as_is(flow: Flow, operation: Operation, item: Ref) -> Signal:
     signal = flow.signals[item.value]
-    return replace(signal, trail=signal.trail | {operation.index})
+    return replace(signal, trail=signal.onward(operation.index))
 
 
 def _signal(flow: Flow, item: Any) -> Signal | None:
@@ -66,8 +68,11 @@ def _signal(flow: Flow, item: Any) -> Signal | None:
 
 def _share(flow: Flow, condition: Any) -> float | None:
     """The share of places at which a condition holds; None where it is not at hand."""
+    signal = _signal(flow, condition)
+    if signal is not None:  # routing has many masks, each a measurement of its own
+        return signal.mean
     found = moments_of(flow, condition)
-    return None if found is None or not 0 <= found[0] <= 1 else found[0]
+    return None if found is None else found[0]
 
 
 def _closes(flow: Flow, item: Any) -> bool:

@@ -12,7 +12,7 @@ from initlab.graph.operations.lookups import looked_up
 from initlab.graph.operations.op import Op
 from initlab.graph.recording import Operation, Value
 from initlab.graph.regions import settled
-from initlab.graph.signals import Signal
+from initlab.graph.signals import Signal, trail_of
 from initlab.graph.views import Index, ParameterView, Shape
 
 
@@ -98,7 +98,7 @@ def joined(flow: Flow, operation: Operation) -> Signal:
     made = flow.fresh(operation, second, sum(size * mean for size, _, mean in parts) / total, "concat", label)
     if len({signal.region for signal in signals}) > 1:
         return made
-    trail = frozenset().union(*(signal.trail for signal in signals)) | {operation.index}
+    trail = trail_of(signals, operation.index)
     return replace(made, region=signals[0].region, trail=trail)  # made of one root, they are not independent
 
 

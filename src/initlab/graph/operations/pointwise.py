@@ -10,7 +10,7 @@ from initlab.graph.operations.op import Op
 from initlab.graph.recording import Operation
 from initlab.graph.regions import measured
 from initlab.graph.replay import constants
-from initlab.graph.signals import Signal
+from initlab.graph.signals import Signal, trail_of
 from initlab.graph.weights import Shapes, Views, WeightUse, biased
 
 LONGEST = 24  # operations that make one function of a root; a longer chain is taken up anew, as a root of its own
@@ -37,7 +37,7 @@ def composed(flow: Flow, operation: Operation, signals: list[Signal]) -> Signal:
     """The signal of one more elementwise operation on functions of one root."""
     base = signals[0]
     ops = tuple(sorted({index for signal in signals for index in signal.ops} | {operation.index}))
-    trail = frozenset().union(*(signal.trail for signal in signals)) | {operation.index}
+    trail = trail_of(signals, operation.index)
     operations = [flow.graph.operations[i] for i in ops]
     root = flow.signals[base.root]
     made = replace(
@@ -48,6 +48,8 @@ def composed(flow: Flow, operation: Operation, signals: list[Signal]) -> Signal:
     if expressions.affine(operations):  # a scaled or shifted signal is still what its root is
         made, label = replace(made, source=root.source, where=root.where), root.label or "data"
     if root.region != base.root:  # no Gaussian root: measured from the region's, if anything asks
+        return replace(made, second=None, mean=None, label=label if made.source != "data" else None)
+    if len(ops) < LONGEST and _read_by_one_function(flow, operation):
         return replace(made, second=None, mean=None, label=label if made.source != "data" else None)
     moments = expressions.function_moments(flow, made)
     if moments is None:
@@ -62,11 +64,17 @@ def composed(flow: Flow, operation: Operation, signals: list[Signal]) -> Signal:
     return replace(made, root=value, ops=(), head=value, layout=(), region=value, trail=frozenset())
 
 
+def _read_by_one_function(flow: Flow, operation: Operation) -> bool:
+    """Whether all that reads it is one function of it alone: then nothing asks for its own moments."""
+    value, readers = operation.outputs[0], flow.graph.consumers(operation.outputs[0])
+    return len(readers) == 1 and readers[0].traits.pointwise and readers[0].inputs == (value,)
+
+
 def _slope(operation: Operation, views: Views, shapes: Shapes) -> list[WeightUse]:
     return biased(operation, views, 1, "weight", "other")
 
 
-OPS = (
+_OPS = (
     Op(("elu", "selu", "mish", "tanh"), elementwise, curved=True),
     Op(("sin", "cos"), elementwise, curved=True, periodic=True),
     Op(("relu", "leaky_relu"), elementwise, curved=True, degree=1.0),
@@ -103,3 +111,4 @@ OPS = (
          "float_power", "floor_divide", "bitwise_and", "and", "or", "bitwise_or", "invert"), elementwise,
     ),
 )  # fmt: skip
+OPS = tuple(replace(op, pointwise=True) for op in _OPS)

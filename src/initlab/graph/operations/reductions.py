@@ -18,7 +18,7 @@ def reduced(flow: Flow, operation: Operation) -> Signal:
     base = flow.carried(operation)[0][1]
     made = measured(flow, operation, base, "pool", _label(operation, base))
     if made is None:
-        return replace(flow.unsure(operation), region=base.region, trail=base.trail | {operation.index})
+        return replace(flow.unsure(operation), region=base.region, trail=base.onward(operation.index))
     return replace(made, where=operation.where)
 
 
@@ -69,7 +69,7 @@ def statistic(flow: Flow, operation: Operation) -> list[Signal]:
 
 def _over_axis(flow: Flow, operation: Operation, made: Signal) -> list[Signal]:
     signal = flow.carried(operation)[0][1]
-    trail = signal.trail | {operation.index}
+    trail = signal.onward(operation.index)
     return [
         replace(made, root=value, head=value, region=signal.region, trail=trail, where=signal.where)
         for value in operation.outputs

@@ -86,7 +86,7 @@ def _mixture(flow: Flow, operation: Operation, signals: list[Signal]) -> Signal:
     """Where the shares cannot be told: as many numbers of what was there as of what was written."""
     if len(signals) == 1:
         layout = (*signals[0].layout, Layout(operation.kind, str(operation.index), 0))
-        return replace(signals[0], layout=layout, trail=signals[0].trail | {operation.index})
+        return replace(signals[0], layout=layout, trail=signals[0].onward(operation.index))
     signals = [settled(flow, signal) for signal in signals]
     if any(signal.second is None for signal in signals):
         return flow.unsure(operation)

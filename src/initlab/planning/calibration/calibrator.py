@@ -14,6 +14,7 @@ from initlab.graph.operations import TABLE, Op
 from initlab.graph.operations.dropping import drops_in_place, mask_of
 from initlab.graph.spelling import in_place
 from initlab.guest.inputs import mapped, tensors_in
+from initlab.guest.writes import unwatched
 from initlab.planning.calibration.found import Found, rounded
 from initlab.planning.calibration.marks import Mark, Marked, Marks, carried
 from initlab.planning.calibration.measuring import luck, misses, near, second_moment, spread, units
@@ -130,6 +131,10 @@ class Calibrator(TorchFunctionMode):
                 self.marks.set_rounding(tensor, name)
 
     def _after(self, call: _Call) -> Any:
+        with unwatched():
+            return self._followed(call)
+
+    def _followed(self, call: _Call) -> Any:
         op, read = call.op, self.marks.of(tensors_in((call.args, call.kwargs)))
         weights = [(tensor, mark) for tensor, mark in read if mark.of]
         signals = [(tensor, mark) for tensor, mark in read if not mark.of and tensor.is_floating_point()]

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from initlab.errors import InputError
-from initlab.graph import SignalGraph, run_under
+from initlab.graph import run_under
 from initlab.guest.modules import modules_of
 from initlab.planning.calibration.calibrator import Calibrator
 from initlab.planning.calibration.found import Found
@@ -21,7 +21,7 @@ from initlab.planning.magnitudes import with_magnitudes
 from initlab.planning.plan import PlanEntry
 from initlab.planning.reason import Reason
 from initlab.planning.spectral import Vectors
-from initlab.planning.targets import Targets, owners, targets_of
+from initlab.planning.targets import Targets, owners
 from initlab.reporting import format_number
 from initlab.sampling import canonical_name
 from initlab.schemes import Geometry
@@ -32,7 +32,7 @@ LARGEST = 2**32  # elements of all parameters beyond which a model is planned by
 def calibrated(
     model: nn.Module,
     entries: tuple[PlanEntry, ...],
-    graph: SignalGraph,
+    targets: Targets,
     example_inputs: Any,
     fixed: Iterable[str] = (),
     norms: Iterable[Vectors] = (),
@@ -44,7 +44,7 @@ def calibrated(
     Args:
         model: the model; it is left as it was.
         entries: the plan by its rules.
-        graph: the recording.
+        targets: what each weight's output is to be like.
         example_inputs: as for `plan`.
         fixed: names whose laws were asked for, which are not changed.
         norms: the model's spectral norms.
@@ -55,7 +55,6 @@ def calibrated(
         return entries, why
     by_name = {entry.name: entry for entry in entries}
     owner = owners(entries)
-    targets = targets_of(graph, by_name, owner)
     normed = {norm.name: norm for norm in norms}
     for _ in range(2):
         calibrator = Calibrator(by_name, targets, frozenset(fixed), normed)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 import torch
 
 from initlab.graph.operations.dropping import Mask
+from initlab.guest.writes import unwatched
 from initlab.planning.calibration.found import Found, adjustable
 from initlab.planning.calibration.marks import Mark, Marks
 from initlab.planning.calibration.measuring import second_moment
@@ -107,11 +108,12 @@ class StandIns:
             entry, made = self.entries.get(name), parameter.detach()
             place = self._places.setdefault(name, len(self._places))
             if entry is not None and entry.law is not None:
-                made = torch.empty(parameter.shape, dtype=parameter.dtype, device=parameter.device)
-                job = f"drawn {place}"  # by order of use: wrappers and renames change no measurement
-                write_one(job_of(job, made, entry.law), 0)
-                self.luck[name] = (entry.std or 0.0) ** 2 / (second_moment(made) or 1.0)
-                made.mul_(self.found.factor(name))
+                with unwatched():
+                    made = torch.empty(parameter.shape, dtype=parameter.dtype, device=parameter.device)
+                    job = f"drawn {place}"  # by order of use: wrappers and renames change no measurement
+                    write_one(job_of(job, made, entry.law), 0)
+                    self.luck[name] = (entry.std or 0.0) ** 2 / (second_moment(made) or 1.0)
+                    made.mul_(self.found.factor(name))
             self._hold(name, made)
             if name in self.norms:
                 self.norms[name].follow(made)
