@@ -19,6 +19,7 @@ from initlab.cli.samples import example_inputs
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 PYTHON, COMMANDS = README.split("## The command line")
+FIRST = PYTHON.split("## The first verdict")[1]
 NEEDED = ("jax", "keras", "lightning", "tensorboard", "transformers")  # what some of README's blocks import
 
 
@@ -26,7 +27,9 @@ def _blocks(language: str, text: str = COMMANDS) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
 
-LINES = [line.split("  #")[0].split("# ")[0].strip() for line in _blocks("sh")[0].splitlines()]
+LINES = [
+    line.split("  #")[0].split("# ")[0].strip() for line in (_blocks("sh", FIRST)[0] + _blocks("sh")[0]).splitlines()
+]
 
 
 @pytest.fixture

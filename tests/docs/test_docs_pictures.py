@@ -49,7 +49,7 @@ def test_a_page_becomes_a_notebook_of_its_prose_code_and_outputs() -> None:
     assert kinds == [
         ("markdown", "# Title\n\nWords with a link and [another](https://example.org)."),
         ("code", "%%writefile mine.py\n# mine.py\nA = 2"),
-        ("code", "# mine.py\nA = 2"),
+        ("code", "from mine import *"),  # not run as a command, which __main__ would be
         ("code", "print(A)\nA + 1"),
         ("markdown", "It is 2."),
         ("code", "!initlab schemes he_normal"),

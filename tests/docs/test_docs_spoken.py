@@ -88,3 +88,25 @@ def test_the_parts_of_a_docstring_are_called_in_korean_and_numbers_are_marked_in
     assert [
         cell.astext() for cell in page.findall() if "number" in getattr(cell, "attributes", {}).get("classes", [])
     ] == ["0.941"]
+
+
+def test_rows_of_prose_carry_their_heads_and_powers_of_ten_stand_whole() -> None:
+    pytest.importorskip("sphinx", reason="sphinx, of the extra `docs`, is not installed")
+    import tables
+    from docutils import nodes
+    from docutils.core import publish_doctree
+
+    rule = " ".join(["=" * 24] * 4)
+    row = " ".join(
+        text.ljust(24)
+        for text in ("a claim of so many words", "its source, of as many", "yes", "below 1.5e-9, in words")
+    )
+    head = " ".join(text.ljust(24) for text in ("claim", "source, in full length", "verdict", "numbers"))
+    page = publish_doctree(f"{rule}\n{head}\n{rule}\n{row}\n{row}\n{rule}\n\n=  =  =  =\n1  2  3  4\n=  =  =  =\n")
+    tables.mark(page)
+    first, second = page.findall(nodes.table)
+    assert ("records" in first["classes"], "records" in second["classes"]) == (True, False)
+    spans = [(span.astext(), span["classes"]) for span in first.findall(nodes.inline)][:4]
+    assert spans == [
+        ("source, in full length: ", ["head"]), ("verdict: ", ["head"]), ("numbers: ", ["head"]), ("1.5e-9", ["whole"])
+    ]  # fmt: skip

@@ -60,9 +60,12 @@ def _code(block: blocks.Block, output: blocks.Output) -> list[dict[str, Any]]:
     source = block.code.rstrip("\n")
     if block.language == "sh":
         source = "\n".join(f"!{line}" for line in source.splitlines() if line)
-    cells = [_cell(source, shows.cell_outputs(output))]
     file = blocks.FILE.match(source.splitlines()[0])
-    return [_cell(f"%%writefile {file[1]}\n{source}", []), *cells] if file else cells
+    if file is None:
+        return [_cell(source, shows.cell_outputs(output))]
+    # Imported, since a notebook's own name is __main__: what the file does as a command is not done here.
+    names = f"from {file[1].removesuffix('.py')} import *"
+    return [_cell(f"%%writefile {file[1]}\n{source}", []), _cell(names, shows.cell_outputs(output))]
 
 
 def _cell(source: str, outputs: list[dict[str, Any]]) -> dict[str, Any]:

@@ -85,10 +85,15 @@ def page(recipe: Policy, language: str) -> str:
         f"## {words['leaves']}\n\n{escaped(text['leaves'])}",
         f"## {words['picture']}\n\n{words['picture_lead']} {words['no_bar']}",
         f"```{{raw}} html\n{picture(recipe, words)}\n```",
-        f"## {words['code']}\n\n```python\nfrom initlab.planning import get_policy\n\n"
-        f'get_policy("{recipe.name}").numbers\n```',
+        f"## {words['code']}\n\n```python\nfrom initlab.planning import get_policy\n\n{code(recipe)}\n```",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def code(recipe: Policy) -> str:
+    """Code that shows the recipe's numbers, which a caller may set; of one without, its laws."""
+    named = f'get_policy("{recipe.name}")'
+    return f"{named}.numbers" if recipe.numbers else f"{{law.role: law.law for law in {named}.laws}}"
 
 
 def prose(recipe: Policy, language: str) -> dict[str, str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import sources
+import spoken
 from generated import escaped, listing, write_pages
 
 from initlab.reporting.blocks import HistogramGrid, Panel
@@ -49,23 +50,24 @@ def page(scheme: Scheme, language: str) -> str:
     words, text = WORDS[language], prose(scheme, language)
     parts = [
         f"# `{scheme.name}`",
-        f"$$\n{scheme.latex}\n$$",
-        f"`{scheme.formula}`",
+        f"$$\n{text['latex']}\n$$",
+        f"`{text['formula']}`",
         f"**{words['keeps']}.** {escaped(text['keeps'])}",
         *_facts(scheme, language),
         f"## {words['why']}\n\n{escaped(text['why'])}",
         f"## {words['misuse']}\n\n{escaped(text['misuse'])}",
-        f"## {words['picture']}\n\n{words['picture_lead']}\n\n```{{raw}} html\n{picture(scheme, words)}\n```",
+        f"## {words['picture']}\n\n{words['picture_lead']}\n\n```{{raw}} html\n{picture(scheme, language)}\n```",
         f"## {words['code']}\n\n```python\nimport initlab\n\n"
-        f'initlab.get_scheme("{scheme.name}").sample((2, 4), seed=0)\n```',
+        f'initlab.get_scheme("{scheme.name}").sample({shown_shape(scheme)}, seed=0)\n```',
     ]
     return "\n\n".join(parts) + "\n"
 
 
 def prose(scheme: Scheme, language: str) -> dict[str, str]:
-    """What the scheme keeps, why, and its misuse, in the page's language."""
-    english = {"keeps": scheme.keeps, "why": scheme.why, "misuse": scheme.misuse}
-    return english if language == "en" else KOREAN[scheme.name]
+    """Formulas, what the scheme keeps, why, and its misuse, in the page's language; some formulas have no words."""
+    formulas = {"formula": scheme.formula, "latex": scheme.latex}
+    english = formulas | {"keeps": scheme.keeps, "why": scheme.why, "misuse": scheme.misuse}
+    return english if language == "en" else formulas | KOREAN[scheme.name]
 
 
 def digest(scheme: Scheme) -> str:
@@ -73,8 +75,15 @@ def digest(scheme: Scheme) -> str:
     return hashlib.sha256("\n".join(prose(scheme, "en").values()).encode()).hexdigest()[:12]
 
 
-def picture(scheme: Scheme, words: dict[str, str]) -> str:
+def shown_shape(scheme: Scheme) -> tuple[int, int]:
+    """The smallest of a few shapes of which a sample shows more than zeros, for a scheme that writes more."""
+    shapes = ((2, 4), (12, 3))
+    return next((shape for shape in shapes if scheme.sample(shape, seed=0).any()), shapes[0])
+
+
+def picture(scheme: Scheme, language: str) -> str:
     """Histograms of the elements and of the singular values of one weight matrix drawn from the scheme."""
+    words = WORDS[language]
     values = np.asarray(scheme.sample(SHAPE, seed=0), dtype=np.float64)
     spectrum = np.linalg.svd(values, compute_uv=False)
     spectrum[spectrum < len(values) * np.finfo(float).eps * spectrum[0]] = 0.0  # rounding
@@ -85,7 +94,8 @@ def picture(scheme: Scheme, words: dict[str, str]) -> str:
         _panel(words["values"], values.ravel(), -reach, reach, f"{words['std']} {std:.4g}"),
         _panel(words["spectrum"], spectrum, 0.0, top, f"{condition[0]:.3g} … {condition[1]:.3g}"),
     ]
-    return block_html(HistogramGrid("", panels, columns=2))
+    shown = block_html(HistogramGrid("", panels, columns=2))
+    return spoken.fragment(shown, spoken.said) if language == "ko" else shown
 
 
 def _panel(title: str, values: Any, low: float, high: float, note: str) -> Panel:
