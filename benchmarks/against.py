@@ -1,6 +1,6 @@
 """This commit beside an older one: seconds of studies, and memory of one with eight workers, round by round.
 
-    python -m benchmarks.against REVISION [ROUNDS]
+    python -m benchmarks.against REVISION [ROUNDS [WORK…]]
 
 Each side is a process of its own over a checkout of its own; in each round both do the same work, in turns, so that
 what else the machine does falls on both. The figure is the median of the paired ratios, new over old: at most 1.05 is
@@ -59,8 +59,8 @@ def family():
     return total
 
 def workers():
-    from initlab.training.engines import processes
-    processes.cores = lambda: 8  # as many workers as a machine of eight cores has
+    from initlab.training.engines import auto, processes
+    auto.cores = processes.cores = lambda: 8  # as many workers as a machine of eight cores has
     most, over = [0], threading.Event()
     def watch():
         while not over.wait(0.2):
@@ -116,15 +116,16 @@ class Side:
 def against() -> None:
     """Print one line a work."""
     if len(sys.argv) < 2:
-        raise SystemExit("which commit? python -m benchmarks.against REVISION [ROUNDS]")
+        raise SystemExit("which commit? python -m benchmarks.against REVISION [ROUNDS [WORK…]]")
     revision, rounds = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 7
+    works = sys.argv[3:] or WORKS
     print(f"new over old ({revision}), median of {rounds} pairs; load before: {os.getloadavg()[0]:.1f}")
     with tempfile.TemporaryDirectory() as folder:
         old_tree = Path(folder) / "old"
         subprocess.run(["git", "worktree", "add", "--detach", "-f", old_tree, revision], cwd=ROOT, check=True)
         sides = [Side(ROOT), Side(old_tree)]
         try:
-            for work in WORKS:
+            for work in works:
                 count = 1 if work == "workers" else rounds
                 for side in sides if count > 1 else ():
                     side.measure(work)

@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from initlab.errors import InputError
+from initlab.training import forkserver
 from initlab.training.batches import with_sources
 from initlab.training.engines import ProcessEngine, SequentialEngine, WorkerDied, get_engine, pool, worker
 from initlab.training.engines.handover import MAPPED_BYTES, HandedTask, Missing, received
@@ -83,15 +84,24 @@ def test_workers_wait_for_the_next_study() -> None:
 
 
 def test_studies_that_went_without_workers_pay_for_their_start_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    long = pool.START / pool.SAVED  # seconds of studies in which workers save as much as their start takes
+    begun: list[str] = []
+    monkeypatch.setattr(forkserver, "_servers", {})
+    monkeypatch.setattr(forkserver, "begin", lambda: begun.append("server"))
     monkeypatch.setattr(pool, "_idle", {})
     monkeypatch.setattr(pool, "_without", {})
-    asked = [pool.worth_having(0.4 * pool.LONG) for _ in range(3)]
-    assert asked == [False, False, True]
+    asked = [pool.worth_having(0.4 * long) for _ in range(3)]
+    assert (asked, begun) == ([False, False, True], ["server"])  # beside the second: two cores, more than half
     monkeypatch.setattr(pool, "_without", {})
-    assert pool.worth_having(2 * pool.LONG)
+    assert pool.worth_having(2 * long)
+    monkeypatch.setattr(pool, "_without", {})
     monkeypatch.setattr(pool, "_idle", {os.getpid(): ["one"]})
-    monkeypatch.setattr(pool, "_without", {})
     assert pool.worth_having(0.1)
+    monkeypatch.setattr(pool, "_idle", {})
+    assert not pool.worth_having(0.1)
+    if forkserver.context() is not None:
+        monkeypatch.setattr(forkserver, "_servers", {os.getpid(): "running"})
+        assert pool.worth_having(0.1)
 
 
 def test_close_ends_the_workers_even_in_the_middle_of_a_request() -> None:

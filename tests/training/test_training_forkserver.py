@@ -8,6 +8,8 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -99,17 +101,27 @@ def test_runs_go_on_when_the_server_is_killed() -> None:
     pool.end_idle()
 
 
-def test_the_server_hears_no_interrupt_from_its_first_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def bare_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A server of its own that imports nothing; what it and its workers say is captured."""
     monkeypatch.setattr(forkserver, "PRELOADED", ["time"])
     monkeypatch.setattr(forkserver, "_servers", {})
     server = forkserver._server()
-    os.kill(server._forkserver_pid, signal.SIGINT)
-    time.sleep(0.3)
-    assert os.waitpid(server._forkserver_pid, os.WNOHANG) == (0, 0)
+    yield server
     server._stop()
 
 
-def test_an_interrupt_does_not_wait_for_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_server_hears_no_interrupt_from_its_first_moment(bare_server: Any) -> None:
+    os.kill(bare_server._forkserver_pid, signal.SIGINT)
+    time.sleep(0.3)
+    assert os.waitpid(bare_server._forkserver_pid, os.WNOHANG) == (0, 0)
+
+
+def test_an_interrupt_does_not_wait_for_the_server(
+    capfd: pytest.CaptureFixture[str], bare_server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker that the server forks all the same ends without a word."""
+
     def interrupted() -> None:
         raise KeyboardInterrupt
 
@@ -120,3 +132,9 @@ def test_an_interrupt_does_not_wait_for_the_server(monkeypatch: pytest.MonkeyPat
         worker.submit(int)
     pool.give_back(worker, "")
     assert worker.pids() == []
+    time.sleep(0.5)
+    end = time.monotonic() + 20
+    while Path(f"/proc/{(pid := bare_server._forkserver_pid)}/task/{pid}/children").read_text():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    assert capfd.readouterr().err == ""

@@ -16,9 +16,11 @@ from initlab.training.engines.worker import begin_worker, forget
 
 IDLE_SECONDS = 300  # after which a worker that nobody asks anything ends
 
-# Workers take about four seconds to start (fresh interpreters that import torch) and save about a tenth of a study's
-# time on two cores: the start pays once a process' studies without them have taken this long together (seconds).
-LONG = 60.0
+# Seconds until the first worker is there: it, or the server that it is forked from, imports torch and what trains.
+START = 4.0
+# The share of a study's time that workers save on two idle cores: a tenth for small MLPs, a fifth for a small CNN.
+# Beside other programs it is more, since the threads of one operation wait for one another.
+SAVED = 0.15
 
 # Workers that wait for a study, by process: in a fork of this process they are not there.
 _idle: dict[int, list[LocalWorker]] = {}
@@ -81,15 +83,20 @@ class LocalWorker:
 
 
 def worth_having(seconds: float) -> bool:
-    """Whether a study of so many seconds should ask workers: they wait already, or their start pays by now.
+    """Whether a study of so many seconds should ask workers: they are there or on their way, or their start pays.
 
-    It pays once this study and those that went without have taken `LONG` seconds together.
+    Waiting for the first pays once what workers would have saved this study, and those that went without, comes to
+    `START`. Before that, once it comes to what one core's work for so long is worth here, the fork server begins beside
+    this study, so that the next has workers at once.
     """
     process = os.getpid()
-    if _idle.get(process):
+    if _idle.get(process) or forkserver.begun():
         return True
     _without[process] = _without.get(process, 0.0) + seconds
-    return _without[process] > LONG
+    missed = SAVED * _without[process]
+    if START / cores() < missed <= START:
+        forkserver.begin()
+    return missed > START
 
 
 def borrow(count: int) -> list[LocalWorker]:

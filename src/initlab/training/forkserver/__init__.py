@@ -27,6 +27,8 @@ PRELOADED = [f"{__name__}.__main__"]
 
 # Processes in which no server could be had: they spawn.
 _without: set[int] = set()
+# The server of each process: in a fork of this one it is not there.
+_servers: dict[int, Any] = {}
 
 
 def context() -> BaseContext | None:
@@ -39,6 +41,17 @@ def give_up() -> bool:
     had = context() is not None
     _without.add(os.getpid())
     return had
+
+
+def begin() -> None:
+    """Have the server import in the background what workers need, where there can be one."""
+    if context() is not None:
+        _server()
+
+
+def begun() -> bool:
+    """Whether this process has a server: workers then start at once, or when it has imported the rest."""
+    return context() is not None and os.getpid() in _servers
 
 
 def as_started_by_parent(environment: dict[str, str]) -> None:
@@ -66,12 +79,9 @@ if sys.platform == "linux":
     from multiprocessing.context import ForkServerContext, ForkServerProcess, set_spawning_popen
     from multiprocessing.forkserver import ForkServer, read_signed
 
-    # The server of each process: in a fork of this one it is not there.
-    _servers: dict[int, ForkServer] = {}
-
     def _server() -> ForkServer:
         """This process's fork server, running."""
-        server = _servers.setdefault(os.getpid(), ForkServer())
+        server: ForkServer = _servers.setdefault(os.getpid(), ForkServer())
         server.set_forkserver_preload(PRELOADED)
         resource_tracker.ensure_running()  # it would end `_deaf` if the server began it
         with _start_method_kept(), _deaf():
@@ -114,10 +124,20 @@ if sys.platform == "linux":
             lifeline = os.dup(words)
             self.finalizer = util.Finalize(self, _closed, (lifeline, self.sentinel))
             with open(words, "wb") as file:
+                try:
+                    while not connection.wait([self.sentinel], POLL_SECONDS):
+                        check()
+                    self.pid = read_signed(self.sentinel)
+                except BaseException:
+                    file.write(reduction.ForkingPickler.dumps(_Ends()))
+                    raise
                 file.write(stream.getbuffer())
-            while not connection.wait([self.sentinel], POLL_SECONDS):
-                check()
-            self.pid = read_signed(self.sentinel)
+
+    class _Ends:
+        """Ends the process that unpickles it: a worker that is still to come when nobody waits for it any more."""
+
+        def __reduce__(self) -> tuple[Any, ...]:
+            return os._exit, (0,)
 
     def _closed(*handles: int) -> None:
         for handle in handles:
@@ -149,3 +169,6 @@ else:
 
     def _context() -> BaseContext | None:
         return None
+
+    def _server() -> None:
+        raise OSError("no fork server on this system")
