@@ -139,3 +139,61 @@ def test_a_plain_call_of_torch_convolution_has_its_groups() -> None:
     graph = record(Called(), torch.zeros(1, 4, 8, 8))
     found = [use.geometry for name in ("kernel", "back") for use in graph.uses(name)]
     assert [(g.fan_in, g.fan_out, g.groups) for g in found if g is not None] == [(18, 36, 2), (8, 32, 4)]
+
+
+@pytest.mark.parametrize(
+    ("layer", "expected"),
+    [
+        (nn.ConvTranspose1d(8, 8, 3, stride=1, bias=False), 12 / 14),  # 12 places make 14, each of 3 taps
+        (nn.ConvTranspose1d(8, 8, 4, stride=2, bias=False), 24 / 26),  # 26, each of 4/2 taps in the middle
+        (nn.ConvTranspose1d(8, 8, 3, stride=1, padding=1, dilation=2, bias=False), 34 / 42),  # 2 of 36 are cut
+        (nn.ConvTranspose1d(8, 8, 2, stride=2, bias=False), 1.0),
+    ],
+    ids=["stride 1", "stride 2", "dilated, padded", "apart"],
+)
+def test_edges_of_transposed_convolutions_see_fewer_taps(layer: nn.Module, expected: float) -> None:
+    feeds = record(layer, torch.zeros(2, 8, 12)).uses("weight")[0].feeds
+    assert feeds is not None
+    assert feeds.seen == pytest.approx(expected)
+
+
+def test_a_bilinear_layer_reads_the_product_of_its_inputs() -> None:
+    class Both(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.pair = nn.Bilinear(8, 8, 4)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            made: torch.Tensor = self.pair(x.relu(), (2 * x).relu())
+            return made
+
+    feeds = record(Both(), torch.zeros(2, 8)).uses("pair.weight")[0].feeds
+    assert feeds is not None
+    assert feeds.second_moment == pytest.approx(0.5 * 2.0)
+
+
+@pytest.mark.parametrize(("mode", "expected"), [("sum", 4.0), ("mean", 0.25), ("max", 1.5513)])
+def test_bags_of_rows_have_their_mode(mode: str, expected: float) -> None:
+    """E[max² of four standard normal numbers] = 1 + √3/π."""
+    model = nn.Sequential(nn.EmbeddingBag(50, 8, mode=mode), nn.Linear(8, 2))
+    feeds = record(model, torch.arange(20).view(5, 4)).uses("1.weight")[0].feeds
+    assert feeds is not None
+    assert feeds.second_moment == pytest.approx(expected, rel=0.06)
+
+
+def test_a_layer_of_causal_attention_averages_over_what_comes_before() -> None:
+    class Layer(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.attn = nn.MultiheadAttention(8, 1, batch_first=True)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            made: torch.Tensor = self.attn(x, x, x, attn_mask=self.mask, need_weights=False)[0]
+            return made
+
+    layer = Layer()
+    layer.register_buffer("mask", torch.ones(2, 2).triu(1).bool())
+    feeds = record(layer, torch.zeros(4, 2, 8)).uses("attn.out_proj.weight")[0].feeds
+    assert feeds is not None
+    scores = torch.randn(1 << 16, 2, generator=torch.Generator().manual_seed(0)).softmax(-1)
+    assert feeds.second_moment == pytest.approx((1 + float(scores.square().sum(-1).mean())) / 2, rel=0.02)

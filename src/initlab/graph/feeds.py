@@ -15,9 +15,10 @@ from initlab.graph.operations import TABLE
 from initlab.graph.operations.op import Part
 from initlab.graph.packing import Packed, packed_by_pieces, packed_by_split
 from initlab.graph.recording import Operation, Recording, Ref
+from initlab.graph.regions import settled
 from initlab.graph.replay import held, multiplied_by
 from initlab.graph.signals import Signal
-from initlab.graph.uses import Use
+from initlab.graph.uses import Feed, Use
 from initlab.graph.views import ParameterView
 from initlab.graph.weights import WeightUse
 
@@ -168,6 +169,7 @@ def _note(flow: Flow, operation: Operation, use: WeightUse, found: _Found) -> No
         use = replace(use, role="other")  # a vector that went into what is multiplied: a norm's scale of fixed numbers
     if use.role == "weight":
         feeds = feed_of(flow, None if use.signal is None else flow.signals.get(use.signal))
+        feeds = _times(flow, feeds, use.beside)
         seen = TABLE[operation.kind].seen
         feeds = feeds if seen is None else replace(feeds, seen=seen(flow, operation))
     geometry = use.geometry
@@ -181,6 +183,15 @@ def _note(flow: Flow, operation: Operation, use: WeightUse, found: _Found) -> No
             found.add(name, made)
         else:
             found.add(name, replace(made, role="other", geometry=None, exact=False))
+
+
+def _times(flow: Flow, feed: Feed, value: int | None) -> Feed:
+    """What arrives where each number is multiplied by one of another signal, as in x₁ᵀ W x₂."""
+    signal = None if value is None else flow.signals.get(value)
+    if signal is None or feed.second_moment is None:
+        return feed
+    second = settled(flow, signal).second
+    return replace(feed, second_moment=None if second is None else feed.second_moment * second)
 
 
 def _weighted(flow: Flow, operation: Operation, uses: list[WeightUse]) -> list[Signal]:
@@ -197,6 +208,8 @@ def _weighted(flow: Flow, operation: Operation, uses: list[WeightUse]) -> list[S
     applied = next((use.signal for use in uses if use.role == "weight"), None)
     source = None if applied is None else flow.signals.get(applied)
     alike = _equal_rows(flow, operation) if source is None else source.common  # a shared mean reaches every feature
+    then = TABLE[operation.kind].then
+    made = made if then is None else then(flow, operation, made)
     return [replace(made, root=value, head=value, region=value, alike=alike) for value in operation.outputs]
 
 

@@ -21,12 +21,14 @@ class WeightUse:
         role: its role in this operation.
         signal: the value that it is applied to; None for a bias.
         geometry: the weight's fans and axes, where they can be told.
+        beside: another value that the signal is multiplied by on the way, number by number.
     """
 
     view: ParameterView
     role: str
     signal: int | None = None
     geometry: Geometry | None = None
+    beside: int | None = None
 
 
 Views = dict[int, ParameterView]

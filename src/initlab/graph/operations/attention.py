@@ -86,11 +86,18 @@ def part(flow: Flow, operation: Operation, name: str, source: Signal | None) -> 
         return "weight", feed_of(flow, flow.signals.get(item.value) if isinstance(item, Ref) else None)
     out = operation.argument(11, "out_proj_weight")
     if isinstance(out, Ref) and flow.value(out.value).name == name:
-        keys = operation.argument(1, "key")
-        count = flow.value(keys.value).shape[0] if isinstance(keys, Ref) else 1
-        shares = sum_of_squares(torch.zeros(1, max(count, 1)))
-        return "weight", Feed("attention", None, shares, operation.where, "attention")
+        return "weight", Feed("attention", None, _averaged(flow, operation), operation.where, "attention")
     return ("bias", None) if leaf in ("in_proj_bias", "bias") else ("other", None)
+
+
+def _averaged(flow: Flow, operation: Operation) -> float:
+    """E[y²] of the average of projected values: what positions have in common, and Σ a² of the rest."""
+    queries, keys, values = (operation.argument(*_READS[f"{name}_proj_weight"]) for name in ("q", "k", "v"))
+    lengths = [flow.value(item.value).shape[0] if isinstance(item, Ref) else 1 for item in (queries, keys)]
+    scores = _masked(flow, operation.argument(16, "attn_mask"), lengths[0], max(lengths[1], 1), causal=False)
+    signal = flow.signals.get(values.value) if isinstance(values, Ref) else None
+    projected = Signal(1.0, 0.0, "weight", None, "", 0, alike=0.0 if signal is None else signal.common)
+    return projected.over_positions(1.0 if scores is None else sum_of_squares(scores)).second or 1.0
 
 
 OPS = (

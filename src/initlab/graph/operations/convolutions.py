@@ -88,8 +88,36 @@ def taps_seen(flow: Flow, operation: Operation) -> float:
     return found
 
 
+def taps_landed(flow: Flow, operation: Operation) -> float:
+    """The share of the taps that a place of a transposed convolution's output sums over on average.
+
+    Along each axis Σᵢ #{j : 0 ≤ i·stride − padding + j·dilation < places} · stride / (places · taps); axes multiply.
+    Places at the edges have fewer, and where the last ones have none at all so does the average.
+    """
+    signal, weight = operation.argument(0, "input"), operation.argument(1, "weight")
+    if not (isinstance(signal, Ref) and isinstance(weight, Ref)):
+        return 1.0
+    taps = flow.value(weight.value).shape[2:]
+    lengths, places = flow.value(signal.value).shape[-len(taps) :], flow.value(operation.outputs[0]).shape[-len(taps) :]
+    dilated = 5 if operation.kind == "convolution" else 7
+    stride, padding, dilation = (
+        _tuple(operation.argument(*place), len(taps))
+        for place in ((3, "stride", 1), (4, "padding", 0), (dilated, "dilation", 1))
+    )
+    found = 1.0
+    for length, count, k, step, pad, spread in zip(lengths, places, taps, stride, padding, dilation, strict=True):
+        at = [i * step - pad + j * spread for i in range(length) for j in range(k)]
+        found *= sum(0 <= place < count for place in at) * step / max(1, count * k)
+    return found
+
+
+def _taps_met(flow: Flow, operation: Operation) -> float:
+    """Of torch.convolution, of which one argument says that it is transposed."""
+    return (taps_landed if operation.argument(6, "transposed", False) else taps_seen)(flow, operation)
+
+
 OPS = (
-    Op(("convolution",), weights=_convolution, combines="contraction", units=0, features=1),
+    Op(("convolution",), weights=_convolution, seen=_taps_met, combines="contraction", units=0, features=1),
     Op(
         ("conv",),
         names=("conv1d", "conv2d", "conv3d"),
@@ -103,6 +131,7 @@ OPS = (
         ("conv_transpose",),
         names=("conv_transpose1d", "conv_transpose2d", "conv_transpose3d"),
         weights=_conv_transpose,
+        seen=taps_landed,
         combines="contraction",
         units=1,
         features=1,

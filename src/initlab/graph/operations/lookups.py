@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
+import torch
+
+from initlab.graph.flow import Flow
 from initlab.graph.layers import embedding_geometry
 from initlab.graph.operations.arrange import moved
 from initlab.graph.operations.op import Op
 from initlab.graph.recording import Operation, Ref
+from initlab.graph.signals import Signal
 from initlab.graph.weights import Shapes, Views, WeightUse, view_of
 
 
@@ -27,7 +34,28 @@ def looked_up(operation: Operation, views: Views, shapes: Shapes) -> list[Weight
     return [WeightUse(view, "embedding", None, embedding_geometry(view.shape))]
 
 
+def _bagged(flow: Flow, operation: Operation, rows: Signal) -> Signal:
+    """Of k independent rows a bag: E[y²] is k times a row's of their sum, 1/k of it of their mean.
+
+    Of their largest numbers it is E[max zᵢ²], as draws of normal numbers show.
+    """
+    read, starts = operation.argument(0, "input"), operation.argument(2, "offsets")
+    if not isinstance(read, Ref) or rows.second is None:
+        return rows
+    count = math.prod(flow.value(read.value).shape)
+    bags = flow.value(starts.value if isinstance(starts, Ref) else read.value).shape[:1]
+    each, mode = max(1, round(count / max(math.prod(bags), 1))), operation.argument(5, "mode", "mean")
+    if mode != "max":
+        return replace(rows, second=rows.second * (each if mode == "sum" else 1 / each))
+    drawn = torch.randn(_DRAWN, min(each, _MOST), generator=torch.Generator(device="cpu").manual_seed(0)).amax(1)
+    mean, second = float(drawn.mean()), float(drawn.square().mean())
+    return replace(rows, second=rows.second * second, mean=math.sqrt(rows.second) * mean)
+
+
+_DRAWN, _MOST = 4096, 256  # bags that are drawn, and rows of each
+
 OPS = (
-    Op(("embedding", "embedding_bag"), weights=_embedded, rows=((0, "input"), (1, "indices"))),
+    Op(("embedding",), weights=_embedded, rows=((0, "input"), (1, "indices"))),
+    Op(("embedding_bag",), weights=_embedded, then=_bagged, rows=((0, "input"), (1, "indices"))),
     Op(("index_select",), moved, keeps="part", weights=looked_up, rows=((2, "index"),)),
 )

@@ -20,6 +20,7 @@ from initlab.graph.weights import Reader
 
 Signals = Callable[[Flow, Operation], "Signal | list[Signal]"]
 Seen = Callable[[Flow, Operation], float]
+Then = Callable[[Flow, Operation, Signal], Signal]
 Part = Callable[[Flow, Operation, str, "Signal | None"], "tuple[str, Feed | None]"]
 
 
@@ -56,6 +57,7 @@ class Op(Traits):
         cut: for what takes parts: what is taken for each output, as an index.
         view: what they make of parameters alone, where `moves` and `cut` do not say.
         seen: the share of a weight's taps that meet the signal, where some meet padding.
+        then: what else it does with what a weight makes.
     """
 
     kinds: tuple[str, ...]
@@ -67,6 +69,7 @@ class Op(Traits):
     cut: Cut | None = None
     view: View | None = None
     seen: Seen | None = None
+    then: Then | None = None
 
     def signals(self, flow: Flow, operation: Operation) -> list[Signal]:
         """The signals of an operation's outputs."""

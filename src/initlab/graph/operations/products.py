@@ -248,10 +248,8 @@ def _bilinear(operation: Operation, views: Views, shapes: Shapes) -> list[Weight
     found = biased(operation, views, 3)
     if weight is None:
         return found
-    return [
-        WeightUse(weight, "weight", value_of(operation.argument(0, "input1")), bilinear_geometry(weight.shape)),
-        *found,
-    ]
+    first, second = (value_of(operation.argument(*place)) for place in ((0, "input1"), (1, "input2")))
+    return [WeightUse(weight, "weight", first, bilinear_geometry(weight.shape), beside=second), *found]
 
 
 OPS = (
