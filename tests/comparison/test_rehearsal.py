@@ -204,3 +204,12 @@ def test_screening_computes_the_loss_that_runs_are_trained_with() -> None:
 def test_a_selector_of_a_search_that_matches_nothing(selector: str) -> None:
     said = refusal(initlab.search, space={selector: ["he_normal"]}, valid=DATA, trials=2)
     assert selector in said
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode, lambda: torch.autocast("cpu", torch.bfloat16)])
+def test_runs_learn_whatever_the_mode_outside(mode: Callable[[], Any]) -> None:
+    given: dict[str, Any] = {"schemes": ["he_normal"], "seeds": 1, "lr": 0.1, "steps": 9, "batch_size": 16}
+    wanted = initlab.compare(tiny_build, DATA, DATA, **given).runs[0].loss
+    with mode():
+        found = initlab.compare(tiny_build, DATA, DATA, **given).runs[0].loss
+    assert found == pytest.approx(wanted, rel=0.02)

@@ -208,3 +208,32 @@ def test_equal_complex_weights_are_copies() -> None:
     model[1].load_state_dict(model[0].state_dict())
     report = initlab.inspect(model, inputs, None, lambda out: out.abs().square().mean())
     assert "copies" in [finding.kind for finding in report.findings]
+
+
+class Experts(nn.Module):
+    """Four experts by `torch.vmap`, whose tensors have no values to read until it ends."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.up, self.last = nn.Parameter(torch.randn(4, 50, 32, generator=GENERATOR) / 7), nn.Linear(32, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(torch.vmap(lambda up: (x @ up).relu())(self.up).mean(0))
+
+
+def test_what_runs_within_a_vmap_is_no_failure() -> None:
+    assert initlab.inspect(Experts(), TABLE, Y).verdict == "healthy"
+
+
+def test_an_autocast_that_is_entered_outside_keeps_no_old_weights() -> None:
+    model = Through(torch.relu)
+    with torch.autocast("cpu", torch.bfloat16):
+        report = initlab.inspect(model, TABLE, Y)
+        assert torch.is_autocast_cache_enabled()
+    assert report.verdict == "healthy"
+    assert report.learning_rate is not None
+
+
+def test_a_loss_of_torchs_own_on_classes_of_the_last_axis_is_told_the_name_that_finds_them() -> None:
+    with pytest.raises(initlab.InputError, match="loss='cross_entropy'"):
+        initlab.inspect(nn.Linear(16, 10), TOKENS, Y[:8].expand(64, 8), nn.functional.cross_entropy)

@@ -312,6 +312,16 @@ def test_reinit_draws_as_building_does() -> None:
     assert not torch.equal(*layers)
 
 
+@pytest.mark.parametrize(
+    ("place", "words"), [(torch.device("meta"), "to_empty"), (torch.inference_mode(), "inference")]
+)
+def test_reinit_refuses_what_cannot_hold_a_start(place: Any, words: str) -> None:
+    with place:
+        model = nn.Linear(4, 4)
+    with pytest.raises(InputError, match=words):
+        initlab.reinit_(model)
+
+
 def test_reinit_names_every_layer_that_has_no_start_of_its_own() -> None:
     class Scale(nn.Module):
         def __init__(self) -> None:

@@ -467,3 +467,18 @@ def test_a_plan_is_gone_through_and_asked_for_names() -> None:
     assert "1.weight" not in plan
     with pytest.raises(InputError, match=r"unknown parameter '0\.wight'.*0\.weight"):
         plan["0.wight"]
+
+
+def test_a_weight_without_elements_is_kept_and_the_rest_planned() -> None:
+    model = nn.Sequential(nn.Linear(8, 0), nn.Linear(0, 4))
+    for policy in ("auto", "he_normal"):
+        plan = initlab.init_(model, policy)
+        assert plan["0.weight"].reason == "kept: it has no elements"
+        assert plan["1.bias"].action == "write"
+    with pytest.raises(InputError, match="no elements"):
+        initlab.init_(model, {"0.weight": "he_normal"})
+
+
+def test_a_policy_in_the_place_of_inputs_is_told_where_it_belongs() -> None:
+    with pytest.raises(InputError, match="policy="):
+        initlab.plan(nn.Linear(2, 2), "he_normal")

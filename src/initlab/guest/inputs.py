@@ -106,10 +106,13 @@ def call_arguments(
     else:
         args = (ready,)
     if next(tensors_in((args, kwargs)), None) is None:
+        got = f"{type(inputs).__name__} with no tensor in it"
+        if isinstance(inputs, str):
+            where = "; a policy is named by policy=" if argument == "example_inputs" else ""
+            got = f"the str {inputs!r:.60}{where}"
         raise InputError(
             f"{argument} must be a tensor or array, a tuple of positional arguments or a dict of keyword arguments, "
-            f"or a DataLoader or Dataset of these"
-            f"{others}; got {type(inputs).__name__} with no tensor in it"
+            f"or a DataLoader or Dataset of these{others}; got {got}"
         )
     if any(tensor.is_nested for tensor in tensors_in((args, kwargs))):
         raise InputError(

@@ -138,14 +138,28 @@ def hosted(
         quiet: whether what it prints is dropped; else it goes to standard error.
         seed: as for `untouched`.
     """
-    plain = torch.inference_mode(False) if gradients else contextlib.nullcontext()
     with contextlib.ExitStack() as stack:
-        stack.enter_context(plain)
-        stack.enter_context(torch.set_grad_enabled(gradients))
+        stack.enter_context(autograd_modes(gradients=gradients))
         guest = stack.enter_context(untouched(model, seed=seed))
         for each in (with_room(quiet=quiet), as_written()):
             stack.enter_context(each)
         yield guest
+
+
+@contextlib.contextmanager
+def autograd_modes(*, gradients: bool) -> Iterator[None]:
+    """Autograd records or not, whatever the mode outside; an autocast that is entered outside casts weights each time.
+
+    It keeps its casts for as long as it is entered, and weights that have moved since, or that others stand in for,
+    would still be the first ones.
+    """
+    cached = torch.is_autocast_cache_enabled()
+    torch.set_autocast_cache_enabled(False)
+    try:
+        with torch.inference_mode(False) if gradients else contextlib.nullcontext(), torch.set_grad_enabled(gradients):
+            yield
+    finally:
+        torch.set_autocast_cache_enabled(cached)
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from initlab.errors import InputError
 from initlab.guest.inputs import named_tensors
-from initlab.training.losses import CLASSES, IGNORED, Loss, class_axis, given_loss, left_out, named_loss, squared
+from initlab.training.losses import CLASSES, IGNORED, KINDS, Loss, class_axis, given_loss, left_out, named_loss, squared
 
 Tensor = torch.Tensor
 _LOGITS = (
@@ -140,7 +140,7 @@ def _given(output: Any, targets: Any, loss: Callable[..., Any] | Loss) -> tuple[
         except InputError:
             raise
         except Exception as error:
-            failure = failure or error
+            failure = error if known.kind in KINDS else failure or error  # torch's own take a tensor
             continue
         if not isinstance(value, Tensor) or value.numel() != 1:
             got = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
@@ -151,6 +151,9 @@ def _given(output: Any, targets: Any, loss: Callable[..., Any] | Loss) -> tuple[
         raise InputError(_LOGITS.format(low=float(output.detach().min()), high=float(output.detach().max())))
     shapes = f"output {_shape(output)}, targets {_shape(targets)}"
     hint = "; it was called without targets, since none were given" if targets is None else ""
+    if known.kind in CLASSES and isinstance(attempts[-1], Tensor) and isinstance(targets, Tensor):
+        last = attempts[-1].ndim > 2 and class_axis(attempts[-1], targets) == -1
+        hint = f"; classes on the last axis are found by the name, loss={known.kind!r}" if last else hint
     raise InputError(f"loss {known.words} failed on {shapes}: {type(failure).__name__}: {failure}{hint}") from failure
 
 

@@ -12,6 +12,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from initlab.graph.operations import TABLE
+from initlab.graph.recording import is_transformed
 from initlab.graph.spelling import in_place
 from initlab.guest.inputs import tensors_in
 from initlab.guest.run import Follower
@@ -269,8 +270,8 @@ def _cuts(tensors: Iterable[Tensor], results: Sequence[Tensor]) -> bool:
 
 
 def is_plain(tensor: Tensor) -> bool:
-    """Whether every element is stored: statistics of sparse and nested tensors are not taken."""
-    return tensor.layout == torch.strided and not tensor.is_nested
+    """Whether every element is at hand: no statistics are taken of sparse and nested tensors, nor within a `vmap`."""
+    return tensor.layout == torch.strided and not tensor.is_nested and not is_transformed(tensor)
 
 
 def _clamps_at_zero(args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:

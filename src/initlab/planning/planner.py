@@ -205,6 +205,8 @@ def _unwritable(subject: Subject, claim: Claim | None, of_loaded: bool = False) 
         return keep("orthogonal_parametrization", f"kept: {why}")
     if claim is None and not of_loaded and is_marked_loaded(tensor):
         return keep("loaded", "kept: loaded, as Hugging Face marks it, and not named in the policy")
+    if (claim is None or claim.override.selector.broad) and 0 in subject.shape and len(subject.shape) > 1:
+        return keep("empty", "kept: it has no elements")
     if claim is None and not of_loaded and not tensor.requires_grad:
         return keep("frozen", "kept: frozen (requires_grad is False) and not named in the policy")
     return None

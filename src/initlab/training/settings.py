@@ -11,6 +11,7 @@ from typing import Any, ParamSpec, TypeVar
 import torch
 
 from initlab.errors import InputError
+from initlab.guest.run import autograd_modes
 from initlab.training.task import Loss
 
 P = ParamSpec("P")
@@ -63,7 +64,7 @@ GROUPS: dict[str, type] = {"training": Training, "study": Study, "statistics": S
 
 
 def grouped(function: Callable[P, R]) -> Callable[P, R]:
-    """`function`, which then finds what an object of `GROUPS` holds in its own flat arguments.
+    """`function`, which then finds what an object of `GROUPS` holds in its own flat arguments, and learns in any mode.
 
     Raises:
         InputError: an argument given twice, or one that the function does not have.
@@ -83,7 +84,8 @@ def grouped(function: Callable[P, R]) -> Callable[P, R]:
                 given |= _flat(function.__name__, name, group, given, signature)
             elif group is not None and name != "study":
                 raise InputError(f"{name} must be a {kind.__name__}; got {type(group).__name__}")
-        return function(**given)  # type: ignore[call-arg]  # its own arguments, by name
+        with autograd_modes(gradients=True):
+            return function(**given)  # type: ignore[call-arg]  # its own arguments, by name
 
     return call
 

@@ -10,8 +10,10 @@ from torch import nn
 from initlab.errors import InputError
 from initlab.planning.ledger import some
 from initlab.planning.loaded import is_marked_loaded
+from initlab.planning.memory import check_writable
 from initlab.planning.named_streams.api import streams
 from initlab.planning.named_streams.log import StreamLog
+from initlab.planning.shards import local_tensor
 from initlab.planning.walk import walk
 from initlab.rng import random_states_kept
 
@@ -36,15 +38,20 @@ def reinit_(model: nn.Module, seed: int = 0, *, prefix: str = "") -> StreamLog:
         The log of `initlab.streams`; `log.missed` are parameters that the library's start does not touch.
 
     Raises:
-        InputError: a bad argument, or layers with parameters that have no start of their own (all are named); nothing
-            has been written.
+        InputError: a bad argument, layers with parameters that have no start of their own (all are named), or
+            parameters without memory or that cannot be written; nothing has been written.
 
     >>> import torch, initlab
     >>> net = torch.nn.Sequential(torch.nn.Linear(8, 4), torch.nn.LayerNorm(4))
     >>> initlab.reinit_(net, seed=3).missed
     ()
     """
-    modules = walk(model).modules
+    found = walk(model)
+    for slot in found.parameters:
+        local = local_tensor(slot.tensor)
+        if local.is_meta or local.is_inference():
+            check_writable(slot.name, local)
+    modules = found.modules
     tops = _topmost(modules)
     bare = list(_bare(modules, tops))
     if bare:
