@@ -48,15 +48,16 @@ def test_a_page_becomes_a_notebook_of_its_prose_code_and_outputs() -> None:
     kinds = [(cell["cell_type"], cell["source"]) for cell in made["cells"]]
     assert kinds == [
         ("markdown", "# Title\n\nWords with a link and [another](https://example.org)."),
+        ("code", notebooks.THREADS),
         ("code", "%%writefile mine.py\n# mine.py\nA = 2"),
         ("code", "from mine import *"),  # not run as a command, which __main__ would be
         ("code", "print(A)\nA + 1"),
         ("markdown", "It is 2."),
         ("code", "!initlab schemes he_normal"),
     ]
-    printed, value = made["cells"][3]["outputs"]
+    printed, value = made["cells"][4]["outputs"]
     assert (printed["text"], value["data"]["text/plain"]) == ("2\n", "3")
-    assert "he_normal" in made["cells"][5]["outputs"][0]["text"]
+    assert "he_normal" in made["cells"][6]["outputs"][0]["text"]
     assert (made["nbformat"], made["nbformat_minor"]) == (4, 5)
     assert len({cell["id"] for cell in made["cells"]}) == len(made["cells"])
     json.dumps(made)

@@ -11,6 +11,10 @@ import shows
 FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
 LINK = re.compile(r"\[([^\]]+)\]\((?!https?:)[^)]*\)")
 COLON = re.compile(r"^:::\{?(\w+)\}?[^\n]*\n(.*?)^:::$", re.DOTALL | re.MULTILINE)
+# What the site's own build sets in conf.py, before numpy and torch are imported.
+THREADS = """import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # models are small here: threads that wait for each other slow them"""
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
@@ -45,6 +49,8 @@ def notebook(text: str, ran: list[tuple[blocks.Block, blocks.Output]]) -> dict[s
         cells += [*_markdown(prose), *_code(block, output)]
         prose = ""
     cells += _markdown(prose + text[at:])
+    first = next((place for place, cell in enumerate(cells) if cell["cell_type"] == "code"), len(cells))
+    cells.insert(first, _cell(THREADS, []))
     for number, cell in enumerate(cells):
         cell["id"] = f"cell-{number}"
     return {"nbformat": 4, "nbformat_minor": 5, "metadata": METADATA, "cells": cells}
