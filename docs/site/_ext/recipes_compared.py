@@ -33,7 +33,8 @@ def page(lines: list[Line], titles: dict[str, str], words: dict[str, str]) -> st
         runs = [line for line in own if line["status"] != "left out"]
         if runs:
             steps, seeds = runs[0]["steps"], len({line["seed"] for line in runs})
-            said = f"{steps:,} {words['steps']}, {seeds} {words['seeds']}, AdamW, {words['rate']} {runs[0]['lr']:g}."
+            counts = f"{words['steps'].format(steps)}, {words['of_seeds'].format(seeds)}"
+            said = f"{counts}, AdamW, {words['rate']} {runs[0]['lr']:g}."
             parts += [f"## {title}", said, _table(runs, words), _left(own, words)]
     return "\n\n".join(part for part in parts if part) + "\n"
 

@@ -33,7 +33,7 @@ def page(lines: list[Line], words: dict[str, str]) -> str:
 def _said(own: list[Line], words: dict[str, str]) -> str:
     best = [line["best"] for line in own]
     first = own[0]
-    counts = f"{first['steps']} {words['steps']}, {words['batch']} {first['batch']}"
+    counts = f"{words['steps'].format(first['steps'])}, {words['batch']} {first['batch']}"
     return f"{counts}, AdamW. {words['apart']}: {max(best) / min(best):.2f}."
 
 

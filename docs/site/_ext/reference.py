@@ -21,6 +21,7 @@ HEAD = {
     "en": ("Reference", "Every public name, from its docstring: formula or rule, arguments, result, errors, source."),
     "ko": ("레퍼런스", "공개된 모든 이름의 설명이다. 코드의 독스트링에서 만들기 때문에 본문은 영어로 되어 있다."),
 }
+ENGLISH = {"en": "", "ko": "설명은 코드의 독스트링 그대로 영어이다."}
 CODE = re.compile(r"(`[^`]*`)")
 MARKUP = re.compile(r"[*|]|(?<=\w)_(?!\w)")
 
@@ -43,7 +44,8 @@ def write(site: Path) -> None:
 def page(name: str, language: str) -> str:
     """One page; the names that links lead to are those of the English one."""
     title, lead = PAGES[name][language]
-    return f"# {title}\n\n{lead}\n\n" + "\n".join(_entry(public, language) for public in PAGES[name]["names"])
+    said = f"{lead} {ENGLISH[language]}".strip()
+    return f"# {title}\n\n{said}\n\n" + "\n".join(_entry(public, language) for public in PAGES[name]["names"])
 
 
 def _entry(public: str, language: str) -> str:
