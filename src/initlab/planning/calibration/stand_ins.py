@@ -17,7 +17,7 @@ from initlab.planning.magnitudes import magnitudes_of
 from initlab.planning.plan import PlanEntry
 from initlab.planning.spectral import Vectors
 from initlab.sampling import canonical_name
-from initlab.sampling.laws import Uniform
+from initlab.sampling.laws import Constant, Law, Uniform
 
 HELD = 2**29  # bytes of drawn weights that a pass holds; older ones are drawn again where they are used again
 FEWEST = 2**10  # numbers of a dropout mask from which it is drawn
@@ -109,17 +109,22 @@ class StandIns:
             place = self._places.setdefault(name, len(self._places))
             if entry is not None and entry.law is not None:
                 with unwatched():
-                    made = torch.empty(parameter.shape, dtype=parameter.dtype, device=parameter.device)
-                    job = f"drawn {place}"  # by order of use: wrappers and renames change no measurement
-                    write_one(job_of(job, made, entry.law), 0)
-                    self.luck[name] = (entry.std or 0.0) ** 2 / (second_moment(made) or 1.0)
-                    made.mul_(self.found.factor(name))
+                    made = self._made(entry, entry.law, parameter, place)
             self._hold(name, made)
             if name in self.norms:
                 self.norms[name].follow(made)
             else:
                 self.marks.set(made, of=name)
         return made
+
+    def _made(self, entry: PlanEntry, law: Law, parameter: torch.Tensor, place: int) -> torch.Tensor:
+        made = torch.empty(parameter.shape, dtype=parameter.dtype, device=parameter.device)
+        if isinstance(law, Constant):  # most parameters of a model with norms and biases: nothing of them is drawn
+            return made.fill_(law.value * self.found.factor(entry.name))
+        job = f"drawn {place}"  # by order of use: wrappers and renames change no measurement
+        write_one(job_of(job, made, law), 0)
+        self.luck[entry.name] = (entry.std or 0.0) ** 2 / (second_moment(made) or 1.0)
+        return made.mul_(self.found.factor(entry.name))
 
     def _hold(self, name: str, made: torch.Tensor) -> None:
         self._drawn[name] = made
