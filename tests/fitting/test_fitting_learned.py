@@ -348,3 +348,18 @@ def test_no_global_random_state_moves() -> None:
     assert random.getstate() == states[0]
     assert (np.random.get_state()[1] == states[1]).all()
     assert torch.equal(torch.random.get_rng_state(), states[2])
+
+
+FITS: dict[str, Callable[[], Any]] = {
+    "metainit": lambda: metainit_(chain(1), (rows(32, 24), torch.arange(32) % 5), steps=1),
+    "gradinit": lambda: gradinit_(chain(1), (rows(32, 24), torch.arange(32) % 5), steps=1),
+    "finetune": lambda: initlab.fit.finetune_(chain(1), (rows(32, 24), torch.arange(32) % 5), epochs=1),
+    "dbn": lambda: initlab.fit.pretrain_dbn_(chain(1, act=nn.Sigmoid), rows(32, 24).sigmoid(), epochs=1),
+}
+
+
+@pytest.mark.parametrize("method", FITS)
+@pytest.mark.parametrize("mode", [torch.no_grad, lambda: torch.autocast("cpu", torch.bfloat16)])
+def test_a_fit_learns_whatever_the_mode_outside(method: str, mode: Callable[[], Any]) -> None:
+    with mode():
+        FITS[method]()

@@ -72,6 +72,20 @@ def once() -> Callable[[Any, Any], torch.Tensor]:
     return lambda output, targets: next(calls)(output, targets)
 
 
+def within_inference() -> nn.Module:
+    with torch.inference_mode():
+        return mlp()
+
+
+class Sharded(nn.Linear):
+    """Its weight has what a DTensor has."""
+
+    def __init__(self) -> None:
+        super().__init__(6, 3)
+        for name in ("_local_tensor", "placements", "device_mesh"):
+            setattr(self.weight, name, None)
+
+
 REFUSED: dict[str, tuple[Callable[[], Any], tuple[str, ...]]] = {
     "inputs of the wrong shape": (
         lambda: initlab.inspect(mlp(), torch.randn(16, 7), Y), ("module '0'", "in_features=6", "(16, 7)")),
@@ -81,6 +95,8 @@ REFUSED: dict[str, tuple[Callable[[], Any], tuple[str, ...]]] = {
     "inputs on another device": (lambda: initlab.inspect(mlp(), X.to("meta"), Y), ("meta",)),
     "integer inputs to a linear layer": (lambda: initlab.inspect(mlp(), X.long(), Y), ("module '0'",)),
     "no tensor in the inputs": (lambda: initlab.inspect(mlp(), "digits"), ("inputs must be", "str")),
+    "a model of inference tensors": (lambda: initlab.inspect(within_inference(), X, Y), ("'0.weight'", "inference")),
+    "a sharded model": (lambda: initlab.inspect(Sharded(), X, Y), ("'weight'", "sharded")),
     "no inputs": (lambda: initlab.inspect(mlp(), None), ("inputs must be",)),
     "no samples": (lambda: initlab.inspect(mlp(), torch.empty(0, 6)), ("at least one sample", "(0, 6)")),
     "NaN features": (lambda: initlab.inspect(mlp(), X.masked_fill(X > 0.5, torch.nan)), ("NaN",)),

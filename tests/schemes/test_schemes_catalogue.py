@@ -15,7 +15,7 @@ from scipy import stats
 from initlab import Fans, Geometry, get_scheme, list_schemes, plan
 from initlab.errors import InputError
 from initlab.sampling import laws
-from initlab.schemes import ALIASES, scheme_like
+from initlab.schemes import ALIASES, Scheme, scheme_like
 from initlab.schemes.registry import ENTRIES
 
 N, M = 300.0, 200.0
@@ -213,3 +213,17 @@ def test_bad_shape_is_refused(shape: Any) -> None:
 def test_bad_gain_is_refused(gain: Any) -> None:
     with pytest.raises(InputError, match="gain"):
         get_scheme("he_normal").law(Geometry.from_shape((2, 3)), gain=gain)
+
+
+def own(rule: Any) -> Scheme:
+    words = {"formula": "std = scale/fan_in", "latex": "", "keeps": "", "why": "", "source": "", "misuse": ""}
+    return Scheme(name="own", year=2026, suits=(), arguments={"scale": 1.0}, rule=rule, **words)
+
+
+def test_a_users_own_scheme_takes_its_arguments_and_returns_a_law() -> None:
+    scheme = own(lambda geometry, arguments, gain: laws.Normal(0.0, arguments["scale"] / geometry.fan_in))
+    assert scheme.with_(scale=3.0).std((6, 4)) == 0.5
+    with pytest.raises(InputError, match="accepts scale"):
+        scheme.with_(size=3.0)
+    with pytest.raises(InputError, match="must return a law"):
+        own(lambda *_: None).std((6, 4))

@@ -19,6 +19,7 @@ from initlab.fitting.rows import check_rows
 from initlab.fitting.running import kept_on_failure, linears_used
 from initlab.graph import record
 from initlab.guest.check import check_materialised
+from initlab.guest.run import own_precision
 from initlab.reporting import Column, Shown, Table
 from initlab.sampling import derive_seed
 
@@ -81,6 +82,7 @@ def _known(value: float) -> float | None:
     return None if math.isnan(value) else value
 
 
+@own_precision()
 def pretrain_dbn_(
     model: nn.Module,
     data: Any,

@@ -17,6 +17,7 @@ from initlab.fitting.progress import progress_bar
 from initlab.fitting.running import generator, kept_on_failure, linears_used, measuring, run_model
 from initlab.guest.check import check_materialised
 from initlab.guest.inputs import taken_by
+from initlab.guest.run import autograd_modes
 from initlab.guest.untouched import modes_kept
 from initlab.reporting import Column, Shown, Table
 from initlab.rng import random_states_kept
@@ -71,6 +72,7 @@ class FineTuneResult(Shown):
         return f"FineTuneResult({len(self.epochs)} epochs, {self.stopped}; best epoch {self.best_epoch}{found}{notes})"
 
 
+@autograd_modes(gradients=True)
 def finetune_(
     model: nn.Module,
     train: Any,

@@ -14,6 +14,7 @@ from initlab.fitting.learned import Batches, LearnedScales, Loss, loss_for, scal
 from initlab.fitting.progress import progress_bar
 from initlab.fitting.running import kept_on_failure, measuring
 from initlab.guest.check import check_materialised
+from initlab.guest.run import autograd_modes
 from initlab.sampling import derive_seed
 from initlab.training.optimizers import of_families, optimizer_of
 
@@ -21,6 +22,7 @@ _FALL = 0.1  # first-order fall of the loss in the first step that the bound on 
 _SMALLEST = 0.01
 
 
+@autograd_modes(gradients=True)
 def gradinit_(
     model: nn.Module,
     data: Any,

@@ -13,6 +13,7 @@ from initlab.fitting.learned import Batches, LearnedScales, Loss, loss_for, scal
 from initlab.fitting.progress import progress_bar
 from initlab.fitting.running import kept_on_failure, measuring
 from initlab.guest.check import check_materialised
+from initlab.guest.run import autograd_modes
 from initlab.sampling import derive_seed
 
 _LEAST = 0.01  # of the first norm
@@ -41,6 +42,7 @@ def gradient_quotient(loss: Tensor, parameters: list[Tensor], eps: float = 1e-5)
     return total / sum(p.numel() for p, _ in pairs)
 
 
+@autograd_modes(gradients=True)
 def metainit_(
     model: nn.Module,
     data: Any,

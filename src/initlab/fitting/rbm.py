@@ -15,6 +15,7 @@ from initlab.errors import InputError, finite_number, seed_number, unknown, whol
 from initlab.fitting.progress import progress_bar
 from initlab.fitting.rows import as_tensor, check_rows
 from initlab.fitting.running import generator
+from initlab.guest.run import own_precision
 from initlab.schemes import get_scheme
 
 VISIBLE = ("bernoulli", "gaussian")
@@ -103,6 +104,7 @@ class RBM:
         self._chain: Tensor | None = None
         self._generator = generator(self.seed)
 
+    @own_precision()
     def fit(
         self,
         data: Any,

@@ -12,6 +12,7 @@ from torch.nn.parameter import is_lazy
 from initlab.errors import InputError
 from initlab.guest.foreign import framework_of
 from initlab.guest.modules import modules_of
+from initlab.guest.whole import is_sharded_type
 
 
 def check_module(model: Any) -> nn.Module:
@@ -73,7 +74,7 @@ def check_materialised(model: Any, *, parameters: bool = False) -> nn.Module:
         parameters: whether it must have parameters.
 
     Raises:
-        InputError: no module, lazy or meta tensors, or no parameters where they are needed.
+        InputError: no module, lazy, meta or inference tensors, or no parameters where they are needed.
     """
     module = module_of(model)
     if parameters and next(module.parameters(), None) is None:
@@ -84,7 +85,26 @@ def check_materialised(model: Any, *, parameters: bool = False) -> nn.Module:
             raise InputError(
                 f"{name!r} is on the meta device and has no values: call model.to_empty(device='cpu') first"
             )
+        if tensor.is_inference():
+            raise InputError(
+                f"{name!r} is an inference tensor, which no gradient reaches: build the model outside inference_mode"
+            )
     return module
+
+
+def check_whole(model: nn.Module) -> nn.Module:
+    """The model, if no parameter of it is sharded.
+
+    Raises:
+        InputError: one is.
+    """
+    sharded = next((name for name, tensor in named_tensors_of(model) if is_sharded_type(tensor)), None)
+    if sharded is not None:
+        raise InputError(
+            f"{sharded!r} is sharded (a DTensor), and whole weights are read: inspect the model before that, or "
+            "one process's copy with a full state dict (torch.distributed.checkpoint.state_dict)"
+        )
+    return model
 
 
 def named_tensors_of(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:

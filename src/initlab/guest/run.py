@@ -163,6 +163,13 @@ def autograd_modes(*, gradients: bool) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def own_precision() -> Iterator[None]:
+    """Products on a CPU have the dtype of what is multiplied, whatever autocast is entered outside."""
+    with torch.autocast("cpu", enabled=False):
+        yield
+
+
+@contextlib.contextmanager
 def with_room(*, quiet: bool = False) -> Iterator[None]:
     """What a model prints leaves stdout alone, and it may recurse as deeply as it does bare.
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from initlab.guest.check import check_materialised
+from initlab.guest.check import check_materialised, check_whole
 from initlab.guest.foreign import inspector_of
 from initlab.guest.tally import tallied
 from initlab.inspection.findings import findings_of
@@ -84,7 +84,7 @@ def inspect(
             model, inputs, targets, loss, optimizer=optimizer, lr=lr, line_probe=line_probe, probe=probe
         )
         return found
-    model = check_materialised(model)
+    model = check_whole(check_materialised(model))
     step = step_of(optimizer, lr, model)
     steps = probe_steps(probe)
     with tallied() as passes:

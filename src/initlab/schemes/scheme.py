@@ -36,7 +36,7 @@ class Scheme:
         misuse: what happens outside them.
         arguments: the arguments it takes and the values they have here.
         rule: (geometry, arguments, gain) -> law.
-        checks: for each argument, the function that checks a value or refuses it.
+        checks: for an argument, the function that checks a value or refuses it.
         uses: "values" (needs no fans), "fans" (needs fans), "matrix" (needs an output and an input axis; every packed
             block and group is drawn on its own), "kind" (needs the kind of layer; a packed tensor is one).
         aliases: the other names it is known by.
@@ -58,7 +58,7 @@ class Scheme:
     misuse: str
     arguments: Mapping[str, Any]
     rule: Rule = field(repr=False)
-    checks: Mapping[str, Check] = field(repr=False)
+    checks: Mapping[str, Check] = field(default_factory=dict, repr=False)
     uses: str = "fans"
     aliases: tuple[str, ...] = ()
     defaults: Mapping[str, Any] = field(default_factory=dict, repr=False)
@@ -105,6 +105,8 @@ class Scheme:
         number = None if gain is None else finite_number("gain", gain, low=0)
         self._check_geometry(geometry)
         law = self._law(geometry, number)
+        if not isinstance(law, laws.Law):
+            raise InputError(f"the rule of scheme {self.name!r} must return a law of sampling.laws; got {law!r:.80}")
         law.check(geometry.shape)
         return law
 
@@ -186,10 +188,10 @@ class Scheme:
     def _checked(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         checked = {}
         for key, value in arguments.items():
-            if key not in self.checks:
+            if key not in self.checks and key not in self.arguments:
                 accepted = ", ".join(self.arguments) or "no arguments"
                 raise InputError(f"{self.name} has no argument {key!r}; it accepts {accepted}")
-            checked[key] = self.checks[key](key, value)
+            checked[key] = self.checks[key](key, value) if key in self.checks else value
         return checked
 
     def _check_geometry(self, geometry: Geometry) -> None:
