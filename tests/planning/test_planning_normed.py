@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 import initlab
-from initlab.planning.normed import LEAST, normed_second
+from initlab.planning.normed import LEAST, smallest
 from initlab.planning.targets import POSITION, ROWS
 
 F = nn.functional
@@ -46,8 +46,6 @@ ALONE: dict[str, tuple[Callable[[Net, Any], Any], nn.Module | None, str, torch.T
                                    "linear.weight", INPUTS),
 }  # fmt: skip
 NOT_ALONE: dict[str, tuple[Callable[[Net, Any], Any], nn.Module | None, str, torch.Tensor]] = {
-    "a function": (lambda net, x: net.linear(x), None, "linear.weight", INPUTS),
-    "a function first": (lambda net, x: net.more[0](F.tanh(net.linear(x))), LAYER, "linear.weight", INPUTS),
     "added to a stream": (lambda net, x: net.more[0](x + net.linear(x)), LAYER, "linear.weight", INPUTS),
     "a function beside the norm": (lambda net, x: net.more[0](y := net.linear(x)) + y.tanh(), LAYER, "linear.weight",
                                    INPUTS),
@@ -168,7 +166,7 @@ def test_a_std_that_was_asked_for_is_that_of_the_rows() -> None:
 
 
 def test_the_fewer_the_units_the_further_from_one_half() -> None:
-    aims = [normed_second(spread) for spread in (0.0, 0.1, 1 / 6, 0.5, 1.0)]
+    aims = [smallest(spread) for spread in (0.0, 0.1, 1 / 6, 0.5, 1.0)]
     assert aims == pytest.approx([LEAST, 0.5 / 0.7, 1, 1, 1])
 
 

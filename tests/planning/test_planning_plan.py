@@ -166,7 +166,7 @@ def test_auto_takes_the_gain_of_what_feeds_the_layer(activation: nn.Module, gain
     plan = initlab.plan(model, x if recorded else None)
     assert plan["0.weight"].gain == 1.0
     assert plan["2.weight"].gain == pytest.approx(gain, rel=1e-3)
-    assert plan["2.weight"].std == pytest.approx(gain / math.sqrt(8), rel=1e-3)
+    assert plan["2.weight"].std == pytest.approx(plan["2.weight"].correction * gain / math.sqrt(8), rel=1e-3)
     assert "gain" in plan["2.weight"].reason
 
 

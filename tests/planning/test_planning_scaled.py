@@ -88,8 +88,8 @@ SCALED = [
 def test_a_scaled_weight_gives_what_a_plain_one_does(build: type[nn.Module], name: str, factor: float) -> None:
     model = build()
     plan = initlab.init_(model, example_inputs=X)
-    assert plan[name].std == pytest.approx(factor / 8, rel=1e-3)  # fed by data: 1/√64 for a plain layer
-    assert float(model.hidden(X).detach().square().mean()) == pytest.approx(1.0, rel=0.2)
+    assert plan[name].std == pytest.approx(factor / 8 / math.sqrt(3), rel=0.03)  # data: 1/√(3·64) of a plain layer
+    assert float(model.hidden(X).detach().square().mean()) == pytest.approx(1 / 3, rel=0.2)
     loss = F.cross_entropy(model(X), torch.arange(256) % 10)
     assert float(loss.detach()) == pytest.approx(
         math.log(10), rel=0.05

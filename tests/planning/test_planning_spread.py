@@ -36,7 +36,7 @@ def test_biases_are_spread_and_the_weight_beside_them_is_measured(
     initlab.init_(net, plan)
     layer = net.get_submodule("0")
     own = (layer(x * 100) - layer(x * 0)).detach()
-    assert 0.5 < float(own.square().mean()) < 2  # data of any size
+    assert 0.2 < float(own.square().mean()) < 2  # data of any size
 
 
 @pytest.mark.parametrize(("net", "x"), ZERO.values(), ids=ZERO)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import replace
 
 from initlab.graph import Operation, SignalGraph
 from initlab.graph.recording import Share, Value, constant_moments
@@ -27,6 +28,7 @@ def sized(graph: SignalGraph, targets: Targets, entries: Iterable[PlanEntry], fi
     """
     by_name = {entry.name: entry for entry in entries}
     owner = owners(by_name.values())
+    targets = replace(targets, plain=frozenset())  # gains are said for unit signals; one of ReLU is so for smaller ones
 
     def free(name: str) -> bool:
         return name not in fixed and adjustable(by_name.get(name))

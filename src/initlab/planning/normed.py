@@ -24,14 +24,16 @@ SPREADS = 3.0  # by how many of their standard deviations
 LEAST = 0.6  # and what is aimed at where they hardly spread: inputs do
 
 
-def normed_second(spread: float) -> float:
-    """The second moment to aim at: the smallest with which a draw is hardly ever below one half, and one at most.
+def smallest(spread: float, least: float = LEAST, low: float = LOW) -> float:
+    """The second moment to aim at: the smallest with which a draw is hardly ever below `low`, and one at most.
 
     Args:
         spread: the standard deviation of the moment over draws, as a share of it; few units spread more.
+        least: what is aimed at where draws hardly spread.
+        low: the second moment above which draws are to lie.
     """
     sure = 1 - SPREADS * spread
-    return min(1.0, max(LEAST, LOW / sure)) if sure > LOW else 1.0
+    return min(1.0, max(least, low / sure)) if sure > low else 1.0
 
 
 def normed(graph: SignalGraph, uses: Iterable[Operation], shares: frozenset[int]) -> bool:

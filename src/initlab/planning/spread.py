@@ -15,6 +15,7 @@ import math
 from initlab.graph import Operation, SignalGraph
 from initlab.planning.choice import Choice
 from initlab.planning.data_way import signals_of, way_of
+from initlab.planning.plain import bends
 from initlab.planning.reason import Reason
 from initlab.planning.scene import Scene, Subject
 from initlab.schemes import get_scheme
@@ -27,8 +28,8 @@ def spread(subject: Subject) -> Choice | None:
     graph = subject.scene.graph
     if graph is None or not subject.uses:
         return None
-    fans = [_features(subject.scene, graph, use.operation) for use in subject.uses]
-    if not all(0 < fan <= FEW for fan in fans) or not all(_bends(graph, use.operation) for use in subject.uses):
+    fans, way = [_features(subject.scene, graph, use.operation) for use in subject.uses], way_of(graph)
+    if not all(0 < fan <= FEW for fan in fans) or not all(bends(graph, way, use.operation) for use in subject.uses):
         return None
     bound = 1 / math.sqrt(max(fans))
     words = f"reads data of {max(fans)} features: U(±1/√{max(fans)}), so that units bend where the data is"
@@ -57,19 +58,3 @@ def _fans(scene: Scene) -> dict[int, float]:
         }
     found: dict[int, float] = scene.notes["fans"]
     return found
-
-
-def _bends(graph: SignalGraph, operation: Operation) -> bool:
-    """Whether functions of one number, and nothing else, read what a layer makes."""
-    stack = list(operation.outputs)
-    while stack:
-        value = stack.pop()
-        readers = graph.consumers(value)
-        if value in graph.outputs or not readers:
-            return False
-        for reader in readers:
-            if reader.traits.passes:
-                stack.extend(reader.outputs)
-            elif not reader.traits.curved:
-                return False
-    return True

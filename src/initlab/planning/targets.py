@@ -14,9 +14,11 @@ from initlab.planning.composed import composed_of
 from initlab.planning.constants import inner_factor, multiplied_by
 from initlab.planning.couplings import couplings
 from initlab.planning.data_way import way_of
+from initlab.planning.identities import beside_identity
 from initlab.planning.made import makes_weights
 from initlab.planning.neighbours import reads_neighbours
-from initlab.planning.normed import normed, normed_second
+from initlab.planning.normed import normed, smallest
+from initlab.planning.plain import plain, plain_second
 from initlab.planning.plan import PlanEntry
 from initlab.planning.read_rows import rows_read
 from initlab.planning.readers import adds_to_scores, is_head, opens_gate, voting
@@ -31,7 +33,7 @@ GATE = 0.1  # second moment before a sigmoid that multiplies a signal: the gate 
 SCORE = 4e-4  # second moment of what a table adds to attention scores: they begin nearly free of it
 ROWS = 0.03  # second moment of a table's rows that norms alone read, which no range of outputs counts
 READ = 1e-3  # and of one's that weights read: rows of 0.03, of products of k rows the k-th root
-MOVED = 0.01  # second moment of what moves or scales the data itself: steps of a tenth of its size
+MOVED = 0.01  # second moment of what moves or scales the data itself, or is added to the identity: a tenth of its size
 LEARNED = 1e-3  # second moment of a function that is learned beside a fixed one
 POSITION = 0.25  # second moment of positions and types as a share of the tokens' that they are added to
 
@@ -56,7 +58,9 @@ class Targets:
         normed: weights and tables whose outputs norms alone read, so that their size sets how fast they learn and
             nothing else.
         read: tables whose rows weights read, and no norm -> of how many rows a product is that they read.
+        plain: weights of plain networks, which learn features the faster the smaller they are.
         couplings: weights whose outputs move or scale the data itself.
+        beside_identity: weights whose outputs an identity is added to -> the side of that matrix.
         learned: coefficients of functions that are learned beside fixed ones.
         transformed: weights between a transform and its inverse -> the inverse, after which their outputs are sized.
         composed: factors by which composed weights are sized -> the other factors.
@@ -76,7 +80,9 @@ class Targets:
     branches: int = 0
     queries: Mapping[str, Queries] = field(default_factory=dict)
     normed: frozenset[str] = frozenset()
+    plain: frozenset[str] = frozenset()
     couplings: frozenset[str] = frozenset()
+    beside_identity: Mapping[str, int] = field(default_factory=dict)
     read: Mapping[str, float] = field(default_factory=dict)
     learned: frozenset[str] = frozenset()
     transformed: Mapping[str, Back] = field(default_factory=dict)
@@ -102,6 +108,8 @@ class Targets:
             return SCORE
         if name in self.couplings or name in self.learned:
             return LEARNED if name in self.learned else MOVED
+        if name in self.beside_identity:
+            return MOVED / self.beside_identity[name]
         if name in self.tables and name in self.normed:
             return ROWS / self.inner.get(name, 1.0) ** 2
         if name in self.read:
@@ -111,8 +119,9 @@ class Targets:
         if name in self.tables or name in self.positions or name in self.shares or name in self.transformed:
             return None
         if name in self.normed:
-            return normed_second(spread)
-        return GATE if name in self.gates else 1 / self.inner.get(name, 1.0) ** 2
+            return smallest(spread)
+        second = plain_second(spread) if name in self.plain else 1.0
+        return GATE if name in self.gates else second / self.inner.get(name, 1.0) ** 2
 
     def sized(self, name: str) -> bool:
         """Whether an output is brought to its target however near it is: laws are derived for second moment one."""
@@ -169,6 +178,7 @@ def targets_of(graph: SignalGraph, entries: Mapping[str, PlanEntry], owner: Mapp
     positions = ((tables - tokens_of(graph, looked, entries)) | added) - scored
     beside = frozenset(use.operation.index for name in positions for use in uses[name])
     sizable = {name: found for name, found in looked.items() if _has_usual_std(entries[name])}
+    fed = {name: found for name, found in applied.items() if entries[name].code == "fed"}  # no deep stack's own law
     bounded = frozenset(
         name
         for name, found in applied.items()
@@ -189,10 +199,12 @@ def targets_of(graph: SignalGraph, entries: Mapping[str, PlanEntry], owner: Mapp
         inner={name: factor for name, factor in inner.items() if factor != 1.0},
         queries=queries_of(graph, owner),
         normed=free - heads - ends - positions - scored,
+        plain=plain(graph, fed) - heads - ends - free - bounded,
         read={name: power for name, power in read.items() if name not in free | heads | positions | scored},
         learned=learned,
         transformed=transformed(graph, applied),
         couplings=moving - ends,
+        beside_identity={name: side for name, side in beside_identity(graph, applied).items() if name not in heads},
         composed=composed_of(graph, uses, owner),
         bounded=bounded,
     )

@@ -25,9 +25,11 @@ OPS = (
     Op(("adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d"), averaged, linear=True, pools=True),
     Op(
         ("max_pool1d", "max_pool2d", "max_pool3d", "lp_pool1d", "lp_pool2d", "adaptive_max_pool1d",
-         "adaptive_max_pool2d", "adaptive_max_pool3d", "fractional_max_pool2d", "max_pool2d_with_indices", "glu"),
+         "adaptive_max_pool2d", "adaptive_max_pool3d", "fractional_max_pool2d", "max_pool2d_with_indices"),
         reduced,
+        pools=True,
     ),
+    Op(("glu",), reduced),
     Op(("local_response_norm",), reduced, norm=True, mixes=True, features=1),
     Op(("fold",), reduced, linear=True),
     Op(("interpolate",), resized, names=("upsample",), linear=True),

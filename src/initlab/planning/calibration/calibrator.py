@@ -284,7 +284,7 @@ class Calibrator(TorchFunctionMode):
         second, sized = second_moment(made), self.targets.sized(entry.name)
         if second is None:
             return 1.0
-        target = self.targets.of(entry.name, spread(made, entry) if sized else 0.0)
+        target = self.targets.of(entry.name, spread(made, entry) if sized or entry.name in self.targets.plain else 0.0)
         if target is None:
             return 1.0
         self.found.measured[entry.name] = (second, target)

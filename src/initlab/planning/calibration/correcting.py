@@ -135,10 +135,14 @@ def _reader(name: str, targets: Targets) -> str:
     """What reads an output, where that says why its target is not one."""
     if name in targets.normed:
         return "norms alone read it and undo its size (van Laarhoven, 2017): "
+    if name in targets.plain:
+        return "a plain network's, which is to learn features (Chizat et al., 2019): "
     if name in targets.read:
         return "rows that weights read, small since few steps move each (Müller et al., 2022): "
     if name in targets.learned:
         return "a function learned beside a fixed one, which begins near zero (Liu et al., 2024): "
+    if name in targets.beside_identity:
+        return "an identity is added, near which it begins (Qi et al., 2017): "
     if name in targets.couplings:
         return "moves or scales the data itself, which begins near the identity (Kingma & Dhariwal, 2018): "
     return ""
