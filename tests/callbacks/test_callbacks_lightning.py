@@ -115,6 +115,15 @@ def test_a_hopeless_start_is_warned_of_raised_or_logged() -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
+def test_what_is_advised_and_mended_runs_the_training_step_too() -> None:
+    check = InitCheck("log")
+    fitted(NAMESPACES[0], [check], steps=1, hopeless=True)
+    assert check.report is not None
+    assert not [finding for finding in check.report.findings if "cannot be planned" in finding.advice]
+    fix = check.report.fix()
+    assert (fix.before, fix.after) == ("untrainable", "healthy")
+
+
 def test_mixed_precision_is_inspected_under_it() -> None:
     callback = InitCheck()
     plain = fitted("lightning.pytorch", [], trainer={"precision": "bf16-mixed"})

@@ -95,8 +95,15 @@ class InitCheck(*_bases()):  # type: ignore[misc]  # classes that are found at r
         if not module.automatic_optimization:
             log.warning("InitCheck: %s optimizes by hand, so its training step is not run", type(module).__name__)
             return
-        with trainer.precision_plugin.forward_context(), _steps_when_called(module):
-            self.report = inspected(module, (batch,), trainer.optimizers[0] if trainer.optimizers else "adamw")
+
+        @contextlib.contextmanager
+        def at_work() -> Iterator[None]:
+            with trainer.precision_plugin.forward_context(), _steps_when_called(module):
+                yield
+
+        with at_work():
+            report = inspected(module, (batch,), trainer.optimizers[0] if trainer.optimizers else "adamw")
+            self.report = report.within(at_work)
         if trainer.is_global_zero:
             acted_on(self.report, self.action)
 

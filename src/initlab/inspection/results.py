@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -199,6 +200,21 @@ class Inspection(Shown):
         """The same report, knowing how a fix is found; what it knows is neither compared nor stored."""
         object.__setattr__(self, "_fix", fix)
         return self
+
+    def within(self, context: Callable[[], AbstractContextManager[Any]]) -> Inspection:
+        """The same report of a model that runs inside `context()` alone: called there, once, and for its fix again.
+
+        Findings put their words together when they are read, which may run the model: here they are read.
+        """
+        for finding in self.findings:
+            str(finding.advice)
+        answer = self.__dict__["_fix"]
+
+        def fix() -> Any:
+            with context():
+                return answer()
+
+        return self.answered_by(fix)
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_fix"}
