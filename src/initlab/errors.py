@@ -6,6 +6,7 @@ import contextlib
 import difflib
 import math
 import operator
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
@@ -103,7 +104,11 @@ def said(error: BaseException) -> str:
         words = str(error)
     except Exception:  # the user's own exception
         words = "it cannot be shown"
-    return f"{type(error).__name__}: {' '.join(words.split())[:300]}"
+    plain = _STYLES.sub("", words)  # Keras's are written in bold
+    return f"{type(error).__name__}: {' '.join(plain.split())[:300]}"
+
+
+_STYLES = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def finite_number(argument: str, value: object, *, low: float | None = None, high: float | None = None) -> float:

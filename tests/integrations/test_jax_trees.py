@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 import torch
 from flax import nnx
@@ -123,6 +124,13 @@ def test_nnx_state_that_is_no_param_is_left() -> None:
     assert isinstance(made["mean"].get_value(), jax.ShapeDtypeStruct)
 
 
+def test_an_optimizers_state_is_left() -> None:
+    params = {"fc": {"kernel": jnp.ones((4, 4))}}
+    made = ij.init({"model": params, "opt": optax.adam(1e-3).init(params)}, "he_normal")
+    assert not np.array_equal(made["model"]["fc"]["kernel"], params["fc"]["kernel"])
+    assert not np.asarray(made["opt"][0].mu["fc"]["kernel"]).any()
+
+
 def test_norms_of_scanned_layers_are_ones_without_values() -> None:
     tree = {"blocks": {"norm": shapes(scale=(3, 4), bias=(3, 4)), "fc": shapes(kernel=(3, 4, 4))}}
 
@@ -223,6 +231,7 @@ FC = {"fc": shapes(kernel=(4, 3))}
         (lambda: ij.init(FC, keep="fc.weight"), "shape without values"),
         (lambda: jax.jit(lambda t: ij.init(t))({"fc": {"kernel": data(4, 3)}}), "fill it outside"),
         (lambda: ij.init({"fc": shapes(kernel=(4, 3), weight=(4, 3))}), "map_names"),
+        (lambda: ij.init({"fc": shapes(kernel=(4, 3))}, map_names={"fx/": "net"}), "map_names 'fx/'.*'fc/'"),
     ],
 )
 def test_bad_arguments(call: Any, words: str) -> None:

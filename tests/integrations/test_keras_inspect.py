@@ -60,6 +60,8 @@ def test_nothing_of_the_model_is_changed() -> None:
         (lambda: ik.inspect(keras.Sequential([layers.Dense(3)]), data(2, 4)), "is not built"),
         (lambda: initlab.inspect(keras.Sequential([layers.Dense(3)]), data(2, 4)), "is not built"),
         (lambda: ik.as_module(3), "must be a keras model"),
+        (lambda: ik.as_module(_classes()[0], {"nothing/kernel": "fc.weight"}), "map_names 'nothing/kernel'"),
+        (lambda: ik.inspect(_classes()[0], data(2, 7, 5)), "^[^\\x1b]*incompatible"),
     ],
 )
 def test_bad_arguments(call: Any, words: str) -> None:

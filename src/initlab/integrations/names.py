@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
-from initlab.errors import InputError
+from initlab.errors import InputError, unknown
 
 MapNames = Mapping[str, str] | Callable[[str], str] | None
 
@@ -39,6 +39,22 @@ def renamed(path: tuple[str, ...], leaf: str, map_names: MapNames = None) -> str
     if not isinstance(name, str) or not name or name.startswith(".") or name.endswith(".") or ".." in name:
         raise InputError(f"map_names must give a parameter name such as 'fc.weight' for {whole!r}; got {name!r}")
     return name
+
+
+def check_used(map_names: MapNames, paths: Iterable[tuple[str, ...]]) -> None:
+    """That every path of a mapping is one of these, or stands before one.
+
+    Raises:
+        InputError: one does not, with the nearest that do.
+    """
+    if not isinstance(map_names, Mapping):
+        return
+    known = {
+        "/".join(path[:end]) + ("/" if end < len(path) else "") for path in paths for end in range(1, len(path) + 1)
+    }
+    for path in map_names:
+        if path not in known:
+            raise unknown("path of map_names", path, sorted(known), "prefixes end in '/'")
 
 
 def _looked_up(path: tuple[str, ...], leaf: str, names: Mapping[str, str], plain: str) -> object:

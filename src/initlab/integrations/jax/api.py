@@ -71,7 +71,7 @@ def init(
     Args:
         tree: Flax Linen params or variables, an NNX state or module, an Equinox module, or any pytree of
             floating-point or complex arrays or ShapeDtypeStructs. What is no parameter (batch_stats, NNX variables that
-            are no Param, functions, integers) stays.
+            are no Param, an optax state, functions, integers) stays.
         policy: as for `initlab.plan`: a name, a Scheme, or {selector: scheme}, over torch's names.
         seed: in [0, 2^64).
         apply: `(tree, *inputs) -> outputs`; its jaxpr says how each array is used (transposed convolutions, groups,
@@ -107,7 +107,7 @@ def init(
 
 def _twin(tree: Any, apply: Apply | None, example_inputs: Any, map_names: MapNames) -> tuple[Tree, Twin]:
     if apply is not None and not callable(apply):
-        raise InputError(f"apply must be a function (tree, *inputs) -> outputs; got {apply!r}")
+        raise InputError(f"apply must be a function (tree, *inputs) -> outputs; got {type(apply).__name__}")
     if example_inputs is not None and apply is None:
         raise InputError("example_inputs need apply, the function (tree, *inputs) -> outputs that they go through")
     if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree_util.tree_leaves(tree)):

@@ -72,7 +72,7 @@ def as_module(apply: Apply, tree: Any, inputs: Any = None, map_names: MapNames =
         InputError: no function, no parameters, or shapes without values.
     """
     if not callable(apply):
-        raise InputError(f"apply must be a function (tree, *inputs) -> outputs; got {apply!r}")
+        raise InputError(f"apply must be a function (tree, *inputs) -> outputs; got {type(apply).__name__}")
     parts, twin = read(tree, apply, None if inputs is None else tensors(inputs), map_names)
     bare = next((leaf.name for leaf in parts.parameters if leaf.values is None), None)
     if bare is not None:

@@ -13,7 +13,7 @@ from initlab.errors import InputError
 from initlab.integrations.extras import needed
 from initlab.integrations.jax.equinox import equinox_weight
 from initlab.integrations.jax.primitives import torch_dtype
-from initlab.integrations.names import MapNames, renamed
+from initlab.integrations.names import MapNames, check_used, renamed
 from initlab.integrations.twin import Leaf
 from initlab.integrations.weights import Weight, by_convention
 from initlab.planning.memory import DTYPES, PARTS
@@ -54,17 +54,19 @@ def tree_of(tree: Any, map_names: MapNames = None, by_use: ByPath | None = None)
     """
     found, structure = jax.tree_util.tree_flatten_with_path(tree)
     linen = isinstance(tree, Mapping) and "params" in tree
-    places, parameters = [], []
+    places, parameters, paths = [], [], []
     for place, (keys, value) in enumerate(found):
         path = tuple(_word(key) for key in keys)
-        if not _is_parameter(value) or (linen and path[0] != "params") or _is_state(_owner(tree, keys)):
+        if not _is_parameter(value) or (linen and path[0] != "params") or _is_state(tree, keys):
             continue
         path = path[1:] if linen else path
         path = path[:-1] if len(path) > 1 and path[-1] == "value" else path
         places.append(place)
+        paths.append(path)
         parameters.append(_leaf(tree, keys, path, value, map_names, by_use or {}))
     if not parameters:
         raise InputError(f"tree must hold floating-point arrays or ShapeDtypeStructs; got {type(tree).__name__}")
+    check_used(map_names, paths)
     return Tree(tuple(value for _, value in found), structure, tuple(places), tuple(parameters))
 
 
@@ -81,10 +83,12 @@ def _is_parameter(value: Any) -> bool:
     return torch_dtype_or_none(value.dtype) in (*DTYPES, *PARTS)
 
 
-def _is_state(owner: Any) -> bool:
-    """Whether an NNX variable is no `Param`: running statistics, a cache, a count."""
+def _is_state(tree: Any, keys: Any) -> bool:
+    """Whether a leaf is an optimizer's, or of an NNX variable that is no `Param`: running statistics, a count."""
+    *holders, owner = (_owner(tree, keys[:end]) for end in range(1, len(keys) + 1)) if keys else (tree,)
     kinds = {kind.__name__ for kind in type(owner).__mro__ if kind.__module__.startswith("flax.nnx")}
-    return "Variable" in kinds and "Param" not in kinds
+    optimizer = any(type(holder).__module__.startswith("optax.") for holder in (*holders, owner))
+    return optimizer or ("Variable" in kinds and "Param" not in kinds)
 
 
 def torch_dtype_or_none(dtype: Any) -> torch.dtype | None:

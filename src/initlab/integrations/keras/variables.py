@@ -13,7 +13,7 @@ import numpy as np
 from initlab.errors import InputError
 from initlab.integrations.extras import needed
 from initlab.integrations.keras.layers import weight_of
-from initlab.integrations.names import MapNames, renamed
+from initlab.integrations.names import MapNames, check_used, renamed
 from initlab.integrations.twin import Leaf
 from initlab.integrations.weights import Weight, by_convention
 from initlab.planning.memory import DTYPES
@@ -86,7 +86,7 @@ def _numbered(layers: list[Any]) -> list[str]:
 
 def leaves_of(held: list[Held], map_names: MapNames = None, by_use: ByPath | None = None) -> list[Leaf]:
     """A twin's leaves for the variables: by the layer's type, else by use, else by convention."""
-    leaves = []
+    leaves, paths = [], []
     for item in held:
         variable, shape = item.variable, tuple(int(size) for size in item.variable.shape)
         known = weight_of(item.layer, variable.name, shape)
@@ -98,6 +98,8 @@ def leaves_of(held: list[Held], map_names: MapNames = None, by_use: ByPath | Non
         values = np.asarray(keras.ops.convert_to_numpy(keras.ops.cast(variable.value, "float32")))
         dtype = next(kind for kind, name in DTYPES.items() if name == keras.backend.standardize_dtype(variable.dtype))
         name = renamed(path, leaf, map_names)
+        paths.append(path)
         weight = Weight(weight.part, weight.layout, leaf)
         leaves.append(Leaf(scope, name, weight, values, dtype, type(item.layer).__name__, bool(variable.trainable)))
+    check_used(map_names, paths)
     return leaves
