@@ -12,7 +12,7 @@ from torch import nn
 
 import initlab
 from initlab.planning.calibration import stand_ins
-from initlab.planning.calibration.measuring import misses
+from initlab.planning.calibration.measuring import misses, second_moment
 from initlab.planning.calibration.read_outs import head_factor
 from initlab.planning.view import chain_figure
 
@@ -577,3 +577,13 @@ def test_attention_in_one_call_ends_a_branch_by_its_out_projection() -> None:
         branch = layer.self_attn(normed, normed, normed, need_weights=False)[0]
     share = float(branch.square().mean() / given.square().mean())
     assert share == pytest.approx(1 / 4, rel=0.3)  # of four branches; one draw of the weights, another's pass
+
+
+def test_second_moments_of_many_numbers_are_added_by_blocks() -> None:
+    numbers = torch.randn(3, 70_001, generator=torch.Generator().manual_seed(0))
+    for tensor in (numbers, numbers.T, numbers[:, :9]):
+        expected = float(tensor.double().square().mean())
+        assert second_moment(tensor) == pytest.approx(expected, rel=1e-6)
+    numbers[1, 5] = torch.inf
+    finite = numbers[numbers.isfinite()]
+    assert second_moment(numbers) == pytest.approx(float(finite.double().square().mean()), rel=1e-6)

@@ -6,12 +6,13 @@ from initlab.graph import SignalGraph
 from initlab.graph.residual import passed
 from initlab.planning.own import readable
 from initlab.planning.scene import Subject
+from initlab.planning.zeros import all_zero
 
 
 def shifts_beside_factor(subject: Subject) -> bool:
     """Whether a parameter of zeros is added to what another of its shape has multiplied: a bias, no position."""
     graph, tensor = subject.scene.graph, subject.slot.tensor
-    if graph is None or not readable(tensor) or tensor.any() or not subject.uses:
+    if graph is None or not readable(tensor) or not all_zero(tensor) or not subject.uses:
         return False
     sums = [use.operation for use in subject.uses if use.operation.traits.combines == "sum"]
     for addition in sums:

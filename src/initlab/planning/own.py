@@ -15,6 +15,7 @@ from initlab.planning.readers import is_last
 from initlab.planning.residual import last_norms
 from initlab.planning.scene import Scene, Subject
 from initlab.planning.shards import is_split, local_tensor
+from initlab.planning.zeros import all_zero
 
 LEAST = 1e-4  # a factor below it, or above its inverse, is memory that nobody wrote
 PATTERN = 64  # different numbers that a tensor which was made by a rule may have; draws hardly repeat themselves
@@ -49,7 +50,7 @@ def special_scale(subject: Subject, identity: float) -> str:
     tensor = subject.slot.tensor
     if subject.scene.graph is None or not readable(tensor) or not tensor.is_floating_point():
         return ""
-    if not tensor.any():
+    if all_zero(tensor):
         return _closed(subject) if identity else ""
     value = float(tensor.detach().flatten()[0])
     if tensor.numel() > 1 or not LEAST < abs(value) < 1 / LEAST or value in (1.0, identity):
@@ -71,7 +72,7 @@ def _zero_scales(scene: Scene) -> tuple[int, int]:
     """(how many scales of norms are zero, how many there are)."""
     if "zero scales" not in scene.notes:
         scales = [s.slot.tensor for s in scene.subjects() if s.role == "norm_weight"]
-        scene.notes["zero scales"] = (sum(not scale.any() for scale in scales if readable(scale)), len(scales))
+        scene.notes["zero scales"] = (sum(all_zero(scale) for scale in scales if readable(scale)), len(scales))
     counted: tuple[int, int] = scene.notes["zero scales"]
     return counted
 
@@ -176,7 +177,7 @@ def _stands_out(subject: Subject, kind: str, is_so: Callable[[torch.Tensor], boo
 
 
 def _is_zero(tensor: torch.Tensor) -> bool:
-    return readable(tensor) and not tensor.any()
+    return readable(tensor) and all_zero(tensor)
 
 
 def _is_rotation(tensor: torch.Tensor) -> bool:
@@ -204,11 +205,11 @@ def is_pattern(tensor: torch.Tensor) -> bool:
 def zero_table(subject: Subject) -> bool:
     """Whether an embedding layer's table of zeros is so on purpose: at least half of all matrices are not zero."""
     tensor = subject.slot.tensor
-    if not readable(tensor) or subject.scene.graph is None or bool(tensor.any()):
+    if not readable(tensor) or subject.scene.graph is None or not all_zero(tensor):
         return False
     if "zero tables" not in subject.scene.notes:
         tensors = [s.slot.tensor for s in subject.scene.subjects() if s.role in ("weight", "embedding")]
-        subject.scene.notes["zero tables"] = (sum(not t.any() for t in tensors if readable(t)), len(tensors))
+        subject.scene.notes["zero tables"] = (sum(all_zero(t) for t in tensors if readable(t)), len(tensors))
     zeros, count = subject.scene.notes["zero tables"]
     return bool(2 * zeros <= count)
 
@@ -216,7 +217,7 @@ def zero_table(subject: Subject) -> bool:
 def table_of_zeros(subject: Subject) -> bool:
     """Whether a table of zeros is read by number outside an embedding layer, as biases of experts and positions are."""
     layer, tensor = subject.module, subject.slot.tensor
-    return not isinstance(layer, nn.Embedding | nn.EmbeddingBag) and readable(tensor) and not tensor.any()
+    return not isinstance(layer, nn.Embedding | nn.EmbeddingBag) and readable(tensor) and all_zero(tensor)
 
 
 def readable(tensor: torch.Tensor) -> bool:
@@ -227,7 +228,7 @@ def readable(tensor: torch.Tensor) -> bool:
 def special_bias(subject: Subject) -> str:
     """Why a bias is special whose values are not what a layer draws by default and whose use says why; else ""."""
     graph, tensor = subject.scene.graph, subject.slot.tensor
-    if graph is None or not readable(tensor) or not tensor.is_floating_point() or not tensor.any():
+    if graph is None or not readable(tensor) or not tensor.is_floating_point() or all_zero(tensor):
         return ""
     values = tensor.detach().float()
     fan = None if subject.geometry is None else subject.geometry.native_fan_in

@@ -27,6 +27,7 @@ from initlab.planning.calibration.terms import Term, sampled_second
 from initlab.planning.plan import PlanEntry
 from initlab.planning.spectral import Vectors
 from initlab.planning.targets import Targets
+from initlab.planning.zeros import all_zero
 
 
 @dataclass(frozen=True)
@@ -223,7 +224,7 @@ class Calibrator(TorchFunctionMode):
         made = next(tensors_in(call.result), None)
         if made is None or not made.is_floating_point() or made.numel() == 0:
             return call.result
-        shift = _shift(call, [tensor for tensor, mark in weights if mark.of != name and bool(tensor.any())])
+        shift = _shift(call, [tensor for tensor, mark in weights if mark.of != name and not all_zero(tensor)])
         if shift is None:
             return call.result
         entry, result = self.entries.get(name), call.result

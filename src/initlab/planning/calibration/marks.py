@@ -12,6 +12,7 @@ import torch
 from initlab.graph.operations import Op
 from initlab.guest.inputs import tensors_in
 from initlab.planning.calibration.terms import Terms
+from initlab.planning.zeros import all_zero
 
 
 @dataclass(frozen=True)
@@ -92,5 +93,5 @@ def carried(op: Op, signals: Marked) -> frozenset[str]:
     if not any(names for _, names in named):
         return frozenset()
     if op.gathers:  # zeros add nothing
-        named = [(tensor, names) for tensor, names in named if names or bool(tensor.any())]
+        named = [(tensor, names) for tensor, names in named if names or not all_zero(tensor)]
     return op.carries([names for _, names in named])

@@ -11,6 +11,7 @@ import torch
 from initlab.planning.plan import PlanEntry
 from initlab.schemes.geometry import Geometry
 
+_BLOCK = 1 << 16  # numbers whose squares are added in float32
 SLACK = 1.2  # what a second moment may miss its target by before anything is corrected
 NEAR = 0.75  # correlation with a weight from which a tensor is that weight, rounded
 SPREADS = 3.0  # and by how many standard deviations of one draw of the weight, where the mean over draws is not known
@@ -23,11 +24,21 @@ def second_moment(tensor: torch.Tensor) -> float | None:
     if not tensor.is_floating_point() or tensor.numel() == 0:
         return None
     numbers = tensor.detach().float()
-    found = float(numbers.square().mean())
+    found = _square_mean(numbers)
     if not math.isfinite(found):
         numbers = numbers[numbers.isfinite()]
         found = float(numbers.square().mean()) if numbers.numel() else 0.0
     return found if found > 0 and math.isfinite(found) else None
+
+
+def _square_mean(numbers: torch.Tensor) -> float:
+    """E[y²]; of many numbers by blocks, whose norms are taken without a copy and added in float64."""
+    if numbers.numel() < 2 * _BLOCK or not numbers.is_contiguous():
+        return float(numbers.square().mean())
+    flat = numbers.view(-1)
+    whole = len(flat) // _BLOCK * _BLOCK
+    total = torch.linalg.vector_norm(flat[:whole].view(-1, _BLOCK), dim=1).double().square().sum()
+    return float(total + flat[whole:].double().square().sum()) / len(flat)
 
 
 def near(tensor: torch.Tensor, weight: torch.Tensor) -> bool:

@@ -32,6 +32,7 @@ from initlab.planning.calibration.measuring import SLACK
 from initlab.planning.calibration.stand_ins import StandIns
 from initlab.planning.calibration.terms import Term, Terms, as_one, sampled_second, together
 from initlab.planning.targets import Targets
+from initlab.planning.zeros import all_zero
 
 PAIR = 1e-3  # second moment of scores of the rows of two tables
 MATCH = 0.1  # and of projections, or of more factors
@@ -187,7 +188,7 @@ def _written_distance(read: Marked) -> bool:
 
 def _counts(tensor: torch.Tensor) -> bool:
     """Whether a summand is more than a number beside the others."""
-    return tensor.numel() > 1 and bool(tensor.any())
+    return tensor.numel() > 1 and not all_zero(tensor)
 
 
 def _power(op: Op) -> float:
