@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ import pytest
 import torch
 from torch import nn
 
+from initlab import interrupts
 from initlab.training import forkserver
 from initlab.training.engines import ProcessEngine, pool
 from initlab.training.engines.pool import LocalWorker
@@ -43,6 +45,11 @@ def test_a_worker_finds_everything_imported_and_nothing_begun(worker: LocalWorke
         return mine, HEAVY - set(sys.modules), right, torch.get_num_threads(), torch.cuda._is_in_bad_fork()
 
     assert worker.submit(look).result(60) == (1, set(), True, 1, False)
+
+
+def test_the_server_loads_no_library_before_it_is_told_of_one_thread() -> None:
+    code = "import initlab.training.forkserver, sys; print(sorted({'numpy', 'torch', 'numba'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
 def test_a_worker_starts_in_a_moment(worker: LocalWorker) -> None:
@@ -125,7 +132,7 @@ def test_an_interrupt_does_not_wait_for_the_server(
     def interrupted() -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(forkserver, "check", interrupted)
+    monkeypatch.setattr(interrupts, "check", interrupted)
     monkeypatch.setattr(forkserver.connection, "wait", lambda *_: [])
     worker = LocalWorker(1)
     with pytest.raises(KeyboardInterrupt):

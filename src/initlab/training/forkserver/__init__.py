@@ -17,8 +17,6 @@ from contextlib import contextmanager
 from multiprocessing.context import BaseContext
 from typing import Any
 
-from initlab.interrupts import check
-
 # One thread a worker, for libraries that read it as they are loaded.
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
 POLL_SECONDS = 0.05  # how long an interrupt waits at most while the server starts
@@ -112,6 +110,9 @@ if sys.platform == "linux":
         """
 
         def _launch(self, process_obj: Any) -> None:
+            # lazy: it brings numpy, which the server must not load before `ONE_THREAD` is set
+            from initlab.interrupts import check
+
             stream = io.BytesIO()
             set_spawning_popen(self)
             try:
