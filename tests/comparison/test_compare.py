@@ -256,6 +256,7 @@ def test_bad_arguments(change: dict[str, Any], message: str) -> None:
         ({"train": (TRAIN[0], torch.zeros(96, dtype=torch.int64))}, "all 96 targets are the same"),
         ({"train": (torch.zeros(96, 6), TRAIN[1])}, "all 6 features are constant"),
         ({"seeds": 1}, "1 seed: no interval"),
+        ({"schemes": ["he", "zeros"]}, "'he' means he_normal"),
     ],
 )
 def test_what_is_allowed_and_said(change: dict[str, Any], remark: str) -> None:

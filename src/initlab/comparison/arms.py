@@ -14,7 +14,7 @@ from initlab.guest import check_materialised
 from initlab.planning import Plan, Policy, plan
 from initlab.rng import random_states_kept
 from initlab.sampling import derive_seed
-from initlab.schemes import Scheme
+from initlab.schemes import ALIASES, Scheme
 from initlab.training.optimizers import optimizer_of
 from initlab.training.task import RunSpec
 
@@ -187,7 +187,7 @@ def first_model(build: Callable[[], nn.Module], root_seed: int, device: str = "c
 def make_plans(
     model: nn.Module, policies: Mapping[str, Any], example: torch.Tensor
 ) -> tuple[dict[str, Plan], list[str]]:
-    """Label -> the plan that every run of the policy is written by, and what could not be seen.
+    """Label -> the plan that every run of the policy is written by; what aliases mean, and what could not be seen.
 
     One plan for all seeds: the model is recorded on example inputs, so that `auto` knows what feeds each layer.
 
@@ -195,7 +195,8 @@ def make_plans(
         InputError: a policy that does not fit the model.
     """
     plans: dict[str, Plan] = {}
-    notes: list[str] = []
+    names = [policy for policy in policies.values() if isinstance(policy, str)]
+    notes = [f"{name!r} means {ALIASES[name]}" for name in names if name in ALIASES]
     for label, policy in policies.items():
         if policy is None:
             continue
