@@ -845,6 +845,13 @@ def test_the_size_of_inputs_is_named_where_it_reaches_the_answer(back: bool, siz
     assert [f.kind for f in report.findings if f.kind in CAUSES] == ["inputs"] * named
 
 
+def test_inputs_that_take_gradients_are_looked_at_without_a_warning(recwarn: pytest.WarningsRecorder) -> None:
+    """As those of force fields, which differentiate by them."""
+    report = initlab.inspect(built(lambda: Instance(True)), (255 * TABLE).requires_grad_(), drawn(N, 4), F.mse_loss)
+    assert [f.kind for f in report.findings if f.kind in CAUSES] == ["inputs"]
+    assert [str(warning.message) for warning in recwarn] == []
+
+
 @pytest.mark.parametrize(("norm", "kinds"), [(nn.BatchNorm1d, ["mode"]), (nn.LayerNorm, [])])
 def test_a_model_left_in_evaluation_mode_is_named_where_its_norms_would_not_normalize(
     norm: type[nn.Module], kinds: list[str]

@@ -96,7 +96,7 @@ def _outside(table: Tensor) -> str:
     """Which side of the usual size values that are not zero lie on; "" for neither."""
     if not is_plain(table) or table.dtype == torch.bool or table.is_complex():
         return ""
-    values = table[table != 0].double()
+    values = table.detach()[table != 0].double()
     rms = float(values.square().mean().sqrt()) if values.numel() else 1.0
     return "" if SMALL <= rms <= LARGE else "large" if rms > LARGE else "small"
 
