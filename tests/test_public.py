@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+from torch import nn
 
 import initlab
 
@@ -72,3 +74,16 @@ def test_python_dash_m_is_the_command() -> None:
 
 def test_the_package_says_that_it_is_typed() -> None:
     assert (Path(initlab.__file__).parent / "py.typed").exists()
+
+
+def test_torchs_default_device_is_where_a_model_makes_tensors_and_not_where_initlab_does() -> None:
+    model, x = nn.Sequential(nn.Linear(6, 8), nn.GELU(), nn.Linear(8, 3)), torch.randn(32, 6)
+    wanted = initlab.plan(model, x)
+    torch.set_default_device("meta")
+    try:
+        assert initlab.init_(model, "auto", example_inputs=x).entries == wanted.entries
+        assert initlab.inspect(model, x).verdict == "healthy"
+        assert initlab.theory.gain(nn.functional.gelu) > 1
+        initlab.fit.metainit_(model, (x, x[:, :3].argmax(1)), steps=1)
+    finally:
+        torch.set_default_device(None)

@@ -205,7 +205,7 @@ def _epoch(
     """One pass over the data; `steps` runs from those done before it to all that there will be."""
     model.train()
     total = 0.0
-    rows = torch.randperm(len(x), generator=order)
+    rows = torch.randperm(len(x), generator=order, device="cpu")
     starts = _starts(len(x), s.batch_size)
     for done, start, stop in zip(steps, starts, (*starts[1:], len(x)), strict=False):
         chosen = rows[start:stop]
@@ -281,7 +281,7 @@ def _split(x: Tensor, y: Tensor, share: float, seed: int) -> tuple[tuple[Tensor,
     count = round(len(x) * share)
     if count < 1 or count >= len(x):
         raise InputError(f"valid_share must leave rows on both sides; {share:g} of {len(x)} rows gives {count}")
-    rows = torch.randperm(len(x), generator=generator(derive_seed(seed, "fine-tuning", "split")))
+    rows = torch.randperm(len(x), generator=generator(derive_seed(seed, "fine-tuning", "split")), device="cpu")
     kept, held = rows[count:], rows[:count]
     return (x[kept], y[kept]), (x[held], y[held])
 

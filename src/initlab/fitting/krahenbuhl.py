@@ -189,18 +189,19 @@ def _change_rates(
     parameters = dict(model.named_parameters())
     weights = [parameters[name] for name in names]
     needs = [weight.requires_grad for weight in weights]
-    squares = torch.zeros(len(names), dtype=torch.float64)
+    squares = torch.zeros(len(names), dtype=torch.float64, device="cpu")
     try:
         for weight in weights:
             weight.requires_grad_(True)
         with torch.enable_grad():
             outputs = [t for t in floating_in(run_model(model, args, kwargs)) if t.requires_grad]
             for draw in range(_DRAWS):
-                noise = [torch.randn(t.shape, generator=own).to(t) for t in outputs]
+                noise = [torch.randn(t.shape, generator=own, device="cpu").to(t) for t in outputs]
                 gradients = torch.autograd.grad(
                     outputs, weights, noise, retain_graph=draw < _DRAWS - 1, allow_unused=True
                 )
-                squares += torch.tensor([0.0 if g is None else float(g.double().square().mean()) for g in gradients])
+                found = [0.0 if g is None else float(g.double().square().mean()) for g in gradients]
+                squares += torch.tensor(found, device="cpu")
     finally:
         for weight, need in zip(weights, needs, strict=True):
             weight.requires_grad_(need)

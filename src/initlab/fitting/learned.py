@@ -56,12 +56,12 @@ class Batches:
         self.x, self.y = as_tensors(data)
         self.size = min(batch_size, len(self.x))
         self._generator = generator(seed)
-        self._left = torch.empty(0, dtype=torch.int64)
+        self._left = torch.empty(0, dtype=torch.int64, device="cpu")
 
     def next(self) -> tuple[Tensor, Tensor]:
         """The next batch."""
         if len(self._left) < self.size:
-            self._left = torch.randperm(len(self.x), generator=self._generator)
+            self._left = torch.randperm(len(self.x), generator=self._generator, device="cpu")
         rows, self._left = self._left[: self.size], self._left[self.size :]
         return self.x[rows], self.y[rows]
 

@@ -135,7 +135,7 @@ def name_of(operations: list[Operation]) -> str:
 
 def known_name(function: Callable[[Any], Any]) -> str | None:
     """The usual name of a function written out by hand, found by its values; None when it is none of the known ones."""
-    points = torch.linspace(-8.0, 8.0, 81, dtype=torch.float64) + 0.0137
+    points = torch.linspace(-8.0, 8.0, 81, dtype=torch.float64, device="cpu") + 0.0137
     try:
         values = function(points).numpy()
     except (RuntimeError, TypeError, ValueError, AttributeError):

@@ -133,7 +133,7 @@ def _measured(
         for turn in range(repeats):
             if turn >= 8 and turn % 8 == 0 and np.std(seconds) / turn**0.5 <= _CLOSE * np.mean(seconds):
                 break
-            noise = center + spread * torch.randn(shape, generator=generator, dtype=dtype)
+            noise = center + spread * torch.randn(shape, generator=generator, device="cpu", dtype=dtype)
             values = _replayed(operations, region, noise, constants, output)
             means.append(float(values.real.double().mean()))
             seconds.append(_square_mean(values))

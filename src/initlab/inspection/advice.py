@@ -132,7 +132,7 @@ def would_draw(e: Evidence, p: ParameterStats) -> tuple[float | None, bool]:
     memo = f"would draw {p.name}"
     if memo not in e.memo:
         value = e.model.get_parameter(p.name)
-        random = torch.randn(value.shape, generator=torch.Generator().manual_seed(0)).to(value)
+        random = torch.randn(value.shape, generator=torch.Generator().manual_seed(0), device="cpu").to(value)
         with swapped(e.model, {p.name: random}):
             found = plan(e.model, e.inputs)[canonical_name(p.name)]
         e.memo[memo] = found.std if found.action == "write" else None

@@ -89,7 +89,7 @@ def own_loss(output: Any) -> tuple[str, Tensor] | None:
 def probe(output: Tensor) -> Tensor:
     """Half the mean squared distance from targets drawn once from N(0, 1), each sample its own."""
     generator = torch.Generator().manual_seed(0)
-    targets = torch.randn(output.shape, generator=generator, dtype=torch.float32).to(output)
+    targets = torch.randn(output.shape, generator=generator, device="cpu", dtype=torch.float32).to(output)
     return 0.5 * (output - targets).square().mean()
 
 

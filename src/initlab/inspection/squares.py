@@ -35,7 +35,9 @@ def host_square(flat: Tensor) -> float:
 
 def plain_square(flat: Tensor) -> Tensor:
     """The sum of squares of a vector in its own precision."""
-    return torch.tensor(host_square(flat), dtype=torch.float64) if at_hand(flat) else torch.dot(flat, flat)
+    return (
+        torch.tensor(host_square(flat), dtype=torch.float64, device="cpu") if at_hand(flat) else torch.dot(flat, flat)
+    )
 
 
 def square_of(tensor: Tensor, of: Callable[[Tensor], Tensor] | None = None) -> Tensor:

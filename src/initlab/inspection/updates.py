@@ -218,7 +218,7 @@ class _Probes:
         key = (rows.shape[1], rows.dtype, rows.device)
         if key not in self._made:
             generator = torch.Generator().manual_seed(0)
-            self._made[key] = torch.randn(key[0], generator=generator, dtype=torch.float32).to(rows)
+            self._made[key] = torch.randn(key[0], generator=generator, device="cpu", dtype=torch.float32).to(rows)
         return self._made[key]
 
 

@@ -42,4 +42,4 @@ def _drawn(struct: Any) -> torch.Tensor:
     if np.dtype(struct.dtype).kind not in "fV":
         raise InputError(f"example_inputs of dtype {np.dtype(struct.dtype).name} must be values, not only a shape")
     generator = torch.Generator().manual_seed(0)
-    return torch.randn(tuple(struct.shape), generator=generator)
+    return torch.randn(tuple(struct.shape), generator=generator, device="cpu")

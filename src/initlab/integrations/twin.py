@@ -125,7 +125,7 @@ def _start(leaf: Leaf) -> torch.Tensor:
     if role == "norm_weight":
         return torch.ones(layout.shape, dtype=leaf.dtype)
     generator = torch.Generator().manual_seed(0)
-    return (0.02 * torch.randn(layout.shape, generator=generator)).to(leaf.dtype)
+    return (0.02 * torch.randn(layout.shape, generator=generator, device="cpu")).to(leaf.dtype)
 
 
 def _of_twin(module: TwinLayer, leaf: str, shape: Shape) -> Part | None:

@@ -104,7 +104,7 @@ def _own_steps(graph: SignalGraph, value: int | None) -> tuple[list[Operation], 
 
 def _evaluated(graph: SignalGraph, steps: list[Operation], value: float) -> float | None:
     """What the steps make of a number; None where they cannot be run on it."""
-    made: Any = torch.full((2,), value, dtype=torch.float64)
+    made: Any = torch.full((2,), value, dtype=torch.float64, device="cpu")
 
     def read(index: int) -> torch.Tensor:
         item = graph.values[index]

@@ -120,7 +120,7 @@ def _with_tensors(fn: Callable[..., Any], dtype: str) -> Callable[[Array], tuple
 
     def call(x: Array) -> tuple[Array, float]:
         with torch.no_grad():
-            result = fn(torch.as_tensor(x.copy(), dtype=getattr(torch, dtype)))
+            result = fn(torch.as_tensor(x.copy(), dtype=getattr(torch, dtype), device="cpu"))
             if isinstance(result, torch.Tensor) and not result.is_complex():
                 rounding = torch.finfo(result.dtype).eps if result.dtype.is_floating_point else 1e-15
                 return np.asarray(result.detach().cpu().double().numpy(), dtype=np.float64), float(rounding)

@@ -313,7 +313,7 @@ def _computed(function: Function, output: Tensor, targets: Tensor) -> tuple[str,
 
 def _random(output: Tensor, number: int) -> Tensor:
     generator = torch.Generator().manual_seed(number)
-    drawn = torch.randn(output.shape, generator=generator, dtype=torch.float32)
+    drawn = torch.randn(output.shape, generator=generator, device="cpu", dtype=torch.float32)
     return ((1.0 + number) * drawn).to(output)
 
 

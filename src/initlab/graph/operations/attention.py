@@ -33,9 +33,9 @@ def attended(flow: Flow, operation: Operation) -> Signal:
 
 def _masked(flow: Flow, mask: object, queries: int, keys: int, causal: bool) -> torch.Tensor | None:
     """What is added to the scores, (queries, keys); None where it cannot be told."""
-    added = torch.zeros(min(queries, _MOST), keys)
+    added = torch.zeros(min(queries, _MOST), keys, device="cpu")
     if causal:
-        return added.masked_fill(torch.arange(keys) > _rows(queries)[:, None], -torch.inf)
+        return added.masked_fill(torch.arange(keys, device="cpu") > _rows(queries)[:, None], -torch.inf)
     if not isinstance(mask, Ref):
         return added
     tensor = held(flow, mask.value)
@@ -44,20 +44,20 @@ def _masked(flow: Flow, mask: object, queries: int, keys: int, causal: bool) -> 
     rows = tensor.reshape(-1, keys)
     rows = rows[_rows(len(rows))]
     if tensor.dtype == torch.bool:
-        return torch.zeros(rows.shape).masked_fill(~rows, -torch.inf)
+        return torch.zeros(rows.shape, device="cpu").masked_fill(~rows, -torch.inf)
     return rows.float()
 
 
 def _rows(count: int) -> torch.Tensor:
     """All rows, or of many the middles of equal runs: the first ones of a causal mask read few keys."""
     taken = min(count, _MOST)
-    return ((torch.arange(taken) + 0.5) * count / max(taken, 1)).long()
+    return ((torch.arange(taken, device="cpu") + 0.5) * count / max(taken, 1)).long()
 
 
 def sum_of_squares(added: torch.Tensor) -> float:
     """E[Σⱼ aⱼ²] of a = softmax(z + added) along the last axis, z standard normal, over the rows: e/n of n free keys."""
     draws = max(1, _DRAWN // max(1, added.numel()))
-    noise = torch.randn(draws, *added.shape, generator=torch.Generator(device="cpu").manual_seed(0))
+    noise = torch.randn(draws, *added.shape, generator=torch.Generator(device="cpu").manual_seed(0), device="cpu")
     return float((noise + added).softmax(-1).nan_to_num().square().sum(-1).mean())
 
 

@@ -45,7 +45,7 @@ def growth_of(graph: Recording, operation: Operation, value: int) -> float:
     given = graph.values[value]
     if not 0 < math.prod(given.shape) <= LARGEST:
         return 1.0
-    noise = torch.randn(given.shape, generator=torch.Generator().manual_seed(0), dtype=given.dtype)
+    noise = torch.randn(given.shape, generator=torch.Generator().manual_seed(0), device="cpu", dtype=given.dtype)
     try:
         made = call(operation, lambda read: noise)
     except (RuntimeError, TypeError, ValueError):
