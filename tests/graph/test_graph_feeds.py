@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from initlab import theory
-from initlab.graph import Feed, SignalGraph, expressions, geometry_of, record
+from initlab.graph import Feed, SignalGraph, expressions, geometry_of, record, regions
 
 F = nn.functional
 RELU, TANH, SILU = (theory.moments(name).second for name in ("relu", "tanh", "silu"))
@@ -278,6 +278,21 @@ def test_a_chain_of_functions_is_measured_where_it_is_read(monkeypatch: pytest.M
     x = chain(noise(1 << 18))
     assert len(asked) == 1
     assert found.second_moment == pytest.approx(float(x.square().mean()), rel=0.02)
+
+
+def test_steps_of_a_scan_are_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is taken at step 7 of noise is what is taken at step 3; a product of two steps is another."""
+    asked: list[int] = []
+    measured = regions._measured
+    monkeypatch.setattr(regions, "_measured", lambda *args: asked.append(1) or measured(*args))
+
+    def steps(x: torch.Tensor) -> torch.Tensor:
+        x = x.view(-1, 8, 8)
+        made = [torch.softmax(x[:, step].tanh(), -1) * x[:, step] for step in range(8)]
+        return torch.cat([*made, torch.softmax(x[:, 3], -1) * x[:, 4]])
+
+    record(Through(steps), noise(64, 8)).uses("b.weight")
+    assert len(asked) == 2  # the shares of a step times it, and times another
 
 
 FUNCTIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {

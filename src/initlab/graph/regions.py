@@ -106,13 +106,29 @@ def measure(flow: Flow, region: int, trail: frozenset[int], output: int) -> Mome
 
 
 def _region_key(flow: Flow, operations: list[Operation], region: int, output: int) -> tuple[str, ...]:
-    places = {region: "#root"}
+    """Names a region by its operations; of places that are taken of noise it counts which are the same, not where."""
+    places, alike, taken = {region: "#root"}, {region}, dict[Any, str]()
     words = []
     for place, op in enumerate(operations):
-        args = filled((op.args, op.kwargs), lambda value: places.get(value, str(flow.value(value).moments)))  # type: ignore[arg-type,return-value]  # words, not tensors
+        given: Any = (op.args, op.kwargs)
+        if (op.traits.pointwise or op.traits.regroups) and alike.issuperset(op.inputs):
+            alike.update(op.outputs)
+        elif op.kind in ("getitem", "select") and alike.issuperset(op.inputs):
+            given = (op.args[:1], _renamed((op.args[1:], op.kwargs), taken), flow.value(op.outputs[0]).shape)
+        args = filled(given, lambda value: places.get(value, str(flow.value(value).moments)))  # type: ignore[arg-type,return-value]  # words, not tensors
         words.append(f"{op.kind}/{op.name}{args!r}")
         places.update({value: f"#{place}.{i}" for i, value in enumerate(op.outputs)})
     return (*words, places.get(output, ""))
+
+
+def _renamed(item: Any, taken: dict[Any, str]) -> Any:
+    """Arguments with their integers as the first, the second, … that was met; from the end, as they are."""
+    if isinstance(item, tuple | list):
+        return tuple(_renamed(part, taken) for part in item)
+    if isinstance(item, dict):
+        return {key: _renamed(part, taken) for key, part in item.items()}
+    plain = isinstance(item, int) and not isinstance(item, bool) and item >= 0
+    return taken.setdefault(item, f"place {len(taken)}") if plain else item
 
 
 def _measured(

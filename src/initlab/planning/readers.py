@@ -208,11 +208,14 @@ def voting(graph: SignalGraph, applied: Mapping[str, list[Operation]]) -> frozen
         if len(uses) == 1 and addition is not None:
             added.setdefault(addition.index, set()).add(name)
     sums: dict[int, set[int]] = {}  # the last of sums that follow one another -> all of them
+    lasts: dict[int, int] = {}
     for index in added:
         way = [index]
-        while (after := _only_sum(graph, graph.operations[way[-1]])) is not None:
+        while way[-1] not in lasts and (after := _only_sum(graph, graph.operations[way[-1]])) is not None:
             way.append(after.index)
-        sums.setdefault(way[-1], set()).update(way)
+        last = lasts.get(way[-1], way[-1])
+        lasts.update(dict.fromkeys(way, last))
+        sums.setdefault(last, set()).update(way)
     found: set[str] = set()
     for last, all_of_them in sums.items():
         names = set().union(*(added.get(index, ()) for index in all_of_them))
