@@ -14,9 +14,9 @@ TINY = 0.03  # median weight's rms over its plan's std, under which they are too
 
 
 def find(e: Evidence) -> Finding | None:
-    """By their size alone first: that costs no plan."""
+    """By their size alone first: that costs no plan. Without norms the signal itself tells."""
     passed = passed_on(e)
-    if len(passed) < 2 or statistics.median(passed) >= TINY:
+    if not e.normalised or len(passed) < 2 or statistics.median(passed) >= TINY:
         return None
     ratios = [(p.rms / std, p) for p, std in planned_stds(e)]
     if len(ratios) < 2 or (middle := statistics.median(ratio for ratio, _ in ratios)) >= TINY:
