@@ -44,15 +44,24 @@ def compared(**changes: Any) -> initlab.Comparison:
     return initlab.compare(build, train, test, **{**settings, **changes})
 
 
-def test_classes_along_another_axis_are_not_counted() -> None:
-    """A loss of the user's own may read logits (batch, places, classes): there is a loss, and no accuracy."""
+@pytest.mark.parametrize(
+    ("shape", "counted"),
+    [((3,), True), ((3, 2), False)],
+    ids=["classes last", "classes between"],
+)
+def test_classes_are_counted_where_targets_fit(shape: tuple[int, ...], counted: bool) -> None:
+    """A loss of the user's own reads logits (batch, places, classes); of classes elsewhere there is no accuracy."""
 
     def each(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        return nn.functional.cross_entropy(output.flatten(0, 1), target.flatten())
+        return nn.functional.cross_entropy(output.flatten(0, 1), target.flatten(0, 1))
 
-    data = (torch.randn(32, 6, 4), torch.randint(0, 3, (32, 6)))
-    found = compared(build=lambda: nn.Linear(4, 3), train=data, test=data, loss=each, schemes=["he_normal"], steps=3)
-    assert all(math.isfinite(run.loss) and math.isnan(run.accuracy) for run in found.runs)
+    def build() -> nn.Module:
+        return nn.Sequential(nn.Linear(4, math.prod(shape)), nn.Unflatten(-1, shape))
+
+    data = (torch.randn(32, 6, 4), torch.randint(0, 3, (32, 6, *shape[1:])))
+    found = compared(build=build, train=data, test=data, loss=each, schemes=["he_normal"], steps=3)
+    assert all(math.isfinite(run.loss) for run in found.runs)
+    assert all(0 <= run.accuracy <= 1 if counted else math.isnan(run.accuracy) for run in found.runs)
 
 
 @pytest.fixture(scope="module")
