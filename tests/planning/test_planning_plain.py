@@ -55,14 +55,14 @@ def test_layers_of_plain_networks_are_as_small_as_torchs_own_and_it_is_said(case
         second, target = entry.measured
         assert target == pytest.approx(LEAST, rel=0.3)  # 32 units and more, which spread
         assert second * entry.correction**2 == pytest.approx(target, rel=0.35)  # not corrected within the slack
-    assert "a plain network" in hidden[0].reason
+    assert "to learn features" in hidden[0].reason
 
 
 @pytest.mark.parametrize("case", NOT_PLAIN)
 def test_others_keep_their_size(case: str) -> None:
     made, names = NOT_PLAIN[case]
     plan = initlab.plan(Net(made), X)
-    assert not [name for name in names if "a plain network" in plan[f"{name}.weight"].reason]
+    assert not [name for name in names if "to learn features" in plan[f"{name}.weight"].reason]
 
 
 @pytest.mark.parametrize("optimizer", [torch.optim.AdamW, torch.optim.SGD], ids=lambda kind: kind.__name__)

@@ -136,7 +136,7 @@ def _reader(name: str, targets: Targets) -> str:
     if name in targets.normed:
         return "norms alone read it and undo its size (van Laarhoven, 2017): "
     if name in targets.plain:
-        return "a plain network's, which is to learn features (Chizat et al., 2019): "
+        return "small, to learn features (Chizat et al., 2019): "
     if name in targets.read:
         return "rows that weights read, small since few steps move each (Müller et al., 2022): "
     if name in targets.learned:
