@@ -258,7 +258,7 @@ REFUSED = {
     "returns no tensor": (Call(lambda m, x: {"a": 1}), X, r"returned dict with no tensor in it"),
     "missing argument": (Call(lambda m, x, y: x), X, r"TypeError: .*missing 1 required positional argument"),
     "unknown keyword": (nn.Linear(4, 4), {"y": X}, r"TypeError: .*unexpected keyword argument 'y'"),
-    "no tensor": (nn.Linear(4, 4), "abc", r"example_inputs must be a tensor.*got str with no tensor in it"),
+    "no tensor": (nn.Linear(4, 4), "abc", r"example_inputs must be a tensor.*got the str 'abc'"),
     "None": (nn.Linear(4, 4), None, r"example_inputs must be a tensor"),
     "a shape beyond 64 bits": (nn.Linear(4, 4), (10**30, 4), r"example_inputs of shape .* do not fit in memory"),
     "wrong shape as a shape": (nn.Linear(4, 4), (2, 5), r"the model itself \(Linear\(.*RuntimeError"),

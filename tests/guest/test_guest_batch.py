@@ -231,7 +231,7 @@ FAULTS: dict[str, tuple[Any, Any, str]] = {
     "no batch": (DataLoader(DATASET, batch_size=50, drop_last=True), None, "inputs has no batch: 40 samples"),
     "a Dataset that raises": (Broken(), None, "inputs: reading the Broken failed: OSError: no such file at all"),
     "a missing label": (X, ["ant", None] * 20, "None among its labels, in row 1"),
-    "text": ("digits", None, "must be a tensor or array, .* or a DataLoader or Dataset of these; got str"),
+    "text": ("digits", None, "must be a tensor or array, .* or a DataLoader or Dataset of these; got the str 'digits'"),
     "a number": (3, None, "got int with no tensor in it"),
 }
 

@@ -118,7 +118,7 @@ def test_the_users_arrays_are_not_shared() -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ("digits", "batch must be a tensor or array, .* got str with no tensor"),
+        ("digits", "batch must be a tensor or array, .* got the str 'digits'"),
         (None, "got NoneType"),
         ((1, 2), "got tuple with no tensor"),
         (np.array(["a"]), "batch must hold numbers; got an array of dtype <U1"),
