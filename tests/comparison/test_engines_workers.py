@@ -89,19 +89,19 @@ def test_studies_that_went_without_workers_pay_for_their_start_together(monkeypa
     monkeypatch.setattr(forkserver, "_servers", {})
     monkeypatch.setattr(forkserver, "begin", lambda: begun.append("server"))
     monkeypatch.setattr(pool, "_idle", {})
-    monkeypatch.setattr(pool, "_without", {})
-    asked = [pool.worth_having(0.4 * long) for _ in range(3)]
+    monkeypatch.setattr(pool, "_missed", {})
+    asked = [pool.worth_starting(0.4 * long) for _ in range(3)]
     assert (asked, begun) == ([False, False, True], ["server"])  # beside the second: two cores, more than half
-    monkeypatch.setattr(pool, "_without", {})
-    assert pool.worth_having(2 * long)
-    monkeypatch.setattr(pool, "_without", {})
-    monkeypatch.setattr(pool, "_idle", {os.getpid(): ["one"]})
-    assert pool.worth_having(0.1)
-    monkeypatch.setattr(pool, "_idle", {})
-    assert not pool.worth_having(0.1)
+    monkeypatch.setattr(pool, "_missed", {})
+    assert not pool.worth_starting(2 * long, stacked=True)
+    assert pool.worth_starting(2 * long)
+    assert not pool.ready()
     if forkserver.context() is not None:
         monkeypatch.setattr(forkserver, "_servers", {os.getpid(): "running"})
-        assert pool.worth_having(0.1)
+        assert pool.ready()
+    monkeypatch.setattr(forkserver, "_servers", {})
+    monkeypatch.setattr(pool, "_idle", {os.getpid(): ["one"]})
+    assert pool.ready()
 
 
 def test_close_ends_the_workers_even_in_the_middle_of_a_request() -> None:

@@ -14,7 +14,7 @@ from initlab.training.engines.agree import CannotStack, may_be_channels_last
 from initlab.training.engines.base import Session
 from initlab.training.engines.bundle import Bundle
 from initlab.training.engines.machine import cores
-from initlab.training.engines.pool import worth_having
+from initlab.training.engines.pool import ready, worth_starting
 from initlab.training.engines.processes import NoWorkers, ProcessSession, WorkerDied, inner_engine
 from initlab.training.engines.runs import make_models
 from initlab.training.engines.sequential import CHANNELS_LAST, SequentialEngine, SequentialSession
@@ -132,11 +132,12 @@ class AutoEngine:
             session = SequentialEngine().open(task, specs)
             session.why = f" (about {plain * task.steps:.2g} s in all)"
             return session
-        workers = _workers(task, specs, plain * task.steps) if self.workers else None
+        may = self.workers and task.device == "cpu" and len(specs) > 1 and cores() > 1
+        workers = _workers(task, specs) if may and ready() else None
         if workers is not None and len(specs) >= cores() and workers[1] < plain:
             workers[0].why += f"; {1e3 * plain:.3g} ms one run after another on all cores)"
             return workers[0]
-        return _here_or_there(task, specs, workers)
+        return _here_or_there(task, specs, workers, may and not ready())
 
 
 class WorkersEngine:
@@ -159,10 +160,8 @@ class WorkersEngine:
 Found = tuple[ProcessSession, float]
 
 
-def _workers(task: Task, specs: Sequence[RunSpec], total: float) -> Found | None:
+def _workers(task: Task, specs: Sequence[RunSpec]) -> Found | None:
     """Workers, settled, and their seconds for one step of every run; None where there can be none."""
-    if task.device != "cpu" or len(specs) == 1 or cores() == 1 or not worth_having(total):
-        return None
     try:
         return _in_workers(task, specs)
     except (NoWorkers, WorkerDied):
@@ -186,12 +185,14 @@ def _in_workers(task: Task, specs: Sequence[RunSpec]) -> Found:
     return session, rounds[plan]
 
 
-def _here_or_there(task: Task, specs: Sequence[RunSpec], workers: Found | None) -> Session:
-    """What is fastest in this process, or the workers if they are faster still."""
+def _here_or_there(task: Task, specs: Sequence[RunSpec], workers: Found | None, may_start: bool) -> Session:
+    """What is fastest in this process, or the workers if they are faster still; they are started where that pays."""
     trial = Trial(task, specs, make_models(task, specs))
     runs, timings = trial.timings()
     rounds = {plan: runs * seconds for plan, seconds in timings.seconds.items()}
     plan = min(rounds, key=lambda plan: rounds[plan])
+    if may_start and worth_starting(rounds[plan] * task.steps, plan.startswith("stacked")):
+        workers = _workers(task, specs)
     if workers is not None and workers[1] <= rounds[plan]:
         workers[0].why += f"; on all cores: {_shown(rounds)})"
         return workers[0]

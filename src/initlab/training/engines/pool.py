@@ -18,14 +18,14 @@ IDLE_SECONDS = 300  # after which a worker that nobody asks anything ends
 
 # Seconds until the first worker is there: it, or the server that it is forked from, imports torch and what trains.
 START = 4.0
-# The share of a study's time that workers save on two idle cores: a tenth for small MLPs, a fifth for a small CNN.
+# The share of a study's time that workers save on two idle cores, by how it trains without: a small CNN and small MLPs.
 # Beside other programs it is more, since the threads of one operation wait for one another.
-SAVED = 0.15
+SAVED, SAVED_STACKED = 0.15, 0.01
 
 # Workers that wait for a study, by process: in a fork of this process they are not there.
 _idle: dict[int, list[LocalWorker]] = {}
-# Seconds of this process' studies that went without workers.
-_without: dict[int, float] = {}
+# Seconds that workers would have saved this process' studies.
+_missed: dict[int, float] = {}
 
 
 class LocalWorker:
@@ -82,18 +82,25 @@ class LocalWorker:
             self._executor.shutdown(wait=True, kill_workers=True)
 
 
-def worth_having(seconds: float) -> bool:
-    """Whether a study of so many seconds should ask workers: they are there or on their way, or their start pays.
+def ready() -> bool:
+    """Whether workers are there, or on their way."""
+    return bool(_idle.get(os.getpid())) or forkserver.begun()
 
-    Waiting for the first pays once what workers would have saved this study, and those that went without, comes to
-    `START`. Before that, once it comes to what one core's work for so long is worth here, the fork server begins beside
-    this study, so that the next has workers at once.
+
+def worth_starting(seconds: float, stacked: bool = False) -> bool:
+    """Whether a study should start workers and wait for them, where none are there.
+
+    It pays once what workers would have saved this study, and those that went without, comes to `START`. Before that,
+    once it comes to what one core's work for so long is worth here, the fork server begins beside this study, so that
+    the next has workers at once.
+
+    Args:
+        seconds: what the study takes without workers, as fast as this process can.
+        stacked: whether its runs are then stacked.
     """
     process = os.getpid()
-    if _idle.get(process) or forkserver.begun():
-        return True
-    _without[process] = _without.get(process, 0.0) + seconds
-    missed = SAVED * _without[process]
+    missed = _missed.get(process, 0.0) + (SAVED_STACKED if stacked else SAVED) * seconds
+    _missed[process] = missed
     if START / cores() < missed <= START:
         forkserver.begin()
     return missed > START
