@@ -41,11 +41,11 @@ class Maker:
         taken = inspect.signature(self.kind).parameters
         try:
             made: torch.optim.Optimizer = self.kind(groups, **{k: v for k, v in self.defaults.items() if k in taken})
-        except Exception as error:
+        except Exception as error:  # whatever another library's optimizer raises as it is made
             raise InputError(f"{self.kind.__name__} cannot be made anew: {error}; name 'adamw' in its place") from error
         return made
 
-    def first(self, name: str, parameter: Tensor, gradient: Tensor, lr: float, *, sign: float = 1.0) -> Tensor:
+    def first(self, name: str, parameter: Tensor, gradient: Tensor, lr: float) -> Tensor:
         """w - w', with w' the parameter after one step, in double precision.
 
         Raises:
@@ -54,12 +54,12 @@ class Maker:
         wide = torch.promote_types(parameter.dtype, torch.float64)
         own = parameter.detach().to(wide, copy=True)
         held = torch.nn.Parameter(own.clone())
-        held.grad = gradient.to(wide) * sign
+        held.grad = gradient.to(wide)
         optimizer = self.fresh([{**self.options(name), "params": [held], "lr": lr}])
         try:
             with torch.enable_grad():
                 optimizer.step()
-        except Exception as error:
+        except Exception as error:  # or as it steps
             raise InputError(f"{self.kind.__name__} takes no step from a gradient alone: {error}") from error
         return own - held.detach()
 

@@ -120,7 +120,8 @@ if sys.platform == "linux":
                 reduction.dump(process_obj, stream)
             finally:
                 set_spawning_popen(None)
-            self.sentinel, words = _server().connect_to_new_process(self._fds)  # type: ignore[attr-defined]
+            inherited: list[int] = self._fds  # type: ignore[attr-defined]  # typeshed lacks it
+            self.sentinel, words = _server().connect_to_new_process(inherited)
             # Its other end tells the worker that its parent has ended.
             lifeline = os.dup(words)
             self.finalizer = util.Finalize(self, _closed, (lifeline, self.sentinel))
@@ -146,12 +147,13 @@ if sys.platform == "linux":
 
     def _preparation(name: str) -> dict[str, Any]:
         """What `multiprocessing.spawn.prepare` makes of a worker before anything is unpickled there."""
+        began: str = process.ORIGINAL_DIR  # type: ignore[attr-defined]  # typeshed lacks it
         return {
             "name": name,
             "authkey": bytes(process.current_process().authkey),
-            "sys_path": [folder or process.ORIGINAL_DIR for folder in sys.path],  # type: ignore[attr-defined]
+            "sys_path": [folder or began for folder in sys.path],
             "sys_argv": sys.argv,
-            "orig_dir": process.ORIGINAL_DIR,  # type: ignore[attr-defined]  # typeshed lacks it
+            "orig_dir": began,
             "dir": os.getcwd(),
         }
 
