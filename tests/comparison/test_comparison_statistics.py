@@ -10,12 +10,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from initlab.comparison.times import first_at_most, kaplan_meier_median
 from initlab.statistics import (
     bootstrap_interval,
     detectable_difference,
-    first_at_most,
     holm,
-    kaplan_meier_median,
     odds_of_best,
     paired_t,
     resolution,

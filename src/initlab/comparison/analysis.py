@@ -9,16 +9,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from initlab.comparison.times import TimeTo, first_at_most, kaplan_meier_median
 from initlab.comparison.words import difference_text
 from initlab.statistics import (
     Interval,
     PairedTest,
-    TimeTo,
     bootstrap_interval,
     detectable_difference,
-    first_at_most,
     holm,
-    kaplan_meier_median,
     odds_of_best,
     paired_t,
     resolution,

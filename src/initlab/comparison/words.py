@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from initlab.statistics import Interval, TimeTo
+from initlab.comparison.times import TimeTo
+from initlab.statistics import Interval
 from initlab.training.records import LEFT_OUT
 
 

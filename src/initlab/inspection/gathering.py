@@ -13,7 +13,7 @@ from initlab.inspection.evidence import Evidence
 from initlab.inspection.inputs import batch_size, samples_alike
 from initlab.inspection.line import line_of
 from initlab.inspection.optimizers import Step
-from initlab.inspection.passes import Pass, names_of, watched
+from initlab.inspection.passes import Pass, Problem, names_of, watched
 from initlab.inspection.predicted import predicted
 from initlab.inspection.probe import learning_rate_of, probed
 from initlab.inspection.recorder import Record
@@ -37,12 +37,13 @@ def gathered(
     check_values(args, kwargs)
     batch = batch_size(args, kwargs, targets)
     alike = samples_alike(args, kwargs, batch)
-    seen = watched(model, args, kwargs, targets, loss, batch)
-    line = line_of(model, args, kwargs, targets, loss, seen, step) if line_probe else None
+    problem = Problem(model, args, kwargs, targets, loss, batch)
+    seen = watched(problem)
+    line = line_of(problem, seen, step) if line_probe else None
     seen.output = seen.output_gradient = None
     window = learning_rate_of(line, step) if line is not None else None
     if window is not None and probe:
-        window = probed(window, model, args, kwargs, targets, loss, seen, step, probe)
+        window = probed(window, problem, seen, step, probe)
     if window is not None and window.best is not None and not step.given:
         step = step.at(window.best)
     parameters = _parameters(model, seen, step, 1 if alike else batch)

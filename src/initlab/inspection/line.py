@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import nn
 
 from initlab.errors import InputError
 from initlab.guest.swapped import swapped
@@ -22,7 +21,7 @@ from initlab.inspection.fetching import fetched
 from initlab.inspection.moments import batch_axis
 from initlab.inspection.optimizers import Step
 from initlab.inspection.outputs import main_output
-from initlab.inspection.passes import Pass, again, in_training, value_on
+from initlab.inspection.passes import Pass, Problem, again, in_training, value_on
 from initlab.rng import seed_random_states
 
 Tensor = torch.Tensor
@@ -110,9 +109,7 @@ def rates_of(step: Step) -> tuple[float, ...]:
     return tuple(sorted(decades))
 
 
-def line_of(
-    model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], targets: Any, loss: Any, seen: Pass, step: Step
-) -> Line | None:
+def line_of(problem: Problem, seen: Pass, step: Step) -> Line | None:
     """The loss along the first step of `step`; None where the loss or a gradient is not finite, or nothing moves.
 
     `seen` is the pass that took the gradients. Parameters point at moved values meanwhile and at their own again
@@ -122,6 +119,7 @@ def line_of(
     Raises:
         InputError: the model or the loss raises on the same batch at the weights as they are.
     """
+    model = problem.model
     own = {name: parameter.detach() for name, parameter in model.named_parameters()}
     gradients = {name: g for name, g in seen.gradients.items() if g is not None and step.share(name) != 0.0}
     if not gradients or not math.isfinite(seen.loss) or not _finite(gradients.values()):
@@ -130,10 +128,10 @@ def line_of(
     points: list[Point] = []
 
     def parted(output: Any, loss_there: float) -> float | None:
-        return _parted(output, axis, seen, lambda mean: float(value_on(mean, targets, loss, seen)), loss_there)
+        return _parted(output, axis, seen, lambda mean: float(value_on(mean, problem, seen)), loss_there)
 
     def there() -> tuple[Any, float] | None:
-        return _ran(lambda: again(model, args, kwargs, targets, loss, seen))
+        return _ran(lambda: again(problem, seen))
 
     def point(lr: float, output: Any, value: float) -> Point:
         at, start = None if output is None else main_output(output)[1].detach(), seen.output
@@ -145,7 +143,7 @@ def line_of(
             with swapped(model, _moved(own, gradients, step, lr)):
                 ran = there()
             if ran is None and not points and there() is None:
-                again(model, args, kwargs, targets, loss, seen)
+                again(problem, seen)
             points.append(point(lr, *(ran or (None, math.inf))))
             del ran
     spread = None if seen.output is None or axis is None else _rms(_centred(_clean(seen.output), axis))

@@ -11,7 +11,8 @@ from torch.nn import functional as F
 
 from initlab.errors import InputError
 from initlab.guest.inputs import named_tensors
-from initlab.training.losses import CLASSES, IGNORED, KINDS, Loss, class_axis, given_loss, left_out, named_loss, squared
+from initlab.training.given_losses import given_loss
+from initlab.training.losses import CLASSES, IGNORED, KINDS, Loss, class_axis, left_out, named_loss, squared
 
 Tensor = torch.Tensor
 _LOGITS = (

@@ -28,6 +28,27 @@ from initlab.training.losses import BINARY, Loss, constant_loss
 Tensor = torch.Tensor
 
 
+@dataclass(frozen=True)
+class Problem:
+    """What training is to solve, at one batch: a model, what it is called with, and the loss.
+
+    Attributes:
+        model: the model.
+        args: what it is called with by place.
+        kwargs: what it is called with by name.
+        targets: what the loss takes beside the output; None for none.
+        loss: what the user gave as loss.
+        batch: number of samples; None where the inputs do not tell.
+    """
+
+    model: nn.Module
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    targets: Any
+    loss: Any
+    batch: int | None
+
+
 @dataclass
 class Pass:
     """What one pass saw.
@@ -61,9 +82,7 @@ class Pass:
     readable: float | None = None
 
 
-def watched(
-    model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], targets: Any, loss: Any, batch: int | None
-) -> Pass:
+def watched(problem: Problem) -> Pass:
     """Forward under the recorder, the loss, and the backward pass; the model is left as it was.
 
     A pass whose values leave single precision, or are not finite, is taken once more with statistics that bear it.
@@ -71,25 +90,23 @@ def watched(
     Raises:
         InputError: the forward pass, the loss or the backward pass raised, or the output cannot be used.
     """
-    seen, recorder = _watched(model, args, kwargs, targets, loss, batch, wide=False)
+    seen, recorder = _watched(problem, wide=False)
     if not recorder.settle():
         del seen, recorder
-        seen, recorder = _watched(model, args, kwargs, targets, loss, batch, wide=True)
+        seen, recorder = _watched(problem, wide=True)
         recorder.settle()
     _read(recorder.readout, seen)
     return seen
 
 
-def _watched(
-    model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], targets: Any, loss: Any, batch: int | None, *,
-    wide: bool,
-) -> tuple[Pass, Recorder]:  # fmt: skip
-    with in_training(model) as guest:
-        output, recorder = recorded(model, args, kwargs, batch, wide=wide)
+def _watched(problem: Problem, *, wide: bool) -> tuple[Pass, Recorder]:
+    targets = problem.targets
+    with in_training(problem.model) as guest:
+        output, recorder = recorded(problem.model, problem.args, problem.kwargs, problem.batch, wide=wide)
         path, tensor = main_output(output)
         last = recorder.records[-1].kind if recorder.records else None
         last = _last_kind(tensor, last)
-        value, known = loss_on(output, targets, loss, last)
+        value, known = loss_on(output, targets, problem.loss, last)
         seen = Pass(
             records=recorder.records,
             loss=float(value.detach()),
@@ -100,18 +117,20 @@ def _watched(
             constant_loss=constant_loss(known, targets),
             offset=mean_offset(tensor, targets, known),
             restored=guest.written,
-            batch=batch,
+            batch=problem.batch,
             last_kind=last,
             own_loss=known.kind == "own",
             bare=tensor is output,
             graded=value.requires_grad or not tensor.requires_grad,
             output=tensor.detach(),
             events=recorder.events,
-            answer=answer_of(tensor, targets, known, loss, float(value.detach()), None if tensor is output else output),
+            answer=answer_of(
+                tensor, targets, known, problem.loss, float(value.detach()), None if tensor is output else output
+            ),
         )
         _keep_gradient(tensor, seen)
         del output, tensor
-        seen.gradients = gradients(value, model)
+        seen.gradients = gradients(value, problem.model)
         if known.kind == "other":
             seen.pulled, seen.pushed = pulled_by(seen.answer.output, targets, seen.output_gradient)
     return seen, recorder
@@ -153,15 +172,13 @@ def in_training(model: nn.Module) -> Iterator[Guest]:
         yield guest
 
 
-def value_on(output: Any, targets: Any, loss: Any, seen: Pass) -> Tensor:
+def value_on(output: Any, problem: Problem, seen: Pass) -> Tensor:
     """The loss of another output of the model, as the pass `seen` computed it."""
     own = own_loss(output) if seen.own_loss else None
-    return loss_on(output, targets, loss, seen.last_kind)[0] if own is None else own[1]
+    return loss_on(output, problem.targets, problem.loss, seen.last_kind)[0] if own is None else own[1]
 
 
-def again(
-    model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], targets: Any, loss: Any, seen: Pass
-) -> tuple[Any, Tensor]:
+def again(problem: Problem, seen: Pass) -> tuple[Any, Tensor]:
     """(what the model returns, its loss as the pass `seen` computed it) at the weights as they are now.
 
     Raises:
@@ -169,8 +186,8 @@ def again(
     """
     with told("a further forward pass"):
         count_forward()
-        output = model(*args, **kwargs)
-        return output, value_on(output, targets, loss, seen)
+        output = problem.model(*problem.args, **problem.kwargs)
+        return output, value_on(output, problem, seen)
 
 
 def _keep_gradient(output: Tensor, seen: Pass) -> None:

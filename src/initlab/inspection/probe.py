@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Any
-
-from torch import nn
 
 from initlab.errors import InputError
 from initlab.guest.swapped import copies, swapped
 from initlab.inspection.backward import gradients
 from initlab.inspection.line import STABLE, Line, line_of
 from initlab.inspection.optimizers import Step
-from initlab.inspection.passes import Pass, again, in_training, watched
+from initlab.inspection.passes import Pass, Problem, again, in_training, watched
 from initlab.inspection.results import LearningRate
 
 USEFUL = 0.1  # share of the best rate's decrease from which a smaller rate is useful
@@ -27,22 +24,17 @@ def learning_rate_of(line: Line, step: Step) -> LearningRate:
     return LearningRate(stable, None if stable is None else min(line.lowest.lr, stable), tried)
 
 
-def probed(
-    found: LearningRate, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], targets: Any, loss: Any,
-    seen: Pass, step: Step, steps: int,
-) -> LearningRate:  # fmt: skip
+def probed(found: LearningRate, problem: Problem, seen: Pass, step: Step, steps: int) -> LearningRate:
     """`found`, sharpened by `steps` real steps on the batch at the best rate, a tenth of it and ten times it."""
     if found.best is None:
         return found
     curves: dict[float, tuple[float, ...]] = {}
     warm_up = False
     for lr in (found.best / APART, found.best, found.best * APART):
-        with in_training(model), swapped(model, copies(model)):
-            curves[lr] = _trained(model, args, kwargs, targets, loss, seen, step.at(lr), steps)
+        with in_training(problem.model), swapped(problem.model, copies(problem.model)):
+            curves[lr] = _trained(problem, seen, step.at(lr), steps)
             if lr < found.best and math.isfinite(curves[lr][-1]):
-                later = watched(model, args, kwargs, targets, loss, seen.batch)
-                line = line_of(model, args, kwargs, targets, loss, later, step)
-                warm_up = _widened(found, line)
+                warm_up = _widened(found, line_of(problem, watched(problem), step))
     drops = {lr: seen.loss - curve[-1] if math.isfinite(curve[-1]) else -math.inf for lr, curve in curves.items()}
     best = max(drops, key=lambda lr: drops[lr])
     useful = [lr for lr, drop in drops.items() if drop > USEFUL * drops[best] and drop > 0]
@@ -57,16 +49,13 @@ def _widened(before: LearningRate, line: Line | None) -> bool:
     return after is not None and before.largest_stable is not None and after.lr > 3 * before.largest_stable
 
 
-def _trained(
-    model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], targets: Any, loss: Any,
-    seen: Pass, step: Step, steps: int,
-) -> tuple[float, ...]:  # fmt: skip
+def _trained(problem: Problem, seen: Pass, step: Step, steps: int) -> tuple[float, ...]:
     """The loss after each step."""
-    optimizer = step.optimizer(model)
+    optimizer = step.optimizer(problem.model)
     losses: list[float] = []
     for number in range(steps + 1):
         try:
-            _, value = again(model, args, kwargs, targets, loss, seen)
+            _, value = again(problem, seen)
         except InputError:  # of weights that a step of this size made
             if not number:
                 raise
@@ -75,8 +64,8 @@ def _trained(
             losses.append(float(value.detach()))
         if number == steps or not math.isfinite(float(value.detach())):
             break
-        found = gradients(value, model)
-        for name, parameter in model.named_parameters():
+        found = gradients(value, problem.model)
+        for name, parameter in problem.model.named_parameters():
             parameter.grad = found.get(name)
         optimizer.step()
     return tuple(losses + [math.inf] * (steps - len(losses)))

@@ -24,7 +24,8 @@ from initlab.scaling.groups import param_groups
 from initlab.scaling.growth import base_of
 from initlab.scaling.rules import ScalingRule
 from initlab.training.engines.runs import scalar
-from initlab.training.losses import given_loss, named_loss
+from initlab.training.given_losses import given_loss
+from initlab.training.losses import named_loss
 from initlab.training.optimizers import in_torch, optimizer_of
 from initlab.training.rehearsal import check_new
 
