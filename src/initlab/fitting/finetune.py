@@ -17,6 +17,7 @@ from initlab.fitting.progress import progress_bar
 from initlab.fitting.running import generator, kept_on_failure, linears_used, measuring, run_model
 from initlab.guest.check import check_materialised
 from initlab.guest.inputs import taken_by
+from initlab.guest.modules import in_mode
 from initlab.guest.run import autograd_modes
 from initlab.guest.untouched import modes_kept
 from initlab.reporting import Column, Shown, Table
@@ -203,7 +204,7 @@ def _epoch(
     steps: range,
 ) -> float:
     """One pass over the data; `steps` runs from those done before it to all that there will be."""
-    model.train()
+    in_mode(model, True)
     total = 0.0
     rows = torch.randperm(len(x), generator=order, device="cpu")
     starts = _starts(len(x), s.batch_size)
@@ -264,7 +265,7 @@ def evaluate(model: nn.Module, data: tuple[Tensor, Tensor], batch_size: int = 10
         raise InputError("data must have rows to evaluate on; got none")
     loss, wrong = 0.0, 0
     with modes_kept(model), torch.no_grad():
-        model.eval()
+        in_mode(model, False)
         for start in range(0, len(x), batch_size):
             rows, classes = x[start : start + batch_size], y[start : start + batch_size]
             logits = model(rows)

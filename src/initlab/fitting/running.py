@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from initlab.guest.batch import batch_of
 from initlab.guest.inputs import check_values, taken_by, tensors_in
+from initlab.guest.modules import in_mode
 from initlab.guest.run import run, with_room
 from initlab.guest.untouched import untouched
 from initlab.planning import Plan, init_
@@ -62,7 +63,7 @@ def measuring(model: nn.Module, *, statistics: bool = True) -> Iterator[None]:
     Dropout would add noise to what is measured; a batch norm's running statistics say nothing before training.
     """
     with untouched(model, parameters=False), with_room():
-        model.eval()
+        in_mode(model, False)
         for module in model.modules():
             if statistics and isinstance(module, nn.modules.batchnorm._BatchNorm):
                 module.training = True

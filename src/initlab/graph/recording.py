@@ -10,6 +10,7 @@ from typing import Any, cast
 import torch
 
 from initlab.graph.traits import UNKNOWN, Traits
+from initlab.guest.transformed import of_whole
 
 _SAMPLED = 4_096
 _GOLDEN = (5**0.5 - 1) / 2
@@ -191,17 +192,13 @@ def refs(item: Any) -> Iterator[int]:
         yield from refs((item.start, item.stop, item.step))
 
 
-def is_transformed(tensor: torch.Tensor) -> bool:
-    """Whether it stands for others inside `torch.func.vmap` or `grad`, and has no values to read."""
-    return bool(torch._C._functorch.is_functorch_wrapped_tensor(tensor))
-
-
+@of_whole
 def constant_moments(tensor: torch.Tensor) -> tuple[float, float] | None:
     """(mean, second moment) of a plain tensor's finite elements, of a sample of them when it is large.
 
     The sample lies at the fractions of i·φ, φ the golden ratio: a pattern that repeats does not meet its own period.
     """
-    plain = tensor.layout == torch.strided and not (tensor.is_meta or tensor.is_complex() or is_transformed(tensor))
+    plain = tensor.layout == torch.strided and not (tensor.is_meta or tensor.is_complex())
     if not plain or type(tensor) not in (torch.Tensor, torch.nn.Parameter) or tensor.numel() == 0:
         return None
     flat = tensor.detach().flatten()

@@ -1,4 +1,4 @@
-"""Names of torch functions: `+=`, `add_` and `__radd__` without what says in place, reflected or private."""
+"""Names of torch functions: `+=`, `add_`, `__radd__` and aten's `add.Tensor` without what says how they are called."""
 
 from __future__ import annotations
 
@@ -10,6 +10,17 @@ _IN_PLACE_OPERATORS = frozenset(
 )
 
 
+def name_of(function: Callable[..., Any]) -> str:
+    """A function's own name; that of aten's operators, which exported models call, without the overload.
+
+    >>> import torch
+    >>> name_of(torch.relu_), name_of(torch.ops.aten.relu_.default)
+    ('relu_', 'relu_')
+    """
+    name = str(getattr(function, "__name__", type(function).__name__))
+    return name.partition(".")[0] if getattr(function, "namespace", "") == "aten" else name
+
+
 def spelled(function: Callable[..., Any]) -> str:
     """A function's name, plain; a property's as ".name".
 
@@ -17,7 +28,7 @@ def spelled(function: Callable[..., Any]) -> str:
     >>> spelled(torch.Tensor.add_), spelled(torch.Tensor.__iadd__), spelled(torch.Tensor.shape.__get__)
     ('add', 'add', '.shape')
     """
-    name = str(getattr(function, "__name__", type(function).__name__))
+    name = name_of(function)
     if name in ("__get__", "__set__"):
         return "." + str(getattr(getattr(function, "__self__", None), "__name__", ""))
     return plain(name)
@@ -33,7 +44,7 @@ def plain(name: str) -> str:
 
 def in_place(function: Callable[..., Any]) -> bool:
     """Whether the call changes its first argument."""
-    name = str(getattr(function, "__name__", ""))
+    name = name_of(function)
     if name.startswith("__"):
         return name == "__setitem__" or (name.startswith("__i") and name not in ("__invert__", "__index__", "__int__"))
     return name.endswith("_")

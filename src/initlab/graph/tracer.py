@@ -13,9 +13,10 @@ from torch.overrides import TorchFunctionMode
 from initlab.graph.operations import TABLE
 from initlab.graph.operations.dropping import drops_in_place, mask_of
 from initlab.graph.operations.products import permutation
-from initlab.graph.recording import Operation, Ref, Value, constant_moments, is_transformed, refs
-from initlab.graph.spelling import in_place
+from initlab.graph.recording import Operation, Ref, Value, constant_moments, refs
+from initlab.graph.spelling import in_place, name_of
 from initlab.guest.inputs import mapped, tensors_in
+from initlab.guest.transformed import Outside, batch_axis, behind, is_transformed, of_whole
 
 _HELD = 65_536  # elements of a constant that are kept, so that what was computed with it can be computed again
 
@@ -34,6 +35,7 @@ class Tracer(TorchFunctionMode):
         self.stack: list[tuple[str, str]] = []
         self._live: dict[int, tuple[weakref.ref[torch.Tensor], int, int]] = {}
         self._written: dict[int, tuple[weakref.ref[torch.Tensor], int, int]] = {}
+        self._outside = Outside()
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -92,7 +94,7 @@ class Tracer(TorchFunctionMode):
             self._rearranged.update(dict.fromkeys(outputs, next(iter(names))))
         self.operations.append(
             Operation(
-                index, kind, str(getattr(func, "__name__", kind)), module, inputs, tuple(outputs), tuple(names),
+                index, kind, name_of(func), module, inputs, tuple(outputs), tuple(names),
                 _attributes(args, kwargs), module_type, func, args, kwargs, TABLE[kind],
             )
         )  # fmt: skip
@@ -136,7 +138,51 @@ class Tracer(TorchFunctionMode):
 
     def _first_seen(self, tensor: torch.Tensor) -> int:
         name = self.parameters.get(id(tensor))
-        return self._new(tensor, "constant") if name is None else self._new(tensor, "parameter", name)
+        if name is not None:
+            return self._new(tensor, "parameter", name)
+        if is_transformed(tensor):
+            return self._entered(tensor)
+        inside = self._outside.get(tensor)
+        return self._new(tensor, "constant") if inside is None else self._left(tensor, inside)
+
+    def _entered(self, tensor: torch.Tensor) -> int:
+        """What a tensor that a transform made of another is: one sample of it, or itself."""
+        outer, axis = self._lookup(behind(tensor)), batch_axis(tensor)
+        if axis is None:
+            return outer
+        if self._is_constant(outer, False):
+            return self._new(tensor, "constant")
+        return self._made("select", torch.select, (Ref(outer), axis, 0), tensor, tuple(tensor.shape))
+
+    def _left(self, tensor: torch.Tensor, inside: int) -> int:
+        """What a transform returned of a value that was made inside of it: as many of it as there are samples."""
+        shape, one = tuple(tensor.shape), self.values[inside].shape
+        if shape == one:
+            return inside
+        if self._is_constant(inside, False):
+            return self._new(tensor, "constant")
+        axis = next((at for at in range(len(shape)) if shape[:at] + shape[at + 1 :] == one), 0)
+        every = (shape[axis], *shape[:axis], *shape[axis + 1 :])
+        made = self._made("expand", torch.Tensor.expand, (Ref(inside), every), tensor, every)
+        return self._made("movedim", torch.movedim, (Ref(made), 0, axis), tensor, shape) if axis else made
+
+    def _made(
+        self, kind: str, func: Callable[..., Any], args: tuple[Any, ...], tensor: torch.Tensor, shape: tuple[int, ...]
+    ) -> int:
+        """A value that a transform made without a call of a torch function."""
+        index, (given,) = len(self.operations), refs(args)
+        value = self._new(tensor, "operation", producer=index, shape=shape)
+        module, module_type = self.stack[-1] if self.stack else ("", "")
+        name = self._parameter(given)
+        if self._is_constant(given, True):
+            self._made_of_parameters.add(value)
+        self.operations.append(
+            Operation(
+                index, kind, kind, module, (given,), (value,), (name,) if name else (), _attributes(args, {}),
+                module_type, func, args, traits=TABLE[kind],
+            )
+        )  # fmt: skip
+        return value
 
     def _after_alias_write(self, tensor: torch.Tensor, old: int, version: int) -> int:
         """Something that shares this tensor's memory was written since: it now mixes the old value and the write."""
@@ -158,12 +204,20 @@ class Tracer(TorchFunctionMode):
     def _name(self, tensor: torch.Tensor, value: int, written: bool = False) -> int:
         version = _version(tensor)
         self._live[id(tensor)] = (weakref.ref(tensor), value, version)
+        self._outside.add(tensor, value)
         if written:
             self._written[_storage(tensor)] = (weakref.ref(tensor), value, version)
         return value
 
-    def _new(self, tensor: torch.Tensor, source: str, name: str = "", producer: int | None = None) -> int:
-        index = len(self.values)
+    def _new(
+        self,
+        tensor: torch.Tensor,
+        source: str,
+        name: str = "",
+        producer: int | None = None,
+        shape: tuple[int, ...] | None = None,
+    ) -> int:
+        index, shape = len(self.values), tuple(tensor.shape) if shape is None else shape
         moments, held = (None, None)
         if source == "constant" and self.read_constants:
             moments = constant_moments(tensor)
@@ -171,9 +225,7 @@ class Tracer(TorchFunctionMode):
         elif source == "parameter" and not tensor.is_meta:
             held = tensor.detach()
         frozen = source == "parameter" and not tensor.requires_grad
-        self.values[index] = Value(
-            index, source, name, producer, tuple(tensor.shape), tensor.dtype, moments, held, frozen
-        )
+        self.values[index] = Value(index, source, name, producer, shape, tensor.dtype, moments, held, frozen)
         return index
 
 
@@ -181,8 +233,15 @@ def _one_number(tensor: torch.Tensor, moments: tuple[float, float] | None) -> to
     """A large tensor whose elements are one number, held as that number; None for any other."""
     if moments is None or not math.isclose(moments[0] ** 2, moments[1], rel_tol=1e-9):
         return None
+    first = _one_of(tensor)
+    return None if first is None else first.expand(tensor.shape)
+
+
+@of_whole
+def _one_of(tensor: torch.Tensor) -> torch.Tensor | None:
+    """The first element, where all are like it."""
     first = tensor.detach().flatten()[:1].clone()
-    return first.expand(tensor.shape) if bool((tensor == first).all()) else None
+    return first if bool((tensor == first).all()) else None
 
 
 def _may_hold(tensor: torch.Tensor) -> bool:

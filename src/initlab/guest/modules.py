@@ -1,8 +1,17 @@
-"""What is in a model: every module once, with its path."""
+"""What is in a model: every module once, with its path. And its mode."""
 
 from __future__ import annotations
 
+import contextlib
+
 from torch import nn
+
+
+def in_mode(model: nn.Module, training: bool) -> nn.Module:
+    """The model in training or in evaluation mode, as it goes there itself; an exported one has one mode, and stays."""
+    with contextlib.suppress(NotImplementedError):
+        model.train(training)
+    return model
 
 
 def modules_of(model: nn.Module) -> dict[int, tuple[str, nn.Module]]:

@@ -13,6 +13,7 @@ from torch import nn
 
 from initlab.errors import told
 from initlab.guest.inputs import tensors_in
+from initlab.guest.modules import in_mode
 from initlab.guest.run import Follower, hosted, run
 from initlab.guest.tally import count_forward
 from initlab.guest.untouched import Guest
@@ -168,7 +169,7 @@ def in_training(model: nn.Module) -> Iterator[Guest]:
     """
     with hosted(model, gradients=True, seed=0) as guest:
         if not model.training:
-            model.train()
+            in_mode(model, True)
         yield guest
 
 

@@ -12,10 +12,10 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from initlab.graph.operations import TABLE
-from initlab.graph.recording import is_transformed
-from initlab.graph.spelling import in_place
+from initlab.graph.spelling import in_place, name_of
 from initlab.guest.inputs import tensors_in
 from initlab.guest.run import Follower
+from initlab.guest.transformed import Outside, behind, is_transformed, outside, plain, whole, wholes
 from initlab.guest.writes import unwatched
 from initlab.inspection.activations import activation_of
 from initlab.inspection.events import Events
@@ -87,13 +87,17 @@ class TensorSet:
 
     def __init__(self) -> None:
         self._known: dict[int, tuple[weakref.ref[Tensor], Any]] = {}
+        self._outside = Outside()
 
     def add(self, tensor: Tensor, note: Any = True) -> None:
         self._known[id(tensor)] = (weakref.ref(tensor), note)
+        self._outside.add(tensor, note)
 
     def get(self, tensor: Tensor) -> Any:
         entry = self._known.get(id(tensor))
-        return entry[1] if entry is not None and entry[0]() is tensor else None
+        if entry is not None and entry[0]() is tensor:
+            return entry[1]
+        return self.get(behind(tensor)) if is_transformed(tensor) else self._outside.get(tensor)
 
 
 class Recorder(TorchFunctionMode):
@@ -141,7 +145,7 @@ class Recorder(TorchFunctionMode):
             return
         data = [t for t in tensors if self._data.get(t) is not None]
         names = self._parameter_names(tensors)
-        name = getattr(func, "__name__", "")
+        name = name_of(func)
         results = list(tensors_in(output))
         if data and in_place(func):
             self._data.add(tensors[0], max(self._data.get(t) for t in data))
@@ -153,7 +157,8 @@ class Recorder(TorchFunctionMode):
         for result in results:
             self._data.add(result, max(origins))
         here = self._stack[-1][0] if self._stack else ""
-        self.events.see(TABLE.kind_of(func), here, args, kwargs, origins, output)
+        with outside():
+            self.events.see(TABLE.kind_of(func), here, wholes(args), kwargs, origins, wholes(output))
         if _cuts(tensors, results):
             self.events.cut(name, here, max(origins))
         floating = [r for r in results if r.is_floating_point() and r.ndim > 0 and is_plain(r)]
@@ -163,13 +168,16 @@ class Recorder(TorchFunctionMode):
         if name.rstrip("_") == "clamp" and _clamps_at_zero(args, kwargs):
             kind = "relu"
         if names or kind or TABLE.named(name).norm:
-            self._record(kind or name.rstrip("_"), kind is not None and not names, names, data, floating[0])
+            with outside():
+                self._record(kind or name.rstrip("_"), kind is not None and not names, names, data, floating[0])
             for result in floating:  # the last state of a recurrent layer is no more the inputs than its outputs are
                 self._data.add(result, len(self.records) - 1)
 
     def _record(self, kind: str, activation: bool, names: tuple[str, ...], data: list[Tensor], output: Tensor) -> None:
-        source = next((t for t in data if t.is_floating_point() and is_plain(t)), None)
-        axis = self._unit_axis(kind, output, source)
+        source = next((whole(t) for t in data if t.is_floating_point() and is_plain(t)), None)
+        rank, hooked = output.ndim, plain(output)
+        output = whole(output)
+        axis = self._unit_axis(kind, output, source, rank)
         record = Record(
             index=len(self.records),
             module=self._module(names),
@@ -180,7 +188,7 @@ class Recorder(TorchFunctionMode):
             axis=axis,
             measured=measure(output, kind, self.batch, axis, wide=self._wide),
             origin=max(self._data.get(t) for t in data),
-            attached=output.requires_grad,
+            attached=hooked.requires_grad,
         )
         if source is not None and names:
             self._read_input(record, source, kind)
@@ -188,8 +196,8 @@ class Recorder(TorchFunctionMode):
         self.last = record
         if record.measured.unit_mean is not None:
             self._means.add(output, (record.measured, axis))
-        if output.requires_grad:
-            output.register_hook(_gradient_hook(record))  # type: ignore[no-untyped-call]  # torch leaves it so
+        if hooked.requires_grad:
+            hooked.register_hook(_gradient_hook(record, by_unit=hooked.shape == output.shape))  # type: ignore[no-untyped-call]  # torch leaves it so
 
     def _read_input(self, record: Record, source: Tensor, kind: str) -> None:
         """What arrives at the layer: needed to tell a gradient that separates samples from one that only shifts all."""
@@ -215,9 +223,11 @@ class Recorder(TorchFunctionMode):
             record.settle(known[id(record.measured)], known.get(id(record.arriving)), own)
         return True
 
-    def _unit_axis(self, kind: str, output: Tensor, source: Tensor | None) -> int:
+    def _unit_axis(self, kind: str, output: Tensor, source: Tensor | None, rank: int) -> int:
+        """The axis of units in an output, which has `rank` axes to the function that gives it."""
         if TABLE.named(kind).features == 1:
-            return min(1, output.ndim - 1)
+            places = int(kind[-2]) if kind.endswith(("1d", "2d", "3d")) else rank - 2
+            return max(0, output.ndim - 1 - max(0, places))
         if source is not None:
             known = self._means.get(source)
             if known is not None and source.shape == output.shape:
@@ -230,7 +240,7 @@ class Recorder(TorchFunctionMode):
     def _parameter_names(self, tensors: Iterable[Tensor]) -> tuple[str, ...]:
         found: dict[str, None] = {}
         for tensor in tensors:
-            entry = self._parameters.get(id(tensor))
+            entry = self._parameters.get(id(plain(tensor)))
             if entry is not None:
                 found[entry[0]] = None
             else:
@@ -246,7 +256,7 @@ class Recorder(TorchFunctionMode):
         return owner if owner.startswith(here) else here
 
 
-def _gradient_hook(record: Record) -> Callable[[Tensor], None]:
+def _gradient_hook(record: Record, *, by_unit: bool) -> Callable[[Tensor], None]:
     """A tensor hook that adds up the gradient's numbers; it holds the record, never the activation."""
 
     def hook(gradient: Tensor | None) -> None:
@@ -256,7 +266,7 @@ def _gradient_hook(record: Record) -> Callable[[Tensor], None]:
         if g.dtype not in (torch.float32, torch.float64):
             g = g.float()
         record.waiting["gradient"] = square_of(g)
-        if record.parameters and g.ndim >= 2:
+        if record.parameters and g.ndim >= 2 and by_unit:
             others = [d for d in range(g.ndim) if d != record.axis % g.ndim]
             record.grad_unit_sum = g.sum(others)
 
@@ -270,8 +280,8 @@ def _cuts(tensors: Iterable[Tensor], results: Sequence[Tensor]) -> bool:
 
 
 def is_plain(tensor: Tensor) -> bool:
-    """Whether every element is at hand: no statistics are taken of sparse and nested tensors, nor within a `vmap`."""
-    return tensor.layout == torch.strided and not tensor.is_nested and not is_transformed(tensor)
+    """Whether every element is at hand: no statistics are taken of sparse and nested tensors."""
+    return tensor.layout == torch.strided and not tensor.is_nested
 
 
 def _clamps_at_zero(args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import torch
 
+from initlab.guest.transformed import of_whole
+
 _FIRST = 4096
 
 
+@of_whole
 def all_zero(tensor: torch.Tensor) -> bool:
     """Whether no number of a tensor is anything but zero.
 

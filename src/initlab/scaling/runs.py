@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from initlab.errors import InputError, told
 from initlab.guest.inputs import mapped, tensors_in
-from initlab.guest.modules import modules_of
+from initlab.guest.modules import in_mode, modules_of
 from initlab.planning import Plan, get_policy, init_
 from initlab.rng import random_states_kept
 from initlab.sampling import canonical_name
@@ -171,7 +171,7 @@ def begin(shared: Setup, size: tuple[int, ...], lr: float, seed: int) -> Run:
 
 def still(model: nn.Module) -> nn.Module:
     """The model in the modes of a check: nothing is dropped, and norms read the batch."""
-    model.eval()
+    in_mode(model, False)
     for module in model.modules():
         module.training = getattr(module, "running_mean", None) is not None
     return model

@@ -33,26 +33,29 @@ def _affine(made: Signal, operation: Operation) -> Signal:
     return replace(made, affine=frozenset({"weight", "bias"} if operation.parameters else ()))
 
 
-def _scaled(weight_at: int, bias_at: int) -> Reader:
+def _scaled(*places: tuple[int, int]) -> Reader:
+    """The scale and the shift, at the first of the places (of scale, of shift) where the call has either."""
+
     def read(operation: Operation, views: Views, shapes: Shapes) -> list[WeightUse]:
-        scale = biased(operation, views, weight_at, "weight", "norm_weight")
-        return [*scale, *biased(operation, views, bias_at, "bias", "norm_bias")]
+        for weight_at, bias_at in places:
+            scale = biased(operation, views, weight_at, "weight", "norm_weight")
+            found = [*scale, *biased(operation, views, bias_at, "bias", "norm_bias")]
+            if found:
+                return found
+        return []
 
     return read
 
 
 OPS = (
-    Op(("layer_norm",), normalised, norm=True, mixes=True, weights=_scaled(2, 3)),
-    Op(("group_norm",), normalised, norm=True, mixes=True, weights=_scaled(2, 3), features=1),
+    Op(("layer_norm",), normalised, names=("native_layer_norm",), norm=True, mixes=True, weights=_scaled((2, 3))),
+    Op(("group_norm",), normalised, norm=True, mixes=True, weights=_scaled((2, 3)), features=1),
+    Op(("native_group_norm",), normalised, norm=True, mixes=True, weights=_scaled((1, 2)), features=1),
     Op(
-        ("batch_norm", "instance_norm"),
-        normalised_by_feature,
-        norm=True,
-        by_feature=True,
-        mixes=True,
-        weights=_scaled(3, 4),
-        features=1,
+        ("batch_norm", "instance_norm", "native_batch_norm", "native_batch_norm_legit",
+         "native_batch_norm_legit_functional", "batch_norm_with_update"),
+        normalised_by_feature, norm=True, by_feature=True, mixes=True, features=1,
+        weights=_scaled((3, 4), (1, 2)),  # torch.nn.functional's order, and torch's
     ),
-    Op(("rms_norm",), normalised_without_mean, norm=True, mixes=True, weights=_scaled(2, -1)),
-    Op(("native_layer_norm", "native_batch_norm"), normalised, norm=True, mixes=True),
-)
+    Op(("rms_norm",), normalised_without_mean, norm=True, mixes=True, weights=_scaled((2, -1))),
+)  # fmt: skip

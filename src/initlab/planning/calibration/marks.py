@@ -11,6 +11,7 @@ import torch
 
 from initlab.graph.operations import Op
 from initlab.guest.inputs import tensors_in
+from initlab.guest.transformed import Outside, behind, is_transformed
 from initlab.planning.calibration.terms import Terms
 from initlab.planning.zeros import all_zero
 
@@ -46,6 +47,7 @@ class Marks:
 
     def __init__(self) -> None:
         self._marks: dict[int, Mark] = {}
+        self._outside = Outside()
 
     def set(
         self,
@@ -57,10 +59,14 @@ class Marks:
         learned: bool = False,
     ) -> None:
         learned = learned or bool(names or terms or due)
-        self._marks[id(tensor)] = Mark(weakref.ref(tensor), names, of, terms, due, learned)
+        self._set(Mark(weakref.ref(tensor), names, of, terms, due, learned), tensor)
 
     def set_rounding(self, tensor: torch.Tensor, of: str) -> None:
-        self._marks[id(tensor)] = replace(self.get(tensor), rounding=of)
+        self._set(replace(self.get(tensor), rounding=of), tensor)
+
+    def _set(self, mark: Mark, tensor: torch.Tensor) -> None:
+        self._marks[id(tensor)] = mark
+        self._outside.add(tensor, mark)
 
     def set_all(
         self,
@@ -76,7 +82,10 @@ class Marks:
 
     def get(self, tensor: torch.Tensor) -> Mark:
         found = self._marks.get(id(tensor))
-        return found if found is not None and found.tensor() is tensor else Mark(weakref.ref(tensor))
+        if found is not None and found.tensor() is tensor:
+            return found
+        elsewhere = self.get(behind(tensor)) if is_transformed(tensor) else self._outside.get(tensor)
+        return Mark(weakref.ref(tensor)) if elsewhere is None else replace(elsewhere, tensor=weakref.ref(tensor))
 
     def of(self, tensors: Iterable[torch.Tensor]) -> Marked:
         return [(tensor, self.get(tensor)) for tensor in tensors]

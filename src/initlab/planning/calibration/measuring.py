@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from initlab.guest.transformed import of_whole
 from initlab.planning.plan import PlanEntry
 from initlab.schemes.geometry import Geometry
 
@@ -19,6 +20,7 @@ CENTRED = 0.1  # the square of a weight's mean, as a share of its second moment,
 ALIKE = frozenset({"normal", "truncated_normal", "uniform", "orthogonal"})  # laws with E[WᵀW] = σ²·fan_out·1
 
 
+@of_whole
 def second_moment(tensor: torch.Tensor) -> float | None:
     """E[y²] over the finite elements; None where there are none or all are zero."""
     if not tensor.is_floating_point() or tensor.numel() == 0:
@@ -41,6 +43,7 @@ def _square_mean(numbers: torch.Tensor) -> float:
     return float(total + flat[whole:].double().square().sum()) / len(flat)
 
 
+@of_whole
 def near(tensor: torch.Tensor, weight: torch.Tensor) -> bool:
     """Whether a tensor is a weight but for what rounding changes of it: even signs times one size are (r = 0.8)."""
     if not tensor.is_floating_point() or tensor.numel() < 2:
@@ -50,6 +53,7 @@ def near(tensor: torch.Tensor, weight: torch.Tensor) -> bool:
     return base / 2 < power < 2 * base and float((made * own).mean()) > NEAR * math.sqrt(power * base)
 
 
+@of_whole
 def luck(
     func: Callable[..., Any],
     args: tuple[Any, ...],
@@ -119,6 +123,7 @@ def feature_axis(made: torch.Tensor, entry: PlanEntry) -> int:
     return 1 if entry.geometry is not None and entry.geometry.kind.startswith("conv") and made.dim() > 2 else -1
 
 
+@of_whole
 def spread(made: torch.Tensor, entry: PlanEntry) -> float:
     """The standard deviation of E[y²] over draws of its weight, as a share of it: units are draws of one unit.
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from initlab.guest.transformed import of_whole
 from initlab.planning.calibration.found import rounded
 from initlab.planning.calibration.measuring import feature_axis
 from initlab.planning.plan import PlanEntry
@@ -90,10 +91,16 @@ class ReadOuts:
         return self._logits[name].shrunk
 
     def _to_first_loss(self, tensor: torch.Tensor, logits: Logits) -> float:
+        axis = logits.axis - tensor.dim() if logits.axis >= 0 else logits.axis
         if logits.shrunk:
-            return rounded(min(logits.most, 1 / math.sqrt(float(tensor.var(logits.axis).mean()))))
-        excess = self.targets.excess_of(tensor.shape[logits.axis])
-        return head_factor(tensor, logits.axis, excess, logits.most)
+            return _to_unit(tensor, axis, logits.most)
+        excess = self.targets.excess_of(tensor.shape[axis])
+        return head_factor(tensor, axis, excess, logits.most)
+
+
+@of_whole
+def _to_unit(logits: torch.Tensor, axis: int, most: float) -> float:
+    return rounded(min(most, 1 / math.sqrt(float(logits.var(axis).mean()))))
 
 
 def _is_shrunk(second: float, entry: PlanEntry) -> bool:
@@ -106,6 +113,7 @@ def _is_shrunk(second: float, entry: PlanEntry) -> bool:
     return bool(entry.std) and second / (entry.shape[-1] * (entry.std or 1.0) ** 2) < SHRUNK
 
 
+@of_whole
 def head_factor(logits: torch.Tensor, axis: int, excess: float, most: float = 1.0) -> float:
     """The largest s ≤ `most` with E[logsumexp(s·z) − mean(s·z)] ≤ (1 + excess)·ln C: the first loss by chance labels.
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 import torch
 
 from initlab.graph.operations.dropping import Mask
+from initlab.guest.transformed import is_transformed, like, of_whole, plain
 from initlab.guest.writes import unwatched
 from initlab.planning.calibration.found import Found, adjustable
 from initlab.planning.calibration.marks import Mark, Marks
@@ -57,8 +58,14 @@ class StandIns:
 
     def of(self, tensor: torch.Tensor) -> torch.Tensor:
         """What stands in for a tensor; itself where it is no parameter."""
-        name = self._parameters.get(id(tensor))
-        return tensor if name is None else self._draw(name, tensor)
+        name = self._parameters.get(id(plain(tensor)))
+        if name is None:
+            return tensor
+        made = self._draw(name, plain(tensor))
+        if is_transformed(tensor):
+            made = like(tensor, made)
+            self.marks.set(made, of=name)
+        return made
 
     def drawn(self, name: str) -> torch.Tensor | None:
         """What stands in for a parameter, where it is held."""
@@ -72,6 +79,7 @@ class StandIns:
         """Whether a std may be corrected."""
         return name not in self.fixed and adjustable(self.entries.get(name))
 
+    @of_whole
     def scale(self, names: Iterable[str], factor: float, copies: Iterable[tuple[torch.Tensor, Mark]] = ()) -> None:
         """Correct the std of parameters, in what stands in for them and in copies of it.
 
@@ -117,6 +125,7 @@ class StandIns:
                 self.marks.set(made, of=name)
         return made
 
+    @of_whole
     def _made(self, entry: PlanEntry, law: Law, parameter: torch.Tensor, place: int) -> torch.Tensor:
         made = torch.empty(parameter.shape, dtype=parameter.dtype, device=parameter.device)
         if isinstance(law, Constant):  # most parameters of a model with norms and biases: nothing of them is drawn

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from initlab.guest.transformed import of_whole
+
 SAMPLED = 2**14  # numbers of a tensor that its second moment is read off
 
 Factor = tuple[frozenset[str], float]
@@ -124,6 +126,7 @@ def _seen(tensor: torch.Tensor, terms: Terms) -> Terms:
     return (terms[0].seen(tensor),) if len(terms) == 1 and terms[0].second is None else terms
 
 
+@of_whole
 def sampled_second(tensor: torch.Tensor) -> float | None:
     """The second moment of a regular sample of a tensor's finite numbers; None where it has none."""
     flat = tensor.detach().reshape(-1)

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from initlab.guest.modules import in_mode
 from initlab.guest.untouched import untouched
 from initlab.training.engines.elementwise import ELEMENTWISE
 
@@ -66,7 +67,7 @@ def recognise(model: nn.Module, x: torch.Tensor) -> tuple[Stage, ...] | None:
     if not x.is_floating_point() or list(model.buffers()):
         return None
     with untouched(model, seed=0, device=str(x.device)):
-        chains = [_chain(model.train(mode), x) for mode in (True, False)]
+        chains = [_chain(in_mode(model, mode), x) for mode in (True, False)]
     return chains[0] if chains[0] == chains[1] else None
 
 

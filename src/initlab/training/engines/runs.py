@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from initlab.errors import InputError
+from initlab.guest import modules
 from initlab.guest.untouched import modes_kept
 from initlab.interrupts import check
 from initlab.rng import RandomStates, random_states, random_states_kept
@@ -79,7 +80,7 @@ def _cast(tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
 
 def in_mode(task: Task, model: nn.Module, training: bool) -> nn.Module:
     """The model in training or in evaluation mode; as `build` left it where that is the task's."""
-    return model if task.own_modes else model.train(training)
+    return model if task.own_modes else modules.in_mode(model, training)
 
 
 def make_models(task: Task, specs: Sequence[RunSpec]) -> list[nn.Module]:
