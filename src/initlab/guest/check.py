@@ -89,6 +89,12 @@ def check_materialised(model: Any, *, parameters: bool = False) -> nn.Module:
             raise InputError(
                 f"{name!r} is an inference tensor, which no gradient reaches: build the model outside inference_mode"
             )
+        if tensor.requires_grad and tensor.element_size() == 1:
+            dtype = str(tensor.dtype).removeprefix("torch.")
+            raise InputError(
+                f"{name!r} is {dtype} and requires a gradient, which no optimizer can step: freeze it, or hold it in "
+                "bfloat16"
+            )
     return module
 
 

@@ -143,7 +143,19 @@ def hosted(
         guest = stack.enter_context(untouched(model, seed=seed))
         for each in (with_room(quiet=quiet), as_written()):
             stack.enter_context(each)
+        before = _names(model)
         yield guest
+        if made := sorted(_names(model) - before):
+            raise InputError(
+                f"{type(model).__name__} makes parameters as it runs ({made[0]!r} first, of {len(made)}): run one "
+                "batch through the model first"
+            )
+
+
+def _names(model: nn.Module) -> set[str]:
+    """The names of all parameters."""
+    modules = modules_of(model).values()
+    return {f"{path}.{leaf}" if path else leaf for path, module in modules for leaf in module._parameters}
 
 
 @contextlib.contextmanager

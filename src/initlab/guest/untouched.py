@@ -193,6 +193,8 @@ def _copy_back(copies: list[tuple[Tensor, Tensor]]) -> None:
     with torch.no_grad():
         for (buffer, values), changed in zip(copies, _changed(copies), strict=True):
             if changed:
+                if buffer.shape != values.shape:  # as the observers of a quantisation, which grow at their first batch
+                    buffer.resize_(values.shape)
                 buffer.copy_(values)
 
 

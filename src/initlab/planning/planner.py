@@ -194,6 +194,8 @@ def _unwritable(subject: Subject, claim: Claim | None, of_loaded: bool = False) 
         return None
     if tensor.dtype not in DTYPES and tensor.dtype not in PARTS:
         able = ", ".join(DTYPES.values())
+        if (claim is None or claim.override.selector.broad) and not tensor.requires_grad:
+            return keep("dtype", f"kept: frozen, and {dtype_name(tensor.dtype)} cannot be drawn (only {able})")
         return _refuse("dtype", f"{dtype_name(tensor.dtype)} cannot be drawn (only {able}); keep it")
     if type(tensor).__name__ == "FlatParameter":
         why = "a flat parameter of FSDP1, whose layers cannot be told apart: write before wrapping, or use fully_shard"

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 
 from initlab.graph import Operation, SignalGraph
+from initlab.graph.axes import axis_of_features
 from initlab.graph.fixed import is_fixed_map
 from initlab.graph.residual import grew_from, passed
 from initlab.planning.recurrences import makers
@@ -128,11 +129,12 @@ def _over_places(graph: SignalGraph, operation: Operation, reader: Operation, va
     """Whether places are pooled, summed or sent to others, as along a graph's edges, while the features that an
     operation made stay apart: their axis is as long after it as before."""
     traits, before, after = reader.traits, graph.values[value].shape, graph.values[reader.outputs[0]].shape
-    axis = operation.traits.features
+    moved = axis_of_features(graph, operation, value)
+    axes = {operation.traits.features} if moved is None else {moved, moved - len(before)}
     by_rows = traits.combines == "contraction" and reader.inputs[-1] == value
     if not (traits.pools or traits.linear or traits.combines == "write" or by_rows) or not after or len(before) < 2:
         return False
-    return before[axis] == (after[axis] if axis < len(after) else 0)
+    return any(before[axis] == after[axis] for axis in axes if -len(after) <= axis < len(after))
 
 
 def _parameters(graph: SignalGraph, operation: Operation) -> set[int]:

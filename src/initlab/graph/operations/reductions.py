@@ -82,13 +82,15 @@ OPS = (
     Op(("cumsum",), along, linear=True, mixes=True),
     Op(("max", "min"), extreme, pools=True),
     Op(("amax", "amin"), reduced, pools=True),
-    Op(("logsumexp",), along),
+    Op(("logsumexp",), along, pools=True),
     Op(("normalize",), normalized, norm=True, mixes=True),
-    Op(("topk",), reduced, ranks=True),
+    Op(("topk",), reduced, ranks=True, pools=True),
     Op(
         ("norm", "vector_norm", "linalg_vector_norm", "linalg_norm"), statistic, degree=1.0, even=True,
     ),
-    Op(("var", "std", "var_mean", "std_mean", "median", "prod", "segment_reduce"), statistic),
+    Op(("var", "std", "var_mean", "std_mean", "prod"), statistic),
+    Op(("median", "nanmedian", "quantile", "kthvalue"), statistic, pools=True),
+    Op(("segment_reduce",), statistic, pools=True),
     Op(("pairwise_distance", "dist"), degree=1.0, even=True),
     Op(("cross_entropy",), logits=True),
 )  # fmt: skip

@@ -155,5 +155,6 @@ def put(flow: Flow, operation: Operation) -> Signal:
 OPS = (
     Op(("alias", "setitem", "index_copy", "masked_scatter", "copy", "scatter"), overwritten, combines="write"),
     Op(("index_put",), put, combines="write"),
+    Op(("scatter_reduce", "index_reduce"), combines="write"),
     Op(("index_add", "scatter_add"), accumulated, combines="write", accumulates=True),
 )

@@ -44,6 +44,7 @@ def structure_of(tensor: torch.Tensor, geometry: Geometry | None) -> Structure:
     usable = local.is_floating_point() and not local.is_meta and local.layout == torch.strided
     if not usable or is_split(tensor) or local.ndim < 2 or not 4 <= local.numel() <= LARGEST:
         return NOTHING
+    local = local.float() if local.element_size() == 1 else local  # float8 has no operations
     out_axis, in_axis = (0, 1) if geometry is None else (geometry.out_axis, geometry.in_axis)
     moved = torch.movedim(local, (out_axis, in_axis), (0, 1))
     centre, alone = _centre(moved)

@@ -1,0 +1,36 @@
+"""Where the features that an operation made lie in what was rearranged of its output."""
+
+from __future__ import annotations
+
+from initlab.graph.operations import TABLE
+from initlab.graph.recording import Operation, Recording
+
+
+def axis_of_features(graph: Recording, operation: Operation, value: int) -> int | None:
+    """The axis, counted from the front, of an operation's features in a value.
+
+    Args:
+        graph: the recording.
+        operation: what made them.
+        value: its output, or what came of it.
+
+    Returns:
+        The axis; None where the value is not its output under other axes.
+    """
+    moves: list[Operation] = []
+    while value not in operation.outputs:
+        maker = graph.producer(value)
+        if maker is None or not maker.inputs or not maker.traits.rearranges:
+            return None
+        moves.append(maker)
+        value = maker.inputs[0]
+    axis: int | None = operation.traits.features % max(1, len(graph.values[value].shape))
+    for move in reversed(moves):
+        shapes = graph.values[move.inputs[0]].shape, graph.values[move.outputs[0]].shape
+        rearranged = TABLE[move.kind].moves
+        found = rearranged(move, *shapes) if rearranged is not None else None
+        if found is not None:
+            axis = next((place for place, of in enumerate(found) if of == (axis,)), None)
+        elif shapes[0] != shapes[1]:
+            axis = None
+    return axis
