@@ -233,15 +233,14 @@ def _one_number(tensor: torch.Tensor, moments: tuple[float, float] | None) -> to
     """A large tensor whose elements are one number, held as that number; None for any other."""
     if moments is None or not math.isclose(moments[0] ** 2, moments[1], rel_tol=1e-9):
         return None
-    first = _one_of(tensor)
-    return None if first is None else first.expand(tensor.shape)
+    return _repeated(tensor, tuple(tensor.shape))
 
 
 @of_whole
-def _one_of(tensor: torch.Tensor) -> torch.Tensor | None:
-    """The first element, where all are like it."""
-    first = tensor.detach().flatten()[:1].clone()
-    return first if bool((tensor == first).all()) else None
+def _repeated(tensor: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor | None:
+    """The first element in a shape, where all are like it."""
+    first = tensor.detach().flatten()[0].clone()
+    return first.expand(shape) if bool((tensor == first).all()) else None
 
 
 def _may_hold(tensor: torch.Tensor) -> bool:
