@@ -367,6 +367,29 @@ def test_parametrized_weights_keep_the_layers_fans() -> None:
         assert (info.role, info.geometry.fan_in, info.geometry.fan_out) == ("weight", 18, 36)
 
 
+# torch's older wrappers, and the parameters that hold the direction and the length in place of the weight.
+OLDER = {"weight_norm": ("weight_v", "weight_g"), "spectral_norm": ("weight_orig", None)}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("wrapper", OLDER)
+@pytest.mark.parametrize(
+    ("make", "shape"),
+    [
+        (lambda: nn.ConvTranspose1d(8, 4, 6, stride=2), (1, 8, 5)),
+        (lambda: nn.Conv2d(8, 6, 3, stride=2, groups=2), (1, 8, 7, 7)),
+        (lambda: nn.Linear(5, 3), (1, 5)),
+    ],
+)
+def test_older_wrappers_keep_the_layers_fans(wrapper: str, make: object, shape: tuple[int, ...]) -> None:
+    plain = geometry_of(make())["weight"]
+    layer, (name, length) = getattr(nn.utils, wrapper)(make()), OLDER[wrapper]
+    for graph in (None, record(layer, torch.zeros(shape))):
+        infos = geometry_of(layer, graph)
+        assert (infos[name].role, infos[name].geometry) == ("weight", plain.geometry)
+        assert length is None or infos[length].role == "other"
+
+
 def test_tied_parameters_come_once_with_every_name() -> None:
     model = nn.Sequential(nn.Embedding(7, 4), nn.Linear(4, 7, bias=False))
     model[1].weight = model[0].weight

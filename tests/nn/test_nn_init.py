@@ -95,6 +95,14 @@ def test_values_follow_from_seed_and_name_and_torchs_generator_stays() -> None:
     assert torch.equal(torch.get_rng_state(), state)
 
 
+@pytest.mark.parametrize("shape", [(0, 4), (4, 0), (0, 0)])
+@pytest.mark.parametrize("function", ["uniform_", "trunc_normal_", "xavier_normal_", "orthogonal_", "sparse_"])
+def test_a_tensor_without_elements_is_left_as_it_is(function: str, shape: tuple[int, int]) -> None:
+    arguments = (0.5,) if function == "sparse_" else ()
+    empty = torch.empty(shape)
+    assert getattr(initlab.nn.init, function)(empty, *arguments, name="w") is empty
+
+
 @pytest.mark.parametrize("function", ["normal_", "trunc_normal_", "xavier_normal_", "orthogonal_", "sparse_"])
 def test_within_streams_the_name_is_found_from_the_tensor(function: str) -> None:
     method: Callable[..., Any] = getattr(initlab.nn.init, function)
@@ -128,6 +136,7 @@ def test_low_precision_is_rounded_once_and_complex_keeps_the_second_moment() -> 
         (lambda w: initlab.nn.init.normal_(w, std=-1, name="w"), "std"),
         (lambda w: initlab.nn.init.normal_(w, math.nan, name="w"), "mean"),
         (lambda w: initlab.nn.init.uniform_(w, 1, 0, name="w"), "low must not exceed high"),
+        (lambda w: initlab.nn.init.trunc_normal_(w, a="x", name="w"), "a must be a finite number"),
         (lambda w: initlab.nn.init.trunc_normal_(w, a=1, b=1, name="w"), "a must be below b"),
         (lambda w: initlab.nn.init.normal_(w, name="w", seed=-1), "seed"),
         (lambda w: initlab.nn.init.normal_(w, name=3), "name must be a string"),

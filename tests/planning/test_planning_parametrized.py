@@ -89,6 +89,15 @@ def test_p16_spectral_norm_is_one_at_the_first_evaluation(wrapper: str, policy: 
         assert float(torch.linalg.matrix_norm(matrix, 2)) == pytest.approx(1.0, abs=0.02)
 
 
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("wrapper", ["weight norm", "old weight norm"])
+def test_a_grouped_identity_behind_a_weight_norm_is_the_identity(wrapper: str) -> None:
+    net = nn.Sequential(WRAPPERS[wrapper][0](nn.Conv2d(8, 8, 3, padding=1, groups=4, bias=False)))
+    initlab.init_(net, {"0": "identity"})
+    x = torch.randn(2, 8, 5, 5)
+    torch.testing.assert_close(net(x), x)
+
+
 def test_large_spectral_norms_are_iterated() -> None:
     torch.manual_seed(0)
     layer = parametrizations.spectral_norm(nn.Linear(700, 600, bias=False))

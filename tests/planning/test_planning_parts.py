@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -117,6 +118,42 @@ def test_p14_a_model_with_complex_parameters_is_never_refused(recorded: bool) ->
     assert plan["fc.weight"].action == "write"
 
 
+def _complex(law: laws.Law, shape: tuple[int, ...], seed: int = 4) -> np.ndarray[Any, Any]:
+    return sample(law_of_parts(law, shape), (*shape, 2), seed=seed, dtype="float64").view(np.complex128)[..., 0]
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (5, 7), (7, 5), (6, 4, 3)])
+@pytest.mark.parametrize("axes", [(0, 1), (1, 0)])
+def test_orthogonal_complex_weights_are_unitary(shape: tuple[int, ...], axes: tuple[int, int]) -> None:
+    values = np.moveaxis(_complex(laws.Orthogonal(2.0, *axes), shape), axes[0], 0).reshape(shape[axes[0]], -1)
+    rows = values if values.shape[0] <= values.shape[1] else values.T
+    assert np.allclose(rows @ rows.conj().T, 4 * np.eye(len(rows)))
+    centre = _complex(laws.DeltaOrthogonal(1.0, *axes), shape)[(slice(None), slice(None), *[n // 2 for n in shape[2:]])]
+    rows = centre if centre.shape[0] <= centre.shape[1] else centre.T
+    assert np.allclose(rows @ rows.conj().T, np.eye(len(rows)))
+
+
+def test_unitary_weights_are_haar_distributed() -> None:
+    """E|tr U|² = 1, E|tr U²|² = 2, E|u|⁴ = 2/(n(n + 1)), E u² = 0 (Diaconis & Shahshahani 1994), to five errors."""
+    drawn = np.stack([_complex(laws.Orthogonal(), (3, 3), seed) for seed in range(2000)])
+    trace, square = (np.trace(each, axis1=1, axis2=2) for each in (drawn, drawn @ drawn))
+    assert (np.abs(trace) ** 2).mean() == pytest.approx(1.0, abs=0.12)
+    assert (np.abs(square) ** 2).mean() == pytest.approx(2.0, abs=0.24)
+    assert (np.abs(drawn) ** 4).mean(0) == pytest.approx(np.full((3, 3), 1 / 6), abs=0.025)
+    assert abs((drawn**2).mean(0)).max() < 0.05
+
+
+def test_complex_matrix_laws_keep_their_structure() -> None:
+    both = _complex(laws.Mirrored(1.0), (6, 8))
+    assert np.array_equal(both, np.block([[both[:3, :4], -both[:3, :4]], [-both[:3, :4], both[:3, :4]]]))
+    sparse = _complex(laws.Sparse(0.5, 0.9), (40, 60))
+    assert ((sparse == 0).sum(0) == 36).all()
+    left = sparse[sparse != 0]
+    assert (np.abs(left) ** 2).mean() == pytest.approx(0.25, rel=0.25)
+    assert abs((left**2).mean()) < 0.08
+    assert np.array_equal(_complex(laws.Identity(2.0), (5, 4, 3)), sample(laws.Identity(2.0), (5, 4, 3)))
+
+
 @pytest.mark.parametrize(
     ("law", "mean", "second"),
     [
@@ -124,7 +161,7 @@ def test_p14_a_model_with_complex_parameters_is_never_refused(recorded: bool) ->
         (laws.Normal(0.5, 0.2), 0.5, 0.29),
         (laws.Uniform(0.0, 1.0), 0.5, 1 / 3),
         (laws.TruncatedNormal.from_sigmas(0.3, mean=1.0), 1.0, 1.09),
-        (laws.Identity(1.0), 0.0, None),
+        (laws.Identity(1.0), 1 / 60, 1 / 60),
         (laws.Stacked(0, (20, 40), (laws.Constant(0.0), laws.Normal(0.0, 1.0))), 0.0, 2 / 3),
     ],
 )

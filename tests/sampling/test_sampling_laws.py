@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 from scipy import stats
 
 from initlab.errors import InputError
-from initlab.sampling import laws
+from initlab.sampling import laws, sample
 from initlab.sampling.truncation import cut_moments, find_parent
 
 INF = math.inf
@@ -105,3 +106,21 @@ def test_a_stack_has_the_pooled_moments() -> None:
     law = laws.Stacked(0, (1, 3), (laws.Constant(4.0), laws.Normal(0.0, 2.0)))
     assert law.mean == 1.0
     assert law.std == pytest.approx(math.sqrt(0.25 * 9 + 0.75 * (4 + 1)))
+
+
+@pytest.mark.parametrize(
+    ("law", "shape"),
+    [
+        (laws.Identity(2.0), (6, 4, 3)),
+        (laws.Stacked(0, (4, 4), (laws.Identity(1.0), laws.Identity(1.0))), (8, 2, 3, 3)),
+        (laws.Stacked(1, (2, 3), (laws.Identity(1.0), laws.Constant(1.0))), (5, 5)),
+    ],
+)
+def test_the_moments_of_an_identity_are_those_of_its_elements(law: laws.Law, shape: tuple[int, ...]) -> None:
+    values = sample(law, shape, dtype="float64")
+    assert law.mean_of(shape) == pytest.approx(values.mean())
+    assert law.std_of(shape) == pytest.approx(values.std())
+
+
+def test_a_cut_point_may_be_numpys_infinity() -> None:
+    assert laws.TruncatedNormal(1.0, 0.5, 0.0, np.float32(np.inf)).high == INF

@@ -57,6 +57,7 @@ STDS: list[tuple[str, dict[str, Any], float, str]] = [
     ("mirrored", {"side": "outputs"}, 1 / math.sqrt(N), "[A; −A]: A has all the inputs"),
     ("identity", {}, math.sqrt(1 / N - 1 / N**2), "one element in 300 is 1"),
     ("sparse", {"sparsity": 0.75, "std": 2.0}, 1.0, "a quarter of the elements have variance 4"),
+    ("sparse", {"incoming": 15, "std": 1.0}, math.sqrt(15 / N), "Martens 2010 §5: 15 weights a unit"),
     ("torch_default", {}, 1 / math.sqrt(3 * N), "kaiming_uniform(a=√5): U(±1/√fan_in)"),
 ]
 
@@ -190,6 +191,7 @@ def test_a_given_gain_scales_orthogonal_and_leaves_fixed_numbers(gain: float) ->
         ("sparse", {"sparsity": 1.5}, "sparsity must be at most 1"),
         ("sparse", {"sparsity": -0.1}, "sparsity must be at least 0"),
         ("sparse", {"sparsity": math.nan}, "sparsity"),
+        ("sparse", {"incoming": 0}, "incoming must be a whole number of at least 1"),
         ("siren", {"omega": 0.0}, "omega must be greater than 0"),
     ],
 )
@@ -227,3 +229,10 @@ def test_a_users_own_scheme_takes_its_arguments_and_returns_a_law() -> None:
         scheme.with_(size=3.0)
     with pytest.raises(InputError, match="must return a law"):
         own(lambda *_: None).std((6, 4))
+
+
+@pytest.mark.parametrize("shape", [(20, 784), (20, 17), (20, 9), (12, 49, 3), (1, 784)])
+def test_every_unit_of_martens_sparse_start_reads_as_many_inputs(shape: tuple[int, ...]) -> None:
+    """Martens 2010, section 5: a hard limit on the weights that come into each unit, however wide the layer."""
+    values = get_scheme("sparse", incoming=15, std=1.0).sample(shape, seed=1)
+    assert ((values != 0).sum(1) == min(15, shape[1])).all()

@@ -221,3 +221,17 @@ def test_torch_default_of_small_parameters(kind: str, value: float) -> None:
 def test_torch_default_of_a_raw_parameter_is_refused() -> None:
     with pytest.raises(InputError, match="name a scheme"):
         get_scheme("torch_default").law(Geometry((5,), 1, 1, kind="other"))
+
+
+@pytest.mark.parametrize("fans", [(0.25, 64.0), (64.0, 0.4)])
+def test_fans_below_one_half_have_a_std(fans: tuple[float, float]) -> None:
+    """A strided convolution of one tap reaches a quarter of an output on average."""
+    assert get_scheme("lecun_normal").std(fans) == pytest.approx(fans[0] ** -0.5)
+
+
+@pytest.mark.parametrize(
+    "geometry", [Geometry((8, 2, 3, 3), 18, 18, groups=4), Geometry((8, 4), 4, 4, packing=Packing(0, (4, 4)))]
+)
+def test_the_std_of_grouped_and_packed_identities_is_that_of_their_values(geometry: Geometry) -> None:
+    values = get_scheme("identity").sample(geometry.shape, fans=geometry)
+    assert get_scheme("identity").std(geometry) == pytest.approx(values.std())

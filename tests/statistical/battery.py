@@ -61,14 +61,14 @@ def _fourth(law: Law) -> float:
 
 def mean_test(x: Array, law: Law) -> float:
     """z of the mean: exact for a normal, by the central limit theorem (n ≥ 10⁴) for bounded laws."""
-    z = (x.mean() - law.first_moment) / (float(law.std) / math.sqrt(x.size))  # type: ignore[attr-defined]
+    z = (x.mean() - law.mean_of(())) / (float(law.std) / math.sqrt(x.size))  # type: ignore[attr-defined]
     return two_sided(float(special.ndtr(z)))
 
 
 def variance_test(x: Array, law: Law) -> float:
     """For a normal the exact chi-square of Σ(x - mean)²/std²; for others its normal limit with the law's kurtosis."""
     std = float(law.std)  # type: ignore[attr-defined]
-    total = float(np.square((x - law.first_moment) / std).sum())
+    total = float(np.square((x - law.mean_of(())) / std).sum())
     if isinstance(law, laws.Normal):
         return two_sided(float(special.chdtr(x.size, total)))
     z = (total - x.size) / math.sqrt(x.size * (_fourth(law) - 1.0))
@@ -106,7 +106,7 @@ def _anderson_darling_limit(z: float) -> float:
 def kurtosis_test(x: Array, law: Law) -> float:
     """z of the fourth moment about the stated mean, with the law's own eighth-moment variance."""
     std = float(law.std)  # type: ignore[attr-defined]
-    fourth = ((x - law.first_moment) / std) ** 4
+    fourth = ((x - law.mean_of(())) / std) ** 4
     if isinstance(law, laws.Normal):
         spread, expected = math.sqrt(96.0), 3.0
     else:
@@ -117,7 +117,7 @@ def kurtosis_test(x: Array, law: Law) -> float:
 
 def largest_test(x: Array, law: Law) -> float:
     """The exact law of the largest |x - mean|: P(max <= m) = P(|x - mean| <= m)ⁿ."""
-    farthest, cdf, mean = float(np.abs(x - law.first_moment).max()), cdf_of(law), law.first_moment
+    farthest, cdf, mean = float(np.abs(x - law.mean_of(())).max()), cdf_of(law), law.mean_of(())
     if isinstance(law, laws.Normal):
         outside = 2.0 * float(special.ndtr(-farthest / law.std))
     else:
@@ -134,7 +134,7 @@ def distinct_test(x: Array, law: Law) -> float:
 
 def lag_test(x: Array, law: Law, lag: int) -> float:
     """Correlation of elements `lag` apart."""
-    z = (x - law.first_moment) / float(law.std)  # type: ignore[attr-defined]
+    z = (x - law.mean_of(())) / float(law.std)  # type: ignore[attr-defined]
     r = float((z[:-lag] * z[lag:]).mean()) * math.sqrt(z.size - lag)
     return two_sided(float(special.ndtr(r)))
 
@@ -144,7 +144,7 @@ def block_test(x: Array, law: Law, blocks: int) -> float:
     size = x.size // blocks
     parts = x[: size * blocks].reshape(blocks, size)
     pairs, worst = blocks * (blocks - 1), 0.0
-    for part in (parts, np.square(parts - law.first_moment)):
+    for part in (parts, np.square(parts - law.mean_of(()))):
         r = np.corrcoef(part)
         worst = max(worst, float(np.abs(r[np.triu_indices(blocks, 1)]).max()))
     return min(1.0, pairs * 2.0 * float(special.ndtr(-worst * math.sqrt(size))))
@@ -159,7 +159,7 @@ def order_test(x: Array, law: Law) -> float:
 
 def rows_test(matrix: Array, law: Law) -> float:
     """Row means, and column means: the sum of their squares is chi-square in each case; Bonferroni over the two."""
-    z = (matrix - law.first_moment) / float(law.std)  # type: ignore[attr-defined]
+    z = (matrix - law.mean_of(())) / float(law.std)  # type: ignore[attr-defined]
     rows, columns = z.shape
     p_rows = float(special.chdtrc(rows, columns * np.square(z.mean(axis=1)).sum()))
     p_columns = float(special.chdtrc(columns, rows * np.square(z.mean(axis=0)).sum()))
@@ -174,7 +174,7 @@ def edge_test(matrix: Array, law: Law) -> float:
 
     Source: Johnstone, On the distribution of the largest eigenvalue in principal components analysis, 2001.
     """
-    z = (matrix - law.first_moment) / float(law.std)  # type: ignore[attr-defined]
+    z = (matrix - law.mean_of(())) / float(law.std)  # type: ignore[attr-defined]
     n, p = max(z.shape), min(z.shape)
     largest = float(np.linalg.eigvalsh(z @ z.T if z.shape[0] == p else z.T @ z)[-1])
     root = math.sqrt(n - 1) + math.sqrt(p)

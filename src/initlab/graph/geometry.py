@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+import torch
 from torch import nn
 
 from initlab.graph.layers import Part, Shape, by_layer_type, vector
 from initlab.graph.signal_graph import SignalGraph
 from initlab.guest.check import check_module, check_shaped
-from initlab.guest.modules import modules_of
+from initlab.guest.modules import made_of, modules_of
 from initlab.schemes.geometry import Geometry
 
 
@@ -86,10 +87,12 @@ def _places(model: nn.Module) -> Iterator[_Place]:
 
 
 def _owner(model: nn.Module, path: str, module: nn.Module, leaf: str) -> tuple[str, nn.Module, str]:
-    """The layer that a parametrization belongs to: `fc.parametrizations.weight.original1` is `fc`'s weight."""
+    """The layer that a parametrization belongs to: `fc.parametrizations.weight.original1` and `fc.weight_v` are `fc`'s
+    weight."""
     head, found, tail = path.rpartition("parametrizations.")
     if not found:
-        return path, module, leaf
+        made = made_of(module, leaf)
+        return path, module, f"{made}:{leaf}" if made else leaf
     owner = head.rstrip(".")
     try:
         return owner, model.get_submodule(owner), f"{tail}:{leaf}"
@@ -120,6 +123,10 @@ def _part(place: _Place, graph: SignalGraph | None) -> tuple[Part, str]:
     return _by_shape(place), "shape"
 
 
+# How torch's two forms of weight norm end the names of the lengths.
+_LENGTHS = ("original0", "_g")
+
+
 def _by_type(place: _Place) -> Part | None:
     leaf, _, original = place.leaf.partition(":")
     if not original:
@@ -132,7 +139,7 @@ def _by_type(place: _Place) -> Part | None:
 
 def _plain_part(place: _Place, leaf: str) -> Part | None:
     """What the layer says of the tensor that its parametrization makes."""
-    if place.leaf.endswith("original0") and len(place.shape) and place.shape != _shape_of(place.module, leaf):
+    if place.leaf.endswith(_LENGTHS) and len(place.shape) and place.shape != _shape_of(place.module, leaf):
         return Part("other", vector(place.shape, "other"))
     return by_layer_type(place.module, leaf, place.shape)
 
@@ -140,7 +147,8 @@ def _plain_part(place: _Place, leaf: str) -> Part | None:
 def _shape_of(module: nn.Module, leaf: str) -> Shape | None:
     parametrization = getattr(module, "parametrizations", {})
     if leaf not in parametrization:
-        return None
+        made = getattr(module, leaf, None)
+        return tuple(made.shape) if isinstance(made, torch.Tensor) else None
     originals = [tensor for _, tensor in parametrization[leaf].named_parameters(recurse=False)]
     return max((tuple(tensor.shape) for tensor in originals), key=lambda shape: (len(shape), shape), default=None)
 

@@ -6,6 +6,19 @@ import contextlib
 
 from torch import nn
 
+# What torch's older wrappers add to the name of a parameter from which a layer's own is computed.
+REMADE = ("_orig", "_g", "_v")
+
+
+def made_of(module: nn.Module, leaf: str) -> str:
+    """The layer's own tensor that an older wrapper of torch's computes from a parameter; "" where none does.
+
+    >>> made_of(nn.utils.spectral_norm(nn.Linear(2, 2)), "weight_orig")
+    'weight'
+    """
+    stem = next((leaf.removesuffix(end) for end in REMADE if leaf.endswith(end)), leaf)
+    return stem if stem != leaf and stem not in module._parameters and hasattr(module, stem) else ""
+
 
 def in_mode(model: nn.Module, training: bool) -> nn.Module:
     """The model in training or in evaluation mode, as it goes there itself; an exported one has one mode, and stays."""

@@ -89,7 +89,7 @@ def trunc_normal_(
 
     See `torch.nn.init.trunc_normal_`; the other arguments are those of `uniform_`.
     """
-    numbers = finite_number("mean", mean), finite_number("std", std, low=0), float(a), float(b)
+    numbers = finite_number("mean", mean), finite_number("std", std, low=0), _edge("a", a), _edge("b", b)
     if not numbers[2] < numbers[3]:
         raise InputError(f"a must be below b; got a={a!r}, b={b!r}")
     law = laws.Constant(min(max(numbers[0], numbers[2]), numbers[3])) if numbers[1] == 0 else truncated(*numbers)
@@ -253,6 +253,8 @@ def _write(tensor: Tensor, law: laws.Law, draw: Draw, name: str, seed: int) -> N
         return
     if tensor.dtype not in DTYPES:
         raise InputError(f"{name!r} is {dtype_name(tensor.dtype)}: only {', '.join(DTYPES.values())} can be drawn")
+    if tensor.numel() == 0:
+        return
     law.check(part.shape)
     check_range(law, DTYPES[tensor.dtype])
     write_one(Job(name, tensor, part, law), seed)
@@ -270,8 +272,13 @@ def _fans(tensor: Tensor) -> tuple[int, int]:
     return int(tensor.shape[1]) * field, int(tensor.shape[0]) * field
 
 
+def _edge(name: str, value: float) -> float:
+    """A cut point: a number, or an infinite one."""
+    return value if isinstance(value, float) and math.isinf(value) else finite_number(name, value)
+
+
 def _xavier_std(tensor: Tensor, gain: float) -> float:
-    return finite_number("gain", gain) * math.sqrt(2.0 / sum(_fans(tensor)))
+    return finite_number("gain", gain) * math.sqrt(2.0 / max(1, sum(_fans(tensor))))
 
 
 def _kaiming_std(tensor: Tensor, a: float, mode: str, nonlinearity: Any) -> float:
@@ -286,19 +293,6 @@ def _kaiming_std(tensor: Tensor, a: float, mode: str, nonlinearity: Any) -> floa
 
 
 __all__ = [
-    "calculate_gain",
-    "constant_",
-    "dirac_",
-    "eye_",
-    "kaiming_normal_",
-    "kaiming_uniform_",
-    "normal_",
-    "ones_",
-    "orthogonal_",
-    "sparse_",
-    "trunc_normal_",
-    "uniform_",
-    "xavier_normal_",
-    "xavier_uniform_",
-    "zeros_",
-]
+    "calculate_gain", "constant_", "dirac_", "eye_", "kaiming_normal_", "kaiming_uniform_", "normal_", "ones_",
+    "orthogonal_", "sparse_", "trunc_normal_", "uniform_", "xavier_normal_", "xavier_uniform_", "zeros_",
+]  # fmt: skip

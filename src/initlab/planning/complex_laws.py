@@ -4,8 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
-from initlab.sampling.laws import Constant, Law, Normal, Stacked, TruncatedNormal, Uniform
+from initlab.sampling.laws import (
+    Constant,
+    Identity,
+    Law,
+    MatrixLaw,
+    Normal,
+    Sparse,
+    Stacked,
+    TruncatedNormal,
+    Uniform,
+)
+from initlab.sampling.whole_laws import OverComplex
 
 HALF = math.sqrt(0.5)
 
@@ -14,7 +26,7 @@ def law_of_parts(law: Law, shape: Sequence[int]) -> Law:
     """The law of the pairs (real, imaginary) of a complex tensor whose E|w − mean|² is the law's variance.
 
     Both parts have half of the variance and the law's own form, and are independent, so that a normal gives a uniform
-    phase. The mean is real. A law of matrices (orthogonal, …) has no complex form here and gives its std to a normal.
+    phase. The mean is real, and so is the identity. Orthogonal factors become unitary ones.
 
     Args:
         law: the law as a real tensor of this shape would have it.
@@ -28,9 +40,12 @@ def law_of_parts(law: Law, shape: Sequence[int]) -> Law:
     if isinstance(law, Stacked):
         blocks = [law_of_parts(b, law.block_shape(shape, n)) for n, b in zip(law.sizes, law.laws, strict=True)]
         return Stacked(law.axis % len(shape), law.sizes, tuple(blocks), law.labels)
-    mean, spread = law.first_moment, law.std_of(shape)
-    if math.isnan(mean):
-        mean = 0.0
+    if isinstance(law, Identity):
+        axes = {"out_axis": law.out_axis % len(shape), "in_axis": law.in_axis % len(shape)}
+        return _beside(replace(law, **axes), Constant(0.0), len(shape))
+    if isinstance(law, MatrixLaw | Sparse):
+        return OverComplex(law)
+    mean, spread = law.mean_of(shape), law.std_of(shape)
     if isinstance(law, Constant) or spread == 0:
         return _beside(Constant(mean), Constant(0.0), len(shape))
     if isinstance(law, Uniform):

@@ -51,7 +51,7 @@ def _turned(entry: PlanEntry) -> PlanEntry:
 def _rms(entry: PlanEntry) -> float:
     if entry.law is None or entry.std is None:
         return 0.0
-    return math.hypot(entry.std, entry.law.first_moment)
+    return math.hypot(entry.std, entry.law.mean_of(entry.shape))
 
 
 def _direction(entry: PlanEntry, by_name: Mapping[str, PlanEntry]) -> PlanEntry | None:

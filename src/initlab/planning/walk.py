@@ -10,10 +10,8 @@ from torch import nn
 
 from initlab.errors import InputError
 from initlab.guest.check import check_module, check_shaped
+from initlab.guest.modules import made_of
 from initlab.sampling import canonical_name
-
-# What torch's older wrappers add to the name of a parameter from which a layer's own is computed.
-REMADE = ("_orig", "_g", "_v")
 
 
 @dataclass(frozen=True)
@@ -48,10 +46,9 @@ class Slot:
         head, found, tail = self.name.rpartition("parametrizations.")
         if found:
             return head + tail.split(".")[0]
-        leaf, module = self.owner.leaf, self.owner.module
-        stem = next((leaf.removesuffix(end) for end in REMADE if leaf.endswith(end)), leaf)
-        remade = stem != leaf and stem not in module._parameters and hasattr(module, stem)
-        return self.name.removesuffix(leaf) + stem if remade else self.name
+        leaf = self.owner.leaf
+        made = made_of(self.owner.module, leaf)
+        return self.name.removesuffix(leaf) + made if made else self.name
 
     @property
     def is_remade(self) -> bool:

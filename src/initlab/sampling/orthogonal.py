@@ -234,10 +234,14 @@ def _draw_centre(
     plane, row, column = centre
     (matrix,) = haar(*factor, stream.key(law.family), [region.base], precision_of(target.dtype))
     matrix *= law.gain
-    rows, columns = row + np.arange(plane.shape[0]), column + np.arange(plane.shape[1])
-    part = matrix[np.ix_(rows % factor[0], columns % factor[1])]
-    part[(rows >= factor[0])[:, None] ^ (columns >= factor[1])[None, :]] *= -1.0
-    store(plane, part, target.dtype)
+    store(plane, mirrored(matrix, row + np.arange(plane.shape[0]), column + np.arange(plane.shape[1])), target.dtype)
+
+
+def mirrored(matrix: Array, rows: Array, columns: Array) -> Array:
+    """These rows and columns of a matrix that goes on beyond its own with the sign changed."""
+    part: Array = matrix[np.ix_(rows % matrix.shape[0], columns % matrix.shape[1])]
+    part[(rows >= matrix.shape[0])[:, None] ^ (columns >= matrix.shape[1])[None, :]] *= -1.0
+    return part
 
 
 def store(out: Array, values: Array, dtype: str) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -22,7 +24,7 @@ from initlab.sampling.laws import (
 )
 from initlab.sampling.streams import Key, canonical_name, stream_key
 from initlab.sampling.truncation import find_parent
-from initlab.sampling.whole_laws import CURVES, Curved, Factor, Given, Opposed, Repeated, WholeLaw
+from initlab.sampling.whole_laws import CURVES, Curved, Factor, Given, Opposed, OverComplex, Repeated, WholeLaw
 
 Array = np.ndarray[Any, Any]
 Shape = tuple[int, ...]
@@ -179,16 +181,20 @@ def _check_block(held: Shape, full: Shape, block: Sequence[slice] | None) -> Sha
     cuts = tuple(block) if isinstance(block, tuple | list) else (block,)
     if len(cuts) != len(full) or not all(isinstance(cut, slice) for cut in cuts):
         raise InputError(f"block must be one slice for each of the {len(full)} axes; got {block!r}")
-    start = []
-    for axis, (cut, size, extent) in enumerate(zip(cuts, full, held, strict=False)):
-        first = 0 if cut.start is None else int(cut.start)
-        last = size if cut.stop is None else int(cut.stop)
-        if cut.step not in (None, 1) or not 0 <= first <= last <= size:
-            raise InputError(f"block must lie within the shape {full} with step 1; got {cut} on axis {axis}")
-        if last - first != extent or len(held) != len(full):
-            raise InputError(f"out must have the block's shape; got {held} for {block!r}")
-        start.append(first)
-    return tuple(start)
+    spans = [_span(cut, size, axis, full) for axis, (cut, size) in enumerate(zip(cuts, full, strict=True))]
+    if held != tuple(last - first for first, last in spans):
+        raise InputError(f"out must have the block's shape; got {held} for {block!r}")
+    return tuple(first for first, _ in spans)
+
+
+def _span(cut: slice, size: int, axis: int, full: Shape) -> tuple[int, int]:
+    """The first index of a slice of an axis and the one behind its last."""
+    with contextlib.suppress(TypeError):
+        first = 0 if cut.start is None else operator.index(cut.start)
+        last = size if cut.stop is None else operator.index(cut.stop)
+        if cut.step in (None, 1) and 0 <= first <= last <= size:
+            return first, last
+    raise InputError(f"block must lie within the shape {full} with step 1; got {cut} on axis {axis}")
 
 
 def check_range(law: Law, dtype: str) -> None:
@@ -200,10 +206,20 @@ def check_range(law: Law, dtype: str) -> None:
     reach = farthest(law)
     if reach > LARGEST[dtype]:
         raise InputError(f"{law.describe()} reaches {reach:.3g}, beyond {LARGEST[dtype]:.6g}, the largest {dtype}")
-    if isinstance(law, (Uniform, Normal, TruncatedNormal)) and 0 < law.std < SMALLEST[dtype]:
-        raise InputError(
-            f"{law.describe()} is lost in {dtype}, whose least number is {SMALLEST[dtype]:.2g}: take zeros"
-        )
+    _check_not_lost(law, dtype)
+
+
+def _check_not_lost(law: Law, dtype: str) -> None:
+    if isinstance(law, Stacked):
+        for block in law.laws:
+            _check_not_lost(block, dtype)
+        return
+    least = SMALLEST[dtype]
+    spread = law.std if isinstance(law, Uniform | Normal | TruncatedNormal) else farthest(law)
+    if 0 < spread < least:
+        middle = law.mean if isinstance(law, Uniform | Normal | TruncatedNormal) else 0.0
+        instead = "zeros" if abs(middle) < least else f"constant, value={middle:g}"
+        raise InputError(f"{law.describe()} is lost in {dtype}, whose least number is {least:.2g}: take {instead}")
 
 
 def farthest(law: Law) -> float:
@@ -230,7 +246,7 @@ def farthest(law: Law) -> float:
 def _farthest_whole(law: WholeLaw) -> float:
     if isinstance(law, Curved):
         return float(abs(CURVES[law.function](np.array([law.low, law.high]))).max())
-    if isinstance(law, Opposed | Repeated):
+    if isinstance(law, Opposed | OverComplex | Repeated):
         return farthest(law.law)
     if isinstance(law, Given):
         return float(abs(law.values).max(initial=0.0))

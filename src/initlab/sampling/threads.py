@@ -15,7 +15,7 @@ def thread_count() -> int:
     """How many threads draw: INITLAB_THREADS or OMP_NUM_THREADS where set, else the processors this process may use."""
     for name in ("INITLAB_THREADS", "OMP_NUM_THREADS"):
         text = os.environ.get(name, "")
-        if text.isdigit() and int(text) > 0:
+        if text.isdecimal() and int(text) > 0:
             return int(text)
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity is not None else os.cpu_count() or 1

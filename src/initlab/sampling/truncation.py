@@ -151,9 +151,7 @@ def _solve(mean: float, std: float, low: float, high: float) -> tuple[float, flo
             return cut_moments(span_low - shift, span_high - shift)[0] + shift
 
         limit = FARTHEST_CUT + 0.5
-        floor = max(-limit + span_low, -60.0) if math.isfinite(span_low) else span_high - 60.0
-        floor, ceiling = span_low - limit, span_high + limit
-        floor, ceiling = max(floor, -90.0), min(ceiling, 90.0)
+        floor, ceiling = max(span_low - limit, -90.0), min(span_high + limit, 90.0)
         if miss(floor) > 0 or miss(ceiling) < 0:
             raise _too_wide(std, mean, low, high)
         shift = _root(miss, floor, ceiling)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -9,9 +10,11 @@ from typing import Any
 import numpy as np
 
 from initlab.sampling import elements, reference
-from initlab.sampling.laws import Law, Normal
+from initlab.sampling.laws import Law, Mirrored, Normal, Orthogonal, Sparse
+from initlab.sampling.orthogonal import mirrored
+from initlab.sampling.patterns import centre_of
 from initlab.sampling.request import DTYPES, Array, Region, Shape, Stream, Target
-from initlab.sampling.whole_laws import CURVES, Curved, Factor, Given, Opposed, Repeated, WholeLaw
+from initlab.sampling.whole_laws import CURVES, Curved, Factor, Given, Opposed, OverComplex, Repeated, WholeLaw
 
 Inner = Callable[[Law, Shape, Stream], Array]
 
@@ -72,6 +75,37 @@ def _factor(law: Factor, shape: Shape, stream: Stream, values: Inner) -> Array:
     return np.concatenate(parts)
 
 
+def _over_complex(law: OverComplex, shape: Shape, stream: Stream, values: Inner) -> Array:
+    own, whole = law.law, shape[:-1]
+    if isinstance(own, Sparse):
+        kept = values(replace(own, std_nonzero=1.0), whole, stream) != 0
+        drawn = values(Normal(0.0, math.sqrt(0.5) * own.std_nonzero), shape, stream)
+        return np.where(kept[..., None], drawn, 0.0)
+    rows, columns = whole[own.out_axis], whole[own.in_axis]
+    made, plain = np.zeros(whole, np.complex128), isinstance(own, Orthogonal)
+    sizes = own.factor_shape(whole) if isinstance(own, Mirrored) else (rows, made.size // rows if plain else columns)
+    factor = own.gain * _unitary(values(Normal(), (*sizes, 2), stream))
+    if plain:
+        front = np.moveaxis(made, own.out_axis, 0)
+        front[...] = factor.reshape(front.shape)
+    else:
+        region = Region((0,) * made.ndim, whole)
+        centre = centre_of(Target(made, "complex128", region.start), own, region)
+        assert centre is not None  # all of the tensor is here
+        centre[0][...] = mirrored(factor, np.arange(rows), np.arange(columns))
+    return made.view(np.float64).reshape(shape)
+
+
+def _unitary(parts: Array) -> Array:
+    """Haar-distributed, orthonormal along the shorter side: QR of normals, the phases of R's diagonal taken away."""
+    noise = parts.astype(np.float64).view(np.complex128)[..., 0]
+    wide = noise.shape[0] < noise.shape[1]
+    factor, triangle = np.linalg.qr(noise.T if wide else noise)
+    diagonal = np.diagonal(triangle)
+    haar: Array = factor * (diagonal / np.abs(diagonal))
+    return haar.T if wide else haar
+
+
 def _given(law: Given, shape: Shape, stream: Stream, values: Inner) -> Array:
     return law.values
 
@@ -96,6 +130,7 @@ MAKERS: dict[type[Law], Callable[[Any, Shape, Stream, Inner], Array]] = {
     Curved: _curved,
     Opposed: _opposed,
     Repeated: _repeated,
+    OverComplex: _over_complex,
     Factor: _factor,
     Given: _given,
 }

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from initlab.errors import InputError, finite_number
-from initlab.sampling.laws import Law, Uniform
+from initlab.sampling.laws import Law, MatrixLaw, Sparse, Uniform
 from initlab.sampling.laws.base import Shape
 from initlab.sampling.reference import log, softplus_inverse_of_exp
 
@@ -111,8 +111,8 @@ class Opposed(WholeLaw):
 
     def std_of(self, shape: Sequence[int]) -> float:
         law = self.law
-        square = law.std_of(shape) ** 2 + law.first_moment**2
-        return math.sqrt(2 * square / self.blocks)
+        drawn = (shape[0] // self.blocks, *shape[1:])
+        return math.sqrt(2 * (law.std_of(drawn) ** 2 + law.mean_of(drawn) ** 2) / self.blocks)
 
     def describe(self) -> str:
         return f"block {self.drawn} of {self.blocks}: {self.law.describe()}; block {self.negated}: its negative; else 0"
@@ -145,7 +145,10 @@ class Repeated(WholeLaw):
 
     @property
     def mean(self) -> float:
-        return self.law.first_moment
+        return float(getattr(self.law, "mean", 0.0))
+
+    def mean_of(self, shape: Sequence[int]) -> float:
+        return self.law.mean_of(self.inner_shape(shape))
 
     def std_of(self, shape: Sequence[int]) -> float:
         return self.law.std_of(self.inner_shape(shape))
@@ -205,6 +208,42 @@ class Factor(WholeLaw):
         return f"the {self.side} factor of {self.alpha:g} Z {sign} {abs(self.beta):g} I{of}"
 
 
+@dataclass(frozen=True)
+class OverComplex(WholeLaw):
+    """A law of matrices over the complex numbers: real and imaginary parts side by side, on a last axis of two.
+
+    Orthogonal factors become Haar-distributed unitary ones; what a sparse law leaves is a complex normal, of uniform
+    phase. E|w|² is that of the law.
+
+    Args:
+        law: orthogonal, delta-orthogonal, mirrored or sparse, of the shape without the last axis.
+
+    Source: Mezzadri, How to generate random matrices, 2007, section 4; Arjovsky, Shah & Bengio, Unitary evolution
+    recurrent neural networks, 2016.
+
+    >>> from initlab.sampling.laws import Orthogonal
+    >>> OverComplex(Orthogonal(1.0)).describe()
+    '1 · unitary'
+    """
+
+    law: MatrixLaw | Sparse
+    family: ClassVar[str] = "over_complex"
+    mean: ClassVar[float] = 0.0
+    std: ClassVar[float] = math.nan
+
+    def check(self, shape: Sequence[int]) -> None:
+        if not shape or shape[-1] != 2:
+            raise InputError(f"the last axis must be the real and the imaginary part; got shape {tuple(shape)}")
+        self.law.check(shape[:-1])
+
+    def std_of(self, shape: Sequence[int]) -> float:
+        return math.sqrt(0.5) * self.law.std_of(shape[:-1])
+
+    def describe(self) -> str:
+        words = self.law.describe()
+        return words.replace("orthogonal", "unitary") if "orthogonal" in words else f"{words}, complex"
+
+
 @dataclass(frozen=True, eq=False)
 class Given(WholeLaw):
     """Values that were computed, from loaded weights: the same for every seed.
@@ -256,4 +295,4 @@ class Given(WholeLaw):
         return self.words
 
 
-__all__ = ["CURVES", "Curved", "Factor", "Given", "Opposed", "Repeated", "WholeLaw"]
+__all__ = ["CURVES", "Curved", "Factor", "Given", "Opposed", "OverComplex", "Repeated", "WholeLaw"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from initlab.errors import InputError, finite_number, unknown
+from initlab.errors import InputError, finite_number, unknown, whole_number
 from initlab.schemes.geometry import FAN_MODES
 
 DISTRIBUTIONS = ("normal", "truncated_normal", "uniform")
@@ -36,6 +36,11 @@ def share(name: str, value: Any) -> float:
 def number_or_none(name: str, value: Any) -> float | None:
     """None, or any finite number."""
     return None if value is None else finite_number(name, value)
+
+
+def count_or_none(name: str, value: Any) -> int | None:
+    """None, or a whole number of at least 1."""
+    return None if value is None else whole_number(name, value)
 
 
 def fan_mode(name: str, value: Any) -> str:

@@ -171,7 +171,8 @@ class Geometry:
     @classmethod
     def from_fans(cls, fans: Fans, shape: Sequence[int] | None = None) -> Geometry:
         """A geometry with these fans: of a dense layer (fan_out, fan_in) unless a shape is given."""
-        dims = (round(fans.fan_out), round(fans.fan_in)) if shape is None else _shape(shape)
+        plain = tuple(max(1, round(fan)) for fan in (fans.fan_out, fans.fan_in))
+        dims = plain if shape is None else _shape(shape)
         return cls(dims, fans.fan_in, fans.fan_out)
 
     @property

@@ -85,9 +85,8 @@ def _against_law(entry: PlanEntry, law: Law, one: Seen) -> Iterator[Departure]:
         return
     family = _family(law)
     found = one.structure.family or seen.family
-    if family == "constant" and (
-        found != "constant" or abs(seen.mean - law.first_moment) > 1e-2 * abs(law.first_moment)
-    ):
+    mean = law.mean_of(entry.shape)
+    if family == "constant" and (found != "constant" or abs(seen.mean - mean) > 1e-2 * abs(mean)):
         yield Departure(one.name, "law", law.describe(), seen.describe())
     elif family != "constant" and not math.isnan(expected):
         error = expected * _relative_error(family, seen.count)

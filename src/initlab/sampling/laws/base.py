@@ -14,15 +14,14 @@ class Law:
     Attributes:
         family: the name that enters the stream key.
         needs_whole: True when a block of the tensor cannot be drawn without drawing it all.
-        mean, std: of one element; nan where they depend on the shape or the place (see `std_of`).
+        mean, std: of one element; nan where they depend on the shape or the place (see `mean_of`, `std_of`).
     """
 
     family: ClassVar[str]
     needs_whole: ClassVar[bool] = False
 
-    @property
-    def first_moment(self) -> float:
-        """The mean of one element."""
+    def mean_of(self, shape: Sequence[int]) -> float:
+        """The mean over the elements of a tensor of this shape."""
         return float(getattr(self, "mean", 0.0))
 
     def std_of(self, shape: Sequence[int]) -> float:

@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
 from initlab.errors import InputError, finite_number
 from initlab.sampling.laws.base import Law, assign
 from initlab.sampling.truncation import cut_moments, find_parent
@@ -150,6 +152,6 @@ class TruncatedNormal(Law):
 
 
 def _cut(name: str, value: float) -> float:
-    if isinstance(value, float) and math.isinf(value):
-        return value
+    if isinstance(value, float | np.floating) and math.isinf(value):
+        return float(value)
     return finite_number(name, value)

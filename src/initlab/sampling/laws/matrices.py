@@ -139,10 +139,16 @@ class Identity(MatrixLaw):
     mean: ClassVar[float] = math.nan
     std: ClassVar[float] = math.nan
 
+    def mean_of(self, shape: Sequence[int]) -> float:
+        return self.gain * self._share(shape)
+
     def std_of(self, shape: Sequence[int]) -> float:
-        rows, columns = _matrix_axes(self, shape)
-        share = min(rows, columns) / math.prod(shape)
+        share = self._share(shape)
         return abs(self.gain) * math.sqrt(share * (1 - share))
+
+    def _share(self, shape: Sequence[int]) -> float:
+        """Of the elements that are not zero."""
+        return min(_matrix_axes(self, shape)) / math.prod(shape)
 
     def describe(self) -> str:
         return f"{self.gain:.4g} · identity"
@@ -152,7 +158,8 @@ class Identity(MatrixLaw):
 class Sparse(Law):
     """In each column exactly ⌈sparsity · rows⌉ elements are 0; the others are N(0, std_nonzero²). Rows are `out_axis`.
 
-    Source: Martens, Deep learning via Hessian-free optimization, 2010, section 5; the count is that of torch's sparse_.
+    Source: torch.nn.init.sparse_; Martens, Deep learning via Hessian-free optimization, 2010, section 5, with rows and
+    columns exchanged.
 
     >>> Sparse(0.01, 0.9).zeros((25, 4))
     23
@@ -181,4 +188,4 @@ class Sparse(Law):
         return self.std_nonzero * math.sqrt(1 - self.zeros(shape) / shape[self.out_axis])
 
     def describe(self) -> str:
-        return f"N(0, {self.std_nonzero:.4g}²), {self.sparsity:.4g} of each column 0"
+        return f"N(0, {self.std_nonzero:.4g}²), {self.sparsity:.4g} zeros along axis {self.out_axis}"

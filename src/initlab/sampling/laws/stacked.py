@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -51,17 +51,28 @@ class Stacked(Law):
 
     @property
     def mean(self) -> float:
-        total = sum(self.sizes)
-        return sum(size * law.first_moment for size, law in zip(self.sizes, self.laws, strict=True)) / total
+        return self._average(self._means)
 
     @property
     def std(self) -> float:
-        return self._pooled([float(getattr(law, "std", math.nan)) for law in self.laws])
+        return self._pooled(self._means, [float(getattr(law, "std", math.nan)) for law in self.laws])
+
+    @property
+    def _means(self) -> list[float]:
+        return [float(getattr(law, "mean", 0.0)) for law in self.laws]
+
+    def mean_of(self, shape: Sequence[int]) -> float:
+        self.check(shape)
+        return self._average([law.mean_of(block) for law, block in self._blocks(shape)])
 
     def std_of(self, shape: Sequence[int]) -> float:
         self.check(shape)
-        blocks = (self.block_shape(shape, size) for size in self.sizes)
-        return self._pooled([law.std_of(block) for law, block in zip(self.laws, blocks, strict=True)])
+        means, stds = zip(*((law.mean_of(block), law.std_of(block)) for law, block in self._blocks(shape)), strict=True)
+        return self._pooled(means, stds)
+
+    def _blocks(self, shape: Sequence[int]) -> Iterator[tuple[Law, Shape]]:
+        """Each law with its block's shape."""
+        yield from zip(self.laws, (self.block_shape(shape, size) for size in self.sizes), strict=True)
 
     def block_shape(self, shape: Sequence[int], size: int) -> Shape:
         """The shape of a block of this length."""
@@ -72,8 +83,8 @@ class Stacked(Law):
         rank = len(shape)
         if not -rank <= self.axis < rank or shape[self.axis] != sum(self.sizes):
             raise InputError(f"blocks of sizes {self.sizes} do not fill axis {self.axis} of shape {tuple(shape)}")
-        for size, law in zip(self.sizes, self.laws, strict=True):
-            law.check(self.block_shape(shape, size))
+        for law, block in self._blocks(shape):
+            law.check(block)
 
     def describe(self) -> str:
         labels = self.labels or tuple(str(i) for i in range(len(self.laws)))
@@ -82,8 +93,11 @@ class Stacked(Law):
             return f"{len(texts)} × {texts[0]}"
         return "; ".join(f"{label}: {text}" for label, text in zip(labels, texts, strict=True))
 
-    def _pooled(self, stds: list[float]) -> float:
+    def _average(self, values: Sequence[float]) -> float:
+        """Over all elements, where each block's have one value."""
+        return sum(size * value for size, value in zip(self.sizes, values, strict=True)) / sum(self.sizes)
+
+    def _pooled(self, means: Sequence[float], stds: Sequence[float]) -> float:
         """√ of the mean square of each block's std and of its mean's distance from the whole's."""
-        mean, total = self.mean, sum(self.sizes)
-        parts = zip(self.sizes, stds, self.laws, strict=True)
-        return math.sqrt(sum(n * (std**2 + (law.first_moment - mean) ** 2) for n, std, law in parts) / total)
+        whole = self._average(means)
+        return math.sqrt(self._average([std**2 + (mean - whole) ** 2 for mean, std in zip(means, stds, strict=True)]))
