@@ -293,6 +293,23 @@ def test_phase_of_a_tanh_stack(sigma_w: float, sigma_b: float, phase: str) -> No
     assert theory.fixed_point("tanh", sigma_w, sigma_b).phase == phase
 
 
+@pytest.mark.parametrize(
+    ("name", "sigma_w", "sigma_b", "q_star", "source"),
+    [
+        ("relu", 1.4142, 0.1, 0.01 / (1 - 1.4142**2 / 2), "q = σ_w² q/2 + σ_b²; 52,000 layers a factor e"),
+        ("abs", 0.9999, 0.5, 0.25 / (1 - 0.9999**2), "q = σ_w² q + σ_b²"),
+        ("relu", 2**0.5, 0.1, math.inf, "σ_b² more a layer, without end"),
+        ("relu", 1.4, 0.0, 0.0, "0.98 times a layer"),
+        ("tanh", 1.0, 0.0, 0.0, "q − 2q² a layer: falls as 1/(2 layers), without end"),
+        ("tanh", 1.001, 0.0, 1.0013e-3, "(1 − 1/σ_w²)/2 to first order"),
+    ],
+)
+def test_a_fixed_point_that_is_approached_slowly(
+    name: str, sigma_w: float, sigma_b: float, q_star: float, source: str
+) -> None:
+    assert theory.fixed_point(name, sigma_w, sigma_b).q_star == pytest.approx(q_star, rel=1e-4), source
+
+
 def test_depth_scales_are_those_of_the_iterated_maps() -> None:
     point = theory.fixed_point("tanh", 2.0, 0.3)
     path = theory.propagate("tanh", 150, 2.0, 0.3, q0=0.5, c0=0.9)

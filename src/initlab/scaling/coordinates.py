@@ -143,7 +143,10 @@ def coordinate_check(
     base = (min(swept), *(deep[:1] if deep else ()))
     shared = setup(build, inputs, targets, loss, optimizer, chosen, policy, base)
     rate = finite_number("lr", RATES[optimizer_of(optimizer).family] if lr is None else lr, low=0)
+    if rate == 0:
+        raise InputError("lr must be greater than 0: without a step nothing changes; got 0")
     counts(steps=steps, seeds=seeds)
+    tolerance = finite_number("tolerance", tolerance, low=0)
     wide = [(width, *(deep[:1] if deep else ())) for width in swept]
     by_width = _sweep(shared, wide, 0, rate, steps, seeds, tolerance)
     by_depth = _sweep(shared, [(base[0], depth) for depth in deep], 1, rate, steps, seeds, tolerance) if deep else ()

@@ -236,6 +236,10 @@ def loss_of(loss: Any, output: Any, targets: Any) -> torch.Tensor:
         raise InputError("the model returns no floating-point tensor to take a loss of")
     if targets is None and loss is None:
         raise InputError("a check needs targets, or loss= as a function (output, targets) -> scalar")
+    if not callable(loss) and not isinstance(targets, torch.Tensor):
+        raise InputError(
+            f"targets must be a tensor, or loss= a function of (output, targets); got {type(targets).__name__}"
+        )
     if loss is None and not targets.is_floating_point():
         return F.cross_entropy(made.reshape(-1, made.shape[-1]), targets.reshape(-1).long())
     if loss is None or isinstance(loss, str):

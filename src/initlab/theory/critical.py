@@ -14,7 +14,9 @@ from initlab.theory.maps import Moments, correlation_map, moments, sigmas, varia
 from initlab.theory.quadrature import variance
 
 SLACK = 1e-9
-_STEPS = 400
+_STEPS = 60  # of the map of q; where it is not settled by then, it is slow, and its end is searched
+_STRIDE = 1.1
+_SMALLEST, _LARGEST = 1e-12, 1e12
 
 
 @dataclass(frozen=True)
@@ -134,9 +136,9 @@ def fixed_point(fn: Any, sigma_w: float, sigma_b: float = 0.0, q0: float = 1.0) 
     function = resolve(fn)
     weight, bias = sigmas(sigma_w, sigma_b)
     q = _settle(function, weight, bias, variance("q0", q0))
-    if not 1e-12 < q < 1e12:
-        phase = "vanishing" if q <= 1e-12 else "exploding"
-        return FixedPoint(0.0 if q <= 1e-12 else math.inf, math.nan, math.nan, math.nan, math.nan, phase)
+    if not _SMALLEST < q < _LARGEST:
+        phase = "vanishing" if q <= _SMALLEST else "exploding"
+        return FixedPoint(0.0 if q <= _SMALLEST else math.inf, math.nan, math.nan, math.nan, math.nan, phase)
     there = moments(function, q)
     slope = weight**2 * there.slope_second if weight else 0.0
     c = 1.0 if slope <= 1 + SLACK else _settle_correlation(function, q, weight, bias)
@@ -210,12 +212,35 @@ def _towards(function: Function, good: float, bad: float) -> float:
 
 
 def _settle(function: Function, weight: float, bias: float, q: float) -> float:
+    """Where q ← V(q) ends: by iteration, else by a search from where it has come, on the side to which it moves."""
     for _ in range(_STEPS):
         after = variance_map(function, q, weight, bias)
-        if abs(after - q) <= 1e-12 * q or not 1e-12 < after < 1e12:
+        if abs(after - q) <= 1e-12 * q or not _SMALLEST < after < _LARGEST:
             return after
-        q = after
-    return q
+        before, q = q, after
+    moves = _moves(function, weight, bias, q)
+    if moves * _moves(function, weight, bias, before) < 0:  # it swings around its end
+        before, q, moves = q, before, -moves
+    while moves * _moves(function, weight, bias, q) >= 0:
+        before, q = q, q * (_STRIDE if moves > 0 else 1 / _STRIDE)
+        if not _SMALLEST < q < _LARGEST:
+            return q
+    for _ in range(60):
+        middle = math.sqrt(before * q)
+        if moves * _moves(function, weight, bias, middle) >= 0:
+            before = middle
+        else:
+            q = middle
+    return math.sqrt(before * q)
+
+
+def _moves(function: Function, weight: float, bias: float, q: float) -> int:
+    """1 where V(q) > q, −1 where it is less, 0 where they differ by no more than rounding."""
+    try:
+        after = variance_map(function, q, weight, bias)
+    except InputError:  # exp and its kind leave the range of floats at large q
+        return 1
+    return 0 if abs(after - q) <= 1e-12 * q else 1 if after > q else -1
 
 
 def _settle_correlation(function: Function, q: float, weight: float, bias: float) -> float:

@@ -27,8 +27,8 @@ class Propagation:
         c: correlation of the two inputs' pre-activations.
         chi: χ of each layer, σ_w² E[φ'²] at its q.
         gradient: second moment of the gradient at each layer's pre-activations over that of the last layer's.
-        spread: standard deviation of ln q from one draw of the weights to the next in layers of finite width; None
-            where no width was given.
+        spread: standard deviation, from one draw of weights and biases to the next, of the logarithm of the mean square
+            of a layer's pre-activations; None where no width was given.
     """
 
     function: str
@@ -70,9 +70,10 @@ def propagate(
         c0: correlation of the two inputs, in [−1, 1].
         residual: 0 for a plain stack; α > 0 for h + α·(W φ(h) + b): q grows by α² V(q), the gradient by 1 + α² χ.
             Orthogonal weights have the same q, c and χ as Gaussian ones; what differs is `jacobian_spread`.
-        width: units of each layer; with it `spread` follows from two sources in each layer, the mean of φ² over the
-            units, whose relative variance is (E[φ⁴]/E[φ²]² − 1)/width, and what the layers before hand on, times
-            d ln V/d ln q. For relu this is 5/width a layer.
+        width: units of each layer; with it `spread` follows, to first order in 1/width, from the mean of φ² over the
+            units, whose relative variance is (E[φ⁴]/E[φ²]² − 1)/width, what the layers before hand on, times
+            d ln V/d ln q, and the mean square of the layer's own units, 2/width. For relu its square is 5/width a
+            layer, and 2/width.
 
     Raises:
         InputError: a bad function, a depth or width that is not a positive integer, or a number outside its range.
@@ -91,10 +92,12 @@ def propagate(
     q = weight**2 * start + bias**2
     c = (weight**2 * start * c + bias**2) / q if q > 0 else math.nan
     qs, cs, chis, spreads = (np.full(depth, np.nan) for _ in range(4))
-    variance_of_log = 0.0
+    counted = 0.0 if width is None else 2 / width  # relative variance of the mean square of a layer's units
+    variance_of_log = counted if alpha else 0.0
     function = resolve(fn)
     for layer in range(depth):
-        qs[layer], cs[layer], spreads[layer] = q, c, math.sqrt(variance_of_log)
+        qs[layer], cs[layer] = q, c
+        spreads[layer] = math.sqrt(variance_of_log + (0.0 if alpha else counted))
         if not 1e-300 < q < _LARGEST:
             qs[layer:] = 0.0 if q <= 1e-300 else math.inf
             break
@@ -104,12 +107,10 @@ def propagate(
         second = sampled.mean(sampled.values**2)
         after = weight**2 * second + bias**2
         together = weight**2 * pair_mean(function, c, sampled, math.sqrt(q)) + bias**2
-        if width is not None and after > 0 and second > 0:
-            kurtosis = sampled.mean(sampled.values**4) / second**2 - 1
+        if width is not None and after > 0:
             passed = weight**2 * sampled.mean((sampled.z**2 - 1) * sampled.values**2) / 2  # q V'(q)
-            overlap = 2 + 4 * q / (alpha**2 * weight**2 * second) if alpha and weight else 0.0
-            own = (kurtosis + overlap) / width
-            variance_of_log = _spread(variance_of_log, q, passed, weight**2 * second, own, after, alpha)
+            own = weight**4 * (sampled.mean(sampled.values**4) - second**2)
+            variance_of_log = _spread(variance_of_log, q, passed, own / width, after, alpha, counted)
         if alpha:
             chis[layer] = 1 + alpha**2 * chis[layer]
             after, together = q + alpha**2 * after, c * q + alpha**2 * together
@@ -117,17 +118,17 @@ def propagate(
     return Propagation(function.name, qs, cs, chis, _gradients(chis), None if width is None else spreads)
 
 
-def _spread(before: float, q: float, passed: float, drawn: float, own: float, after: float, alpha: float) -> float:
-    """Variance of ln q after a layer: what came in, times (d ln q'/d ln q)², and the layer's own, by its share of q'.
+def _spread(before: float, q: float, passed: float, own: float, after: float, alpha: float, counted: float) -> float:
+    """Variance of ln q after a layer: what came in, times (d ln q'/d ln q)², and the variance of the layer's own V(q).
 
-    A residual sum keeps units that are there already, so that their number counts too: its new part varies by 2/width
-    of itself, and by its chance overlap with the old.
+    Units of a plain stack are new in every layer, so that their number does not add up. A residual sum keeps units that
+    are there already: its new part varies by their number, 2/width of itself, and by its chance overlap with the old.
     """
     if not alpha:
-        return before * (passed / after) ** 2 + own * (drawn / after) ** 2
-    fresh = alpha**2 * drawn
-    total = q + alpha**2 * after
-    return before * ((q + alpha**2 * passed) / total) ** 2 + own * (fresh / total) ** 2
+        return before * (passed / after) ** 2 + own / after**2
+    total, fresh = q + alpha**2 * after, alpha**2 * after
+    drawn = alpha**4 * own + counted * fresh**2 + 2 * counted * q * fresh
+    return before * ((q + alpha**2 * passed) / total) ** 2 + drawn / total**2
 
 
 def _gradients(chis: Array) -> Array:

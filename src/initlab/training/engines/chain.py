@@ -8,29 +8,23 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from typing import Any
 
-import numpy as np
 import torch
 
-from initlab.interrupts import check
-from initlab.training.batches import order_seed, orders
-from initlab.training.engines.base import Score
 from initlab.training.engines.bundle import Bundle
 from initlab.training.engines.elementwise import ELEMENTWISE
 from initlab.training.engines.heads import head_of
-from initlab.training.engines.optim import StackedOptimizer
 from initlab.training.engines.recognise import Affine, Elementwise, Stage
-from initlab.training.engines.runs import Tally, batch_score, slices
+from initlab.training.engines.runs import Measured, batch_score
+from initlab.training.engines.trainer import Scoring, Trainer
 from initlab.training.sources import InMemory, Source
 from initlab.training.task import Task
 from initlab.training.updates import add_scaled, wide
-
-# How many steps pass between two looks at whether any run of the stack is still finite.
-LOOK = 32
 
 # One kernel with the tensors it reads and writes: a step calls the same ones each time.
 Operation = Callable[[], Any]
@@ -64,39 +58,28 @@ class _Room:
     backward: list[Operation]
 
 
-class ChainTrainer:
-    """A `Bundle` of chains in training; the bundle's tensors are updated in place."""
+class ChainTrainer(Trainer):
+    """Runs of one chain in training.
+
+    Args:
+        task, source, bundle: as for `Trainer`.
+        stages: the chain.
+    """
 
     def __init__(self, task: Task, stages: Sequence[Stage], source: Source, bundle: Bundle) -> None:
-        self.task = task
-        self.bundle = bundle
-        self.source = source
+        super().__init__(task, source, bundle)
         self.layers = _layers(stages)
-        self.optimizer = StackedOptimizer(task, bundle)
         last = bundle.parameters[self.layers[-1].weight]
         self.head = head_of(task, source, last.shape[1])
-        self._orders = list(orders(task, bundle.specs, len(source)).values())
-        seeds = [order_seed(task, spec) for spec in bundle.specs]
-        distinct = list(dict.fromkeys(seeds))
-        self._order_of = torch.tensor([distinct.index(seed) for seed in seeds], device=task.device)
         # Runs of one order multiply one batch if every order has as many runs; else each has a batch of its own.
-        self.groups = len(distinct) if _regular(seeds) else len(seeds)
+        self.groups = len(self.orders) if _regular(self.order_of.tolist()) else len(bundle)
         self._rooms: dict[int, _Room] = {}
         self._sums_in_place = self.optimizer.row.linear(task.options)
 
-    def advance(self, steps: int) -> np.ndarray:
-        """(steps, K) losses; fewer rows where every run has stopped being finite."""
-        losses = torch.empty(steps, len(self.bundle), dtype=self.task.dtype, device=self.task.device)
-        with torch.no_grad():
-            for step in range(steps):
-                check()
-                losses[step] = self._step()
-                if step % LOOK == LOOK - 1 and not bool(losses[step].isfinite().any()):
-                    losses = losses[: step + 1]
-                    break
-        return losses.to("cpu", torch.float64).numpy()
+    def training(self) -> AbstractContextManager[object]:
+        return torch.no_grad()
 
-    def _step(self) -> torch.Tensor:
+    def step(self) -> torch.Tensor:
         room, y = self._batch()
         for operation in room.forward:
             operation()
@@ -104,22 +87,21 @@ class ChainTrainer:
         self.optimizer.count += 1
         for operation in room.backward:
             operation()
-        self.bundle.steps += 1
         return losses
 
     def _batch(self) -> tuple[_Room, torch.Tensor]:
         """The room whose x holds the step's batch, and Y (K, B, ...)."""
-        index = torch.stack([order.batch(self.bundle.steps) for order in self._orders])
+        index = torch.stack([order.batch(self.bundle.steps) for order in self.orders])
         samples = index.shape[1]
         if samples not in self._rooms:
             self._rooms[samples] = self._room(self.groups, samples, training=True)
         room = self._rooms[samples]
-        each = index.index_select(0, self._order_of)
+        each = index.index_select(0, self.order_of)
         of_groups = (index if self.groups == len(index) else each).view(-1)
         if not isinstance(self.source, InMemory):
             x, y = self.source.gather(index.view(-1))
             place = torch.arange(index.numel(), device=index.device).view_as(index)
-            each = place.index_select(0, self._order_of)
+            each = place.index_select(0, self.order_of)
             of_groups = (place if self.groups == len(index) else each).view(-1)
         else:
             x, y = self.source.x, self.source.y
@@ -220,21 +202,22 @@ class ChainTrainer:
                 yield partial(add_scaled, target, decay, weight)
             yield partial(add_scaled, weight, -lr, target)
 
-    def measure(self, source: Source) -> list[Score]:
-        """(mean loss, accuracy or None) of each run over `source`."""
-        tally = Tally(self.task, len(self.bundle))
+    @contextmanager
+    def scoring(self) -> Iterator[Scoring]:
         rooms: dict[int, _Room] = {}
-        with torch.no_grad():
-            for x, y in slices(source, self.task.eval_batch, self.task.device):
-                if len(x) not in rooms:
-                    rooms = {len(x): self._room(1, len(x), training=False)}
-                room = rooms[len(x)]
-                room.x.copy_(x.reshape(room.x.shape))
-                for operation in room.forward:
-                    operation()
-                outputs = room.values[-1][-1].transpose(1, 2).contiguous()
-                tally.add([batch_score(self.task, output, y) for output in outputs], y)
-        return tally.scores()
+
+        def score(x: torch.Tensor, y: torch.Tensor) -> Sequence[Measured]:
+            if len(x) not in rooms:
+                rooms.clear()  # one at a time: the last batch may be smaller
+                rooms[len(x)] = self._room(1, len(x), training=False)
+            room = rooms[len(x)]
+            room.x.copy_(x.reshape(room.x.shape))
+            for operation in room.forward:
+                operation()
+            outputs = room.values[-1][-1].transpose(1, 2).contiguous()
+            return [batch_score(self.task, output, y) for output in outputs]
+
+        yield score
 
 
 def _layers(stages: Sequence[Stage]) -> list[_Layer]:
@@ -252,7 +235,7 @@ def _in_place(layer: _Layer, place: int) -> bool:
     return place == 0 and ELEMENTWISE[layer.functions[place].name].from_output
 
 
-def _regular(seeds: Sequence[int]) -> bool:
-    """Whether equal seeds stand side by side, each as often as the others."""
-    changes = sum(before != after for before, after in pairwise(seeds))
-    return changes == len(set(seeds)) - 1 and len(set(Counter(seeds).values())) == 1
+def _regular(order_of: Sequence[int]) -> bool:
+    """Whether runs of one order stand side by side, as many as of every other."""
+    changes = sum(before != after for before, after in pairwise(order_of))
+    return changes == len(set(order_of)) - 1 and len(set(Counter(order_of).values())) == 1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -19,20 +18,10 @@ from initlab.training.engines.chain import ChainTrainer
 from initlab.training.engines.optim import runs_that_fit
 from initlab.training.engines.recognise import Stage, recognise
 from initlab.training.engines.runs import data_named, lost_score, make_models, unique_keys
+from initlab.training.engines.trainer import Trainer
 from initlab.training.engines.vmapped import VmapTrainer
 from initlab.training.sources import Source
 from initlab.training.task import Progress, RunSpec, Task
-
-
-class Trainer(Protocol):
-    """A `Bundle` of runs in training."""
-
-    bundle: Bundle
-
-    def advance(self, steps: int) -> np.ndarray: ...
-
-    def measure(self, source: Source) -> list[Score]: ...
-
 
 Maker = Callable[[Task, Bundle], Trainer]
 

@@ -3,78 +3,48 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 
-import numpy as np
 import torch
 from torch import nn
 from torch.func import functional_call, vmap
 
-from initlab.interrupts import check
 from initlab.rng import random_states, random_states_kept
-from initlab.training.batches import order_seed, orders
-from initlab.training.engines.base import Score
 from initlab.training.engines.bundle import Bundle, Stacked
-from initlab.training.engines.chain import LOOK
 from initlab.training.engines.dropouts import Dropout, Recording, Replaying, masks
-from initlab.training.engines.optim import StackedOptimizer
 from initlab.training.engines.recorded import Recorded, recorder
-from initlab.training.engines.runs import (
-    Tally,
-    batch_score,
-    in_mode,
-    loss_of,
-    scalar,
-    slices,
-)
+from initlab.training.engines.runs import Measured, batch_score, in_mode, loss_of, scalar
+from initlab.training.engines.trainer import Scoring, Trainer
 from initlab.training.sources import Source
 from initlab.training.task import Task
 
 
-class VmapTrainer:
-    """A `Bundle` of runs in training through vmap; the bundle's tensors are updated in place.
+class VmapTrainer(Trainer):
+    """Runs of one model in training through vmap.
 
     Args:
-        task: what the runs share.
+        task, source, bundle: as for `Trainer`.
         model: any one of the runs' models, for its forward pass; its own values are not used.
-        source: the training samples.
-        bundle: the runs.
     """
 
     def __init__(self, task: Task, model: nn.Module, source: Source, bundle: Bundle) -> None:
-        self.task = task
+        super().__init__(task, source, bundle)
         self.model = model
-        self.source = source
-        self.bundle = bundle
-        self.optimizer = StackedOptimizer(task, bundle)
-        self._orders = orders(task, bundle.specs, len(source))
-        places = list(self._orders)
-        order_of = [places.index(order_seed(task, spec)) for spec in bundle.specs]
-        self._order_of = torch.tensor(order_of, device=task.device)
         self._dropouts: dict[int, list[Dropout]] = {}
         self._passes: dict[tuple[int, bool], Recorded] = {}
         self._trained: tuple[str, ...] = ()  # the parameters that get a gradient
 
-    def advance(self, steps: int) -> np.ndarray:
-        """(steps, K) losses; fewer rows where every run has stopped being finite."""
-        losses = torch.empty(steps, len(self.bundle), dtype=self.task.dtype, device=self.task.device)
+    def training(self) -> contextlib.AbstractContextManager[object]:
         in_mode(self.task, self.model, training=True)
-        for step in range(steps):
-            check()
-            losses[step] = self._step()
-            if step % LOOK == LOOK - 1 and not bool(losses[step].isfinite().any()):
-                losses = losses[: step + 1]
-                break
-        return losses.to("cpu", torch.float64).numpy()
+        return contextlib.nullcontext()
 
-    def _step(self) -> torch.Tensor:
+    def step(self) -> torch.Tensor:
         x, y, axis = self._batch()
         one = x if axis is None else x[0]
         dropped = masks(self._calls(one), self.bundle.generators)
         losses, *gradients = self._pass(len(one), axis)(x, y, *dropped)
         self.optimizer.step(self.bundle.parameters, dict(zip(self._trained, gradients, strict=True)))
-        self.bundle.steps += 1
         return losses
 
     def _pass(self, samples: int, axis: int | None) -> Recorded:
@@ -103,13 +73,13 @@ class VmapTrainer:
 
     def _batch(self) -> tuple[torch.Tensor, torch.Tensor, int | None]:
         """X and Y of the step, and the axis of the runs: None where all share one batch."""
-        indices = [order.batch(self.bundle.steps) for order in self._orders.values()]
+        indices = [order.batch(self.bundle.steps) for order in self.orders]
         if len(indices) == 1:
             return *self.source.gather(indices[0]), None
         x, y = self.source.gather(torch.cat(indices))
         shape = (len(indices), len(indices[0]))
         x, y = x.view(*shape, *x.shape[1:]), y.view(*shape, *y.shape[1:])
-        return x.index_select(0, self._order_of), y.index_select(0, self._order_of), 0
+        return x.index_select(0, self.order_of), y.index_select(0, self.order_of), 0
 
     def _loss(
         self, parameters: Stacked, constants: Stacked, x: torch.Tensor, y: torch.Tensor, dropped: list[torch.Tensor]
@@ -132,19 +102,19 @@ class VmapTrainer:
     def _all(self) -> Stacked:
         return {**self.bundle.parameters, **self.bundle.constants}
 
-    def measure(self, source: Source) -> list[Score]:
-        """(mean loss, accuracy or None) of each run over `source`, in evaluation mode."""
-        tally = Tally(self.task, len(self.bundle))
+    @contextlib.contextmanager
+    def scoring(self) -> Iterator[Scoring]:
+        def score(x: torch.Tensor, y: torch.Tensor) -> Sequence[Measured]:
+            # Run by run: the batches of every engine, and a large one of all runs would fill the memory.
+            losses, hits = vmap(self._score, in_dims=(0, None, None), chunk_size=1)(self._all(), x, y)
+            return [(a, b if self._counted else None) for a, b in zip(losses, hits, strict=True)]
+
         in_mode(self.task, self.model, training=False)
         try:
-            with torch.no_grad(), quietly():
-                for x, y in slices(source, self.task.eval_batch, self.task.device):
-                    # Run by run: the batches of every engine, and a large one of all runs would fill the memory.
-                    losses, hits = vmap(self._score, in_dims=(0, None, None), chunk_size=1)(self._all(), x, y)
-                    tally.add([(a, b if self._counted else None) for a, b in zip(losses, hits, strict=True)], y)
+            with quietly():
+                yield score
         finally:
             in_mode(self.task, self.model, training=True)
-        return tally.scores()
 
     def _score(self, held: Stacked, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         loss, hits = batch_score(self.task, functional_call(self.model, dict(held), (x,)), y)
