@@ -338,6 +338,28 @@ def test_attention_scores_are_no_larger_than_of_unit_variance(scale: float, std:
     assert plan["k.weight"].std == pytest.approx(0.125, rel=0.15)
 
 
+class NormedQueries(Attending):
+    """Queries and keys brought to unit size, by a norm written in arithmetic, and not divided by √d."""
+
+    def __init__(self, fused: bool) -> None:
+        super().__init__(1.0, fused)
+
+    def forward(self, x: torch.Tensor) -> Any:
+        q, k, v = (layer(x).view(-1, 8, 4, 16).transpose(1, 2) for layer in (self.q, self.k, self.v))
+        q, k = (part * torch.rsqrt(part.pow(2).mean(-1, keepdim=True) + 1e-6) for part in (q, k))
+        if self.fused:
+            made = F.scaled_dot_product_attention(q, k, v, scale=self.scale)
+        else:
+            made = (q @ k.transpose(2, 3)).softmax(-1) @ v
+        return self.out(made.transpose(1, 2).reshape(-1, 8, 64))
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_scores_of_normed_queries_make_no_weight_smaller(fused: bool) -> None:
+    plan = initlab.plan(NormedQueries(fused), batch(16, 8, 64))
+    assert plan["q.weight"].std == plan["k.weight"].std == pytest.approx(0.125 * math.sqrt(0.6), rel=0.15)
+
+
 def test_heads_are_mixed_by_the_identity() -> None:
     model = Mixed()
     initlab.init_(model, example_inputs=batch(4, 8, 32))

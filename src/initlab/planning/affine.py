@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from initlab.graph import SignalGraph
 from initlab.graph.residual import passed
-from initlab.planning.own import readable
 from initlab.planning.scene import Subject
+from initlab.planning.shards import readable
 from initlab.planning.zeros import all_zero
 
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from initlab.graph import Operation, SignalGraph
+from initlab.graph.replay import call
+from initlab.planning.shards import readable
+
+LEAST = 1e-4  # a factor below it, or above its inverse, is a branch that begins closed, or memory that nobody wrote
 
 
 def factor_beside(graph: SignalGraph, operation: Operation) -> float | None:
@@ -14,12 +18,42 @@ def factor_beside(graph: SignalGraph, operation: Operation) -> float | None:
 
 
 def _number_beside(graph: SignalGraph, operation: Operation) -> float | None:
-    """The number beside a signal: given as one, or a constant or parameter of one element."""
-    plain = [arg for arg in operation.args if isinstance(arg, int | float) and not isinstance(arg, bool)]
-    beside = [graph.values[value] for value in operation.inputs]
-    held = [value.tensor for value in beside if value.source in ("constant", "parameter")]
-    found = [*plain, *(float(tensor) for tensor in held if tensor is not None and tensor.numel() == 1)]
-    return float(found[0]) if len(found) == 1 else None
+    """The number beside a signal: given as one, a constant of one element, or the root mean square of a scale."""
+    found = [float(arg) for arg in operation.args if isinstance(arg, int | float) and not isinstance(arg, bool)]
+    for value in operation.inputs:
+        known = graph.values[value]
+        if known.source == "constant":
+            if known.tensor is not None and known.tensor.numel() == 1:
+                found.append(float(known.tensor))
+        elif scale := _scale(graph, value):
+            found.append(scale)
+    return found[0] if len(found) == 1 else None
+
+
+def _scale(graph: SignalGraph, value: int) -> float | None:
+    """The root mean square of a parameter of at most one axis, or of what functions of one number make of it.
+
+    None of anything else; one element keeps its sign.
+    """
+    steps: list[Operation] = []
+    while (maker := graph.producer(value)) is not None:
+        if len(set(maker.inputs)) != 1 or len(maker.outputs) != 1 or maker.function is None or len(steps) > 8:
+            return None
+        steps.append(maker)
+        value = maker.inputs[0]
+    known = graph.values[value]
+    if known.source != "parameter" or known.tensor is None or sum(side > 1 for side in known.shape) > 1:
+        return None
+    if not readable(known.tensor):
+        return None
+    made, at = known.tensor.detach(), value
+    for step in reversed(steps):
+        made = call(step, {at: made}.__getitem__)
+        at = step.outputs[0]
+    if made.numel() == 1:
+        return float(made)
+    size = float(made.double().square().mean().sqrt())
+    return size if LEAST < size < 1 / LEAST else None
 
 
 def inner_factor(graph: SignalGraph, use: Operation) -> float:

@@ -14,9 +14,9 @@ import math
 from initlab.graph import Operation, SignalGraph
 from initlab.planning.choice import Choice, keep
 from initlab.planning.constants import factor_beside
-from initlab.planning.own import readable
 from initlab.planning.reason import Reason
 from initlab.planning.scene import Subject
+from initlab.planning.shards import readable
 from initlab.schemes import get_scheme
 
 FAST = 2.0  # √(fan_in · E[W²]) from which an own start is faster than any usual law

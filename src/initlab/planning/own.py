@@ -14,7 +14,7 @@ from initlab.graph.replay import call
 from initlab.planning.readers import is_last
 from initlab.planning.residual import last_norms
 from initlab.planning.scene import Scene, Subject
-from initlab.planning.shards import is_split, local_tensor
+from initlab.planning.shards import local_tensor, readable
 from initlab.planning.zeros import all_zero
 
 LEAST = 1e-4  # a factor below it, or above its inverse, is memory that nobody wrote
@@ -218,11 +218,6 @@ def table_of_zeros(subject: Subject) -> bool:
     """Whether a table of zeros is read by number outside an embedding layer, as biases of experts and positions are."""
     layer, tensor = subject.module, subject.slot.tensor
     return not isinstance(layer, nn.Embedding | nn.EmbeddingBag) and readable(tensor) and all_zero(tensor)
-
-
-def readable(tensor: torch.Tensor) -> bool:
-    """Whether all of its values are here: what one shard holds says nothing of the whole."""
-    return not (tensor.is_meta or is_split(tensor) or tensor.numel() == 0)
 
 
 def special_bias(subject: Subject) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterable, Mapping
 
@@ -29,9 +30,10 @@ def _ahead(graph: SignalGraph, operation: Operation) -> Iterable[tuple[str, Oper
                 continue  # a check of its values, as distributions make
             signals = _signals(graph, reader, value) - _levels(graph, reader, value)
             shapes = {graph.values[v].shape for v in (*reader.outputs, value)}
-            alone = len(signals) == 1 and not reader.parameters
+            of_parameters = bool(_parameters(graph, reader))
+            alone = len(signals) == 1 and not of_parameters
             function = alone and len(shapes) == 1 and reader.kind != "softmax"
-            affine = reader.traits.combines in ("sum", "product") and bool(reader.parameters) and len(signals) == 1
+            affine = reader.traits.combines in ("sum", "product") and of_parameters and len(signals) == 1
             if _is_level(graph, reader, value):
                 continue
             if reader.traits.gate:
@@ -138,10 +140,18 @@ def _over_places(graph: SignalGraph, operation: Operation, reader: Operation, va
 
 
 def _parameters(graph: SignalGraph, operation: Operation) -> set[int]:
-    """The values that an operation reads of parameters, as they are or rearranged: a bias brought to (1, …, n)."""
-    if not operation.parameters:
-        return set()
-    return {v for v in operation.inputs if graph.values[passed(graph, v)[-1]].source == "parameter"}
+    """The values that an operation reads of parameters: a bias brought to (1, …, n), a scale's exponential."""
+    return {v for v in operation.inputs if _of_a_parameter(graph, v)}
+
+
+def _of_a_parameter(graph: SignalGraph, value: int) -> bool:
+    """Whether a value is a whole parameter as it is, rearranged, or put through functions of one number."""
+    while (maker := graph.producer(value)) is not None:
+        sizes = {math.prod(graph.values[item].shape) for item in (value, *maker.inputs)}
+        if len(maker.inputs) != 1 or len(sizes) != 1 or maker.kind == "softmax":
+            return False
+        value = maker.inputs[0]
+    return graph.values[value].source == "parameter"
 
 
 def adds_to_scores(graph: SignalGraph, use: Operation) -> bool:

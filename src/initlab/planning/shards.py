@@ -55,6 +55,11 @@ def is_split(tensor: torch.Tensor) -> bool:
     return elsewhere and tuple(local_tensor(tensor).shape) != tuple(tensor.shape)
 
 
+def readable(tensor: torch.Tensor) -> bool:
+    """Whether all of its values are here: what one shard holds says nothing of the whole."""
+    return not (tensor.is_meta or is_split(tensor) or tensor.numel() == 0)
+
+
 def local_tensor(tensor: torch.Tensor) -> torch.Tensor:
     """The plain tensor whose memory this process owns."""
     partition = partition_of(tensor)

@@ -120,8 +120,8 @@ class Targets:
             return None
         if name in self.normed:
             return smallest(spread)
-        second = plain_second(spread) if name in self.plain else 1.0
-        return GATE if name in self.gates else second / self.inner.get(name, 1.0) ** 2
+        second = GATE if name in self.gates else plain_second(spread) if name in self.plain else 1.0
+        return second / self.inner.get(name, 1.0) ** 2
 
     def sized(self, name: str) -> bool:
         """Whether an output is brought to its target however near it is: laws are derived for second moment one."""

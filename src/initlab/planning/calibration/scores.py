@@ -44,6 +44,8 @@ class Scores:
         second = second_moment(scores)
         if not names or scale is None or second is None or not all(map(self.drawn.free, names)):
             return 1.0
+        if names & self.targets.normed:  # a norm gives queries their size, whatever the weight's
+            return 1.0
         second *= scale**2
         heads = scores.shape[-3] if scores.dim() > 2 else 1
         found = self.drawn.found.scores
