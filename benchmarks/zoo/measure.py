@@ -15,10 +15,11 @@ import initlab
 from benchmarks.zoo.families import Family, uniform
 from initlab.graph import record
 from initlab.guest.inputs import tensors_in
+from initlab.planning.plain import LEAST
 from initlab.planning.plan import Plan
 from initlab.planning.targets import targets_of
 
-NORMS = ("norm_weight", "norm_bias")
+KEPT_NORMS = ("one", "frozen", "special_scale")  # the last: zeros or a factor that the author chose, left as it was
 
 
 def call(model: nn.Module, given: Any) -> Any:
@@ -30,7 +31,7 @@ def training(model: nn.Module) -> nn.Module:
     model.train()
     for module in model.modules():
         if "drop" in type(module).__name__.lower():
-            module.eval()
+            module.training = False  # and not what it holds: a residual branch that is dropped whole
     return model
 
 
@@ -119,14 +120,18 @@ def measured(family: Family, verdicts: bool = False) -> dict[str, Any]:
     return {**line, **_after(model, family, plan)}
 
 
-def _with_own_targets(model: nn.Module, family: Family, plan: Plan) -> set[str]:
-    """The layers whose output is not meant to have second moment one: heads, gates, branch ends, tables, mixers."""
+def _with_own_targets(model: nn.Module, family: Family, plan: Plan) -> tuple[set[str], set[str]]:
+    """The layers whose output is not meant to have second moment one (heads, gates, branch ends, tables, mixers), and
+    those of plain networks, which are meant to have `plain.LEAST`."""
     owner = {name: entry.name for entry in plan.entries for name in (entry.name, *entry.tied_to)}
     targets = targets_of(record(model, family.inputs()), {entry.name: entry for entry in plan.entries}, owner)
     kept = {entry.name for entry in plan.entries if entry.action != "write"}
     own = targets.heads | targets.gates | targets.ends | targets.tables | targets.shares | set(targets.inner) | kept
     own |= {name for name, made in targets.queries.items() if made.undivided}
-    return {name.rpartition(".")[0] for name, entry in owner.items() if entry in own}
+    layers = {name.rpartition(".")[0]: entry for name, entry in owner.items() if entry in own | targets.plain}
+    return {name for name, entry in layers.items() if entry in own}, {
+        name for name, entry in layers.items() if entry not in own
+    }
 
 
 def _planned(plan: Plan, seconds: dict[str, float]) -> dict[str, tuple[float, float]]:
@@ -147,7 +152,7 @@ def time_steps(model: nn.Module) -> dict[str, tuple[float, float]]:
 
 
 def _after(model: nn.Module, family: Family, plan: Plan) -> dict[str, Any]:
-    seconds, others = moments(model, family), _with_own_targets(model, family, plan)
+    seconds, (others, plain) = moments(model, family), _with_own_targets(model, family, plan)
     return {
         "parameters": sum(entry.numel for entry in plan.entries),
         "derived": {e.name: (e.predicted, round(e.measured[0], 4)) for e in plan.entries if e.measured and e.predicted},
@@ -156,8 +161,12 @@ def _after(model: nn.Module, family: Family, plan: Plan) -> dict[str, Any]:
         "uniform": uniform(family),
         "loss": first_loss(model, family),
         "undecided": [entry.name for entry in plan.entries if entry.code == "unknown_role"],
-        "norms": [e.name for e in plan.entries if e.role == "norm_weight" and e.reason.code not in ("one", "frozen")],
-        "layers": {name: round(value, 4) for name, value in seconds.items() if name not in others},
+        "norms": [e.name for e in plan.entries if e.role == "norm_weight" and e.reason.code not in KEPT_NORMS],
+        "layers": {
+            name: round(value / (LEAST if name in plain else 1.0), 4)
+            for name, value in seconds.items()
+            if name not in others
+        },
         "reasons": {e.name: str(e.reason) for e in plan.entries if e.role == "weight"},
         "kept": {e.name: e.code for e in plan.entries if e.action == "keep"},
     }

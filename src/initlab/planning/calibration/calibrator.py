@@ -60,7 +60,8 @@ class Calibrator(TorchFunctionMode):
     ) -> None:
         super().__init__()
         self.entries, self.targets = entries, targets
-        self.found, self.marks = Found(), Marks()
+        self.found = Found()
+        self.marks = Marks(self.found.factor)
         self.drawn = StandIns(entries, fixed, self.found, self.marks, norms)
         self.sums, self.scores, self.read_outs = (
             Sums(targets, self.drawn),
@@ -91,8 +92,8 @@ class Calibrator(TorchFunctionMode):
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        args, kwargs = mapped((args, kwargs or {}), self.drawn.of)
         kind, writes = TABLE.kind_of(func), in_place(func)
+        args, kwargs = mapped((args, kwargs or {}), self.drawn.current if kind and not writes else self.drawn.of)
         if not kind:
             return func(*args, **kwargs)
         op = TABLE[kind]
@@ -100,7 +101,7 @@ class Calibrator(TorchFunctionMode):
             kept = self.drawn.dropped(mask, args[0])
             kept = args[0].copy_(kept) if drops_in_place(args, kwargs) else kept
             return self._after(_Call(func, op, args[:1], {}, kept))
-        own = self._weight_of(args)
+        own = "" if op.norm else self._weight_of(op, args)  # a norm gives a weight another size
         if op.combines == "sum" and len(args) > 1:
             args = (*self.sums.before(args[0], args[1], writes), *args[2:])
         args = self.products.joined(op, args)
@@ -111,8 +112,10 @@ class Calibrator(TorchFunctionMode):
             self._rounded(own, result)
         return result
 
-    def _weight_of(self, args: Any) -> str:
+    def _weight_of(self, op: Op, args: tuple[Any, ...]) -> str:
         """The one weight that arguments are, or are computed from in its shape; "" where there is none."""
+        if op.shaped_like is not None:  # of which only the shape is read
+            args = tuple(arg for at, arg in enumerate(args) if at != op.shaped_like[0])
         found = {
             name for _, mark in self.marks.of(tensors_in(args))
             if (name := mark.rounding or (mark.of if self.drawn.is_weight(mark.of) else ""))

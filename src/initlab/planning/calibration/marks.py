@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -28,6 +28,7 @@ class Mark:
         due: the scores that it is a function of, as a loss is.
         learned: whether weights made it, in whatever way.
         rounding: the weight that it is computed from alone and has the shape of; "" where there is none.
+        factor: what the std of the one weight that it is proportional to was multiplied by when it was made.
     """
 
     tensor: weakref.ref[torch.Tensor]
@@ -37,15 +38,21 @@ class Mark:
     due: Terms = ()
     learned: bool = False
     rounding: str = ""
+    factor: float = 1.0
 
 
 Marked = list[tuple[torch.Tensor, Mark]]
 
 
 class Marks:
-    """The marks of all tensors that live."""
+    """The marks of all tensors that live.
 
-    def __init__(self) -> None:
+    Args:
+        factor: weight -> what its std has been multiplied by so far.
+    """
+
+    def __init__(self, factor: Callable[[str], float]) -> None:
+        self._factor = factor
         self._marks: dict[int, Mark] = {}
         self._outside = Outside()
 
@@ -59,7 +66,8 @@ class Marks:
         learned: bool = False,
     ) -> None:
         learned = learned or bool(names or terms or due)
-        self._set(Mark(weakref.ref(tensor), names, of, terms, due, learned), tensor)
+        factor = self._factor(*names) if len(names) == 1 else 1.0
+        self._set(Mark(weakref.ref(tensor), names, of, terms, due, learned, factor=factor), tensor)
 
     def set_rounding(self, tensor: torch.Tensor, of: str) -> None:
         self._set(replace(self.get(tensor), rounding=of), tensor)
@@ -86,6 +94,13 @@ class Marks:
             return found
         elsewhere = self.get(behind(tensor)) if is_transformed(tensor) else self._outside.get(tensor)
         return Mark(weakref.ref(tensor)) if elsewhere is None else replace(elsewhere, tensor=weakref.ref(tensor))
+
+    def outgrown(self, tensor: torch.Tensor) -> float:
+        """What a tensor lacks where the std of the one weight that made it was corrected since; 1 where none was."""
+        mark = self.get(tensor)
+        if len(mark.names) != 1 or len(mark.terms) > 1 or any(term.score or term.multiplied for term in mark.terms):
+            return 1.0
+        return self._factor(*mark.names) / mark.factor
 
     def of(self, tensors: Iterable[torch.Tensor]) -> Marked:
         return [(tensor, self.get(tensor)) for tensor in tensors]

@@ -67,6 +67,18 @@ class StandIns:
             self.marks.set(made, of=name)
         return made
 
+    def current(self, tensor: torch.Tensor) -> torch.Tensor:
+        """What stands in for a tensor; a signal that a weight made before its std was corrected as it would be now.
+
+        So is a part of what one weight makes (the shifts and scales of a modulation) that is read after another part
+        (its gate) ended a branch.
+        """
+        if (ratio := self.marks.outgrown(tensor)) == 1.0:
+            return self.of(tensor)
+        mark, grown = self.marks.get(tensor), tensor * ratio
+        self.marks.set(grown, mark.names, terms=mark.terms, due=mark.due, learned=mark.learned)
+        return grown
+
     def drawn(self, name: str) -> torch.Tensor | None:
         """What stands in for a parameter, where it is held."""
         return self._drawn.get(name)
