@@ -104,7 +104,7 @@ ZOO: dict[str, tuple[nn.Module, object, dict[str, tuple[object, object, object, 
     "vit": (zoo.ViT(), noise(2, 3, 8, 8), {
         "patch.weight": (None, 1.0, "", "data"),
         "qkv.weight": ("layer_norm", 1.0, "norm1", "norm"),
-        "proj.weight": ("attention", ATTENDED, "matmul", "attention"),
+        "proj.weight": ("attention", None, "matmul", "attention"),
         "fc2.weight": ("gelu", theory.moments("gelu").second, "gelu", "activation"),
         "head.weight": ("layer_norm", 1.0, "norm", "norm"),
     }),

@@ -88,3 +88,13 @@ def test_a_linear_answer_is_learned_about_as_well_as_from_torchs_own_start(optim
         return sum(losses[-20:]) / 20
 
     assert trained("auto") < 1.5 * trained("torch")
+
+
+def test_a_plan_says_what_plain_layers_make_behind_small_ones() -> None:
+    """Gains undo what arrives at unit size; behind a layer of second moment 1/3, 1/3 arrives."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(64, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, 10))
+    entry = initlab.plan(net, torch.randn(64, 64))["2.weight"]
+    assert entry.predicted == pytest.approx(1 / 3, rel=1e-6)
+    assert entry.measured is not None
+    assert entry.measured[0] == pytest.approx(entry.predicted, rel=0.1)

@@ -26,9 +26,12 @@ def feed_of(flow: Flow, signal: Signal | None) -> Feed:
         return replace(feed_of(flow, signal.whole), second_moment=signal.second, note=signal.note, masked=signal.masked)
     signal = settled(flow, signal)
     if not signal.ops or expressions.affine([flow.graph.operations[i] for i in signal.ops]):
-        return Feed(signal.label, None, signal.second, signal.where, signal.source, signal.note)
-    function = expressions.scalar_function(flow, signal)
-    return Feed(_name(flow, signal, function), function, signal.second, signal.where, signal.source, signal.note)
+        feed = Feed(signal.label, None, signal.second, signal.where, signal.source, signal.note)
+    else:
+        function = expressions.scalar_function(flow, signal)
+        name = _name(flow, signal, function)
+        feed = Feed(name, function, signal.second, signal.where, signal.source, signal.note)
+    return replace(feed, common=signal.common)
 
 
 def _name(flow: Flow, signal: Signal, function: Callable[[Any], Any]) -> str:

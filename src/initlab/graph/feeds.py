@@ -15,7 +15,7 @@ from initlab.graph.operations import TABLE
 from initlab.graph.operations.op import Part
 from initlab.graph.packing import Packed, packed_by_pieces, packed_by_split
 from initlab.graph.recording import Operation, Recording, Ref
-from initlab.graph.regions import settled
+from initlab.graph.regions import filled_rows, settled
 from initlab.graph.replay import held, multiplied_by
 from initlab.graph.signals import Signal
 from initlab.graph.uses import Feed, Use
@@ -118,9 +118,13 @@ def _given_to_a_layer(flow: Flow, operation: Operation) -> int | None:
 
 
 def _integers(flow: Flow, operation: Operation) -> None:
-    """What is computed from token ids or masks alone: numbers again, or (as floats) data."""
+    """What is computed from token ids or masks alone: numbers again, or (as floats) data; of a mask, its moments."""
     for value in operation.outputs:
         _input(flow, value)
+        tensor = held(flow, value) if value in flow.signals else None
+        if tensor is not None and tensor.numel() and bool(((tensor == 0) | (tensor == 1)).all()):
+            mean = float(tensor.double().mean())
+            flow.signals[value] = replace(flow.signals[value], second=mean, mean=mean)
 
 
 def _reads_rows(flow: Flow, operation: Operation) -> bool:
@@ -210,6 +214,8 @@ def _weighted(flow: Flow, operation: Operation, uses: list[WeightUse]) -> list[S
     alike = _equal_rows(flow, operation) if source is None else source.common  # a shared mean reaches every feature
     then = TABLE[operation.kind].then
     made = made if then is None else then(flow, operation, made)
+    if source is not None and (rows := filled_rows(flow, operation, source)) is not None:
+        flow.filled |= dict.fromkeys(operation.outputs, rows)
     return [replace(made, root=value, head=value, region=value, alike=alike) for value in operation.outputs]
 
 

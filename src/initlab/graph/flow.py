@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+import torch
 
 from initlab.graph.recording import Operation, Recording, Value
 from initlab.graph.signals import Signal, trail_of
 from initlab.graph.views import ParameterView
+
+
+class Origins(NamedTuple):
+    """What a product of several signals is computed from: the outputs of weights, and the operations from there on."""
+
+    roots: frozenset[int]
+    trail: frozenset[int]
 
 
 @dataclass
@@ -19,6 +29,8 @@ class Flow:
     numbers: set[int] = field(default_factory=set)  # integers that come from the inputs: token ids, masks, positions
     cache: dict[object, object] = field(default_factory=dict)
     kept: set[int] = field(default_factory=set)  # operations whose parameter stays as it is (layer scales, decays)
+    origins: dict[int, Origins] = field(default_factory=dict)  # of products, which are roots of regions of their own
+    filled: dict[int, torch.Tensor] = field(default_factory=dict)  # 1 at places that hold something, 0 at padding
     budget: int = 100_000  # calls that may still be spent on running regions again
 
     def value(self, index: int) -> Value:

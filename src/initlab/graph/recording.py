@@ -35,7 +35,7 @@ class Value:
         shape: its shape.
         dtype: its dtype.
         moments: (mean, second moment) of a constant where they could be read.
-        tensor: a parameter itself, or a constant's values where they are small enough to hold.
+        tensor: a parameter itself, or the values of a constant or of an input of integers, where they are few.
         frozen: whether it is a parameter that training leaves as it is.
     """
 
@@ -130,6 +130,8 @@ class Recording:
         training: whether the recorded pass ran in training mode.
         sizes: by parameter, the second moment that its output is to have, where that is not one.
         shares: by (sum, operand), what the operand is of the other's second moment once a pass has made it so.
+        scores: by product of queries and keys, what it is multiplied by before a softmax reads it, where a pass makes
+            the queries smaller if that is larger than of second moment one.
         coarse: whether moments need only be known roughly, since all that is asked are roles.
         computed: what walks over it computed of functions and regions, which other sizes do not change.
     """
@@ -141,6 +143,7 @@ class Recording:
     training: bool = False
     sizes: Mapping[str, float] = field(default_factory=dict, repr=False)
     shares: Mapping[tuple[int, int], Share] = field(default_factory=dict, repr=False)
+    scores: Mapping[int, float] = field(default_factory=dict, repr=False)
     coarse: bool = False
     computed: dict[object, object] = field(default_factory=dict, repr=False, compare=False)
 

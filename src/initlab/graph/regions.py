@@ -10,12 +10,13 @@ import numpy as np
 import torch
 
 from initlab.graph.flow import Flow
+from initlab.graph.noise import Noise
 from initlab.graph.recording import Operation, Ref
 from initlab.graph.replay import call, filled, stand_ins
 from initlab.graph.signals import LONGEST, Signal, trail_of
 
 _LARGEST = 1 << 22  # elements of a region's root beyond which it is not run again
-_ENOUGH = 1 << 17  # numbers behind a measured moment: its error is then below 1%
+ENOUGH = 1 << 17  # numbers behind a measured moment: its error is then below 1%
 _REPEATS = 1024
 _CLOSE = 0.003  # relative standard error at which a measurement stops early
 _BLOCKS = 16  # parts of what was measured, of which none has a fifth of all squares where there is a second moment
@@ -32,12 +33,14 @@ class Moments:
         second: E[y²].
         scale_free: whether an input four times as large makes the same.
         degree: d, where E[y²] grows as the input's size to the power of 2d.
+        alike: the correlation of two positions beyond their common mean, where it makes what is of its input's shape.
     """
 
     mean: float
     second: float
     scale_free: bool = False
     degree: float = 0.0
+    alike: float | None = None
 
     def of(self, growth: float) -> Moments:
         """Those for an input this many times as large, a little more or less than one."""
@@ -51,7 +54,8 @@ def settled(flow: Flow, signal: Signal) -> Signal:
     found = measure(flow, signal.region, signal.trail, signal.head)
     if found is None:
         return replace(signal, note=signal.note or "it could not be run again to be measured")
-    return replace(signal, second=found.second, mean=found.mean)
+    alike = signal.alike if found.alike is None else found.alike
+    return replace(signal, second=found.second, mean=found.mean, alike=alike)
 
 
 def moments_of(flow: Flow, item: Any) -> tuple[float, float] | None:
@@ -79,7 +83,8 @@ def measured(flow: Flow, operation: Operation, signal: Signal, source: str, labe
         return None
     made = flow.fresh(operation, found.second, found.mean, "norm" if found.scale_free else source, label)
     label = (operation.module_type or operation.kind) if found.scale_free else label
-    return replace(made, label=label, region=signal.region, trail=trail)
+    alike = made.alike if found.alike is None else found.alike
+    return replace(made, label=label, region=signal.region, trail=trail, alike=alike)
 
 
 def measure(flow: Flow, region: int, trail: frozenset[int], output: int) -> Moments | None:
@@ -98,16 +103,39 @@ def measure(flow: Flow, region: int, trail: frozenset[int], output: int) -> Mome
     spread = _STEP ** round(math.log(signal.spread, _STEP)) if signal.spread > 0 else 0.0
     growth = signal.spread / spread if spread else 1.0
     center = round(signal.center / growth, 3) if growth != 1.0 else signal.center
-    key = ("region", _region_key(flow, operations, region, output), center, spread, root.shape, flow.graph.coarse)
+    noise = Noise.of(flow, region, center, spread)
+    key = ("region", region_key(flow, operations, [region], output), noise.key, flow.graph.coarse)
     if key not in flow.cache:
-        flow.cache[key] = _measured(flow, operations, region, output, center, spread)
+        flow.cache[key] = _measured(flow, operations, region, output, noise)
     found = flow.cache[key]
     return found.of(growth) if isinstance(found, Moments) else None
 
 
-def _region_key(flow: Flow, operations: list[Operation], region: int, output: int) -> tuple[str, ...]:
+def filled_rows(flow: Flow, operation: Operation, signal: Signal) -> torch.Tensor | None:
+    """1 at the rows of a weight's output that hold something and 0 at those of padding; None where all hold something.
+
+    A weight that is applied to the last axis leaves rows of zeros, and adds what its bias begins with, zero.
+    """
+    operations = [flow.graph.operations[index] for index in sorted(signal.trail)]
+    read, made = (flow.value(value[0]).shape for value in (operation.inputs, operation.outputs))
+    alone = flow.graph.coarse or not (signal.region in flow.filled or any(op.kind == "pad" for op in operations))
+    if alone or len(read) < 3 or read[:-1] != made[:-1] or flow.value(signal.region).dtype.is_complex:
+        return None
+    ones = torch.ones(flow.value(signal.region).shape)
+    rows = flow.filled.get(signal.region)
+    try:
+        values = _replayed(
+            operations, signal.region, ones if rows is None else ones * rows, stand_ins(flow, operations)
+        )
+        found = (values[operation.inputs[0]] != 0).any(-1, keepdim=True).float()
+    except Exception:  # an operation that this torch build, or a shape, does not allow to be run alone
+        return None
+    return found if 0 < float(found.mean()) < 1 else None
+
+
+def region_key(flow: Flow, operations: list[Operation], roots: list[int], output: int) -> tuple[str, ...]:
     """Names a region by its operations; of places that are taken of noise it counts which are the same, not where."""
-    places, alike, taken = {region: "#root"}, {region}, dict[Any, str]()
+    places, alike, taken = {root: f"#root {i}" for i, root in enumerate(roots)}, set(roots), dict[Any, str]()
     words = []
     for place, op in enumerate(operations):
         given: Any = (op.args, op.kwargs)
@@ -131,32 +159,31 @@ def _renamed(item: Any, taken: dict[Any, str]) -> Any:
     return taken.setdefault(item, f"place {len(taken)}") if plain else item
 
 
-def _measured(
-    flow: Flow, operations: list[Operation], region: int, output: int, center: float, spread: float
-) -> Moments | None:
-    root = flow.value(region)
-    shape, dtype = root.shape, torch.complex64 if root.dtype.is_complex else torch.float32
+def _measured(flow: Flow, operations: list[Operation], region: int, output: int, noise: Noise) -> Moments | None:
     generator = torch.Generator(device="cpu").manual_seed(0)
     constants = stand_ins(flow, operations)
-    repeats = min(_REPEATS, max(1, _ENOUGH // max(math.prod(flow.value(output).shape), 1)))
+    repeats = min(_REPEATS, max(1, ENOUGH // max(math.prod(flow.value(output).shape), 1)))
     repeats = min(1 if flow.graph.coarse else repeats, flow.budget // len(operations))
     if repeats == 0:
         return None
     means: list[float] = []
     seconds: list[float] = []
     blocks: list[float] = []
+    shared: list[float] = []
     try:
         for turn in range(repeats):
             if turn >= 8 and turn % 8 == 0 and np.std(seconds) / turn**0.5 <= _CLOSE * np.mean(seconds):
                 break
-            noise = center + spread * torch.randn(shape, generator=generator, device="cpu", dtype=dtype)
-            values = _replayed(operations, region, noise, constants, output)
+            given = noise.drawn(generator)
+            values = _replayed(operations, region, given, constants)[output]
             means.append(float(values.real.double().mean()))
             seconds.append(_square_mean(values))
             blocks.extend(map(_square_mean, values.flatten().chunk(1 if repeats >= _BLOCKS else _BLOCKS)))
+            if noise.alike and (both := noise.shared(values)) is not None:
+                shared.append(both)
             if not math.isfinite(means[-1] + seconds[-1]):
                 return None
-        loud = _square_mean(_replayed(operations, region, 4 * noise, constants, output))
+        loud = _square_mean(_replayed(operations, region, 4 * given, constants)[output])
     except Exception:  # an operation that this torch build, or a shape, does not allow to be run alone
         return None
     finally:
@@ -165,7 +192,15 @@ def _measured(
         return None
     mean, second = float(np.mean(means)), float(np.mean(seconds))
     degree = math.log(loud / seconds[-1], 16) if loud > 0 and seconds[-1] > 0 and math.isfinite(loud) else 0.0
-    return Moments(mean, second, second > 0 and abs(loud - seconds[-1]) < 0.02 * second, min(max(degree, 0.0), 2.0))
+    scale_free = second > 0 and abs(loud - seconds[-1]) < 0.02 * second
+    alike = beyond_mean(float(np.mean(shared)), mean, second) if shared else None
+    return Moments(mean, second, scale_free, min(max(degree, 0.0), 2.0), alike)
+
+
+def beyond_mean(both: float, mean: float, second: float) -> float:
+    """The correlation of two positions beyond their common mean, (E[yᵢyⱼ] − m²)/(E[y²] − m²)."""
+    spread = second - mean**2
+    return min(max((both - mean**2) / spread, 0.0), 1.0) if spread > 1e-9 * second else 0.0
 
 
 def _square_mean(values: torch.Tensor) -> float:
@@ -174,8 +209,8 @@ def _square_mean(values: torch.Tensor) -> float:
 
 
 def _replayed(
-    operations: list[Operation], region: int, noise: torch.Tensor, constants: dict[int, torch.Tensor], output: int
-) -> torch.Tensor:
+    operations: list[Operation], region: int, noise: torch.Tensor, constants: dict[int, torch.Tensor]
+) -> dict[int, torch.Tensor]:
     values = {region: noise}
     with torch.no_grad():
         for op in operations:
@@ -184,4 +219,4 @@ def _replayed(
                 [result] if isinstance(result, torch.Tensor) else [t for t in result if isinstance(t, torch.Tensor)]
             )
             values.update(zip(op.outputs, tensors, strict=False))
-    return values[output]
+    return values

@@ -67,8 +67,13 @@ def _computed(flow: Flow, op: Operation, output: int) -> torch.Tensor | None:
     read = {value: held(flow, value) for value in op.inputs}
     if op.function is None or op.traits.random or any(tensor is None for tensor in read.values()):
         return None
-    with torch.no_grad():
-        result = call(op, lambda value: read[value])  # type: ignore[arg-type,return-value]  # none of them is None
+    try:
+        with torch.no_grad():
+            result = call(op, lambda value: read[value])  # type: ignore[arg-type,return-value]  # none of them is None
+    except (
+        Exception
+    ):  # an operation that cannot be run alone: one of a shape that a signal has, of a type that casts made
+        return None
     tensors = [result] if isinstance(result, torch.Tensor) else list(result)
     tensor = tensors[op.outputs.index(output)]
     return tensor if bool(torch.isfinite(tensor).all()) else None
@@ -88,13 +93,13 @@ def stand_ins(flow: Flow, operations: list[Operation]) -> dict[int, torch.Tensor
 
 
 def call(op: Operation, read: Callable[[int], torch.Tensor]) -> Any:
-    """The operation again, on the tensors that `read` gives for the values it read; casts leave numbers alone."""
+    """The operation again, on the tensors that `read` gives for the values it read; casts leave real numbers alone."""
     assert op.function is not None
     args: tuple[Any, ...] = filled(op.args, read)
     kwargs: dict[str, Any] = filled(op.kwargs, read)
     if in_place(op.function) or kwargs.get("inplace"):
         args = (mapped(args[0], torch.clone), *args[1:]) if args else args
-    if op.traits.skipped:
+    if op.traits.skipped and (not torch.is_tensor(args[0]) or args[0].is_floating_point() or args[0].is_complex()):
         return torch.as_tensor(args[0])
     result = op.function(*args, **kwargs)
     return args[0] if result is None else result

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from types import MappingProxyType
 
 from initlab.graph.feeds import uses_of
 from initlab.graph.recording import Recording, Share
@@ -25,6 +26,8 @@ class SignalGraph(Recording):
         training: whether the recorded pass ran in training mode.
         sizes: by parameter, the second moment that its output is to have, where that is not one.
         shares: by (sum, operand), what the operand is of the other's second moment once a pass has made it so.
+        scores: by product of queries and keys, what it is multiplied by before a softmax reads it, where a pass makes
+            the queries smaller if that is larger than of second moment one.
         coarse: whether moments need only be known roughly, since all that is asked are roles.
         computed: what walks over it computed of functions and regions, which other sizes do not change.
     """
@@ -54,9 +57,14 @@ class SignalGraph(Recording):
         ]
         return tuple(sorted(calls, key=lambda call: call.operation.index))
 
-    def sized(self, sizes: Mapping[str, float], shares: Mapping[tuple[int, int], Share]) -> SignalGraph:
+    def sized(
+        self,
+        sizes: Mapping[str, float],
+        shares: Mapping[tuple[int, int], Share],
+        scores: Mapping[int, float] = MappingProxyType({}),
+    ) -> SignalGraph:
         """The same pass, where outputs are to have these sizes: what feeds each weight is then said of those."""
-        return replace(self, sizes=sizes, shares=shares, coarse=False)
+        return replace(self, sizes=sizes, shares=shares, scores=scores, coarse=False)
 
     def residual_ends(self) -> tuple[str, ...]:
         """The weights and norm weights that come last in a branch before it is added back to what it grew from."""

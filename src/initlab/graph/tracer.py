@@ -222,6 +222,8 @@ class Tracer(TorchFunctionMode):
         if source == "constant" and self.read_constants:
             moments = constant_moments(tensor)
             held = tensor.detach() if _may_hold(tensor) else _one_number(tensor, moments)
+        elif source == "input" and self.read_constants and not tensor.is_floating_point() and _may_hold(tensor):
+            held = tensor.detach()  # token ids and masks, which say what attention reads
         elif source == "parameter" and not tensor.is_meta:
             held = tensor.detach()
         frozen = source == "parameter" and not tensor.requires_grad

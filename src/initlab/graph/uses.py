@@ -24,6 +24,7 @@ class Feed:
             "embedding", "recurrent", "attention", "pool", "unknown".
         note: what was assumed or why it is not known; "" otherwise.
         masked: what dropout multiplies its second moment by in training.
+        common: the share of its second moment that two positions have in common: their mean, and what they agree in.
         seen: the share of a kernel's taps that meet the signal, on average over its places; the rest meet padding.
     """
 
@@ -34,6 +35,7 @@ class Feed:
     source: str = "unknown"
     note: str = ""
     masked: float = 1.0
+    common: float = 0.0
     seen: float = 1.0
 
 

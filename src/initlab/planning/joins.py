@@ -40,7 +40,8 @@ def sized(graph: SignalGraph, targets: Targets, entries: Iterable[PlanEntry], fi
         if entry is not None and (size := _size(entry, held.get(name), targets, free)) != 1.0:
             sizes[name] = size
     shares = joins(graph, targets, owner, free)
-    return graph.sized(sizes, shares)
+    scores = {made.place: made.constant for name, made in targets.queries.items() if free(name)}
+    return graph.sized(sizes, shares, scores)
 
 
 def _size(entry: PlanEntry, value: Value | None, targets: Targets, free: Callable[[str], bool]) -> float:

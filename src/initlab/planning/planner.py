@@ -24,6 +24,7 @@ from initlab.planning.memory import DTYPES, PARTS, dtype_name
 from initlab.planning.partitions import seen_whole
 from initlab.planning.plan import BufferEntry, Plan, PlanEntry
 from initlab.planning.policy import Policy
+from initlab.planning.predicted import with_predictions
 from initlab.planning.reason import MADE, Reason
 from initlab.planning.scene import Scene, Subject, scene_of
 from initlab.planning.shards import is_split, local_tensor
@@ -86,6 +87,7 @@ def make_plan(model: nn.Module, found: Walk, example_inputs: Any, policy: Any) -
         graph = sized(graph, targets, entries, fixed)
         scene = scene_of(model, found, graph)  # what feeds each weight, now that the sizes before it are known
         entries = tuple(_entry(s, claims.get(s.name), base) for s in scene.subjects())
+        entries = with_predictions(entries, graph, targets, owners(entries), fixed)
         entries, held = with_stacks(entries, graph, fixed)
         entries = with_magnitudes(entries)  # the pass runs with them, and not with the values that the model holds
         entries, unmeasured = calibrated(
@@ -157,17 +159,8 @@ def _entry(subject: Subject, claim: Claim | None, base: Policy) -> PlanEntry:
         role=subject.role,
         layer=type(subject.module).__name__ if info is None else info.module_type,
         asked=claim is not None and not claim.override.selector.broad,
-        predicted=_predicted(subject, choice),
     )
     return entry if choice.scheme is None else _with_law(entry, choice, subject)
-
-
-def _predicted(subject: Subject, choice: Choice) -> float | None:
-    """E[y²] by the rules: one, less the taps that meet padding, for a gain that undoes what arrives."""
-    if subject.role != "weight" or choice.gain is None or getattr(choice.reason, "code", "") != "fed":
-        return None
-    seen = [use.feeds.seen for use in subject.uses if use.feeds is not None]
-    return sum(seen) / len(seen) if seen else None
 
 
 def _claimed_choice(subject: Subject, claim: Claim) -> Choice:

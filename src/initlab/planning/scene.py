@@ -137,8 +137,7 @@ def _from_uses(uses: list[Use]) -> Fed:
     feed = feeds[0]
     where = f" at {feed.where}" if feed.where else ""
     note = f" ({feed.note})" if feed.note else ""
-    known = [(_moment(item), use.scaled) for item, use in zip(feeds, uses, strict=True)]
-    moments = [moment * scaled for moment, scaled in known if moment is not None]
+    moments = second_moments(uses)
     if uses[0].scaled != 1.0:
         note += f", used times {math.sqrt(uses[0].scaled):.4g}"
     if not moments:
@@ -150,6 +149,12 @@ def _from_uses(uses: list[Use]) -> Fed:
     gain = 1 / math.sqrt(sum(moments) / len(moments))
     shared = f" and {len(feeds) - 1} more" if len(feeds) > 1 else ""
     return Fed(gain, Reason("fed", f"gain {gain:.4g}: fed by {feed.activation or 'the data'}{where}{shared}{note}"))
+
+
+def second_moments(uses: Iterable[Use]) -> list[float]:
+    """E[x²] of what arrives at each use where it is known, times that of the numbers that the weight comes with."""
+    found = [(_moment(use.feeds), use.scaled) for use in uses if use.feeds is not None]
+    return [moment * scaled for moment, scaled in found if moment is not None]
 
 
 def _moment(feed: Feed) -> float | None:

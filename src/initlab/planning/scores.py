@@ -24,10 +24,12 @@ class Queries:
     Args:
         constant: what their products with keys are multiplied by before a softmax reads them.
         size: the length of a query.
+        place: the operation that multiplies them by keys.
     """
 
     constant: float
     size: int
+    place: int = -1
 
     @property
     def undivided(self) -> bool:
@@ -46,11 +48,17 @@ def queries_of(graph: SignalGraph, owner: Mapping[str, str]) -> dict[str, Querie
     """
     found: dict[str, Queries] = {}
     for operation in graph.operations:
-        product, constant = _before(graph, operation) if operation.kind == "softmax" else (None, 1.0)
+        product, constant = _before(graph, operation) if operation.kind == "softmax" else _fused(operation)
         if product is not None:
-            made = Queries(constant, graph.values[product.inputs[0]].shape[-1])
+            made = Queries(constant, graph.values[product.inputs[0]].shape[-1], product.index)
             found |= dict.fromkeys(made_by(graph, product.inputs[0], owner), made)
     return found
+
+
+def _fused(operation: Operation) -> tuple[Operation | None, float]:
+    """The same of attention in one call that is told by what number to scale."""
+    scale = operation.kwargs.get("scale") if operation.traits.attends else None
+    return (operation, float(scale)) if isinstance(scale, int | float) else (None, 1.0)
 
 
 def _before(graph: SignalGraph, softmax: Operation) -> tuple[Operation | None, float]:

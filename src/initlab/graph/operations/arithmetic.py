@@ -8,8 +8,9 @@ from dataclasses import replace
 from initlab.graph.flow import Flow
 from initlab.graph.operations.op import Op, factor_named
 from initlab.graph.operations.pointwise import alike, composed
+from initlab.graph.operations.simulated import origins
 from initlab.graph.recording import Operation, constant_moments
-from initlab.graph.regions import measured, settled
+from initlab.graph.regions import beyond_mean, measured, settled
 from initlab.graph.replay import constants, held
 from initlab.graph.signals import Signal
 
@@ -24,7 +25,7 @@ def added(flow: Flow, operation: Operation) -> Signal:
     if _one_region(signals):
         return flow.later(operation, "sum", "sum")
     factors = dict(zip(operation.inputs, _factors(operation), strict=False))
-    signals = [settled(flow, signal).times(factors[value]) for value, signal in flow.carried(operation)]
+    signals = [settled(flow, signal).times(factors[value]) for value, signal in _repeated(flow, operation)]
     signals = _shared(flow, operation, signals)
     if any(signal.second is None for signal in signals):
         note = next(signal.note for signal in signals if signal.second is None)
@@ -32,7 +33,22 @@ def added(flow: Flow, operation: Operation) -> Signal:
     first, second = signals[0], signals[1]
     total = (first.second or 0) + (second.second or 0) + 2 * first.center * second.center
     made = flow.fresh(operation, total, first.center + second.center, "sum", "sum")
+    if any(signal.region in flow.origins or signal.source == "product" for _, signal in flow.carried(operation)):
+        flow.origins[operation.outputs[0]] = origins(flow, operation)  # scores, and what is added to them
     return replace(made, alike=flow.agreement(signals))
+
+
+def _repeated(flow: Flow, operation: Operation) -> list[tuple[int, Signal]]:
+    """The signals that an operation reads; positions to which one number of a sample is repeated have all in common."""
+    made = flow.value(operation.outputs[0]).shape
+    own = {flow.graph.feature_axis(value) - len(flow.value(value).shape) for value in operation.inputs} | {-len(made)}
+    found = []
+    for value, signal in flow.carried(operation):
+        given = flow.value(value).shape
+        places = [axis for axis in range(-len(made), 0) if axis not in own and made[axis] > 1]
+        alone = bool(places) and all(-axis > len(given) or given[axis] == 1 for axis in places)
+        found.append((value, replace(signal, alike=1.0) if alone else signal))
+    return found
 
 
 def _factors(operation: Operation) -> tuple[float, float]:
@@ -63,12 +79,15 @@ def multiplied(flow: Flow, operation: Operation) -> Signal:
         regions = {signal.region for signal in signals}
         found = measured(flow, operation, signals[0], "product", "product") if len(regions) == 1 else None
         return found or flow.unsure(operation)
-    signals = [settled(flow, signal) for signal in signals]
+    signals = [settled(flow, signal) for _, signal in _repeated(flow, operation)]
     labels = "×".join(str(signal.label or "data") for signal in signals)
     if any(signal.second is None for signal in signals):
         return flow.fresh(operation, None, None, "product", labels, "a product with an unknown factor")
-    second = math.prod(signal.second or 0.0 for signal in signals)
-    return flow.fresh(operation, second, math.prod(signal.center for signal in signals), "product", labels)
+    second, mean = (math.prod(numbers) for numbers in zip(*((s.second or 0.0, s.center) for s in signals), strict=True))
+    made = flow.fresh(operation, second, mean, "product", labels)
+    flow.origins[operation.outputs[0]] = origins(flow, operation)
+    both = math.prod(signal.common for signal in signals)  # E[xᵢyᵢxⱼyⱼ] of independent x and y
+    return replace(made, alike=beyond_mean(both * second, mean, second))
 
 
 def _one_region(signals: list[Signal]) -> bool:

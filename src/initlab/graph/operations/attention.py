@@ -9,7 +9,9 @@ import torch
 from initlab.graph.arrivals import feed_of
 from initlab.graph.flow import Flow
 from initlab.graph.operations.op import Op
+from initlab.graph.operations.simulated import simulated, to_unit
 from initlab.graph.recording import Operation, Ref
+from initlab.graph.regions import settled
 from initlab.graph.replay import held
 from initlab.graph.signals import Signal
 from initlab.graph.uses import Feed
@@ -21,6 +23,17 @@ def softmaxed(flow: Flow, operation: Operation) -> Signal:
 
 def attended(flow: Flow, operation: Operation) -> Signal:
     """An average of the values, which stand third, by a softmax of scores of unit variance."""
+    query, key = (
+        (settled(flow, signal) for _, signal in flow.carried(operation)[:2])
+        if len(flow.carried(operation)) > 2
+        else (None, None)
+    )
+    if query and key and query.second and key.second:
+        to_unit(flow, operation, query, query.second * key.second * flow.value(operation.inputs[0]).shape[-1])
+    given = operation.argument(2, "value")
+    found = simulated(flow, operation, given.value) if isinstance(given, Ref) and given.value in flow.signals else None
+    if found is not None:
+        return found
     carried = flow.carried(operation)
     values, signal = carried[min(2, len(carried) - 1)]
     shape, queries = flow.value(values).shape, flow.value(carried[0][0]).shape

@@ -8,6 +8,7 @@ from typing import Any
 from initlab.graph.flow import Flow
 from initlab.graph.layers import bilinear_geometry
 from initlab.graph.operations.op import Op, factor_named, unknown
+from initlab.graph.operations.simulated import origins, simulated, to_unit
 from initlab.graph.recording import Operation, Ref
 from initlab.graph.regions import measured, settled
 from initlab.graph.signals import Signal
@@ -16,9 +17,12 @@ from initlab.graph.weights import Shapes, Views, WeightUse, biased, from_axes, v
 
 def matrix_product(flow: Flow, operation: Operation) -> Signal:
     """Two signals multiplied: attention where one of them is a softmax, else a sum of independent products."""
-    signals = [signal for _, signal in flow.carried(operation)]
+    carried = flow.carried(operation)
+    signals = [signal for _, signal in carried]
     shares = [signal for signal in signals if signal.source == "softmax"]
     if shares and len(signals) >= 2:
+        if (found := _attention(flow, operation, carried)) is not None:
+            return found
         count, weights = _contracted(flow, operation), settled(flow, shares[0])
         of_squares = None if count is None or weights.second is None else min(count * weights.second, 1.0)
         values = next((signal for signal in signals if signal.source != "softmax"), signals[-1])
@@ -29,6 +33,8 @@ def matrix_product(flow: Flow, operation: Operation) -> Signal:
             return flow.later(operation, "product", "product of signals")  # made of the same numbers: not independent
     elif len(signals) == 1:
         return _fixed_product(flow, operation, signals[0])
+    if any(signal.region in flow.origins for signal in signals) and (found := simulated(flow, operation)) is not None:
+        return found
     signals = [settled(flow, signal) for signal in signals]
     if len(signals) < 2 or count is None or any(signal.second is None for signal in signals[-2:]):
         return flow.unsure(operation, "a product of two signals")
@@ -36,7 +42,16 @@ def matrix_product(flow: Flow, operation: Operation) -> Signal:
     if operation.kind == "cdist":
         return _distance(flow, operation, a, b, count)
     mean, second = _sum_of_products(a, b, count)
+    flow.origins[operation.outputs[0]] = origins(flow, operation)
+    second *= to_unit(flow, operation, signals[-2], second)
     return flow.fresh(operation, second, mean, "product", "product of signals")
+
+
+def _attention(flow: Flow, operation: Operation, carried: list[tuple[int, Signal]]) -> Signal | None:
+    """An average by the softmax that stands on the left, (…, queries, keys) times (…, keys, features)."""
+    left, right = operation.inputs[-2:] if len(operation.inputs) > 1 else (-1, -1)
+    plain = operation.kind in ("matmul", "bmm") and flow.signals[left].source == "softmax"
+    return simulated(flow, operation, right) if plain and flow.signals[right].source != "softmax" else None
 
 
 def _sum_of_products(a: Signal, b: Signal, count: int) -> tuple[float, float]:

@@ -1,0 +1,67 @@
+"""Noise in place of a value: Gaussian numbers of its moments, with what its positions have in common."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+from initlab.graph.flow import Flow
+
+
+@dataclass(frozen=True)
+class Noise:
+    """m + s·(√ρ·c + √(1 − ρ)·z): positions of one sample share c, so that two of them correlate by ρ in a feature.
+
+    Args:
+        shape: its shape.
+        center: m.
+        spread: s.
+        alike: ρ, in steps of 0.02, so that regions of many layers are run a few times.
+        own: the axes along which c differs: features, and samples where there are positions beside them.
+        rows: 1 at rows that hold something and 0 at padding, beside which the others are larger.
+        dtype: float32, or complex64.
+    """
+
+    shape: tuple[int, ...]
+    center: float
+    spread: float
+    alike: float
+    own: frozenset[int]
+    rows: torch.Tensor | None
+    dtype: torch.dtype
+
+    @classmethod
+    def of(cls, flow: Flow, value: int, center: float, spread: float) -> Noise:
+        """What stands for a value of the walk, by its moments in round numbers."""
+        given, alike = flow.value(value), round(flow.signals[value].alike * 50) / 50
+        own = {flow.graph.feature_axis(value), *((0,) if len(given.shape) > 2 else ())}
+        dtype = torch.complex64 if given.dtype.is_complex else torch.float32
+        alike = min(max(alike, 0.0), 1.0) if len(given.shape) > 1 else 0.0
+        return cls(given.shape, center, spread, alike, frozenset(own), flow.filled.get(value), dtype)
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What tells noise of one law from that of another."""
+        return self.shape, self.center, self.spread, self.alike, tuple(self.own), self.rows is not None, self.dtype
+
+    def drawn(self, generator: torch.Generator) -> torch.Tensor:
+        """The next numbers."""
+        made = torch.randn(self.shape, generator=generator, device="cpu", dtype=self.dtype)
+        if self.alike:
+            common = [size if axis in self.own else 1 for axis, size in enumerate(self.shape)]
+            shared = torch.randn(common, generator=generator, device="cpu", dtype=self.dtype)
+            made = math.sqrt(self.alike) * shared + math.sqrt(1 - self.alike) * made
+        made = self.center + self.spread * made
+        return made if self.rows is None else made * (self.rows / self.rows.mean().sqrt())
+
+    def shared(self, made: torch.Tensor) -> float | None:
+        """E[yᵢyⱼ] over pairs of positions of what was made of it in its own shape; None of another shape."""
+        axes = [axis for axis in range(len(self.shape)) if axis not in self.own]
+        count = math.prod(self.shape[axis] for axis in axes)
+        if tuple(made.shape) != self.shape or made.is_complex() or count < 2:
+            return None
+        numbers = made.double()
+        pairs = numbers.sum(axes).square().mean() - numbers.square().sum(axes).mean()
+        return float(pairs) / (count * (count - 1))
