@@ -38,7 +38,7 @@ def shortened(line: dict[str, Any]) -> dict[str, Any]:
         key = "failed" if "failed" in line else "raised"
         return {key: line[key].splitlines()[0][:120], "commit": line.get("commit", "")}
     seconds = line["layers"]
-    predicted = [pair for pair in line["derived"].values() if isinstance(pair, list)]
+    predicted = [pair for pair in line["derived"].values() if isinstance(pair, list | tuple)]
     return {
         "commit": line.get("commit", ""), "parameters": line["parameters"],
         "own_loss": round(line["own_loss"], 4), "loss": round(line["loss"], 4),

@@ -155,7 +155,7 @@ def hosted(
 def _names(model: nn.Module) -> set[str]:
     """The names of all parameters."""
     modules = modules_of(model).values()
-    return {f"{path}.{leaf}" if path else leaf for path, module in modules for leaf in module._parameters}
+    return {f"{path}.{leaf}" if path else leaf for path, module in modules for leaf, _ in module._parameters.items()}
 
 
 @contextlib.contextmanager
