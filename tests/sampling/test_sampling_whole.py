@@ -10,10 +10,10 @@ import pytest
 
 from initlab.errors import InputError
 from initlab.sampling import fill, sample
-from initlab.sampling.laws import Law, Normal, Stacked, Uniform
+from initlab.sampling.laws import Law, Mirrored, Normal, Orthogonal, Sparse, Stacked, Uniform
 from initlab.sampling.reference import log, softplus_inverse_of_exp
 from initlab.sampling.whole import leading_size
-from initlab.sampling.whole_laws import Curved, Factor, Given, Opposed, Repeated
+from initlab.sampling.whole_laws import Curved, Factor, Given, Opposed, OverComplex, Repeated
 
 MIMETIC = Factor("pair", "left", 0.7, 0.7, 4, leading_size(0.7, 0.7, 32, 8))
 LAWS: list[tuple[Law, tuple[int, ...]]] = [
@@ -24,6 +24,8 @@ LAWS: list[tuple[Law, tuple[int, ...]]] = [
     (MIMETIC, (32, 32)),
     (Given(np.arange(12.0).reshape(3, 4)), (3, 4)),
     (Stacked(0, (16, 16), (Repeated(Normal(), 4), Repeated(Normal(), 4))), (32, 4)),
+    (OverComplex(Orthogonal(2.0)), (6, 5, 2)),
+    (Stacked(0, (4, 4), (OverComplex(Mirrored()), OverComplex(Sparse(1.0, 0.5)))), (8, 3, 3, 2)),
 ]
 
 
@@ -107,3 +109,8 @@ BAD: list[tuple[Any, str]] = [
 def test_bad_numbers_are_refused(made: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         made()
+
+
+def test_a_law_over_the_complex_numbers_has_a_last_axis_of_two() -> None:
+    with pytest.raises(InputError, match="real and the imaginary part"):
+        sample(OverComplex(Orthogonal()), (4, 4))

@@ -166,6 +166,7 @@ def test_a_given_gain_scales_orthogonal_and_leaves_fixed_numbers(gain: float) ->
     [
         ("he_norml", {}, "did you mean 'he_normal'"),
         ("", {}, "unknown scheme"),
+        ("fixup", {}, "a recipe for a whole model goes to plan or init_ by its name"),
         (7, {}, "must be a string"),
         ("he_normal", {"std": 0.1}, "accepts mode, negative_slope"),
         ("zeros", {"value": 1}, "accepts no arguments"),

@@ -49,8 +49,7 @@ def draw(out: Any, dtype: str, start: Shape, shape: Shape, key: Key, transform: 
     double, count = dtype == "float64", math.prod(out.shape)
     bits = transform.numbers(np.dtype(np.float64 if double else np.float32)).view(np.int64 if double else np.int32)
     words = (*(int(word) for word in key), *(int(number) for number in bits))
-    form = {"bfloat16": kernels.BFLOAT_16, "float16": kernels.FLOAT_16}.get(dtype, kernels.FLOATS)
-    settings = {"KIND": transform.kind, "FORM": form, "DOUBLE": double, "enable_fp_fusion": False}
+    settings = {"KIND": transform.kind, "FORM": kernels.FORMS[dtype], "DOUBLE": double, "enable_fp_fusion": False}
     if len(axes) <= 1 and (not axes or axes[0][1] == 1):
         groups = -(-(first + count) // GROUP) - first // GROUP
         grid = (-(-groups * LANES // COUNTERS),)

@@ -41,7 +41,8 @@ def get_scheme(name: str, **arguments: Any) -> Scheme:
         raise InputError(f"scheme name must be a string; got {name!r}")
     known = ALIASES.get(name, name)
     if known not in ENTRIES:
-        raise unknown("scheme", name, [*ENTRIES, *ALIASES], "initlab schemes lists all")
+        hint = "initlab schemes lists all; a recipe for a whole model goes to plan or init_ by its name"
+        raise unknown("scheme", name, [*ENTRIES, *ALIASES], hint)
     return ENTRIES[known].with_(**arguments)
 
 

@@ -74,7 +74,7 @@ class Orthogonal(MatrixLaw):
 class DeltaOrthogonal(MatrixLaw):
     """Zero but for the kernel's centre, which is gain · Q, Q Haar-distributed over (out_axis, in_axis).
 
-    Source: Xiao et al., Dynamical isometry and a mean field theory of CNNs, 2018, algorithm 1.
+    Source: Xiao et al., Dynamical isometry and a mean field theory of CNNs, 2018, algorithm 2.
 
     >>> DeltaOrthogonal(1.0).std_of((4, 4, 3, 3)) == (4 / (16 * 9)) ** 0.5
     True

@@ -24,7 +24,7 @@ SCHEME = Scheme(
         "With only the centre tap the convolution is one orthogonal map applied at each position, whose singular "
         "values are all gain. Spread over the kernel, an orthogonal weight is not an orthogonal convolution."
     ),
-    source="Xiao et al., Dynamical isometry and a mean field theory of CNNs, algorithm 1",
+    source="Xiao et al., Dynamical isometry and a mean field theory of CNNs, algorithm 2",
     year=2018,
     suits=("tanh", "identity"),
     misuse="With few layers the kernel starts as a 1×1 convolution, and must first learn to look around.",
