@@ -11,6 +11,7 @@ import math
 import sys
 import time
 from collections.abc import Callable
+from importlib import import_module
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ KEPT = Path(__file__).with_name("stacks.jsonl")
 WIDTH, BATCH, STEPS, ENOUGH = 128, 128, 500, 0.9
 DEPTHS = (10, 50, 100, 300)
 RATES = (("adam", 1e-4), ("sgd", 1e-2), ("adam", 1e-3), ("sgd", 1e-1), ("sgd", 1e-3), ("adam", 1e-5))
+SMALLEST = 300  # layers beyond which the smallest rates are tried first
 ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "relu": F.relu,
     "leaky_relu": F.leaky_relu,
@@ -68,7 +70,9 @@ def accuracy(depth: int, activation: str, start: str, optimizer: str, rate: floa
     x, y = digits()
     torch.manual_seed(0)
     net = Plain(depth, activation)
-    if start != "own":
+    if start == "anyinit":  # of the package index, 0.4.0, by its measuring mode
+        import_module("anyinit").initialize(net, "empirical", x[:256])
+    elif start != "own":
         initlab.init_(net, start, example_inputs=x[:256])
     made = torch.optim.SGD if optimizer == "sgd" else torch.optim.Adam
     steps, reached = made(net.parameters(), lr=rate), 0.0
@@ -91,7 +95,7 @@ def accuracy(depth: int, activation: str, start: str, optimizer: str, rate: floa
 def cell(depth: int, activation: str, start: str) -> dict[str, Any]:
     """The best of the rates, tried until one is enough."""
     began, best = time.perf_counter(), ("", 0.0, 0.0)
-    for optimizer, rate in RATES:
+    for optimizer, rate in RATES if depth <= SMALLEST else RATES[::-1]:
         found = accuracy(depth, activation, start, optimizer, rate)
         best = max(best, (optimizer, rate, found), key=lambda item: item[2])
         if found > ENOUGH:

@@ -158,3 +158,17 @@ def test_a_hundred_plain_layers_train(function: Function) -> None:
         F.cross_entropy(net(x[batch]), y[batch]).backward()
         optimizer.step()
     assert (net(x).argmax(1) == y).float().mean() > 0.8
+
+
+@pytest.mark.parametrize("function", [torch.sigmoid, F.selu, torch.tanh, F.relu])
+def test_layers_of_a_deep_stack_begin_at_second_moment_one(function: Function) -> None:
+    first = initlab.plan(Plain(60, function), X)["layers.0.weight"].measured
+    assert first is not None
+    assert first[1] == 1.0  # the fixed point for which the law's gain is derived
+
+
+@pytest.mark.parametrize("function", [F.selu, torch.tanh, F.relu])
+def test_a_layer_of_a_shallow_one_begins_smaller(function: Function) -> None:
+    first = initlab.plan(Plain(1, function), X)["layers.0.weight"].measured
+    assert first is not None
+    assert first[1] < 0.4

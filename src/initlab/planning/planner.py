@@ -29,7 +29,7 @@ from initlab.planning.reason import MADE, Reason
 from initlab.planning.scene import Scene, Subject, scene_of
 from initlab.planning.shards import is_split, local_tensor
 from initlab.planning.spectral import spectral_norms
-from initlab.planning.stacks import with_stacks
+from initlab.planning.stacks import deep_stacks, with_stacks
 from initlab.planning.targets import owners, targets_of
 from initlab.planning.walk import Walk, walk
 from initlab.schemes import Geometry
@@ -83,12 +83,14 @@ def make_plan(model: nn.Module, found: Walk, example_inputs: Any, policy: Any) -
     entries, unmeasured = tuple(_entry(s, claims.get(s.name), base) for s in scene.subjects()), ""
     if graph is not None and measured:
         fixed = {entry.name for entry in entries if not _measured(claims.get(entry.name), base)}
+        deep = deep_stacks(graph, entries, fixed)
         targets = targets_of(graph, {entry.name: entry for entry in entries}, owners(entries))
+        targets = targets.besides({name for stack, _ in deep for name in stack.weights})
         graph = sized(graph, targets, entries, fixed)
         scene = scene_of(model, found, graph)  # what feeds each weight, now that the sizes before it are known
         entries = tuple(_entry(s, claims.get(s.name), base) for s in scene.subjects())
         entries = with_predictions(entries, graph, targets, owners(entries), fixed)
-        entries, held = with_stacks(entries, graph, fixed)
+        entries, held = with_stacks(entries, deep)
         entries = with_magnitudes(entries)  # the pass runs with them, and not with the values that the model holds
         entries, unmeasured = calibrated(
             model, entries, targets, example_inputs, {*fixed, *held}, spectral_norms(found)

@@ -11,7 +11,7 @@ Source: Schoenholz et al. 2017 (depth scales); Balduzzi et al. 2017, section 4.1
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -52,28 +52,51 @@ class Stack:
     def depth(self) -> int:
         return len(self.names) - 1
 
+    @property
+    def weights(self) -> tuple[str, ...]:
+        """The stack's own, without the one that reads its last activation."""
+        return self.names[:-1]
 
-def with_stacks(
-    entries: tuple[PlanEntry, ...], graph: SignalGraph, asked: Collection[str]
-) -> tuple[tuple[PlanEntry, ...], frozenset[str]]:
-    """The entries with deep plain stacks given laws that keep directions, and the names whose gain must stay.
+
+@dataclass(frozen=True)
+class StackLaw:
+    """What a stack's weights get, and why."""
+
+    scheme: str
+    gain: float
+    why: str
+
+
+def deep_stacks(
+    graph: SignalGraph, entries: Iterable[PlanEntry], asked: Collection[str]
+) -> list[tuple[Stack, StackLaw]]:
+    """The stacks that lose the input under the laws of the rules, each with the law that carries it.
 
     Args:
-        entries: the plan by its rules.
         graph: the recording.
+        entries: the plan by its rules.
         asked: names whose laws were asked for, which are not changed.
     """
-    by_name = {entry.name: entry for entry in entries}
-    held: set[str] = set()
     laws: dict[object, StackLaw | None] = {}  # few activations stand in many stacks, and theory takes its time for each
-    for stack in stacks_of(graph, {name: entry for name, entry in by_name.items() if name not in asked}):
+    found: list[tuple[Stack, StackLaw]] = []
+    for stack in stacks_of(graph, {entry.name: entry for entry in entries if entry.name not in asked}):
         key = stack.depth, _values(stack.function)
         if key not in laws:
             laws[key] = law_for(stack)
         law = laws[key]
-        if law is None:
-            continue
-        for place, name in enumerate(stack.names[:-1]):
+        if law is not None:
+            found.append((stack, law))
+    return found
+
+
+def with_stacks(
+    entries: tuple[PlanEntry, ...], found: Iterable[tuple[Stack, StackLaw]]
+) -> tuple[tuple[PlanEntry, ...], frozenset[str]]:
+    """The entries with deep plain stacks given laws that keep directions, and the names whose gain must stay."""
+    by_name = {entry.name: entry for entry in entries}
+    held: set[str] = set()
+    for stack, law in found:
+        for place, name in enumerate(stack.weights):
             by_name[name] = _entry(by_name[name], stack, law, place)
             held.update([name] if place else [])
     return tuple(by_name.values()), frozenset(held)
@@ -135,15 +158,6 @@ def _before(graph: SignalGraph, use: Use, makers: Mapping[int, str]) -> str | No
         stack.extend(value for value in read if value not in seen)
         seen.update(read)
     return found.pop() if len(found) == 1 else None
-
-
-@dataclass(frozen=True)
-class StackLaw:
-    """What a stack's weights get, and why."""
-
-    scheme: str
-    gain: float
-    why: str
 
 
 def _values(function: Function) -> object:

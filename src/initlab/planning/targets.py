@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 from initlab.graph import Operation, SignalGraph, Use
 from initlab.planning.answers import answering
@@ -123,6 +123,10 @@ class Targets:
         second = GATE if name in self.gates else plain_second(spread) if name in self.plain else 1.0
         return second / self.inner.get(name, 1.0) ** 2
 
+    def besides(self, deep: Collection[str]) -> Targets:
+        """Where deep stacks have laws of their own, derived at second moment one: no layer of theirs begins smaller."""
+        return replace(self, plain=self.plain - frozenset(deep))
+
     def sized(self, name: str) -> bool:
         """Whether an output is brought to its target however near it is: laws are derived for second moment one."""
         return name in self.normed or name in self.read
@@ -178,7 +182,7 @@ def targets_of(graph: SignalGraph, entries: Mapping[str, PlanEntry], owner: Mapp
     positions = ((tables - tokens_of(graph, looked, entries)) | added) - scored
     beside = frozenset(use.operation.index for name in positions for use in uses[name])
     sizable = {name: found for name, found in looked.items() if _has_usual_std(entries[name])}
-    fed = {name: found for name, found in applied.items() if entries[name].code == "fed"}  # no deep stack's own law
+    fed = {name: found for name, found in applied.items() if entries[name].code == "fed"}
     bounded = frozenset(
         name
         for name, found in applied.items()
