@@ -83,6 +83,11 @@ def gated(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, ids: torch.Tensor) 
     return scores.softmax(-1) @ v
 
 
+def cached(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
+    """Keys and values behind those of a cache that is empty as yet."""
+    return by_hand(q, torch.cat([torch.zeros(0), k], -2), torch.cat([torch.zeros(0), v], -2), ids)
+
+
 def padded(x: torch.Tensor) -> torch.Tensor:
     return F.pad(x[:, :8], (0, 0, 0, TOKENS - 8))
 
@@ -93,6 +98,7 @@ CASES: dict[str, Attends] = {
     "a scale of its own": Attends(fused(scale=1.0)),
     "queries and keys of one length": Attends(normed),
     "a mask made of the inputs": Attends(masked),
+    "an empty cache": Attends(cached),
     "causal": Attends(fused(is_causal=True)),
     "rows of padding": Attends(fused(), padded),
     "sums of scores": Attends(gated),

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from initlab.graph.flow import Flow
-from initlab.graph.operations.arrange import moved
+from initlab.graph.operations.arrange import moved, same
 from initlab.graph.operations.lookups import looked_up
 from initlab.graph.operations.op import Op
 from initlab.graph.recording import Operation, Value
@@ -93,7 +93,7 @@ def joined(flow: Flow, operation: Operation) -> Signal:
     if not total or any(second is None for _, second, _ in parts):
         return flow.fresh(operation, None, None, "concat", label, "a concat with an unknown part")
     if len(signals) == 1 and len([size for size, _, _ in parts if size]) == 1:
-        return signals[0]
+        return same(flow, operation)
     second = sum(size * (value or 0.0) for size, value, _ in parts) / total
     made = flow.fresh(operation, second, sum(size * mean for size, _, mean in parts) / total, "concat", label)
     if len({signal.region for signal in signals}) > 1:

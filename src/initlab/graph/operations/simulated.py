@@ -101,7 +101,8 @@ def _seen(flow: Flow, operation: Operation, found: Origins, values: int | None) 
     known = {root: settled(flow, signal) for root, signal in roots.items() if signal is not None}
     if sum(sizes) > _LARGEST or len(known) < len(roots) or any(signal.second is None for signal in known.values()):
         return None
-    fixed = {root: tensor for root in roots if (tensor := held(flow, root)) is not None}  # masks that inputs make
+    numbers = {root: held(flow, root) for root, signal in known.items() if signal.source == "data"}
+    fixed = {root: tensor for root, tensor in numbers.items() if tensor is not None}  # masks that inputs make
     noises = {
         root: Noise.of(flow, root, round(signal.center, 2), float(f"{signal.spread:.3g}"))
         for root, signal in known.items() if root not in fixed
