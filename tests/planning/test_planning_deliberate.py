@@ -212,6 +212,33 @@ def test_biases_of_experts_are_zero_and_numbers_that_no_layer_draws_are_kept() -
     assert plan["out.bias"].code == "zero"
 
 
+class Rates(nn.Module):
+    """A state-space mixer whose steps and rates, one a state, are shares after a softmax (Lee et al., 2025)."""
+
+    def __init__(self, rates: torch.Tensor) -> None:
+        super().__init__()
+        self.steps, self.last, self.rates = nn.Linear(32, 24), nn.Linear(32, 5), nn.Parameter(rates)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        shares = (self.steps(x) + self.rates).softmax(-2)
+        return self.last((shares.transpose(-2, -1) @ x).mean(-2))
+
+
+@pytest.mark.parametrize(
+    ("rates", "code"),
+    [
+        (1 + 15 * torch.rand(24, generator=torch.Generator().manual_seed(0)), "special_bias"),
+        (-torch.arange(1.0, 25.0), "special_bias"),
+        (0.02 * torch.randn(24, generator=torch.Generator().manual_seed(0)), "zero"),
+        (torch.full((24,), 1e30), "zero"),
+    ],
+    ids=["uniform", "a range", "a draw around zero", "memory that nobody wrote"],
+)
+def test_numbers_of_one_sign_that_no_layer_draws_are_kept(rates: torch.Tensor, code: str) -> None:
+    x = torch.randn(8, 12, 32, generator=torch.Generator().manual_seed(1))
+    assert initlab.plan(Rates(rates), x)["rates"].code == code
+
+
 def test_a_rotation_among_other_weights_is_kept() -> None:
     turned = nn.Linear(16, 16, bias=False)
     nn.init.orthogonal_(turned.weight)

@@ -18,6 +18,7 @@ from initlab.planning.shards import local_tensor, readable
 from initlab.planning.zeros import all_zero
 
 LEAST = 1e-4  # a factor below it, or above its inverse, is memory that nobody wrote
+SIGNS = 16  # numbers that hardly share a sign by chance
 PATTERN = 64  # different numbers that a tensor which was made by a rule may have; draws hardly repeat themselves
 CANDIDATES = (1.0, 0.0, math.log(math.expm1(1.0)), -1.0)
 
@@ -229,8 +230,8 @@ def special_bias(subject: Subject) -> str:
     fan = None if subject.geometry is None else subject.geometry.native_fan_in
     usual = 1.001 / math.sqrt(fan) if fan else 0.0
     constant = bool((values == values.flatten()[0]).all())
-    if fan is None and subject.role == "bias" and constant and LEAST < abs(float(values.flatten()[0])) < 1 / LEAST:
-        return f"a number that no layer draws, {float(values.flatten()[0]):.4g}"
+    if fan is None and subject.role == "bias" and (numbers := _chosen(values)):
+        return f"{numbers} that no layer draws"
     constant = constant and values.numel() > 1
     if not constant and float(values.abs().max()) <= usual:
         return ""
@@ -241,6 +242,16 @@ def special_bias(subject: Subject) -> str:
         return "a bias of what the model answers, such as the share of each class (Lin et al., 2017, section 4.1)"
     opened = next(filter(None, (_opens(graph, use.operation, scales) for use in subject.uses)), "")
     return f"a special bias before {opened}" if opened else ""
+
+
+def _chosen(values: torch.Tensor) -> str:
+    """One number, or many of one sign, that an author chose: not memory that nobody wrote, nor a draw around zero."""
+    low, high = float(values.min()), float(values.max())
+    if not LEAST < float(values.abs().min()) <= float(values.abs().max()) < 1 / LEAST:
+        return ""
+    if low == high:
+        return f"a number, {low:.4g},"
+    return f"numbers from {low:.4g} to {high:.4g}" if values.numel() >= SIGNS and low * high > 0 else ""
 
 
 def _is_usual(subject: Subject) -> bool:
