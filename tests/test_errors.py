@@ -56,6 +56,11 @@ def test_kinds_of_error_can_be_caught_as_what_they_are() -> None:
     assert raised.unwritten == ("b", "c")
 
 
+@pytest.mark.parametrize("value", [3, np.int64(3), np.uint8(3), np.array(3)])
+def test_whole_numbers_of_any_library_are_taken_as_ints(value: object) -> None:
+    assert type(errors.whole_number("steps", value)) is int
+
+
 @pytest.mark.parametrize(
     ("value", "low", "none", "right"),
     [

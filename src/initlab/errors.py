@@ -138,18 +138,28 @@ def finite_number(argument: str, value: object, *, low: float | None = None, hig
 
 
 def whole_number(argument: str, value: object, *, low: int = 1, none: bool = False) -> int:
-    """`value` if it is an int of at least `low`, or None where `none` allows it (then `low`); else an `InputError`.
+    """`value` as an int if it is a whole number of at least `low`, numpy's too, or None where `none` allows it (then
+    `low`); else an `InputError`.
 
     >>> whole_number("steps", 100)
     100
     """
     if none and value is None:
         return low
-    if isinstance(value, bool) or not isinstance(value, int) or value < low:
+    number = _index(value)
+    if number is None or number < low:
         raise InputError(
             f"{argument} must be a whole number of at least {low}{', or None' if none else ''}; got {value!r}"
         )
-    return value
+    return number
+
+
+def _index(value: object) -> int | None:
+    """A whole number of any library as an int; None for bools and anything else."""
+    try:
+        return None if isinstance(value, bool) else operator.index(value)  # type: ignore[arg-type]  # then it raises
+    except (TypeError, ValueError, RuntimeError):
+        return None
 
 
 def check_flags(**flags: object) -> None:
@@ -168,12 +178,7 @@ def seed_number(value: object, argument: str = "seed") -> int:
     >>> seed_number(7)
     7
     """
-    try:
-        if isinstance(value, bool):
-            raise TypeError
-        number = operator.index(value)  # type: ignore[arg-type]  # what has no index raises
-    except (TypeError, ValueError, RuntimeError):
-        raise InputError(f"{argument} must be an integer in [0, 2^64); got {value!r}") from None
-    if not 0 <= number < 2**64:
-        raise InputError(f"{argument} must be an integer in [0, 2^64); got {number}")
+    number = _index(value)
+    if number is None or not 0 <= number < 2**64:
+        raise InputError(f"{argument} must be an integer in [0, 2^64); got {value!r}")
     return number

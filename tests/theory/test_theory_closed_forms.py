@@ -182,6 +182,21 @@ def test_kinks_away_from_zero_and_steep_functions() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("fn", "q", "chi"),
+    [
+        ("sin", 1e6, 0.5),
+        ("cos", 1e8, 0.5),
+        (lambda x: np.abs(np.mod(500 * x, 1.0) - 0.5), 1.0, 500.0**2),
+        (lambda x: np.round(1000 * x) / 1000, 1.0, math.inf),
+        (lambda x: np.mod(500 * x, 1.0), 1.0, math.inf),
+    ],
+)
+def test_functions_of_very_many_features_jump_or_have_their_slope(fn: Any, q: float, chi: float) -> None:
+    """A sine of a wide signal, as behind Fourier features, is smooth; a rounded number jumps."""
+    assert theory.chi(fn, q) == pytest.approx(chi, rel=1e-5)
+
+
 def test_quantised_function_is_summed_on_a_lattice() -> None:
     rounded = theory.correlation_map(lambda x: np.round(np.tanh(x) * 127) / 127, 0.5)
     assert rounded == pytest.approx(theory.correlation_map("tanh", 0.5), abs=1e-3)

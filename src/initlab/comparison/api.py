@@ -140,9 +140,12 @@ def compare(
     decay = finite_number("weight_decay", decay, low=0)
     get_engine(engine)
     checked_executor(executor, engine)
-    counts = {"evaluations": evaluations, "curve_points": curve_points, "at_once": at_once, "budget": budget}
-    for name, count in counts.items():
-        whole_number(name, count, none=True)
+    evaluations, curve_points, at_once, budget = (
+        None if count is None else whole_number(name, count, none=True)
+        for name, count in (
+            ("evaluations", evaluations), ("curve_points", curve_points), ("at_once", at_once), ("budget", budget)
+        )
+    )  # fmt: skip
     check_flags(race=race, shared_order=shared_order, allow_drift=allow_drift)
     if budget is not None and not race:
         raise InputError(f"budget is a race's: give race=True with it; got budget={budget}")

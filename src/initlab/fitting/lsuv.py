@@ -114,11 +114,11 @@ def lsuv_(
     module = check_materialised(model, parameters=True)
     args, kwargs = batch_for(module, batch)
     allowed = finite_number("tolerance", tolerance, low=1e-6)
-    whole_number("max_iterations", max_iterations)
+    most = whole_number("max_iterations", max_iterations)
     number = seed_number(seed)
     with kept_on_failure(module), measuring(module):
         plan = started(module, start, args, kwargs, number)
-        tuning = _Tuning(geometry_of(module), allowed, max_iterations)
+        tuning = _Tuning(geometry_of(module), allowed, most)
         with watched(module, tuning.handle) as watch:
             tuning.watch = watch
             run_model(module, args, kwargs)

@@ -145,7 +145,7 @@ def coordinate_check(
     rate = finite_number("lr", RATES[optimizer_of(optimizer).family] if lr is None else lr, low=0)
     if rate == 0:
         raise InputError("lr must be greater than 0: without a step nothing changes; got 0")
-    counts(steps=steps, seeds=seeds)
+    steps, seeds = whole_number("steps", steps), whole_number("seeds", seeds)
     tolerance = finite_number("tolerance", tolerance, low=0)
     wide = [(width, *(deep[:1] if deep else ())) for width in swept]
     by_width = _sweep(shared, wide, 0, rate, steps, seeds, tolerance)
@@ -163,11 +163,6 @@ def sizes_of(name: str, sizes: Sequence[int]) -> tuple[int, ...]:
     if len(set(found)) < 2 or found[0] < 1 or len(set(found)) != len(found):
         raise InputError(f"{name} must be at least two different positive numbers; got {sizes!r}")
     return found
-
-
-def counts(**counts: int) -> None:
-    for name, value in counts.items():
-        whole_number(name, value)
 
 
 def _sweep(

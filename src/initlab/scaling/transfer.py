@@ -8,9 +8,9 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
 
-from initlab.errors import InputError, finite_number
+from initlab.errors import InputError, finite_number, whole_number
 from initlab.reporting import Shown
-from initlab.scaling.coordinates import counts, sizes_of
+from initlab.scaling.coordinates import sizes_of
 from initlab.scaling.rules import get_rule
 from initlab.scaling.runs import setup
 from initlab.scaling.trained import Way, losses_at
@@ -95,10 +95,9 @@ def transfer_check(
     """
     swept = sizes_of("widths", widths)
     rates = _rates(lrs)
-    counts(steps=steps, seeds=seeds)
+    steps, seeds = whole_number("steps", steps), whole_number("seeds", seeds)
     finite_number("within", within, low=1)
-    if batch_size is not None:
-        counts(batch_size=batch_size)
+    batch_size = None if batch_size is None else whole_number("batch_size", batch_size)
     get_engine(engine)
     way = Way(steps, batch_size, engine, checked_executor(executor, engine))
     shared = setup(build, inputs, targets, loss, optimizer, get_rule(rule), policy, (swept[0],))

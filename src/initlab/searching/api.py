@@ -101,9 +101,8 @@ def search(
         StudyInterrupted: Ctrl-C; `.result` holds what was done.
     """
     started = time.perf_counter()
-    whole_number("trials", trials)
-    whole_number("at_once", at_once)
-    whole_number("patience", patience, none=True)
+    trials, at_once = whole_number("trials", trials), whole_number("at_once", at_once)
+    patience = None if patience is None else whole_number("patience", patience, none=True)
     check_flags(screen=screen, allow_drift=allow_drift)
     get_engine(engine)
     checked_executor(executor, engine)

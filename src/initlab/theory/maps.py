@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from initlab.errors import InputError, finite_number
+from initlab.errors import InputError, finite_number, whole_number
 from initlab.theory.functions import resolve
 from initlab.theory.quadrature import ORDER, line, pair_mean, variance
 
@@ -61,9 +61,10 @@ def moments(fn: Any, q: float = 1.0, *, order: int = ORDER) -> Moments:
     >>> round(m.second, 12), round(m.slope_second, 12)
     (0.5, 0.5)
     """
-    if isinstance(order, bool) or not isinstance(order, int) or not 4 <= order <= 128:
-        raise InputError(f"order must be an integer from 4 to 128; got {order!r}")
-    sampled = line(resolve(fn), q, order)
+    nodes = whole_number("order", order, low=4)
+    if nodes > 128:
+        raise InputError(f"order must be at most 128; got {nodes}")
+    sampled = line(resolve(fn), q, nodes)
     values, slopes = sampled.values, sampled.slopes
     with np.errstate(over="ignore", invalid="ignore"):
         return Moments(

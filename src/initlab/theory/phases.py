@@ -13,6 +13,8 @@ from initlab.theory.functions import Function, resolve
 from initlab.theory.maps import moments, sigmas
 from initlab.theory.quadrature import line, variance
 
+_FLAT = 1e-22  # a squared slope that is rounding of the values
+
 
 def critical_line(fn: Any, sigma_b: float = 0.0) -> Criticality:
     """The point of the critical line, between the ordered and the chaotic phase, at a given bias std.
@@ -93,12 +95,13 @@ def jacobian_spread(fn: Any, depth: int, q: float = 1.0, *, orthogonal: bool = F
     >>> round(jacobian_spread("relu", 10, orthogonal=True), 9)
     10.0
     """
-    whole_number("depth", depth)
-    sampled = line(resolve(fn), variance("q", q))
+    depth = whole_number("depth", depth)
+    number = variance("q", q)
+    sampled = line(resolve(fn), number)
     if sampled.jumps:
         return math.inf
     second = sampled.mean(sampled.slopes**2)
-    if not second > 0:
+    if not number * second > _FLAT * sampled.mean(sampled.values**2):
         raise InputError("fn must have a slope somewhere: a flat function lets no gradient through")
     spread = depth * (sampled.mean(sampled.slopes**4) / second**2 - (1.0 if orthogonal else 0.0))
     return max(0.0, round(spread, 12))

@@ -84,8 +84,7 @@ def propagate(
     >>> propagate("relu", 3, 2 ** 0.5, q0=0.5).q.round(12).tolist()
     [1.0, 1.0, 1.0]
     """
-    for name, count in (("depth", depth), ("width", 1 if width is None else width)):
-        whole_number(name, count)
+    depth, width = whole_number("depth", depth), None if width is None else whole_number("width", width)
     alpha = finite_number("residual", residual, low=0)
     weight, bias = sigmas(sigma_w, sigma_b)
     start, c = variance("q0", q0), finite_number("c0", c0, low=-1, high=1)

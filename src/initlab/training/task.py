@@ -96,7 +96,7 @@ class Task:
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "steps", "eval_batch"):
-            whole_number(name, getattr(self, name))
+            object.__setattr__(self, name, whole_number(name, getattr(self, name)))
         seed_number(self.root_seed, "root_seed")
         if not callable(self.build):
             raise InputError(f"build must be a callable that returns an nn.Module; got {type(self.build).__name__}")
