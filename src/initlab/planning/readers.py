@@ -13,6 +13,7 @@ from initlab.graph.residual import grew_from, passed
 from initlab.planning.recurrences import makers
 
 FARTHEST = 64  # operations that a walk from a read-out looks at
+LONGEST = 4096  # readers of what came of a read-out, all steps of a state that it drives among them
 
 
 def _ahead(graph: SignalGraph, operation: Operation) -> Iterable[tuple[str, Operation | None]]:
@@ -202,7 +203,7 @@ def is_last(graph: SignalGraph, use: Operation, sums: bool = False) -> bool:
         others = set() if reader.traits.combines == "join" else others  # what stands beside it changes nothing
         if reader.traits.combines == "sum":
             others = set() if sums else {v for v in others if makers(graph, v) != {use.parameters}}
-        if applied or met > FARTHEST or any(hangs_on(graph, v, "parameter") for v in others):
+        if applied or met > LONGEST or any(hangs_on(graph, v, "parameter") for v in others):
             return False
         made.update(reader.outputs)
     return True

@@ -22,7 +22,7 @@ from initlab.planning.plain import plain, plain_second
 from initlab.planning.plan import PlanEntry
 from initlab.planning.read_rows import rows_read
 from initlab.planning.readers import adds_to_scores, is_head, opens_gate, voting
-from initlab.planning.recurrences import reads_itself
+from initlab.planning.recurrences import makers, reads_itself
 from initlab.planning.scores import Queries, queries_of
 from initlab.planning.token_tables import tokens_of
 from initlab.planning.transforms import Back, transformed
@@ -44,6 +44,7 @@ class Targets:
 
     Args:
         heads: weights whose output is the model's, read by nothing else.
+        alone: those of them by which alone an output of the model was last made, whatever became of it on the way.
         gates: weights whose output opens a gate through a sigmoid.
         ends: weights that end residual branches.
         branches: how many branches they end: a weight that is used again ends another.
@@ -88,6 +89,7 @@ class Targets:
     transformed: Mapping[str, Back] = field(default_factory=dict)
     composed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     bounded: frozenset[str] = frozenset()
+    alone: frozenset[str] = frozenset()
     excess: float = EXCESS
 
     def excess_of(self, classes: int) -> float:
@@ -211,7 +213,15 @@ def targets_of(graph: SignalGraph, entries: Mapping[str, PlanEntry], owner: Mapp
         beside_identity={name: side for name, side in beside_identity(graph, applied).items() if name not in heads},
         composed=composed_of(graph, uses, owner),
         bounded=bounded,
+        alone=_alone(graph, applied) & heads,
     )
+
+
+def _alone(graph: SignalGraph, applied: Mapping[str, list[Operation]]) -> frozenset[str]:
+    """Weights by which alone an output was last made."""
+    of = {use.parameters: name for name, found in applied.items() for use in found}
+    made = (makers(graph, value) for value in graph.outputs)
+    return frozenset(of[parameters] for every in made if len(every) == 1 for parameters in every if parameters in of)
 
 
 def _has_usual_std(entry: PlanEntry) -> bool:

@@ -80,7 +80,7 @@ class Calibrator(TorchFunctionMode):
         """Takes what the model returned: the read-outs are brought to their first loss there."""
         for tensor in tensors_in(outputs):
             mark = self.marks.get(tensor)
-            self.read_outs.read(tensor, mark.names)
+            self.read_outs.end(tensor, mark.names)
             self.products.finish(mark.terms or mark.due)
         for name, factor in self.read_outs.factors.items():
             second = self.read_outs.second(name)

@@ -70,6 +70,16 @@ class ReadOuts:
             if self._logits[name].stand_in(tensor):
                 self.factors[name] = self._to_first_loss(tensor, self._logits[name])
 
+    def end(self, output: torch.Tensor, names: Iterable[str]) -> None:
+        """What the model returns; what one read-out alone made in steps, as of a spiking state, is judged as that.
+
+        It grows no faster than the read-out does, which is made no larger by it.
+        """
+        self.read(output, names)
+        for name in self.targets.alone & self._logits.keys() - frozenset(names):
+            if self._logits[name].stand_in(output):
+                self.factors[name] = min(self.factors[name], self._to_first_loss(output, self._logits[name]))
+
     def mapped(self, names: Iterable[str], made: Any, axis: int) -> None:
         """What a fixed linear map makes of read-outs: where it makes other features, their answers lie along these.
 
