@@ -84,7 +84,7 @@ class Evidence:
 
     @cached_property
     def matrices(self) -> list[ParameterStats]:
-        """Trainable weights of two or more axes that a gradient reached."""
+        """Trainable weights of two or more axes that a gradient reached; vectors where a model has no others."""
         return [p for p in self.parameters if p.pace is not None]
 
     @cached_property

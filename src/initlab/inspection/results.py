@@ -80,7 +80,8 @@ class ParameterStats:
         grad_rms: of the gradient; None when no gradient arrived.
         update_ratio: rms of the very first step, no momentum behind it, over `rms` (infinite for zeros that move).
         pace: spectral size of the part of the first step that tells samples apart, over that of the weight: the
-            relative change a step makes in what the layer computes. None for vectors and unused parameters.
+            relative change a step makes in what the layer computes. None for unused parameters, and for vectors
+            beside matrices.
         gain: predicted first-order decrease of the loss by that part of the step, over the loss.
         units: output units of a weight that multiplies; None for others (embeddings, scales, biases).
         duplicated: share of the units that equal another in weights and gradient.

@@ -53,7 +53,9 @@ def parameter_stats(uses: Sequence[Use], step: Step, loss: float, batch: int) ->
         {} if g is None or use.gradient is None else _waiting(use, g.rms, step, batch, probes) for use, _, g in found
     ]
     numbers = fetched(waiting)
-    return tuple(_stats(use, w, g, n, step, loss, batch) for (use, w, g), n in zip(found, numbers, strict=True))
+    # A model of vectors alone holds its matrices in them, flat, as e3nn's layers do; beside matrices they are biases.
+    axes = min(2, max((use.parameter.ndim for use in uses if use.gradient is not None), default=2))
+    return tuple(_stats(use, w, g, n, step, loss, batch, axes) for (use, w, g), n in zip(found, numbers, strict=True))
 
 
 def _waiting(use: Use, grad_rms: float, step: Step, batch: int, probes: _Probes) -> dict[str, Tensor]:
@@ -90,8 +92,9 @@ def _hashes(weights: Tensor, gradients: Tensor, probes: _Probes) -> dict[str, Te
 
 
 def _stats(
-    use: Use, w: Size, g: Size | None, numbers: Mapping[str, Any], step: Step, loss: float, batch: int
+    use: Use, w: Size, g: Size | None, numbers: Mapping[str, Any], step: Step, loss: float, batch: int, axes: int
 ) -> ParameterStats:
+    """The numbers of one parameter, which is a weight matrix if it has as many axes."""
     shape, index = tuple(use.parameter.shape), None if use.record is None else use.record.index
     if g is None:
         none = (None,) * 7
@@ -99,11 +102,11 @@ def _stats(
     first = first_step(g, numbers, step, use.name)
     ratio = first / w.rms if w.rms > 0 else (math.inf if first > 0 else 0.0)
     pace = gain = duplicated = distinct = units = None
-    if len(w.shape) >= 2 and w.count > 0 and math.isfinite(g.rms):
+    if len(w.shape) >= max(1, axes) and w.count > 0 and math.isfinite(g.rms):
         useful = math.sqrt(numbers["useful"] / g.count) if "useful" in numbers else g.rms
         pace, gain = _pace(w, useful, use.record, step, loss, batch)
         kind = use.record.kind if use.record is not None else ""
-        if TABLE.named(kind).units is not None:
+        if TABLE.named(kind).units is not None and len(w.shape) >= 2:
             units = w.shape[1 if TABLE.named(kind).units == 1 else 0]
             if units > 1:
                 seen = "weights" in numbers
