@@ -68,7 +68,7 @@ class Growing(nn.Module):
 def test_a_model_that_makes_parameters_as_it_runs_is_to_run_first() -> None:
     model = Growing()
     for verb in (lambda: initlab.init_(model, example_inputs=X), lambda: initlab.inspect(model, X, Y)):
-        with pytest.raises(initlab.InputError, match=r"'head.*run one batch through the model first"):
+        with pytest.raises(initlab.InputError, match=r"makes 'head' as it runs.*run one batch through the model first"):
             verb()
         assert model.head is None
     model(X)

@@ -37,6 +37,7 @@ class Follower:
         self._running: list[tuple[int, Any]] = []
         self._failed: tuple[BaseException, int, Any] | None = None
         self._handles: list[Any] = []
+        self._strangers: list[nn.Module] = []
 
     def __enter__(self) -> Follower:
         self._handles = [
@@ -55,6 +56,25 @@ class Follower:
         if id(module) in self._modules:
             self._running.append((id(module), args))
             self.stack.append((self._modules[id(module)][0], type(module).__name__))
+        elif any(True for _ in module.parameters(recurse=False)):
+            self._strangers.append(module)
+
+    def check_made(self, model: nn.Module) -> None:
+        """Refuse a model that has made a layer with parameters, and run it, since this follower was made.
+
+        Raises:
+            InputError: names the layer.
+        """
+        if not self._strangers:  # those that no model holds stay strangers
+            return
+        now = modules_of(model)
+        made = [now[id(module)][0] for module in self._strangers if id(module) in now]
+        self._strangers.clear()
+        if made:
+            raise InputError(
+                f"{type(model).__name__} makes {made[0]!r} as it runs, and its parameters: run one batch through the "
+                "model first"
+            )
 
     def _leave_module(self, module: nn.Module, args: Any, output: Any) -> None:
         if id(module) not in self._modules:
@@ -119,7 +139,9 @@ def run(
             return run(model, args, kwargs, argument, own)
     count_forward()
     try:
-        return model(*args, **kwargs)
+        output = model(*args, **kwargs)
+        follower.check_made(model)
+        return output
     except InitlabError:
         raise
     except (Exception, SystemExit) as error:
@@ -143,19 +165,7 @@ def hosted(
         guest = stack.enter_context(untouched(model, seed=seed))
         for each in (with_room(quiet=quiet), as_written()):
             stack.enter_context(each)
-        before = _names(model)
         yield guest
-        if made := sorted(_names(model) - before):
-            raise InputError(
-                f"{type(model).__name__} makes parameters as it runs ({made[0]!r} first, of {len(made)}): run one "
-                "batch through the model first"
-            )
-
-
-def _names(model: nn.Module) -> set[str]:
-    """The names of all parameters."""
-    modules = modules_of(model).values()
-    return {f"{path}.{leaf}" if path else leaf for path, module in modules for leaf, _ in module._parameters.items()}
 
 
 @contextlib.contextmanager

@@ -80,7 +80,7 @@ def _word(key: Any) -> str:
 def _is_parameter(value: Any) -> bool:
     if not hasattr(value, "dtype") or not hasattr(value, "shape"):
         return False
-    return torch_dtype_or_none(value.dtype) in (*DTYPES, *PARTS)
+    return drawn_as(value.dtype) in (*DTYPES, *PARTS)
 
 
 def _is_state(tree: Any, keys: Any) -> bool:
@@ -89,6 +89,12 @@ def _is_state(tree: Any, keys: Any) -> bool:
     kinds = {kind.__name__ for kind in type(owner).__mro__ if kind.__module__.startswith("flax.nnx")}
     optimizer = any(type(holder).__module__.startswith("optax.") for holder in (*holders, owner))
     return optimizer or ("Variable" in kinds and "Param" not in kinds)
+
+
+def drawn_as(dtype: Any) -> torch.dtype | None:
+    """The dtype in which a twin holds an array: torch's of the same name, float32 for a float8."""
+    found = torch_dtype_or_none(dtype)
+    return torch.float32 if found is not None and found.is_floating_point and found.itemsize == 1 else found
 
 
 def torch_dtype_or_none(dtype: Any) -> torch.dtype | None:
@@ -105,7 +111,9 @@ def _leaf(tree: Any, keys: Any, path: tuple[str, ...], value: Any, map_names: Ma
     weight = equinox_weight(owner, path[-1], shape) or by_use.get(path) or by_convention(path[-1], shape)
     name = renamed(path, weight.leaf, map_names)
     kind = "Layer" if owner is None or isinstance(owner, Mapping | list | tuple) else type(owner).__name__
-    return Leaf(path, name, weight, values_of(value), torch_dtype(value.dtype), kind)
+    dtype = drawn_as(value.dtype)
+    assert dtype is not None
+    return Leaf(path, name, weight, values_of(value), dtype, kind)
 
 
 def values_of(value: Any) -> np.ndarray[Any, Any] | None:
