@@ -13,6 +13,7 @@ from pathlib import Path
 
 from benchmarks._lines import Lines
 from benchmarks.zoo.hugging_face import classifiers, language_models, perceivers
+from benchmarks.zoo.kept_out import kept_out
 from benchmarks.zoo.measure import measured
 from benchmarks.zoo.report import PAGE, page, store
 from benchmarks.zoo.running import each
@@ -26,7 +27,9 @@ VERDICTS = "INITLAB_ZOO_VERDICTS" in os.environ  # whether each model is also in
 
 def main() -> None:
     lines = Lines(KEPT, "name")
-    families = chain(language_models(), classifiers(), perceivers(), others(), torchvision_models(), timm_models())
+    families = chain(
+        language_models(), classifiers(), perceivers(), others(), torchvision_models(), timm_models(), kept_out()
+    )
     each(families, lines, sys.argv[1:], partial(measured, verdicts=VERDICTS), SECONDS)
     store(lines.kept)
     PAGE.write_text(page())

@@ -102,6 +102,14 @@ def pictures(channels: int, size: int) -> torch.Tensor:
     return torch.randn(BATCH, channels, size, size, generator=torch.Generator().manual_seed(0))
 
 
+def sound() -> dict[str, torch.Tensor]:
+    return {"input_values": torch.randn(BATCH, 4000, generator=torch.Generator().manual_seed(0))}
+
+
+def both() -> dict[str, torch.Tensor]:
+    return {"input_ids": tokens(), "pixel_values": pictures(3, 32)}
+
+
 def uniform(family: Family) -> float:
     """The loss of a uniform guess."""
     return math.log(max(family.outputs, 1))

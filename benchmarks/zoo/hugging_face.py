@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import torch
 from torch import nn
 
-from benchmarks.zoo.families import BATCH, CLASSES, VOCABULARY, Family, Logits, pictures, shrunk, tokens
+from benchmarks.zoo.families import CLASSES, VOCABULARY, Family, Logits, both, pictures, shrunk, sound, tokens
 
 
 def _text(kind: str, loader: Any, **inputs: bool) -> Family:
@@ -80,11 +79,3 @@ def _other(part: str, kind: str, loader: Any, inputs: Any, outputs: int) -> Fami
         return Logits(loader.from_config(shrunk(AutoConfig.for_model(kind))))
 
     return Family(f"transformers-{part}/{kind}", build, inputs, outputs)
-
-
-def sound() -> dict[str, torch.Tensor]:
-    return {"input_values": torch.randn(BATCH, 4000, generator=torch.Generator().manual_seed(0))}
-
-
-def both() -> dict[str, torch.Tensor]:
-    return {"input_ids": tokens(), "pixel_values": pictures(3, 32)}

@@ -15,7 +15,6 @@ import initlab
 from benchmarks.zoo.families import Family, uniform
 from initlab.graph import record
 from initlab.guest.inputs import tensors_in
-from initlab.planning.plain import LEAST
 from initlab.planning.plan import Plan
 from initlab.planning.targets import targets_of
 
@@ -120,17 +119,17 @@ def measured(family: Family, verdicts: bool = False) -> dict[str, Any]:
     return {**line, **_after(model, family, plan)}
 
 
-def _with_own_targets(model: nn.Module, family: Family, plan: Plan) -> tuple[set[str], set[str]]:
-    """The layers whose output is not meant to have second moment one (heads, gates, branch ends, tables, mixers), and
-    those of plain networks, which are meant to have `plain.LEAST`."""
+def _with_own_targets(model: nn.Module, family: Family, plan: Plan) -> tuple[set[str], dict[str, float]]:
+    """The layers whose output is not meant to have second moment one: heads, gates, branch ends, tables, mixers; and
+    those of plain networks, with what it is meant to be."""
     owner = {name: entry.name for entry in plan.entries for name in (entry.name, *entry.tied_to)}
     targets = targets_of(record(model, family.inputs()), {entry.name: entry for entry in plan.entries}, owner)
     kept = {entry.name for entry in plan.entries if entry.action != "write"}
     own = targets.heads | targets.gates | targets.ends | targets.tables | targets.shares | set(targets.inner) | kept
     own |= {name for name, made in targets.queries.items() if made.undivided}
-    layers = {name.rpartition(".")[0]: entry for name, entry in owner.items() if entry in own | targets.plain}
-    return {name for name, entry in layers.items() if entry in own}, {
-        name for name, entry in layers.items() if entry not in own
+    plain = {name: plan[name].measured for name in targets.plain - own}
+    return {name.rpartition(".")[0] for name, entry in owner.items() if entry in own}, {
+        name.rpartition(".")[0]: seen[1] for name, entry in owner.items() if (seen := plain.get(entry))
     }
 
 
@@ -163,9 +162,7 @@ def _after(model: nn.Module, family: Family, plan: Plan) -> dict[str, Any]:
         "undecided": [entry.name for entry in plan.entries if entry.code == "unknown_role"],
         "norms": [e.name for e in plan.entries if e.role == "norm_weight" and e.reason.code not in KEPT_NORMS],
         "layers": {
-            name: round(value / (LEAST if name in plain else 1.0), 4)
-            for name, value in seconds.items()
-            if name not in others
+            name: round(value / plain.get(name, 1.0), 4) for name, value in seconds.items() if name not in others
         },
         "reasons": {e.name: str(e.reason) for e in plan.entries if e.role == "weight"},
         "kept": {e.name: e.code for e in plan.entries if e.action == "keep"},

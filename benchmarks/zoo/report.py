@@ -15,14 +15,21 @@ LIBRARIES = ("torch", "torchvision", "timm", "transformers", "diffusers", "x-tra
 MOST = 8  # outliers of a model that are kept by name
 
 
-def store(lines: Iterable[dict[str, Any]]) -> None:
-    """Puts the lines, in short, beside what is stored; a model that is there already is replaced."""
+def store(lines: Iterable[dict[str, Any]], note: str = "") -> None:
+    """Puts the lines, in short, beside what is stored; a model that is there already is replaced.
+
+    Args:
+        lines: what was measured.
+        note: what the page says of how it was measured, beyond the usual.
+    """
     kept = json.loads(STORED.read_text()) if STORED.exists() else {"models": {}}
     kept["versions"] = {name: found for name in LIBRARIES if (found := _version(name))}
     kept["models"] |= {line["name"]: shortened(line) for line in lines}
     rows = ",\n".join(f"  {json.dumps(name)}: {json.dumps(row, separators=(',', ':'))}"
                       for name, row in sorted(kept["models"].items()))  # fmt: skip
-    STORED.write_text(f'{{"versions": {json.dumps(kept["versions"])},\n "models": {{\n{rows}\n}}}}\n')
+    STORED.write_text(
+        f'{{"versions": {json.dumps(kept["versions"])},\n "note": {json.dumps(note)},\n "models": {{\n{rows}\n}}}}\n'
+    )
 
 
 def _version(name: str) -> str:
@@ -65,6 +72,7 @@ def page() -> str:
     parts: dict[str, list[dict[str, Any]]] = {}
     for name, row in built.items():
         parts.setdefault(name.partition("/")[0], []).append(row)
+    listed = [row for name, row in built.items() if not name.startswith("kept-out")]
     commits = sorted({row["commit"] or "before lines named it" for row in built.values()})
     versions = ", ".join(f"{name} {number}" for name, number in kept["versions"].items())
     lines = [
@@ -72,16 +80,17 @@ def page() -> str:
         "`make zoo`;", f"{versions};", f"CPU, one thread, a busy machine. {len(models)} models tried, of which",
         f"{len(models) - len(built)} could not be built tiny, or run, here and {len(built)} count below. Written by",
         "the command from `benchmarks/zoo/results.json`, which has a line for each model, with its commit:",
-        f"{', '.join(commits)}.", "",
+        f"{', '.join(commits)}. {kept.get('note', '')}".strip(), "",
         "A layer counts where its output is read by an ordinary nonlinearity, a norm or a matrix: no head, gate,",
-        "branch end, table or kept weight; one of a plain network counts as a share of its target, 1/3.",
+        "branch end, table or kept weight; one of a plain network counts as a share of its target, 1/3 or more.",
         "*Planned*: what the plan says of a layer's output against the written model's; *rules*: what rules alone say",
         "against what the pass measured; both within 20%. The first loss is that of even labels, within 5% of ln C.",
         "Time is the process's own: a plan in three passes and 2 s.", "",
         "| | models | raised | undecided | loss, own | loss, auto | [½, 2] | [¼, 4] | planned | rules | time |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
         *(f"| {part} | {_cells(rows)} |" for part, rows in sorted(parts.items())),
-        f"| **all** | {_cells(list(built.values()))} |", "",
+        f"| **all** but what was kept out | {_cells(listed)} |", "",
+        "What was kept out was drawn by a seed before any of it was tried (`kept_out.py`).", "",
         "## State-space steps", "", _steps(planned.values()), "",
         "## What misses", "",
         *(f"- `{name}` raises: {row['raised']}" for name, row in built.items() if "raised" in row),

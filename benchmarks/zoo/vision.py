@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import torch
@@ -26,8 +27,14 @@ def timm_models(side: int = SIDE) -> Iterator[Family]:
     files = {module: _smallest([n for (other, _), names in found.items() if other == module for n in names])
              for module, _ in found}  # fmt: skip
     for name in dict.fromkeys([*files.values(), *map(_smallest, found.values())]):
-        make = lambda name=name, **more: timm.create_model(name, num_classes=CLASSES, **more)  # noqa: E731
-        yield _family(f"timm/{name}", make, side)
+        yield timm_family(name, "timm", side)
+
+
+def timm_family(name: str, part: str, side: int = SIDE) -> Family:
+    """One of timm's models; `part` is what its name in the zoo begins with."""
+    import timm
+
+    return _family(f"{part}/{name}", partial(timm.create_model, name, num_classes=CLASSES), side)
 
 
 def torchvision_models(side: int = SIDE) -> Iterator[Family]:
