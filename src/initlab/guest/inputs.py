@@ -52,6 +52,9 @@ def _collect(value: Any, depth: int, found: list[Tensor]) -> None:
     elif type(value) in (tuple, list):
         for part in value:
             _collect(part, depth + 1, found)
+    elif type(value) is dict:
+        for part in value.values():
+            _collect(part, depth + 1, found)
     elif not isinstance(value, _LEAVES):
         for _, part in _members(value):
             _collect(part, depth + 1, found)
@@ -65,13 +68,15 @@ def mapped(value: Any, give: Callable[[Tensor], Any]) -> Any:
     """
     if isinstance(value, Tensor):
         return give(value)
-    if value is None or isinstance(value, _LEAVES):
+    if type(value) in _PLAIN or isinstance(value, _LEAVES):
         return value
     if isinstance(value, tuple):
-        parts = (mapped(part, give) for part in value)
+        parts = [mapped(part, give) for part in value]
         return value._make(parts) if hasattr(value, "_fields") else tuple(parts)  # type: ignore[attr-defined]
     if isinstance(value, list):
         return [mapped(part, give) for part in value]
+    if type(value) is dict:
+        return {key: mapped(part, give) for key, part in value.items()} if value else {}
     if isinstance(value, Mapping):
         return {key: mapped(part, give) for key, part in value.items()}
     if isinstance(value, slice):
