@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from initlab.data.frames import plain_array
 from initlab.errors import InputError
 
 Tensor = torch.Tensor
@@ -181,7 +182,7 @@ def with_tensors(value: Any, argument: str = "inputs") -> Any:
         with torch.inference_mode(False):
             return value.clone() if value.is_inference() else value
     if isinstance(value, np.ndarray | np.generic):
-        return _from_array(np.asarray(value), argument)
+        return _from_array(plain_array(value, argument), argument)
     if isinstance(value, Mapping):
         return {key: with_tensors(item, argument) for key, item in value.items()}
     if isinstance(value, list | tuple) and not hasattr(value, "_fields"):
@@ -190,9 +191,10 @@ def with_tensors(value: Any, argument: str = "inputs") -> Any:
 
 
 def _from_array(array: Any, argument: str) -> Tensor:
-    if array.dtype.kind not in "biuf":
+    if array.dtype.kind not in "biufc":
         raise InputError(f"{argument} must hold numbers; got an array of dtype {array.dtype}")
-    return torch.from_numpy(array.astype(np.float32) if array.dtype == np.float64 else array.copy())
+    single = {np.dtype(np.float64): np.float32, np.dtype(np.complex128): np.complex64}.get(array.dtype)
+    return torch.from_numpy(array.copy() if single is None else array.astype(single))
 
 
 def _members(value: Any) -> list[tuple[str, Any]]:
