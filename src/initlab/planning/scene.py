@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import torch
@@ -81,7 +80,7 @@ class Subject:
     def kind(self) -> str:
         return "other" if self.geometry is None else self.geometry.kind
 
-    @cached_property
+    @property
     def shape(self) -> tuple[int, ...]:
         return tuple(int(size) for size in self.slot.tensor.shape)
 
@@ -99,7 +98,7 @@ class Subject:
         graph = self.scene.graph
         return None if graph is None else graph.value_of(self.name, *self.slot.ties)
 
-    @cached_property
+    @property
     def uses(self) -> tuple[Use, ...]:
         """Its uses in the recording, under the first of its names that has any."""
         graph = self.scene.graph
