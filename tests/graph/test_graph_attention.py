@@ -88,6 +88,12 @@ def cached(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, ids: torch.Tensor)
     return by_hand(q, torch.cat([torch.zeros(0), k], -2), torch.cat([torch.zeros(0), v], -2), ids)
 
 
+def sunk(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
+    """Scores beside one more, which takes a share and gives nothing."""
+    scores = torch.cat([q @ k.transpose(-2, -1) / WIDTH**0.5, 4 + q[..., :1]], -1)
+    return scores.softmax(-1)[..., :-1] @ v
+
+
 def padded(x: torch.Tensor) -> torch.Tensor:
     return F.pad(x[:, :8], (0, 0, 0, TOKENS - 8))
 
@@ -99,6 +105,7 @@ CASES: dict[str, Attends] = {
     "queries and keys of one length": Attends(normed),
     "a mask made of the inputs": Attends(masked),
     "an empty cache": Attends(cached),
+    "a sink": Attends(sunk),
     "causal": Attends(fused(is_causal=True)),
     "rows of padding": Attends(fused(), padded),
     "sums of scores": Attends(gated),

@@ -197,3 +197,21 @@ def test_a_layer_of_causal_attention_averages_over_what_comes_before() -> None:
     assert feeds is not None
     scores = torch.randn(1 << 16, 2, generator=torch.Generator().manual_seed(0)).softmax(-1)
     assert feeds.second_moment == pytest.approx((1 + float(scores.square().sum(-1).mean())) / 2, rel=0.02)
+
+
+def test_a_stream_behind_functions_keeps_their_law() -> None:
+    """x ← relu(x + w), eight times: the sums are skewed, and a ReLU cuts off less than of a Gaussian."""
+
+    def body(c: torch.Tensor, first: torch.Tensor, *others: torch.Tensor) -> torch.Tensor:
+        for other in others:
+            first = F.relu(first + other)
+        return F.avg_pool1d(first, 2)
+
+    model = Read(body, (8,) * 9, 4)
+    feeds = record(model, tuple(torch.zeros(64, 2, 8) for _ in range(9))).uses("last.weight")[0].feeds
+    drawn = torch.randn(9, 2, 1 << 18, generator=torch.Generator().manual_seed(0))
+    stream = drawn[0]
+    for other in drawn[1:]:
+        stream = F.relu(stream + other)
+    assert feeds is not None
+    assert feeds.second_moment == pytest.approx(float(stream.mean(0).square().mean()), rel=0.03)

@@ -62,6 +62,9 @@ def function_moments(flow: Flow, signal: Signal) -> tuple[float, float] | None:
     root's law decides far out, where it is not known to be Gaussian (exp of a long sum).
     """
     root = flow.signals[signal.root]
+    points = flow.points.get(signal.root)
+    if points is not None:
+        return _over(scalar_function(flow, signal), root.center + root.spread * points)
     key = _key(flow, signal, root.center, root.spread)
     if key not in flow.cache:
         flow.cache[key] = _moments(scalar_function(flow, signal), root.center, root.spread)
@@ -86,6 +89,16 @@ def function_alike(flow: Flow, signal: Signal) -> float:
             flow.cache[key] = agreed
     found, mean = flow.cache[key], replace(signal, alike=0.0).common
     return max(0.0, (float(found) - mean) / (1 - mean)) if isinstance(found, float) and mean < 1 else root.alike
+
+
+def _over(function: Callable[[Any], Any], points: torch.Tensor) -> tuple[float, float] | None:
+    """E[φ] and E[φ²] over numbers that stand for a law."""
+    try:
+        made = function(points)
+    except (RuntimeError, ValueError, TypeError):
+        return None
+    mean, second = float(made.mean()), float(made.square().mean())
+    return (mean, second) if math.isfinite(second) else None
 
 
 def _moments(function: Callable[[Any], Any], center: float, spread: float) -> tuple[float, float] | None:

@@ -31,6 +31,7 @@ class Flow:
     kept: set[int] = field(default_factory=set)  # operations whose parameter stays as it is (layer scales, decays)
     origins: dict[int, Origins] = field(default_factory=dict)  # of products, which are roots of regions of their own
     filled: dict[int, torch.Tensor] = field(default_factory=dict)  # 1 at places that hold something, 0 at padding
+    points: dict[int, torch.Tensor] = field(default_factory=dict)  # of sums whose law is no Gaussian's (`marginals`)
     budget: int = 100_000  # calls that may still be spent on running regions again
 
     def value(self, index: int) -> Value:

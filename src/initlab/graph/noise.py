@@ -22,6 +22,7 @@ class Noise:
         own: the axes along which c differs: features, and samples where there are positions beside them.
         rows: 1 at rows that hold something and 0 at padding, beside which the others are larger.
         dtype: float32, or complex64.
+        points: numbers in order, with mean zero and variance one, of a law that is no Gaussian's.
     """
 
     shape: tuple[int, ...]
@@ -31,6 +32,7 @@ class Noise:
     own: frozenset[int]
     rows: torch.Tensor | None
     dtype: torch.dtype
+    points: torch.Tensor | None = None
 
     @classmethod
     def of(cls, flow: Flow, value: int, center: float, spread: float) -> Noise:
@@ -39,12 +41,16 @@ class Noise:
         own = {flow.graph.feature_axis(value), *((0,) if len(given.shape) > 2 else ())}
         dtype = torch.complex64 if given.dtype.is_complex else torch.float32
         alike = min(max(alike, 0.0), 1.0) if len(given.shape) > 1 else 0.0
-        return cls(given.shape, center, spread, alike, frozenset(own), flow.filled.get(value), dtype)
+        return cls(
+            given.shape, center, spread, alike, frozenset(own), flow.filled.get(value), dtype, flow.points.get(value)
+        )
 
     @property
     def key(self) -> tuple[object, ...]:
         """What tells noise of one law from that of another."""
-        return self.shape, self.center, self.spread, self.alike, tuple(self.own), self.rows is not None, self.dtype
+        law = None if self.points is None else tuple(round(float(self.points.pow(n).mean()), 1) for n in (3, 4))
+        rows = self.rows is not None
+        return self.shape, self.center, self.spread, self.alike, tuple(self.own), rows, self.dtype, law
 
     def drawn(self, generator: torch.Generator) -> torch.Tensor:
         """The next numbers."""
@@ -53,6 +59,9 @@ class Noise:
             common = [size if axis in self.own else 1 for axis, size in enumerate(self.shape)]
             shared = torch.randn(common, generator=generator, device="cpu", dtype=self.dtype)
             made = math.sqrt(self.alike) * shared + math.sqrt(1 - self.alike) * made
+        if self.points is not None:
+            places = (torch.special.ndtr(made) * len(self.points)).long()
+            made = self.points[places.clamp(0, len(self.points) - 1)].to(self.dtype)
         made = self.center + self.spread * made
         return made if self.rows is None else made * (self.rows / self.rows.mean().sqrt())
 

@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 
 from initlab.graph.flow import Flow
+from initlab.graph.marginals import note_sum
 from initlab.graph.operations.op import Op, factor_named
 from initlab.graph.operations.pointwise import alike, composed
 from initlab.graph.operations.simulated import origins
@@ -25,14 +26,17 @@ def added(flow: Flow, operation: Operation) -> Signal:
     if _one_region(signals):
         return flow.later(operation, "sum", "sum")
     factors = dict(zip(operation.inputs, _factors(operation), strict=False))
-    signals = [settled(flow, signal).times(factors[value]) for value, signal in _repeated(flow, operation)]
-    signals = _shared(flow, operation, signals)
+    given = [(settled(flow, signal), factors[value]) for value, signal in _repeated(flow, operation)]
+    signals = _shared(flow, operation, [signal.times(factor) for signal, factor in given])
     if any(signal.second is None for signal in signals):
         note = next(signal.note for signal in signals if signal.second is None)
         return flow.fresh(operation, None, None, "sum", "sum", note or "a sum with an unknown part")
     first, second = signals[0], signals[1]
     total = (first.second or 0) + (second.second or 0) + 2 * first.center * second.center
     made = flow.fresh(operation, total, first.center + second.center, "sum", "sum")
+    note_sum(
+        flow, operation.outputs[0], [(signal, added, by) for (signal, by), added in zip(given, signals, strict=True)]
+    )
     if any(signal.region in flow.origins or signal.source == "product" for _, signal in flow.carried(operation)):
         flow.origins[operation.outputs[0]] = origins(flow, operation)  # scores, and what is added to them
     return replace(made, alike=flow.agreement(signals))

@@ -1,0 +1,64 @@
+"""The law of a sum's numbers where it is no Gaussian's: of what a function gave, such as a stream behind ReLUs.
+
+A sum of a rectified signal and a fresh one is skewed: of max(z, 0) + z' fewer numbers are below zero than of a Gaussian
+of its mean and variance, and the next ReLU cuts less off. A few thousand numbers of each sum stand for its law.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import torch
+
+from initlab.graph import expressions
+from initlab.graph.flow import Flow
+from initlab.graph.signals import Signal
+
+POINTS = 4096
+
+
+@cache
+def _normal() -> torch.Tensor:
+    """Standard normal numbers in order, each for an equal share of all."""
+    places = (torch.arange(POINTS, dtype=torch.float64, device="cpu") + 0.5) / POINTS
+    return torch.special.ndtri(places)
+
+
+def note_sum(flow: Flow, value: int, parts: list[tuple[Signal, Signal, float]]) -> None:
+    """Keeps numbers of a sum of independent signals, if a function made one of them.
+
+    Args:
+        flow: the walk so far; `flow.points` has, by sum, its numbers in order, with mean zero and variance one.
+        value: the sum.
+        parts: each signal, the same as it is added, and the number that multiplied it.
+    """
+    curved = any((signal.ops and signal.source == "activation") or signal.root in flow.points for signal, _, _ in parts)
+    if flow.graph.coarse or not curved:
+        return
+    total, generator = torch.zeros(POINTS, dtype=torch.float64), torch.Generator(device="cpu").manual_seed(0)
+    for signal, added, factor in parts:
+        numbers = _standard(flow, signal)
+        if numbers is None:
+            return
+        order = torch.randperm(POINTS, generator=generator, device="cpu")
+        total += added.center + added.spread * (numbers if factor >= 0 else -numbers)[order]
+    flow.points[value] = _standardised(total.sort().values)
+
+
+def _standard(flow: Flow, signal: Signal) -> torch.Tensor | None:
+    """Numbers of a signal, with mean zero and variance one."""
+    root = flow.signals.get(signal.root)
+    if root is None:
+        return None
+    numbers = flow.points.get(signal.root, _normal())
+    if signal.ops and not expressions.affine([flow.graph.operations[index] for index in signal.ops]):
+        made = expressions.scalar_function(flow, signal)(root.center + root.spread * numbers)
+        if not bool(made.isfinite().all()):
+            return None
+        numbers = made
+    return _standardised(numbers)
+
+
+def _standardised(numbers: torch.Tensor) -> torch.Tensor:
+    spread = numbers.std(unbiased=False)
+    return (numbers - numbers.mean()) / spread if spread > 0 else torch.zeros_like(numbers)
