@@ -11,6 +11,8 @@ from initlab.graph.recording import Operation, Recording, Value
 from initlab.graph.signals import Signal, trail_of
 from initlab.graph.views import ParameterView
 
+FARTHEST = 256  # operations behind a product beyond which it is taken up anew
+
 
 class Origins(NamedTuple):
     """What a product of several signals is computed from: the outputs of weights, and the operations from there on."""
@@ -40,6 +42,20 @@ class Flow:
     def carried(self, operation: Operation) -> list[tuple[int, Signal]]:
         """The signals among an operation's inputs, in order, each once."""
         return [(value, self.signals[value]) for value in dict.fromkeys(operation.inputs) if value in self.signals]
+
+    def origin(self, operation: Operation) -> Origins:
+        """The roots of all that an operation reads, and the operations from them to what it makes.
+
+        What would be too long to be run again is a root itself, so that steps of a scan hold few before them.
+        """
+        roots, trail = set[int](), {operation.index}
+        for _, signal in self.carried(operation):
+            before = self.origins.get(signal.region, Origins(frozenset({signal.region}), frozenset()))
+            roots |= before.roots
+            trail |= before.trail | signal.trail
+        if len(trail) > FARTHEST:
+            return Origins(frozenset(operation.outputs[:1]), frozenset())
+        return Origins(frozenset(roots), frozenset(trail))
 
     def fresh(
         self,

@@ -15,6 +15,7 @@ from initlab.graph.flow import Flow
 from initlab.graph.signals import Signal
 
 POINTS = 4096
+MOST = 1024  # sums of a model whose numbers are kept; a scan of thousands of steps goes on as Gaussian
 
 
 @cache
@@ -33,7 +34,7 @@ def note_sum(flow: Flow, value: int, parts: list[tuple[Signal, Signal, float]]) 
         parts: each signal, the same as it is added, and the number that multiplied it.
     """
     curved = any((signal.ops and signal.source == "activation") or signal.root in flow.points for signal, _, _ in parts)
-    if flow.graph.coarse or not curved:
+    if flow.graph.coarse or not curved or len(flow.points) >= MOST:
         return
     total, generator = torch.zeros(POINTS, dtype=torch.float64), torch.Generator(device="cpu").manual_seed(0)
     for signal, added, factor in parts:

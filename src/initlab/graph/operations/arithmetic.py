@@ -9,7 +9,6 @@ from initlab.graph.flow import Flow
 from initlab.graph.marginals import note_sum
 from initlab.graph.operations.op import Op, factor_named
 from initlab.graph.operations.pointwise import alike, composed
-from initlab.graph.operations.simulated import origins
 from initlab.graph.recording import Operation, constant_moments
 from initlab.graph.regions import beyond_mean, measured, settled
 from initlab.graph.replay import constants, held
@@ -38,7 +37,7 @@ def added(flow: Flow, operation: Operation) -> Signal:
         flow, operation.outputs[0], [(signal, added, by) for (signal, by), added in zip(given, signals, strict=True)]
     )
     if any(signal.region in flow.origins or signal.source == "product" for _, signal in flow.carried(operation)):
-        flow.origins[operation.outputs[0]] = origins(flow, operation)  # scores, and what is added to them
+        flow.origins[operation.outputs[0]] = flow.origin(operation)  # scores, and what is added to them
     return replace(made, alike=flow.agreement(signals))
 
 
@@ -89,7 +88,7 @@ def multiplied(flow: Flow, operation: Operation) -> Signal:
         return flow.fresh(operation, None, None, "product", labels, "a product with an unknown factor")
     second, mean = (math.prod(numbers) for numbers in zip(*((s.second or 0.0, s.center) for s in signals), strict=True))
     made = flow.fresh(operation, second, mean, "product", labels)
-    flow.origins[operation.outputs[0]] = origins(flow, operation)
+    flow.origins[operation.outputs[0]] = flow.origin(operation)
     both = math.prod(signal.common for signal in signals)  # E[xᵢyᵢxⱼyⱼ] of independent x and y
     return replace(made, alike=beyond_mean(both * second, mean, second))
 

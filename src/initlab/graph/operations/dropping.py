@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import torch
 
-from initlab.graph.flow import Flow, Origins
+from initlab.graph.flow import Flow
 from initlab.graph.operations.arrange import moved
 from initlab.graph.operations.op import Op
 from initlab.graph.recording import Operation
@@ -111,8 +111,7 @@ def dropped(flow: Flow, operation: Operation) -> list[Signal]:
     made = flow.fresh(operation, second, mean, signal.source, signal.label, note)
     alike = signal.alike if mask.alpha or own >= 1 else max(0.0, (both - own) / (1 - own))
     growth = second / signal.second if signal.second else 1.0
-    before = flow.origins.get(signal.region, Origins(frozenset({signal.region}), frozenset()))
-    flow.origins[operation.outputs[0]] = Origins(before.roots, before.trail | signal.trail | {operation.index})
+    flow.origins[operation.outputs[0]] = flow.origin(operation)
     return [replace(made, where=signal.where, alike=alike, whole=signal.whole or signal, masked=signal.masked * growth)]
 
 

@@ -10,7 +10,6 @@ from initlab.graph.flow import Flow
 from initlab.graph.operations.arrange import moved, same
 from initlab.graph.operations.lookups import looked_up
 from initlab.graph.operations.op import Op
-from initlab.graph.operations.simulated import origins
 from initlab.graph.recording import Operation, Value
 from initlab.graph.regions import settled
 from initlab.graph.signals import Signal, trail_of
@@ -99,7 +98,7 @@ def joined(flow: Flow, operation: Operation) -> Signal:
     made = flow.fresh(operation, second, sum(size * mean for size, _, mean in parts) / total, "concat", label)
     if len({signal.region for signal in signals}) > 1:
         if any(signal.region in flow.origins or signal.source == "product" for signal in signals):
-            flow.origins[operation.outputs[0]] = origins(flow, operation)  # scores beside a sink's
+            flow.origins[operation.outputs[0]] = flow.origin(operation)  # scores beside a sink's
         return made
     trail = trail_of(signals, operation.index)
     return replace(made, region=signals[0].region, trail=trail)  # made of one root, they are not independent

@@ -8,7 +8,7 @@ from typing import Any
 from initlab.graph.flow import Flow
 from initlab.graph.layers import bilinear_geometry
 from initlab.graph.operations.op import Op, factor_named, unknown
-from initlab.graph.operations.simulated import origins, simulated, to_unit
+from initlab.graph.operations.simulated import simulated, to_unit
 from initlab.graph.recording import Operation, Ref
 from initlab.graph.regions import measured, settled
 from initlab.graph.signals import Signal
@@ -42,7 +42,7 @@ def matrix_product(flow: Flow, operation: Operation) -> Signal:
     if operation.kind == "cdist":
         return _distance(flow, operation, a, b, count)
     mean, second = _sum_of_products(a, b, count)
-    flow.origins[operation.outputs[0]] = origins(flow, operation)
+    flow.origins[operation.outputs[0]] = flow.origin(operation)
     second *= to_unit(flow, operation, signals[-2], second)
     return flow.fresh(operation, second, mean, "product", "product of signals")
 

@@ -22,7 +22,6 @@ from initlab.graph.replay import call, held, stand_ins
 from initlab.graph.signals import Signal
 
 _LARGEST = 1 << 24  # numbers made on the way beyond which it is not run again
-_LONGEST = 256  # operations on the way beyond which it is not
 _REPEATS = 64
 _PROJECTIONS = ("linear", "matmul", "mm", "addmm")
 _LARGE = 1.5**2  # second moment of scores from which they are brought to one
@@ -35,16 +34,6 @@ class _Seen:
     mean: float
     second: float
     shared: float | None
-
-
-def origins(flow: Flow, operation: Operation) -> Origins:
-    """The roots of all that an operation reads, and the operations from them to what it makes."""
-    roots, trail = set[int](), {operation.index}
-    for _, signal in flow.carried(operation):
-        before = flow.origins.get(signal.region, Origins(frozenset({signal.region}), frozenset()))
-        roots |= before.roots
-        trail |= before.trail | signal.trail
-    return Origins(frozenset(roots), frozenset(trail))
 
 
 def to_unit(flow: Flow, operation: Operation, queries: Signal, scores: float) -> float:
@@ -78,7 +67,7 @@ def simulated(flow: Flow, operation: Operation, values: int | None = None) -> Si
     """
     if flow.graph.coarse or not flow.value(operation.outputs[0]).dtype.is_floating_point:
         return None
-    found = origins(flow, operation)
+    found = flow.origin(operation)
     seen = _seen(flow, operation, found, values)
     if seen is None:
         return None
@@ -92,7 +81,7 @@ def simulated(flow: Flow, operation: Operation, values: int | None = None) -> Si
 
 def _seen(flow: Flow, operation: Operation, found: Origins, values: int | None) -> _Seen | None:
     operations = [flow.graph.operations[index] for index in sorted(found.trail)]
-    if len(operations) > _LONGEST or not all(map(_again, operations)):
+    if not operations or not all(map(_again, operations)):
         return None
     sizes = (math.prod(flow.value(value).shape) for op in operations for value in (*op.inputs, *op.outputs))
     applied = _applied(flow, found.roots)
