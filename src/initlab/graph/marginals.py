@@ -22,7 +22,8 @@ MOST = 1024  # sums of a model whose numbers are kept; a scan of thousands of st
 def _normal() -> torch.Tensor:
     """Standard normal numbers in order, each for an equal share of all."""
     places = (torch.arange(POINTS, dtype=torch.float64, device="cpu") + 0.5) / POINTS
-    return torch.special.ndtri(places)
+    numbers: torch.Tensor = torch.special.ndtri(places)
+    return numbers
 
 
 def note_sum(flow: Flow, value: int, parts: list[tuple[Signal, Signal, float]]) -> None:
