@@ -117,7 +117,7 @@ def finite_number(argument: str, value: object, *, low: float | None = None, hig
     >>> finite_number("std", 0.02, low=0)
     0.02
     """
-    if isinstance(value, bool | complex) or not isinstance(value, int | float):
+    if type(value) is not float and (isinstance(value, bool | complex) or not isinstance(value, int | float)):
         try:
             if isinstance(value, str | bytes | bool | complex):
                 raise TypeError

@@ -35,6 +35,7 @@ class RandomStates:
 
 
 ALONE = threading.RLock()  # held by the one thread that changes, and puts back, what all threads share
+_WITHIN = threading.local()  # whether this thread is inside `random_states_kept_once`
 
 
 @contextlib.contextmanager
@@ -63,6 +64,23 @@ def random_states_kept(seed: int | None = None, device: str = "cpu") -> Iterator
             yield
         finally:
             set_random_states(before)
+
+
+@contextlib.contextmanager
+def random_states_kept_once() -> Iterator[None]:
+    """`random_states_kept` for work of many small parts: nested in itself, the outermost alone saves and puts back.
+
+    Both take 0.1 ms with numpy's state, far more than a function of a few numbers takes.
+    """
+    if getattr(_WITHIN, "once", False):
+        yield
+        return
+    with random_states_kept():
+        _WITHIN.once = True
+        try:
+            yield
+        finally:
+            _WITHIN.once = False
 
 
 def random_states() -> RandomStates:

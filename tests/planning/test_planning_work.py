@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from typing import Any
 
@@ -10,8 +11,12 @@ import torch
 from torch import nn
 
 import initlab
-from initlab.graph import regions
+from initlab import rng, theory
+from initlab.graph import expressions, regions
+from initlab.graph.kept import Kept
 from initlab.graph.recording import Recording
+from initlab.planning import stacks
+from initlab.planning.garbage import SELDOM, seldom_collected
 
 
 class Residual(nn.Module):
@@ -77,3 +82,46 @@ def test_masks_of_many_experts_are_not_run_on_noise(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(regions, "_replayed", lambda *args: ran.append(1) or replayed(*args))
     initlab.plan(Routed(16), torch.randn(64, 8, generator=torch.Generator().manual_seed(0)))
     assert len(ran) < 16 * 100  # 920 an expert where each one's mask is measured
+
+
+def test_functions_are_integrated_once_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = torch.randn(4, 8, generator=torch.Generator().manual_seed(0))
+    first = initlab.plan(plain(7), x)
+    for name in ("moments", "correlation_map"):
+        monkeypatch.setattr(expressions, name, None)
+    monkeypatch.setattr(stacks, "law_for", None)
+    assert initlab.plan(plain(7), x).entries == first.entries
+
+
+def test_a_residual_net_of_relu_integrates_no_more_where_it_is_deeper(monkeypatch: pytest.MonkeyPatch) -> None:
+    counts = []
+    for depth in (20, 40):
+        calls: list[int] = []
+        monkeypatch.setattr(expressions, "KEPT", Kept())
+        monkeypatch.setattr(expressions, "moments", lambda *args, calls=calls: calls.append(1) or theory.moments(*args))
+        initlab.plan(Residual(depth), torch.randn(4, 8, generator=torch.Generator().manual_seed(0)))
+        counts.append(len(calls))
+    assert counts[0] == counts[1] <= 2
+
+
+def test_random_states_are_put_back_as_often_whatever_the_depth(monkeypatch: pytest.MonkeyPatch) -> None:
+    counts, put_back = [], rng.set_random_states
+    for depth in (20, 40):
+        calls: list[int] = []
+        monkeypatch.setattr(rng, "set_random_states", lambda states, calls=calls: calls.append(1) or put_back(states))
+        initlab.plan(Residual(depth), torch.randn(4, 8, generator=torch.Generator().manual_seed(0)))
+        counts.append(len(calls))
+    assert counts[0] == counts[1]
+
+
+def test_the_collector_is_as_it_was_after_a_plan() -> None:
+    before = gc.get_threshold()
+    with seldom_collected(), seldom_collected():
+        assert gc.get_threshold()[0] >= SELDOM
+    assert gc.get_threshold() == before
+    gc.set_threshold(0)
+    try:
+        with seldom_collected():
+            assert gc.get_threshold()[0] == 0
+    finally:
+        gc.set_threshold(*before)

@@ -11,26 +11,67 @@ from initlab.errors import InputError, unknown
 
 
 def is_frame(value: Any) -> bool:
-    """Whether it is a table with named columns, as pandas' and polars' are."""
-    return hasattr(value, "columns") and hasattr(value, "to_numpy")
+    """Whether it is a table with named columns, as pandas', polars' and Arrow's are."""
+    return _is_arrow(value) or (hasattr(value, "columns") and hasattr(value, "to_numpy"))
+
+
+def holds_arrays(value: Any) -> bool:
+    """Whether `array_of` takes it: a frame, or a series."""
+    return _is_arrow(value) or hasattr(value, "to_numpy")
+
+
+def plain_array(value: Any, name: str) -> Any:
+    """An array in the machine's own byte order.
+
+    Raises:
+        InputError: values of it are masked.
+    """
+    if np.ma.is_masked(value):
+        count = int(np.ma.getmaskarray(value).sum())
+        raise InputError(f"{name} has {count:,} masked values; fill them (.filled(0)), or leave such rows out")
+    array = np.asarray(value)
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+
+
+def _is_arrow(value: Any) -> bool:
+    return hasattr(value, "column_names") and hasattr(value, "to_pydict") and hasattr(value, "select")
+
+
+def _columns(frame: Any, name: str) -> list[tuple[str, Any]]:
+    """(name, values) of each column.
+
+    Raises:
+        InputError: two of one name.
+    """
+    names = list(frame.column_names if _is_arrow(frame) else frame.columns)
+    twice = next((str(each) for at, each in enumerate(names) if each in names[:at]), None)
+    if twice is not None:
+        raise InputError(f"{name} has two columns {twice!r}; give each a name of its own")
+    if _is_arrow(frame):
+        return [(each, np.asarray(frame.column(each).to_numpy(zero_copy_only=False))) for each in names]
+    return [(str(each), np.asarray(frame[each].to_numpy())) for each in names]
 
 
 def array_of(value: Any, name: str) -> Any:
     """A data frame, series or the like as an array; a frame's columns of numbers and flags as one type.
 
     Raises:
-        InputError: a column of a frame that holds no numbers.
+        InputError: a column of a frame that holds no numbers, or two columns of one name.
     """
     if not is_frame(value):
         return value.to_numpy()
-    columns = {str(column): np.asarray(value[column].to_numpy()) for column in value.columns}
+    columns = dict(_columns(value, name))
     if len(columns) == 1:
         return next(iter(columns.values()))[:, None]
     for column, values in columns.items():
         if values.dtype.kind not in "biufc":
             what = "text" if is_text(values) else f"values of dtype {values.dtype}"
             raise InputError(f"{name}: column {column!r} holds {what}; code it as numbers, or leave it out")
-    return np.stack(list(columns.values()), axis=1) if columns else np.empty((len(value), 0))
+    return (
+        np.stack(list(columns.values()), axis=1)
+        if columns
+        else np.empty((value.num_rows if _is_arrow(value) else len(value), 0))
+    )
 
 
 def without_column(frame: Any, column: str, name: str) -> tuple[Any, Any]:
@@ -39,9 +80,12 @@ def without_column(frame: Any, column: str, name: str) -> tuple[Any, Any]:
     Raises:
         InputError: the frame has no such column.
     """
-    names = [str(each) for each in frame.columns]
+    arrow = _is_arrow(frame)
+    names = [str(each) for each in (frame.column_names if arrow else frame.columns)]
     if column not in names:
         raise unknown(f"target column of {name}", column, names)
+    if arrow:
+        return frame.select([each for each in names if each != column]), dict(_columns(frame, name))[column]
     at = names.index(column)
     others = [each for index, each in enumerate(frame.columns) if index != at]
     return frame[others], frame[frame.columns[at]]

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from initlab.data.frames import array_of, is_frame, without_column
+from initlab.data.frames import array_of, holds_arrays, is_frame, plain_array, without_column
 from initlab.data.labels import Coding, is_text
 from initlab.data.pairs import pair_of
 from initlab.data.reading import is_loader, items
@@ -153,12 +153,14 @@ def _tensor(value: Any, name: str) -> Tensor:
         if value.is_meta:
             raise InputError(f"{name} must hold values; got a tensor of shape {tuple(value.shape)} on the meta device")
         return value.detach()
-    if hasattr(value, "to_numpy"):
+    if holds_arrays(value):
         value = array_of(value, name)
     try:
         if isinstance(value, list | tuple) and value and isinstance(value[0], torch.Tensor):
             return torch.stack([item.detach() for item in value])
-        array = np.asarray(value)
+        array = plain_array(value, name)
+    except InputError:
+        raise
     except (ValueError, TypeError, RuntimeError) as error:
         raise InputError(f"{name} must be numbers of one shape: {_line(error)}") from None
     if array.dtype.kind not in "biufc":
@@ -167,7 +169,7 @@ def _tensor(value: Any, name: str) -> Tensor:
         array = array.astype(np.int64)
     if array.dtype.kind == "f":
         array = array.astype(np.float32, copy=False)
-    native = np.asarray(array, dtype=array.dtype.newbyteorder("="), order="C")
+    native = np.asarray(array, order="C")
     return torch.from_numpy(native if native.flags.writeable else native.copy())
 
 
@@ -236,7 +238,7 @@ def _can_be_read(data: Any) -> bool:
 
 
 def _is_array(data: Any) -> bool:
-    return hasattr(data, "dtype") or hasattr(data, "to_numpy")
+    return hasattr(data, "dtype") or holds_arrays(data)
 
 
 def _kind(value: Any) -> str:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 from initlab.graph import expressions
 from initlab.graph.flow import Flow
+from initlab.graph.kept import KEPT
 from initlab.graph.regions import settled
 from initlab.graph.signals import Signal
 from initlab.graph.uses import Feed
@@ -28,17 +27,18 @@ def feed_of(flow: Flow, signal: Signal | None) -> Feed:
     if not signal.ops or expressions.affine([flow.graph.operations[i] for i in signal.ops]):
         feed = Feed(signal.label, None, signal.second, signal.where, signal.source, signal.note)
     else:
-        function = expressions.scalar_function(flow, signal)
+        function = expressions.ScalarFunction(flow, signal)
         name = _name(flow, signal, function)
         feed = Feed(name, function, signal.second, signal.where, signal.source, signal.note)
     return replace(feed, common=signal.common)
 
 
-def _name(flow: Flow, signal: Signal, function: Callable[[Any], Any]) -> str:
+def _name(flow: Flow, signal: Signal, function: expressions.ScalarFunction) -> str:
     operations = [flow.graph.operations[i] for i in signal.ops]
     if len(operations) == 1 and not operations[0].traits.by_value:
         return operations[0].kind
     key = ("name", *(repr((op.name, op.attributes)) for op in operations))
     if key not in flow.cache:
-        flow.cache[key] = expressions.known_name(function) or expressions.name_of(operations)
+        known = KEPT.of(("name", function.key), lambda: expressions.known_name(function))
+        flow.cache[key] = known or function.__name__
     return str(flow.cache[key])

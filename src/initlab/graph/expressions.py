@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Hashable
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,47 +12,93 @@ import torch
 
 from initlab.errors import InputError
 from initlab.graph.flow import Flow
+from initlab.graph.kept import KEPT, exactly
 from initlab.graph.recording import Operation, Ref
-from initlab.graph.replay import call, filled, stand_ins
+from initlab.graph.replay import call, stand_ins
 from initlab.graph.signals import Signal
 from initlab.theory import ACTIVATIONS, activation, correlation_map, moments
 
 
-def scalar_function(flow: Flow, signal: Signal) -> Callable[[Any], Any]:
+class ScalarFunction:
     """The elementwise function from a signal's root to it, by running its operations again.
 
     Takes and gives a tensor or a numpy array.
-    """
-    operations = [flow.graph.operations[i] for i in signal.ops]
-    root, head = signal.root, signal.head
-    heads = {value: flow.signals[value].head for op in operations for value in op.inputs if value in flow.signals}
-    constants = stand_ins(flow, operations)
 
-    def function(x: Any) -> Any:
+    Args:
+        flow: the walk so far.
+        signal: the signal.
+    """
+
+    def __init__(self, flow: Flow, signal: Signal) -> None:
+        self._operations = [flow.graph.operations[i] for i in signal.ops]
+        self._root, self._head = signal.root, signal.head
+        read = (value for op in self._operations for value in op.inputs if value in flow.signals)
+        self._heads = {value: flow.signals[value].head for value in read}
+        self._constants = stand_ins(flow, self._operations)
+        self.__name__ = name_of(self._operations)
+
+    def __call__(self, x: Any) -> Any:
         given = isinstance(x, np.ndarray | float | int)
         tensor = torch.as_tensor(x, dtype=torch.float64) if given else x
-        values = {root: tensor}
+        values = {self._root: tensor}
         with torch.no_grad():
-            for op in operations:
-                values[op.outputs[0]] = call(op, lambda value: _scalar(values, heads, constants, value, tensor.dtype))
-        result = values[head]
+            for op in self._operations:
+                values[op.outputs[0]] = call(op, lambda value: self._scalar(values, value, tensor.dtype))
+        result = values[self._head]
         return result.numpy() if isinstance(x, np.ndarray) else result
 
-    function.__name__ = name_of(operations)
-    return function
+    def _scalar(self, values: dict[int, torch.Tensor], value: int, dtype: torch.dtype) -> torch.Tensor:
+        if value in self._constants:
+            constant = self._constants[value].reshape(-1)[0]
+            return constant.to(dtype) if constant.is_floating_point() else constant
+        return values[self._heads.get(value, value)]
+
+    @cached_property
+    def key(self) -> tuple[Hashable, ...]:
+        """What it computes with: torch's functions themselves, their arguments, constants; equal keys, equal functions.
+
+        In this model as in any other.
+        """
+        places, words = {self._root: -1}, list[Hashable]()
+
+        def word(value: int) -> Hashable:
+            if value in self._constants:
+                number = self._constants[value].reshape(-1)[:1]
+                return number.is_floating_point(), *map(repr, number.tolist())
+            return Ref, places.get(self._heads.get(value, value))
+
+        for place, op in enumerate(self._operations):
+            words.append((op.function, op.traits.skipped, exactly(op.args, word), exactly(op.kwargs, word)))
+            places[op.outputs[0]] = place
+        return (*words, places.get(self._head))
+
+    @cached_property
+    def degree(self) -> float | None:
+        """d, where φ(s·z) = s^d·φ(z) for every s > 0; None where there is none that its operations tell."""
+        degrees = {self._root: 1.0}
+        for op in self._operations:
+            read = [degrees.get(self._heads.get(value, value)) for value in op.inputs if value not in self._constants]
+            found = _degree(op, read, len(read) == len(op.inputs))
+            if found is None:
+                return None
+            degrees[op.outputs[0]] = found
+        return degrees.get(self._head)
 
 
-def _scalar(
-    values: dict[int, torch.Tensor],
-    heads: dict[int, int],
-    constants: dict[int, torch.Tensor],
-    value: int,
-    dtype: torch.dtype,
-) -> torch.Tensor:
-    if value in constants:
-        constant = constants[value].reshape(-1)[0]
-        return constant.to(dtype) if constant.is_floating_point() else constant
-    return values[heads.get(value, value)]
+def _degree(op: Operation, read: list[float | None], alone: bool) -> float | None:
+    """The degree of what an operation makes of signals of these, alone or beside constants; None where it has none."""
+    known = [degree for degree in read if degree is not None]
+    if len(known) < len(read) or not known:
+        return None
+    if op.kind == "mul":
+        return sum(known)
+    given = (*op.args, *(arg for name, arg in op.kwargs.items() if name != "alpha"))
+    numbers = any(isinstance(arg, int | float) for arg in given)
+    if op.traits.combines == "sum" and alone and not numbers and len(set(known)) == 1:
+        return known[0]
+    if op.traits.skipped or (op.traits.linear and len(op.inputs) == 1):
+        return known[0]
+    return known[0] * op.traits.degree if op.traits.degree and len(op.inputs) == 1 else None
 
 
 def function_moments(flow: Flow, signal: Signal) -> tuple[float, float] | None:
@@ -61,14 +107,23 @@ def function_moments(flow: Flow, signal: Signal) -> tuple[float, float] | None:
     None when it is no scalar function, or when most of E[φ²] comes of numbers too rare for a batch to hold: then the
     root's law decides far out, where it is not known to be Gaussian (exp of a long sum).
     """
-    root = flow.signals[signal.root]
+    root, function = flow.signals[signal.root], ScalarFunction(flow, signal)
     points = flow.points.get(signal.root)
     if points is not None:
-        return _over(scalar_function(flow, signal), root.center + root.spread * points)
-    key = _key(flow, signal, root.center, root.spread)
-    if key not in flow.cache:
-        flow.cache[key] = _moments(scalar_function(flow, signal), root.center, root.spread)
-    found = flow.cache[key]
+        return _over(function, root.center + root.spread * points)
+    degree = function.degree if root.second and not root.center else None
+    if degree is not None:
+        found = _moments_at(flow, function, 0.0, 1.0)
+        return found and (found[0] * root.spread**degree, found[1] * root.spread ** (2 * degree))
+    return _moments_at(flow, function, root.center, root.spread)
+
+
+def _moments_at(flow: Flow, function: ScalarFunction, center: float, spread: float) -> tuple[float, float] | None:
+    near = (function.key, round(center, 12), round(spread, 12))  # so that a model with many equal layers computes once
+    if near not in flow.cache:
+        exact = ("moments", function.key, center, spread)
+        flow.cache[near] = KEPT.of(exact, lambda: _moments(function, center, spread))
+    found = flow.cache[near]
     return found if isinstance(found, tuple) else None
 
 
@@ -81,14 +136,20 @@ def function_alike(flow: Flow, signal: Signal) -> float:
     agreed = round(root.alike, 2)  # few values, so that a model with many layers computes few
     if not 0 < agreed < 1 or root.center or not root.second:
         return root.alike
-    key = ("alike", _key(flow, signal, 0.0, root.spread), agreed)
-    if key not in flow.cache:
-        try:
-            flow.cache[key] = correlation_map(scalar_function(flow, signal), agreed, root.second)
-        except (InputError, RuntimeError, ValueError, TypeError):
-            flow.cache[key] = agreed
-    found, mean = flow.cache[key], replace(signal, alike=0.0).common
+    function = ScalarFunction(flow, signal)
+    second = root.second if function.degree is None else 1.0
+    near = ("alike", function.key, round(math.sqrt(second), 12), agreed)
+    if near not in flow.cache:
+        flow.cache[near] = KEPT.of(("alike", function.key, second, agreed), lambda: _alike(function, agreed, second))
+    found, mean = flow.cache[near], signal.but(alike=0.0).common
     return max(0.0, (float(found) - mean) / (1 - mean)) if isinstance(found, float) and mean < 1 else root.alike
+
+
+def _alike(function: Callable[[Any], Any], agreed: float, second: float) -> float:
+    try:
+        return correlation_map(function, agreed, second)
+    except (InputError, RuntimeError, ValueError, TypeError):
+        return agreed
 
 
 def _over(function: Callable[[Any], Any], points: torch.Tensor) -> tuple[float, float] | None:
@@ -109,25 +170,6 @@ def _moments(function: Callable[[Any], Any], center: float, spread: float) -> tu
         return None
     told = math.isfinite(found.second) and found.tail < 0.5
     return (float(found.mean), float(found.second)) if told else None
-
-
-def _key(flow: Flow, signal: Signal, center: float, spread: float) -> tuple[Any, ...]:
-    """Names a composite function by its operations, so that a model with many equal layers computes it once."""
-    places: dict[int, int] = {signal.root: -1}
-    words: list[str] = []
-
-    def word(value: int) -> str:
-        head = flow.signals[value].head if value in flow.signals else value
-        tensor = flow.value(value).tensor
-        return (
-            f"#{places[head]}" if head in places else f"={None if tensor is None else tensor.reshape(-1)[:1].tolist()}"
-        )
-
-    for place, index in enumerate(signal.ops):
-        op = flow.graph.operations[index]
-        words.append(f"{op.kind}/{op.name}({filled(op.args, word)!r},{filled(op.kwargs, word)!r})")  # type: ignore[arg-type]  # words, not tensors
-        places[op.outputs[0]] = place
-    return (tuple(words), f"#{places.get(signal.head, -1)}", round(center, 12), round(spread, 12))
 
 
 def affine(operations: list[Operation]) -> bool:

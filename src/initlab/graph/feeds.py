@@ -21,11 +21,13 @@ from initlab.graph.signals import Signal
 from initlab.graph.uses import Feed, Use
 from initlab.graph.views import ParameterView
 from initlab.graph.weights import WeightUse
+from initlab.rng import random_states_kept_once
 
 _LARGEST = 1e100  # of moments: what a rule makes of two such can still be written as a float
 _BEYOND = "it grows beyond any number"
 
 
+@random_states_kept_once()
 def uses_of(graph: Recording) -> dict[str, tuple[Use, ...]]:
     """Every parameter's uses, in forward order."""
     flow, found = Flow(graph, cache=graph.computed), _Found()
@@ -159,7 +161,7 @@ def _times_scale(flow: Flow, scale: ParameterView, normalised: Signal) -> Signal
     size = flow.graph.sizes.get(scale.name, 1.0) if scale.exact else 1.0
     if size == 1.0 or normalised.second is None:
         return normalised
-    return replace(normalised, second=normalised.second * size, mean=normalised.center * math.sqrt(size))
+    return normalised.but(second=normalised.second * size, mean=normalised.center * math.sqrt(size))
 
 
 def _is_a_size(signal: Signal) -> bool:
@@ -216,7 +218,7 @@ def _weighted(flow: Flow, operation: Operation, uses: list[WeightUse]) -> list[S
     made = made if then is None else then(flow, operation, made)
     if source is not None and (rows := filled_rows(flow, operation, source)) is not None:
         flow.filled |= dict.fromkeys(operation.outputs, rows)
-    return [replace(made, root=value, head=value, region=value, alike=alike) for value in operation.outputs]
+    return [made.but(root=value, head=value, region=value, alike=alike) for value in operation.outputs]
 
 
 def _equal_rows(flow: Flow, operation: Operation) -> float:
@@ -242,12 +244,12 @@ def _with_parameter(flow: Flow, operation: Operation, held: dict[int, ParameterV
     if role == "other":
         flow.kept.add(operation.index)
     if operation.traits.combines == "join":
-        return [replace(flow.fresh(operation, signal.second, signal.mean, "concat", signal.label), where=signal.where)]
+        return [flow.fresh(operation, signal.second, signal.mean, "concat", signal.label).but(where=signal.where)]
     if len(carried) > 1 or (role == "other" and operation.traits.combines != "sum"):
         return TABLE[operation.kind].signals(flow, operation)
     applied = frozenset({"weight"} if operation.traits.combines == "product" else {"bias"})
     signal = _times_scale(flow, next(iter(held.values())), signal) if role == "norm_weight" else signal
-    return [replace(signal, trail=signal.onward(operation.index), affine=signal.affine | applied)]
+    return [signal.but(trail=signal.onward(operation.index), affine=signal.affine | applied)]
 
 
 def _role_beside(operation: Operation, held: dict[int, ParameterView], signal: Signal, found: _Found) -> str:

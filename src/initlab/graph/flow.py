@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
@@ -69,7 +69,7 @@ class Flow:
         """A signal that starts anew: nothing before it is needed to know it."""
         value = operation.outputs[0]
         made = Signal(second, mean, source, label, operation.where, value, head=value, region=value, note=note)
-        return replace(made, alike=self.agreement([signal for _, signal in self.carried(operation)]))
+        return made.but(alike=self.agreement([signal for _, signal in self.carried(operation)]))
 
     def agreement(self, read: list[Signal]) -> float:
         """How far positions agree in several signals, each by its size."""
@@ -104,11 +104,11 @@ class Flow:
         found = self.fresh(operation, made.second, values.mean, "attention", "attention")
         both = min((agreed.second or 0.0) / made.second, 1.0) if made.second else 0.0
         mean = min(values.center**2 / made.second, 1.0) if made.second else 0.0
-        return replace(found, alike=(both - mean) / (1 - mean) if mean < 1 else 0.0)
+        return found.but(alike=(both - mean) / (1 - mean) if mean < 1 else 0.0)
 
     def later(self, operation: Operation, source: str, label: str, note: str = "") -> Signal:
         """A signal of one region whose moments are measured only if something asks (`regions.settled`)."""
         signals = [signal for _, signal in self.carried(operation)]
         trail = trail_of(signals, operation.index)
         made = self.fresh(operation, None, None, source, label, note)
-        return replace(made, region=signals[0].region, trail=trail)
+        return made.but(region=signals[0].region, trail=trail)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import cast
 
 import torch
 from torch import nn
@@ -66,7 +67,17 @@ def geometry_of(model: nn.Module, graph: SignalGraph | None = None) -> dict[str,
     >>> info.geometry.fan_in, info.geometry.fan_out, info.source
     (8.0, 16.0, 'layer type')
     """
-    return {place.names[0]: _info(place, graph) for place in _places(check_module(model))}
+    return {place.names[0]: _info(place, typed, graph) for place, typed in _typed(check_module(model), graph)}
+
+
+def _typed(model: nn.Module, graph: SignalGraph | None) -> list[tuple[_Place, Part | None]]:
+    """Every parameter with what its layer's type says of it: a recording holds that of the model it was asked for."""
+    computed = {} if graph is None else graph.computed
+    held = cast("tuple[nn.Module, list[tuple[_Place, Part | None]]] | None", computed.get("places"))
+    if held is None or held[0] is not model:
+        held = model, [(place, _by_type(place)) for place in _places(model)]
+        computed["places"] = held
+    return held[1]
 
 
 def _places(model: nn.Module) -> Iterator[_Place]:
@@ -100,8 +111,8 @@ def _owner(model: nn.Module, path: str, module: nn.Module, leaf: str) -> tuple[s
         return path, module, leaf
 
 
-def _info(place: _Place, graph: SignalGraph | None) -> ParameterInfo:
-    part, source = _part(place, graph)
+def _info(place: _Place, typed: Part | None, graph: SignalGraph | None) -> ParameterInfo:
+    part, source = _part(place, typed, graph)
     return ParameterInfo(
         place.names[0],
         part.role,
@@ -113,8 +124,7 @@ def _info(place: _Place, graph: SignalGraph | None) -> ParameterInfo:
     )
 
 
-def _part(place: _Place, graph: SignalGraph | None) -> tuple[Part, str]:
-    typed = _by_type(place)
+def _part(place: _Place, typed: Part | None, graph: SignalGraph | None) -> tuple[Part, str]:
     used = None if graph is None else _by_use(place, graph, typed)
     if used is not None:
         return used, "use"

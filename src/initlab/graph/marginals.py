@@ -54,7 +54,7 @@ def _standard(flow: Flow, signal: Signal) -> torch.Tensor | None:
         return None
     numbers = flow.points.get(signal.root, _normal())
     if signal.ops and not expressions.affine([flow.graph.operations[index] for index in signal.ops]):
-        made = expressions.scalar_function(flow, signal)(root.center + root.spread * numbers)
+        made = expressions.ScalarFunction(flow, signal)(root.center + root.spread * numbers)
         if not bool(made.isfinite().all()):
             return None
         numbers = made

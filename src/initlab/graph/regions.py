@@ -53,9 +53,9 @@ def settled(flow: Flow, signal: Signal) -> Signal:
         return signal
     found = measure(flow, signal.region, signal.trail, signal.head)
     if found is None:
-        return replace(signal, note=signal.note or "it could not be run again to be measured")
+        return signal.but(note=signal.note or "it could not be run again to be measured")
     alike = signal.alike if found.alike is None else found.alike
-    return replace(signal, second=found.second, mean=found.mean, alike=alike)
+    return signal.but(second=found.second, mean=found.mean, alike=alike)
 
 
 def moments_of(flow: Flow, item: Any) -> tuple[float, float] | None:
@@ -84,7 +84,7 @@ def measured(flow: Flow, operation: Operation, signal: Signal, source: str, labe
     made = flow.fresh(operation, found.second, found.mean, "norm" if found.scale_free else source, label)
     label = (operation.module_type or operation.kind) if found.scale_free else label
     alike = made.alike if found.alike is None else found.alike
-    return replace(made, label=label, region=signal.region, trail=trail, alike=alike)
+    return made.but(label=label, region=signal.region, trail=trail, alike=alike)
 
 
 def measure(flow: Flow, region: int, trail: frozenset[int], output: int) -> Moments | None:

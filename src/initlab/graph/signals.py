@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 LONGEST = 128  # operations of a region beyond which it is not run again
 
@@ -66,6 +66,12 @@ class Signal:
     whole: Signal | None = None
     masked: float = 1.0
 
+    def but(self, **changes: Any) -> Signal:
+        """`dataclasses.replace`, which asks for each field by its name and so takes five times as long."""
+        made = object.__new__(Signal)
+        made.__dict__.update(self.__dict__, **changes)
+        return made
+
     @property
     def center(self) -> float:
         return self.mean or 0.0
@@ -85,13 +91,13 @@ class Signal:
         """
         if self.second is None:
             return self
-        return replace(self, second=self.second * (self.common + (1 - self.common) * shares))
+        return self.but(second=self.second * (self.common + (1 - self.common) * shares))
 
     def times(self, factor: float) -> Signal:
         """The signal times a number."""
         if factor == 1 or self.second is None:
             return self
-        return replace(self, second=factor**2 * self.second, mean=factor * self.center)
+        return self.but(second=factor**2 * self.second, mean=factor * self.center)
 
     def onward(self, index: int) -> frozenset[int]:
         """Its trail with one more operation."""

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from initlab.data.frames import array_of, is_frame, without_column
+from initlab.data.frames import array_of, holds_arrays, is_frame, without_column
 from initlab.data.labels import Coding, is_text
 from initlab.data.pairs import target_key
 from initlab.data.reading import is_dataset, is_loader, one_batch
@@ -185,8 +185,10 @@ def _numbers(value: Any, argument: str) -> Any:
     """`value` with data frames and series as arrays, in sequences and mappings too."""
     if isinstance(value, torch.Tensor | np.ndarray) or hasattr(value, "_fields"):
         return value
-    if hasattr(value, "to_numpy"):
+    if holds_arrays(value):
         return array_of(value, argument)
+    if type(value).__name__ == "LazyFrame":
+        raise InputError(f"{argument}: a lazy frame holds no values yet; give {argument}.collect()")
     if isinstance(value, Mapping):
         return {key: _numbers(part, argument) for key, part in value.items()}
     if isinstance(value, list | tuple):

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from initlab.data.frames import plain_array
 from initlab.errors import InputError
 
 Tensor = torch.Tensor
@@ -52,6 +53,9 @@ def _collect(value: Any, depth: int, found: list[Tensor]) -> None:
     elif type(value) in (tuple, list):
         for part in value:
             _collect(part, depth + 1, found)
+    elif type(value) is dict:
+        for part in value.values():
+            _collect(part, depth + 1, found)
     elif not isinstance(value, _LEAVES):
         for _, part in _members(value):
             _collect(part, depth + 1, found)
@@ -65,13 +69,15 @@ def mapped(value: Any, give: Callable[[Tensor], Any]) -> Any:
     """
     if isinstance(value, Tensor):
         return give(value)
-    if value is None or isinstance(value, _LEAVES):
+    if type(value) in _PLAIN or isinstance(value, _LEAVES):
         return value
     if isinstance(value, tuple):
-        parts = (mapped(part, give) for part in value)
+        parts = [mapped(part, give) for part in value]
         return value._make(parts) if hasattr(value, "_fields") else tuple(parts)  # type: ignore[attr-defined]
     if isinstance(value, list):
         return [mapped(part, give) for part in value]
+    if type(value) is dict:
+        return {key: mapped(part, give) for key, part in value.items()} if value else {}
     if isinstance(value, Mapping):
         return {key: mapped(part, give) for key, part in value.items()}
     if isinstance(value, slice):
@@ -176,7 +182,7 @@ def with_tensors(value: Any, argument: str = "inputs") -> Any:
         with torch.inference_mode(False):
             return value.clone() if value.is_inference() else value
     if isinstance(value, np.ndarray | np.generic):
-        return _from_array(np.asarray(value), argument)
+        return _from_array(plain_array(value, argument), argument)
     if isinstance(value, Mapping):
         return {key: with_tensors(item, argument) for key, item in value.items()}
     if isinstance(value, list | tuple) and not hasattr(value, "_fields"):
@@ -185,9 +191,10 @@ def with_tensors(value: Any, argument: str = "inputs") -> Any:
 
 
 def _from_array(array: Any, argument: str) -> Tensor:
-    if array.dtype.kind not in "biuf":
+    if array.dtype.kind not in "biufc":
         raise InputError(f"{argument} must hold numbers; got an array of dtype {array.dtype}")
-    return torch.from_numpy(array.astype(np.float32) if array.dtype == np.float64 else array.copy())
+    single = {np.dtype(np.float64): np.float32, np.dtype(np.complex128): np.complex64}.get(array.dtype)
+    return torch.from_numpy(array.copy() if single is None else array.astype(single))
 
 
 def _members(value: Any) -> list[tuple[str, Any]]:

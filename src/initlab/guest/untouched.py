@@ -74,8 +74,8 @@ def untouched(
 
 @contextlib.contextmanager
 def _put_back(model: nn.Module, parameters: bool, seed: int | None, device: str) -> Iterator[Guest]:
-    modules = [module for _, module in modules_of(model).values()]
-    names = _parameter_names(model)
+    paths = modules_of(model)
+    modules, names = [module for _, module in paths.values()], _parameter_names(paths)
     own = [p for module in modules for p in module._parameters.values() if p is not None]
     buffers = [b for module in modules for b in module._buffers.values() if b is not None]
     held = _contents([*(module.__dict__ for module in modules), *_global_hooks(), *map(vars, own)])
@@ -84,7 +84,7 @@ def _put_back(model: nn.Module, parameters: bool, seed: int | None, device: str)
     writes = Writes(watched) if watched else None
     copies = [(buffer, buffer.detach().clone()) for buffer in buffers]
     states = [_State(p, p.grad, p.requires_grad, p._backward_hooks, p.detach()) for p in own]
-    with modes_kept(model), random_states_kept(seed, device):
+    with _modes_kept(modules), random_states_kept(seed, device):
         try:
             for parameter in own:
                 parameter.grad = None
@@ -103,7 +103,13 @@ def _put_back(model: nn.Module, parameters: bool, seed: int | None, device: str)
 @contextlib.contextmanager
 def modes_kept(model: nn.Module) -> Iterator[None]:
     """Training and evaluation modes of all modules are afterwards what they were."""
-    modes = [(module, module.training) for _, module in modules_of(model).values()]
+    with _modes_kept(module for _, module in modules_of(model).values()):
+        yield
+
+
+@contextlib.contextmanager
+def _modes_kept(modules: Iterable[nn.Module]) -> Iterator[None]:
+    modes = [(module, module.training) for module in modules]
     try:
         yield
     finally:
@@ -111,9 +117,9 @@ def modes_kept(model: nn.Module) -> Iterator[None]:
             module.training = training
 
 
-def _parameter_names(model: nn.Module) -> dict[int, str]:
+def _parameter_names(paths: dict[int, tuple[str, nn.Module]]) -> dict[int, str]:
     found: dict[int, str] = {}
-    for path, module in modules_of(model).values():
+    for path, module in paths.values():
         for leaf, parameter in module._parameters.items():
             if parameter is not None:
                 found.setdefault(id(parameter), f"{path}.{leaf}" if path else leaf)

@@ -21,7 +21,6 @@ from initlab.planning.own import (
     adds_back,
     around_a_number,
     identity_value,
-    is_pattern,
     pattern_on_purpose,
     rotation_on_purpose,
     special_bias,
@@ -37,6 +36,7 @@ from initlab.planning.recurrences import reads_itself
 from initlab.planning.scene import Subject
 from initlab.planning.spread import spread
 from initlab.planning.transforms import growth_after, inverse_after
+from initlab.planning.values import is_pattern
 from initlab.sampling import laws
 from initlab.schemes import Geometry, Scheme, get_scheme
 from initlab.schemes.scheme import Rule
@@ -235,7 +235,7 @@ def other(subject: Subject, options: Options) -> Choice:
         words = "scales a signal that is added to itself, h + h·w: zero"
         return Choice(get_scheme("zeros"), Reason("gates_itself", words))
     wide = len(subject.shape) >= 2 and max(subject.shape) > 1
-    if wide and is_pattern(subject.slot.tensor):
+    if wide and subject.slot.told(is_pattern):
         return keep("pattern", "kept as its author made it: a pattern of a few numbers, as an identity is, and no draw")
     if wide and shifts_beside_factor(subject):
         return Choice(get_scheme("zeros"), Reason("zero", "a shift beside a factor of its shape: zero"))

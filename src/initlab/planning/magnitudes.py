@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
 
 from initlab.planning.names import WEIGHT_NORM
 from initlab.planning.plan import PlanEntry
@@ -45,7 +44,7 @@ def _turned(entry: PlanEntry) -> PlanEntry:
     scheme, geometry = get_scheme("normal", std=1.0), entry.geometry
     reason = Reason(entry.code, f"{entry.reason}; weight norm: the magnitude is zero, the direction random")
     law = scheme.law(geometry if geometry is not None else Geometry(entry.shape, 1.0, 1.0))
-    return replace(entry, law=law, std=1.0, scheme=scheme.label, reason=reason, recipe=scheme, gain=None)
+    return entry.but(law=law, std=1.0, scheme=scheme.label, reason=reason, recipe=scheme, gain=None)
 
 
 def _rms(entry: PlanEntry) -> float:
@@ -75,9 +74,9 @@ def _magnitude(entry: PlanEntry, direction: PlanEntry) -> PlanEntry:
         return entry
     if direction.action != "write":
         reason = Reason("kept_direction", f"kept: the magnitude of {direction.name}, which is kept")
-        return replace(entry, law=None, std=None, scheme="keep", reason=reason, action="keep", recipe=None, gain=None)
+        return entry.but(law=None, std=None, scheme="keep", reason=reason, action="keep", recipe=None, gain=None)
     together = math.prod(direction.shape) // max(1, math.prod(entry.shape))
     norm = _rms(direction) * math.sqrt(together)
     scheme, law = get_scheme("constant", value=norm), Constant(norm)
     reason = Reason("weight_norm", f"weight norm: the expected norm of {together} values of {direction.name}")
-    return replace(entry, law=law, std=0.0, scheme=scheme.label, reason=reason, action="write", recipe=scheme)
+    return entry.but(law=law, std=0.0, scheme=scheme.label, reason=reason, action="write", recipe=scheme)

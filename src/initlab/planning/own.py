@@ -14,12 +14,19 @@ from initlab.graph.replay import call
 from initlab.planning.readers import is_last
 from initlab.planning.residual import last_norms
 from initlab.planning.scene import Scene, Subject
-from initlab.planning.shards import local_tensor, readable
+from initlab.planning.shards import readable
+from initlab.planning.values import (
+    LEAST,
+    chosen,
+    constant_and_largest,
+    first_of,
+    is_off_zero,
+    is_pattern,
+    is_rotation,
+    is_zero,
+)
 from initlab.planning.zeros import all_zero
 
-LEAST = 1e-4  # a factor below it, or above its inverse, is memory that nobody wrote
-SIGNS = 16  # numbers that hardly share a sign by chance
-PATTERN = 64  # different numbers that a tensor which was made by a rule may have; draws hardly repeat themselves
 CANDIDATES = (1.0, 0.0, math.log(math.expm1(1.0)), -1.0)
 
 
@@ -51,9 +58,9 @@ def special_scale(subject: Subject, identity: float) -> str:
     tensor = subject.slot.tensor
     if subject.scene.graph is None or not readable(tensor) or not tensor.is_floating_point():
         return ""
-    if all_zero(tensor):
+    if subject.slot.told(all_zero):
         return _closed(subject) if identity else ""
-    value = float(tensor.detach().flatten()[0])
+    value = subject.slot.told(first_of)
     if tensor.numel() > 1 or not LEAST < abs(value) < 1 / LEAST or value in (1.0, identity):
         return ""
     return f"one factor, {value:.4g}"
@@ -72,8 +79,8 @@ def _closed(subject: Subject) -> str:
 def _zero_scales(scene: Scene) -> tuple[int, int]:
     """(how many scales of norms are zero, how many there are)."""
     if "zero scales" not in scene.notes:
-        scales = [s.slot.tensor for s in scene.subjects() if s.role == "norm_weight"]
-        scene.notes["zero scales"] = (sum(all_zero(scale) for scale in scales if readable(scale)), len(scales))
+        scales = [s.slot for s in scene.subjects() if s.role == "norm_weight"]
+        scene.notes["zero scales"] = (sum(scale.told(is_zero) for scale in scales), len(scales))
     counted: tuple[int, int] = scene.notes["zero scales"]
     return counted
 
@@ -135,7 +142,7 @@ def _adds_back(graph: SignalGraph, product: Operation, steps: list[Operation]) -
 
 def zero_on_purpose(subject: Subject) -> bool:
     """Whether a matrix of zeros is so on purpose: the other matrices of its model are not."""
-    return _stands_out(subject, "zeros", _is_zero)
+    return _stands_out(subject, "zeros", is_zero)
 
 
 def pattern_on_purpose(subject: Subject) -> bool:
@@ -148,7 +155,7 @@ def rotation_on_purpose(subject: Subject) -> bool:
 
     One that is applied again and again, as a recurrence's is, begins so under many a scheme.
     """
-    return len(subject.uses) == 1 and _stands_out(subject, "rotations", _is_rotation)
+    return len(subject.uses) == 1 and _stands_out(subject, "rotations", is_rotation)
 
 
 def around_a_number(subject: Subject) -> bool:
@@ -162,80 +169,50 @@ def around_a_number(subject: Subject) -> bool:
         return False
     if subject.uses and not any(step.traits.positive for step in _own_steps(graph, subject.value)[0]):
         return False
-    values = local_tensor(tensor).detach().float()
-    return abs(float(values.mean())) > 3 * float(values.std())
+    return subject.slot.told(is_off_zero)
 
 
 def _stands_out(subject: Subject, kind: str, is_so: Callable[[torch.Tensor], bool]) -> bool:
     """Whether a matrix is of a kind that fewer than half of the matrices of its model are."""
-    if subject.scene.graph is None or not is_so(subject.slot.tensor):
+    if subject.scene.graph is None or not subject.slot.told(is_so):
         return False
     if kind not in subject.scene.notes:
         matrices = _weights(subject)
-        subject.scene.notes[kind] = (sum(is_so(s.slot.tensor) for s in matrices), len(matrices))
+        subject.scene.notes[kind] = (sum(s.slot.told(is_so) for s in matrices), len(matrices))
     found, count = subject.scene.notes[kind]
     return bool(2 * found < count)
 
 
-def _is_zero(tensor: torch.Tensor) -> bool:
-    return readable(tensor) and all_zero(tensor)
-
-
-def _is_rotation(tensor: torch.Tensor) -> bool:
-    """Whether W Wᵀ = 1 for a square matrix or a convolution at single places; no draw's rows have equal lengths."""
-    if not readable(tensor) or not tensor.is_floating_point() or tensor.dim() < 2 or tensor.shape[0] < 2:
-        return False
-    if tensor.shape[0] != tensor.shape[1] or tensor.shape[2:].numel() != 1:
-        return False
-    matrix = local_tensor(tensor).detach().flatten(1).float()
-    if not torch.allclose(matrix.norm(dim=1), torch.ones(len(matrix), device=matrix.device), atol=1e-3):
-        return False
-    return torch.allclose(matrix @ matrix.T, torch.eye(len(matrix), device=matrix.device), atol=1e-3)
-
-
-def is_pattern(tensor: torch.Tensor) -> bool:
-    """Whether a tensor's values are a few numbers again and again, as an identity or a filter has, and not all one."""
-    if not readable(tensor) or tensor.numel() < 4 or not tensor.is_floating_point():
-        return False
-    flat = local_tensor(tensor).detach().flatten()  # all of it: DTensors know no unique
-    if len(torch.unique(flat[: 4 * PATTERN])) > PATTERN:
-        return False
-    return 1 < len(torch.unique(flat)) <= min(2 * flat.numel() // 3, PATTERN)
-
-
 def zero_table(subject: Subject) -> bool:
     """Whether an embedding layer's table of zeros is so on purpose: at least half of all matrices are not zero."""
-    tensor = subject.slot.tensor
-    if not readable(tensor) or subject.scene.graph is None or not all_zero(tensor):
+    if subject.scene.graph is None or not subject.slot.told(is_zero):
         return False
     if "zero tables" not in subject.scene.notes:
-        tensors = [s.slot.tensor for s in subject.scene.subjects() if s.role in ("weight", "embedding")]
-        subject.scene.notes["zero tables"] = (sum(all_zero(t) for t in tensors if readable(t)), len(tensors))
+        tables = [s.slot for s in subject.scene.subjects() if s.role in ("weight", "embedding")]
+        subject.scene.notes["zero tables"] = (sum(table.told(is_zero) for table in tables), len(tables))
     zeros, count = subject.scene.notes["zero tables"]
     return bool(2 * zeros <= count)
 
 
 def table_of_zeros(subject: Subject) -> bool:
     """Whether a table of zeros is read by number outside an embedding layer, as biases of experts and positions are."""
-    layer, tensor = subject.module, subject.slot.tensor
-    return not isinstance(layer, nn.Embedding | nn.EmbeddingBag) and readable(tensor) and all_zero(tensor)
+    return not isinstance(subject.module, nn.Embedding | nn.EmbeddingBag) and subject.slot.told(is_zero)
 
 
 def special_bias(subject: Subject) -> str:
     """Why a bias is special whose values are not what a layer draws by default and whose use says why; else ""."""
     graph, tensor = subject.scene.graph, subject.slot.tensor
-    if graph is None or not readable(tensor) or not tensor.is_floating_point() or all_zero(tensor):
+    if graph is None or not readable(tensor) or not tensor.is_floating_point() or subject.slot.told(all_zero):
         return ""
-    values = tensor.detach().float()
+    constant, largest = subject.slot.told(constant_and_largest)
     fan = None if subject.geometry is None else subject.geometry.native_fan_in
     usual = 1.001 / math.sqrt(fan) if fan else 0.0
-    constant = bool((values == values.flatten()[0]).all())
-    if fan is None and subject.role == "bias" and (numbers := _chosen(values)):
+    if fan is None and subject.role == "bias" and (numbers := subject.slot.told(chosen)):
         return f"{numbers} that no layer draws"
-    constant = constant and values.numel() > 1
-    if not constant and float(values.abs().max()) <= usual:
+    constant = constant and tensor.numel() > 1
+    if not constant and largest <= usual:
         return ""
-    scales = constant or is_pattern(tensor)
+    scales = constant or subject.slot.told(is_pattern)
     if any(other.module is subject.module and zero_on_purpose(other) for other in _weights(subject)):
         return "a special bias beside a weight of zeros, which leaves its layer nothing else to give"
     if scales and any(is_last(graph, use.operation) for use in subject.uses) and not _is_usual(subject):
@@ -244,24 +221,14 @@ def special_bias(subject: Subject) -> str:
     return f"a special bias before {opened}" if opened else ""
 
 
-def _chosen(values: torch.Tensor) -> str:
-    """One number, or many of one sign, that an author chose: not memory that nobody wrote, nor a draw around zero."""
-    low, high = float(values.min()), float(values.max())
-    if not LEAST < float(values.abs().min()) <= float(values.abs().max()) < 1 / LEAST:
-        return ""
-    if low == high:
-        return f"a number, {low:.4g},"
-    return f"numbers from {low:.4g} to {high:.4g}" if values.numel() >= SIGNS and low * high > 0 else ""
-
-
 def _is_usual(subject: Subject) -> bool:
     """Whether half of the biases of a model or more begin with the number that a bias begins with."""
     notes = subject.scene.notes
     if "first numbers of biases" not in notes:
-        biases = [s.slot.tensor for s in subject.scene.subjects() if s.role == "bias" and readable(s.slot.tensor)]
-        notes["first numbers of biases"] = [float(bias.detach().flatten()[0]) for bias in biases]
+        biases = [s.slot for s in subject.scene.subjects() if s.role == "bias" and readable(s.slot.tensor)]
+        notes["first numbers of biases"] = [bias.told(first_of) for bias in biases]
     found: list[float] = notes["first numbers of biases"]
-    return 2 * found.count(float(subject.slot.tensor.detach().flatten()[0])) >= max(len(found), 2)
+    return 2 * found.count(subject.slot.told(first_of)) >= max(len(found), 2)
 
 
 def _weights(subject: Subject) -> list[Subject]:

@@ -16,6 +16,7 @@ from initlab.guest.batch import batch_of
 from initlab.planning.calibration import calibrated
 from initlab.planning.choice import Choice, keep
 from initlab.planning.claims import KEEP, THE_REST, Claim, claims_of, mapping_words, read_policy
+from initlab.planning.garbage import seldom_collected
 from initlab.planning.joins import sized
 from initlab.planning.ledger import Held, equal_warnings, some
 from initlab.planning.loaded import is_marked_loaded
@@ -70,6 +71,7 @@ def plan(model: nn.Module, example_inputs: Any = None, policy: Any = "auto") -> 
         return make_plan(model, walk(model), example_inputs, policy)
 
 
+@seldom_collected()
 def make_plan(model: nn.Module, found: Walk, example_inputs: Any, policy: Any) -> Plan:
     base, overrides = read_policy(policy, found)
     example_inputs, read = _example(model, example_inputs)
@@ -235,8 +237,7 @@ def _with_law(entry: PlanEntry, choice: Choice, subject: Subject) -> PlanEntry:
     std = law.std_of(entry.shape)
     if std == 0 and entry.role == "weight" and scheme.name not in ("zeros", "ones", "constant"):
         note += "; std 0: every value is the mean"
-    return replace(
-        entry,
+    return entry.but(
         law=law,
         std=std,
         scheme=scheme.label,

@@ -30,32 +30,26 @@ def with_predictions(
         owner: every canonical name -> the name of its entry.
         fixed: names whose laws are not to be changed.
     """
-    held = frozenset(fixed)
-    small = {name: summands for name, summands in targets.plain.items() if name not in held}
+    small = targets.plain - frozenset(fixed)
     uses: dict[str, tuple[Use, ...]] = {}
     for name in graph.parameters:
         uses.setdefault(owner.get(canonical_name(name), ""), graph.uses(name))
     if small:
-        sizes = {name: _plain_size(uses[own], small[own]) for name in graph.parameters
-                 if (own := owner.get(canonical_name(name), "")) in small}  # fmt: skip
+        sizes = {name: _plain_size(uses[owner[canonical_name(name)]]) for name in graph.parameters
+                 if owner.get(canonical_name(name)) in small}  # fmt: skip
         graph = graph.sized({**graph.sizes, **sizes}, graph.shares, graph.scores)
         for name in graph.parameters:
             uses[owner.get(canonical_name(name), "")] = graph.uses(name)
     return tuple(replace(entry, predicted=_predicted(entry, uses.get(entry.name, ()))) for entry in entries)
 
 
-def _plain_size(uses: Iterable[Use], summands: int) -> float:
-    """The second moment of a plain layer's output, by how far draws of its units spread: as far as inputs agree.
-
-    Args:
-        uses: the layer's.
-        summands: as for `plain_second`.
-    """
+def _plain_size(uses: Iterable[Use]) -> float:
+    """The second moment of a plain layer's output, by how far draws of its units spread: as far as inputs agree."""
     applied = next((use for use in uses if use.feeds is not None), None)
     if applied is None or applied.feeds is None or applied.geometry is None:
-        return plain_second(0.0, summands)
+        return plain_second(0.0)
     units = applied.geometry.shape[applied.geometry.out_axis]
-    return plain_second(applied.feeds.common * math.sqrt(2 / max(units, 1)), summands)
+    return plain_second(applied.feeds.common * math.sqrt(2 / max(units, 1)))
 
 
 def _predicted(entry: PlanEntry, uses: tuple[Use, ...]) -> float | None:

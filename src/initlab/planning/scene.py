@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -80,7 +81,7 @@ class Subject:
     def kind(self) -> str:
         return "other" if self.geometry is None else self.geometry.kind
 
-    @property
+    @cached_property
     def shape(self) -> tuple[int, ...]:
         return tuple(int(size) for size in self.slot.tensor.shape)
 
@@ -98,7 +99,7 @@ class Subject:
         graph = self.scene.graph
         return None if graph is None else graph.value_of(self.name, *self.slot.ties)
 
-    @property
+    @cached_property
     def uses(self) -> tuple[Use, ...]:
         """Its uses in the recording, under the first of its names that has any."""
         graph = self.scene.graph

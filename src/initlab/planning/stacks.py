@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -20,6 +20,8 @@ import torch
 from initlab import theory
 from initlab.errors import InitlabError
 from initlab.graph import SignalGraph, Use
+from initlab.graph.expressions import ScalarFunction
+from initlab.graph.kept import KEPT
 from initlab.planning.plan import PlanEntry
 from initlab.planning.reason import Reason
 from initlab.schemes import get_scheme
@@ -82,7 +84,7 @@ def deep_stacks(
     for stack in stacks_of(graph, {entry.name: entry for entry in entries if entry.name not in asked}):
         key = stack.depth, _values(stack.function)
         if key not in laws:
-            laws[key] = law_for(stack)
+            laws[key] = _kept_law(stack)
         law = laws[key]
         if law is not None:
             found.append((stack, law))
@@ -168,6 +170,14 @@ def _values(function: Function) -> object:
         return function
 
 
+def _kept_law(stack: Stack) -> StackLaw | None:
+    """`law_for`, which of a function that was recorded is found once a process."""
+    function = stack.function
+    if not isinstance(function, ScalarFunction):
+        return law_for(stack)
+    return KEPT.of(("stack", function.key, stack.depth), lambda: law_for(stack))
+
+
 def law_for(stack: Stack) -> StackLaw | None:
     """The law for a stack that a second moment kept alone does not carry; None where it does, or where none is known.
 
@@ -230,6 +240,4 @@ def _entry(entry: PlanEntry, stack: Stack, found: StackLaw, place: int) -> PlanE
     reason = Reason("deep_stack", f"{words} ({found.why}): {scheme}, gain {gain:.4g}")
     law = recipe.law(geometry, gain)
     std = law.std_of(entry.shape)
-    return replace(
-        entry, law=law, std=std, scheme=recipe.label, reason=reason, recipe=recipe, gain=gain, predicted=None
-    )
+    return entry.but(law=law, std=std, scheme=recipe.label, reason=reason, recipe=recipe, gain=gain, predicted=None)

@@ -10,7 +10,6 @@ from initlab.graph import Operation, SignalGraph, Use
 from initlab.planning.answers import answering
 from initlab.planning.bases import learned_beside
 from initlab.planning.choice import Options
-from initlab.planning.codebooks import codebooks
 from initlab.planning.composed import composed_of
 from initlab.planning.constants import inner_factor, multiplied_by
 from initlab.planning.couplings import couplings
@@ -36,7 +35,6 @@ ROWS = 0.03  # second moment of a table's rows that norms alone read, which no r
 READ = 1e-3  # and of one's that weights read: rows of 0.03, of products of k rows the k-th root
 MOVED = 0.01  # second moment of what moves or scales the data itself, or is added to the identity: a tenth of its size
 LEARNED = 1e-3  # second moment of a function that is learned beside a fixed one
-PLAIN_END = 0.25  # second moment of branches of networks without norms beside that of others
 POSITION = 0.25  # second moment of positions and types as a share of the tokens' that they are added to
 
 
@@ -61,10 +59,7 @@ class Targets:
         normed: weights and tables whose outputs norms alone read, so that their size sets how fast they learn and
             nothing else.
         read: tables whose rows weights read, and no norm -> of how many rows a product is that they read.
-        plain: weights of plain networks, which learn features the faster the smaller they are -> of how many such
-            summands each makes one.
-        plain_ends: weights that end branches of such networks.
-        codes: codebooks that what plain weights make is compared with.
+        plain: weights of plain networks, which learn features the faster the smaller they are.
         couplings: weights whose outputs move or scale the data itself.
         beside_identity: weights whose outputs an identity is added to -> the side of that matrix.
         learned: coefficients of functions that are learned beside fixed ones.
@@ -86,9 +81,7 @@ class Targets:
     branches: int = 0
     queries: Mapping[str, Queries] = field(default_factory=dict)
     normed: frozenset[str] = frozenset()
-    plain: Mapping[str, int] = field(default_factory=dict)
-    plain_ends: frozenset[str] = frozenset()
-    codes: frozenset[str] = frozenset()
+    plain: frozenset[str] = frozenset()
     couplings: frozenset[str] = frozenset()
     beside_identity: Mapping[str, int] = field(default_factory=dict)
     read: Mapping[str, float] = field(default_factory=dict)
@@ -119,8 +112,6 @@ class Targets:
             return LEARNED if name in self.learned else MOVED
         if name in self.beside_identity:
             return MOVED / self.beside_identity[name]
-        if name in self.codes:
-            return plain_second(0.0)
         if name in self.tables and name in self.normed:
             return ROWS / self.inner.get(name, 1.0) ** 2
         if name in self.read:
@@ -131,29 +122,23 @@ class Targets:
             return None
         if name in self.normed:
             return smallest(spread)
-        own = plain_second(spread, self.plain[name]) if name in self.plain else 1.0
-        second = GATE if name in self.gates else own
+        second = GATE if name in self.gates else plain_second(spread) if name in self.plain else 1.0
         return second / self.inner.get(name, 1.0) ** 2
 
     def besides(self, deep: Collection[str]) -> Targets:
         """Where deep stacks have laws of their own, derived at second moment one: no layer of theirs begins smaller."""
-        plain = {name: summands for name, summands in self.plain.items() if name not in deep}
-        return replace(self, plain=plain, plain_ends=self.plain_ends - frozenset(deep))
-
-    def back(self, names: Iterable[str]) -> float:
-        """The second moment of what an inverse transform makes by some weights."""
-        return min(plain_second(0.0, self.plain[name]) if name in self.plain else 1.0 for name in names)
+        return replace(self, plain=self.plain - frozenset(deep))
 
     def sized(self, name: str) -> bool:
         """Whether an output is brought to its target however near it is: laws are derived for second moment one."""
-        return name in self.normed or name in self.read or name in self.codes
+        return name in self.normed or name in self.read
 
     def share(self, names: frozenset[str], others: frozenset[str]) -> float | None:
         """The second moment of a summand as a share of what it is added to; None where it is no branch."""
         if names and names <= self.positions and not (others and others <= self.positions):
             return POSITION
         if names and names <= self.ends:
-            return (PLAIN_END if names <= self.plain_ends else 1.0) / max(self.branches, 1)
+            return 1 / max(self.branches, 1)
         return None
 
 
@@ -207,16 +192,9 @@ def targets_of(graph: SignalGraph, entries: Mapping[str, PlanEntry], owner: Mapp
     )
     read = rows_read(graph, sizable, {use.index for name in bounded for use in applied[name]})
     free = frozenset(name for name, found in (*applied.items(), *sizable.items()) if normed(graph, found, beside))
-    unit = {name for name in sizable if name not in read.keys() | free | heads | positions | scored}
-    small = plain(graph, fed, {use.index for name in unit for use in looked[name]}, ends | bounded | learned)
-    books = codebooks(graph, sizable, {use.index: name for name, found in applied.items() for use in found})
-    gates = frozenset(name for name, found in applied.items() if opens_gate(graph, found[0])) - heads
-    beside_one = {name: side for name, side in beside_identity(graph, applied).items() if name not in heads}
-    chosen = {name for name, factor in inner.items() if factor != 1.0}  # the author says what a function reads
-    otherwise = gates | moving | learned | beside_one.keys() | chosen
     return Targets(
         heads=heads,
-        gates=gates,
+        gates=frozenset(name for name, found in applied.items() if opens_gate(graph, found[0])) - heads,
         ends=ends,
         branches=sum(len(applied.get(name, (None,))) for name in ends),
         tables=tables,
@@ -227,14 +205,12 @@ def targets_of(graph: SignalGraph, entries: Mapping[str, PlanEntry], owner: Mapp
         inner={name: factor for name, factor in inner.items() if factor != 1.0},
         queries=queries_of(graph, owner),
         normed=free - heads - ends - positions - scored,
-        plain={name: count for name, count in small.items() if name not in heads | ends | free | bounded | otherwise},
-        plain_ends=ends & small.keys(),
-        codes=frozenset(name for name, made in books.items() if made and made <= small.keys() - free),
+        plain=plain(graph, fed) - heads - ends - free - bounded,
         read={name: power for name, power in read.items() if name not in free | heads | positions | scored},
         learned=learned,
         transformed=transformed(graph, applied),
         couplings=moving - ends,
-        beside_identity=beside_one,
+        beside_identity={name: side for name, side in beside_identity(graph, applied).items() if name not in heads},
         composed=composed_of(graph, uses, owner),
         bounded=bounded,
         alone=_alone(graph, applied) & heads,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import nn
@@ -12,6 +13,8 @@ from initlab.errors import InputError
 from initlab.guest.check import check_module, check_shaped
 from initlab.guest.modules import made_of
 from initlab.sampling import canonical_name
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,13 @@ class Slot:
     name: str
     tensor: torch.Tensor
     owners: list[Owner] = field(default_factory=list)
+    _told: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    def told(self, ask: Callable[[torch.Tensor], Answer]) -> Answer:
+        """What a question says of the tensor's values, asked once: they stay as they are while a plan is made."""
+        if ask not in self._told:
+            self._told[ask] = ask(self.tensor)
+        return cast(Answer, self._told[ask])
 
     @property
     def owner(self) -> Owner:

@@ -128,10 +128,15 @@ def _solver(kind: str) -> Callable[[Array, Array], None]:
     Called by its address, since SciPy's wrapper keeps the interpreter's lock while it computes, and threads wait.
     """
     # lazy: SciPy's linear algebra takes a third of a second, and other laws do without
-    from numba.extending import get_cython_function_address
+    from scipy.linalg import cython_blas
 
     number = ctypes.c_double if kind == "d" else ctypes.c_float
-    address = get_cython_function_address("scipy.linalg.cython_blas", "dtrsm" if kind == "d" else "strsm")
+    capsule = cython_blas.__pyx_capi__["dtrsm" if kind == "d" else "strsm"]
+    name = ctypes.pythonapi.PyCapsule_GetName
+    name.restype, name.argtypes = ctypes.c_char_p, [ctypes.py_object]
+    address_of = ctypes.pythonapi.PyCapsule_GetPointer
+    address_of.restype, address_of.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
+    address = address_of(capsule, name(capsule))
     pointer = ctypes.c_void_p
     trsm = ctypes.CFUNCTYPE(None, *[ctypes.c_char_p] * 4, *[pointer] * 7)(address)
 

@@ -6,6 +6,7 @@ import hashlib
 import struct
 import unicodedata
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from initlab.errors import InputError, seed_number
 
@@ -31,6 +32,11 @@ def canonical_name(name: str) -> str:
     """
     if not isinstance(name, str):
         raise InputError(f"name must be a string; got {name!r}")
+    return _canonical(name)
+
+
+@lru_cache(maxsize=1 << 14)
+def _canonical(name: str) -> str:
     parts = [part for part in unicodedata.normalize("NFC", name).split(".") if part not in WRAPPERS]
     while len(parts) > 1 and parts[0] == "module":
         parts = parts[1:]

@@ -250,6 +250,8 @@ def _positive(name: str, value: object) -> float:
 
 
 def _shape(shape: Sequence[int]) -> tuple[int, ...]:
+    if type(shape) is tuple and set(map(type, shape)) <= {int} and min(shape, default=0) >= 0:
+        return shape
     try:
         dims = tuple(int(size.__index__()) for size in shape)
     except (TypeError, AttributeError):

@@ -77,6 +77,8 @@ class Scheme:
         >>> get_scheme("he_normal").with_(mode="fan_out").label
         "he_normal(mode='fan_out')"
         """
+        if not arguments:
+            return self
         changed = replace(self, arguments={**self.arguments, **self._checked(arguments)})
         if changed.uses == "values":
             changed.rule(_NOWHERE, changed.arguments, None)  # bounds that contradict one another are refused here

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from initlab.errors import InputError
-from initlab.rng import random_states_kept
+from initlab.rng import random_states_kept_once
 from initlab.theory.activations import ALIASES, Array, activation
 
 # Unevenly spaced, so that no lattice of the function's own falls on the points.
@@ -59,7 +59,7 @@ def resolve(fn: Any) -> Function:
         return _resolve_name(ALIASES.get(key, key))
     if not callable(fn):
         raise InputError(f"fn must be an activation's name or a callable of one argument; got {fn!r}")
-    with random_states_kept():
+    with random_states_kept_once():
         return _resolve_callable(fn, _name_of(fn))
 
 
@@ -89,7 +89,7 @@ def _resolve_callable(fn: Callable[..., Any], name: str) -> Function:
 
 
 def _values(call: Callable[[Array], tuple[Array, float]], x: Array) -> Array:
-    with random_states_kept():
+    with random_states_kept_once():
         return call(x)[0]
 
 

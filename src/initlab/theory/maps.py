@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from initlab.errors import InputError, finite_number, whole_number
+from initlab.rng import random_states_kept_once
 from initlab.theory.functions import resolve
 from initlab.theory.quadrature import ORDER, line, pair_mean, variance
 
@@ -46,6 +47,7 @@ class Moments:
         return self.second - self.mean**2
 
 
+@random_states_kept_once()
 def moments(fn: Any, q: float = 1.0, *, order: int = ORDER) -> Moments:
     """The Gaussian moments of a scalar function and of its slope, φ(z) and φ'(z) for z ~ N(0, q).
 
@@ -136,6 +138,7 @@ def variance_map(fn: Any, q: float, sigma_w: float = 1.0, sigma_b: float = 0.0) 
     return weight**2 * second + bias**2
 
 
+@random_states_kept_once()
 def correlation_map(fn: Any, c: float, q: float = 1.0, sigma_w: float = 1.0, sigma_b: float = 0.0) -> float:
     """The correlation of two inputs after the next layer, C(c) = (σ_w² E[φ(u₁) φ(u₂)] + σ_b²) / V(q).
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from initlab.errors import InputError, finite_number
+from initlab.rng import random_states_kept_once
 from initlab.theory.activations import Array
 from initlab.theory.breakpoints import find_breaks
 from initlab.theory.functions import Function
@@ -75,6 +76,7 @@ def variance(name: str, value: float, *, zero: bool = False) -> float:
     return number
 
 
+@random_states_kept_once()
 def line(fn: Function, q: float, order: int = ORDER) -> Line:
     """The function along N(0, q), on as many panels as its second moment needs to be right to 1e-13.
 
@@ -174,6 +176,7 @@ def _jumps(fn: Function, breaks: Array) -> bool:
     return bool(np.any(rise > 0.5 * far_rise + 1e-12))
 
 
+@random_states_kept_once()
 def pair_mean(fn: Function, c: float, sampled: Line, root: float) -> float:
     """E[φ(u₁) φ(u₂)] for u₁, u₂ ~ N(0, q) with correlation c, where `sampled` is the function along N(0, q).
 

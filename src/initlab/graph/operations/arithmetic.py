@@ -38,7 +38,7 @@ def added(flow: Flow, operation: Operation) -> Signal:
     )
     if any(signal.region in flow.origins or signal.source == "product" for _, signal in flow.carried(operation)):
         flow.origins[operation.outputs[0]] = flow.origin(operation)  # scores, and what is added to them
-    return replace(made, alike=flow.agreement(signals))
+    return made.but(alike=flow.agreement(signals))
 
 
 def _repeated(flow: Flow, operation: Operation) -> list[tuple[int, Signal]]:
@@ -67,7 +67,7 @@ def _shared(flow: Flow, operation: Operation, signals: list[Signal]) -> list[Sig
         share, own, base = flow.graph.shares.get((operation.index, values[place])), found[place], found[other].second
         if share is not None and own.second and base:
             factor = share.factor(own.second, base)
-            found[place] = replace(own, second=factor * own.second, mean=math.sqrt(factor) * own.center)
+            found[place] = own.but(second=factor * own.second, mean=math.sqrt(factor) * own.center)
     return found
 
 
@@ -113,7 +113,7 @@ def _with_constant(flow: Flow, operation: Operation, signal: Signal, fixed: list
         moments = _reciprocal(flow, operation)
     trail = signal.onward(operation.index)
     if signal.second is None or moments is None:
-        return replace(flow.unsure(operation), region=signal.region, trail=trail)
+        return flow.unsure(operation).but(region=signal.region, trail=trail)
     mean, second = moments
     if operation.traits.combines == "product":
         made = flow.fresh(operation, signal.second * second, signal.center * mean, signal.source, signal.label)
@@ -121,8 +121,8 @@ def _with_constant(flow: Flow, operation: Operation, signal: Signal, fixed: list
         own, other = _factors(operation) if operation.inputs[0] in flow.signals else _factors(operation)[::-1]
         total = own**2 * signal.second + other**2 * second + 2 * own * other * signal.center * mean
         made = flow.fresh(operation, total, own * signal.center + other * mean, signal.source, signal.label)
-        made = replace(made, alike=_alike_beside(flow, operation, signal, second))
-    return replace(made, where=signal.where, region=signal.region, trail=trail)
+        made = made.but(alike=_alike_beside(flow, operation, signal, second))
+    return made.but(where=signal.where, region=signal.region, trail=trail)
 
 
 def _alike_beside(flow: Flow, operation: Operation, signal: Signal, second: float) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 from initlab.graph.flow import Flow
 from initlab.graph.operations.op import Op
@@ -16,7 +15,7 @@ from initlab.graph.views import Axes, Shape, regrouped
 def same(flow: Flow, operation: Operation) -> Signal:
     """The numbers as they are, or but for a few."""
     signal = flow.carried(operation)[0][1]
-    return replace(signal, trail=signal.onward(operation.index))
+    return signal.but(trail=signal.onward(operation.index))
 
 
 def moved(flow: Flow, operation: Operation) -> list[Signal]:
@@ -26,7 +25,7 @@ def moved(flow: Flow, operation: Operation) -> list[Signal]:
     arguments = repr((operation.args[1:], sorted(operation.kwargs.items())))
     part = operation.traits.keeps == "part"
     return [
-        replace(signal, layout=(*signal.layout, Layout(operation.kind, arguments, place, part)), trail=trail)
+        signal.but(layout=(*signal.layout, Layout(operation.kind, arguments, place, part)), trail=trail)
         for place in range(len(operation.outputs))
     ]
 
@@ -42,7 +41,7 @@ def padded(flow: Flow, operation: Operation) -> Signal:
         return signal
     second = share * signal.second + (1 - share) * value**2
     made = flow.fresh(operation, second, share * signal.center + (1 - share) * value, signal.source, signal.label)
-    return replace(made, where=signal.where, region=signal.region, trail=signal.trail, note=signal.note)
+    return made.but(where=signal.where, region=signal.region, trail=signal.trail, note=signal.note)
 
 
 def lessened(flow: Flow, operation: Operation) -> Signal:
@@ -51,7 +50,7 @@ def lessened(flow: Flow, operation: Operation) -> Signal:
     found = None
     if signal.second is not None:
         found = measured(flow, operation, signal, signal.source, signal.label or operation.kind)
-    return same(flow, operation) if found is None else replace(found, where=signal.where, note=signal.note)
+    return same(flow, operation) if found is None else found.but(where=signal.where, note=signal.note)
 
 
 def _each(rank: int) -> list[tuple[int, ...]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from initlab.graph.flow import Flow
@@ -54,12 +53,12 @@ def _one_of(flow: Flow, operation: Operation, condition: Any, first: Any, second
     if (mean, square) == (kept.center, kept.second):
         return _as_is(flow, operation, parts[0])
     made = flow.fresh(operation, square, mean, kept.source, kept.label, kept.note)
-    return replace(made, where=kept.where, region=kept.region, trail=kept.onward(operation.index))
+    return made.but(where=kept.where, region=kept.region, trail=kept.onward(operation.index))
 
 
 def _as_is(flow: Flow, operation: Operation, item: Ref) -> Signal:
     signal = flow.signals[item.value]
-    return replace(signal, trail=signal.onward(operation.index))
+    return signal.but(trail=signal.onward(operation.index))
 
 
 def _signal(flow: Flow, item: Any) -> Signal | None:

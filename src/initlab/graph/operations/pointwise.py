@@ -40,28 +40,28 @@ def composed(flow: Flow, operation: Operation, signals: list[Signal]) -> Signal:
     trail = trail_of(signals, operation.index)
     operations = [flow.graph.operations[i] for i in ops]
     root = flow.signals[base.root]
-    made = replace(
-        base, ops=ops, head=operation.outputs[0], trail=trail, source="activation", where=operation.where,
+    made = base.but(
+        ops=ops, head=operation.outputs[0], trail=trail, source="activation", where=operation.where,
         whole=None, masked=1.0,
     )  # fmt: skip
     label = expressions.name_of(operations)
     if expressions.affine(operations):  # a scaled or shifted signal is still what its root is
-        made, label = replace(made, source=root.source, where=root.where), root.label or "data"
+        made, label = made.but(source=root.source, where=root.where), root.label or "data"
     if root.region != base.root:  # no Gaussian root: measured from the region's, if anything asks
-        return replace(made, second=None, mean=None, label=label if made.source != "data" else None)
+        return made.but(second=None, mean=None, label=label if made.source != "data" else None)
     if len(ops) < LONGEST and _read_by_one_function(flow, operation):
-        return replace(made, second=None, mean=None, label=label if made.source != "data" else None)
+        return made.but(second=None, mean=None, label=label if made.source != "data" else None)
     moments = expressions.function_moments(flow, made)
     if moments is None:
-        return replace(made, second=None, mean=None, label=label, note=f"{label} has no moments that a batch shows")
-    made = replace(made, second=moments[1], mean=moments[0], label=label if made.source != "data" else None)
-    made = replace(made, alike=expressions.function_alike(flow, made))
+        return made.but(second=None, mean=None, label=label, note=f"{label} has no moments that a batch shows")
+    made = made.but(second=moments[1], mean=moments[0], label=label if made.source != "data" else None)
+    made = made.but(alike=expressions.function_alike(flow, made))
     if len(ops) < LONGEST:
         return made
     value = operation.outputs[
         0
     ]  # what follows is computed from here, so that time grows with length and not its square
-    return replace(made, root=value, ops=(), head=value, layout=(), region=value, trail=frozenset())
+    return made.but(root=value, ops=(), head=value, layout=(), region=value, trail=frozenset())
 
 
 def _read_by_one_function(flow: Flow, operation: Operation) -> bool:

@@ -89,7 +89,7 @@ def _carried(e: Evidence) -> Finding | None:
 
 def _given(e: Evidence) -> list[Tensor]:
     """The batch's tensors; targets that the model itself takes are none of them."""
-    return [table for table in tensors_in(e.inputs) if table is not e.own_targets]
+    return [table.detach() for table in tensors_in(e.inputs) if table is not e.own_targets]
 
 
 def _outside(table: Tensor) -> str:

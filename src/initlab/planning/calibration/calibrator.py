@@ -157,8 +157,7 @@ class Calibrator(TorchFunctionMode):
             return self._scaled(*weights[0], call.result)
         if op.weights is not None and op.combines == "contraction" and weights:
             made_by = sorted({mark.of: None for _, mark in weights}, key=self.drawn.is_weight, reverse=True)[0]
-            # else the weight was made of a parameter that sets no size, as a norm does, or rows are compared with it
-            if not self._is_bias(made_by) and made_by not in self.targets.codes:
+            if not self._is_bias(made_by):  # else the weight was made of a parameter that sets no size, as a norm does
                 return self._applied(call, made_by, weights)
         if "multi_head_attention_forward" in op.kinds and (last := self._out_projection(call)):
             self._mark(next(tensors_in(call.result)), last)
@@ -271,11 +270,10 @@ class Calibrator(TorchFunctionMode):
         second = second_moment(made)
         if not names or second is None:
             return made
-        target = self.targets.back(names)
-        self.found.measured |= dict.fromkeys(names, (second, target))
-        if not misses(second / target) or not all(map(self.drawn.free, names)):
+        self.found.measured |= dict.fromkeys(names, (second, 1.0))
+        if not misses(second) or not all(map(self.drawn.free, names)):
             return made
-        factor = rounded(math.sqrt(target / second))
+        factor = rounded(1 / math.sqrt(second))
         self.drawn.scale(names, factor)
         return made * factor
 

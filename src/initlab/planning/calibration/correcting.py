@@ -96,7 +96,7 @@ def _scripted(model: nn.Module, entries: Iterable[PlanEntry]) -> str:
 
 def _corrected(entry: PlanEntry, found: Found, targets: Targets) -> PlanEntry:
     factor, seen = found.factor(entry.name), entry.measured or found.measured.get(entry.name)
-    entry = replace(entry, measured=seen)
+    entry = entry if seen is entry.measured else entry.but(measured=seen)
     if factor == 1.0 or entry.recipe is None or entry.std is None:
         return entry
     reason = Reason(entry.code, f"{entry.reason}; {_words(entry.name, found, targets, factor)}")
@@ -105,7 +105,7 @@ def _corrected(entry: PlanEntry, found: Found, targets: Targets) -> PlanEntry:
         recipe = replace(recipe, arguments={**recipe.arguments, "std": recipe.arguments["std"] * factor})
     law = recipe.law(entry.geometry or Geometry.bare(entry.shape), None if gain is None else gain * correction)
     std = law.std_of(entry.shape)
-    return replace(entry, law=law, std=std, recipe=recipe, scheme=recipe.label, reason=reason, correction=correction)
+    return entry.but(law=law, std=std, recipe=recipe, scheme=recipe.label, reason=reason, correction=correction)
 
 
 def _words(name: str, found: Found, targets: Targets, factor: float) -> str:
@@ -135,8 +135,6 @@ def _reader(name: str, targets: Targets) -> str:
     """What reads an output, where that says why its target is not one."""
     if name in targets.normed:
         return "norms alone read it and undo its size (van Laarhoven, 2017): "
-    if name in targets.codes:
-        return "a codebook, as large as what it is compared with (van den Oord et al., 2017): "
     if name in targets.plain:
         return "small, to learn features (Chizat et al., 2019): "
     if name in targets.read:

@@ -106,6 +106,10 @@ def _read(
         sums = func(squares, one, None, *args[3:], **named)
     else:
         return None
+    sums = sums.flatten()
+    found = float(sums.mean()) if sums.numel() else None
+    if found is None or math.isfinite(found):
+        return found
     sums = sums[sums.isfinite()]
     return float(sums.mean()) if sums.numel() else None
 
