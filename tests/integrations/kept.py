@@ -28,8 +28,8 @@ def second_moments(twin: torch.nn.Module, plan: Plan, inputs: Any) -> dict[str, 
         for name in layer.parameters:
             if entries[name].role in ("weight", "embedding") and name not in left and layer.second_moment:
                 # the first use of more than zeros, which a state begins with
-                measured = entries[name].measured if name in targets.plain else None
-                rows = targets.of(name) if name in targets.tables and name in targets.normed else None  # by choice
-                asked = rows or (measured[1] if measured else targets.inner.get(name, 1.0) ** -2)
+                small = name in targets.plain or entries[name].role == "embedding"  # by choice
+                measured = entries[name].measured if small else None
+                asked = measured[1] if measured else targets.inner.get(name, 1.0) ** -2
                 found.setdefault(name, layer.second_moment / asked)
     return found
