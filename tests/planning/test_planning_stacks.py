@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import pytest
@@ -11,8 +12,9 @@ from torch import nn
 from torch.nn import functional as F
 
 import initlab
+from initlab import theory
 from initlab.graph import record
-from initlab.planning.stacks import loses, stacks_of
+from initlab.planning.stacks import GRADIENT, gain_of, loses, odd_part, stacks_of
 
 Function = Callable[[torch.Tensor], torch.Tensor]
 
@@ -172,3 +174,17 @@ def test_a_layer_of_a_shallow_one_begins_smaller(function: Function) -> None:
     first = initlab.plan(Plain(1, function), X)["layers.0.weight"].measured
     assert first is not None
     assert first[1] < 0.4
+
+
+@pytest.mark.parametrize("function", [torch.sigmoid, F.elu, F.selu])
+@pytest.mark.parametrize("depth", [8, 300])
+def test_gradients_grow_by_no_more_than_the_bound_at_the_size_that_stays(function: Function, depth: int) -> None:
+    part = odd_part(function)
+    gain = gain_of(part, depth)
+    q = theory.fixed_point(part, sigma_w=gain).q_star
+    assert depth * math.log(theory.chi(part, q, gain)) <= math.log(GRADIENT) * 1.01
+    assert q == pytest.approx(1, rel=1e-3) if depth == 8 else q < 1  # no smaller than it must be
+
+
+def test_weights_that_read_a_linear_odd_part_have_gain_one_at_any_depth() -> None:
+    assert gain_of(odd_part(F.gelu), 10_000) == pytest.approx(1)
