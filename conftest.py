@@ -14,7 +14,9 @@ def _installed(*names: str) -> bool:
     return all(importlib.util.find_spec(name) for name in names)
 
 
-collect_ignore = [] if _installed("triton") else ["src/initlab/sampling/triton_kernels.py"]
+collect_ignore = (
+    [] if _installed("triton") else [f"src/initlab/sampling/triton_{part}.py" for part in ("arithmetic", "kernels")]
+)
 # They import Lightning and transformers, seconds in every process, and hold no doctest.
 collect_ignore += ["src/initlab/callbacks/lightning.py", "src/initlab/callbacks/hugging_face.py"]
 collect_ignore_glob = []

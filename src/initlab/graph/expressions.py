@@ -155,7 +155,7 @@ def _alike(function: Callable[[Any], Any], agreed: float, second: float) -> floa
 def _over(function: Callable[[Any], Any], points: torch.Tensor) -> tuple[float, float] | None:
     """E[φ] and E[φ²] over numbers that stand for a law."""
     try:
-        made = function(points)
+        made = function(points).to(torch.float64)
     except (RuntimeError, ValueError, TypeError):
         return None
     mean, second = float(made.mean()), float(made.square().mean())

@@ -57,7 +57,7 @@ def _standard(flow: Flow, signal: Signal) -> torch.Tensor | None:
         made = expressions.ScalarFunction(flow, signal)(root.center + root.spread * numbers)
         if not bool(made.isfinite().all()):
             return None
-        numbers = made
+        numbers = made.to(torch.float64)  # a comparison's are bool
     return _standardised(numbers)
 
 
