@@ -161,7 +161,20 @@ def test_a_living_workers_runs_are_left_alone(tmp_path: Path) -> None:
 
 
 def _two_workers(url: str, name: str) -> list[Any]:
-    workers = at_once([lambda: study(url, at_once=2, study=name)] * 2)
+    def met(gate: Any) -> None:
+        from initlab.comparison import driver
+
+        own = driver.train_through
+
+        def first(*args: Any) -> Any:
+            driver.train_through = own
+            gate.wait(60)  # until the other has runs as well, which one that is quick enough would leave it none of
+            return own(*args)
+
+        driver.train_through = first
+        study(url, at_once=2, study=name)
+
+    workers = at_once([met] * 2, [(fresh.Barrier(2),)] * 2)
     for worker in workers:
         worker.join(120)
     assert [worker.exitcode for worker in workers] == [0, 0]
