@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -169,6 +170,16 @@ class Recording:
         operation, rank = self.producer(value), len(self.values[value].shape)
         axis = -1 if operation is None else operation.traits.features
         return axis if axis >= 0 else rank + axis
+
+    @cached_property
+    def mapped_parameters(self) -> frozenset[int]:
+        """The values that are a whole parameter as it is, rearranged, or put through functions of one number."""
+        found = {index for index, value in self.values.items() if value.source == "parameter"}
+        for operation in self.operations:
+            if operation.kind != "softmax" and len(operation.inputs) == 1 and operation.inputs[0] in found:
+                size = math.prod(self.values[operation.inputs[0]].shape)
+                found.update(made for made in operation.outputs if math.prod(self.values[made].shape) == size)
+        return frozenset(found)
 
     @cached_property
     def _consumers(self) -> dict[int, tuple[Operation, ...]]:

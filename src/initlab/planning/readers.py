@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Iterable, Mapping
 
@@ -140,19 +139,9 @@ def _over_places(graph: SignalGraph, operation: Operation, reader: Operation, va
     return any(before[axis] == after[axis] for axis in axes if -len(after) <= axis < len(after))
 
 
-def _parameters(graph: SignalGraph, operation: Operation) -> set[int]:
+def _parameters(graph: SignalGraph, operation: Operation) -> frozenset[int]:
     """The values that an operation reads of parameters: a bias brought to (1, …, n), a scale's exponential."""
-    return {v for v in operation.inputs if _of_a_parameter(graph, v)}
-
-
-def _of_a_parameter(graph: SignalGraph, value: int) -> bool:
-    """Whether a value is a whole parameter as it is, rearranged, or put through functions of one number."""
-    while (maker := graph.producer(value)) is not None:
-        sizes = {math.prod(graph.values[item].shape) for item in (value, *maker.inputs)}
-        if len(maker.inputs) != 1 or len(sizes) != 1 or maker.kind == "softmax":
-            return False
-        value = maker.inputs[0]
-    return graph.values[value].source == "parameter"
+    return graph.mapped_parameters.intersection(operation.inputs)
 
 
 def adds_to_scores(graph: SignalGraph, use: Operation) -> bool:
