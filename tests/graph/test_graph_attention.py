@@ -10,6 +10,7 @@ from tests.graph.test_graph_moments import Read
 from torch import nn
 from torch.nn import functional as F
 
+import initlab
 from initlab.graph import record
 
 WIDTH, TOKENS, DRAWS = 32, 32, 40
@@ -142,3 +143,32 @@ def test_a_norm_by_hand_leaves_positions_as_alike_as_they_were() -> None:
     feeds = record(model, (torch.randn(8, 100, 64), torch.randn(8, 64))).uses("last.weight")[0].feeds
     assert feeds is not None
     assert feeds.second_moment == pytest.approx(0.505, rel=0.05)
+
+
+class Block(nn.Module):
+    """Attention by hand with dropout, padding of rows, and a stream behind ReLUs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.queries, self.keys, self.values = (nn.Linear(16, 16) for _ in range(3))
+        self.up, self.down, self.head = nn.Linear(16, 32), nn.Linear(32, 16), nn.Linear(16, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = nn.functional.pad(x, (0, 0, 0, 2))
+        scores = self.queries(x) @ self.keys(x).transpose(1, 2) / 4
+        x = torch.relu(x) + nn.functional.dropout(scores.softmax(-1), 0.1) @ self.values(x)
+        out: torch.Tensor = self.head(torch.relu(torch.relu(x) + self.down(torch.relu(self.up(x)))))
+        return out
+
+
+def test_rules_hold_whatever_device_new_tensors_are_made_on() -> None:
+    model, x = Block(), torch.randn(4, 12, 16)
+    usual = initlab.plan(model, x)
+    torch.set_default_device("meta")
+    try:
+        elsewhere = initlab.plan(model, x)
+    finally:
+        torch.set_default_device(None)
+    assert [(e.name, e.std, e.predicted) for e in elsewhere.entries] == [
+        (e.name, e.std, e.predicted) for e in usual.entries
+    ]

@@ -37,13 +37,17 @@ def _is_arrow(value: Any) -> bool:
     return hasattr(value, "column_names") and hasattr(value, "to_pydict") and hasattr(value, "select")
 
 
+def _names(frame: Any) -> list[Any]:
+    return list(frame.column_names if _is_arrow(frame) else frame.columns)
+
+
 def _columns(frame: Any, name: str) -> list[tuple[str, Any]]:
     """(name, values) of each column.
 
     Raises:
         InputError: two of one name.
     """
-    names = list(frame.column_names if _is_arrow(frame) else frame.columns)
+    names = _names(frame)
     twice = next((str(each) for at, each in enumerate(names) if each in names[:at]), None)
     if twice is not None:
         raise InputError(f"{name} has two columns {twice!r}; give each a name of its own")
@@ -67,11 +71,7 @@ def array_of(value: Any, name: str) -> Any:
         if values.dtype.kind not in "biufc":
             what = "text" if is_text(values) else f"values of dtype {values.dtype}"
             raise InputError(f"{name}: column {column!r} holds {what}; code it as numbers, or leave it out")
-    return (
-        np.stack(list(columns.values()), axis=1)
-        if columns
-        else np.empty((value.num_rows if _is_arrow(value) else len(value), 0))
-    )
+    return np.stack(list(columns.values()), axis=1) if columns else np.empty((len(value), 0))
 
 
 def without_column(frame: Any, column: str, name: str) -> tuple[Any, Any]:
@@ -80,11 +80,10 @@ def without_column(frame: Any, column: str, name: str) -> tuple[Any, Any]:
     Raises:
         InputError: the frame has no such column.
     """
-    arrow = _is_arrow(frame)
-    names = [str(each) for each in (frame.column_names if arrow else frame.columns)]
+    names = [str(each) for each in _names(frame)]
     if column not in names:
         raise unknown(f"target column of {name}", column, names)
-    if arrow:
+    if _is_arrow(frame):
         return frame.select([each for each in names if each != column]), dict(_columns(frame, name))[column]
     at = names.index(column)
     others = [each for index, each in enumerate(frame.columns) if index != at]

@@ -57,6 +57,12 @@ class Flow:
             return Origins(frozenset(operation.outputs[:1]), frozenset())
         return Origins(frozenset(roots), frozenset(trail))
 
+    def follow_scores(self, operation: Operation) -> None:
+        """What is added to scores, or stands beside them as a sink's do, has the origin of their product."""
+        signals = [signal for _, signal in self.carried(operation)]
+        if any(signal.region in self.origins or signal.source == "product" for signal in signals):
+            self.origins[operation.outputs[0]] = self.origin(operation)
+
     def fresh(
         self,
         operation: Operation,

@@ -37,7 +37,10 @@ def note_sum(flow: Flow, value: int, parts: list[tuple[Signal, Signal, float]]) 
     curved = any((signal.ops and signal.source == "activation") or signal.root in flow.points for signal, _, _ in parts)
     if flow.graph.coarse or not curved or len(flow.points) >= MOST:
         return
-    total, generator = torch.zeros(POINTS, dtype=torch.float64), torch.Generator(device="cpu").manual_seed(0)
+    total, generator = (
+        torch.zeros(POINTS, dtype=torch.float64, device="cpu"),
+        torch.Generator(device="cpu").manual_seed(0),
+    )
     for signal, added, factor in parts:
         numbers = _standard(flow, signal)
         if numbers is None:

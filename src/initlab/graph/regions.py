@@ -12,7 +12,7 @@ import torch
 from initlab.graph.flow import Flow
 from initlab.graph.noise import Noise
 from initlab.graph.recording import Operation, Ref
-from initlab.graph.replay import call, filled, stand_ins
+from initlab.graph.replay import filled, made_again, stand_ins
 from initlab.graph.signals import LONGEST, Signal, trail_of
 
 _LARGEST = 1 << 22  # elements of a region's root beyond which it is not run again
@@ -121,7 +121,7 @@ def filled_rows(flow: Flow, operation: Operation, signal: Signal) -> torch.Tenso
     alone = flow.graph.coarse or not (signal.region in flow.filled or any(op.kind == "pad" for op in operations))
     if alone or len(read) < 3 or read[:-1] != made[:-1] or flow.value(signal.region).dtype.is_complex:
         return None
-    ones = torch.ones(flow.value(signal.region).shape)
+    ones = torch.ones(flow.value(signal.region).shape, device="cpu")
     rows = flow.filled.get(signal.region)
     try:
         values = _replayed(
@@ -212,11 +212,6 @@ def _replayed(
     operations: list[Operation], region: int, noise: torch.Tensor, constants: dict[int, torch.Tensor]
 ) -> dict[int, torch.Tensor]:
     values = {region: noise}
-    with torch.no_grad():
-        for op in operations:
-            result = call(op, lambda value: constants[value] if value in constants else values[value])
-            tensors = (
-                [result] if isinstance(result, torch.Tensor) else [t for t in result if isinstance(t, torch.Tensor)]
-            )
-            values.update(zip(op.outputs, tensors, strict=False))
+    for op in operations:
+        values.update(made_again(op, lambda value: constants[value] if value in constants else values[value]))
     return values

@@ -68,14 +68,9 @@ def _computed(flow: Flow, op: Operation, output: int) -> torch.Tensor | None:
     if op.function is None or op.traits.random or any(tensor is None for tensor in read.values()):
         return None
     try:
-        with torch.no_grad():
-            result = call(op, lambda value: read[value])  # type: ignore[arg-type,return-value]  # none of them is None
-    except (
-        Exception
-    ):  # an operation that cannot be run alone: one of a shape that a signal has, of a type that casts made
+        tensor = made_again(op, lambda value: read[value])[output]  # type: ignore[arg-type,return-value]  # none is None
+    except Exception:  # an operation that cannot be run alone: of a signal's shape, or of a type that casts made
         return None
-    tensors = [result] if isinstance(result, torch.Tensor) else list(result)
-    tensor = tensors[op.outputs.index(output)]
     return tensor if bool(torch.isfinite(tensor).all()) else None
 
 
@@ -90,6 +85,14 @@ def stand_ins(flow: Flow, operations: list[Operation]) -> dict[int, torch.Tensor
             if tensor is not None:
                 found[value] = tensor
     return found
+
+
+def made_again(op: Operation, read: Callable[[int], torch.Tensor]) -> dict[int, torch.Tensor]:
+    """What `call` makes, by value."""
+    with torch.no_grad():
+        result = call(op, read)
+    made = [result] if isinstance(result, torch.Tensor) else [item for item in result if isinstance(item, torch.Tensor)]
+    return dict(zip(op.outputs, made, strict=False))
 
 
 def call(op: Operation, read: Callable[[int], torch.Tensor]) -> Any:

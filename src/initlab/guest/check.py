@@ -56,6 +56,10 @@ def _is_parallel(module: nn.Module) -> bool:
     return type(module).__name__ in ("DataParallel", "DistributedDataParallel")
 
 
+def dtype_name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
 def check_shaped(name: str, tensor: torch.Tensor) -> None:
     """Refuse a parameter or buffer that has no shape yet.
 
@@ -90,10 +94,9 @@ def check_materialised(model: Any, *, parameters: bool = False) -> nn.Module:
                 f"{name!r} is an inference tensor, which no gradient reaches: build the model outside inference_mode"
             )
         if tensor.requires_grad and tensor.element_size() == 1:
-            dtype = str(tensor.dtype).removeprefix("torch.")
             raise InputError(
-                f"{name!r} is {dtype} and requires a gradient, which no optimizer can step: freeze it, or hold it in "
-                "bfloat16"
+                f"{name!r} is {dtype_name(tensor.dtype)} and requires a gradient, which no optimizer can step: freeze "
+                "it, or hold it in bfloat16"
             )
     return module
 

@@ -76,9 +76,7 @@ def mapped(value: Any, give: Callable[[Tensor], Any]) -> Any:
         return value._make(parts) if hasattr(value, "_fields") else tuple(parts)  # type: ignore[attr-defined]
     if isinstance(value, list):
         return [mapped(part, give) for part in value]
-    if type(value) is dict:
-        return {key: mapped(part, give) for key, part in value.items()} if value else {}
-    if isinstance(value, Mapping):
+    if type(value) is dict or isinstance(value, Mapping):  # a dict is soon told
         return {key: mapped(part, give) for key, part in value.items()}
     if isinstance(value, slice):
         return slice(mapped(value.start, give), mapped(value.stop, give), mapped(value.step, give))

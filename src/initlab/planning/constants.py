@@ -5,8 +5,7 @@ from __future__ import annotations
 from initlab.graph import Operation, SignalGraph
 from initlab.graph.replay import call
 from initlab.planning.shards import readable
-
-LEAST = 1e-4  # a factor below it, or above its inverse, is a branch that begins closed, or memory that nobody wrote
+from initlab.planning.values import LEAST
 
 
 def factor_beside(graph: SignalGraph, operation: Operation) -> float | None:

@@ -29,10 +29,6 @@ PARTS = {torch.complex32: torch.float16, torch.complex64: torch.float32, torch.c
 STAGE_BYTES = 64 * 2**20
 
 
-def dtype_name(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")
-
-
 _NUMPY = {"float32": "f4", "float64": "f8", "float16": "f2", "bfloat16": "u2"}
 
 

@@ -13,6 +13,7 @@ from initlab.errors import InputError
 from initlab.graph import record
 from initlab.graph.record import is_shape
 from initlab.guest.batch import batch_of
+from initlab.guest.check import dtype_name
 from initlab.planning.calibration import calibrated
 from initlab.planning.choice import Choice, keep
 from initlab.planning.claims import KEEP, THE_REST, Claim, claims_of, mapping_words, read_policy
@@ -21,7 +22,7 @@ from initlab.planning.joins import sized
 from initlab.planning.ledger import Held, equal_warnings, some
 from initlab.planning.loaded import is_marked_loaded
 from initlab.planning.magnitudes import with_magnitudes
-from initlab.planning.memory import DTYPES, PARTS, dtype_name
+from initlab.planning.memory import DTYPES, PARTS
 from initlab.planning.partitions import seen_whole
 from initlab.planning.plan import BufferEntry, Plan, PlanEntry
 from initlab.planning.policy import Policy

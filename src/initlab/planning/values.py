@@ -7,7 +7,7 @@ import torch
 from initlab.planning.shards import local_tensor, readable
 from initlab.planning.zeros import all_zero
 
-LEAST = 1e-4  # a factor below it, or above its inverse, is memory that nobody wrote
+LEAST = 1e-4  # a factor below it, or above its inverse, is a branch that begins closed, or memory that nobody wrote
 SIGNS = 16  # numbers that hardly share a sign by chance
 PATTERN = 64  # different numbers that a tensor which was made by a rule may have; draws hardly repeat themselves
 

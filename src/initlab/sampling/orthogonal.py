@@ -8,9 +8,7 @@ from __future__ import annotations
 import ctypes
 import itertools
 import math
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
@@ -22,6 +20,7 @@ from initlab.sampling.laws import DeltaOrthogonal, Mirrored, Orthogonal
 from initlab.sampling.patterns import centre_of
 from initlab.sampling.request import Array, Region, Stream, Target
 from initlab.sampling.streams import Key
+from initlab.shared import Shared
 
 # Rows that are worked on at a time: what is held beside the factor stays small.
 _ROWS = 256
@@ -30,9 +29,6 @@ _TOGETHER = 1 << 18
 
 Block = tuple[Target, Any, Region]  # with its law
 
-_LOCK = threading.Lock()
-_within = 0
-_limit: Any = None
 _STANDARD = reference.Transform(reference.NORMAL, 0.0, 1.0)
 
 
@@ -149,29 +145,18 @@ def _solver(kind: str) -> Callable[[Array, Array], None]:
     return solve
 
 
-@contextmanager
-def one_blas_thread() -> Iterator[None]:
-    """BLAS on one thread: its own threads wait in loops, which on busy machines takes seconds.
-
-    Several threads may be within at once: the first to enter sets the limit and the last to leave lifts it.
-    """
-    global _within, _limit
-    with _LOCK:
-        _within += 1
-        if _within == 1:
-            _limit = _controller().limit(limits=1, user_api="blas")
-    try:
-        yield
-    finally:
-        with _LOCK:
-            _within -= 1
-            if _within == 0:
-                _limit.restore_original_limits()
-
-
 @lru_cache(maxsize=1)
 def _controller() -> Any:
     return ThreadpoolController()
+
+
+def _one_thread() -> Callable[[], object]:
+    take_back: Callable[[], object] = _controller().limit(limits=1, user_api="blas").restore_original_limits
+    return take_back
+
+
+# BLAS on one thread: its own threads wait in loops, which on busy machines takes seconds.
+one_blas_thread = Shared(_one_thread).held
 
 
 def precision_of(dtype: str) -> str:

@@ -36,8 +36,7 @@ def added(flow: Flow, operation: Operation) -> Signal:
     note_sum(
         flow, operation.outputs[0], [(signal, added, by) for (signal, by), added in zip(given, signals, strict=True)]
     )
-    if any(signal.region in flow.origins or signal.source == "product" for _, signal in flow.carried(operation)):
-        flow.origins[operation.outputs[0]] = flow.origin(operation)  # scores, and what is added to them
+    flow.follow_scores(operation)
     return made.but(alike=flow.agreement(signals))
 
 

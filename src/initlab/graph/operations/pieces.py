@@ -97,8 +97,7 @@ def joined(flow: Flow, operation: Operation) -> Signal:
     second = sum(size * (value or 0.0) for size, value, _ in parts) / total
     made = flow.fresh(operation, second, sum(size * mean for size, _, mean in parts) / total, "concat", label)
     if len({signal.region for signal in signals}) > 1:
-        if any(signal.region in flow.origins or signal.source == "product" for signal in signals):
-            flow.origins[operation.outputs[0]] = flow.origin(operation)  # scores beside a sink's
+        flow.follow_scores(operation)
         return made
     trail = trail_of(signals, operation.index)
     return replace(made, region=signals[0].region, trail=trail)  # made of one root, they are not independent

@@ -18,7 +18,7 @@ from initlab.graph.noise import Noise
 from initlab.graph.operations.dropping import mask_of
 from initlab.graph.recording import Operation, constant_moments
 from initlab.graph.regions import ENOUGH, beyond_mean, region_key, settled
-from initlab.graph.replay import call, held, stand_ins
+from initlab.graph.replay import held, made_again, stand_ins
 from initlab.graph.signals import Signal
 
 _LARGEST = 1 << 24  # numbers made on the way beyond which it is not run again
@@ -176,30 +176,21 @@ def _run(
 
 def _step(op: Operation, numbers: dict[int, torch.Tensor], generator: torch.Generator) -> None:
     """Run an operation on numbers, and keep what it makes beside them."""
-    with torch.no_grad():
-        if op.traits.drops:
-            mask, signal = mask_of(op.kind, op.args, op.kwargs), numbers[op.inputs[0]]
-            if mask is not None:
-                signal = mask.applied(
-                    signal, torch.rand(mask.shape(tuple(signal.shape)), generator=generator) >= mask.rate
-                )
-            numbers[op.outputs[0]] = signal
-            return
-        result = call(op, lambda value: numbers[value])
-    found = (
-        [result] if isinstance(result, torch.Tensor) else [item for item in result if isinstance(item, torch.Tensor)]
-    )
-    numbers.update(zip(op.outputs, found, strict=False))
+    if not op.traits.drops:
+        numbers.update(made_again(op, numbers.__getitem__))
+        return
+    mask, signal = mask_of(op.kind, op.args, op.kwargs), numbers[op.inputs[0]]
+    if mask is not None:
+        drawn = torch.rand(mask.shape(tuple(signal.shape)), generator=generator, device="cpu")
+        signal = mask.applied(signal, drawn >= mask.rate)
+    numbers[op.outputs[0]] = signal
 
 
 def _weights(operation: Operation, numbers: dict[int, torch.Tensor], values: int) -> torch.Tensor:
     """The weights (…, queries, keys) of an average: what it makes of an identity in place of its values."""
     given = numbers[values]
-    one = torch.eye(given.shape[-2]).expand(*given.shape[:-1], given.shape[-2])
-    with torch.no_grad():
-        made = call(operation, lambda value: one if value == values else numbers[value])
-    assert isinstance(made, torch.Tensor)
-    return made
+    one = torch.eye(given.shape[-2], device="cpu").expand(*given.shape[:-1], given.shape[-2])
+    return made_again(operation, lambda value: one if value == values else numbers[value])[operation.outputs[0]]
 
 
 def _shared(weights: torch.Tensor, made: torch.Tensor) -> float | None:
@@ -208,7 +199,8 @@ def _shared(weights: torch.Tensor, made: torch.Tensor) -> float | None:
         return None
     a, y = weights.double(), made.double()
     if a.shape[-1] != a.shape[-2]:
-        a = torch.full((1, y.shape[-2]), 1 / y.shape[-2], dtype=torch.float64).expand(*y.shape[:-2], 1, y.shape[-2])
+        one = torch.full((1, y.shape[-2]), 1 / y.shape[-2], dtype=torch.float64, device="cpu")
+        a = one.expand(*y.shape[:-2], 1, y.shape[-2])
     squares = y.square().sum(-1, keepdim=True)
     together = (a @ y).square().sum(-1) - (a.square() @ squares).squeeze(-1)
     apart = (1 - a.square().sum(-1)).sum()

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from initlab.errors import InputError, told
+from initlab.guest.check import dtype_name
 from initlab.integrations.extras import needed
 from initlab.integrations.jax.patterns import simplified
 from initlab.integrations.jax.program import Program, program_of
@@ -142,8 +143,7 @@ def _tensors(items: Any) -> list[torch.Tensor]:
 
 
 def _struct(tensor: torch.Tensor) -> Any:
-    name = str(tensor.dtype).removeprefix("torch.")
-    return jax.ShapeDtypeStruct(tuple(tensor.shape), jax.dtypes.canonicalize_dtype(name))
+    return jax.ShapeDtypeStruct(tuple(tensor.shape), jax.dtypes.canonicalize_dtype(dtype_name(tensor.dtype)))
 
 
 def _torch_only(output: Any, made: list[torch.Tensor]) -> Any:

@@ -10,12 +10,12 @@ import torch
 from torch import nn
 
 from initlab.graph import geometry_of, record
+from initlab.guest.check import dtype_name
 from initlab.planning.audit.laws import FittedLaw, fit_law
 from initlab.planning.audit.naming import BOUNDS, depth_of, name_of
 from initlab.planning.audit.results import ParameterStart
 from initlab.planning.audit.structure import Structure, structure_of
 from initlab.planning.audit.values import values_of
-from initlab.planning.memory import dtype_name
 from initlab.planning.scene import Scene, Subject
 from initlab.planning.walk import walk
 from initlab.sampling import canonical_name

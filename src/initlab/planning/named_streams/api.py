@@ -12,9 +12,9 @@ import torch
 from torch import nn
 
 from initlab.errors import InputError, seed_number
+from initlab.guest.check import dtype_name
 from initlab.planning.audit.laws import fit_law
 from initlab.planning.audit.values import values_of
-from initlab.planning.memory import dtype_name
 from initlab.planning.named_streams.homes import Entry, whole_home
 from initlab.planning.named_streams.log import Status, StreamLog, StreamRecord
 from initlab.planning.named_streams.mode import NamedDraws
