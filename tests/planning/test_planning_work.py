@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import sys
 from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -56,6 +58,42 @@ def test_twice_the_depth_is_twice_the_work(build: Callable[[int], nn.Module], mo
         asked = 0
         initlab.plan(build(depth), torch.randn(4, 8, generator=torch.Generator().manual_seed(0)))
         counts.append(asked)
+    assert counts[2] - counts[1] < 2.2 * (counts[1] - counts[0])
+
+
+class Transformed(nn.Module):
+    """Tokens through pre-norm blocks, with what recipes ask of: branch ends, a table, a read-out with a bias."""
+
+    def __init__(self, depth: int) -> None:
+        super().__init__()
+        self.table, self.read = nn.Embedding(8, 4), nn.Linear(4, 8)
+        self.blocks = nn.ModuleList(nn.Sequential(nn.LayerNorm(4), nn.Linear(4, 4), nn.Tanh()) for _ in range(depth))
+        self.ends = nn.ModuleList(nn.Linear(4, 4) for _ in range(depth))
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        x = self.table(tokens)
+        for block, end in zip(self.blocks, self.ends, strict=True):
+            x = x + end(block(x))
+        return self.read(x)
+
+
+@pytest.mark.parametrize("policy", ["gpt2", "retinanet"])
+def test_recipes_ask_each_parameter_for_its_role_in_proportion_to_depth(policy: str) -> None:
+    calls = 0
+
+    def called(frame: FrameType, event: str, argument: object) -> None:
+        nonlocal calls
+        calls += event == "call"
+
+    counts, before = [], sys.getprofile()
+    for depth in (20, 40, 80):
+        calls, model = 0, Transformed(depth)
+        sys.setprofile(called)
+        try:
+            initlab.plan(model, torch.arange(8)[None], policy)
+        finally:
+            sys.setprofile(before)
+        counts.append(calls)
     assert counts[2] - counts[1] < 2.2 * (counts[1] - counts[0])
 
 

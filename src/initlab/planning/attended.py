@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from initlab.graph import Operation, SignalGraph
+from initlab.graph.once import once
 from initlab.graph.rows import units_at
 from initlab.planning.scene import Scene
 from initlab.sampling import canonical_name
@@ -15,23 +16,23 @@ from initlab.sampling import canonical_name
 FARTHEST = 64  # operations between a projection and the attention that reads it
 
 
+@once
 def attended(scene: Scene) -> dict[str, frozenset[str]]:
-    """Weight -> which of "query", "key", "value" it makes; () without a recording."""
-    if "attended" not in scene.notes:
-        found: dict[str, set[str]] = {}
-        for name, letter, _ in _operands(scene):
-            found.setdefault(name, set()).add(letter)
-        scene.notes["attended"] = {name: frozenset(letters) for name, letters in found.items()}
-    made: dict[str, frozenset[str]] = scene.notes["attended"]
-    return made
+    """Weight -> which of "query", "key", "value" it makes; nothing without a recording."""
+    found: dict[str, set[str]] = {}
+    for name, operand, _ in _operands(scene):
+        found.setdefault(name, set()).add(operand)
+    return {name: frozenset(operands) for name, operands in found.items()}
 
 
 def head_size(scene: Scene, name: str) -> int | None:
-    """The size of the heads that a weight makes queries, keys or values of."""
-    if "head sizes" not in scene.notes:
-        scene.notes["head sizes"] = {found: size for found, _, size in _operands(scene)}
-    size: int | None = scene.notes["head sizes"].get(name)
-    return size
+    """The size of the heads that a weight makes queries, keys or values of; None of any other weight."""
+    return _head_sizes(scene).get(name)
+
+
+@once
+def _head_sizes(scene: Scene) -> dict[str, int]:
+    return {name: size for name, _, size in _operands(scene)}
 
 
 @dataclass(frozen=True)
@@ -132,17 +133,19 @@ def _owners(scene: Scene) -> dict[str, str]:
     return {name: s.name for s in scene.subjects() for name in (s.name, *s.slot.ties) if s.role == "weight"}
 
 
-def _operands(scene: Scene) -> Iterator[tuple[str, str, int]]:
-    """(weight, letter, head size) for every operand of every attention."""
+@once
+def _operands(scene: Scene) -> tuple[tuple[str, str, int], ...]:
+    """(weight, "query", "key" or "value", head size) for every operand of every attention."""
     graph = scene.graph
     if graph is None:
-        return
+        return ()
     owner = _owners(scene)
-    for operation in graph.operations:
-        for letter, value in _read(graph, operation):
-            size = graph.values[value].shape[-1] if graph.values[value].shape else 0
-            for name in made_by(graph, value, owner):
-                yield name, letter, size
+    return tuple(
+        (name, operand, graph.values[value].shape[-1] if graph.values[value].shape else 0)
+        for operation in graph.operations
+        for operand, value in _read(graph, operation)
+        for name in made_by(graph, value, owner)
+    )
 
 
 def _read(graph: SignalGraph, operation: Operation) -> Iterator[tuple[str, int]]:

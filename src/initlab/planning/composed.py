@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from initlab.graph import SignalGraph, Use
-from initlab.planning.structures import read_by
+from initlab.planning.ways import read_by
 from initlab.sampling import canonical_name
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import cast
 
 from initlab.graph import Operation, SignalGraph
+from initlab.graph.once import once
 from initlab.graph.residual import from_inputs
 
 
@@ -30,14 +30,9 @@ class Way:
     scaled: bool = False
 
 
+@once
 def way_of(graph: SignalGraph) -> Way:
-    """The way of the data through a recorded model, walked once."""
-    if "way" not in graph.computed:
-        graph.computed["way"] = _walked(graph)
-    return cast(Way, graph.computed["way"])
-
-
-def _walked(graph: SignalGraph) -> Way:
+    """The way of the data through a recorded model."""
     way, scales = Way(from_inputs(graph)), set[int]()
     for value in graph.values.values():
         if value.source == "parameter":

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from initlab.graph.once import once
 from initlab.planning.choice import Options
 from initlab.planning.defaults import DEFAULTS
 from initlab.planning.given import Kept, as_scheme
@@ -32,20 +33,20 @@ class _Loaded:
     def __call__(self, subject: Subject, options: Options) -> Scheme:
         adapter = adapter_of(subject)
         assert adapter is not None
-        notes, key = subject.scene.notes, f"split of {adapter.base}"
-        if key not in notes:
-            notes[key] = self._made(subject.scene, adapter)
-        down, up, rest = notes[key]
+        down, up, rest = _parts(subject.scene, adapter, self.split)
         values = {adapter.down: down, adapter.up: up, adapter.base: rest}
         law = Given(values[next(name for name in values if name in {subject.name, *subject.slot.ties})], self.words)
         return as_scheme("of_loaded", law, self.words)
 
-    def _made(self, scene: Scene, adapter: LowRank) -> tuple[Array, Array, Array]:
-        tensors = {s.name: s.slot.tensor for s in scene.subjects()}
-        weight, rank = tensors[adapter.base], tensors[adapter.down].shape[0]
-        numbers = weight.detach().to(device="cpu", dtype=torch.float32).numpy()
-        down, up = self.split(numbers, rank, adapter)
-        return down, up, numbers - np.float32(adapter.scaling) * (up @ down)
+
+@once
+def _parts(scene: Scene, adapter: LowRank, split: Split) -> tuple[Array, Array, Array]:
+    """(A, B, what is left of W) of an adapter's loaded weight."""
+    tensors = {s.name: s.slot.tensor for s in scene.subjects()}
+    weight, rank = tensors[adapter.base], tensors[adapter.down].shape[0]
+    numbers = weight.detach().to(device="cpu", dtype=torch.float32).numpy()
+    down, up = split(numbers, rank, adapter)
+    return down, up, numbers - np.float32(adapter.scaling) * (up @ down)
 
 
 def split_loaded(split: Split, down: str, up: str, part: str) -> tuple[RoleLaw, ...]:

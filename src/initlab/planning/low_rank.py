@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from initlab.graph import Operation, SignalGraph
+from initlab.graph.once import once
 from initlab.graph.residual import passed
 from initlab.planning.scene import Scene, Subject
 from initlab.sampling import canonical_name
@@ -28,12 +29,10 @@ class LowRank:
     scaling: float
 
 
-def low_rank(scene: Scene) -> list[LowRank]:
+@once
+def low_rank(scene: Scene) -> tuple[LowRank, ...]:
     """Every low-rank adapter, in order of the pass; none without a recording."""
-    if "low rank" not in scene.notes:
-        scene.notes["low rank"] = [] if scene.graph is None else list(_found(scene, scene.graph))
-    found: list[LowRank] = scene.notes["low rank"]
-    return found
+    return () if scene.graph is None else tuple(_found(scene, scene.graph))
 
 
 def adapter_of(subject: Subject) -> LowRank | None:

@@ -8,9 +8,8 @@ most such weights get, as in the graph networks of the literature (Kipf and Well
 
 from __future__ import annotations
 
-from typing import cast
-
 from initlab.graph import Operation, SignalGraph
+from initlab.graph.once import once
 from initlab.planning.readers import hangs_on
 
 
@@ -21,11 +20,10 @@ def reads_neighbours(graph: SignalGraph, use: Operation) -> bool:
         graph: the recording.
         use: the operation that applies the weight.
     """
-    if "neighbours" not in graph.computed:
-        graph.computed["neighbours"] = _sums_of_neighbours(graph)
-    return not cast(set[int], graph.computed["neighbours"]).isdisjoint(use.inputs)
+    return not _sums_of_neighbours(graph).isdisjoint(use.inputs)
 
 
+@once
 def _sums_of_neighbours(graph: SignalGraph) -> set[int]:
     """The values that are summed along edges, and what is made of them up to the next weight, norm or pool."""
     summed = set[int]()

@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from initlab.graph import Operation, SignalGraph
+from initlab.graph.once import once
 from initlab.planning.scene import Scene, Subject
 
 
-def noted(key: str) -> Callable[[Callable[[Scene], frozenset[str]]], Callable[[Subject], bool]]:
-    """A role that is read off the recording once for all parameters: (scene) -> their names."""
+def noted(names_of: Callable[[Scene], frozenset[str]]) -> Callable[[Subject], bool]:
+    """A role that is read off the recording once for all parameters, and that none has without one.
 
-    def made(names_of: Callable[[Scene], frozenset[str]]) -> Callable[[Subject], bool]:
-        def holds(subject: Subject) -> bool:
-            notes = subject.scene.notes
-            if key not in notes:
-                notes[key] = frozenset() if subject.scene.graph is None else names_of(subject.scene)
-            return subject.name in notes[key]
+    Args:
+        names_of: (a scene with a recording) -> the names of those that have it.
+    """
+    known = once(names_of)
 
-        return holds
+    def holds(subject: Subject) -> bool:
+        return subject.scene.graph is not None and subject.name in known(subject.scene)
 
-    return made
+    return holds
 
 
 def used(scene: Scene, found: Callable[[SignalGraph, Operation], bool], role: str = "weight") -> frozenset[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 from torch import nn
 
 from initlab.graph import Operation, SignalGraph
+from initlab.graph.once import once
 from initlab.graph.replay import call
 from initlab.planning.readers import is_last
 from initlab.planning.residual import last_norms
@@ -27,7 +29,9 @@ from initlab.planning.values import (
 )
 from initlab.planning.zeros import all_zero
 
-CANDIDATES = (1.0, 0.0, math.log(math.expm1(1.0)), -1.0)
+CANDIDATES = (1.0, 0.0, math.log(math.expm1(1.0)), -1.0)  # a scale's parameter, as `identity_value` tries them
+
+Question = Callable[[torch.Tensor], bool]
 
 
 def identity_value(subject: Subject) -> float:
@@ -68,7 +72,7 @@ def special_scale(subject: Subject, identity: float) -> str:
 
 def _closed(subject: Subject) -> str:
     """Why a norm's scale of zeros is so on purpose; "" where it may be memory that nobody wrote."""
-    zeros, count = _zero_scales(subject.scene)
+    zeros, count = _counted(subject.scene, is_zero, "norm_weight")
     if 2 * zeros < count:
         return "zeros, which the other norms have not: it closes a branch"
     if zeros < count and subject.name in last_norms(subject.scene):
@@ -76,13 +80,11 @@ def _closed(subject: Subject) -> str:
     return ""
 
 
-def _zero_scales(scene: Scene) -> tuple[int, int]:
-    """(how many scales of norms are zero, how many there are)."""
-    if "zero scales" not in scene.notes:
-        scales = [s.slot for s in scene.subjects() if s.role == "norm_weight"]
-        scene.notes["zero scales"] = (sum(scale.told(is_zero) for scale in scales), len(scales))
-    counted: tuple[int, int] = scene.notes["zero scales"]
-    return counted
+@once
+def _counted(scene: Scene, is_so: Question, *roles: str) -> tuple[int, int]:
+    """(of how many parameters in these roles the values are so, how many there are)."""
+    asked = [subject.slot for subject in scene.subjects() if subject.role in roles]
+    return sum(slot.told(is_so) for slot in asked), len(asked)
 
 
 def adds_back(subject: Subject) -> bool:
@@ -142,12 +144,12 @@ def _adds_back(graph: SignalGraph, product: Operation, steps: list[Operation]) -
 
 def zero_on_purpose(subject: Subject) -> bool:
     """Whether a matrix of zeros is so on purpose: the other matrices of its model are not."""
-    return _stands_out(subject, "zeros", is_zero)
+    return _stands_out(subject, is_zero)
 
 
 def pattern_on_purpose(subject: Subject) -> bool:
     """Whether a matrix is a pattern on purpose: the other matrices of its model are not."""
-    return _stands_out(subject, "patterns", is_pattern)
+    return _stands_out(subject, is_pattern)
 
 
 def rotation_on_purpose(subject: Subject) -> bool:
@@ -155,7 +157,7 @@ def rotation_on_purpose(subject: Subject) -> bool:
 
     One that is applied again and again, as a recurrence's is, begins so under many a scheme.
     """
-    return len(subject.uses) == 1 and _stands_out(subject, "rotations", is_rotation)
+    return len(subject.uses) == 1 and _stands_out(subject, is_rotation)
 
 
 def around_a_number(subject: Subject) -> bool:
@@ -172,26 +174,20 @@ def around_a_number(subject: Subject) -> bool:
     return subject.slot.told(is_off_zero)
 
 
-def _stands_out(subject: Subject, kind: str, is_so: Callable[[torch.Tensor], bool]) -> bool:
+def _stands_out(subject: Subject, is_so: Question) -> bool:
     """Whether a matrix is of a kind that fewer than half of the matrices of its model are."""
     if subject.scene.graph is None or not subject.slot.told(is_so):
         return False
-    if kind not in subject.scene.notes:
-        matrices = _weights(subject)
-        subject.scene.notes[kind] = (sum(s.slot.told(is_so) for s in matrices), len(matrices))
-    found, count = subject.scene.notes[kind]
-    return bool(2 * found < count)
+    found, count = _counted(subject.scene, is_so, "weight")
+    return 2 * found < count
 
 
 def zero_table(subject: Subject) -> bool:
     """Whether an embedding layer's table of zeros is so on purpose: at least half of all matrices are not zero."""
     if subject.scene.graph is None or not subject.slot.told(is_zero):
         return False
-    if "zero tables" not in subject.scene.notes:
-        tables = [s.slot for s in subject.scene.subjects() if s.role in ("weight", "embedding")]
-        subject.scene.notes["zero tables"] = (sum(table.told(is_zero) for table in tables), len(tables))
-    zeros, count = subject.scene.notes["zero tables"]
-    return bool(2 * zeros <= count)
+    zeros, count = _counted(subject.scene, is_zero, "weight", "embedding")
+    return 2 * zeros <= count
 
 
 def table_of_zeros(subject: Subject) -> bool:
@@ -213,7 +209,7 @@ def special_bias(subject: Subject) -> str:
     if not constant and largest <= usual:
         return ""
     scales = constant or subject.slot.told(is_pattern)
-    if any(other.module is subject.module and zero_on_purpose(other) for other in _weights(subject)):
+    if any(zero_on_purpose(other) for other in _weights_by_layer(subject.scene).get(id(subject.module), ())):
         return "a special bias beside a weight of zeros, which leaves its layer nothing else to give"
     if scales and any(is_last(graph, use.operation) for use in subject.uses) and not _is_usual(subject):
         return "a bias of what the model answers, such as the share of each class (Lin et al., 2017, section 4.1)"
@@ -223,19 +219,24 @@ def special_bias(subject: Subject) -> str:
 
 def _is_usual(subject: Subject) -> bool:
     """Whether half of the biases of a model or more begin with the number that a bias begins with."""
-    notes = subject.scene.notes
-    if "first numbers of biases" not in notes:
-        biases = [s.slot for s in subject.scene.subjects() if s.role == "bias" and readable(s.slot.tensor)]
-        notes["first numbers of biases"] = [bias.told(first_of) for bias in biases]
-    found: list[float] = notes["first numbers of biases"]
-    return 2 * found.count(subject.slot.told(first_of)) >= max(len(found), 2)
+    found = _first_of_biases(subject.scene)
+    return 2 * found[subject.slot.told(first_of)] >= max(found.total(), 2)
 
 
-def _weights(subject: Subject) -> list[Subject]:
-    notes = subject.scene.notes
-    if "weights" not in notes:
-        notes["weights"] = [other for other in subject.scene.subjects() if other.role == "weight"]
-    found: list[Subject] = notes["weights"]
+@once
+def _first_of_biases(scene: Scene) -> Counter[float]:
+    """How many biases begin with each number."""
+    biases = [s.slot for s in scene.subjects() if s.role == "bias" and readable(s.slot.tensor)]
+    return Counter(bias.told(first_of) for bias in biases)
+
+
+@once
+def _weights_by_layer(scene: Scene) -> dict[int, list[Subject]]:
+    """The weights that each layer holds, by its id."""
+    found: dict[int, list[Subject]] = {}
+    for subject in scene.subjects():
+        if subject.role == "weight":
+            found.setdefault(id(subject.module), []).append(subject)
     return found
 
 

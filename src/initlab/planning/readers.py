@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping
 from initlab.graph import Operation, SignalGraph
 from initlab.graph.axes import axis_of_features
 from initlab.graph.fixed import is_fixed_map
+from initlab.graph.once import once
 from initlab.graph.residual import grew_from, passed
 from initlab.planning.recurrences import makers
 
-FARTHEST = 64  # operations that a walk from a read-out looks at
 LONGEST = 4096  # readers of what came of a read-out, all steps of a state that it drives among them
 
 
@@ -84,10 +84,12 @@ def _accumulates(graph: SignalGraph, reader: Operation, operation: Operation) ->
     if any(makers(graph, v) != {operation.parameters} for v in reader.inputs):
         return False
     first = next(other for other in graph.operations if other.parameters == operation.parameters)
-    key = ("last", first.index)
-    if key not in graph.computed:
-        graph.computed[key] = is_last(graph, first)
-    return bool(graph.computed[key])
+    return _is_last_at(graph, first.index)
+
+
+@once
+def _is_last_at(graph: SignalGraph, place: int) -> bool:
+    return is_last(graph, graph.operations[place])
 
 
 def _levels(graph: SignalGraph, reader: Operation, value: int) -> set[int]:
@@ -261,6 +263,7 @@ def _only_sum(graph: SignalGraph, operation: Operation) -> Operation | None:
 
 
 def opens_gate(graph: SignalGraph, use: Operation) -> bool:
+    """Whether gates alone read a weight's output, and each multiplies a signal that is not that output itself."""
     for kind, reader in _ahead(graph, use):
         if kind != "gate" or reader is None:
             return False

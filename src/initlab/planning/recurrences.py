@@ -7,10 +7,13 @@ Crisanti and Sommers, 1988: a network of tanh units is chaotic above gain one), 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import cast
 
 from initlab.graph import Operation, SignalGraph, Use
+from initlab.graph.once import once
 from initlab.graph.residual import grew_from
+
+Makers = frozenset[tuple[str, ...]]
+MOST = 64  # weights of a value's makers of which anybody asks
 
 
 def reads_itself(graph: SignalGraph, uses: Iterable[Use]) -> bool:
@@ -34,21 +37,19 @@ def _reads_itself(graph: SignalGraph, ordered: Sequence[Operation]) -> bool:
     return any(value in made or grew_from(graph, value, made) for value in signals)
 
 
-Makers = frozenset[tuple[str, ...]]
-MOST = 64  # weights of a value's makers of which anybody asks
-
-
 def makers(graph: SignalGraph, value: int) -> Makers:
     """The parameters of each operation that a value was last made by, of those that apply any (no bias, no scale)."""
-    if "makers" not in graph.computed:
-        found: dict[int, Makers] = {}
-        for operation in graph.operations:
-            applied = operation.parameters and operation.traits.combines not in ("sum", "product")
-            made = frozenset({operation.parameters}) if applied else _joined(operation, found)
-            found.update(dict.fromkeys(operation.outputs, made))
-        graph.computed["makers"] = found
-    known = cast(dict[int, Makers], graph.computed["makers"])
-    return known.get(value, frozenset())
+    return _all_makers(graph).get(value, frozenset())
+
+
+@once
+def _all_makers(graph: SignalGraph) -> dict[int, Makers]:
+    found: dict[int, Makers] = {}
+    for operation in graph.operations:
+        applied = operation.parameters and operation.traits.combines not in ("sum", "product")
+        made = frozenset({operation.parameters}) if applied else _joined(operation, found)
+        found.update(dict.fromkeys(operation.outputs, made))
+    return found
 
 
 def _joined(operation: Operation, found: Mapping[int, Makers]) -> Makers:

@@ -7,11 +7,11 @@ policy the first whose role it holds is its own.
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from initlab.graph import Operation, SignalGraph
+from initlab.graph.once import once
 from initlab.graph.residual import passed
 from initlab.planning import residual
 from initlab.planning.attended import attended
@@ -41,6 +41,7 @@ from initlab.planning.structures import (
     scales_stream,
     widens,
 )
+from initlab.planning.ways import read_by, readings
 from initlab.sampling import canonical_name
 
 
@@ -78,7 +79,7 @@ def _last_norm(subject: Subject) -> bool:
     return subject.role == "norm_weight" and subject.name in residual.last_norms(subject.scene)
 
 
-@noted("heads")
+@noted
 def _reads_out(scene: Scene) -> frozenset[str]:
     return used(scene, is_head)
 
@@ -91,23 +92,19 @@ def _is_tied_head(subject: Subject) -> bool:
     return subject.role == "embedding" and (subject.tied_to_output() or _reads_out(subject))
 
 
-@noted("routers")
+@noted
 def _routes(scene: Scene) -> frozenset[str]:
     return used(scene, _chooses)
 
 
 def _chooses(graph: SignalGraph, use: Operation) -> bool:
     """Whether a weight's output is what an operation ranks: it says where the signal goes."""
-    queue, seen = deque(use.outputs), set(use.outputs)
-    while queue and len(seen) < 32:
-        for reader in graph.consumers(queue.popleft()):
-            traits = reader.traits
-            if traits.ranks:
-                return True
-            if traits.rearranges or traits.gate or traits.logits or traits.combines == "sum":
-                queue.extend(value for value in reader.outputs if value not in seen)
-                seen.update(reader.outputs)
-    return False
+
+    def scores(reader: Operation) -> bool:
+        traits = reader.traits
+        return traits.rearranges or traits.gate or traits.logits or traits.combines == "sum"
+
+    return any(reader.traits.ranks for reader in read_by(graph, use, scores))
 
 
 def _is_conv(subject: Subject) -> bool:
@@ -148,7 +145,7 @@ def _is_scalar_shift(subject: Subject) -> bool:
     )
 
 
-@noted("branch scales")
+@noted
 def _ends_in_scale(scene: Scene) -> frozenset[str]:
     assert scene.graph is not None
     return frozenset(canonical_name(branch[-1]) for branch in scene.graph.residual_branches())
@@ -159,7 +156,7 @@ def _scales_branch(subject: Subject) -> bool:
     return _meets(subject, ("mul",)) and _ends_in_scale(subject)
 
 
-@noted("in branches")
+@noted
 def _inside(scene: Scene) -> frozenset[str]:
     assert scene.graph is not None
     return frozenset(canonical_name(name) for branch in scene.graph.residual_branches() for name in branch)
@@ -173,24 +170,22 @@ def _outside(subject: Subject) -> bool:
     return subject.role == "weight" and subject.scene.graph is not None and not _inside(subject)
 
 
-@noted("modulations")
+@noted
 def _modulates(scene: Scene) -> frozenset[str]:
     return used(scene, _scales_norm)
 
 
 def _scales_norm(graph: SignalGraph, use: Operation) -> bool:
     """Whether a weight's output, in pieces and plus a constant, multiplies what a norm gives (adaptive norms)."""
-    queue, seen = deque(use.outputs), set(use.outputs)
-    while queue and len(seen) < 64:
-        value = queue.popleft()
-        for reader in graph.consumers(value):
-            others = [item for item in reader.inputs if item != value and graph.values[item].source == "operation"]
-            if reader.kind == "mul" and any(_is_normed(graph, other) for other in others):
-                return True
-            if reader.traits.keeps != "none" or (reader.kind == "add" and not others):
-                queue.extend(item for item in reader.outputs if item not in seen)
-                seen.update(reader.outputs)
-    return False
+
+    def others(value: int, reader: Operation) -> list[int]:
+        return [item for item in reader.inputs if item != value and graph.values[item].source == "operation"]
+
+    def moves(value: int, reader: Operation) -> bool:
+        return reader.traits.keeps != "none" or (reader.kind == "add" and not others(value, reader))
+
+    products = (pair for pair in readings(graph, use.outputs, moves) if pair[1].kind == "mul")
+    return any(_is_normed(graph, other) for pair in products for other in others(*pair))
 
 
 def _is_normed(graph: SignalGraph, value: int) -> bool:
@@ -225,28 +220,25 @@ def _is_equalised(subject: Subject) -> bool:
 
 
 def _is_head_bias(subject: Subject) -> bool:
-    layer = subject.module
-    beside = (other for other in subject.scene.subjects() if other.module is layer and _is_head(other))
-    return subject.role == "bias" and next(beside, None) is not None
+    return subject.role == "bias" and id(subject.module) in _head_layers(subject.scene)
+
+
+@once
+def _head_layers(scene: Scene) -> frozenset[int]:
+    """The ids of the layers that hold read-outs."""
+    return frozenset(id(subject.module) for subject in scene.subjects() if _is_head(subject))
 
 
 def _adds_to_scores(subject: Subject) -> bool:
     graph = subject.scene.graph
     if graph is None or subject.role != "embedding":
         return False
-    return any(_reaches_scores(graph, use.operation) for use in subject.all_uses)
+    readers = (reader for use in subject.all_uses for reader in read_by(graph, use.operation, _shifts))
+    return any(reader.kind == "softmax" or (reader.traits.attends and not reader.traits.norm) for reader in readers)
 
 
-def _reaches_scores(graph: SignalGraph, use: Operation) -> bool:
-    queue, seen = deque(use.outputs), set(use.outputs)
-    while queue and len(seen) < 64:
-        for reader in graph.consumers(queue.popleft()):
-            if reader.kind == "softmax" or (reader.traits.attends and not reader.traits.norm):
-                return True
-            if reader.traits.passes or reader.traits.combines in ("sum", "choice"):
-                queue.extend(item for item in reader.outputs if item not in seen)
-                seen.update(reader.outputs)
-    return False
+def _shifts(reader: Operation) -> bool:
+    return reader.traits.passes or reader.traits.combines in ("sum", "choice")
 
 
 ROLES: dict[str, Role] = {

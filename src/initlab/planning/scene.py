@@ -34,21 +34,34 @@ class Fed:
 
 @dataclass
 class Scene:
-    """A model as a policy sees it."""
+    """A model as a policy sees it.
+
+    Args:
+        model: the model.
+        found: its parameters, buffers and layers.
+        infos: by parameter, its role and its geometry.
+        graph: the recording; None without one.
+        chains: by layer inside plain Sequentials, the layers of the outermost one in order.
+        computed: what was computed of it once (`initlab.graph.once`).
+    """
 
     model: nn.Module
     found: Walk
     infos: dict[str, ParameterInfo]
     graph: SignalGraph | None
     chains: dict[int, list[nn.Module]] = field(default_factory=dict)
-    notes: dict[str, Any] = field(default_factory=dict)
+    computed: dict[object, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _chain_up(self.model, self.found.modules.values(), self.chains)
 
-    def subjects(self) -> Iterator[Subject]:
-        for slot in self.found.parameters:
-            yield Subject(slot, self.infos.get(slot.name), self)
+    def subjects(self) -> tuple[Subject, ...]:
+        """Every parameter with what is known of it, in the order of `named_parameters()`."""
+        return self._subjects
+
+    @cached_property
+    def _subjects(self) -> tuple[Subject, ...]:
+        return tuple(Subject(slot, self.infos.get(slot.name), self) for slot in self.found.parameters)
 
 
 def scene_of(model: nn.Module, found: Walk, graph: SignalGraph | None) -> Scene:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 
 from initlab.graph import Operation, SignalGraph
+from initlab.graph.once import once
 from initlab.planning.choice import Choice
 from initlab.planning.data_way import signals_of, way_of
 from initlab.planning.plain import bends
@@ -47,14 +48,12 @@ def _features(scene: Scene, graph: SignalGraph, operation: Operation | None) -> 
     return _features(scene, graph, graph.producer(signals[0])) if operation.traits.combines == "sum" else 0
 
 
+@once
 def _fans(scene: Scene) -> dict[int, float]:
     """By operation, the fan-in of the weight that it applies."""
-    if "fans" not in scene.notes:
-        scene.notes["fans"] = {
-            use.operation.index: use.geometry.fan_in
-            for subject in scene.subjects()
-            for use in subject.all_uses
-            if use.role == "weight" and use.geometry is not None
-        }
-    found: dict[int, float] = scene.notes["fans"]
-    return found
+    return {
+        use.operation.index: use.geometry.fan_in
+        for subject in scene.subjects()
+        for use in subject.all_uses
+        if use.role == "weight" and use.geometry is not None
+    }

@@ -1,44 +1,28 @@
-"""Structures around a parameter that some recipes are about: bottlenecks, prefixes, sub-pixels, rows of functions."""
+"""Structures around a parameter that recipes are about: bottlenecks, adapters, prefixes, sub-pixels, gates, states."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from initlab.graph import Operation, SignalGraph
+from initlab.graph.once import once
 from initlab.graph.residual import grew_from, passed
 from initlab.planning.attended import attentions
 from initlab.planning.low_rank import low_rank
 from initlab.planning.noted import noted, used
 from initlab.planning.scene import Scene, Subject
+from initlab.planning.ways import read_by, rearranges
 from initlab.sampling import canonical_name
 
-FARTHEST = 64  # operations that a walk looks at
 
-
-def read_by(graph: SignalGraph, operation: Operation, goes_on: Callable[[Operation], bool]) -> Iterator[Operation]:
-    """The operations that read what one gives, and what those that a walk goes on past give."""
-    queue, seen = deque(operation.outputs), set(operation.outputs)
-    while queue and len(seen) < FARTHEST:
-        for reader in graph.consumers(queue.popleft()):
-            yield reader
-            if goes_on(reader):
-                queue.extend(value for value in reader.outputs if value not in seen)
-                seen.update(reader.outputs)
-
-
+@once
 def _bottlenecks(scene: Scene) -> list[tuple[str, str]]:
     """(narrowing, widening) for every residual branch of two weights with fewer units between them than around."""
-    if "bottlenecks" not in scene.notes:
-        assert scene.graph is not None
-        weights = {s.name: s for s in scene.subjects() if s.role == "weight" and s.geometry is not None}
-        branches = ([canonical_name(name) for name in branch] for branch in scene.graph.residual_branches())
-        pairs = ([name for name in branch if name in weights] for branch in branches)
-        scene.notes["bottlenecks"] = [
-            (pair[0], pair[1]) for pair in pairs if len(pair) == 2 and _narrows(weights[pair[0]], weights[pair[1]])
-        ]
-    found: list[tuple[str, str]] = scene.notes["bottlenecks"]
-    return found
+    assert scene.graph is not None
+    weights = {s.name: s for s in scene.subjects() if s.role == "weight" and s.geometry is not None}
+    branches = ([canonical_name(name) for name in branch] for branch in scene.graph.residual_branches())
+    pairs = ([name for name in branch if name in weights] for branch in branches)
+    return [(pair[0], pair[1]) for pair in pairs if len(pair) == 2 and _narrows(weights[pair[0]], weights[pair[1]])]
 
 
 def _narrows(first: Subject, second: Subject) -> bool:
@@ -51,12 +35,12 @@ def _widths(subject: Subject) -> tuple[int, int]:
     return subject.shape[subject.geometry.in_axis], subject.shape[subject.geometry.out_axis]
 
 
-@noted("narrowing")
+@noted
 def narrows(scene: Scene) -> frozenset[str]:
     return frozenset(down for down, _ in _bottlenecks(scene))
 
 
-@noted("widening")
+@noted
 def widens(scene: Scene) -> frozenset[str]:
     return frozenset(up for _, up in _bottlenecks(scene))
 
@@ -97,20 +81,18 @@ def _in_scaled_sum(graph: SignalGraph, product: Operation) -> bool:
     return bool(before) and any(grew_from(graph, item, before) for item in others)
 
 
+@once
 def _prefixes(scene: Scene) -> frozenset[str]:
     """The parameters of what joins a signal of the data and is itself made without the data."""
-    if "prefixes" not in scene.notes:
-        graph = scene.graph
-        assert graph is not None
-        names: set[str] = set()
-        for operation in graph.operations:
-            if operation.traits.combines == "join":
-                made = [_sources(graph, value) for value in operation.inputs]
-                if any(data for data, _ in made):
-                    names.update(name for data, found in made if not data for name in found)
-        scene.notes["prefixes"] = frozenset(names)
-    found: frozenset[str] = scene.notes["prefixes"]
-    return found
+    graph = scene.graph
+    assert graph is not None
+    names: set[str] = set()
+    for operation in graph.operations:
+        if operation.traits.combines == "join":
+            made = [_sources(graph, value) for value in operation.inputs]
+            if any(data for data, _ in made):
+                names.update(name for data, found in made if not data for name in found)
+    return frozenset(names)
 
 
 def _sources(graph: SignalGraph, value: int) -> tuple[bool, set[str]]:
@@ -144,57 +126,53 @@ def _of_prefix(subject: Subject) -> bool:
     return bool(_prefixes(subject.scene) & {subject.name, *subject.slot.ties})
 
 
-@noted("sines")
+@noted
 def feeds_sine(scene: Scene) -> frozenset[str]:
     return used(scene, lambda graph, use: any(op.kind == "sin" for op in read_by(graph, use, _scaled)))
 
 
-@noted("sub-pixels")
+@noted
 def before_shuffle(scene: Scene) -> frozenset[str]:
     return used(scene, lambda graph, use: shuffle_factor(graph, use) > 1)
 
 
 def shuffle_factor(graph: SignalGraph, use: Operation) -> int:
     """By what a pixel shuffle that reads a layer's output grows the image; 1 where none does."""
-    for reader in read_by(graph, use, lambda operation: operation.traits.rearranges):
+    for reader in read_by(graph, use, rearranges):
         if reader.kind == "pixel_shuffle":
             return int(reader.argument(1, "upscale_factor", 1))
     return 1
 
 
-@noted("attention outputs")
+@noted
 def after_attention(scene: Scene) -> frozenset[str]:
     return frozenset(name for one in attentions(scene) for name in one.out)
 
 
-@noted("gates")
+@noted
 def gates(scene: Scene) -> frozenset[str]:
-    return used(scene, lambda graph, use: _multiplied(graph, use, "sigmoid"))
+    return used(scene, _gates)
 
 
-def _multiplied(graph: SignalGraph, use: Operation, function: str) -> bool:
-    """Whether a weight's output, past this function, multiplies a signal."""
-    return any(
-        reader.kind == "mul"
-        for made in read_by(graph, use, lambda operation: operation.traits.rearranges)
-        if made.kind == function
-        for reader in read_by(graph, made, lambda operation: operation.traits.rearranges)
-    )
+def _gates(graph: SignalGraph, use: Operation) -> bool:
+    """Whether a weight's output, past a sigmoid, multiplies a signal."""
+    sigmoids = (made for made in read_by(graph, use, rearranges) if made.kind == "sigmoid")
+    return any(reader.kind == "mul" for made in sigmoids for reader in read_by(graph, made, rearranges))
 
 
-@noted("gated values")
+@noted
 def gated_values(scene: Scene) -> frozenset[str]:
     return used(scene, _is_gated)
 
 
 def _is_gated(graph: SignalGraph, use: Operation) -> bool:
     """Whether a weight's output, as it is, is multiplied by a function of another signal."""
-    readers = (op for op in read_by(graph, use, lambda operation: operation.traits.rearranges) if op.kind == "mul")
+    readers = (op for op in read_by(graph, use, rearranges) if op.kind == "mul")
     makers = (graph.producer(value) for reader in readers for value in reader.inputs)
     return any(maker is not None and maker.traits.curved for maker in makers)
 
 
-@noted("exponents")
+@noted
 def feeds_exponent(scene: Scene) -> frozenset[str]:
     return used(scene, lambda graph, use: any(op.kind == "exp" for op in read_by(graph, use, _shifted)))
 

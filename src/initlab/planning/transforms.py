@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import cast
 
 from initlab.graph import Operation, SignalGraph
+from initlab.graph.once import once
 from initlab.graph.operations.fourier import growth_of
 
 FARTHEST = 64  # operations that a walk looks at
@@ -65,7 +65,10 @@ def inverse_after(graph: SignalGraph, use: Operation) -> Operation | None:
 
 def growth_after(graph: SignalGraph, inverse: Operation) -> float:
     """What an inverse transform multiplies the second moment of noise by."""
-    key = ("growth", inverse.index)
-    if key not in graph.computed:
-        graph.computed[key] = growth_of(graph, inverse, inverse.inputs[0])
-    return cast(float, graph.computed[key])
+    return _growth(graph, inverse.index)
+
+
+@once
+def _growth(graph: SignalGraph, place: int) -> float:
+    inverse = graph.operations[place]
+    return growth_of(graph, inverse, inverse.inputs[0])
