@@ -26,7 +26,7 @@ from initlab.errors import InputError, finite_number, seed_number
 from initlab.guest.check import dtype_name
 from initlab.planning.drawing import Job, write_one
 from initlab.planning.memory import DTYPES, check_writable
-from initlab.planning.named_streams.api import active
+from initlab.planning.named_streams.active import active
 from initlab.planning.named_streams.draws import Draw, truncated, write_draw
 from initlab.planning.named_streams.mode import aside
 from initlab.planning.shards import part_of

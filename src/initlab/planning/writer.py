@@ -21,6 +21,7 @@ from initlab.planning.one_by_one import warn_of_equals
 from initlab.planning.partitions import seen_whole
 from initlab.planning.plan import Plan, PlanEntry
 from initlab.planning.planner import make_plan
+from initlab.planning.prefixes import check_prefix, prefixed
 from initlab.planning.reason import MADE, Reason
 from initlab.planning.selectors import matched
 from initlab.planning.shards import local_tensor, parts_of, refuse_gathered
@@ -82,6 +83,7 @@ def init_(
     >>> plan.counts
     {'write': 4, 'keep': 0, 'refuse': 0}
     """
+    check_prefix(prefix)
     applied = None if prefix else applied_to(model)
     if applied is not None and applied.direct:
         return left_to(applied, model)
@@ -134,9 +136,7 @@ def _placed(job: Job, rows: slice | None, prefix: str) -> Job:
     Raises:
         InputError: rows that the parameter has not.
     """
-    if not isinstance(prefix, str):
-        raise InputError(f"prefix must be a string such as 'layers.4'; got {prefix!r}")
-    name = f"{prefix.rstrip('.')}.{job.name}" if prefix else job.name
+    name = prefixed(prefix, job.name)
     if rows is None:
         return replace(job, name=name)
     if not isinstance(rows, slice) or rows.step not in (None, 1):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,16 +14,16 @@ from initlab.errors import InputError, seed_number
 from initlab.guest.check import dtype_name
 from initlab.planning.audit.laws import fit_law
 from initlab.planning.audit.values import values_of
+from initlab.planning.named_streams.active import entered, refuse_nesting
 from initlab.planning.named_streams.homes import Entry, whole_home
 from initlab.planning.named_streams.log import Status, StreamLog, StreamRecord
 from initlab.planning.named_streams.mode import NamedDraws
 from initlab.planning.named_streams.tape import Form, Ref
 from initlab.planning.named_streams.truncated import truncated_draws
 from initlab.planning.partitions import is_partitioned
+from initlab.planning.prefixes import check_prefix, prefixed
 from initlab.planning.shards import is_split, local_tensor, part_of, refuse_gathered
 from initlab.planning.walk import Slot, walk
-
-_ACTIVE = threading.local()
 
 
 @contextlib.contextmanager
@@ -58,8 +57,7 @@ def streams(model: nn.Module, seed: int = 0, *, prefix: str = "") -> Iterator[St
     ('uniform(-0.125, 0.125)',)
     """
     number = seed_number(seed)
-    if not isinstance(prefix, str):
-        raise InputError(f"prefix must be a string such as 'layers.4'; got {prefix!r}")
+    check_prefix(prefix)
     found = walk(model)
     refuse_gathered(found.modules.items())
     away = next((slot.name for slot in found.parameters if is_partitioned(slot.tensor)), None)
@@ -67,31 +65,20 @@ def streams(model: nn.Module, seed: int = 0, *, prefix: str = "") -> Iterator[St
         how = "enter within deepspeed.zero.GatheredParameters, or use init_"
         raise InputError(f"{away!r} is partitioned by ZeRO-3 and is not here: {how}")
 
-    if getattr(_ACTIVE, "mode", None) is not None:
-        raise InputError("streams cannot be entered within streams: one block draws one model's start")
+    refuse_nesting()
     log = StreamLog(number, type(model).__name__)
     entries = [_entry(slot, prefix) for slot in found.parameters]
     entries += [_entry(slot, prefix, buffer=True) for slot in found.buffers]
     mode = NamedDraws(entries, number)
-    _ACTIVE.mode = mode
-    try:
-        with truncated_draws(mode), mode:
+    with entered(mode):
+        with truncated_draws(), mode:
             yield log
         final = _settle(model, mode, entries, prefix)
         log.fill(_records(final), mode.elsewhere, _notes(final))
-    finally:
-        _ACTIVE.mode = None
-
-
-def active() -> NamedDraws | None:
-    """The mode of the block that this thread is in."""
-    mode: NamedDraws | None = getattr(_ACTIVE, "mode", None)
-    return mode
 
 
 def _entry(slot: Slot, prefix: str, buffer: bool = False) -> Entry:
-    name = f"{prefix.rstrip('.')}.{slot.name}" if prefix else slot.name
-    return Entry(name, slot.tensor, part_of(slot.name, slot.tensor), buffer)
+    return Entry(prefixed(prefix, slot.name), slot.tensor, part_of(slot.name, slot.tensor), buffer)
 
 
 def _settle(model: nn.Module, mode: NamedDraws, before: list[Entry], prefix: str) -> list[Entry]:

@@ -16,6 +16,16 @@ from torch.utils._pytree import tree_flatten, tree_map_only
 from initlab.guest.whole import is_sharded_type
 from initlab.planning.drawing import Job, write_one
 from initlab.planning.memory import DTYPES
+from initlab.planning.named_streams.calls import (
+    call_words,
+    device_of,
+    fills_memory,
+    made_whole,
+    memory_of,
+    overwrites,
+    tensor_at,
+    written_places,
+)
 from initlab.planning.named_streams.draws import Draw, factory_draw, is_known, seed_of
 from initlab.planning.named_streams.homes import Entry, Home, draw_at, home_of, whole_home
 from initlab.planning.named_streams.memories import Memories, address, is_plain
@@ -39,7 +49,7 @@ class NamedDraws(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
         named = kwargs or {}
-        written = [index for index, argument in enumerate(func._schema.arguments) if _writes(argument)]
+        written = written_places(func)
         if torch.Tag.nondeterministic_seeded in func.tags:
             return self._random(func, args, named, written)
         tensors = [value for value in tree_flatten((args, named))[0] if isinstance(value, torch.Tensor)]
@@ -48,7 +58,7 @@ class NamedDraws(TorchDispatchMode):
         lists = [args[index] for index in written if index < len(args) and isinstance(args[index], list | tuple)]
         if lists:
             return self._write_each(func, args, named, lists[0])
-        targets = [value for value in (_argument(func, args, named, index) for index in written) if value is not None]
+        targets = [value for value in (tensor_at(place, func, args, named) for place in written) if value is not None]
         if targets:
             return self._write(func, args, named, targets)
         return self._compute(func, args, named, tensors)
@@ -68,7 +78,7 @@ class NamedDraws(TorchDispatchMode):
             options = {key: value for key, value in named.items() if key in ("dtype", "device", "memory_format")}
             made = torch.empty_like(args[0], **options)
             return self.draw_in_place(made, factory_draw(op, args[1:], {}, func), lambda: made, home)
-        with self.rewinder.watching(_device(args, named), named.get("generator")) as taken:
+        with self.rewinder.watching(device_of(args, named), named.get("generator")) as taken:
             result = func(*args, **named)
         self.elsewhere += 1
         if isinstance(result, torch.Tensor) and is_plain(result):
@@ -119,9 +129,9 @@ class NamedDraws(TorchDispatchMode):
 
     def _snapshot(self, target: torch.Tensor) -> Node | torch.Tensor | None:
         """What is around a part of some memory that is about to be drawn; None where all of it is."""
-        if not is_plain(target) or target.numel() * target.element_size() == target.untyped_storage().nbytes():
+        if not is_plain(target) or fills_memory(target):
             return None
-        return self.memories.node_of(target) or _all_of(target).clone()
+        return self.memories.node_of(target) or memory_of(target).clone()
 
     def _leaf(
         self,
@@ -144,7 +154,7 @@ class NamedDraws(TorchDispatchMode):
         if entry is not None:
             home = home_of(entry, local_tensor(targets[0]))
             args, named = self._settled((args, named), home)
-            entry.calls.append(_call(func, args))
+            entry.calls.append(call_words(func, args))
             return self._into(func, args, named, targets[0])
         refs = self._as_refs((args, named))
         if len(targets) != 1 or not is_plain(targets[0]) or not _any_refs(refs):
@@ -156,8 +166,8 @@ class NamedDraws(TorchDispatchMode):
             return result
         before = self.memories.node_of(targets[0])
         if before is None:
-            memory = _all_of(targets[0])
-            kept = torch.empty_like(memory) if _overwrites(func, targets[0]) else memory.clone()
+            memory = memory_of(targets[0])
+            kept = torch.empty_like(memory) if overwrites(func, targets[0]) else memory.clone()
             before = Node(Form.of(memory), func=torch.clone, args=(kept,), order=-1)
             refs = _seen_in(refs, before, targets[0])
         result = func(*args, **named)
@@ -169,7 +179,7 @@ class NamedDraws(TorchDispatchMode):
         entries = [self.memories.entry_of(target) for target in targets]
         for target, entry in zip(targets, entries, strict=True):
             if entry is not None:
-                entry.calls.append(_call(func, args))
+                entry.calls.append(call_words(func, args))
                 home = home_of(entry, local_tensor(target))
                 place = next(k for k, other in enumerate(targets) if other is target)
                 args = tuple(self._settled_at(arg, targets, place, home) for arg in args)
@@ -187,7 +197,7 @@ class NamedDraws(TorchDispatchMode):
             return func(*args, **named)
         entry = self.memories.entry_of(target)
         if entry is not None and is_split(target):
-            entry.whole.append(_call(func, args))
+            entry.whole.append(call_words(func, args))
         part = part_of("target", target)
         for local, whole in part.blocks:
             part.tensor.detach()[local].copy_(args[1][whole])
@@ -200,14 +210,13 @@ class NamedDraws(TorchDispatchMode):
             if self.memories.entry_of(tensor) is not None or self.memories.cell_of(tensor) is not None
         ]
         if known and func.overloadpacket.__name__ in ("new_empty", "empty_like") and is_sharded_type(args[0]):
-            args = _made_whole(func, args)
+            args = made_whole(func, args)
         result = func(*args, **named)
         if not known:
             return result
         refs = None
         given = {address(tensor) for tensor in tensors}
-        homes = {id(home.entry): home for home in map(self.memories.home_of, known) if home is not None}
-        home = self._one_home(known) if len(homes) == 1 else None
+        home = self._one_home(known)
         for place, made in enumerate(tree_flatten(result)[0]):
             if isinstance(made, torch.Tensor) and address(made) not in given:
                 refs = self._as_refs((args, named)) if refs is None else refs
@@ -218,7 +227,10 @@ class NamedDraws(TorchDispatchMode):
         return result
 
     def _one_home(self, known: list[torch.Tensor]) -> Home | None:
+        """The one parameter that tensors were derived from, or the box of it; None of several and of none."""
         homes = [home for home in map(self.memories.home_of, known) if home is not None]
+        if len({home.entry for home in homes}) != 1:
+            return None
         same = all(home.counted == homes[0].counted for home in homes)
         return homes[0] if same else whole_home(homes[0].entry)
 
@@ -281,41 +293,5 @@ def _seen_in(refs: Any, before: Node, target: torch.Tensor) -> Any:
     return tree_map_only(torch.Tensor, lambda t: Ref(before, Form.of(t)) if address(t) == own else t, refs)
 
 
-def _writes(argument: Any) -> bool:
-    return argument.alias_info is not None and argument.alias_info.is_write
-
-
-def _argument(func: Any, args: tuple[Any, ...], named: dict[str, Any], index: int) -> torch.Tensor | None:
-    value = args[index] if index < len(args) else named.get(func._schema.arguments[index].name)
-    return value if isinstance(value, torch.Tensor) else None
-
-
 def _any_refs(nest: Any) -> bool:
     return any(isinstance(value, Ref) for value in tree_flatten(nest)[0])
-
-
-def _all_of(tensor: torch.Tensor) -> torch.Tensor:
-    count = tensor.untyped_storage().nbytes() // tensor.element_size()
-    return tensor.detach().as_strided((count,), (1,), 0)
-
-
-def _device(args: tuple[Any, ...], named: dict[str, Any]) -> torch.device:
-    held = next((value.device for value in args if isinstance(value, torch.Tensor)), torch.device("cpu"))
-    return torch.device(named.get("device") or held)
-
-
-def _overwrites(func: Any, target: torch.Tensor) -> bool:
-    """Whether nothing of what the memory held before is left."""
-    whole = target.numel() * target.element_size() == target.untyped_storage().nbytes()
-    return whole and func.overloadpacket.__name__ in ("copy_", "fill_", "zero_")
-
-
-def _call(func: Any, args: tuple[Any, ...]) -> str:
-    return Draw(func.overloadpacket.__name__.rstrip("_"), args[1:]).describe()
-
-
-def _made_whole(func: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Memory of another shape than a shard's is made whole on each process, as no placement is known for it."""
-    if func.overloadpacket.__name__ == "new_empty" and tuple(args[1]) != tuple(args[0].shape):
-        return (local_tensor(args[0]), *args[1:])
-    return args

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import weakref
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -33,8 +35,8 @@ class Rewinder:
     something that is not the model's was drawn since, whose values then stay what they would have been.
     """
 
-    taken: list[Taken] = field(default_factory=list)
-    _of: dict[int, Taken] = field(default_factory=dict)
+    taken: deque[Taken] = field(default_factory=lambda: deque(maxlen=_MOST))
+    _of: weakref.WeakKeyDictionary[Node, Taken] = field(default_factory=weakref.WeakKeyDictionary)
 
     @contextlib.contextmanager
     def watching(self, device: torch.device, generator: torch.Generator | None = None) -> Iterator[Taken]:
@@ -46,8 +48,10 @@ class Rewinder:
         last = self.taken[-1] if self.taken else None
         if last is not None and last.generator is taken.generator and _equal(last.after, taken.before):
             taken.before = last.after  # one state, held once
-        self.taken = [*self.taken[-_MOST:], taken]
-        self._of[node.order] = taken
+        if len(self.taken) == _MOST:
+            self.taken[0].before = self.taken[0].after = None  # it cannot be taken back any more
+        self.taken.append(taken)
+        self._of[node] = taken
 
     def landed(self, node: Node) -> int:
         """Everything behind a node is the model's; how many draws that newly is."""
@@ -57,7 +61,7 @@ class Rewinder:
             if one.order in seen:
                 continue
             seen.add(one.order)
-            found = self._of.get(one.order)
+            found = self._of.get(one)
             if found is not None and not found.landed:
                 found.landed = True
                 count += 1
