@@ -114,6 +114,39 @@ def test_a_branch_may_be_taken_from_the_stream(of: str, ends: tuple[str, ...]) -
     assert record(Taken(of), X).residual_ends() == ends
 
 
+class Weighed(nn.Module):
+    """s·x + f(x); `scale` makes s of a row of three numbers."""
+
+    def __init__(self, scale: Callable[[nn.Parameter], object], steps: int = 1) -> None:
+        super().__init__()
+        self.up, self.down, self.row = nn.Linear(8, 16), nn.Linear(16, 8), nn.Parameter(torch.ones(3))
+        self.scale, self.steps = scale, steps
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for _ in range(self.steps):
+            x = self.scale(self.row) * x + self.down(self.up(x).relu())
+        return x
+
+
+@pytest.mark.parametrize(
+    ("scale", "ends"),
+    [
+        (lambda row: 1.7, ("down.weight",)),  # DeepNorm's α
+        (lambda row: row[0], ("down.weight",)),
+        (lambda row: row[1].exp(), ("down.weight",)),
+        (lambda row: row.repeat(3)[:8], ()),  # one for each feature: D·x beside a state
+    ],
+)
+def test_a_stream_may_be_weighed_by_one_number(scale: Callable[[nn.Parameter], object], ends: tuple[str, ...]) -> None:
+    graph = record(Weighed(scale), X)
+    assert graph.residual_ends() == ends
+    assert any("down.weight" in branch for branch in graph.residual_branches()) is bool(ends)
+
+
+def test_a_state_that_leaks_is_no_stream() -> None:
+    assert record(Weighed(lambda row: 0.9, steps=2), X).residual_ends() == ()
+
+
 class Blended(nn.Module):
     """t·h + (1 − t)·x, as a highway has it; `steps` of it with the same weights make a recurrence."""
 

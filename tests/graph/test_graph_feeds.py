@@ -12,7 +12,10 @@ import torch
 from torch import nn
 
 from initlab import theory
-from initlab.graph import Feed, SignalGraph, expressions, geometry_of, record, regions
+from initlab.graph import Feed, Operation, SignalGraph, expressions, geometry_of, record, regions
+from initlab.graph.flow import Flow
+from initlab.graph.operations.op import Op
+from initlab.graph.signals import Signal
 
 F = nn.functional
 RELU, TANH, SILU = (theory.moments(name).second for name in ("relu", "tanh", "silu"))
@@ -454,3 +457,28 @@ class ShiftedStream(nn.Module):
 
 def test_a_stream_may_be_shifted_and_scaled_before_a_branch_is_added() -> None:
     assert record(ShiftedStream(), noise(3, 8)).residual_ends() == ("down.weight",)
+
+
+def test_a_rule_that_fails_costs_that_rule_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it makes is taken for unknown, and said to be; a pass measures what reads it."""
+    rule = Op.signals
+
+    def broken(op: Op, flow: Flow, operation: Operation) -> list[Signal]:
+        if operation.kind == "cumsum":
+            raise ZeroDivisionError("moments of nothing")
+        return rule(op, flow, operation)
+
+    monkeypatch.setattr(Op, "signals", broken)
+    with pytest.warns(RuntimeWarning, match="rule of cumsum failed: ZeroDivisionError moments of nothing"):
+        feeds = record(Summed(), torch.randn(256, 8)).uses("last.weight")[0].feeds
+    assert feeds is not None
+    assert feeds.note == "the rule of cumsum failed: ZeroDivisionError moments of nothing"
+
+
+class Summed(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(8, 64), nn.Linear(64, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(self.first(x).cumsum(-1).relu())

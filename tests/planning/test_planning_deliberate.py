@@ -318,3 +318,93 @@ class Doubled(nn.Module):
 def test_a_shift_after_many_sums_is_planned_at_once() -> None:
     """Each sum is looked at once: there are 2^40 ways back through them."""
     assert initlab.plan(Doubled(), torch.randn(8, 5, 16))["shift"].code != "zero"
+
+
+class Speedrun(nn.Module):
+    """As GPTs are trained for records: zeros end each branch and read out, numbers picked from rows mix streams."""
+
+    def __init__(self, within: bool = True) -> None:
+        super().__init__()
+        self.embed, self.head = nn.Embedding(32, 16), nn.Linear(16, 32, bias=False)
+        self.into = nn.ModuleList([nn.Linear(16, 64, bias=False) for _ in range(3)])
+        self.out = nn.ModuleList([nn.Linear(64, 16, bias=False) for _ in range(3)])
+        self.mix = nn.ParameterList([nn.Parameter(torch.tensor([1.0, 0.0])) for _ in range(3)])
+        self.skips, self.streams = nn.Parameter(torch.ones(2)), nn.Parameter(torch.full((3,), 0.9))
+        for layer in (self.head, *self.out, *(() if within else self.into)):
+            nn.init.zeros_(layer.weight)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        first = x = F.rms_norm(self.embed(tokens), (16,))
+        for place, (into, out) in enumerate(zip(self.into, self.out, strict=True)):
+            x = self.mix[place][0] * x + self.mix[place][1] * first
+            if place:
+                x = x + self.skips[place - 1] * x
+            x = self.streams[place] * x + out(F.relu(into(F.rms_norm(x, (16,)))).square())
+        return 30 * torch.sigmoid(self.head(F.rms_norm(x, (16,))) / 30)
+
+
+def test_zeros_that_end_each_branch_are_kept_though_they_are_half_of_all() -> None:
+    tokens = torch.arange(32).reshape(2, 16)
+    model = Speedrun()
+    initlab.init_(model, example_inputs=tokens)
+    assert not any(layer.weight.any() for layer in (model.head, *model.out))
+    assert all(layer.weight.std() > 0.1 for layer in model.into)
+
+
+def test_where_what_branches_begin_with_is_zero_too_zeros_are_no_choice() -> None:
+    tokens = torch.arange(32).reshape(2, 16)
+    model = Speedrun(within=False)
+    initlab.init_(model, example_inputs=tokens)
+    assert all(layer.weight.any() for layer in (model.head, *model.out, *model.into))
+
+
+def test_numbers_that_are_picked_from_a_row_are_no_scales_of_norms() -> None:
+    tokens = torch.arange(32).reshape(2, 16)
+    model = Speedrun()
+    initlab.init_(model, example_inputs=tokens)
+    assert [row.tolist() for row in model.mix] == [[1.0, 0.0]] * 3
+    assert model.skips.tolist() == [1.0, 1.0]
+    assert model.streams.tolist() == pytest.approx([0.9] * 3)
+
+
+class LowRankKeys(nn.Module):
+    """Attention whose keys are made in two steps, the first of them zero."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.query, self.value, self.last = nn.Linear(16, 16), nn.Linear(16, 16), nn.Linear(16, 4)
+        self.down, self.up = nn.Linear(16, 4, bias=False), nn.Linear(4, 16, bias=False)
+        nn.init.zeros_(self.down.weight)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        scores = self.query(x) @ self.up(self.down(x)).transpose(-1, -2)
+        return self.last(scores.softmax(-1) @ self.value(x))
+
+
+def test_scores_of_keys_that_are_zero_are_counted_with() -> None:
+    """Zeros kept before a product of products: no law has any size there."""
+    plan = initlab.plan(LowRankKeys(), torch.randn(8, 6, 16))
+    assert "kept at zero" in plan["down.weight"].reason
+    assert plan["last.weight"].std
+
+
+class FlowStep(nn.Module):
+    """A step of Glow (Kingma & Dhariwal, 2018): a shift, a rotation whose determinant counts, a coupling."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shift = nn.Parameter(torch.zeros(1, 4, 1, 1))
+        self.turn = nn.Parameter(torch.linalg.qr(torch.randn(4, 4))[0])
+        self.coupling = nn.Sequential(nn.Conv2d(2, 32, 3, padding=1), nn.ReLU(), nn.Conv2d(32, 2, 3, padding=1))
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        one, two = F.conv2d(x + self.shift, self.turn[:, :, None, None]).chunk(2, 1)
+        return torch.cat([one, two + self.coupling(one)], 1), torch.linalg.slogdet(self.turn)[1]
+
+
+def test_a_rotation_whose_determinant_counts_and_a_channels_shift_are_kept() -> None:
+    model = FlowStep()
+    turn = model.turn.detach().clone()
+    initlab.init_(model, example_inputs=torch.randn(16, 4, 8, 8))
+    assert torch.equal(model.turn, turn)
+    assert not model.shift.any()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -58,6 +59,29 @@ class Dueling(nn.Module):
         made = self.advantage(h)
         result: torch.Tensor = self.value(h) + made - made.mean(1, keepdim=True)
         return result
+
+
+class Distributed(Dueling):
+    """A distribution of each action's value over 51 numbers (Bellemare et al., 2017), dueling, as Rainbow has it."""
+
+    def __init__(self, given: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        self.value, self.advantage, self.given = nn.Linear(32, 51), nn.Linear(32, 4 * 51), given
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = F.relu(self.body(x))
+        made = self.advantage(h).view(-1, 4, 51)
+        return self.given(self.value(h).unsqueeze(1) + made - made.mean(1, keepdim=True))
+
+
+@pytest.mark.parametrize("given", [lambda z: z, lambda z: z.softmax(-1).log(), lambda z: z.log_softmax(-1)])
+def test_votes_are_read_outs_whatever_softmax_ends_them(given: Callable[[torch.Tensor], torch.Tensor]) -> None:
+    """The mean over actions is a level as one over features is; classes are those of the last axis, not all that a
+    weight makes."""
+    model = Distributed(given)
+    initlab.init_(model, example_inputs=X)
+    first = -model(X).log_softmax(-1).mean().item()
+    assert math.log(51) < first < 1.05 * math.log(51)
 
 
 class Policy(nn.Module):
@@ -163,3 +187,32 @@ def test_gated_messages_and_what_is_added_to_them_are_the_answer() -> None:
     heads = {entry.name for entry in plan.entries if "read-out" in str(entry.reason)}
     assert heads == {"value.weight", "skip.weight"}
     assert float(model(X).detach().square().mean()) < 0.3
+
+
+BOUNDS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "tanh": lambda z: 30 * torch.tanh(z / 30),
+    "sigmoid": lambda z: 30 * torch.sigmoid(z / 60),
+    "a sigmoid alone": lambda z: 15 * torch.sigmoid(z),
+    "a centred sigmoid": lambda z: 30 * (torch.sigmoid(z / 7.5) - 0.5),
+    "a hard sigmoid, turned": lambda z: (20 * F.hardsigmoid(z / 5)).flatten(1),
+    "softsign": lambda z: 20 * F.softsign(z / 20),
+}
+
+
+@pytest.mark.parametrize("bound", BOUNDS.values(), ids=BOUNDS)
+def test_scores_that_a_function_holds_within_bounds_begin_at_a_uniform_guess(
+    bound: Callable[[torch.Tensor], torch.Tensor],
+) -> None:
+    """A sigmoid there was taken for a gate, and the read-out drawn as large as what follows makes it small."""
+    model = Cut(bound)
+    initlab.init_(model, example_inputs=X)
+    labels = torch.arange(256) % 8
+    assert F.cross_entropy(model(X), labels).item() == pytest.approx(math.log(8), rel=0.05)
+    assert "read-out" in initlab.plan(Cut(bound), X)["last.weight"].reason
+
+
+def test_a_sigmoid_that_gives_probabilities_or_gates_is_no_bound() -> None:
+    assert "0.1" in initlab.plan(Cut(torch.sigmoid), X)["last.weight"].reason
+    assert (
+        "read-out" not in initlab.plan(Cut(lambda z: 2 * torch.sigmoid(z[:, :4]) * z[:, 4:]), X)["last.weight"].reason
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import replace
 from typing import cast
 
@@ -141,19 +142,29 @@ def _apply(flow: Flow, operation: Operation, held: dict[int, ParameterView], fou
     uses = op.weights(operation, held, shapes) if held and op.weights is not None else None
     if op.layer is not None:
         _parts(flow, operation, op.layer, found)
-        signals = op.signals(flow, operation)
+        signals = _ruled(flow, operation)
     elif uses is not None and any(use.role in ("weight", "embedding") for use in uses):
         signals = _weighted(flow, operation, uses)
     elif held and uses is None:
         signals = _with_parameter(flow, operation, held, found)
     else:
-        signals = op.signals(flow, operation)
+        signals = _ruled(flow, operation)
     for use in uses or ():
         _note(flow, operation, use, found)
         if use.role == "norm_weight":
             signals = [_times_scale(flow, use.view, signal) for signal in signals]
     signals = [signal if _is_a_size(signal) else flow.unsure(operation, _BEYOND) for signal in signals]
     flow.signals.update(zip(operation.outputs, signals, strict=False))
+
+
+def _ruled(flow: Flow, operation: Operation) -> list[Signal]:
+    """What the rule of an operation says of its outputs. One that fails says nothing: a pass measures what follows."""
+    try:
+        return TABLE[operation.kind].signals(flow, operation)
+    except Exception as error:
+        words = f"the rule of {operation.kind} failed: {type(error).__name__} {error}".rstrip()
+        warnings.warn(f"{words}; what follows is measured. Please report it with the model.", RuntimeWarning, 2)
+        return [flow.unsure(operation, words) for _ in operation.outputs]
 
 
 def _times_scale(flow: Flow, scale: ParameterView, normalised: Signal) -> Signal:
@@ -246,7 +257,7 @@ def _with_parameter(flow: Flow, operation: Operation, held: dict[int, ParameterV
     if operation.traits.combines == "join":
         return [flow.fresh(operation, signal.second, signal.mean, "concat", signal.label).but(where=signal.where)]
     if len(carried) > 1 or (role == "other" and operation.traits.combines != "sum"):
-        return TABLE[operation.kind].signals(flow, operation)
+        return _ruled(flow, operation)
     applied = frozenset({"weight"} if operation.traits.combines == "product" else {"bias"})
     signal = _times_scale(flow, next(iter(held.values())), signal) if role == "norm_weight" else signal
     return [signal.but(trail=signal.onward(operation.index), affine=signal.affine | applied)]
@@ -268,7 +279,8 @@ def _role_beside(operation: Operation, held: dict[int, ParameterView], signal: S
         if signal.source == "norm":
             return "other" if "bias" in signal.affine else "norm_bias"
         return "bias" if signal.source in ("weight", "product", "sum") and not signal.ops else "other"
-    if operation.kind == "mul" and signal.source == "norm" and not signal.ops and not signal.affine:
+    one_of_many = not long_axes and math.prod(view.whole) > 1  # a number picked from a row of factors
+    if operation.kind == "mul" and signal.source == "norm" and not (signal.ops or signal.affine or one_of_many):
         return "norm_weight"
     return "other"
 

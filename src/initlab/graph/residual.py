@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from itertools import permutations
 from itertools import product as every_pair
 
+from initlab.graph.ancestry import before_factors, floor_of, from_inputs, grew_from, made_at, passed, stream
 from initlab.graph.fixed import is_fixed_map
 from initlab.graph.recording import Operation, Recording
 from initlab.graph.traits import Traits
@@ -22,17 +24,23 @@ def residual_ends(graph: Recording, uses: Mapping[str, tuple[Use, ...]]) -> tupl
         graph: the recording.
         uses: every parameter's uses, which say the roles.
     """
+    return _ends(graph, uses, _growing(graph, uses))
+
+
+def _growing(graph: Recording, uses: Mapping[str, tuple[Use, ...]]) -> Grown:
+    """What finds the branches of a sum, those beside a stream that is weighed among them."""
     used, weighed = _used(uses), _weighed(graph, uses)
     once = {name for name, found in uses.items() if len({use.operation.index for use in found}) == 1}
+    unscaled = partial(before_factors, from_inputs(graph))
 
     def grown(graph: Recording, addition: Operation) -> Iterator[tuple[int, set[int]]]:
         yield from _grown(graph, addition)
-        for value, others in _blended(graph, addition):
-            past = weighed[value] > _floor(graph, others)
+        for value, others in (*_blended(graph, addition), *_grown(graph, addition, unscaled)):
+            past = weighed[value] > floor_of(graph, others)
             if past and once.issuperset(_within(graph, value, others, used)):  # no state that a recurrence blends
                 yield value, others
 
-    return _ends(graph, uses, grown)
+    return grown
 
 
 def projected_ends(graph: Recording, uses: Mapping[str, tuple[Use, ...]]) -> tuple[str, ...]:
@@ -51,7 +59,7 @@ def _ends(graph: Recording, uses: Mapping[str, tuple[Use, ...]], grown: Grown) -
     for operation in graph.operations:
         if operation.kind in _ADDS:
             for value, others in grown(graph, operation):
-                floor = _floor(graph, others)
+                floor = floor_of(graph, others)
                 if weighed[value] > floor:
                     names.update(dict.fromkeys(_last(graph, value, floor, used)))
     return tuple(names)
@@ -62,19 +70,20 @@ def residual_branches(graph: Recording, uses: Mapping[str, tuple[Use, ...]]) -> 
 
     In the order of their first use.
     """
-    used, signals, weighed = _used(uses), from_inputs(graph), _weighed(graph, uses)
+    used, signals, weighed, grown = _used(uses), from_inputs(graph), _weighed(graph, uses), _growing(graph, uses)
     return tuple(
         found
         for operation in graph.operations
         if operation.kind in _ADDS
-        for value, others in (*_grown(graph, operation), *_beside_projection(graph, operation, used, signals))
-        if weighed[value] > _floor(graph, others) and (found := _within(graph, value, others, used))
+        for value, others in (*grown(graph, operation), *_beside_projection(graph, operation, used, signals))
+        if weighed[value] > floor_of(graph, others) and (found := _within(graph, value, others, used))
     )
 
 
 # Operation -> parameter -> its role there, as it is or made into another weight (normed, pruned, scaled).
 Used = Mapping[int, Mapping[str, str]]
 Grown = Callable[[Recording, Operation], Iterator[tuple[int, set[int]]]]
+Before = Callable[[Recording, int], list[int]]
 
 
 def _used(uses: Mapping[str, tuple[Use, ...]]) -> Used:
@@ -100,7 +109,7 @@ def _weighed(graph: Recording, uses: Mapping[str, tuple[Use, ...]]) -> dict[int,
 
 def _within(graph: Recording, value: int, others: set[int], used: Used) -> tuple[str, ...]:
     """The parameters of the operations on the ways from those that the value grew from to it."""
-    floor = _floor(graph, others)
+    floor = floor_of(graph, others)
     before: dict[int, Operation] = {}
     stack = [value]
     while stack:
@@ -117,11 +126,11 @@ def _within(graph: Recording, value: int, others: set[int], used: Used) -> tuple
     return tuple(names)
 
 
-def _grown(graph: Recording, addition: Operation) -> Iterator[tuple[int, set[int]]]:
+def _grown(graph: Recording, addition: Operation, before: Before = stream) -> Iterator[tuple[int, set[int]]]:
     """The operands that were computed from another operand, each with the values that it may have grown from."""
     operands = list(dict.fromkeys(graph.signals(addition)))
     for value in operands:
-        others = {before for other in operands if other != value for before in _stream(graph, other)}
+        others = {item for other in operands if other != value for item in before(graph, other)}
         if others and grew_from(graph, value, others):
             yield value, others
 
@@ -131,8 +140,8 @@ def _blended(graph: Recording, addition: Operation) -> Iterator[tuple[int, set[i
     products = [found for value in addition.inputs if (found := _factors(graph, value))]
     if addition.kind != "add" or len(products) != 2:
         return
-    for branch, stream in permutations(products):
-        for (h, t), (x, rest) in every_pair(permutations(branch), permutations(stream)):
+    for branch, beside in permutations(products):
+        for (h, t), (x, rest) in every_pair(permutations(branch), permutations(beside)):
             if _complementary(graph, t, rest) or _complementary(graph, rest, t):
                 others = set(passed(graph, x))
                 if grew_from(graph, h, others):
@@ -186,15 +195,6 @@ def _projected(graph: Recording, value: int, used: Used, signals: set[int]) -> I
             yield value
 
 
-def from_inputs(graph: Recording) -> set[int]:
-    """The values that come from the model's input; a weight that is made from others does not."""
-    found = {index for index, value in graph.values.items() if value.source == "input"}
-    for operation in graph.operations:
-        if not found.isdisjoint(operation.inputs):
-            found.update(operation.outputs)
-    return found
-
-
 def _curves(graph: Recording, value: int, origin: int) -> bool:
     """Whether a function that is no straight line stands between."""
     floor, seen, stack = made_at(graph, origin), set[int](), [value]
@@ -207,69 +207,6 @@ def _curves(graph: Recording, value: int, origin: int) -> bool:
         seen.add(operation.index)
         stack.extend(operation.inputs)
     return False
-
-
-def _stream(graph: Recording, value: int) -> list[int]:
-    """The value and what it was before it was cast, rearranged, or shifted and scaled by parameters.
-
-    What is scaled alone may be the input that a state-space layer skips its state with (D·x), which is no stream.
-    """
-    found, shifted = passed(graph, value), False
-    while (operation := graph.producer(found[-1])) is not None:
-        signals = graph.signals(operation)
-        if operation.traits.combines not in ("sum", "product") or not operation.parameters or len(signals) != 1:
-            break
-        shifted |= operation.traits.combines == "sum"
-        found.extend(passed(graph, signals[0]))
-    return found if shifted else passed(graph, value)
-
-
-def passed(graph: Recording, value: int, parts: bool = False) -> list[int]:
-    """The value and what it was before operations that only cast or rearrange it.
-
-    Args:
-        graph: the recording.
-        value: where to begin.
-        parts: whether to go on past operations that take a part of it.
-    """
-    found = [value]
-    operation = graph.producer(value)
-    while operation is not None and _passes(operation, parts) and operation.inputs:
-        found.append(operation.inputs[0])
-        operation = graph.producer(operation.inputs[0])
-    return found
-
-
-def _passes(operation: Operation, parts: bool) -> bool:
-    return operation.traits.passes if parts else operation.traits.rearranges
-
-
-def grew_from(graph: Recording, value: int, others: set[int], floor: int | None = None) -> bool:
-    """Whether one of `others` is an ancestor. Only operations after the earliest of them, `floor`, can lie between."""
-    floor = _floor(graph, others) if floor is None else floor
-    seen: set[int] = set()
-    stack = [value]
-    while stack:
-        operation = graph.producer(stack.pop())
-        if operation is None or operation.index <= floor:
-            continue
-        for item in operation.inputs:
-            if item in others:
-                return True
-            if item not in seen:
-                seen.add(item)
-                stack.append(item)
-    return False
-
-
-def _floor(graph: Recording, others: set[int]) -> int:
-    """The place of the earliest of several values."""
-    return min(made_at(graph, other) for other in others)
-
-
-def made_at(graph: Recording, value: int) -> int:
-    operation = graph.producer(value)
-    return -1 if operation is None else operation.index
 
 
 def _last(graph: Recording, value: int, floor: int, used: Used) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from initlab.graph import SignalGraph
-from initlab.graph.residual import passed
+from initlab.graph.ancestry import passed
 from initlab.planning.scene import Subject
 from initlab.planning.shards import readable
 from initlab.planning.zeros import all_zero

@@ -6,7 +6,8 @@ from collections import deque
 from collections.abc import Mapping
 
 from initlab.graph import Operation, SignalGraph
-from initlab.graph.residual import passed
+from initlab.graph.ancestry import passed
+from initlab.planning.constants import factor_beside
 from initlab.planning.recurrences import makers
 
 FARTHEST = 64  # operations that a walk to the answer looks at
@@ -59,3 +60,18 @@ def _by_signal(graph: SignalGraph, product: Operation, value: int) -> bool:
     others = [item for item in product.inputs if item != value and makers(graph, item)]
     ends = [graph.producer(passed(graph, item)[-1]) for item in others]
     return any(end is not None and not end.traits.gate for end in ends)
+
+
+def caps(graph: SignalGraph, gate: Operation) -> bool:
+    """Whether a gate holds scores within bounds: what it makes is the answer, times a number, as c·σ(z/b)."""
+    value, scaled = gate.outputs[0], False
+    while value not in graph.outputs:
+        readers = graph.consumers(value)
+        if gate.kind == "softmax" or len(readers) != 1 or len(readers[0].outputs) != 1:
+            return False
+        reader = readers[0]
+        times, moved = factor_beside(graph, reader), reader.traits.combines == "sum" and len(reader.inputs) == 1
+        if not (times or moved or reader.traits.passes):
+            return False
+        scaled, value = scaled or bool(times), reader.outputs[0]
+    return scaled

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from initlab.graph import Operation, SignalGraph
-from initlab.graph.residual import grew_from, passed
+from initlab.graph.ancestry import grew_from, passed
 from initlab.planning.data_way import Way, applies, signals_of, way_of
 
 FARTHEST = 256  # values that a walk looks at

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from initlab.graph import Operation, SignalGraph
+from initlab.graph.ancestry import from_inputs
 from initlab.graph.once import once
-from initlab.graph.residual import from_inputs
 
 
 @dataclass

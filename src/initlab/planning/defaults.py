@@ -11,7 +11,7 @@ from torch import nn
 
 from initlab.errors import InputError, finite_number
 from initlab.graph import Operation, SignalGraph
-from initlab.graph.residual import passed
+from initlab.graph.ancestry import passed
 from initlab.planning.affine import shifts_beside_factor
 from initlab.planning.choice import Choice, Chooser, Options, keep
 from initlab.planning.frequencies import of_sines
@@ -36,7 +36,7 @@ from initlab.planning.recurrences import reads_itself
 from initlab.planning.scene import Subject
 from initlab.planning.spread import spread
 from initlab.planning.transforms import growth_after, inverse_after
-from initlab.planning.values import is_pattern
+from initlab.planning.values import is_pattern, is_zero
 from initlab.sampling import laws
 from initlab.schemes import Geometry, Scheme, get_scheme
 from initlab.schemes.scheme import Rule
@@ -55,8 +55,8 @@ def fed_weight(subject: Subject, options: Options) -> Choice:
             Reason("adapter_up", "LoRA: B zero, so that the adapter adds nothing at first (Hu et al., 2021)"),
         )
     if zero_on_purpose(subject):
-        words = "kept at zero, as its author made it and as the other weights are not: a gate, router or read-out"
-        return keep("zero_on_purpose", words)
+        what = "a gate, a router, a read-out or the end of a branch"
+        return keep("zero_on_purpose", f"kept at zero, as its author made it and as other weights are not: {what}")
     if pattern_on_purpose(subject):
         words = "kept as its author made it: a pattern of a few numbers, as the other weights are not"
         return keep("pattern", words)
@@ -239,6 +239,8 @@ def other(subject: Subject, options: Options) -> Choice:
         return keep("pattern", "kept as its author made it: a pattern of a few numbers, as an identity is, and no draw")
     if wide and shifts_beside_factor(subject):
         return Choice(get_scheme("zeros"), Reason("zero", "a shift beside a factor of its shape: zero"))
+    if wide and sum(size > 1 for size in subject.shape) == 1 and _is_added(subject) and subject.slot.told(is_zero):
+        return Choice(get_scheme("zeros"), Reason("zero", "one shift for all that it is added to: zero, as made"))
     if wide and (_is_added(subject) or ADDED.search(subject.leaf)):
         std = options.position_std
         return Choice(
@@ -257,8 +259,9 @@ def other(subject: Subject, options: Options) -> Choice:
 
 
 def _gates_itself(subject: Subject) -> bool:
-    vector = sum(size > 1 for size in subject.shape) <= 1
-    return vector and bool(subject.uses) and subject.uses[0].operation.kind == "mul" and adds_back(subject)
+    if sum(size > 1 for size in subject.shape) > 1 or any(use.places for use in subject.uses):
+        return False  # of numbers picked one by one each has a place of its own
+    return bool(subject.uses) and subject.uses[0].operation.kind == "mul" and adds_back(subject)
 
 
 def _is_added(subject: Subject) -> bool:

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 import torch
 
 from initlab.graph import Operation, SignalGraph
-from initlab.graph.residual import passed
+from initlab.graph.ancestry import passed
 
 
 def beside_identity(graph: SignalGraph, applied: Mapping[str, Iterable[Operation]]) -> dict[str, int]:

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from initlab.graph import Operation, SignalGraph
+from initlab.graph.ancestry import passed
 from initlab.graph.once import once
-from initlab.graph.residual import passed
 from initlab.planning.scene import Scene, Subject
 from initlab.sampling import canonical_name
 

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from functools import partial
 
 from initlab.graph import Operation, SignalGraph
-from initlab.graph.residual import grew_from, passed
+from initlab.graph.ancestry import grew_from, passed
 
 EPSILON = 1e-3  # the largest number that a norm adds to what it divides by
 

@@ -13,8 +13,9 @@ from torch import nn
 from initlab.graph import Operation, SignalGraph
 from initlab.graph.once import once
 from initlab.graph.replay import call
-from initlab.planning.readers import is_last
-from initlab.planning.residual import last_norms
+from initlab.planning.noted import noted, used
+from initlab.planning.readers import is_head, is_last
+from initlab.planning.residual import last_norms, projections
 from initlab.planning.scene import Scene, Subject
 from initlab.planning.shards import readable
 from initlab.planning.values import (
@@ -143,8 +144,24 @@ def _adds_back(graph: SignalGraph, product: Operation, steps: list[Operation]) -
 
 
 def zero_on_purpose(subject: Subject) -> bool:
-    """Whether a matrix of zeros is so on purpose: the other matrices of its model are not."""
-    return _stands_out(subject, is_zero)
+    """Whether a matrix of zeros is so on purpose: the other matrices of its model are not.
+
+    Of one that ends a branch or reads out, it is those that do neither: where each branch ends in zeros, half are.
+    """
+    last = _last_of_its_way(subject) and subject.slot.told(is_zero)
+    return _stands_out(subject, is_zero) or (last and _begins_without_zeros(subject.scene))
+
+
+@once
+def _begins_without_zeros(scene: Scene) -> bool:
+    """Whether fewer than half of the matrices that neither end a branch nor read out are zero."""
+    within = [s.slot for s in scene.subjects() if s.role == "weight" and not _last_of_its_way(s)]
+    return 2 * sum(weight.told(is_zero) for weight in within) < len(within)
+
+
+@noted
+def _last_of_its_way(scene: Scene) -> frozenset[str]:
+    return projections(scene).names | used(scene, is_head)
 
 
 def pattern_on_purpose(subject: Subject) -> bool:
@@ -155,9 +172,11 @@ def pattern_on_purpose(subject: Subject) -> bool:
 def rotation_on_purpose(subject: Subject) -> bool:
     """Whether a matrix turns its input on purpose, as a flow's that must be inverted does (Kingma & Dhariwal, 2018).
 
-    One that is applied again and again, as a recurrence's is, begins so under many a scheme.
+    One that is applied again and again, as a recurrence's is, begins so under many a scheme. Its determinant may be
+    asked for beside.
     """
-    return len(subject.uses) == 1 and _stands_out(subject, is_rotation)
+    applied = sum(use.role == "weight" for use in subject.uses)
+    return applied == 1 and _stands_out(subject, is_rotation)
 
 
 def around_a_number(subject: Subject) -> bool:

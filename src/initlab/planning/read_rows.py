@@ -17,7 +17,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from initlab.graph import Operation, SignalGraph
-from initlab.graph.residual import grew_from
+from initlab.graph.ancestry import grew_from
 from initlab.planning.data_way import way_of
 from initlab.planning.readers import of_the_data
 

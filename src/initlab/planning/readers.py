@@ -6,10 +6,11 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 
 from initlab.graph import Operation, SignalGraph
+from initlab.graph.ancestry import grew_from, passed
 from initlab.graph.axes import axis_of_features
 from initlab.graph.fixed import is_fixed_map
 from initlab.graph.once import once
-from initlab.graph.residual import grew_from, passed
+from initlab.planning.answers import caps
 from initlab.planning.recurrences import makers
 
 LONGEST = 4096  # readers of what came of a read-out, all steps of a state that it drives among them
@@ -36,7 +37,7 @@ def _ahead(graph: SignalGraph, operation: Operation) -> Iterable[tuple[str, Oper
             affine = reader.traits.combines in ("sum", "product") and of_parameters and len(signals) == 1
             if _is_level(graph, reader, value):
                 continue
-            if reader.traits.gate:
+            if reader.traits.gate and not caps(graph, reader):
                 yield "gate", reader
             elif (
                 reader.traits.passes
@@ -111,10 +112,12 @@ def _summands(graph: SignalGraph, value: int) -> tuple[int, ...]:
 
 
 def _is_level(graph: SignalGraph, operation: Operation, value: int) -> bool:
-    """Whether an operation reduces a signal's features to one number that is only subtracted from it again."""
+    """Whether an operation reduces a signal along some axis to numbers that are only subtracted from it again."""
     after = [reader for made in operation.outputs for reader in graph.consumers(made)]
     shape, before = graph.values[operation.outputs[0]].shape if operation.outputs else (), graph.values[value].shape
-    reduced = len(shape) == len(before) and shape[-1:] == (1,) != before[-1:] and shape[:-1] == before[:-1]
+    reduced = (
+        len(shape) == len(before) and shape != before and all(a in (1, b) for a, b in zip(shape, before, strict=True))
+    )
     alone = set(operation.inputs) == {value} and not operation.parameters
     return alone and reduced and bool(after) and all(r.kind == "sub" and _adds(graph, r, value) for r in after)
 
@@ -238,12 +241,13 @@ def voting(graph: SignalGraph, applied: Mapping[str, list[Operation]]) -> frozen
 
 
 def _ends(graph: SignalGraph, addition: Operation) -> bool:
-    """Whether the model gives a sum to its caller, and nothing else reads it; or what a sigmoid makes of it."""
+    """Whether a sum, or what a sigmoid or softmax makes of it, goes to the caller, and nothing else reads it."""
     ahead = list(_ahead(graph, addition))
     if len(ahead) != 1:
         return False
-    kind, gate = ahead[0]
-    return kind == "output" or (kind == "gate" and gate is not None and gate.outputs[0] in graph.outputs)
+    kind, by = ahead[0]
+    given = by is not None and (by.outputs[0] in graph.outputs if kind == "gate" else _gives_shares(graph, by))
+    return kind == "output" or given or (by is not None and by.traits.logits and not by.traits.mixes)
 
 
 def _streams(

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from initlab.graph import Operation, SignalGraph, Use
+from initlab.graph.ancestry import grew_from
 from initlab.graph.once import once
-from initlab.graph.residual import grew_from
 
 Makers = frozenset[tuple[str, ...]]
 MOST = 64  # weights of a value's makers of which anybody asks

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from initlab.graph import Operation, SignalGraph
+from initlab.graph.ancestry import passed
 from initlab.graph.once import once
-from initlab.graph.residual import passed
 from initlab.planning import residual
 from initlab.planning.attended import attended
 from initlab.planning.names import ADAPTER_DOWN, ADAPTER_UP, HIDDEN_TO_HIDDEN

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from initlab.graph import Operation, SignalGraph
+from initlab.graph.ancestry import grew_from, passed
 from initlab.graph.once import once
-from initlab.graph.residual import grew_from, passed
 from initlab.planning.attended import attentions
 from initlab.planning.low_rank import low_rank
 from initlab.planning.noted import noted, used

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from initlab.graph import Operation, SignalGraph
-from initlab.graph.residual import grew_from
+from initlab.graph.ancestry import grew_from
 from initlab.planning.plan import PlanEntry
 from initlab.planning.readers import of_the_data
 

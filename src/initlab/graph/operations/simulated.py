@@ -127,13 +127,12 @@ def _weight(flow: Flow, root: int, read: Signal) -> dict[int, Noise]:
     """What stands for the weight that made a root, and zero for its bias."""
     maker, made = flow.graph.producer(root), flow.signals[root]
     assert maker is not None
-    assert read.second
     found = {}
     for value in maker.inputs:
         if value in flow.views:
             shape = flow.value(value).shape
             summed = shape[-1] if maker.kind == "linear" else shape[0]
-            std = math.sqrt((made.second or 0.0) / (summed * read.second)) if len(shape) > 1 else 0.0
+            std = math.sqrt((made.second or 0.0) / (summed * read.second)) if read.second and len(shape) > 1 else 0.0
             found[value] = Noise(shape, 0.0, float(f"{std:.3g}"), 0.0, frozenset(), None, torch.float32)
     return found
 
