@@ -325,3 +325,14 @@ def test_threads_do_not_meet_in_what_all_of_them_share() -> None:
     assert len(set(plans)) == 1
     assert torch.equal(torch.get_rng_state(), before[0])
     assert (random.getstate(), sys.getrecursionlimit()) == before[1:]
+
+
+def test_buffers_made_in_inference_mode_are_put_back() -> None:
+    with torch.inference_mode():
+        model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
+    before = model[1].running_mean.clone()
+    with pytest.raises(initlab.InputError, match="inference tensor"):
+        initlab.init_(model, example_inputs=torch.randn(4, 3, 8, 8))
+    with torch.inference_mode(), torch.no_grad(), untouched(model):
+        model[1].running_mean.add_(1)
+    assert torch.equal(model[1].running_mean, before)

@@ -198,7 +198,9 @@ def _copy_back(copies: list[tuple[Tensor, Tensor]]) -> None:
     copies = [(buffer, values) for buffer, values in copies if not buffer.is_meta]
     with torch.no_grad():
         for (buffer, values), changed in zip(copies, _changed(copies), strict=True):
-            if changed:
+            if not changed:
+                continue
+            with torch.inference_mode() if buffer.is_inference() else contextlib.nullcontext():
                 if buffer.shape != values.shape:  # as the observers of a quantisation, which grow at their first batch
                     buffer.resize_(values.shape)
                 buffer.copy_(values)

@@ -16,6 +16,7 @@ from torch import nn
 
 from initlab.errors import InputError
 from initlab.graph.layers import LAYERS, Part, Shape
+from initlab.integrations.scales import ScalesLast
 from initlab.integrations.weights import Weight
 
 
@@ -106,7 +107,9 @@ class Twin(TwinLayer):
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         if self.run is None:
             raise InputError("there is no forward pass: give apply")
-        return self.run(self.stored(), args, kwargs)
+        with ScalesLast(self.parameters()) as scales:
+            made = self.run(self.stored(), args, kwargs)
+        return scales.shown(made)
 
 
 def _typed(kind: str) -> TwinLayer:

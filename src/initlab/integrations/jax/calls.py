@@ -46,7 +46,7 @@ def read(tree: Any, apply: Apply | None, inputs: Any, map_names: MapNames = None
         return parts, named(Twin(parts.parameters, None), kind)
 
     def whole(arrays: Sequence[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        return apply(parts.filled(dict(zip(parts.places, arrays, strict=True))), *args, **kwargs)
+        return apply(parts.filled({**parts.still(), **dict(zip(parts.places, arrays, strict=True))}), *args, **kwargs)
 
     traced = Traced(whole, [_like(parts.leaves[place]) for place in parts.places])
     if inputs is not None:

@@ -16,10 +16,12 @@ from initlab.integrations.jax.program import Atom, Const, Step
 jax = needed("jax", "jax")
 
 LONGEST = 24  # steps of one function
-_GRID = np.linspace(-6.0, 6.0, 97, dtype=np.float32)
-_CLOSE = 2e-5  # float32 rounding of values up to 6
+# Beyond 6 too, where a relu and a relu6 part.
+_GRID = np.concatenate([np.linspace(-6.0, 6.0, 97), [-20.0, -9.0, 9.0, 20.0]]).astype(np.float32)
+_CLOSE = 2e-5  # float32 rounding of values up to 20
 
 FUNCTIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "relu": F.relu,
     "gelu": F.gelu,
     "gelu, tanh": partial(F.gelu, approximate="tanh"),
     "silu": F.silu,

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from torch.nn import functional as F
+
+from initlab.integrations.extras import needed
 from initlab.integrations.jax.functions import Functions
 from initlab.integrations.jax.program import Atom, Const, Program, Step
+
+jax = needed("jax", "jax")
 
 _STILL = frozenset({"reshape", "broadcast_in_dim", "stop_gradient", "squeeze", "expand_dims", "copy"})
 
@@ -17,10 +23,13 @@ def simplified(program: Program) -> Program:
     steps, functions = [], Functions(program.shapes)
     for step in program.steps:
         named = next(filter(None, (pattern(step, maker) for pattern in PATTERNS)), step)
+        named = _turned_product(named, maker, program.shapes) or named
         named = _spread_by_itself(named, maker, program.shapes)
         named = functions.named(named)
         maker.update(dict.fromkeys(named.outputs, named))
         steps.append(named)
+    for step in steps:
+        _guarded(step, maker)
     needed = {atom for atom in program.outputs if isinstance(atom, int)}
     alive = []
     for step in reversed(steps):
@@ -98,6 +107,37 @@ def _unshifted(top: Step, maker: Makers) -> Atom:
         if largest is not None and largest.inputs[0] == shifted.inputs[0]:
             return shifted.inputs[0]
     return top.inputs[0]
+
+
+def _guarded(step: Step, maker: Makers) -> None:
+    """max(0, v) below a root, v a variance that rounding may take below zero, is no activation."""
+    inner = _made(step.inputs[0], maker, "add") if step.kind in ("sqrt", "rsqrt") else None
+    if inner is None or not any(isinstance(atom, Const) for atom in inner.inputs):
+        return
+    least = _made(next(inner.values()), maker, "max", "function")
+    if least is None:
+        return
+    if least.params.get("function") is F.relu or (least.kind == "max" and _scalar_in(least) == 0):
+        value, tiny = next(least.values()), float(jax.numpy.finfo(least.dtypes[0]).tiny)  # zero would be a relu's
+        least.kind, least.params, least.inputs = "clamp", {}, [Const(tiny), value, Const(math.inf)]
+
+
+def _scalar_in(step: Step) -> float | None:
+    return next((atom.scalar() for atom in step.inputs if isinstance(atom, Const)), None)
+
+
+def _turned_product(step: Step, maker: Makers, shapes: Mapping[int, tuple[int, ...]]) -> Step | None:
+    """(W xᵀ)ᵀ is x Wᵀ: what `vmap` makes of a layer of one sample, whose units would lie on the samples' axis."""
+    made = maker.get(step.inputs[0]) if step.kind == "transpose" and isinstance(step.inputs[0], int) else None
+    if made is None or made.kind != "dot_general" or len(made.outputs) != 1:
+        return None
+    sums, batch = made.params["dimension_numbers"]
+    order, rank = tuple(int(axis) for axis in step.params["permutation"]), len(made.shapes[0])
+    own = len(shapes[made.inputs[1]] if isinstance(made.inputs[1], int) else made.inputs[1].array.shape) - len(sums[1])
+    if any(batch) or order != (*range(rank - own, rank), *range(rank - own)):
+        return None
+    turned = {**made.params, "dimension_numbers": (tuple(sums[::-1]), tuple(batch[::-1]))}
+    return replace(step, kind="dot_general", params=turned, inputs=made.inputs[::-1], scope=made.scope, primitive=None)
 
 
 _BROADCASTS = frozenset({"add", "sub", "mul", "div", "max", "min", "select_n"})

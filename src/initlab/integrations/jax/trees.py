@@ -45,6 +45,19 @@ class Tree:
             self.structure, [values.get(place, leaf) for place, leaf in enumerate(self.leaves)]
         )
 
+    def still(self) -> dict[int, Any]:
+        """Numbers for the shapes that are no parameters: running variances of one, zeros for the rest."""
+        found = jax.tree_util.tree_flatten_with_path(self.filled({}))[0]
+        return {
+            place: (jax.numpy.ones if _word(keys[-1]) == "var" else jax.numpy.zeros)(leaf.shape, leaf.dtype)
+            for place, (keys, leaf) in enumerate(found)
+            if place not in self.places and isinstance(leaf, jax.ShapeDtypeStruct) and _is_plain(leaf.dtype)
+        }
+
+
+def _is_plain(dtype: Any) -> bool:
+    return not jax.numpy.issubdtype(dtype, jax.dtypes.extended)
+
 
 def tree_of(tree: Any, map_names: MapNames = None, by_use: ByPath | None = None) -> Tree:
     """The parameters of a pytree: its floating-point and complex arrays; Linen's under "params", NNX's `Param`s.
