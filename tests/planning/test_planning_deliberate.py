@@ -408,3 +408,61 @@ def test_a_rotation_whose_determinant_counts_and_a_channels_shift_are_kept() -> 
     initlab.init_(model, example_inputs=torch.randn(16, 4, 8, 8))
     assert torch.equal(model.turn, turn)
     assert not model.shift.any()
+
+
+class Chain(nn.Module):
+    """The partition function of a chain of labels; transitions to the first of them are forbidden."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scores, self.transitions = nn.Linear(16, 5), nn.Parameter(torch.randn(5, 5))
+        with torch.no_grad():
+            self.transitions[:, 0] = -10_000.0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        scores = self.scores(x)
+        total = scores[:, 0]
+        for step in range(1, scores.shape[1]):
+            total = torch.logsumexp(total[:, :, None] + self.transitions + scores[:, step, None], 1)
+        return torch.logsumexp(total, 1)
+
+
+def test_numbers_that_forbid_are_kept() -> None:
+    model = Chain()
+    before = model.transitions.detach().clone()
+    initlab.init_(model, example_inputs=torch.randn(8, 6, 16))
+    assert torch.equal(model.transitions, before)
+
+
+class Adapted(nn.Module):
+    """A frozen layer, with an adapter behind it whose last matrix is drawn at std 10⁻³ (Houlsby et al., 2019)."""
+
+    def __init__(self, frozen: bool) -> None:
+        super().__init__()
+        self.layer, self.read = (
+            nn.Linear(16, 32).requires_grad_(not frozen),
+            nn.Linear(32, 4).requires_grad_(not frozen),
+        )
+        self.down, self.up = nn.Linear(32, 8), nn.Linear(8, 32)
+        nn.init.normal_(self.up.weight, std=1e-3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = self.layer(x)
+        return self.read(h + self.up(F.gelu(self.down(h))))
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_an_adapter_that_adds_next_to_nothing_beside_frozen_weights_is_kept(frozen: bool) -> None:
+    model = Adapted(frozen)
+    initlab.init_(model, example_inputs=X)
+    assert (float(model.up.weight.detach().std()) < 2e-3) is frozen
+
+
+def test_a_frozen_magnitude_is_kept() -> None:
+    """At one, in a head of prototypes of unit length (Caron et al., DINO, 2021)."""
+    head = nn.utils.parametrizations.weight_norm(nn.Linear(16, 4, bias=False))
+    magnitude = head.parametrizations["weight"].original0
+    magnitude.data.fill_(1.0)
+    magnitude.requires_grad_(False)
+    initlab.init_(nn.Sequential(nn.LayerNorm(16), head), example_inputs=X)
+    assert bool((magnitude == 1).all())

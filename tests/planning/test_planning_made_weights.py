@@ -65,6 +65,8 @@ COMPOSED: dict[str, tuple[tuple[tuple[int, ...], ...], Callable[..., torch.Tenso
     "three factors": (((128, 16), (16, 16), (16, 20)), lambda a, b, c: a @ (b @ c)),
     "turned": (((20, 16), (16, 128)), lambda u, v: (u @ v).T),
     "scaled rows": (((128, 20), (128, 1)), lambda w, scale: w * scale),
+    "Kronecker": (((16, 4), (8, 5)), torch.kron),
+    "sums of Kronecker products": (((4, 16, 4), (4, 8, 5)), lambda a, b: sum(map(torch.kron, a, b))),  # Zhang, 2021
 }
 
 
@@ -123,3 +125,41 @@ def test_a_weight_with_noise_added_is_measured_and_its_scales_may_be_one_number(
     assert "read-out" in plan["2.mu.weight"].reason
     assert plan["0.sigma"].action == "keep"
     assert not [f for f in initlab.inspect(model, X, X[:, 0].argsort() % 5).findings if f.kind == "symmetric"]
+
+
+APPLIED: dict[str, tuple[tuple[tuple[int, ...], ...], Callable[..., torch.Tensor]]] = {  # shapes, (x, …) -> 64 numbers
+    "a train of tensors": (
+        ((1, 4, 4, 3), (3, 4, 4, 3), (3, 4, 4, 1)),  # Novikov et al., 2015
+        lambda x, a, b, c: torch.einsum("nijk,xiay,yjbz,zkcw->nabc", x.view(-1, 4, 4, 4), a, b, c).flatten(1),
+    ),
+    "quaternions": (
+        ((16, 16), (16, 16), (16, 16), (16, 16)),  # Parcollet et al., 2019
+        lambda x, r, i, j, k: nn.functional.linear(
+            x, torch.cat([torch.cat(row, 1) for row in ([r, -i, -j, -k], [i, r, -k, j], [j, k, r, -i], [k, -j, i, r])])
+        ),
+    ),
+    "symmetric": (((64, 64),), lambda x, w: x @ (w + w.T)),
+}
+
+
+@pytest.mark.parametrize("kind", APPLIED)
+def test_parameters_of_which_one_map_is_made_keep_the_size_of_signals(kind: str) -> None:
+    shapes, apply = APPLIED[kind]
+
+    class Mapped(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            draws = torch.Generator().manual_seed(1)
+            self.parts = nn.ParameterList(nn.Parameter(3 * torch.randn(shape, generator=draws)) for shape in shapes)
+            self.norm, self.read = nn.LayerNorm(64), nn.Linear(64, 5)
+
+        def hidden(self, x: torch.Tensor) -> torch.Tensor:
+            return apply(self.norm(x), *self.parts)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.read(torch.tanh(self.hidden(x)))
+
+    model, x = Mapped(), torch.randn(256, 64, generator=torch.Generator().manual_seed(2))
+    plan = initlab.init_(model, example_inputs=x)
+    assert all(entry.role == "weight" for entry in plan if entry.name.startswith("parts"))
+    assert 0.4 < model.hidden(x).detach().square().mean().item() < 2.5

@@ -213,6 +213,8 @@ def test_scores_that_a_function_holds_within_bounds_begin_at_a_uniform_guess(
 
 def test_a_sigmoid_that_gives_probabilities_or_gates_is_no_bound() -> None:
     assert "0.1" in initlab.plan(Cut(torch.sigmoid), X)["last.weight"].reason
+    within = Cut(lambda z: torch.sigmoid(z).clamp(1e-4, 1 - 1e-4))  # as heat maps of points are given
+    assert "0.1" in initlab.plan(within, X)["last.weight"].reason
     assert (
         "read-out" not in initlab.plan(Cut(lambda z: 2 * torch.sigmoid(z[:, :4]) * z[:, 4:]), X)["last.weight"].reason
     )

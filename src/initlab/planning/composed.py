@@ -40,16 +40,19 @@ def _scores(graph: SignalGraph, use: Use) -> bool:
 
 
 def _factors(graph: SignalGraph, value: int, owner: Mapping[str, str]) -> tuple[str, ...]:
-    """The parameters of which a value is the product, each once; () of all else, as of a norm that divides."""
-    names, stack, times = set[str](), [value], 0
-    while stack:
-        item = stack.pop()
-        known, maker = graph.values[item], graph.producer(item)
-        if known.source == "parameter":
-            names.add(owner.get(canonical_name(known.name), known.name))
-            times += 1
-        elif maker is not None and (maker.traits.combines in ("product", "contraction") or maker.traits.proportional):
-            stack.extend(maker.inputs)
-        elif known.source != "constant":
-            return ()
-    return tuple(sorted(names)) if times == len(names) else ()
+    """The parameters of which a value is the product, each once, or of which each of the summands is that it is a sum
+    or a join of; () of all else, as of a norm that divides."""
+    known, maker = graph.values[value], graph.producer(value)
+    if known.source == "parameter":
+        return (owner.get(canonical_name(known.name), known.name),)
+    if maker is None:
+        return ()
+    made = [_factors(graph, item, owner) for item in maker.inputs if graph.values[item].source != "constant"]
+    if maker.traits.combines in ("sum", "join"):
+        return made[0] if made and all(each == made[0] for each in made) else ()
+    traits = maker.traits
+    factors = traits.combines in ("product", "contraction") or traits.proportional or traits.keeps != "none"
+    if not all(made) or not factors:
+        return ()
+    names = tuple(sorted(name for each in made for name in each))
+    return names if len(set(names)) == len(names) else ()

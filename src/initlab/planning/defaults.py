@@ -13,6 +13,7 @@ from initlab.errors import InputError, finite_number
 from initlab.graph import Operation, SignalGraph
 from initlab.graph.ancestry import passed
 from initlab.planning.affine import shifts_beside_factor
+from initlab.planning.beside_frozen import adds_next_to_nothing
 from initlab.planning.choice import Choice, Chooser, Options, keep
 from initlab.planning.frequencies import of_sines
 from initlab.planning.names import ADAPTER_UP, ADDED, HIDDEN_TO_HIDDEN, INPUT_BIAS
@@ -36,7 +37,7 @@ from initlab.planning.recurrences import reads_itself
 from initlab.planning.scene import Subject
 from initlab.planning.spread import spread
 from initlab.planning.transforms import growth_after, inverse_after
-from initlab.planning.values import is_pattern, is_zero
+from initlab.planning.values import holds_masks, is_pattern, is_zero
 from initlab.sampling import laws
 from initlab.schemes import Geometry, Scheme, get_scheme
 from initlab.schemes.scheme import Rule
@@ -57,6 +58,8 @@ def fed_weight(subject: Subject, options: Options) -> Choice:
     if zero_on_purpose(subject):
         what = "a gate, a router, a read-out or the end of a branch"
         return keep("zero_on_purpose", f"kept at zero, as its author made it and as other weights are not: {what}")
+    if adds_next_to_nothing(subject):
+        return keep("own", "kept as its author made it: with next to nothing, it ends a branch beside frozen weights")
     if pattern_on_purpose(subject):
         words = "kept as its author made it: a pattern of a few numbers, as the other weights are not"
         return keep("pattern", words)
@@ -237,6 +240,8 @@ def other(subject: Subject, options: Options) -> Choice:
     wide = len(subject.shape) >= 2 and max(subject.shape) > 1
     if wide and subject.slot.told(is_pattern):
         return keep("pattern", "kept as its author made it: a pattern of a few numbers, as an identity is, and no draw")
+    if wide and subject.slot.told(holds_masks):
+        return keep("pattern", "kept as its author made it: numbers among it forbid, as −10,000 does, and no draw")
     if wide and shifts_beside_factor(subject):
         return Choice(get_scheme("zeros"), Reason("zero", "a shift beside a factor of its shape: zero"))
     if wide and sum(size > 1 for size in subject.shape) == 1 and _is_added(subject) and subject.slot.told(is_zero):

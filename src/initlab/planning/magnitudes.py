@@ -34,8 +34,9 @@ def magnitudes_of(entries: Mapping[str, PlanEntry]) -> dict[str, str]:
 
 
 def _pairs(by_name: Mapping[str, PlanEntry]) -> dict[str, PlanEntry]:
-    """Each magnitude -> its direction."""
-    return {name: found for name, entry in by_name.items() if (found := _direction(entry, by_name)) is not None}
+    """Each magnitude -> its direction; one that is frozen, as at 1 in a head of prototypes, follows none."""
+    free = {name: entry for name, entry in by_name.items() if entry.code != "frozen"}
+    return {name: found for name, entry in free.items() if (found := _direction(entry, by_name)) is not None}
 
 
 def _turned(entry: PlanEntry) -> PlanEntry:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from initlab.graph import Operation, SignalGraph
-from initlab.graph.ancestry import grew_from, passed
+from initlab.graph.ancestry import passed
 from initlab.graph.axes import axis_of_features
 from initlab.graph.fixed import is_fixed_map
 from initlab.graph.once import once
@@ -16,7 +16,7 @@ from initlab.planning.recurrences import makers
 LONGEST = 4096  # readers of what came of a read-out, all steps of a state that it drives among them
 
 
-def _ahead(graph: SignalGraph, operation: Operation) -> Iterable[tuple[str, Operation | None]]:
+def ahead(graph: SignalGraph, operation: Operation) -> Iterable[tuple[str, Operation | None]]:
     """What reads an operation's output first, past rearrangements, fixed linear maps and functions of one number.
 
     What a curved function made is past no map: a frozen layer is read by those after it.
@@ -151,12 +151,12 @@ def _parameters(graph: SignalGraph, operation: Operation) -> frozenset[int]:
 
 def adds_to_scores(graph: SignalGraph, use: Operation) -> bool:
     """Whether a table's rows are added to what a softmax or a fused attention reads as scores."""
-    for _, reader in _ahead(graph, use):
+    for _, reader in ahead(graph, use):
         if reader is None:
             continue
         if reader.traits.attends:
             return True
-        if reader.kind == "add" and any(kind == "softmax" for kind, _ in _ahead(graph, reader)):
+        if reader.kind == "add" and any(kind == "softmax" for kind, _ in ahead(graph, reader)):
             return True
     return False
 
@@ -166,17 +166,17 @@ def is_head(graph: SignalGraph, use: Operation) -> bool:
 
     What is made of it without another weight is not read: its probabilities, their entropy, a penalty on its size.
     """
-    ahead = list(_ahead(graph, use))
-    read = any(kind == "output" or (by is not None and by.traits.logits and not by.traits.mixes) for kind, by in ahead)
-    if read and all(kind in ("output", "gate") or (by is not None and by.traits.logits) for kind, by in ahead):
+    found = list(ahead(graph, use))
+    read = any(kind == "output" or (by is not None and by.traits.logits and not by.traits.mixes) for kind, by in found)
+    if read and all(kind in ("output", "gate") or (by is not None and by.traits.logits) for kind, by in found):
         return True
-    returned = any(kind == "output" for kind, _ in ahead)
-    return (returned or any(_gives_shares(graph, by) for _, by in ahead)) and is_last(graph, use, returned)
+    returned = any(kind == "output" for kind, _ in found)
+    return (returned or any(gives_shares(graph, by) for _, by in found)) and is_last(graph, use, returned)
 
 
-def _gives_shares(graph: SignalGraph, reader: Operation | None) -> bool:
+def gives_shares(graph: SignalGraph, reader: Operation | None) -> bool:
     """Whether probabilities are what the model gives to its caller."""
-    return reader is not None and reader.kind == "softmax" and any(k == "output" for k, _ in _ahead(graph, reader))
+    return reader is not None and reader.kind == "softmax" and any(k == "output" for k, _ in ahead(graph, reader))
 
 
 def is_last(graph: SignalGraph, use: Operation, sums: bool = False) -> bool:
@@ -203,81 +203,25 @@ def is_last(graph: SignalGraph, use: Operation, sums: bool = False) -> bool:
     return True
 
 
-def voting(graph: SignalGraph, applied: Mapping[str, list[Operation]]) -> frozenset[str]:
-    """Read-outs whose outputs are added or averaged: each is read by sums of such alone, the last by nothing.
-
-    Scores that are made otherwise may be among them (wide and deep, factorisation machines beside a network), but
-    nothing that a read-out itself grew from: such a sum is a stream and its branch.
-    """
-    added: dict[int, set[str]] = {}
-    for name, uses in applied.items():
-        addition = _only_sum(graph, uses[0])
-        if len(uses) == 1 and addition is not None:
-            added.setdefault(addition.index, set()).add(name)
-    sums: dict[int, set[int]] = {}  # the last of sums that follow one another -> all of them
-    lasts: dict[int, int] = {}
-    for index in added:
-        way = [index]
-        while way[-1] not in lasts and (after := _only_sum(graph, graph.operations[way[-1]])) is not None:
-            way.append(after.index)
-        last = lasts.get(way[-1], way[-1])
-        lasts.update(dict.fromkeys(way, last))
-        sums.setdefault(last, set()).update(way)
-    found: set[str] = set()
-    for last, all_of_them in sums.items():
-        names = set().union(*(added.get(index, ()) for index in all_of_them))
-        operands = [
-            value for index in all_of_them for value in set(graph.operations[index].inputs)
-            if graph.values[value].source == "operation"
-        ]  # fmt: skip
-        votes = len(operands) - (len(all_of_them) - 1)
-        if (
-            _ends(graph, graph.operations[last])
-            and votes > 1
-            and (len(names) == votes or not _streams(graph, names, applied, operands))
-        ):
-            found |= names
-    return frozenset(found)
-
-
-def _ends(graph: SignalGraph, addition: Operation) -> bool:
-    """Whether a sum, or what a sigmoid or softmax makes of it, goes to the caller, and nothing else reads it."""
-    ahead = list(_ahead(graph, addition))
-    if len(ahead) != 1:
-        return False
-    kind, by = ahead[0]
-    given = by is not None and (by.outputs[0] in graph.outputs if kind == "gate" else _gives_shares(graph, by))
-    return kind == "output" or given or (by is not None and by.traits.logits and not by.traits.mixes)
-
-
-def _streams(
-    graph: SignalGraph, names: Iterable[str], applied: Mapping[str, list[Operation]], operands: Iterable[int]
-) -> bool:
-    """Whether what one of some weights reads grew from what is added to its output."""
-    made = {value for name in names for value in applied[name][0].outputs}
-    others = {value for value in operands if not made & set(passed(graph, value))}
-    read = [v for name in names for v in applied[name][0].inputs if graph.values[v].source == "operation"]
-    return bool(others) and any(value in others or grew_from(graph, value, others) for value in read)
-
-
-def _only_sum(graph: SignalGraph, operation: Operation) -> Operation | None:
-    """The sum that alone reads what an operation makes; None where anything else does."""
-    ahead = list(_ahead(graph, operation))
-    return ahead[0][1] if len(ahead) == 1 and ahead[0][0] == "add" else None
-
-
 def opens_gate(graph: SignalGraph, use: Operation) -> bool:
     """Whether gates alone read a weight's output, and each multiplies a signal that is not that output itself."""
-    for kind, reader in _ahead(graph, use):
-        if kind != "gate" or reader is None:
-            return False
-        value = reader.outputs[0]
-        for after in graph.consumers(value):
-            while after.traits.passes and graph.consumers(after.outputs[0]):
-                value, after = after.outputs[0], graph.consumers(after.outputs[0])[0]
-            others = [v for v in after.inputs if v != value and graph.values[v].source == "operation"]
-            if after.kind != "mul" or not others or use.outputs[0] in others:
+    return all(
+        kind == "gate" and reader is not None and _weighs(graph, reader.outputs[0], use.outputs[0])
+        for kind, reader in ahead(graph, use)
+    )
+
+
+def _weighs(graph: SignalGraph, gate: int, output: int) -> bool:
+    """Whether a gate, held within bounds or rearranged, is returned or multiplies a signal that is not `output`."""
+    for after in graph.consumers(gate):
+        others = [v for v in after.inputs if v != gate and graph.values[v].source == "operation"]
+        shapes = {graph.values[v].shape for v in (gate, *after.outputs)}
+        function = not others and len(shapes) == 1 and after.traits.combines == "none" and after.kind != "softmax"
+        if after.traits.passes or function:
+            if not _weighs(graph, after.outputs[0], output):
                 return False
+        elif after.kind != "mul" or not others or output in others:
+            return False
     return True
 
 

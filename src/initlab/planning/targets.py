@@ -21,11 +21,12 @@ from initlab.planning.normed import normed, smallest
 from initlab.planning.plain import plain, plain_second
 from initlab.planning.plan import PlanEntry
 from initlab.planning.read_rows import rows_read
-from initlab.planning.readers import adds_to_scores, is_head, opens_gate, voting
+from initlab.planning.readers import adds_to_scores, is_head, opens_gate
 from initlab.planning.recurrences import makers, reads_itself
 from initlab.planning.scores import Queries, queries_of
 from initlab.planning.token_tables import tokens_of
 from initlab.planning.transforms import Back, transformed
+from initlab.planning.votes import voting
 from initlab.sampling import canonical_name
 
 EXCESS = 0.025  # by which share of ln C the first loss may lie above that of a uniform guess

@@ -8,6 +8,7 @@ from initlab.planning.shards import local_tensor, readable
 from initlab.planning.zeros import all_zero
 
 LEAST = 1e-4  # a factor below it, or above its inverse, is a branch that begins closed, or memory that nobody wrote
+FORBIDS = 1e3  # added to a score, it leaves no share
 SIGNS = 16  # numbers that hardly share a sign by chance
 PATTERN = 64  # different numbers that a tensor which was made by a rule may have; draws hardly repeat themselves
 
@@ -38,6 +39,13 @@ def is_rotation(tensor: torch.Tensor) -> bool:
     if not torch.allclose(matrix.norm(dim=1), torch.ones(len(matrix), device=matrix.device), atol=1e-3):
         return False
     return torch.allclose(matrix @ matrix.T, torch.eye(len(matrix), device=matrix.device), atol=1e-3)
+
+
+def holds_masks(tensor: torch.Tensor) -> bool:
+    """Whether some numbers are so large that they forbid, as −10,000 among a chain's transitions; none is drawn so."""
+    if not readable(tensor) or not tensor.is_floating_point():
+        return False
+    return bool((local_tensor(tensor).detach().abs() >= FORBIDS).any())
 
 
 def is_off_zero(tensor: torch.Tensor) -> bool:

@@ -113,6 +113,15 @@ def _stacked(operation: Operation, views: list[ParameterView], outputs: list[Val
     return [replace(views[0], shape=outputs[0].shape, axes=axes, others=names, stacked=True)]
 
 
+def _blocks(operation: Operation, views: list[ParameterView], outputs: list[Value]) -> list[ParameterView] | None:
+    """Matrices of one shape as the blocks of a larger one, negative or not, as quaternions have them: one map."""
+    first = views[0]
+    if len({view.whole for view in views}) != 1 or len(first.whole) < 2 or any(v.axes != first.axes for v in views):
+        return None
+    names = dict.fromkeys(name for view in views for name in (view.name, *view.others) if name != first.name)
+    return [replace(first, shape=outputs[0].shape, others=tuple(names), stacked=True)]
+
+
 OPS = (
     Op(("chunk", "split", "split_with_sizes", "tensor_split"), pieces, keeps="pieces", cut=_split),
     Op(("hsplit", "vsplit"), pieces, keeps="pieces"),
@@ -121,7 +130,7 @@ OPS = (
     Op(("select",), moved, keeps="part", cut=_selected),
     Op(("narrow",), moved, keeps="part", cut=_narrowed),
     Op(("slice", "diagonal", "gather", "masked_select", "take", "take_along_dim"), moved, keeps="part"),
-    Op(("cat",), joined, names=("concat", "concatenate"), combines="join"),
+    Op(("cat",), joined, names=("concat", "concatenate"), combines="join", view=_blocks),
     Op(("stack",), joined, combines="join", view=_stacked),
     Op(("hstack", "vstack", "dstack", "column_stack", "meshgrid", "block_diag"), joined, combines="join"),
 )

@@ -108,7 +108,7 @@ def _contracted(flow: Flow, operation: Operation) -> int | None:
             for letter, size in zip(term, shapes[item.value], strict=False)
         }
         return math.prod(size for letter, size in sizes.items() if letter not in output)
-    if operation.kind == "outer":
+    if operation.kind in ("outer", "kron"):
         return 1
     left, right = operation.inputs[-2:] if len(operation.inputs) > 1 else operation.inputs * 2
     if operation.kind == "rmatmul":
@@ -283,7 +283,7 @@ OPS = (
     Op(("addbmm",), added_product, weights=_added_product, combines="contraction"),
     Op(("einsum",), matrix_product, weights=_einsum, combines="contraction", units=0),
     Op(("tensordot",), matrix_product, weights=_tensordot, combines="contraction"),
-    Op(("outer",), matrix_product, combines="contraction"),
+    Op(("outer", "kron"), matrix_product, combines="contraction"),
     Op(("cdist",), matrix_product, degree=1.0, even=True),
     Op(("weight_norm",), combines="product"),
     Op(("multi_dot",), names=("chain_matmul",), combines="contraction"),

@@ -181,7 +181,8 @@ class Calibrator(TorchFunctionMode):
             return self._applied(call, name, weights[:1])
         if op.combines == "product" and len(weights) == 1:
             return self._scaled(*weights[0], call.result)
-        if (op.proportional or op.degree == 1) and all(mark.of == name for _, mark in weights):
+        added = op.combines in ("sum", "join") and (name in self.targets.composed or self.drawn.is_weight(name))
+        if (op.proportional or op.degree == 1 or added) and all(mark.of == name for _, mark in weights):
             self.marks.set_all(call.result, of=name)
         return call.result
 
@@ -301,7 +302,7 @@ class Calibrator(TorchFunctionMode):
 
 def _shift(call: _Call, others: list[torch.Tensor]) -> torch.Tensor | float | None:
     """What parameters other than a weight add to what it makes, 0 of none; None of what is no bias of a plain layer."""
-    if not others:
+    if not others or "einsum" in call.op.kinds:  # all of its operands are factors
         return 0.0
     made, bias = next(tensors_in(call.result)), others[0]
     axis = call.op.features % made.dim()

@@ -39,9 +39,10 @@ class Logits:
     shrunk: bool = False
 
     def stand_in(self, tensor: torch.Tensor) -> bool:
-        """Whether a tensor has the same classes along the same axis, or its last axis is that of one of its groups."""
+        """Whether a tensor has the same classes along the same axis, or all of them in groups along its last."""
         last = tensor.shape[-1] if self.axis == -1 and tensor.dim() else 0
-        return tensor.shape == self.shape or last == self.shape[-1] or (last > 1 and self.shape[-1] % last == 0)
+        groups = last > 1 and self.shape[-1] % last == 0 and tensor.numel() == self.shape.numel()
+        return tensor.shape == self.shape or last == self.shape[-1] or groups
 
 
 class ReadOuts:
