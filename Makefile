@@ -78,7 +78,7 @@ test-gpu:
 			rm -f .test-gpu; \
 			export PYTHONPATH=src:.; \
 			echo "test-gpu: $$python, $$($$python -c 'import torch; print(torch.__version__)')"; \
-			$$python -m pytest -q tests/gpu tests/sampling/test_sampling_device.py && exec $$python -m benchmarks gpu; \
+			$$python -m pytest -q tests/gpu/test_on_a_gpu.py tests/sampling/test_sampling_device.py && exec $$python -m benchmarks gpu; \
 			exit 1; \
 		fi; \
 		echo "test-gpu: $$python: $$(tail -1 .test-gpu)"; \

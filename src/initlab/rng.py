@@ -22,7 +22,7 @@ class RandomStates:
     Args:
         python: of the `random` module.
         numpy: of numpy's global `RandomState`; None where numpy is not loaded.
-        torch: device -> state: "cpu", each CUDA device once CUDA is initialised, "mps" where there is one.
+        torch: device -> state: "cpu", each device of CUDA and its like once that is initialised, "mps" if there is one.
     """
 
     python: Any
@@ -46,7 +46,7 @@ def random_states_kept(seed: int | None = None, device: str = "cpu") -> Iterator
 
     Args:
         seed: where the generators start inside; None leaves them as they are.
-        device: a CUDA device to initialise first, so that its generator is kept and seeded although nothing ran yet.
+        device: one to initialise first, so that its generator is kept and seeded although nothing ran there yet.
 
     >>> random.seed(1)
     >>> with random_states_kept(seed=0):
@@ -112,14 +112,21 @@ def seed_random_states(seed: int) -> None:
         generator.manual_seed(seed)
 
 
+def accelerators() -> tuple[str, ...]:
+    """Kinds of devices whose module in torch is like `torch.cuda`, with a generator for each device."""
+    return ("cuda", "xpu", sys.modules["torch"]._C._get_privateuse1_backend_name())
+
+
 def _generators() -> dict[str, Any]:
     """PyTorch's global generators by device."""
     torch = sys.modules.get("torch")
     if torch is None or not hasattr(torch, "default_generator"):  # it may be half imported
         return {}
     found = {"cpu": torch.default_generator}
-    if torch.cuda.is_initialized():
-        found |= {f"cuda:{index}": generator for index, generator in enumerate(torch.cuda.default_generators)}
+    for kind in accelerators():
+        module = getattr(torch, kind, None)
+        if module is not None and module.is_initialized():
+            found |= {f"{kind}:{index}": own for index, own in enumerate(module.default_generators)}
     if torch.backends.mps.is_available():
         found["mps"] = torch.mps._get_default_mps_generator()
     return found

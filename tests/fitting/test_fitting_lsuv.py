@@ -205,6 +205,28 @@ def test_autocast_copies_are_followed() -> None:
     assert float((rows(64, 32) * 5 @ model.layer.weight.detach().T).var()) == pytest.approx(1.0, abs=0.05)
 
 
+def test_parts_of_autocast_copies_are_scaled_gate_by_gate_and_chunk_by_chunk() -> None:
+    class Cast(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.attention = nn.MultiheadAttention(16, 2, batch_first=True)
+            self.cell = nn.LSTM(16, 8, batch_first=True)
+
+        def forward(self, x: Tensor) -> Tensor:
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                return self.cell(self.attention(x, x * 2.0, x * 3.0)[0])[0]
+
+    model, batch = Cast(), rows(64, 7, 16)
+    result = lsuv_(model, batch, tolerance=0.05)
+    assert result.converged
+    weights = model.attention.in_proj_weight.detach().chunk(3)
+    for size, weight in zip((1, 2, 3), weights, strict=True):
+        assert float((size * batch @ weight.T).var()) == pytest.approx(1.0, abs=0.06)
+    assert [layer.name for layer in result.layers if layer.name.startswith("cell")] == [
+        f"cell.weight_ih_l0[{gate}]" for gate in ("input", "forget", "cell", "output")
+    ]
+
+
 def test_what_cannot_be_scaled_is_said() -> None:
     class Odd(nn.Module):
         def __init__(self) -> None:

@@ -90,9 +90,10 @@ def test_inspect_gives_the_verdict_and_the_numbers_of_the_cpu(build: Build) -> N
 
 
 ENGINES = [(name, engine) for name in MODELS for engine in ("auto", "sequential", "stacked", "processes")]
+TRAINED = [pair for pair in ENGINES if pair != ("lstm", "stacked")]
 
 
-@pytest.mark.parametrize(("name", "engine"), [pair for pair in ENGINES if pair != ("lstm", "stacked")])
+@pytest.mark.parametrize(("name", "engine"), TRAINED)
 def test_every_engine_trains_on_the_gpu_as_the_loop_does_there(name: str, engine: str) -> None:
     given: dict[str, Any] = {"schemes": ["he_normal", "xavier_normal"], "seeds": 2, "steps": 20, "lr": 1e-3}
     found, loop = (

@@ -163,12 +163,12 @@ class _Whitening:
             self.reasons[call.name] = "its output is constant on this batch"
             return call.output
         self.watch.settle(call.weight)
-        call.scale_units(torch.where(dead, 1.0, 1 / std.clamp_min(1e-30)).to(call.weight.dtype))
+        call.scale_units(torch.where(dead, 1.0, 1 / std.clamp_min(1e-30)))
         bias = self.parameters[call.bias] if call.bias and call.bias not in self.watch.kept else None
         if bias is not None:
             self.biases[call.name] = call.bias
             mean = _units(call.again(), call.axis).mean(1)
-            bias.sub_(torch.where(dead, 0.0, mean).to(bias.dtype))
+            call.shift(bias, torch.where(dead, 0.0, mean))
         overall = float(call.output.float().std(correction=0))
         self.layers.append(DataDependentLayer(call.name, overall, bias is not None, int(dead.sum()), math.nan, 1.0))
         return call.again()

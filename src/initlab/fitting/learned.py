@@ -92,8 +92,8 @@ def scalar_loss(model: nn.Module, loss: Loss, x: Tensor, y: Tensor) -> Tensor:
     """
     output = run_model(model, (x,), argument="data")
     first = output if isinstance(output, Tensor) else next(iter(floating_in(output)), None)
-    if y.is_floating_point() and first is not None and first.is_floating_point():
-        y = y.to(first.dtype)
+    if first is not None:
+        y = y.to(first.device, first.dtype if y.is_floating_point() and first.is_floating_point() else None)
     try:
         value = loss(first, y)
     except InputError:

@@ -91,13 +91,17 @@ def kept_on_failure(model: nn.Module) -> Iterator[None]:
 @contextlib.contextmanager
 def plain_kernels() -> Iterator[None]:
     """Inside, layers run as the products they are made of, without the fused kernels that stand for several at once."""
-    fused, fast = torch._C._get_mkldnn_enabled(), torch.backends.mha.get_fastpath_enabled()
+    mkldnn, cudnn, fast = (
+        torch._C._get_mkldnn_enabled(), torch._C._get_cudnn_enabled(), torch.backends.mha.get_fastpath_enabled()
+    )  # fmt: skip
     try:
-        torch._C._set_mkldnn_enabled(False)  # its recurrent layers are one opaque operation each
+        torch._C._set_mkldnn_enabled(False)  # their recurrent layers are one opaque operation each
+        torch._C._set_cudnn_enabled(False)
         torch.backends.mha.set_fastpath_enabled(False)
         yield
     finally:
-        torch._C._set_mkldnn_enabled(fused)
+        torch._C._set_mkldnn_enabled(mkldnn)
+        torch._C._set_cudnn_enabled(cudnn)
         torch.backends.mha.set_fastpath_enabled(fast)
 
 

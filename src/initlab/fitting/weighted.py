@@ -14,9 +14,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from initlab.fitting.running import plain_kernels
+from initlab.guest.inputs import brought, mapped, on_host, tensors_in
 
 _ATEN = torch.ops.aten
 
@@ -49,7 +51,8 @@ class Call:
         bias: the name of the bias that the same operation adds; "" for none.
         output: what the operation gave.
         again: runs it again.
-        copies: copies of the weight that the operation reads instead of it.
+        copies: what it reads instead, of copies of the weight.
+        bias_copies: copies of the bias, likewise.
         unit_axis: the axis of `weight` along which the output units lie; None where there is no such axis.
         first: place of the part's first element in the parameter's memory.
         of: number of the parameter's elements.
@@ -63,20 +66,25 @@ class Call:
     output: Tensor
     again: Callable[[], Tensor]
     copies: list[Tensor] = field(default_factory=list)
+    bias_copies: list[Tensor] = field(default_factory=list)
     unit_axis: int | None = None
     first: int = 0
     of: int = 0
 
     def scale(self, factor: Tensor | float) -> None:
         """Multiply the weight in place, and whatever copy of it is being used."""
-        self.weight.mul_(factor)
-        for copy in self.copies:
-            copy.mul_(factor)
+        for held in (self.weight, *self.copies):
+            held.mul_(factor.to(held) if isinstance(factor, Tensor) else factor)
 
     def scale_units(self, factors: Tensor) -> None:
         """Multiply each output unit's weights by a factor of its own; `unit_axis` must be known."""
         shape = [-1 if axis == self.unit_axis else 1 for axis in range(self.weight.ndim)]
         self.scale(factors.reshape(shape))
+
+    def shift(self, bias: Tensor, step: Tensor) -> None:
+        """Subtract a number of its own from each unit's bias in place, and from whatever copy of it is being used."""
+        for held in (bias, *self.bias_copies):
+            held.sub_(step.to(held))
 
 
 Handler = Callable[[Call], Tensor]
@@ -99,7 +107,7 @@ class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's mode
         self._parameters: dict[int, list[tuple[str, Tensor]]] = {}
         for name, parameter in self._named.items():
             self._parameters.setdefault(parameter.untyped_storage().data_ptr(), []).append((name, parameter))
-        self._copied: dict[int, tuple[Tensor, Tensor]] = {}
+        self._copied: dict[int, tuple[Tensor, Tensor]] = {}  # by the copy's memory: (what was copied, the copy)
         self._done: dict[int, list[tuple[int, int]]] = {}
 
     def __torch_dispatch__(
@@ -140,6 +148,7 @@ class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's mode
             output=result,
             again=lambda: func(*args, **kwargs),
             copies=copies,
+            bias_copies=[] if bias is None else bias[2],
             unit_axis=_unit_axis(func, args, on_the_left, weight),
             first=int(weight.storage_offset() - parameter.storage_offset()),
             of=parameter.numel(),
@@ -153,8 +162,9 @@ class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's mode
         place = tensor.untyped_storage().data_ptr()
         copies: list[Tensor] = []
         while place in self._copied:
-            tensor, copy = self._copied[place]
-            copies.append(copy)
+            source, copy = self._copied[place]
+            copies.append(_without_repeats(tensor))
+            tensor = _same_part(tensor, copy, source)
             place = tensor.untyped_storage().data_ptr()
         for name, parameter in self._parameters.get(place, []):
             low, high = _extent(parameter)
@@ -210,8 +220,38 @@ def _unit_axis(func: Any, args: tuple[Any, ...], on_the_left: bool, weight: Tens
 def watched(model: nn.Module, handle: Handler) -> Iterator[Watch]:
     """A `Watch` over the model, with the fused kernels that would hide its products switched off."""
     watch = Watch(model, handle)
-    with plain_kernels(), torch.no_grad(), watch:
+    with plain_kernels(), torch.no_grad(), watch, _Unrolled():
         yield watch
+
+
+_RECURRENT = {torch.lstm, torch.gru, torch.rnn_tanh, torch.rnn_relu}
+
+
+class _Unrolled(TorchFunctionMode):
+    """Recurrent layers of another device run on the CPU: one product there takes the inputs of all steps, elsewhere
+    each step has its own, and the first of them would stand for all.
+    """
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if func not in _RECURRENT:
+            return func(*args, **(kwargs or {}))
+        there = next(tensors_in(args)).device
+        args, kwargs = mapped(args, on_host), mapped(kwargs or {}, on_host)
+        return brought(func(*args, **kwargs), there)
+
+
+def _same_part(part: Tensor, copy: Tensor, source: Tensor) -> Tensor:
+    """The part of a tensor that lies in it as `part` lies in its copy; the whole where axes of the copy were joined."""
+    strides = {b: a for size, a, b in zip(copy.shape, source.stride(), copy.stride(), strict=True) if size > 1} | {0: 0}
+    if any(size > 1 and stride not in strides for size, stride in zip(part.shape, part.stride(), strict=True)):
+        return source
+    rest, offset = int(part.storage_offset() - copy.storage_offset()), int(source.storage_offset())
+    for stride in sorted(strides.keys() - {0}, reverse=True):
+        steps, rest = divmod(rest, stride)
+        offset += steps * strides[stride]
+    return source.detach().as_strided(part.shape, [strides.get(stride, 0) for stride in part.stride()], offset)
 
 
 def _extent(tensor: Tensor) -> tuple[int, int]:

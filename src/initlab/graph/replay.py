@@ -11,7 +11,7 @@ import torch
 from initlab.graph.flow import Flow
 from initlab.graph.recording import Operation, Ref, Value, constant_moments
 from initlab.graph.spelling import in_place
-from initlab.guest.inputs import mapped
+from initlab.guest.inputs import mapped, on_host
 
 
 def constants(flow: Flow, operation: Operation) -> list[tuple[float, float] | None]:
@@ -52,10 +52,13 @@ def multiplied_by(flow: Flow, operation: Operation) -> float | None:
 
 
 def held(flow: Flow, index: int) -> torch.Tensor | None:
-    """The numbers of a constant, of a parameter, or of what is computed from them alone; None when not at hand."""
+    """The numbers of a constant, of a parameter, or of what is computed from them alone; None when not at hand.
+
+    They are on the CPU, as all that rules compute with, wherever the model is.
+    """
     value = flow.value(index)
     if value.tensor is not None or value.producer is None:
-        return value.tensor
+        return None if value.tensor is None else on_host(value.tensor)
     if ("held", index) not in flow.cache:
         flow.cache["held", index] = _computed(flow, flow.graph.operations[value.producer], index)
     found = flow.cache["held", index]
@@ -79,8 +82,9 @@ def stand_ins(flow: Flow, operations: list[Operation]) -> dict[int, torch.Tensor
     found: dict[int, torch.Tensor] = {}
     for op in operations:
         for value in op.inputs:
-            tensor = None if value in flow.signals else held(flow, value)
-            if value in flow.views and (op.index not in flow.kept or tensor is None):
+            any_numbers = value in flow.views and op.index not in flow.kept
+            tensor = None if value in flow.signals or any_numbers else held(flow, value)
+            if value in flow.views and tensor is None:
                 tensor = torch.full(flow.value(value).shape, op.traits.start)
             if tensor is not None:
                 found[value] = tensor
@@ -96,7 +100,10 @@ def made_again(op: Operation, read: Callable[[int], torch.Tensor]) -> dict[int, 
 
 
 def call(op: Operation, read: Callable[[int], torch.Tensor]) -> Any:
-    """The operation again, on the tensors that `read` gives for the values it read; casts leave real numbers alone."""
+    """The operation again, on the tensors that `read` gives for the values it read; casts leave real numbers alone.
+
+    What it makes on the device that its arguments name comes back to the CPU.
+    """
     assert op.function is not None
     args: tuple[Any, ...] = filled(op.args, read)
     kwargs: dict[str, Any] = filled(op.kwargs, read)
@@ -105,7 +112,7 @@ def call(op: Operation, read: Callable[[int], torch.Tensor]) -> Any:
     if op.traits.skipped and (not torch.is_tensor(args[0]) or args[0].is_floating_point() or args[0].is_complex()):
         return torch.as_tensor(args[0])
     result = op.function(*args, **kwargs)
-    return args[0] if result is None else result
+    return args[0] if result is None else mapped(result, on_host)
 
 
 def filled(item: Any, read: Callable[[int], torch.Tensor]) -> Any:

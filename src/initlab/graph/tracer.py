@@ -15,7 +15,7 @@ from initlab.graph.operations.dropping import drops_in_place, mask_of
 from initlab.graph.operations.products import permutation
 from initlab.graph.recording import Operation, Ref, Value, constant_moments, refs
 from initlab.graph.spelling import in_place, name_of
-from initlab.guest.inputs import mapped, tensors_in
+from initlab.guest.inputs import mapped, on_host, tensors_in
 from initlab.guest.transformed import Outside, batch_axis, behind, is_transformed, of_whole
 
 _HELD = 65_536  # elements of a constant that are kept, so that what was computed with it can be computed again
@@ -221,9 +221,9 @@ class Tracer(TorchFunctionMode):
         moments, held = (None, None)
         if source == "constant" and self.read_constants:
             moments = constant_moments(tensor)
-            held = tensor.detach() if _may_hold(tensor) else _one_number(tensor, moments)
+            held = on_host(tensor.detach()) if _may_hold(tensor) else _one_number(tensor, moments)
         elif source == "input" and self.read_constants and not tensor.is_floating_point() and _may_hold(tensor):
-            held = tensor.detach()  # token ids and masks, which say what attention reads
+            held = on_host(tensor.detach())  # token ids and masks, which say what attention reads
         elif source == "parameter" and not tensor.is_meta:
             held = tensor.detach()
         frozen = source == "parameter" and not tensor.requires_grad
@@ -242,7 +242,7 @@ def _one_number(tensor: torch.Tensor, moments: tuple[float, float] | None) -> to
 def _repeated(tensor: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor | None:
     """The first element in a shape, where all are like it."""
     first = tensor.detach().flatten()[0].clone()
-    return first.expand(shape) if bool((tensor == first).all()) else None
+    return on_host(first).expand(shape) if bool((tensor == first).all()) else None
 
 
 def _may_hold(tensor: torch.Tensor) -> bool:

@@ -18,7 +18,7 @@ from initlab.data.pairs import target_key
 from initlab.data.reading import is_dataset, is_loader, one_batch
 from initlab.errors import InputError
 from initlab.guest.check import wrapped
-from initlab.guest.inputs import call_arguments, tensors_in, with_tensors
+from initlab.guest.inputs import brought, call_arguments, home_of, tensors_in, with_tensors
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def batch_of(model: nn.Module, given: Any, targets: Any = None, argument: str = 
     A DataLoader gives its first batch and a Dataset 64 samples; neither they nor any random state are moved. A sequence
     that is one longer than the model has arguments, or that a loader gave, ends with the targets. Of a mapping the keys
     that the model does not take are left out; a target's key (`labels`, `label`, `target`, …) among them is the
-    target. Text among targets is coded.
+    target. Text among targets is coded. All come to the device that the model is on, where it is on one.
 
     Args:
         model: whose `forward` says which arguments there are.
@@ -84,6 +84,10 @@ def batch_of(model: nn.Module, given: Any, targets: Any = None, argument: str = 
         raise InputError(f"{argument} hold targets, and targets were given beside them; give one of the two")
     args, kwargs = call_arguments(_numbers(inputs, argument), argument, others=others)
     ready, coded = _targets(found if targets is None else targets)
+    home = home_of(model)
+    if any(tensor.device != home for tensor in tensors_in((args, kwargs)) if not tensor.is_meta) and home is not None:
+        notes.append(f"{argument}: brought to {home}, where the model is")
+    args, kwargs, ready = (brought(part, home) for part in (args, kwargs, ready))
     return Batch(args, kwargs, ready, tuple(notes), coded)
 
 

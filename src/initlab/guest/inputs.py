@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -153,6 +154,25 @@ def stored(tensor: Tensor) -> Tensor:
 def shape_words(tensor: Tensor) -> str:
     """The shape as an error says it; a nested tensor has no one shape."""
     return "nested" if tensor.is_nested else str(tuple(tensor.shape))
+
+
+def on_host(tensor: Tensor) -> Tensor:
+    """The tensor on the CPU; itself where it is there, or has no values."""
+    return tensor if tensor.is_cpu or tensor.is_meta else tensor.cpu()
+
+
+def home_of(model: nn.Module) -> torch.device | None:
+    """The device that all parameters and buffers are on; None where they are on several, on none, or on meta."""
+    devices = {tensor.device for tensor in itertools.chain(model.parameters(), model.buffers())}
+    home = devices.pop() if len(devices) == 1 else None
+    return None if home is None or home.type == "meta" else home
+
+
+def brought(value: Any, home: torch.device | None) -> Any:
+    """A nested value with its tensors on a device; those without values stay, and all do where it is None."""
+    if home is None or all(tensor.device == home for tensor in tensors_in(value)):
+        return value
+    return mapped(value, lambda tensor: tensor if tensor.is_meta or tensor.device == home else tensor.to(home))
 
 
 def taken_by(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:

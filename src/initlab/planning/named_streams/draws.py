@@ -13,6 +13,7 @@ from initlab.errors import InputError
 from initlab.planning.drawing import Job, write_one
 from initlab.planning.memory import DTYPES
 from initlab.planning.shards import Part
+from initlab.rng import random_states_kept
 from initlab.sampling import derive_seed, laws, permutation
 from initlab.sampling.truncation import cut_moments
 
@@ -121,9 +122,7 @@ def _write_by_torch(draw: Draw, name: str, part: Part, seed: int) -> None:
     target = part.tensor
     key = derive_seed(seed, name, draw.op, tuple(target.shape)) >> 1
     named = {key: value for key, value in draw.named.items() if key != "generator"}
-    devices = [target.device] if target.device.type == "cuda" else []
-    with torch.random.fork_rng(devices), torch.no_grad():
-        torch.manual_seed(key)
+    with random_states_kept(key, str(target.device)), torch.no_grad():
         if draw.in_place:
             draw.func(target.detach(), *draw.arguments, **named)
         else:

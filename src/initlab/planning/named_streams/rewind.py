@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import torch
 
 from initlab.planning.named_streams.tape import Node
+from initlab.rng import accelerators
 
 _MOST = 512  # draws that can be taken back
 
@@ -86,8 +87,9 @@ def _state(device: torch.device, generator: torch.Generator | None) -> torch.Ten
         return generator.get_state()
     if device.type == "cpu":
         return torch.get_rng_state()
-    if device.type == "cuda":
-        return torch.cuda.get_rng_state(device)
+    if device.type in accelerators():
+        state: torch.Tensor = torch.get_device_module(device).get_rng_state(device)
+        return state
     return None
 
 
@@ -97,4 +99,4 @@ def _set_state(taken: Taken, state: torch.Tensor) -> None:
     elif taken.device.type == "cpu":
         torch.set_rng_state(state)
     else:
-        torch.cuda.set_rng_state(state, taken.device)
+        torch.get_device_module(taken.device).set_rng_state(state, taken.device)

@@ -1,0 +1,205 @@
+"""What holds on the device of `second_device.py` as on the CPU; `test_second_device.py` runs these in a process."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from second_device import GENERATOR
+from test_on_a_gpu import MODELS, TRAINED, data, mlp
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+import initlab
+from initlab.rng import random_states_kept
+from initlab.training.engines import machine
+
+
+class Masked(nn.Module):
+    """Attention with a mask, positions and a scale that are buffers, constants and functions of parameters."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.query, self.key, self.value, self.out = (nn.Linear(8, 8) for _ in range(4))
+        self.head, self.scale = nn.Linear(8, 10), nn.Parameter(torch.zeros(8))
+        self.register_buffer("mask", torch.ones(8, 8).tril().bool())
+        self.register_buffer("positions", torch.linspace(-1, 1, 64).reshape(8, 8))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = x.unflatten(1, (8, 8)) + self.positions
+        read = F.scaled_dot_product_attention(self.query(x), self.key(x), self.value(x), attn_mask=self.mask)
+        scale = F.softplus(self.scale) * torch.full((1,), 0.5, device=x.device)
+        lower = torch.ones(8, 8, device=x.device).tril().to(x.device)
+        scores = (read @ read.transpose(1, 2) / math.sqrt(8)).masked_fill(lower == 0, -torch.inf).softmax(-1)
+        return self.head(((x + self.out(read) * scale) + scores @ x).mean(1))
+
+
+class Tied(nn.Module):
+    """Token ids made of the samples, a table that is the read-out too, and a recurrent layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table, self.cell, self.head = nn.Embedding(10, 12), nn.GRU(12, 12, batch_first=True), nn.Linear(12, 10)
+        self.head.weight = self.table.weight
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.cell(self.table((x[:, :6] * 3).long().clamp(0, 9)))[0][:, -1])
+
+
+BUILDS: dict[str, Callable[[], nn.Module]] = {**MODELS, "masked": Masked, "tied": Tied}
+each = pytest.mark.parametrize("build", BUILDS.values(), ids=BUILDS)
+
+
+@pytest.fixture(autouse=True)
+def _its_generator_stays() -> Iterator[None]:
+    before = GENERATOR.get_state()
+    yield
+    assert torch.equal(GENERATOR.get_state(), before)
+
+
+def pair(build: Callable[[], nn.Module]) -> tuple[nn.Module, nn.Module]:
+    """A model and a copy of it on the second device."""
+    with random_states_kept(0):
+        one = build()
+    torch.__future__.set_swap_module_params_on_conversion(True)  # so `.to` keeps a parameter's object and ties
+    try:
+        return one, copy.deepcopy(one).to("second")
+    finally:
+        torch.__future__.set_swap_module_params_on_conversion(False)
+
+
+def same(one: nn.Module, other: nn.Module, **tolerance: float) -> None:
+    for (name, here), there in zip(one.named_parameters(), other.parameters(), strict=True):
+        assert there.device.type == "second"
+        torch.testing.assert_close(there.detach().cpu(), here.detach(), msg=lambda m, n=name: f"{n}: {m}", **tolerance)
+
+
+@each
+def test_plan(build: Callable[[], nn.Module]) -> None:
+    one, other = pair(build)
+    x, _ = data(128)
+    for given in (x, x.to("second")):
+        for here, there in zip(initlab.plan(one, x).entries, initlab.plan(other, given).entries, strict=True):
+            assert here.reason == there.reason
+            assert (there.std or 0.0) == pytest.approx(here.std or 0.0, rel=1e-4)
+
+
+@each
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16, torch.float64])
+@pytest.mark.parametrize("policy", ["he_normal", "truncated_normal", "orthogonal", "auto"])
+def test_init(build: Callable[[], nn.Module], policy: str, dtype: torch.dtype) -> None:
+    one, other = (model.to(dtype) for model in pair(build))
+    for model in (one, other):
+        initlab.init_(model, policy, seed=3)
+    same(one, other, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("build", [*MODELS.values(), Tied], ids=[*MODELS, "tied"])
+def test_a_start_of_its_own_from_named_streams(build: Callable[[], nn.Module]) -> None:
+    one, other = pair(build)
+    for model in (one, other):
+        initlab.reinit_(model, seed=3)
+    same(one, other, rtol=0, atol=0)
+
+
+def test_a_draw_without_a_law_of_ours() -> None:
+    one, other = pair(lambda: nn.Linear(8, 8))
+    for model in (one, other):
+        before = torch.get_rng_state()
+        with torch.no_grad(), initlab.streams(model, seed=3):
+            model.weight.copy_(torch.poisson(torch.full((8, 8), 4.0, device=model.weight.device)))
+        assert torch.equal(torch.get_rng_state(), before)
+    assert other.weight.std() > 0.5
+
+
+@each
+@pytest.mark.parametrize("given", ["there", "tensors", "arrays", "loader"])
+def test_inspect(build: Callable[[], nn.Module], given: str) -> None:
+    x, y = data(64)
+    one, other = pair(build)
+    for model in (one, other):
+        initlab.init_(model, "he_normal", seed=3)
+    inputs: dict[str, Any] = {
+        "there": (x.to("second"), y.to("second")),
+        "tensors": (x, y),
+        "arrays": (x.numpy(), y.numpy()),
+        "loader": (DataLoader(TensorDataset(x, y), batch_size=64),),
+    }
+    here, there = initlab.inspect(one, x, y), initlab.inspect(other, *inputs[given])
+    assert there.verdict == here.verdict
+    assert [f.kind for f in there.findings] == [f.kind for f in here.findings]
+    columns = here.to_frame().select_dtypes("number").columns
+    np.testing.assert_allclose(there.to_frame()[columns], here.to_frame()[columns], rtol=2e-2, atol=1e-4)
+
+
+@each
+def test_audit(build: Callable[[], nn.Module]) -> None:
+    one, other = pair(build)
+    assert str(initlab.audit(other)) == str(initlab.audit(one))
+
+
+def _batch(fit: Callable[..., Any]) -> Callable[[nn.Module], Any]:
+    return lambda model: fit(model, data(128)[0])
+
+
+def _pair(fit: Callable[..., Any], **given: Any) -> Callable[[nn.Module], Any]:
+    return lambda model: fit(model, data(128), **given)
+
+
+FITS: dict[str, Callable[[nn.Module], Any]] = {
+    "lsuv": _batch(initlab.fit.lsuv_),
+    "data dependent": _batch(initlab.fit.data_dependent_),
+    "gradinit": _pair(initlab.fit.gradinit_, steps=3),
+    "metainit": _pair(initlab.fit.metainit_, steps=3),
+    "finetune": _pair(initlab.fit.finetune_, epochs=1),
+}
+
+
+@each
+@pytest.mark.parametrize("fit", FITS.values(), ids=FITS)
+def test_fits(fit: Callable[[nn.Module], Any], build: Callable[[], nn.Module]) -> None:
+    one, other = pair(build)
+    try:
+        fit(one)
+    except initlab.InputError:
+        with pytest.raises(initlab.InputError):
+            fit(other)
+        return
+    fit(other)
+    same(one, other, rtol=2e-2, atol=2e-3)
+
+
+@pytest.fixture
+def trains_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`compare` knows CUDA's devices; the second stands for one."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device=None: (machine.free_memory(4 * 2**30),) * 2)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda device=None: None)
+    monkeypatch.setattr("initlab.comparison.tasks.device_name", lambda device, elsewhere=False: str(device))
+
+
+@pytest.mark.usefixtures("trains_there")
+@pytest.mark.parametrize(("name", "engine"), [pair for pair in TRAINED if pair[1] != "processes"])
+def test_compare(name: str, engine: str) -> None:
+    given: dict[str, Any] = {"schemes": ["he_normal", "xavier_normal"], "seeds": 2, "steps": 8, "lr": 1e-3}
+    there = initlab.compare(MODELS[name], data(), data(128), engine=engine, device="second:0", **given)
+    here = initlab.compare(MODELS[name], data(), data(128), engine=engine, **given)
+    for one, other in zip(here.runs, there.runs, strict=True):
+        np.testing.assert_allclose(other.tests[-1, 1], one.tests[-1, 1], rtol=1e-2)
+
+
+@pytest.mark.usefixtures("trains_there")
+@pytest.mark.parametrize("where", ["cpu", "second"])
+@pytest.mark.parametrize("device", ["cpu", "second:0"])
+def test_models_and_data_of_either_device(where: str, device: str) -> None:
+    x, y = (part.to(where) for part in data())
+    result = initlab.compare(
+        lambda: mlp().to(where), (x, y), (x, y), ["he_normal", "zeros"], 2, steps=30, device=device
+    )
+    assert result.best == "he_normal"
