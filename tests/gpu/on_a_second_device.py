@@ -139,6 +139,19 @@ def test_inspect(build: Callable[[], nn.Module], given: str) -> None:
 
 
 @each
+def test_inspect_where_only_deterministic_algorithms_may_run(build: Callable[[], nn.Module]) -> None:
+    x, y = data(64)
+    _, other = pair(build)
+    torch.use_deterministic_algorithms(True)
+    try:
+        initlab.init_(other, "auto", example_inputs=x, seed=3)
+        for targets, loss in ((y, None), (torch.randn(64, 10, generator=torch.Generator().manual_seed(0)), "l1")):
+            initlab.inspect(other, x, targets, loss)
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
+@each
 def test_audit(build: Callable[[], nn.Module]) -> None:
     one, other = pair(build)
     assert str(initlab.audit(other)) == str(initlab.audit(one))

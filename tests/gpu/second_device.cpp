@@ -195,6 +195,10 @@ static const std::set<std::string> INDEXED = {"aten::index", "aten::index_put_",
 static const std::set<std::string> STRICT = {"aten::index_select", "aten::gather", "aten::scatter", "aten::scatter_", "aten::index_add",
   "aten::index_add_", "aten::index_copy_", "aten::index_fill_", "aten::embedding", "aten::searchsorted", "aten::take", "aten::scatter_add_", "aten::scatter_add"};
 
+// What has no deterministic form on a CUDA device and is refused where `torch.use_deterministic_algorithms` asks for one.
+static const std::set<std::string> DISORDERLY = {"aten::cumsum.out", "aten::cumsum.", "aten::histc.", "aten::median.dim",
+  "aten::median.dim_values", "aten::kthvalue.", "aten::kthvalue.values", "aten::put_."};
+
 static bool foreign(const Tensor& t, const std::string& name) {
   return t.defined() && t.device().type() != HERE && (t.dim() > 0 || STRICT.count(name));
 }
@@ -203,6 +207,7 @@ static void fallback(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
   const auto& schema = op.schema();
   const std::string name = schema.name();
   const auto first = stack->size() - schema.arguments().size();
+  if (DISORDERLY.count(name + "." + schema.overload_name())) at::globalContext().alertNotDeterministic(name);
   std::vector<std::pair<at::Generator, at::Generator>> given;
   for (size_t i = 0; i < schema.arguments().size(); ++i) {
     auto& value = (*stack)[first + i];

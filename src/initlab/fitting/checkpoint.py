@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from initlab.data import load_arrays
 from initlab.errors import InputError
+from initlab.guest.inputs import on_host
 from initlab.reporting import atomic_write, check_output, json_text
 
 _SETTINGS = "settings"
@@ -56,6 +58,6 @@ def load_checkpoint(path: str | os.PathLike[str], settings: dict[str, Any]) -> d
 
 def fingerprint(values: Tensor) -> str:
     """A short name of a tensor's content: its shape, and a sum in which every element has a weight of its own."""
-    flat = values.detach().reshape(-1).double()
-    weights = (flat.new_ones(flat.numel()).cumsum(0) * 0.6180339887498949).frac()
+    flat = on_host(values.detach()).reshape(-1).double()
+    weights = (torch.arange(1, flat.numel() + 1, dtype=torch.float64, device="cpu") * 0.6180339887498949).frac()
     return f"{tuple(values.shape)}:{float((flat * weights).sum()):.10g}"

@@ -229,8 +229,9 @@ def _of_the_middle(loss: Loss, targets: Tensor) -> float | None:
     if targets.ndim == 0 or targets.is_complex():
         return None
     real = targets.detach() if targets.is_floating_point() else targets.double()
+    median = real.sort(0).values[(len(real) - 1) // 2]  # torch's own is no deterministic algorithm on CUDA
     with torch.no_grad():
-        found = [float(loss.call(m.expand_as(real), real)) for m in (real.mean(0), real.median(0).values)]
+        found = [float(loss.call(m.expand_as(real), real)) for m in (real.mean(0), median)]
     return min(found) if min(found) > 0 else None
 
 
