@@ -266,6 +266,19 @@ def test_a_cut_at_two_and_not_at_two_std_is_told_from_the_reference(cut: float) 
     assert found == ([] if cut < 1 else ["law"])
 
 
+@pytest.mark.parametrize("order", [("table", "head"), ("head", "table")])
+def test_a_tied_weight_is_found_in_the_reference_by_any_of_its_names(order: tuple[str, str]) -> None:
+    def tied(*names: str) -> nn.Module:
+        torch.manual_seed(0)
+        model, layers = nn.Module(), {"table": nn.Embedding(40, 8), "head": nn.Linear(8, 40, bias=False)}
+        layers["head"].weight = layers["table"].weight
+        for name in names:
+            model.add_module(name, layers[name])
+        return model
+
+    assert initlab.audit(tied("table", "head"), tied(*order)).differences == ()
+
+
 def test_another_model_is_a_reference_for_laws() -> None:
     torch.manual_seed(0)
     assert initlab.audit(GPT(), GPT()).differences == ()

@@ -67,3 +67,21 @@ def test_logits_times_a_scale_that_is_made_of_a_parameter_are_a_read_out() -> No
 def test_a_scale_that_closes_a_branch_is_no_factor() -> None:
     plan = initlab.plan(Scaled(torch.full((64,), 1e-6), lambda scale: scale, "silu"), X)
     assert plan["gate.weight"].std == pytest.approx(1 / math.sqrt(64), rel=0.2)
+
+
+class Divided(nn.Module):
+    """A function of a number over what a layer makes."""
+
+    def __init__(self, of: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        self.first, self.read, self.of = nn.Linear(32, 16), nn.Linear(16, 3), of
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.read(torch.tanh(self.of(self.first(x))))  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("of", [lambda y: 3 / y, lambda y: torch.div(3, y), lambda y: torch.div(input=3, other=y)])
+def test_what_divides_a_number_is_not_multiplied_by_it(of: Callable[[torch.Tensor], torch.Tensor]) -> None:
+    plan = initlab.plan(Divided(of), X)
+    assert plan["first.weight"].measured is not None
+    assert plan["first.weight"].measured[1] == 1.0

@@ -1,10 +1,11 @@
-"""What a value came from: before it was cast, rearranged or scaled, from which other values, from the model's input."""
+"""What a value came from: before it was cast, rearranged or scaled, from which other values; all that is behind it."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
-from initlab.graph.recording import Operation, Recording
+from initlab.graph.recording import Operation, Recording, Value
 
 
 def passed(graph: Recording, value: int, parts: bool = False) -> list[int]:
@@ -88,5 +89,23 @@ def floor_of(graph: Recording, others: set[int]) -> int:
 
 
 def made_at(graph: Recording, value: int) -> int:
+    """The place of the operation that made a value; −1 of inputs, parameters and constants."""
     operation = graph.producer(value)
     return -1 if operation is None else operation.index
+
+
+def behind(graph: Recording, value: int) -> Iterator[Value]:
+    """A value and all that it was made of, each once, back to inputs, parameters and constants."""
+    stack, seen = [value], {value}
+    while stack:
+        known = graph.values[stack.pop()]
+        yield known
+        operation = graph.producer(known.index)
+        made = [item for item in operation.inputs if item not in seen] if operation is not None else []
+        stack.extend(made)
+        seen.update(made)
+
+
+def hangs_on(graph: Recording, value: int, source: str) -> bool:
+    """Whether a value is made of what comes from there: "input" or "parameter"."""
+    return any(known.source == source for known in behind(graph, value))

@@ -36,7 +36,7 @@ def uses_of(graph: Recording) -> dict[str, tuple[Use, ...]]:
         _input(flow, value)
     for operation in graph.operations:
         _step(flow, operation, found)
-    if "packed" not in graph.computed:
+    if "packed" not in graph.computed:  # of the first walk: other sizes do not change it
         graph.computed["packed"] = {**packed_by_split(graph, found.uses), **packed_by_pieces(found.uses, found.views)}
     packed = cast(Packed, graph.computed["packed"])
     return {

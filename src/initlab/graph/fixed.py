@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from initlab.graph.ancestry import behind
 from initlab.graph.recording import Operation, Recording
 
 
@@ -19,13 +20,6 @@ def is_fixed_map(graph: Recording, operation: Operation, value: int) -> bool:
 
 def is_fixed(graph: Recording, value: int) -> bool:
     """Whether a value is made of constants and frozen parameters alone."""
-    stack, seen = [value], {value}
-    while stack:
-        known = graph.values[stack.pop()]
-        if known.source == "input" or (known.source == "parameter" and not known.frozen):
-            return False
-        operation = graph.producer(known.index)
-        made = [item for item in operation.inputs if item not in seen] if operation is not None else []
-        stack.extend(made)
-        seen.update(made)
-    return True
+    return not any(
+        known.source == "input" or (known.source == "parameter" and not known.frozen) for known in behind(graph, value)
+    )

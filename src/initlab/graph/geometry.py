@@ -12,7 +12,7 @@ from torch import nn
 from initlab.graph.layers import Part, Shape, by_layer_type, vector
 from initlab.graph.signal_graph import SignalGraph
 from initlab.guest.check import check_module, check_shaped
-from initlab.guest.modules import made_of, modules_of
+from initlab.guest.modules import WEIGHT_NORM, made_of, modules_of
 from initlab.schemes.geometry import Geometry
 
 
@@ -133,10 +133,6 @@ def _part(place: _Place, typed: Part | None, graph: SignalGraph | None) -> tuple
     return _by_shape(place), "shape"
 
 
-# How torch's two forms of weight norm end the names of the lengths.
-_LENGTHS = ("original0", "_g")
-
-
 def _by_type(place: _Place) -> Part | None:
     leaf, _, original = place.leaf.partition(":")
     if not original:
@@ -149,7 +145,8 @@ def _by_type(place: _Place) -> Part | None:
 
 def _plain_part(place: _Place, leaf: str) -> Part | None:
     """What the layer says of the tensor that its parametrization makes."""
-    if place.leaf.endswith(_LENGTHS) and len(place.shape) and place.shape != _shape_of(place.module, leaf):
+    length = f".{place.leaf.partition(':')[2]}".endswith(tuple(length for length, _ in WEIGHT_NORM))
+    if length and len(place.shape) and place.shape != _shape_of(place.module, leaf):
         return Part("other", vector(place.shape, "other"))
     return by_layer_type(place.module, leaf, place.shape)
 

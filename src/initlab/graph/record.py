@@ -28,12 +28,11 @@ def record(model: nn.Module, example_inputs: Any) -> SignalGraph:
     """One forward pass of a model, as the operations that it ran.
 
     The pass runs without gradients in evaluation mode (so that dropout and random depth hide nothing, and are recorded
-    with their rates all the same); a model in
-    training mode whose parameters are not all used then is run once more in training mode, and the fuller pass counts.
-    Random numbers that the model draws are the same each time.
-    Training flags, buffers and random states are as before afterwards, whatever happens. What the model prints goes to
-    standard error. A sharded model (DTensor parameters) runs as it would on one process, without communication and
-    with one number in place of each parameter's values: a layer's weight is in memory whole only while it is applied.
+    with their rates all the same); a model in training mode whose parameters are not all used then is run once more in
+    training mode, and the fuller pass counts. Random numbers that the model draws are the same each time. Training
+    flags, buffers and random states are as before afterwards, whatever happens. What the model prints goes to standard
+    error. A sharded model (DTensor parameters) runs as it would on one process, without communication and with one
+    number in place of each parameter's values: a layer's weight is in memory whole only while it is applied.
 
     Args:
         model: any module whose forward runs.

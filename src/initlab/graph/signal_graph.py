@@ -16,21 +16,7 @@ from initlab.sampling import canonical_name
 
 @dataclass(frozen=True)
 class SignalGraph(Recording):
-    """How signals flowed in one forward pass.
-
-    Args:
-        operations: the calls in order.
-        values: every value by its number.
-        inputs: numbers of the example inputs' values.
-        outputs: numbers of the values in the model's output.
-        training: whether the recorded pass ran in training mode.
-        sizes: by parameter, the second moment that its output is to have, where that is not one.
-        shares: by (sum, operand), what the operand is of the other's second moment once a pass has made it so.
-        scores: by product of queries and keys, what it is multiplied by before a softmax reads it, where a pass makes
-            the queries smaller if that is larger than of second moment one.
-        coarse: whether moments need only be known roughly, since all that is asked are roles.
-        computed: what walks over it computed of functions and regions, which other sizes do not change.
-    """
+    """A recording with what each parameter is used for: how signals flowed in one forward pass."""
 
     def uses(self, parameter_name: str) -> tuple[Use, ...]:
         """The uses of a parameter, in forward order; () when this pass did not use it.

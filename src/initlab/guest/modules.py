@@ -9,6 +9,9 @@ from torch import nn
 # What torch's older wrappers add to the name of a parameter from which a layer's own is computed.
 REMADE = ("_orig", "_g", "_v")
 
+# (end of the length's name, end of the direction's name) as torch's two forms of weight norm call them.
+WEIGHT_NORM = ((".original0", ".original1"), ("_g", "_v"))
+
 
 def made_of(module: nn.Module, leaf: str) -> str:
     """The layer's own tensor that an older wrapper of torch's computes from a parameter; "" where none does.

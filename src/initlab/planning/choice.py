@@ -62,4 +62,5 @@ Chooser = Callable[[Subject, Options], Choice]
 
 
 def keep(code: str, words: str) -> Choice:
+    """The parameter stays as it is."""
     return Choice(None, Reason(code, words), action="keep")

@@ -9,9 +9,9 @@ from typing import Any
 from torch import nn
 
 from initlab.errors import InputError, shown
+from initlab.guest.modules import WEIGHT_NORM
 from initlab.planning.choice import Choice, Options, keep
 from initlab.planning.defaults import DEFAULTS
-from initlab.planning.names import WEIGHT_NORM
 from initlab.planning.policies import as_policy, recipe_names
 from initlab.planning.policy import Policy, RoleLaw
 from initlab.planning.reason import Reason

@@ -2,41 +2,56 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from initlab.graph import Operation, SignalGraph
+from initlab.graph.recording import Ref
 from initlab.graph.replay import call
 from initlab.planning.shards import readable
 from initlab.planning.values import LEAST
 
+STEPS = 8  # operations that a number is followed through
 
-def factor_beside(graph: SignalGraph, operation: Operation) -> float | None:
-    """What a product or quotient with one number multiplies a signal by; None for zero and for anything else."""
-    number = _number_beside(graph, operation) if operation.traits.combines == "product" else None
+
+def factor_beside(graph: SignalGraph, operation: Operation, scales: bool = True) -> float | None:
+    """What a product or quotient with one number multiplies a signal by; None for zero and for anything else.
+
+    Args:
+        graph: the recording.
+        operation: the product, or the quotient of a signal and a number.
+        scales: whether a parameter counts as a number, by its root mean square.
+    """
+    number = _number_beside(graph, operation, scales) if operation.traits.combines == "product" else None
     if not number:
         return None
     return number if operation.kind == "mul" else 1 / number
 
 
-def _number_beside(graph: SignalGraph, operation: Operation) -> float | None:
+def _number_beside(graph: SignalGraph, operation: Operation, scales: bool) -> float | None:
     """The number beside a signal: given as one, a constant of one element, or the root mean square of a scale."""
-    found = [float(arg) for arg in operation.args if isinstance(arg, int | float) and not isinstance(arg, bool)]
-    for value in operation.inputs:
-        known = graph.values[value]
-        if known.source == "constant":
-            if known.tensor is not None and known.tensor.numel() == 1:
-                found.append(float(known.tensor))
-        elif scale := _scale(graph, value):
-            found.append(scale)
+    every = (*operation.args, *operation.kwargs.values())
+    given = every if operation.kind == "mul" else (operation.argument(1, "other"),)  # what is divided is no factor
+    found = [number for item in given if (number := _number(graph, item, scales)) is not None]
     return found[0] if len(found) == 1 else None
+
+
+def _number(graph: SignalGraph, item: Any, scales: bool) -> float | None:
+    if isinstance(item, Ref):
+        known = graph.values[item.value]
+        if known.source != "constant":
+            return _scale(graph, item.value) if scales else None
+        return float(known.tensor) if known.tensor is not None and known.tensor.numel() == 1 else None
+    return float(item) if isinstance(item, int | float) and not isinstance(item, bool) else None
 
 
 def _scale(graph: SignalGraph, value: int) -> float | None:
     """The root mean square of a parameter of at most one axis, or of what functions of one number make of it.
 
-    None of anything else; one element keeps its sign.
+    None of anything else, and of zero; one element keeps its sign.
     """
     steps: list[Operation] = []
     while (maker := graph.producer(value)) is not None:
-        if len(set(maker.inputs)) != 1 or len(maker.outputs) != 1 or maker.function is None or len(steps) > 8:
+        if len(set(maker.inputs)) != 1 or len(maker.outputs) != 1 or maker.function is None or len(steps) > STEPS:
             return None
         steps.append(maker)
         value = maker.inputs[0]
@@ -50,7 +65,7 @@ def _scale(graph: SignalGraph, value: int) -> float | None:
         made = call(step, {at: made}.__getitem__)
         at = step.outputs[0]
     if made.numel() == 1:
-        return float(made)
+        return float(made) or None
     size = float(made.double().square().mean().sqrt())
     return size if LEAST < size < 1 / LEAST else None
 
@@ -62,7 +77,7 @@ def inner_factor(graph: SignalGraph, use: Operation) -> float:
     (LeCun et al., Efficient backprop, 1998, section 4.4).
     """
     factor, value = 1.0, use.outputs[0]
-    for _ in range(8):
+    for _ in range(STEPS):
         readers = graph.consumers(value)
         if len(readers) != 1 or len(readers[0].outputs) != 1:
             return 1.0

@@ -20,6 +20,9 @@ from initlab.sampling.orthogonal import one_blas_thread
 from initlab.sampling.request import check_range
 from initlab.sampling.threads import share, thread_count
 
+TOGETHER = 1 << 24  # elements of the parameters that are drawn beside one another: an interrupt waits for them
+SMALL = 1 << 16  # a parameter of fewer elements is one thread's work whatever its law
+
 
 @dataclass(frozen=True)
 class Job:
@@ -52,12 +55,6 @@ def job_for(name: str, tensor: torch.Tensor, part: Part, law: Law) -> Job:
     except InputError as error:
         raise InputError(f"{name!r}: {error}") from None
     return Job(name, tensor, part, law)
-
-
-# Elements of the parameters that are drawn beside one another: an interrupt waits for them.
-TOGETHER = 1 << 24
-# A parameter of fewer elements than this is one thread's work whatever its law.
-SMALL = 1 << 16
 
 
 def batches(jobs: Sequence[Job]) -> Iterator[list[Job]]:
@@ -137,7 +134,7 @@ def _whole(job: Job, seed: int) -> np.ndarray[Any, Any]:
 def stage(target: torch.Tensor, job: Job, seed: int, *, pin: bool, limit: int = STAGE_BYTES) -> None:
     """Draw on the CPU and copy to another device, at most `limit` bytes at a time through two (pinned) buffers."""
     whole = _whole(job, seed) if job.law.needs_whole else None
-    item, _kind = target.element_size(), DTYPES[target.dtype]
+    item, kind = target.element_size(), DTYPES[target.dtype]
     room = max(1, limit // 2 // item)
     buffers = [
         torch.empty(min(room, target.numel()), dtype=target.dtype, device="cpu", pin_memory=pin) for _ in range(2)
@@ -156,15 +153,7 @@ def stage(target: torch.Tensor, job: Job, seed: int, *, pin: bool, limit: int = 
             if whole is not None:
                 out[...] = whole[place]
             else:
-                fill(
-                    out,
-                    job.law,
-                    seed=seed,
-                    name=job.name,
-                    dtype=DTYPES[target.dtype],
-                    shape=job.part.shape,
-                    block=place,
-                )
+                fill(out, job.law, seed=seed, name=job.name, dtype=kind, shape=job.part.shape, block=place)
             target.detach()[_shift(local, inner)].copy_(piece, non_blocking=pin)
             events[turn] = _event(target) if pin else None
             turn = 1 - turn

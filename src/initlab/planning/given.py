@@ -56,7 +56,7 @@ class OverBranches:
 
 
 @dataclass(frozen=True)
-class Fed:
+class ByFeed:
     """A scheme by its name, with the gain that undoes what feeds the weight."""
 
     scheme: str = "lecun_normal"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from initlab.graph import Operation, SignalGraph
 from initlab.graph.ancestry import passed
 from initlab.graph.once import once
+from initlab.planning.constants import factor_beside
 from initlab.planning.scene import Scene, Subject
 from initlab.sampling import canonical_name
 
@@ -72,19 +72,9 @@ def _applied(
         weight = next((name for name in names if name in shapes), None)
         if weight is not None:
             return weight, maker, factor
-        number = _number(graph, maker)
+        number = factor_beside(graph, maker, scales=False)
         if number is None and not maker.traits.rearranges:
             return None
         factor *= 1.0 if number is None else number
         value = maker.inputs[0]
     return None
-
-
-def _number(graph: SignalGraph, operation: Operation) -> float | None:
-    """The number that a product or quotient with a number multiplies by."""
-    numbers = [float(item) for item in operation.args if isinstance(item, int | float)]
-    if len(operation.inputs) != 1 or len(numbers) != 1 or not math.isfinite(numbers[0]):
-        return None
-    if operation.kind == "mul":
-        return numbers[0]
-    return 1 / numbers[0] if operation.kind == "div" and numbers[0] else None

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 from initlab.graph import Operation, SignalGraph
+from initlab.graph.ancestry import hangs_on
 from initlab.graph.recording import Ref
-from initlab.planning.readers import of_the_data
 
 
 def makes_weights(graph: SignalGraph, use: Operation) -> int:
@@ -19,7 +19,7 @@ def makes_weights(graph: SignalGraph, use: Operation) -> int:
         if all(isinstance(weight, Ref) and weight.value == value for weight in given):
             return math.prod(graph.values[value].shape[1:])
         right = [reader.argument(1, "other") if reader.kind == "matmul" else None for reader in readers]
-        if all(isinstance(w, Ref) and w.value == value for w in right) and not of_the_data(graph, value):
+        if all(isinstance(w, Ref) and w.value == value for w in right) and not hangs_on(graph, value, "input"):
             return graph.values[value].shape[-2]
         if len(readers) != 1 or not readers[0].traits.passes:
             break

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from initlab.planning.names import WEIGHT_NORM
+from initlab.guest.modules import WEIGHT_NORM
 from initlab.planning.plan import PlanEntry
 from initlab.planning.reason import Reason
 from initlab.sampling.laws import Constant

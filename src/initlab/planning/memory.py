@@ -28,7 +28,9 @@ PARTS = {torch.complex32: torch.float16, torch.complex64: torch.float32, torch.c
 # What one copy to another device may hold in pinned memory at a time.
 STAGE_BYTES = 64 * 2**20
 
-
+_PLAIN = (torch.Tensor, torch.nn.Parameter, torch.nn.Buffer)
+_NO_DISPATCH = torch.Tensor.__torch_dispatch__
+_MOST_WORK: Any = 1_000_000  # steps of numpy's exact answer, an integer program, beyond which two tensors count as one
 _NUMPY = {"float32": "f4", "float64": "f8", "float16": "f2", "bfloat16": "u2"}
 
 
@@ -71,7 +73,7 @@ def check_writable(name: str, tensor: torch.Tensor) -> None:
     if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_neg():
         kind = "quantized" if tensor.is_quantized else "negated" if tensor.is_neg() else f"of layout {tensor.layout}"
         raise InputError(f"{name!r} is {kind}: only plain strided tensors can be written")
-    if type(tensor) not in _PLAIN and getattr(type(tensor), "__torch_dispatch__", None) is not _NO_DISPATCH:
+    if not is_plain(tensor) and getattr(type(tensor), "__torch_dispatch__", None) is not _NO_DISPATCH:
         raise InputError(
             f"{name!r} is a {type(tensor).__name__}, whose memory is its own affair: "
             "initlab writes plain tensors and DTensors; pass keep={name!r} to leave it alone"
@@ -85,8 +87,9 @@ def check_writable(name: str, tensor: torch.Tensor) -> None:
         _probe(name, tensor)
 
 
-_PLAIN = (torch.Tensor, torch.nn.Parameter, torch.nn.Buffer)
-_NO_DISPATCH = torch.Tensor.__torch_dispatch__
+def is_plain(tensor: torch.Tensor) -> bool:
+    """Whether a tensor is of torch's own types, whose memory is what it shows."""
+    return type(tensor) in _PLAIN
 
 
 def _is_fake(tensor: torch.Tensor) -> bool:
@@ -160,10 +163,6 @@ def _share_cells(one: torch.Tensor, other: torch.Tensor) -> bool:
         return bool(np.shares_memory(_addresses(one), _addresses(other), max_work=_MOST_WORK))
     except np.exceptions.TooHardError:
         return True
-
-
-# numpy's exact answer is an integer program: beyond this many steps, say that they overlap.
-_MOST_WORK: Any = 1_000_000
 
 
 def _addresses(tensor: torch.Tensor) -> np.ndarray[Any, Any]:

@@ -23,8 +23,5 @@ ADDED = re.compile(r"pos|token|tok_emb|query_emb|latent|prompt|time_emb", re.IGN
 # Layer types, by a part of their name, that leave the second moment of a signal as it is.
 NEUTRAL = ("Dropout", "Identity", "Flatten", "Unflatten", "Pool", "Pad", "Upsample", "PixelShuffle", "PixelUnshuffle")
 
-# (end of the magnitude's name, end of the direction's name) as torch's two forms of weight norm call them.
-WEIGHT_NORM = ((".original0", ".original1"), ("_g", "_v"))
-
 # How torch's recurrent layers begin the names of their two maps and of the bias that counts first.
 HIDDEN_TO_HIDDEN, INPUT_BIAS = "weight_hh", "bias_ih"

@@ -9,8 +9,8 @@ most such weights get, as in the graph networks of the literature (Kipf and Well
 from __future__ import annotations
 
 from initlab.graph import Operation, SignalGraph
+from initlab.graph.ancestry import hangs_on
 from initlab.graph.once import once
-from initlab.planning.readers import hangs_on
 
 
 def reads_neighbours(graph: SignalGraph, use: Operation) -> bool:

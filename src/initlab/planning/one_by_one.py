@@ -57,7 +57,7 @@ def _alive(key: Hashable) -> tuple[nn.Module | None, torch.Tensor | None]:
 def _kept(key: Hashable, model: nn.Module, tensor: torch.Tensor) -> _Last:
     def forget(gone: weakref.ref[nn.Module]) -> None:
         if (held := _last.get(key)) is not None and held[0] is gone:
-            del _last[key]
+            _last.pop(key, None)  # another thread may have been here
 
     return weakref.ref(model, forget), weakref.ref(tensor)
 

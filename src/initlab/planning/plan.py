@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -13,7 +14,7 @@ from initlab.reporting import Shown, clean, format_number
 from initlab.sampling.laws import Law
 from initlab.schemes import Fans, Geometry, Scheme
 
-MISSED = 0.2  # by what share a measured second moment may differ from the derived one before the plan says so
+MISSED = 0.2  # by what share a measured second moment may differ from what it is said or meant to be, and count as near
 Action = Literal["write", "keep", "refuse"]
 
 
@@ -38,11 +39,11 @@ class PlanEntry(Changeable):
         layer: the type of the layer that holds it.
         recipe: the scheme itself, with formula and source.
         gain: the gain that was handed to the scheme; None for the scheme's own.
+        asked: whether the policy names this parameter (a kept one may then hold anything).
         correction: what a pass on the example inputs multiplied the derived std by.
         predicted: the second moment that rules say its output has with the derived std; None where none says.
         measured: (the second moment of what it makes with the derived std, on average over draws where that can be
             told, what that is to be), from that pass.
-        asked: whether the policy names this parameter (a kept one may then hold anything).
     """
 
     name: str
@@ -83,10 +84,8 @@ class PlanEntry(Changeable):
 
     @property
     def numel(self) -> int:
-        total = 1
-        for size in self.shape:
-            total *= size
-        return total
+        """How many values it has."""
+        return math.prod(self.shape)
 
     def __repr__(self) -> str:
         law = self.scheme if self.law is None else self.law.describe()
@@ -142,6 +141,7 @@ class Plan(Shown, ByName[PlanEntry]):
         return {action: seen[action] for action in ("write", "keep", "refuse")}
 
     def with_warnings(self, warnings: tuple[str, ...]) -> Plan:
+        """The plan with these warnings after its own."""
         return replace(self, warnings=(*self.warnings, *warnings)) if warnings else self
 
     def explain(self, name: str) -> str:

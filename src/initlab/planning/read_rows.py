@@ -17,9 +17,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from initlab.graph import Operation, SignalGraph
-from initlab.graph.ancestry import grew_from
+from initlab.graph.ancestry import grew_from, hangs_on
 from initlab.planning.data_way import way_of
-from initlab.planning.readers import of_the_data
 
 ATTENTION = "multi_head_attention_forward"  # queries and keys of one input in one call
 
@@ -37,7 +36,7 @@ def rows_read(
     walk = _Rows(graph, bounded)
     for name, uses in looked.items():
         for use in uses:
-            if not any(of_the_data(graph, value) for value in use.inputs):
+            if not any(hangs_on(graph, value, "input") for value in use.inputs):
                 walk.otherwise.add(name)
             walk.go_on(use, walk.rows, _Grown(1.0, frozenset({name})))
     while walk.places:

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterable
 
 from initlab.graph import Operation, SignalGraph
-from initlab.graph.ancestry import passed
+from initlab.graph.ancestry import hangs_on, passed
 from initlab.graph.axes import axis_of_features
 from initlab.graph.fixed import is_fixed_map
 from initlab.graph.once import once
@@ -223,22 +223,3 @@ def _weighs(graph: SignalGraph, gate: int, output: int) -> bool:
         elif after.kind != "mul" or not others or output in others:
             return False
     return True
-
-
-def of_the_data(graph: SignalGraph, value: int) -> bool:
-    """Whether a value hangs on the model's inputs: keys do, which a matrix product also has on its right."""
-    return hangs_on(graph, value, "input")
-
-
-def hangs_on(graph: SignalGraph, value: int, source: str) -> bool:
-    """Whether a value is made of what comes from there: "input" or "parameter"."""
-    stack, seen = [value], {value}
-    while stack:
-        at = stack.pop()
-        if graph.values[at].source == source:
-            return True
-        operation = graph.producer(at)
-        made = [one for one in operation.inputs if one not in seen] if operation is not None else []
-        stack.extend(made)
-        seen.update(made)
-    return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from initlab.graph import Operation, SignalGraph
-from initlab.graph.ancestry import grew_from, passed
+from initlab.graph.ancestry import behind, grew_from, passed
 from initlab.graph.once import once
 from initlab.planning.attended import attentions
 from initlab.planning.low_rank import low_rank
@@ -97,19 +97,9 @@ def _prefixes(scene: Scene) -> frozenset[str]:
 
 def _sources(graph: SignalGraph, value: int) -> tuple[bool, set[str]]:
     """Whether a value was made from the data, and the parameters on the way."""
-    data, names = False, set[str]()
-    stack, seen = [value], {value}
-    while stack:
-        item = stack.pop()
-        known = graph.values[item]
-        data = data or known.source == "input"
-        if known.source == "parameter":
-            names.add(canonical_name(known.name))
-        maker = graph.producer(item)
-        before = () if maker is None else maker.inputs
-        stack.extend(other for other in before if other not in seen)
-        seen.update(before)
-    return data, names
+    made_of = list(behind(graph, value))
+    names = {canonical_name(known.name) for known in made_of if known.source == "parameter"}
+    return any(known.source == "input" for known in made_of), names
 
 
 def is_prefix(subject: Subject) -> bool:

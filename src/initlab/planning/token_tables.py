@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from initlab.graph import Operation, SignalGraph
-from initlab.graph.ancestry import grew_from
+from initlab.graph.ancestry import grew_from, hangs_on
 from initlab.planning.plan import PlanEntry
-from initlab.planning.readers import of_the_data
 
 
 def tokens_of(
@@ -29,13 +28,13 @@ def tokens_of(
 
 def _of_places(graph: SignalGraph, use: Operation) -> bool:
     """Whether a table is read by a constant and its rows are first added to data in whose making they have no part."""
-    if any(of_the_data(graph, value) for value in use.inputs):
+    if any(hangs_on(graph, value, "input") for value in use.inputs):
         return False
     value = use.outputs[0]
     while len(readers := graph.consumers(value)) == 1 and readers[0].traits.passes:
         value = readers[0].outputs[0]
     others = [item for reader in readers if reader.kind == "add" for item in reader.inputs if item != value]
-    return any(of_the_data(graph, item) and not grew_from(graph, item, {value}) for item in others)
+    return any(hangs_on(graph, item, "input") and not grew_from(graph, item, {value}) for item in others)
 
 
 def _by_input(graph: SignalGraph, use: Operation) -> bool:

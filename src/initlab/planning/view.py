@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from initlab.planning.pasted import copied_by_label
-from initlab.planning.plan import Plan, PlanEntry, fan_text
+from initlab.planning.plan import MISSED, Plan, PlanEntry, fan_text
 from initlab.reporting import (
     Block,
     Callout,
@@ -46,7 +46,6 @@ _FIELDS = (
 )
 
 UNFOLDED = 20  # rows of a plan, each for itself; of more, equal blocks stand as one
-APART = 0.2  # by which share a measurement may differ from its target and count as near
 _CHAIN = (
     "Rules derive each std from what feeds the weight; one pass on the example inputs draws every weight just before "
     "its first use and measures what it makes. Read-outs, gates and branch ends have targets of their own."
@@ -160,12 +159,12 @@ def chain_figure(plan: Plan) -> LineFigure | None:
 
 
 def agreement(plan: Plan) -> str:
-    """How many of the measured weights lie within 20% of what the rules derive."""
+    """How many of the measured weights lie near what the rules derive."""
     seen = [entry.measured for entry in plan.entries if entry.measured is not None]
-    near = sum(abs(second / target - 1) <= APART for second, target in seen)
+    near = sum(abs(second / target - 1) <= MISSED for second, target in seen)
     corrected = sum(entry.correction != 1 for entry in plan.entries)
     return (
-        f"{near} of {len(seen)} outputs measured within {APART:.0%} of their target with the std that rules derive; "
+        f"{near} of {len(seen)} outputs measured within {MISSED:.0%} of their target with the std that rules derive; "
         f"{corrected} std{' was' if corrected == 1 else 's were'} corrected."
     )
 

@@ -12,6 +12,7 @@ from torch import nn
 from initlab.errors import InputError
 from initlab.guest.check import check_module, check_shaped
 from initlab.guest.modules import made_of
+from initlab.planning.memory import is_plain
 from initlab.sampling import canonical_name
 
 Answer = TypeVar("Answer")
@@ -120,13 +121,9 @@ def _record(seen: dict[object, Slot], order: list[Slot], tensor: torch.Tensor | 
 
 def _memory(tensor: torch.Tensor) -> object:
     """What makes two tensors one: the same object, or the same cells in the same order."""
-    if tensor.is_meta or tensor.layout != torch.strided or tensor.numel() == 0 or not _is_plain(tensor):
+    if tensor.is_meta or tensor.layout != torch.strided or tensor.numel() == 0 or not is_plain(tensor):
         return id(tensor)
     return (tensor.device, tensor.data_ptr(), tuple(tensor.shape), tensor.stride(), tensor.dtype)
-
-
-def _is_plain(tensor: torch.Tensor) -> bool:
-    return type(tensor) in (torch.Tensor, nn.Parameter, nn.Buffer)
 
 
 def _modules(model: nn.Module) -> Iterator[tuple[str, nn.Module, bool]]:

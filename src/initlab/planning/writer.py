@@ -245,7 +245,7 @@ def write(jobs: Sequence[Job], seed: int, rollback: bool = False) -> None:
 def _finished(job: Job, seed: int) -> bool:
     try:
         write_one(job, seed)
-    except BaseException:
+    except BaseException:  # whatever broke the first write off, again
         return False
     return True
 

@@ -128,7 +128,7 @@ def fixed_point(fn: Any, sigma_w: float, sigma_b: float = 0.0, q0: float = 1.0) 
     Raises:
         InputError: a bad function, or a number that is negative or not finite.
 
-    Source: Schoenholz et al. 2017, equations 8 and 9.
+    Source: Schoenholz et al. 2017, equations 7 and 9.
 
     >>> fixed_point("tanh", sigma_w=1.5, sigma_b=0.3).phase
     'chaotic'

@@ -185,7 +185,7 @@ def chi(fn: Any, q: float = 1.0, sigma_w: float = 1.0) -> float:
     Raises:
         InputError: a bad function or a number that is negative or not finite.
 
-    Source: Schoenholz et al. 2017, equation 6.
+    Source: Schoenholz et al. 2017, equation 5.
 
     >>> round(chi("relu", q=7.0, sigma_w=2 ** 0.5), 12)
     1.0

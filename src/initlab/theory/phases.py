@@ -88,7 +88,7 @@ def jacobian_spread(fn: Any, depth: int, q: float = 1.0, *, orthogonal: bool = F
     Raises:
         InputError: a bad function, a depth that is not a positive integer, or q that is not positive.
 
-    Source: Pennington, Schoenholz & Ganguli 2017, equation 22.
+    Source: Pennington, Schoenholz & Ganguli 2017 (variance of the Jacobian's spectrum).
 
     >>> jacobian_spread("identity", 10), jacobian_spread("identity", 10, orthogonal=True)
     (10.0, 0.0)

@@ -78,7 +78,7 @@ def propagate(
     Raises:
         InputError: a bad function, a depth or width that is not a positive integer, or a number outside its range.
 
-    Source: Poole et al. 2016, equations 3 and 5; Schoenholz et al. 2017, equation 14; Yang & Schoenholz 2017, theorem 2
+    Source: Poole et al. 2016, equations 3 and 5; Schoenholz et al. 2017 (gradients); Yang & Schoenholz 2017, theorem 2
     (residual); Hanin & Nica 2019, theorem 1 (5/width for relu).
 
     >>> propagate("relu", 3, 2 ** 0.5, q0=0.5).q.round(12).tolist()

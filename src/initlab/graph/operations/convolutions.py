@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from initlab.graph.flow import Flow
 from initlab.graph.layers import conv_geometry, conv_transpose_geometry
 from initlab.graph.operations.op import Op
 from initlab.graph.recording import Operation, Ref
-from initlab.graph.views import ParameterView
-from initlab.graph.weights import Shapes, Views, WeightUse, biased, original_axes, value_of, view_of
+from initlab.graph.views import ParameterView, Shape
+from initlab.graph.weights import Reader, Shapes, Views, WeightUse, biased, original_axes, value_of, view_of
 from initlab.schemes.geometry import Geometry
 
 
@@ -29,24 +30,21 @@ def _groups(operation: Operation) -> int:
     return int(operation.argument(8 if operation.kind == "convolution" else 6, "groups", 1))
 
 
-def _conv(operation: Operation, views: Views, shapes: Shapes) -> list[WeightUse]:
-    weight = view_of(operation.argument(1, "weight"), views)
-    found = biased(operation, views, 2)
-    if weight is None or len(weight.shape) < 3:
-        return found
-    stride = _tuple(operation.argument(3, "stride", 1), len(weight.shape) - 2)
-    geometry = conv_geometry(weight.shape, stride, _groups(operation))
-    return [_kernel(operation, weight, geometry), *found]
+def _read(geometry: Callable[[Shape, tuple[int, ...], int], Geometry]) -> Reader:
+    """The kernel, of a geometry (shape, stride, groups) -> fans, and the bias."""
+
+    def read(operation: Operation, views: Views, shapes: Shapes) -> list[WeightUse]:
+        weight = view_of(operation.argument(1, "weight"), views)
+        found = biased(operation, views, 2)
+        if weight is None or len(weight.shape) < 3:
+            return found
+        stride = _tuple(operation.argument(3, "stride", 1), len(weight.shape) - 2)
+        return [_kernel(operation, weight, geometry(weight.shape, stride, _groups(operation))), *found]
+
+    return read
 
 
-def _conv_transpose(operation: Operation, views: Views, shapes: Shapes) -> list[WeightUse]:
-    weight = view_of(operation.argument(1, "weight"), views)
-    found = biased(operation, views, 2)
-    if weight is None or len(weight.shape) < 3:
-        return found
-    stride = _tuple(operation.argument(3, "stride", 1), len(weight.shape) - 2)
-    geometry = conv_transpose_geometry(weight.shape, stride, _groups(operation))
-    return [_kernel(operation, weight, geometry), *found]
+_conv, _conv_transpose = _read(conv_geometry), _read(conv_transpose_geometry)
 
 
 def _kernel(operation: Operation, weight: ParameterView, geometry: Geometry) -> WeightUse:
@@ -65,26 +63,49 @@ def _kernel(operation: Operation, weight: ParameterView, geometry: Geometry) -> 
     )
 
 
+class _Axis(NamedTuple):
+    """One axis of a convolution: how long its input and output are, and how its kernel lies there."""
+
+    length: int
+    places: int
+    taps: int
+    stride: int
+    padding: int
+    dilation: int
+
+
+def _axes(flow: Flow, operation: Operation, dilated: int) -> list[_Axis]:
+    """The axes of a call whose dilation stands at a place; none where its operands are not in the recording."""
+    signal, weight = operation.argument(0, "input"), operation.argument(1, "weight")
+    if not (isinstance(signal, Ref) and isinstance(weight, Ref)):
+        return []
+    taps = flow.value(weight.value).shape[2:]
+    rank = len(taps)
+    stride = _tuple(operation.argument(3, "stride", 1), rank)
+    dilation = _tuple(operation.argument(dilated, "dilation", 1), rank)
+    given = operation.argument(4, "padding", 0)
+    if given == "same":
+        given = tuple(step * (k - 1) // 2 for step, k in zip(dilation, taps, strict=True))
+    padding = _tuple(0 if isinstance(given, str) else given, rank)
+    lengths, places = flow.value(signal.value).shape[-rank:], flow.value(operation.outputs[0]).shape[-rank:]
+    return [_Axis(*numbers) for numbers in zip(lengths, places, taps, stride, padding, dilation, strict=True)]
+
+
+def _inside(axis: _Axis, steps: range, end: int) -> int:
+    """How many taps of all steps of the stride lie between zero and an end."""
+    at = (step * axis.stride - axis.padding + tap * axis.dilation for step in steps for tap in range(axis.taps))
+    return sum(0 <= place < end for place in at)
+
+
 def taps_seen(flow: Flow, operation: Operation) -> float:
     """The share of a kernel's taps that lie inside the input, on average over the places where it is applied.
 
     Along each axis Σₒ #{j : 0 ≤ o·stride − padding + j·dilation < length} / (places · taps); axes multiply.
     """
-    signal, weight = operation.argument(0, "input"), operation.argument(1, "weight")
-    if not (isinstance(signal, Ref) and isinstance(weight, Ref)):
-        return 1.0
-    taps = flow.value(weight.value).shape[2:]
-    lengths, places = flow.value(signal.value).shape[-len(taps) :], flow.value(operation.outputs[0]).shape[-len(taps) :]
-    stride, dilation = (_tuple(operation.argument(3, "stride", 1), len(taps)),
-                        _tuple(operation.argument(5, "dilation", 1), len(taps)))  # fmt: skip
-    given = operation.argument(4, "padding", 0)
-    if given == "same":
-        given = tuple(step * (k - 1) // 2 for step, k in zip(dilation, taps, strict=True))
-    padding = _tuple(0 if isinstance(given, str) else given, len(taps))
     found = 1.0
-    for length, count, k, step, pad, spread in zip(lengths, places, taps, stride, padding, dilation, strict=True):
-        at = [o * step - pad + j * spread for o in range(count) for j in range(k)]
-        found *= sum(0 <= place < length for place in at) / max(1, len(at))
+    for axis in _axes(flow, operation, 5):
+        inside = _inside(axis, range(axis.places), axis.length)
+        found *= inside / max(1, axis.places * axis.taps)
     return found
 
 
@@ -94,20 +115,10 @@ def taps_landed(flow: Flow, operation: Operation) -> float:
     Along each axis Σᵢ #{j : 0 ≤ i·stride − padding + j·dilation < places} · stride / (places · taps); axes multiply.
     Places at the edges have fewer, and where the last ones have none at all so does the average.
     """
-    signal, weight = operation.argument(0, "input"), operation.argument(1, "weight")
-    if not (isinstance(signal, Ref) and isinstance(weight, Ref)):
-        return 1.0
-    taps = flow.value(weight.value).shape[2:]
-    lengths, places = flow.value(signal.value).shape[-len(taps) :], flow.value(operation.outputs[0]).shape[-len(taps) :]
-    dilated = 5 if operation.kind == "convolution" else 7
-    stride, padding, dilation = (
-        _tuple(operation.argument(*place), len(taps))
-        for place in ((3, "stride", 1), (4, "padding", 0), (dilated, "dilation", 1))
-    )
     found = 1.0
-    for length, count, k, step, pad, spread in zip(lengths, places, taps, stride, padding, dilation, strict=True):
-        at = [i * step - pad + j * spread for i in range(length) for j in range(k)]
-        found *= sum(0 <= place < count for place in at) * step / max(1, count * k)
+    for axis in _axes(flow, operation, 5 if operation.kind == "convolution" else 7):
+        inside = _inside(axis, range(axis.length), axis.places)
+        found *= inside * axis.stride / max(1, axis.places * axis.taps)
     return found
 
 

@@ -58,9 +58,7 @@ def composed(flow: Flow, operation: Operation, signals: list[Signal]) -> Signal:
     made = made.but(alike=expressions.function_alike(flow, made))
     if len(ops) < LONGEST:
         return made
-    value = operation.outputs[
-        0
-    ]  # what follows is computed from here, so that time grows with length and not its square
+    value = operation.outputs[0]  # what follows is computed from here, or time would grow with the square of length
     return made.but(root=value, ops=(), head=value, layout=(), region=value, trail=frozenset())
 
 

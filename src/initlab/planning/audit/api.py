@@ -45,7 +45,7 @@ def audit(model: nn.Module, reference: Any = None, example_inputs: Any = None) -
     """
     evidence = gathered(model, example_inputs)
     found = findings_of(evidence)
-    words, differences, more = NOTHING
+    words, differences, more = "", list[Departure](), list[Finding]()
     if reference is not None:
         words, differences, more = compared(reference, evidence, example_inputs)
     if differences:
@@ -59,9 +59,6 @@ def audit(model: nn.Module, reference: Any = None, example_inputs: Any = None) -
         words,
         tuple(_notes(evidence)),
     )
-
-
-NOTHING: tuple[str, list[Departure], list[Finding]] = ("", [], [])
 
 
 def _differs(words: str, names: list[str], first: str) -> Finding:

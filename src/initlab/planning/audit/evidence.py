@@ -9,16 +9,15 @@ import numpy as np
 import torch
 from torch import nn
 
-from initlab.graph import geometry_of, record
+from initlab.graph import record
 from initlab.guest.check import dtype_name
 from initlab.planning.audit.laws import FittedLaw, fit_law
 from initlab.planning.audit.naming import BOUNDS, depth_of, name_of
 from initlab.planning.audit.results import ParameterStart
 from initlab.planning.audit.structure import Structure, structure_of
 from initlab.planning.audit.values import values_of
-from initlab.planning.scene import Scene, Subject
+from initlab.planning.scene import Scene, Subject, scene_of
 from initlab.planning.walk import walk
-from initlab.sampling import canonical_name
 
 ROLES_OF_MAPS = ("weight", "embedding")
 
@@ -71,9 +70,7 @@ class Evidence:
 def gathered(model: nn.Module, example_inputs: Any) -> Evidence:
     """All that is known of a model's start."""
     found = walk(model)
-    graph = None if example_inputs is None else record(model, example_inputs)
-    infos = {canonical_name(name): info for name, info in geometry_of(model, graph).items()}
-    scene = Scene(model, found, infos, graph)
+    scene = scene_of(model, found, None if example_inputs is None else record(model, example_inputs))
     depth = depth_of(slot.name for slot in found.parameters)
     return Evidence(scene, tuple(_seen(subject, depth) for subject in scene.subjects()), depth)
 

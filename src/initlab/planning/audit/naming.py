@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from initlab.errors import InputError
-from initlab.planning.audit.laws import FittedLaw
+from initlab.planning.audit.laws import KURTOSIS, FittedLaw, family_of, relative_error
 from initlab.planning.audit.structure import Structure
 from initlab.reporting import format_number
 from initlab.sampling.laws import Law
@@ -18,10 +18,12 @@ from initlab.schemes import Geometry, get_scheme, list_schemes
 NUMBERS = (0.02, 0.01, 1.0, 0.05, 0.1, 0.001, 0.006, 0.5, 0.2, 0.03, 0.04, 0.015, 0.005, 0.002, 0.008, 0.025, 0.0001)
 # A uniform law is written by its bound, never by its std.
 BOUNDS = {f"uniform(low=-{number:g}, high={number:g})": number for number in NUMBERS}
-_KURTOSIS = {"uniform": 1.8, "normal": 3.0, "truncated_normal": 2.37}
 _ERRORS = 4.0  # standard errors within which a std counts as met
 _ROUNDING = 2e-4  # what rounding to bfloat16 may change a std by
 _ROUNDED = 2**-8  # and one value
+_RARE = ("siren", "small_init", "gan_normal")  # schemes that few models use
+_NUMBERED = ("normal", "uniform", "truncated_normal", "constant")  # whose law is a number's, and no rule of fans
+_LABELS = {"torch_default": "torch_default (he_uniform, a=√5)"}
 
 
 @dataclass(frozen=True)
@@ -65,10 +67,10 @@ def name_of(law: FittedLaw, structure: Structure, geometry: Geometry | None, dep
     if law.family == "constant":
         known = {0.0: "zeros", 1.0: "ones"}
         return Named(known.get(law.mean, f"constant(value={law.mean:.4g})"))
-    if law.family not in _KURTOSIS:
+    if law.family not in KURTOSIS:
         return Named("", sure=0.0)
     met: dict[str, tuple[float, float]] = {}
-    error = law.std * math.sqrt((_KURTOSIS[law.family] - 1) / (4 * law.count)) + law.std * _ROUNDING
+    error = law.std * (relative_error(law.family, law.count) + _ROUNDING)
     centred = abs(law.mean) <= 5 * law.std / math.sqrt(law.count)
     for candidate in _candidates(law, geometry, depth) if centred else ():
         distance = (law.std - candidate.std) / error
@@ -134,10 +136,6 @@ def _candidates(law: FittedLaw, geometry: Geometry | None, depth: int) -> Iterat
         yield _Candidate(f"trunc_normal_(std={number:g}), cut at ±2 std", law.family, after, 1.0)
 
 
-_RARE = ("siren", "small_init", "gan_normal")
-_NUMBERED = ("normal", "uniform", "truncated_normal", "constant")
-
-
 def _catalogue(geometry: Geometry) -> Iterator[_Candidate]:
     """Every scheme that follows from the layer's fans alone."""
     for name in list_schemes():
@@ -146,15 +144,7 @@ def _catalogue(geometry: Geometry) -> Iterator[_Candidate]:
         law = _law(name, geometry)
         if law is not None and math.isfinite(law.std_of(geometry.shape)):
             std = law.std_of(geometry.shape)
-            yield _Candidate(_LABELS.get(name, name), _family(law), std, 1.0 if name in _RARE else 4.0)
-
-
-_LABELS = {"torch_default": "torch_default (he_uniform, a=√5)"}
-
-
-def _family(law: Law) -> str:
-    parts = {part.family for part in getattr(law, "laws", ())}
-    return parts.pop() if len(parts) == 1 else law.family
+            yield _Candidate(_LABELS.get(name, name), family_of(law), std, 1.0 if name in _RARE else 4.0)
 
 
 def _law(name: str, geometry: Geometry, **arguments: object) -> Law | None:
@@ -170,7 +160,7 @@ def _fans(geometry: Geometry) -> Iterator[_Candidate]:
         for mode in ("fan_out", "fan_avg"):
             law = _law(name, geometry, mode=mode)
             if law is not None:
-                yield _Candidate(f"{name}(mode={mode})", _family(law), law.std_of(geometry.shape), 1.5)
+                yield _Candidate(f"{name}(mode={mode})", family_of(law), law.std_of(geometry.shape), 1.5)
     if len(geometry.shape) < 2:
         return
     field = math.prod(geometry.shape[2:])
@@ -181,7 +171,7 @@ def _fans(geometry: Geometry) -> Iterator[_Candidate]:
         law = _law(name, theirs)
         if law is not None:
             label = f"{name}, by torch's fans {theirs.fan_in:g} and {theirs.fan_out:g}"
-            yield _Candidate(label, _family(law), law.std_of(geometry.shape), 1.5)
+            yield _Candidate(label, family_of(law), law.std_of(geometry.shape), 1.5)
 
 
 def depth_of(names: Iterable[str]) -> int:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
 
 from initlab.data import load_weights
 from initlab.planning.audit.evidence import Evidence, Seen
-from initlab.planning.audit.laws import fit_law
+from initlab.planning.audit.laws import family_of, fit_law, relative_error
 from initlab.planning.audit.results import Departure
 from initlab.planning.audit.structure import structure_of
 from initlab.planning.audit.values import values_of
-from initlab.planning.named_streams.log import StreamLog
+from initlab.planning.named_streams.log import StreamLog, StreamRecord
 from initlab.planning.plan import Plan, PlanEntry
 from initlab.planning.planner import make_plan
 from initlab.planning.shards import local_tensor
@@ -25,8 +25,11 @@ from initlab.reporting.finding import Finding
 from initlab.sampling import canonical_name
 from initlab.sampling.laws import Law
 
-_ERRORS = 5.0
-_KURTOSIS = {"uniform": 1.8, "truncated_normal": 2.37}
+_ERRORS = 5.0  # standard errors by which two stds may differ and count as one
+_LEAST = 5e-3  # and by what share of them at any rate
+_RANDOM = ("normal", "uniform", "trunc_normal", "exponential", "log_normal", "cauchy", "orthogonal", "sparse", "random")
+
+Other = TypeVar("Other")
 
 
 def compared(reference: Any, evidence: Evidence, example_inputs: Any) -> tuple[str, list[Departure], list[Finding]]:
@@ -65,62 +68,70 @@ def _state(reference: Any) -> Mapping[str, torch.Tensor] | None:
     return None
 
 
-def _from_plan(plan: Plan, evidence: Evidence) -> Iterator[Departure]:
-    entries = {entry.name: entry for entry in plan.entries}
+def _beside(
+    evidence: Evidence,
+    theirs: Mapping[str, Other],
+    shape: Callable[[Other], tuple[int, ...]],
+    differ: Callable[[Other, Seen], Iterator[Departure]],
+    missing: bool = True,
+) -> Iterator[Departure]:
+    """How each parameter departs from what the reference has under one of its names.
+
+    Args:
+        evidence: the audited model.
+        theirs: what the reference has, by canonical name.
+        shape: the shape of such a thing.
+        differ: how a parameter departs from one of its shape.
+        missing: whether what the reference has alone is said too.
+    """
+    left = dict(theirs)
     for one in evidence.seen:
-        entry = entries.pop(one.name, None)
-        if entry is None:
+        names = [name for name in (one.name, *one.start.tied_to) if name in theirs]
+        for name in names:
+            left.pop(name, None)
+        if not names:
             yield Departure(one.name, "extra", "no such parameter", "×".join(map(str, one.start.shape)))
-        elif entry.shape != one.start.shape:
-            yield Departure(one.name, "shape", str(entry.shape), str(one.start.shape))
-        elif entry.law is not None:
-            yield from _against_law(entry, entry.law, one)
-    for name, entry in entries.items():
-        yield Departure(name, "missing", "×".join(map(str, entry.shape)), "no such parameter")
+            continue
+        other = theirs[names[0]]
+        if shape(other) != one.start.shape:
+            yield Departure(one.name, "shape", str(shape(other)), str(one.start.shape))
+        else:
+            yield from differ(other, one)
+    for name, other in left.items() if missing else ():
+        yield Departure(name, "missing", "×".join(map(str, shape(other))), "no such parameter")
+
+
+def _shape(tensor: torch.Tensor) -> tuple[int, ...]:
+    return tuple(int(size) for size in tensor.shape)
+
+
+def _from_plan(plan: Plan, evidence: Evidence) -> Iterator[Departure]:
+    def differ(entry: PlanEntry, one: Seen) -> Iterator[Departure]:
+        return iter(()) if entry.law is None else _against_law(entry, entry.law, one)
+
+    return _beside(evidence, {entry.name: entry for entry in plan.entries}, lambda entry: entry.shape, differ)
 
 
 def _against_law(entry: PlanEntry, law: Law, one: Seen) -> Iterator[Departure]:
     expected, seen = law.std_of(entry.shape), one.law
     if not seen.count:
         return
-    family = _family(law)
+    family = family_of(law)
     found = one.structure.family or seen.family
     mean = law.mean_of(entry.shape)
     if family == "constant" and (found != "constant" or abs(seen.mean - mean) > 1e-2 * abs(mean)):
         yield Departure(one.name, "law", law.describe(), seen.describe())
     elif family != "constant" and not math.isnan(expected):
-        error = expected * _relative_error(family, seen.count)
-        if abs(seen.std - expected) > max(_ERRORS * error, 5e-3 * expected):
+        error = expected * relative_error(family, seen.count)
+        if abs(seen.std - expected) > max(_ERRORS * error, _LEAST * expected):
             yield Departure(one.name, "std", format_number(expected, 4), format_number(seen.std, 4))
         elif family in ("normal", "uniform", "truncated_normal") and found != family and seen.sure > 0.99:
             yield Departure(one.name, "law", law.describe(), seen.describe())
 
 
-def _family(law: Law) -> str:
-    parts = getattr(law, "laws", None)
-    if parts is None:
-        return law.family
-    families = {_family(part) for part in parts}
-    return families.pop() if len(families) == 1 else "stacked"
-
-
-def _relative_error(family: str, count: int) -> float:
-    return math.sqrt((_KURTOSIS.get(family, 3.0) - 1) / (4 * count))
-
-
 def _from_model(model: nn.Module, evidence: Evidence) -> Iterator[Departure]:
     theirs = {canonical_name(name): parameter for name, parameter in model.named_parameters()}
-    for one in evidence.seen:
-        other = theirs.pop(one.name, None)
-        if other is None:
-            yield Departure(one.name, "extra", "no such parameter", "×".join(map(str, one.start.shape)))
-            continue
-        if tuple(other.shape) != one.start.shape:
-            yield Departure(one.name, "shape", str(tuple(other.shape)), str(one.start.shape))
-            continue
-        yield from _against_values(other, one)
-    for name, other in theirs.items():
-        yield Departure(name, "missing", "×".join(map(str, other.shape)), "no such parameter")
+    return _beside(evidence, theirs, _shape, _against_values)
 
 
 def _against_values(other: torch.Tensor, one: Seen) -> Iterator[Departure]:
@@ -134,23 +145,20 @@ def _against_values(other: torch.Tensor, one: Seen) -> Iterator[Departure]:
         if (theirs.family, theirs.mean) != (mine.family, mine.mean):
             yield Departure(one.name, "law", theirs.describe(), mine.describe())
     else:
-        error = math.hypot(*(_relative_error(law.family, law.count) for law in (theirs, mine)))
-        if abs(math.log(mine.std / theirs.std)) > max(_ERRORS * error, 5e-3):
+        error = math.hypot(*(relative_error(law.family, law.count) for law in (theirs, mine)))
+        if abs(math.log(mine.std / theirs.std)) > max(_ERRORS * error, _LEAST):
             yield Departure(one.name, "std", format_number(theirs.std, 4), format_number(mine.std, 4))
         elif theirs.family != mine.family and min(theirs.sure, mine.sure) > 0.99:
             yield Departure(one.name, "law", theirs.describe(), mine.describe())
 
 
 def _from_state(state: Mapping[str, torch.Tensor], evidence: Evidence) -> Iterator[Departure]:
-    held = {canonical_name(name): tensor for name, tensor in state.items()}
-    for one in evidence.seen:
-        theirs = next((held[name] for name in (one.name, *one.start.tied_to) if name in held), None)
-        if theirs is None:
-            yield Departure(one.name, "extra", "no such parameter", "×".join(map(str, one.start.shape)))
-        elif tuple(theirs.shape) != one.start.shape:
-            yield Departure(one.name, "shape", str(tuple(theirs.shape)), str(one.start.shape))
-        elif not _same_values(theirs, one.tensor):
+    def differ(theirs: torch.Tensor, one: Seen) -> Iterator[Departure]:
+        if not _same_values(theirs, one.tensor):
             yield Departure(one.name, "values", fit_law(values_of(theirs)).describe(), one.law.describe())
+
+    held = {canonical_name(name): tensor for name, tensor in state.items()}
+    return _beside(evidence, held, _shape, differ, missing=False)  # a checkpoint has more than parameters
 
 
 def _same_values(theirs: torch.Tensor, mine: torch.Tensor) -> bool:
@@ -173,15 +181,12 @@ def _redrawn(differences: list[Departure], evidence: Evidence) -> Iterator[Findi
 
 
 def _from_log(log: StreamLog, evidence: Evidence) -> Iterator[Departure]:
-    records = {record.name: record for record in log.records}
-    for one in evidence.seen:
-        record = records.get(one.name)
-        if record is None:
-            yield Departure(one.name, "extra", "no such parameter", "×".join(map(str, one.start.shape)))
-        elif record.shape != one.start.shape:
-            yield Departure(one.name, "shape", str(record.shape), str(one.start.shape))
-        elif record.std == record.std and abs(one.law.std - record.std) > 1e-6 * max(record.std, 1e-12):
+    def differ(record: StreamRecord, one: Seen) -> Iterator[Departure]:
+        if not math.isnan(record.std) and abs(one.law.std - record.std) > 1e-6 * max(record.std, 1e-12):
             yield Departure(one.name, "std", format_number(record.std, 4), format_number(one.law.std, 4))
+
+    theirs = {record.name: record for record in log.records}
+    return _beside(evidence, theirs, lambda record: record.shape, differ, missing=False)  # buffers are in it too
 
 
 def _calls(log: StreamLog) -> Iterator[Finding]:
@@ -206,9 +211,6 @@ def _calls(log: StreamLog) -> Iterator[Finding]:
                 "missed", "warning", record.name, f"never touched; it holds {record.law}",
                 "The model's own start does not reach it.",
             )  # fmt: skip
-
-
-_RANDOM = ("normal", "uniform", "trunc_normal", "exponential", "log_normal", "cauchy", "orthogonal", "sparse", "random")
 
 
 def _draws(call: str) -> bool:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch.multiprocessing.reductions import StorageWeakRef
 
+from initlab.planning.memory import is_plain
 from initlab.planning.named_streams.homes import Entry, Home, home_of
 from initlab.planning.named_streams.tape import Node
 from initlab.planning.shards import local_tensor
@@ -85,14 +86,14 @@ class Memories:
 def address(tensor: torch.Tensor) -> int | None:
     """What tells a piece of memory from every other; None for a tensor without memory of its own."""
     local = local_tensor(tensor)
-    if not is_plain(local) or local.is_meta:
+    if not is_strided(local) or local.is_meta:
         return None
     return int(local.untyped_storage()._cdata)
 
 
-def is_plain(tensor: torch.Tensor) -> bool:
+def is_strided(tensor: torch.Tensor) -> bool:
     """Whether a tensor is torch's own kind, with memory of its own."""
-    return type(tensor) in (torch.Tensor, torch.nn.Parameter, torch.nn.Buffer) and tensor.layout == torch.strided
+    return is_plain(tensor) and tensor.layout == torch.strided
 
 
 def _begins_in(address: int, entry: Entry) -> bool:

@@ -28,7 +28,7 @@ from initlab.planning.named_streams.calls import (
 )
 from initlab.planning.named_streams.draws import Draw, factory_draw, is_known, seed_of
 from initlab.planning.named_streams.homes import Entry, Home, draw_at, home_of, whole_home
-from initlab.planning.named_streams.memories import Memories, address, is_plain
+from initlab.planning.named_streams.memories import Memories, address, is_strided
 from initlab.planning.named_streams.rewind import Rewinder
 from initlab.planning.named_streams.tape import DEEPEST, Form, Node, Ref, made_again, owners_of
 from initlab.planning.shards import is_split, local_tensor, part_of
@@ -81,7 +81,7 @@ class NamedDraws(TorchDispatchMode):
         with self.rewinder.watching(device_of(args, named), named.get("generator")) as taken:
             result = func(*args, **named)
         self.elsewhere += 1
-        if isinstance(result, torch.Tensor) and is_plain(result):
+        if isinstance(result, torch.Tensor) and is_strided(result):
             draw = factory_draw(op, args, named, func)
             node = Node(Form.of(result), draw, device=result.device, owners=frozenset({None}))
             self.rewinder.took(taken, node)
@@ -129,7 +129,7 @@ class NamedDraws(TorchDispatchMode):
 
     def _snapshot(self, target: torch.Tensor) -> Node | torch.Tensor | None:
         """What is around a part of some memory that is about to be drawn; None where all of it is."""
-        if not is_plain(target) or fills_memory(target):
+        if not is_strided(target) or fills_memory(target):
             return None
         return self.memories.node_of(target) or memory_of(target).clone()
 
@@ -141,7 +141,7 @@ class NamedDraws(TorchDispatchMode):
         home: Home | None,
         before: Node | torch.Tensor | None = None,
     ) -> Node | None:
-        if not is_plain(target):
+        if not is_strided(target):
             return None
         if isinstance(before, Node):
             owners = owners | before.owners
@@ -157,7 +157,7 @@ class NamedDraws(TorchDispatchMode):
             entry.calls.append(call_words(func, args))
             return self._into(func, args, named, targets[0])
         refs = self._as_refs((args, named))
-        if len(targets) != 1 or not is_plain(targets[0]) or not _any_refs(refs):
+        if len(targets) != 1 or not is_strided(targets[0]) or not _any_refs(refs):
             result = func(*args, **named)
             for target in targets:
                 cell = self.memories.cell_of(target)
@@ -220,7 +220,7 @@ class NamedDraws(TorchDispatchMode):
         for place, made in enumerate(tree_flatten(result)[0]):
             if isinstance(made, torch.Tensor) and address(made) not in given:
                 refs = self._as_refs((args, named)) if refs is None else refs
-                if _any_refs(refs) and is_plain(made):
+                if _any_refs(refs) and is_strided(made):
                     self._record(func, refs, None, made, place, home)
                 else:
                     self.memories.remember(made, None, home)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from initlab.planning import residual
 from initlab.planning.choice import Choice, Options
-from initlab.planning.given import Fed, Narrow
+from initlab.planning.given import ByFeed, Narrow
 from initlab.planning.policy import Policy, RoleLaw, Training, has
 from initlab.planning.reason import Reason
 from initlab.planning.scene import Subject
@@ -32,7 +32,7 @@ RECIPE = Policy(
         RoleLaw("head", Narrow("head"), "N(0, (head/fan_in)²); 0: zeros"),
         RoleLaw("branch_end", _end, "std = gain/√fan_in · base_branches / branches"),
         RoleLaw("router", get_scheme("spectral"), "N(0, (√fan_out/fan_in)²)"),
-        RoleLaw("weight", Fed(), "Var(W) = gain² / fan_in, the gain being that of what feeds the layer"),
+        RoleLaw("weight", ByFeed(), "Var(W) = gain² / fan_in, the gain being that of what feeds the layer"),
     ),
     numbers={"head": 0.0, "base_branches": 4.0},
     needs=(

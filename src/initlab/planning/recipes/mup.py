@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from initlab.planning.given import Fed, Narrow
+from initlab.planning.given import ByFeed, Narrow
 from initlab.planning.policy import Policy, RoleLaw, Training, has
 from initlab.schemes import get_scheme
 
@@ -14,7 +14,7 @@ RECIPE = Policy(
     laws=(
         RoleLaw("head", Narrow("head"), "N(0, (head/fan_in)²); 0: zeros, as appendix D.2 advises"),
         RoleLaw("router", get_scheme("spectral"), "N(0, (√fan_out/fan_in)²)"),
-        RoleLaw("weight", Fed(), "Var(W) = gain² / fan_in, the gain being that of what feeds the layer"),
+        RoleLaw("weight", ByFeed(), "Var(W) = gain² / fan_in, the gain being that of what feeds the layer"),
     ),
     numbers={"head": 0.0},
     needs=(has("head", "tied_head", words="a read-out (a weight whose output is the model's)"),),

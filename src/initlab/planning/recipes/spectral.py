@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from initlab.planning.given import Fed
+from initlab.planning.given import ByFeed
 from initlab.planning.policy import Policy, RoleLaw, Training
 
 RECIPE = Policy(
@@ -14,7 +14,7 @@ RECIPE = Policy(
         "min(1, √(fan_out/fan_in))"
     ),
     year=2023,
-    laws=(RoleLaw("weight", Fed("spectral"), "std = gain · min(1, √(fan_out / fan_in)) / √fan_in"),),
+    laws=(RoleLaw("weight", ByFeed("spectral"), "std = gain · min(1, √(fan_out / fan_in)) / √fan_in"),),
     training=Training(
         "sgd",
         more="rate ∝ fan_out / fan_in (SGD), 1 / fan_in (Adam): param_groups(rule='spectral')",
