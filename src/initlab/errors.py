@@ -67,6 +67,16 @@ def nearest(name: object, choices: Iterable[str]) -> list[str]:
     return close or [each for each in known if len(start) > 2 and each.replace("_", "-").startswith(start)][:3]
 
 
+def listed(names: Sequence[object], limit: int = 8) -> str:
+    """Some of many names, and how many more there are.
+
+    >>> listed(["a", "b", "c"], limit=2)
+    'a, b and 1 more'
+    """
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(map(str, names[:limit])) + more
+
+
 def shortened(name: object) -> str:
     """A name as messages show it: at most 80 characters of it."""
     text = str(name)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from initlab.cli import output
-from initlab.errors import InputError
+from initlab.errors import InputError, listed
 from initlab.reporting import check_output, format_number
 
 if TYPE_CHECKING:
@@ -64,5 +64,4 @@ def load(module: nn.Module, path: Path) -> None:
 
 
 def _some(names: list[str]) -> str:
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(repr(name[:60]) for name in names[:3]) + more or "nothing"
+    return listed([repr(name[:60]) for name in names], 3) or "nothing"

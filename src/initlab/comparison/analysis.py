@@ -11,6 +11,7 @@ import numpy as np
 
 from initlab.comparison.times import TimeTo, first_at_most, kaplan_meier_median
 from initlab.comparison.words import difference_text
+from initlab.errors import listed
 from initlab.statistics import (
     Interval,
     PairedTest,
@@ -240,8 +241,7 @@ def _warnings(arms: Sequence[ArmSummary], tests: Sequence[PairedTest], metric: s
     seeds = max((sum(a.counts.get(s, 0) for s in ("finished", "diverged")) for a in arms), default=0)
     diverged = [a.label for a in arms if a.counts.get("diverged")]
     if diverged:
-        rest = f" and {len(diverged) - 3} more" if len(diverged) > 3 else ""
-        found.append(f"diverged runs: {', '.join(diverged[:3])}{rest}; they count as the worst score")
+        found.append(f"diverged runs: {listed(diverged, 3)}; they count as the worst score")
     if seeds == 1 and len(arms) > 1:
         found.append("1 seed: no interval and no test can be given; use seeds=5 or more")
     if len(arms) > 1 and arms[0].complete and arms[0].counts.get("finished"):

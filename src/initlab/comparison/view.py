@@ -1,15 +1,14 @@
-"""What of a `Comparison` to show, in the primitives of reporting: curves with bands, results, tests, plans, stops."""
+"""What of a `Comparison` to show, in the primitives of reporting: results, tests, plans, stops, page and data."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from initlab.comparison.analysis import ArmSummary
+from initlab.comparison.figures import loss_figure, measured_figure
 from initlab.comparison.result import Comparison
 from initlab.comparison.words import (
     counts_text,
@@ -20,6 +19,7 @@ from initlab.comparison.words import (
     score_text,
     time_text,
 )
+from initlab.errors import listed
 from initlab.planning.pasted import copied_by_label
 from initlab.planning.view import plan_table
 from initlab.reporting import (
@@ -27,10 +27,8 @@ from initlab.reporting import (
     Brief,
     Callout,
     Column,
-    LineFigure,
     Page,
     Section,
-    Series,
     Table,
     Text,
     View,
@@ -110,8 +108,7 @@ def conclusion(result: Comparison) -> str:
     open_ones = [label for label in tests if label not in shown]
     if not open_ones:
         return f"{lead}; better than every other start beyond chance (paired over seeds, Holm-corrected)."
-    names = ", ".join(open_ones[:3]) + (f" and {len(open_ones) - 3} more" if len(open_ones) > 3 else "")
-    return f"{lead}; not shown to be better than {names} (paired over seeds, Holm-corrected)."
+    return f"{lead}; not shown to be better than {listed(open_ones, 3)} (paired over seeds, Holm-corrected)."
 
 
 def brief(result: Comparison) -> Brief:
@@ -124,49 +121,6 @@ def brief(result: Comparison) -> Brief:
         warnings=result.warnings,
         made=f"trained {result.engine}" if result.engine else "",
     )
-
-
-def loss_figure(result: Comparison) -> LineFigure:
-    """Training loss: mean over seeds, band from the lowest to the highest."""
-    return _curves(result, "Training loss", "training loss", lambda run: run.curve, log_y=True)
-
-
-def measured_figure(result: Comparison) -> LineFigure | None:
-    """Test accuracy (or loss) at the steps where it was measured; None where only the end was."""
-    column = 2 if result.analysis.metric == "accuracy" else 1
-    if all(len(run.tests) < 2 for run in result.runs):
-        return None
-    name = "test accuracy" if column == 2 else "test loss"
-    return _curves(result, name.capitalize(), name, lambda run: run.tests[:, (0, column)], log_y=False)
-
-
-def _curves(
-    result: Comparison, title: str, label: str, of: Callable[[RunRecord], np.ndarray], *, log_y: bool
-) -> LineFigure:
-    series = []
-    for arm in (summary.label for summary in result.summaries):
-        curves = [c for run in result.of(arm) if len(c := of(run))]
-        if not curves:
-            continue
-        steps, rows = _by_step(curves)
-        series.append(
-            Series(arm, steps, [r.mean() for r in rows], low=[r.min() for r in rows], high=[r.max() for r in rows])
-        )
-    note = "Line: mean over seeds. Band: from the lowest to the highest seed."
-    return LineFigure(title, "step", label, tuple(series), log_y=log_y, note=note)
-
-
-def _by_step(curves: Sequence[np.ndarray]) -> tuple[list[float], list[np.ndarray]]:
-    """The steps at which every curve that got so far has a value, and the values there."""
-    values = [dict(zip(curve[:, 0].tolist(), curve[:, 1].tolist(), strict=True)) for curve in curves]
-    steps, rows = [], []
-    for step in sorted({step for of in values for step in of}):
-        there = [of.get(step) for of, curve in zip(values, curves, strict=True) if curve[-1, 0] >= step]
-        known = [value for value in there if value is not None]
-        if len(known) == len(there):
-            steps.append(float(step))
-            rows.append(np.array(known))
-    return steps, rows
 
 
 def differences_table(result: Comparison) -> Table:

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from initlab.data import Coding, as_tensors
 from initlab.errors import InputError, finite_number, seed_number, unknown, whole_number
+from initlab.fitting.classifying import check_classes, evaluate, split
 from initlab.fitting.progress import progress_bar
-from initlab.fitting.running import generator, kept_on_failure, linears_used, measuring, run_model
+from initlab.fitting.running import generator, kept_on_failure, linears_used
 from initlab.guest.check import check_materialised
 from initlab.guest.inputs import taken_by
 from initlab.guest.modules import in_mode
@@ -134,9 +135,9 @@ def finetune_(
     number = seed_number(seed)
     held = as_tensors(valid, "valid", coding=coding) if valid is not None else None
     if held is None:
-        (x, y), held = _split(x, y, finite_number("valid_share", valid_share, low=0, high=0.9), number)
+        (x, y), held = split(x, y, finite_number("valid_share", valid_share, low=0, high=0.9), number)
     (x, y), held = (taken_by(module, pair, {})[0] for pair in ((x, y), held))
-    _check_classes(module, x, y, held)
+    check_classes(module, x, y, held)
     settings = _Settings(
         whole_number("epochs", epochs), optimizer_of(optimizer, trained()), finite_number("lr", lr, low=0),
         _schedule(schedule),
@@ -251,54 +252,8 @@ def _dropout(model: nn.Module, sample: Tensor, share: float) -> Iterator[None]:
             handle.remove()
 
 
-def evaluate(model: nn.Module, data: tuple[Tensor, Tensor], batch_size: int = 1000) -> tuple[float, float]:
-    """(mean cross-entropy, error rate) of a classifier in evaluation mode over (X, Y); its mode is put back.
-
-    Raises:
-        InputError: no rows.
-
-    >>> evaluate(nn.Identity(), (torch.tensor([[9.0, 0.0], [9.0, 0.0]]), torch.tensor([0, 1])))[1]
-    0.5
-    """
-    x, y = data
-    if not len(x):
-        raise InputError("data must have rows to evaluate on; got none")
-    loss, wrong = 0.0, 0
-    with modes_kept(model), torch.no_grad():
-        in_mode(model, False)
-        for start in range(0, len(x), batch_size):
-            rows, classes = x[start : start + batch_size], y[start : start + batch_size]
-            logits = model(rows)
-            loss += float(nn.functional.cross_entropy(logits, classes, reduction="sum"))
-            wrong += int((logits.argmax(1) != classes).sum())
-    return loss / len(x), wrong / len(x)
-
-
 def _copy(model: nn.Module) -> dict[str, Tensor]:
     return {name: value.detach().clone() for name, value in model.state_dict().items()}
-
-
-def _split(x: Tensor, y: Tensor, share: float, seed: int) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-    count = round(len(x) * share)
-    if count < 1 or count >= len(x):
-        raise InputError(f"valid_share must leave rows on both sides; {share:g} of {len(x)} rows gives {count}")
-    rows = torch.randperm(len(x), generator=generator(derive_seed(seed, "fine-tuning", "split")), device="cpu")
-    kept, held = rows[count:], rows[:count]
-    return (x[kept], y[kept]), (x[held], y[held])
-
-
-def _check_classes(model: nn.Module, x: Tensor, y: Tensor, valid: tuple[Tensor, Tensor]) -> None:
-    if y.is_floating_point() or y.ndim != 1:
-        raise InputError(f"train Y must be whole-number classes of shape (n,); got {y.dtype} of shape {tuple(y.shape)}")
-    if int(y.min()) == int(y.max()):
-        raise InputError(f"train Y must hold at least two classes; all {len(y):,} rows are class {int(y[0])}")
-    with measuring(model, statistics=False), torch.no_grad():
-        output = run_model(model, (x[:2],), argument="train")
-    if not isinstance(output, Tensor) or output.ndim != 2:
-        raise InputError("model must give logits of shape (n, classes), one tensor")
-    low, high = min(int(y.min()), int(valid[1].min())), max(int(y.max()), int(valid[1].max()))
-    if low < 0 or high >= output.shape[1]:
-        raise InputError(f"Y must hold classes 0 to {output.shape[1] - 1}, the model's outputs; got {low} to {high}")
 
 
 def _schedule(name: str) -> str:

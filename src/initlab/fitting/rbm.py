@@ -4,41 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from initlab.errors import InputError, finite_number, seed_number, unknown, whole_number
 from initlab.fitting.progress import progress_bar
+from initlab.fitting.rbm_epoch import RbmEpoch, as_rows, from_rows
 from initlab.fitting.rows import as_tensor, check_rows
 from initlab.fitting.running import generator
+from initlab.fitting.units import VISIBLE, Units, drawn
 from initlab.guest.run import own_precision
 from initlab.schemes import get_scheme
 
-VISIBLE = ("bernoulli", "gaussian")
 _WEIGHTS = ("weight", "visible_bias", "hidden_bias")
 _WATCHED = 2_000  # rows over which the free-energy gap is measured
-
-
-@dataclass(frozen=True)
-class RbmEpoch:
-    """What one epoch of training showed.
-
-    Args:
-        epoch: its number, from 1.
-        reconstruction_error: mean squared difference between the data and its one-step reconstruction, per unit.
-        free_energy_gap: mean free energy of held-out rows minus that of training rows; it grows when the machine
-            begins to overfit. nan without held-out rows.
-        weight_rms: root mean square of the weights.
-    """
-
-    epoch: int
-    reconstruction_error: float
-    free_energy_gap: float
-    weight_rms: float
 
 
 class RBM:
@@ -90,7 +71,7 @@ class RBM:
         self.visible = visible
         self.k = whole_number("k", k)
         self.persistent = bool(persistent)
-        usual = 0.001 if visible == "gaussian" else (0.01 if persistent else 0.1)
+        usual = self._units.lr_of_chains if persistent else self._units.lr
         self.lr = usual if lr is None else finite_number("lr", lr, low=0)
         self.momentum = finite_number("momentum", momentum, low=0, high=0.999)
         self.weight_decay = finite_number("weight_decay", weight_decay, low=0)
@@ -103,6 +84,10 @@ class RBM:
         self._velocity: tuple[Tensor, Tensor, Tensor] | None = None
         self._chain: Tensor | None = None
         self._generator = generator(self.seed)
+
+    @property
+    def _units(self) -> Units:
+        return VISIBLE[self.visible]
 
     @own_precision()
     def fit(
@@ -145,11 +130,10 @@ class RBM:
 
     def _begin(self, rows: Tensor) -> None:
         if self.weight.numel() == 0:
-            scheme = get_scheme("normal", std=0.01)
-            values = scheme.sample((rows.shape[1], self.hidden), seed=self.seed, name="rbm.weight")
+            size, start = (rows.shape[1], self.hidden), get_scheme("normal", std=0.01)
+            values = start.sample(size, seed=self.seed, name="rbm.weight")
             self.weight = torch.from_numpy(values)
-            mean = rows.mean(0)
-            self.visible_bias = mean if self.visible == "gaussian" else mean.clamp(0.01, 0.99).logit()
+            self.visible_bias = self._units.bias(rows.mean(0))
         elif self.weight.shape[0] != rows.shape[1]:
             raise InputError(
                 f"data must have {self.weight.shape[0]} features, as this machine was trained on; got {rows.shape[1]}"
@@ -176,8 +160,7 @@ class RBM:
     def _update(self, batch: Tensor, momentum: float) -> float:
         """One step of contrastive divergence; returns the batch's mean squared reconstruction error."""
         positive = self.encode(batch)
-        first = _drawn(positive, self._generator)
-        one_step = self.decode(first)
+        one_step = self.decode(first := drawn(positive, self._generator))
         visible, negative = self._chain_steps(first) if self.persistent else self._steps_from_data(one_step)
         self._step(batch, positive, visible, negative, momentum)
         return float((batch - one_step).square().mean())
@@ -186,7 +169,7 @@ class RBM:
         """CD-k: visible means and hidden probabilities after k steps; means have less noise (Hinton 2010)."""
         negative = self.encode(visible)
         for _ in range(self.k - 1):
-            visible = self.decode(_drawn(negative, self._generator))
+            visible = self.decode(drawn(negative, self._generator))
             negative = self.encode(visible)
         return visible, negative
 
@@ -194,9 +177,9 @@ class RBM:
         """PCD: k steps along chains that start at the first batch and then live on; here both layers are drawn."""
         hidden = first if self._chain is None else self._chain
         for _ in range(self.k):
-            visible = self._drawn_visible(self.decode(hidden), self._generator)
+            visible = self._units.drawn(self.decode(hidden), self._generator)
             negative = self.encode(visible)
-            hidden = _drawn(negative, self._generator)
+            hidden = drawn(negative, self._generator)
         self._chain = hidden
         return visible, negative
 
@@ -218,11 +201,6 @@ class RBM:
         count = min(len(rows), len(valid), _WATCHED)
         return float(self.free_energy(valid[:count]).mean() - self.free_energy(rows[:count]).mean())
 
-    def _drawn_visible(self, mean: Tensor, own: torch.Generator) -> Tensor:
-        if self.visible == "gaussian":
-            return mean + torch.randn(mean.shape, generator=own)
-        return _drawn(mean, own)
-
     def encode(self, visible: Any) -> Tensor:
         """P(h = 1 | v) = σ(vW + c), of shape (n, hidden)."""
         visible = self._rows(visible, "visible", 0)
@@ -231,8 +209,7 @@ class RBM:
     def decode(self, hidden: Any) -> Tensor:
         """E[v | h]: σ(hWᵀ + b) for bernoulli units, hWᵀ + b for gaussian ones; of shape (n, visible)."""
         hidden = self._rows(hidden, "hidden", 1)
-        mean = torch.addmm(self.visible_bias, hidden, self.weight.T)
-        return mean if self.visible == "gaussian" else mean.sigmoid_()
+        return self._units.mean(torch.addmm(self.visible_bias, hidden, self.weight.T))
 
     def reconstruct(self, visible: Any) -> Tensor:
         """The data through the hidden probabilities and back."""
@@ -242,9 +219,7 @@ class RBM:
         """F(v) with P(v) ∝ exp(−F(v)), of shape (n,): −bᵀv − Σ softplus(vW + c), or ½‖v − b‖² − Σ softplus(vW + c)."""
         rows = self._rows(visible, "visible", 0)
         hidden = torch.nn.functional.softplus(torch.addmm(self.hidden_bias, rows, self.weight)).sum(1)
-        if self.visible == "gaussian":
-            return 0.5 * (rows - self.visible_bias).square().sum(1) - hidden
-        return -rows @ self.visible_bias - hidden
+        return self._units.energy(rows, self.visible_bias) - hidden
 
     def sample(self, count: int, *, steps: int = 1000, start: Tensor | None = None, seed: int = 0) -> Tensor:
         """Means of the visible units after `steps` Gibbs steps, of shape (count, visible).
@@ -261,15 +236,15 @@ class RBM:
         own = generator(seed_number(seed))
         chains = whole_number("count", count)
         self._check_trained()
-        hidden = _drawn(torch.full((chains, self.hidden), 0.5), own)
+        hidden = drawn(torch.full((chains, self.hidden), 0.5), own)
         if start is not None:
             given = self.encode(start[:chains])
             if len(given) not in (1, chains):
                 raise InputError(f"start must have a row for each of the {chains} chains; got {len(given)}")
-            hidden = _drawn(given.expand(chains, -1), own)
+            hidden = drawn(given.expand(chains, -1), own)
         mean = self.decode(hidden)
         for _ in range(whole_number("steps", steps) - 1):
-            mean = self.decode(_drawn(self.encode(self._drawn_visible(mean, own)), own))
+            mean = self.decode(drawn(self.encode(self._units.drawn(mean, own)), own))
         return mean
 
     def state(self) -> dict[str, Any]:
@@ -281,8 +256,7 @@ class RBM:
         if self._chain is not None:
             arrays["chain"] = self._chain.numpy()  # a new tensor at every step
         arrays["generator"] = self._generator.get_state().numpy()
-        epochs = [(e.epoch, e.reconstruction_error, e.free_energy_gap, e.weight_rms) for e in self.history]
-        arrays["history"] = np.array(epochs, dtype=np.float64).reshape(-1, 4)
+        arrays["history"] = as_rows(self.history)
         return arrays
 
     def restore(self, state: dict[str, Any]) -> RBM:
@@ -300,7 +274,7 @@ class RBM:
             self._velocity = (first, second, third)
         self._chain = torch.from_numpy(state["chain"].copy()) if "chain" in state else None
         self._generator.set_state(torch.from_numpy(state["generator"].copy()))
-        self.history = [RbmEpoch(int(e), float(r), float(g), float(w)) for e, r, g, w in state["history"]]
+        self.history = from_rows(state["history"])
         return self
 
     def __repr__(self) -> str:
@@ -324,8 +298,3 @@ class RBM:
     def _check_trained(self) -> None:
         if self.weight.numel() == 0:
             raise InputError("this RBM has no weights yet: call fit(data) first")
-
-
-def _drawn(probability: Tensor, own: torch.Generator) -> Tensor:
-    """1 with that probability, else 0."""
-    return torch.rand(probability.shape, generator=own).lt_(probability)

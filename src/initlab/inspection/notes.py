@@ -8,8 +8,10 @@ from collections.abc import Callable
 
 import torch
 
+from initlab.errors import listed
 from initlab.inspection.evidence import Evidence
 
+MOST = 6  # names that a note lists
 UNLIKE = 3.0  # size of an optimizer's very first step over that of its later ones, or under, from which it is told
 
 
@@ -46,12 +48,12 @@ def _frozen(e: Evidence) -> str | None:
         return None
     if len(frozen) == len(e.parameters):
         return "every parameter is frozen (requires_grad=False): nothing can train; no backward pass was made"
-    return f"frozen, so not judged: {_listed(frozen)}"
+    return f"frozen, so not judged: {listed(frozen, MOST)}"
 
 
 def _unused(e: Evidence) -> str | None:
     unused = [p.name for p in e.parameters if p.trainable and p.grad_rms is None]
-    return f"no gradient reaches (unused, or cut off by detach): {_listed(unused)}" if unused else None
+    return f"no gradient reaches (unused, or cut off by detach): {listed(unused, MOST)}" if unused else None
 
 
 def _evaluation(e: Evidence) -> str | None:
@@ -60,7 +62,7 @@ def _evaluation(e: Evidence) -> str | None:
 
 def _touched(e: Evidence) -> str | None:
     names = e.seen.restored
-    return f"the forward pass writes to parameters (put back): {_listed(list(names))}" if names else None
+    return f"the forward pass writes to parameters (put back): {listed(names, MOST)}" if names else None
 
 
 def _unseen(e: Evidence) -> str | None:
@@ -71,7 +73,7 @@ def _unseen(e: Evidence) -> str | None:
 
 def _closed(e: Evidence) -> str | None:
     names = [p.name for p in e.closed]
-    return f"zero, and open with the first step, so that is fine: {_listed(names)}" if names else None
+    return f"zero, and open with the first step, so that is fine: {listed(names, MOST)}" if names else None
 
 
 def _steep(e: Evidence) -> str | None:
@@ -117,8 +119,3 @@ NOTES: tuple[Callable[[Evidence], str | None], ...] = (
     _first_step,
     _half,
 )
-
-
-def _listed(names: list[str], limit: int = 6) -> str:
-    shown = ", ".join(names[:limit])
-    return shown + (f" and {len(names) - limit} more" if len(names) > limit else "")

@@ -86,6 +86,7 @@ class ParameterStats:
         units: output units of a weight that multiplies; None for others (embeddings, scales, biases).
         duplicated: share of the units that equal another in weights and gradient.
         distinct: number of distinct units.
+        nonfinite: NaN or infinite values.
     """
 
     name: str
@@ -141,10 +142,13 @@ class Inspection(Shown):
         layers: one `LayerStats` an operation, in forward order.
         parameters: one `ParameterStats` a parameter.
         notes: what could not be judged, and what was assumed.
+        model: the model's type.
         loss: the loss on the batch; None when it is not finite.
         loss_name: the loss that was used, and whether it was guessed.
+        optimizer: the optimizer that the verdict is about, by its name.
         lr: the learning rate that is judged: the user's, else the best guess.
         lr_given: whether it is the user's.
+        batch_size: samples in the batch; None where the inputs do not tell.
         passes: {"forward": …, "backward": …}: how many of each the inspection took.
         steps: predicted optimizer steps until the loss has visibly moved, by the size of the first step alone; a
             collapse or symmetry can make the start untrainable all the same.

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import nn
 
-from initlab.planning.ledger import Held, equal_warnings, some
+from initlab.errors import listed
+from initlab.planning.ledger import Held, equal_warnings
 from initlab.planning.plan import PlanEntry
 from initlab.planning.reason import MADE
 from initlab.planning.shards import local_tensor
@@ -29,13 +30,13 @@ def cautions(entries: Sequence[PlanEntry], found: Walk, *, recorded: bool) -> It
     if unknown:
         more = "" if recorded else ", or pass example_inputs so that their use can be seen"
         yield (
-            f"{len(unknown)} parameters are kept since their role is not known: {some(unknown)}; "
+            f"{len(unknown)} parameters are kept since their role is not known: {listed(unknown)}; "
             f"name them in the policy{more}"
         )
     if unseen:
         yield (
             f"{len(unseen)} weights get gain 1 since the recorded pass does not use them, or runs them where it cannot "
-            f"be followed (scripted code): {some(unseen)}"
+            f"be followed (scripted code): {listed(unseen)}"
         )
     if seen := [name for name, module in found.modules.items() if _has_seen_data(module)]:
         which = f"{len(seen)} layers ({seen[0]} first) hold running statistics"

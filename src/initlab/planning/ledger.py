@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from initlab.errors import InputError
+from initlab.errors import InputError, listed
 from initlab.planning.memory import DTYPES, PARTS, host_array
 from initlab.planning.plan import Plan
 from initlab.planning.shards import local_tensor
@@ -43,12 +43,12 @@ def check_account(plan: Plan, found: Walk) -> None:
         return
     parts = []
     if missing := [name for name in planned if name not in present]:
-        parts.append(f"planned but not in the model: {some(missing)}")
+        parts.append(f"planned but not in the model: {listed(missing)}")
     if extra := [name for name in present if name not in planned]:
-        parts.append(f"in the model but not planned: {some(extra)}")
+        parts.append(f"in the model but not planned: {listed(extra)}")
     changed = [n for n in planned if n in present and planned[n] != present[n]]
     if changed:
-        parts.append(f"other shapes: {some([f'{n} {present[n]} where the plan has {planned[n]}' for n in changed])}")
+        parts.append(f"other shapes: {listed([f'{n} {present[n]} where the plan has {planned[n]}' for n in changed])}")
     raise InputError(f"this plan is for another model ({'; '.join(parts)}); call initlab.plan on this one")
 
 
@@ -61,7 +61,7 @@ def check_kept(kept: Iterable[Slot]) -> None:
     bad = [slot.name for slot in kept if not _finite(local_tensor(slot.tensor))]
     if bad:
         raise InputError(
-            f"kept parameters hold nan or inf: {some(bad)}; name each in the policy with the scheme it should get, "
+            f"kept parameters hold nan or inf: {listed(bad)}; name each in the policy with the scheme it should get, "
             "or in keep= to leave it so"
         )
 
@@ -101,7 +101,7 @@ def equal_sets(held: Sequence[Held]) -> list[tuple[str, ...]]:
 
 def equal_warnings(held: Sequence[Held]) -> tuple[str, ...]:
     return tuple(
-        f"{len(names)} parameters start out equal: {some(names)}; layers whose weights are equal stay one layer "
+        f"{len(names)} parameters start out equal: {listed(names)}; layers whose weights are equal stay one layer "
         "(nn.TransformerEncoder copies one): if they should differ, name them in the policy to draw each"
         for names in equal_sets(held)
     )
@@ -142,8 +142,3 @@ def _fingerprint(tensor: torch.Tensor, index: tuple[Any, ...]) -> bytes:
 def _one_value(tensor: torch.Tensor) -> bool:
     first = tensor.detach()[(0,) * tensor.ndim]
     return bool((tensor.detach() == first).all())
-
-
-def some(names: Sequence[str], limit: int = 8) -> str:
-    more = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return ", ".join(names[:limit]) + more

@@ -106,22 +106,15 @@ def _rem(step: Step, x: Operand, y: Operand) -> Tensor:
     return torch.fmod(tensor_of(x), plain(y))
 
 
-@handles("max")
-def _max(step: Step, x: Operand, y: Operand) -> Tensor:
-    x, y = plain(x), plain(y)
+@handles("max", "min")
+def _extreme(step: Step, x: Operand, y: Operand) -> Tensor:
+    x, y, largest = plain(x), plain(y), step.kind == "max"
     if isinstance(x, Tensor) and isinstance(y, Tensor):
-        return torch.maximum(x, y)
+        return torch.maximum(x, y) if largest else torch.minimum(x, y)
     tensor, number = (x, y) if isinstance(x, Tensor) else (y, x)
-    return _shaped(torch.relu(tensor) if number == 0 else torch.clamp(tensor, min=number), step)
-
-
-@handles("min")
-def _min(step: Step, x: Operand, y: Operand) -> Tensor:
-    x, y = plain(x), plain(y)
-    if isinstance(x, Tensor) and isinstance(y, Tensor):
-        return torch.minimum(x, y)
-    tensor, number = (x, y) if isinstance(x, Tensor) else (y, x)
-    return _shaped(torch.clamp(tensor, max=number), step)
+    if largest and number == 0:
+        return _shaped(torch.relu(tensor), step)
+    return _shaped(torch.clamp(tensor, **{"min" if largest else "max": number}), step)
 
 
 @handles("clamp")
@@ -215,13 +208,8 @@ def _cumulative(step: Step, x: Tensor) -> Tensor:
     return function(x.flip(axis), axis).flip(axis) if step.params.get("reverse") else function(x, axis)
 
 
-@handles("reshape")
+@handles("reshape", "squeeze", "expand_dims")
 def _reshape(step: Step, x: Tensor) -> Tensor:
-    return x.reshape(step.shapes[0])
-
-
-@handles("squeeze", "expand_dims")
-def _squeeze(step: Step, x: Tensor) -> Tensor:
     return x.reshape(step.shapes[0])
 
 

@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import nn
 
+from initlab.errors import listed
 from initlab.planning.audit.evidence import Evidence, Seen, is_number, numberless
 from initlab.planning.audit.own import own_recording, own_start
 from initlab.planning.audit.residual_findings import depth, depth_from_zero, wrong_projection
 from initlab.planning.audit.structure import repeated_blocks
-from initlab.planning.ledger import Held, equal_sets, some
+from initlab.planning.ledger import Held, equal_sets
 from initlab.planning.own import identity_value
 from initlab.planning.shards import local_tensor
 from initlab.reporting import format_number
@@ -78,7 +79,7 @@ def _equal(evidence: Evidence) -> Iterator[Finding]:
         each = f", in {len(sets)} parameters each" if len(sets) > 1 else ""
         yield Finding(
             "equal", "warning", sets[0][0],
-            f"{len(holders)} that are not tied hold equal values: {some(holders)}{each}",
+            f"{len(holders)} that are not tied hold equal values: {listed(holders)}{each}",
             "Layers whose weights are equal stay one layer where they see the same input: draw each from a stream of "
             "its own (initlab.init_, initlab.reinit_), or tie them.",
         )  # fmt: skip
@@ -113,7 +114,7 @@ def _same_seed(evidence: Evidence) -> Iterator[Finding]:
             names = [one.name for one in alike]
             yield Finding(
                 "same seed", "warning", names[0],
-                f"{len(names)} parameters begin with the same random numbers up to their std: {some(names)}",
+                f"{len(names)} parameters begin with the same random numbers up to their std: {listed(names)}",
                 "One generator was seeded anew, or one initializer object shared: draw each from its own stream.",
             )  # fmt: skip
 

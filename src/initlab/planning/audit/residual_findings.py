@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterator
 from statistics import median
 
+from initlab.errors import listed
 from initlab.planning.audit.evidence import Evidence, is_number, numberless
-from initlab.planning.ledger import some
 from initlab.planning.residual import projections
 from initlab.reporting import format_number
 from initlab.reporting.finding import Finding
@@ -46,8 +46,8 @@ def wrong_projection(evidence: Evidence) -> Iterator[Finding]:
     if repeated and left:
         yield Finding(
             "residual scale", "warning", repeated[0],
-            f"{len(repeated)} weights are drawn at a fraction of std {format_number(base, 3)} ({some(repeated)}), "
-            f"while {len(left)} that end residual branches are not ({some(left)})",
+            f"{len(repeated)} weights are drawn at a fraction of std {format_number(base, 3)} ({listed(repeated)}), "
+            f"while {len(left)} that end residual branches are not ({listed(left)})",
             "The scale 1/√(branches) belongs to the projection that ends a branch.",
         )  # fmt: skip
 

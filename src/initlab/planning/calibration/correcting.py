@@ -11,12 +11,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from initlab.errors import InputError
+from initlab.errors import InputError, listed
 from initlab.graph import run_under
 from initlab.guest.modules import modules_of
 from initlab.planning.calibration.calibrator import Calibrator
 from initlab.planning.calibration.found import Found
-from initlab.planning.ledger import some
 from initlab.planning.magnitudes import with_magnitudes
 from initlab.planning.plan import PlanEntry
 from initlab.planning.reason import Reason
@@ -111,7 +110,7 @@ def _corrected(entry: PlanEntry, found: Found, targets: Targets) -> PlanEntry:
 def _words(name: str, found: Found, targets: Targets, factor: float) -> str:
     change = f"std ×{format_number(factor)}"
     if others := targets.composed.get(name):
-        change += f", which sizes the product with {some(others)}"
+        change += f", which sizes the product with {listed(others)}"
     if name in found.grown:
         return f"read-out behind a constant that shrinks it: logits of unit variance, {change}"
     if name in targets.heads:

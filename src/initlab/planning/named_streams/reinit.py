@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterator
 
 from torch import nn
 
-from initlab.errors import InputError
-from initlab.planning.ledger import some
+from initlab.errors import InputError, listed
 from initlab.planning.loaded import is_marked_loaded
 from initlab.planning.memory import check_writable
 from initlab.planning.named_streams.api import streams
@@ -57,7 +56,7 @@ def reinit_(model: nn.Module, seed: int = 0, *, prefix: str = "") -> StreamLog:
     if bare:
         raise InputError(
             f"{len(bare)} layers have parameters and no reset_parameters, nor a model around them with init_weights: "
-            f"{some(bare)}; give each a reset_parameters, or draw them with initlab.init_"
+            f"{listed(bare)}; give each a reset_parameters, or draw them with initlab.init_"
         )
     with random_states_kept(), streams(model, seed, prefix=prefix) as log:
         for name in _inner_first(modules):
