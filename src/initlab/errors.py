@@ -8,8 +8,11 @@ import math
 import operator
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
 
 import numpy as np
+
+T = TypeVar("T")
 
 
 class InitlabError(Exception):
@@ -65,6 +68,20 @@ def nearest(name: object, choices: Iterable[str]) -> list[str]:
     close = next(filter(None, (difflib.get_close_matches(text, known, n=3, cutoff=0.6) for text in texts)), [])
     start = texts[1].replace("_", "-")
     return close or [each for each in known if len(start) > 2 and each.replace("_", "-").startswith(start)][:3]
+
+
+def repeated(values: Iterable[T]) -> T | None:
+    """The first value that has stood before; None where each stands once.
+
+    >>> repeated(["a", "b", "b", "a"])
+    'b'
+    """
+    met = set[T]()
+    for value in values:
+        if value in met:
+            return value
+        met.add(value)
+    return None
 
 
 def listed(names: Sequence[object], limit: int = 8) -> str:

@@ -213,6 +213,7 @@ def test_nan_and_both_infinities_are_divergence(bad: float) -> None:
         ({"seeds": -1}, "seeds must be at least 1"),
         ({"seeds": []}, "at least one seed"),
         ({"seeds": [1, 1]}, "seeds holds 1 twice"),
+        ({"seeds": [*range(20_000), 7]}, "seeds holds 7 twice"),
         ({"seeds": [-1]}, "seeds must be an integer in"),
         ({"seeds": 2.5}, "seeds must be a count"),
         ({"seeds": True}, "seeds must be a count"),
@@ -221,7 +222,7 @@ def test_nan_and_both_infinities_are_divergence(bad: float) -> None:
         ({"lr": math.nan}, "lr must be a finite number"),
         ({"lr": -1}, "lr must be at least 0"),
         ({"lr": []}, "at least one learning rate"),
-        ({"lr": [0.1, 0.1]}, "one rate twice"),
+        ({"lr": [0.1, 0.1]}, "lr holds 0.1 twice"),
         ({"lr": {"he_normal": 0.1}}, "misses 'zeros'"),
         ({"lr": {"he_normal": 0.1, "zeros": 0.1, "ones": 1}}, "names 'ones'"),
         ({"schemes": []}, "at least one scheme"),
@@ -428,9 +429,10 @@ def test_target_loss_and_settings() -> None:
     assert result.settings["train samples"] == 96
 
 
-def test_where_every_run_diverges_none_is_best() -> None:
+def test_where_every_run_diverges_none_is_best(tmp_path: Path) -> None:
     result = compared(schemes=["he_normal", "xavier_normal"], lr=1e30)
     assert "No start trained: every run diverged." in repr(result)
     assert not any("cannot show" in line for line in result.warnings)
     with pytest.raises(InputError, match="no run was finished"):
         result.best
+    assert "No start trained" in result.save(tmp_path / "compare.html").read_text(encoding="utf-8")

@@ -119,7 +119,7 @@ def _null_race(rng: np.random.Generator, arms: int, seeds: int, spread: str) -> 
         for i in range(arms):
             table[f"arm {i}"][max(1, step // 2)] = np.full(seeds, 10.0)  # so that only the test decides
             table[f"arm {i}"][step] = noise[i] + seed_effect + 0.3 * rng.normal(size=seeds)
-        if losers(table, step, spending.pair(look)):
+        if losers(table, step, spending.pair(look), "loss"):
             return True
     final = [table[f"arm {i}"][looks[-1]] for i in range(arms)]
     best = int(np.argmax([row.mean() for row in final]))
@@ -147,9 +147,12 @@ def test_a_clear_loser_is_found_and_a_late_bloomer_is_not() -> None:
     good = {10: np.array([0.5, 0.51, 0.49]), 20: np.array([0.9, 0.91, 0.89])}
     bad = {10: np.array([0.1, 0.1, 0.1]), 20: np.array([0.1, 0.1, 0.1])}
     late = {10: np.array([0.2, 0.21, 0.19]), 20: np.array([0.8, 0.81, 0.79])}
-    found = losers({"good": good, "bad": bad, "late": late}, 20, 0.01)
+    found = losers({"good": good, "bad": bad, "late": late}, 20, 0.01, "accuracy")
     assert set(found) == {"bad"}, "worse now, but past where the leader was at half the steps"
     assert "behind good at step 20 over 3 seeds" in found["bad"]
+    assert "80 points behind" in found["bad"]
+    losses = losers({"good": good, "bad": bad}, 20, 0.01, "loss")  # of a loss below 0, such as a density's
+    assert "0.8 behind" in losses["bad"], "a difference of losses is none of percents"
 
 
 @pytest.mark.parametrize(

@@ -284,6 +284,7 @@ def test_the_code_of_the_best_start_holds_the_numbers_that_were_found(
         ({"space": {"scheme": []}}, "at least one scheme"),
         ({"space": {"scheme": ["he_norml"]}}, "did you mean 'he_normal'"),
         ({"space": {"scheme": ["zeros", "zeros"]}}, "'zeros' twice"),
+        ({"space": {"scheme": ["zeros", "ones"], "*": ["he_normal"]}}, "both stand for the whole model"),
         ({"space": {"scheme": [("normal", {"sdt": (0.1, 1)})]}}, "no argument 'sdt'"),
         ({"space": {"scheme": [("normal", {"std": (1, 0.1)})]}}, "low <= high"),
         ({"space": {"scheme": [("normal", 3)]}}, "scheme with ranges"),

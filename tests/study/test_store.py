@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from initlab.errors import InputError
 from initlab.study import lease, sql
 from initlab.study.sql import SqlStore, stored_study
 from initlab.study.store import MemoryStore, Store
-from initlab.study.to_optuna import export_study
+from initlab.study.to_optuna import export_study, quiet_optuna
 from initlab.training.records import RunRecord, ended, record_from
 
 ARMS = [Arm(name, name, None, lr, 0.01) for name, lr in (("he_normal", 1e-3), ("zeros", 1e-2))]
@@ -209,3 +211,27 @@ def test_a_study_that_is_not_there_is_named_with_those_that_are(tmp_path: Path) 
     opened(tmp_path / "study.db", "mine").close()
     with pytest.raises(InputError, match="holds no study 'other'; it holds mine"):
         stored_study(tmp_path / "study.db", "other")
+
+
+def test_to_look_for_a_study_makes_no_file(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="does not exist"):
+        stored_study(tmp_path / "stdy.db", "mine")
+    assert not list(tmp_path.iterdir())
+
+
+def test_two_threads_leave_the_level_of_optunas_remarks_as_it_was() -> None:
+    level = logging.getLogger("optuna").level
+    within, left = threading.Event(), threading.Event()
+
+    def first() -> None:
+        with quiet_optuna():
+            within.set()
+            left.wait(10)
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    within.wait(10)
+    with quiet_optuna():
+        left.set()
+        thread.join()
+    assert logging.getLogger("optuna").level == level

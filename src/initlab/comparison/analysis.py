@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -86,15 +87,24 @@ class Analysis:
     target_loss: float
     warnings: tuple[str, ...]
 
+    @property
+    def best(self) -> ArmSummary | None:
+        """The arm with the best mean score; None where no run was finished."""
+        return self.arms[0] if self.arms and self.arms[0].counts.get("finished") else None
+
     def between(self, first: str, second: str) -> PairedTest | None:
         """The paired test of two arms, as (first - second); None where they share fewer than two seeds."""
-        for test in self.tests:
-            if (test.first, test.second) == (first, second):
-                return test
-            if (test.first, test.second) == (second, first):
-                d = test.difference
-                return replace(test, first=first, second=second, difference=Interval(-d.mean, -d.high, -d.low))
-        return None
+        if (first, second) in self._by_pair:
+            return self._by_pair[first, second]
+        test = self._by_pair.get((second, first))
+        if test is None:
+            return None
+        d = test.difference
+        return replace(test, first=first, second=second, difference=Interval(-d.mean, -d.high, -d.low))
+
+    @cached_property
+    def _by_pair(self) -> dict[tuple[str, str], PairedTest]:
+        return {(test.first, test.second): test for test in self.tests}
 
 
 def analyse(

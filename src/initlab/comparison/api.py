@@ -173,7 +173,10 @@ def compare(
         driver = Driver(task, engine, store, watch, at_once, len(arms) * len(seed_numbers), executor)
         driver.points = curve_points or driver.points
         at = measuring_steps(task, evaluations)
-        driven = drive_race(driver, arms, seed_numbers, at, budget) if race else drive(driver, arms, seed_numbers, at)
+        if race:
+            driven = drive_race(driver, arms, seed_numbers, at, budget, "accuracy" if maximize else "loss")
+        else:
+            driven = drive(driver, arms, seed_numbers, at)
     result = Comparison(
         runs=driven.runs,
         arms=tuple(arm.label for arm in arms),

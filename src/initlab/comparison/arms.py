@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from initlab.errors import InputError, finite_number, seed_number, told
+from initlab.errors import InputError, finite_number, repeated, seed_number, told
 from initlab.guest import check_materialised
 from initlab.planning import Plan, Policy, plan
 from initlab.rng import random_states_kept
@@ -118,8 +118,8 @@ def seed_list(seeds: Any) -> tuple[int, ...]:
         raise InputError(f"seeds must be a count or a list of whole numbers; got {seeds!r}") from None
     if not listed:
         raise InputError("seeds must hold at least one seed; got none")
-    twice = next((seed for i, seed in enumerate(listed) if seed in listed[:i]), None) if len(listed) < 10_000 else None
-    if twice is not None or len(set(listed)) < len(listed):
+    twice = repeated(listed)
+    if twice is not None:
         raise InputError(f"seeds holds {twice} twice; each may stand once")
     return tuple(listed)
 
@@ -148,8 +148,9 @@ def _rates(lr: Any, optimizer: str) -> tuple[float, ...]:
     rates = tuple(finite_number("lr", rate, low=0) for rate in listed)
     if not rates:
         raise InputError("lr must hold at least one learning rate; got an empty list")
-    if len(set(rates)) < len(rates):
-        raise InputError(f"lr holds one rate twice: {', '.join(f'{r:g}' for r in rates)}")
+    twice = repeated(rates)
+    if twice is not None:
+        raise InputError(f"lr holds {twice:g} twice; each rate may stand once")
     return rates
 
 

@@ -36,23 +36,22 @@ def score(test: tuple[float, float, float]) -> float:
     return -loss if math.isfinite(loss) else -math.inf
 
 
-def losers(scores: Mapping[str, Scores], step: int, level: float) -> dict[str, str]:
+def losers(scores: Mapping[str, Scores], step: int, level: float, metric: str) -> dict[str, str]:
     """Arm -> why it is stopped: below the leader beyond chance, and below where the leader was at half the steps."""
-    now = {label: _finite(of[max(s for s in of if s <= step)], scores) for label, of in scores.items() if of}
+    now = {label: _finite(of[max(s for s in of if s <= step)], scores, metric) for label, of in scores.items() if of}
     if len(now) < 2:
         return {}
     leader = max(now, key=lambda label: float(now[label].mean()))
     earlier = [s for s in scores[leader] if s <= step // 2]
     if not earlier:
         return {}
-    half = float(_finite(scores[leader][max(earlier)], scores).mean())
+    half = float(_finite(scores[leader][max(earlier)], scores, metric).mean())
     step_of_scores = resolution(value for values in now.values() for value in values)
     found = {}
     for label, values in now.items():
         gap = values - now[leader]
         p = paired_t(gap, step_of_scores)
         if label != leader and gap.mean() < 0 and values.mean() < half and p < level:
-            metric = "accuracy" if 0 <= float(now[leader].mean()) <= 1 else "loss"
             found[label] = (
                 f"{difference_text(-float(gap.mean()), metric)} behind {leader} at step {step} over {len(gap)} seeds "
                 f"(paired t, p {p:.1g} < {level:.1g}), and behind where {leader} was at step {max(earlier)}"
@@ -60,19 +59,19 @@ def losers(scores: Mapping[str, Scores], step: int, level: float) -> dict[str, s
     return found
 
 
-def worst(scores: Iterable[float]) -> float:
+def worst(scores: Iterable[float], metric: str) -> float:
     """What a seed that diverged scores: the lowest score that any seed of the race has had; 0 for accuracies.
 
-    >>> worst([0.9, -math.inf]), worst([-0.3, -2.5])
-    (0.0, -2.5)
+    >>> worst([0.9, -math.inf], "accuracy"), worst([-0.3, -2.5], "loss"), worst([1.5, 0.5], "loss")
+    (0.0, -2.5, 0.5)
     """
-    return min((value for value in scores if math.isfinite(value) and value < 0), default=0.0)
+    return 0.0 if metric == "accuracy" else min((value for value in scores if math.isfinite(value)), default=0.0)
 
 
-def _finite(values: np.ndarray, scores: Mapping[str, Scores]) -> np.ndarray:
+def _finite(values: np.ndarray, scores: Mapping[str, Scores], metric: str) -> np.ndarray:
     if np.isfinite(values).all():
         return values
-    lowest = worst(value for of in scores.values() for row in of.values() for value in row.tolist())
+    lowest = worst((value for of in scores.values() for row in of.values() for value in row.tolist()), metric)
     return np.where(np.isfinite(values), values, lowest)
 
 
@@ -103,9 +102,12 @@ def affordable(live: int, looks: Sequence[int], spent: int, race: Race) -> int:
     return min(live, 2)
 
 
-def last_ones(scores: Mapping[str, Scores], step: int, keep: int) -> dict[str, str]:
+def last_ones(scores: Mapping[str, Scores], step: int, keep: int, metric: str) -> dict[str, str]:
     """Arm -> why it is set aside, for all but the `keep` best at this step."""
-    now = {label: float(_finite(of[max(s for s in of if s <= step)], scores).mean()) for label, of in scores.items()}
+    now = {
+        label: float(_finite(of[max(s for s in of if s <= step)], scores, metric).mean())
+        for label, of in scores.items()
+    }
     ranked = sorted(now, key=lambda label: -now[label])
     return {
         label: f"{place} of {len(ranked)} at step {step}: not shown to be worse, but the budget goes to {keep} arms"

@@ -55,6 +55,8 @@ class Race:
         seeds: the seeds in the order in which they are given out.
         at: steps at which runs are measured in any case.
         asked: the most run-steps, or None for the default.
+        spending: of the level.
+        metric: "accuracy" (higher is better) or "loss".
         broken: arms all of whose first seeds diverged -> the steps that each of these took.
     """
 
@@ -64,6 +66,7 @@ class Race:
     at: Sequence[int]
     asked: int | None
     spending: Spending
+    metric: str
     given: dict[str, int] = field(default_factory=dict)
     broken: dict[str, list[int]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)

@@ -20,7 +20,7 @@ from initlab.training.records import RunRecord, Status, ended
 
 
 def drive_race(
-    driver: Driver, arms: Sequence[Arm], seeds: Sequence[int], at: Sequence[int], budget: int | None
+    driver: Driver, arms: Sequence[Arm], seeds: Sequence[int], at: Sequence[int], budget: int | None, metric: str
 ) -> Driven:
     """Race the arms over the seeds.
 
@@ -39,10 +39,11 @@ def drive_race(
         at: steps at which runs are measured in any case.
         budget: the most run-steps, with seeds beyond `seeds` where it allows. None: two fifths of the whole study, or
             two arms with every seed where that is more; no seed beyond `seeds`.
+        metric: what runs are scored by: "accuracy" or "loss".
     """
     most = _seed_numbers(seeds, len(arms), driver.task.steps, budget)
     looks = len(look_steps(driver.task.steps)) + max(0, len(most) - FIRST_SEEDS)
-    race = Race(driver, {arm.label: arm for arm in arms}, most, at, budget, Spending(looks, len(arms)))
+    race = Race(driver, {arm.label: arm for arm in arms}, most, at, budget, Spending(looks, len(arms)), metric)
     race.given = dict.fromkeys(race.arms, min(FIRST_SEEDS, len(most)))
     driver.labels.update({arm.spec(seed).key: arm.label for arm in arms for seed in most[:FIRST_SEEDS]})
     interrupted = False
@@ -149,12 +150,12 @@ def _train_with_looks(race: Race, training: Training, running: Sequence[str], lo
             _mark_broken(race, label, gone)
             records += gone
         scores = {label: scores_of(training, race.keys(label)) for label in live}
-        out = {
-            k: ("stopped", why) for k, why in losers(scores, until, race.spending.pair(looks.index(until) + 1)).items()
-        }
+        level = race.spending.pair(looks.index(until) + 1)
+        out = {k: ("stopped", why) for k, why in losers(scores, until, level, race.metric).items()}
         rest = [label for label in live if label not in out]
         keep = affordable(len(rest), looks[looks.index(until) :], training.run_steps, race)
-        out |= {k: ("set aside", why) for k, why in last_ones({k: scores[k] for k in rest}, until, keep).items()}
+        last = last_ones({k: scores[k] for k in rest}, until, keep, race.metric)
+        out |= {k: ("set aside", why) for k, why in last.items()}
         for label, (status, reason) in out.items():
             live.remove(label)
             records += [training.end(key, cast(Status, status), reason) for key in race.keys(label)]
@@ -203,9 +204,8 @@ def _final_scores(race: Race, label: str) -> np.ndarray:
     done = race.driver.ended()
     records = [done[key] for key in race.keys(label)]
     values = np.array([score(tuple(r.tests[-1])) if r.status == "finished" else -math.inf for r in records])
-    return np.where(
-        np.isfinite(values), values, worst([score(tuple(r.tests[-1])) for r in done.values() if len(r.tests)])
-    )
+    every = [score(tuple(r.tests[-1])) for r in done.values() if len(r.tests)]
+    return np.where(np.isfinite(values), values, worst(every, race.metric))
 
 
 def _shown(race: Race, scores: Mapping[str, np.ndarray], leader: str, other: str) -> bool:

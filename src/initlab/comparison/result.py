@@ -59,9 +59,9 @@ class Comparison(Shown):
         Raises:
             InputError: no run was finished.
         """
-        if not self.analysis.arms or not self.analysis.arms[0].counts.get("finished"):
+        if self.analysis.best is None:
             raise InputError("no run was finished, so there is no best scheme")
-        return self.analysis.arms[0].label
+        return self.analysis.best.label
 
     @property
     def summaries(self) -> tuple[ArmSummary, ...]:

@@ -178,7 +178,8 @@ def page(result: Comparison) -> Page:
         figures.append(measured)
     first: list[Block] = [results_table(result)]
     first += [Callout("warning", line) for line in result.warnings]
-    first += copied_by_label(result.best or "", f"Copy the best start, {result.best}")
+    if (best := result.analysis.best) is not None:
+        first += copied_by_label(best.scheme, f"Copy the best start, {best.scheme}")
     sections = [Section("Results", first), Section("Curves", figures)]
     if result.tests:
         sections.append(Section("Which differences are real", [differences_table(result)]))
@@ -227,7 +228,7 @@ def to_dict(result: Comparison) -> dict[str, Any]:
     """Everything for machines."""
     analysis = result.analysis
     return {
-        "best": analysis.arms[0].label if analysis.arms and analysis.arms[0].counts.get("finished") else None,
+        "best": None if analysis.best is None else analysis.best.label,
         "conclusion": conclusion(result),
         "metric": analysis.metric,
         "target_loss": analysis.target_loss,

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from initlab.data.labels import is_text
-from initlab.errors import InputError, unknown
+from initlab.errors import InputError, repeated, unknown
 
 
 def is_frame(value: Any) -> bool:
@@ -48,9 +48,9 @@ def _columns(frame: Any, name: str) -> list[tuple[str, Any]]:
         InputError: two of one name.
     """
     names = _names(frame)
-    twice = next((str(each) for at, each in enumerate(names) if each in names[:at]), None)
+    twice = repeated(names)
     if twice is not None:
-        raise InputError(f"{name} has two columns {twice!r}; give each a name of its own")
+        raise InputError(f"{name} has two columns {str(twice)!r}; give each a name of its own")
     if _is_arrow(frame):
         return [(each, np.asarray(frame.column(each).to_numpy(zero_copy_only=False))) for each in names]
     return [(str(each), np.asarray(frame[each].to_numpy())) for each in names]

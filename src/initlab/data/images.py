@@ -63,8 +63,8 @@ def load_images(folder: Path, shape: Sequence[int] | None = None) -> Images:
     _one_size(decoded, files)
     pixels = np.stack([np.asarray(image.convert("L" if channels == 1 else "RGB")) for image in decoded])
     pixels = pixels[:, None] if channels == 1 else np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))
-    classes = tuple(sorted({name for _, name in files}))
-    return Images(pixels, np.array([classes.index(name) for _, name in files], dtype=np.int64), classes)
+    numbers = {name: number for number, name in enumerate(sorted({name for _, name in files}))}
+    return Images(pixels, np.array([numbers[name] for _, name in files], dtype=np.int64), tuple(numbers))
 
 
 def _files(folder: Path) -> list[tuple[Path, str]]:

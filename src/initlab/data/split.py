@@ -14,7 +14,8 @@ class Split:
     """Train and test data, each (X, Y).
 
     Attributes:
-        train: X float32 of shape (n, features) or (n, 1, height, width); Y int64 of shape (n,), classes from 0.
+        train: X of shape (n, features) or (n, channels, height, width); Y of shape (n,), classes from 0 in int64, or
+            numbers to predict.
         test: as train.
         name: what reports call it.
         image_shape: (height, width) of one sample.

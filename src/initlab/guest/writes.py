@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
+import functools
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -43,10 +44,7 @@ class Writes(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch ships
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        places = _PLACES.get(func)
-        if places is None:
-            places = _PLACES.setdefault(func, _written_arguments(func))
-        for index, name in places:
+        for index, name in _written_arguments(func):
             given = args[index] if index < len(args) else kwargs.get(name)
             for tensor in tensors_in(given):
                 self._copy(tensor)
@@ -86,9 +84,7 @@ def unwatched() -> Iterator[None]:
         yield
 
 
-_PLACES: dict[Callable[..., Any], tuple[tuple[int, str], ...]] = {}
-
-
+@functools.cache  # of an operation, which torch holds as long
 def _written_arguments(func: Any) -> tuple[tuple[int, str], ...]:
     """(position, name) of the arguments that an operation writes to, as its schema says."""
     schema = getattr(func, "_schema", None)

@@ -176,9 +176,9 @@ class OngoingSearch:
     def _fill(self) -> list[RunSpec]:
         """New runs for the free places, those refused by `inspect` already ended."""
         specs: list[RunSpec] = []
+        keys = {trial_key(number): number for number in range(self.trials)}
         while len(self.running) < self.at_once:
             check()
-            keys = {trial_key(number): number for number in range(self.trials)}
             claimed = self.store.claim(list(keys), 1)
             if not claimed:
                 break

@@ -12,12 +12,13 @@ from optuna.trial import BaseTrial, FixedTrial
 from torch import nn
 
 from initlab.comparison.arms import label_of
-from initlab.errors import InputError, finite_number
+from initlab.errors import InputError, finite_number, repeated
 from initlab.planning import get_policy, plan
 from initlab.schemes import scheme_like
 from initlab.training.optimizers import optimizer_of, trained
 
 WHOLE = "scheme"
+EVERY = "*"  # the selector that a policy says the same with
 LEARNING_RATES = {"sgd": (1e-3, 1.0), "sign": (1e-4, 1e-1)}  # that are searched, by the optimizer's family
 NUMBERS = ("lr", "weight_decay")
 DEFAULT_SCHEMES: tuple[Any, ...] = (
@@ -66,7 +67,9 @@ class Space:
     def suggest(self, trial: BaseTrial) -> tuple[Any, float, float | None]:
         """(policy, lr, weight decay) of a trial."""
         chosen = {selector: _scheme(trial, selector, options) for selector, options in self.choices.items()}
-        policy = chosen[WHOLE] if set(chosen) == {WHOLE} else {("*" if s == WHOLE else s): v for s, v in chosen.items()}
+        policy = (
+            chosen[WHOLE] if set(chosen) == {WHOLE} else {(EVERY if s == WHOLE else s): v for s, v in chosen.items()}
+        )
         decay = None if self.weight_decay is None else self.weight_decay.suggest(trial, "weight_decay")
         return policy, self.lr.suggest(trial, "lr"), decay
 
@@ -142,6 +145,8 @@ def space_of(space: Mapping[str, Any] | None, optimizer: str) -> Space:
             f'space must be a mapping such as {{"@Linear": ["he_normal"], "lr": (1e-4, 1e-1)}}; got {space!r:.80}'
         )
     choices = {str(key): _options(str(key), value) for key, value in space.items() if key not in NUMBERS}
+    if WHOLE in choices and EVERY in choices:
+        raise InputError(f"space holds {WHOLE!r} and {EVERY!r}, which both stand for the whole model; give one of them")
     if not choices:
         choices = {WHOLE: _options(WHOLE, DEFAULT_SCHEMES)}
     decay = space.get("weight_decay")
@@ -171,7 +176,7 @@ def _options(selector: str, schemes: Any) -> tuple[Option, ...]:
         schemes = [schemes]
     options = [_option(selector, scheme) for scheme in schemes]
     labels = [option.label for option in options]
-    twice = next((label for i, label in enumerate(labels) if label in labels[:i]), None)
+    twice = repeated(labels)
     if twice is not None:
         raise InputError(f"space {selector!r} holds {twice!r} twice; each scheme may stand once")
     if not options:

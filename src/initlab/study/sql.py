@@ -14,7 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from initlab.errors import InputError
 from initlab.study.fingerprint import refuse_drift
 from initlab.study.lease import BEAT_SECONDS, alive, this_worker
-from initlab.study.location import Location, connect, guarded, location_of, study_name
+from initlab.study.location import Location, connect, guarded, location_of, sqlite_path, study_name
 from initlab.study.store import R
 
 T = TypeVar("T")
@@ -263,10 +263,16 @@ def stored_study(storage: Any, name: str) -> tuple[dict[str, Any], bool, list[di
         InputError: the storage cannot be used, or holds no such study.
     """
     where = location_of(storage)
-    engine = open_tables(where)
+    path = sqlite_path(where.url) if where.url.startswith("sqlite") else None
+    if path is not None and not path.exists():  # to connect would make the file
+        raise InputError(f"storage {where.shown} does not exist; give the one that the study is kept in")
+    engine = guarded(lambda: connect(where), where)
 
     def read() -> tuple[Any, list[str], list[str]]:
         with engine.begin() as connection:
+            if not sa.inspect(connection).has_table(STUDIES.name):
+                _refuse_older(connection, where.shown)
+                return None, [], []
             names = list(connection.scalars(sa.select(STUDIES.c.name)))
             row = connection.execute(sa.select(STUDIES).where(STUDIES.c.name == name)).one_or_none()
             ended = (RUNS.c.study_id == (row.id if row else -1)) & (RUNS.c.state == ENDED)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import optuna
@@ -19,6 +19,7 @@ from optuna.distributions import (
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from initlab.errors import InputError
+from initlab.shared import Shared
 from initlab.study.sql import stored_study
 from initlab.training.records import RunRecord, record_from
 
@@ -111,13 +112,16 @@ def _thinned(record: RunRecord) -> dict[int, float]:
     return {int(step): float(loss) for step, loss in points if math.isfinite(loss)}
 
 
-@contextlib.contextmanager
-def quiet_optuna() -> Iterator[None]:
-    """Optuna's remarks on studies and trials are for its own users."""
+def _quieten() -> Callable[[], None]:
     logger = logging.getLogger("optuna")
     level = logger.level
     logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
+    return lambda: logger.setLevel(level)
+
+
+_QUIET = Shared(_quieten)
+
+
+def quiet_optuna() -> contextlib.AbstractContextManager[None]:
+    """Optuna's remarks on studies and trials are for its own users: within, on any thread, it makes none."""
+    return _QUIET.held()
