@@ -218,6 +218,9 @@ def apply_that_fails(tree: Any, x: Any) -> Any:
 FC = {"fc": shapes(kernel=(4, 3))}
 
 
+ONE_NAME = {"fc/kernel": "fc.weight", "fc/w": "fc.weight"}
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [
@@ -230,7 +233,10 @@ FC = {"fc": shapes(kernel=(4, 3))}
         (lambda: ij.init(FC, apply=apply_that_fails, example_inputs=data(2, 5)), "apply failed"),
         (lambda: ij.init(FC, keep="fc.weight"), "shape without values"),
         (lambda: jax.jit(lambda t: ij.init(t))({"fc": {"kernel": data(4, 3)}}), "fill it outside"),
-        (lambda: ij.init({"fc": shapes(kernel=(4, 3), weight=(4, 3))}), "map_names"),
+        (
+            lambda: ij.init({"fc": shapes(kernel=(4, 3), w=(4, 3))}, map_names=ONE_NAME),
+            "both called 'fc.weight'.*map_names",
+        ),
         (lambda: ij.init({"fc": shapes(kernel=(4, 3))}, map_names={"fx/": "net"}), "map_names 'fx/'.*'fc/'"),
     ],
 )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from initlab.errors import InputError, unknown
 
@@ -39,6 +40,22 @@ def renamed(path: tuple[str, ...], leaf: str, map_names: MapNames = None) -> str
     if not isinstance(name, str) or not name or name.startswith(".") or name.endswith(".") or ".." in name:
         raise InputError(f"map_names must give a parameter name such as 'fc.weight' for {whole!r}; got {name!r}")
     return name
+
+
+def told_apart(names: Sequence[str], paths: Sequence[tuple[str, ...]], map_names: MapNames = None) -> list[str]:
+    """The names; of those that torch's words make one, each with its framework's own word. A name that was given stays.
+
+    >>> told_apart(["own.weight", "own.weight", "own.bias"], [("own", "kernel"), ("own", "gamma"), ("own", "beta")])
+    ['own.kernel', 'own.gamma', 'own.bias']
+    """
+    counts = Counter(names)
+    given = map_names if isinstance(map_names, Mapping) else {}
+    return [
+        name
+        if counts[name] == 1 or callable(map_names) or "/".join(path) in given
+        else ".".join((*name.split(".")[:-1], path[-1]))
+        for name, path in zip(names, paths, strict=True)
+    ]
 
 
 def check_used(map_names: MapNames, paths: Iterable[tuple[str, ...]]) -> None:

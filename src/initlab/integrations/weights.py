@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
 
 from initlab.graph.layers import Part, Shape, embedding_geometry, vector
 from initlab.integrations.layout import Layout
@@ -67,3 +70,11 @@ def by_convention(name: str, shape: Shape) -> Weight:
         kind = "linear" if len(shape) == 2 else "conv"
         return matrix(replace(Geometry.from_shape(layout.shape), kind=kind), layout, leaf)
     return Weight(Part("other", vector(shape, "other") if len(shape) < 2 else None), Layout.same(shape), leaf)
+
+
+def left_to_the_pass(weight: Weight, values: np.ndarray[Any, Any] | None) -> Weight:
+    """A variable known by its name alone, where a pass shows its use: one called a scale and set to another number than
+    one may scale a branch, and is not taken for a norm's."""
+    if weight.part.role != "norm_weight" or values is None or bool((values == 1).all()):
+        return weight
+    return replace(weight, part=Part("other", None))

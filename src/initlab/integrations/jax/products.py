@@ -23,7 +23,7 @@ def _dot(step: Step, x: Operand, y: Operand) -> Tensor:
     (sum_x, sum_y), (batch_x, batch_y) = step.params["dimension_numbers"]
     x, y = tensor_of(x), tensor_of(y)
     kind = torch_dtype(step.dtypes[0])
-    x, y = (part if part.dtype == kind or not part.is_floating_point() else part.to(kind) for part in (x, y))
+    x, y = (part if part.dtype == kind else part.to(kind) for part in (x, y))  # int8 sums would overflow in int8
     if not batch_x and y.ndim == 2 and tuple(sum_y) == (0,) and tuple(sum_x) == (x.ndim - 1,):
         return torch.matmul(x, y)
     if not batch_x and y.ndim == 2 and tuple(sum_y) == (1,) and tuple(sum_x) == (x.ndim - 1,):

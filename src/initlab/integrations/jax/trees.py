@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,9 +13,9 @@ from initlab.errors import InputError
 from initlab.integrations.extras import needed
 from initlab.integrations.jax.equinox import equinox_weight
 from initlab.integrations.jax.primitives import torch_dtype
-from initlab.integrations.names import MapNames, check_used, renamed
+from initlab.integrations.names import MapNames, check_used, renamed, told_apart
 from initlab.integrations.twin import Leaf
-from initlab.integrations.weights import Weight, by_convention
+from initlab.integrations.weights import Weight, by_convention, left_to_the_pass
 from initlab.planning.memory import DTYPES, PARTS
 
 jax = needed("jax", "jax")
@@ -76,10 +76,12 @@ def tree_of(tree: Any, map_names: MapNames = None, by_use: ByPath | None = None)
         path = path[:-1] if len(path) > 1 and path[-1] == "value" else path
         places.append(place)
         paths.append(path)
-        parameters.append(_leaf(tree, keys, path, value, map_names, by_use or {}))
+        parameters.append(_leaf(tree, keys, path, value, map_names, by_use))
     if not parameters:
         raise InputError(f"tree must hold floating-point arrays or ShapeDtypeStructs; got {type(tree).__name__}")
     check_used(map_names, paths)
+    names = told_apart([leaf.name for leaf in parameters], paths, map_names)
+    parameters = [replace(leaf, name=name) for leaf, name in zip(parameters, names, strict=True)]
     return Tree(tuple(value for _, value in found), structure, tuple(places), tuple(parameters))
 
 
@@ -118,15 +120,18 @@ def torch_dtype_or_none(dtype: Any) -> torch.dtype | None:
         return None
 
 
-def _leaf(tree: Any, keys: Any, path: tuple[str, ...], value: Any, map_names: MapNames, by_use: ByPath) -> Leaf:
+def _leaf(tree: Any, keys: Any, path: tuple[str, ...], value: Any, map_names: MapNames, by_use: ByPath | None) -> Leaf:
     shape = tuple(int(size) for size in value.shape)
     owner = _owner(tree, keys)
-    weight = equinox_weight(owner, path[-1], shape) or by_use.get(path) or by_convention(path[-1], shape)
+    values, weight = values_of(value), equinox_weight(owner, path[-1], shape) or (by_use or {}).get(path)
+    if weight is None:
+        known = by_convention(path[-1], shape)
+        weight = known if by_use is None else left_to_the_pass(known, values)
     name = renamed(path, weight.leaf, map_names)
     kind = "Layer" if owner is None or isinstance(owner, Mapping | list | tuple) else type(owner).__name__
     dtype = drawn_as(value.dtype)
     assert dtype is not None
-    return Leaf(path, name, weight, values_of(value), dtype, kind)
+    return Leaf(path, name, weight, values, dtype, kind)
 
 
 def values_of(value: Any) -> np.ndarray[Any, Any] | None:

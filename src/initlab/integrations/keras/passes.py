@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
+
+import torch
+from torch.overrides import TorchFunctionMode
 
 from initlab.errors import InputError
 from initlab.integrations.extras import needed
@@ -37,15 +40,37 @@ def twin_of(model: Any, inputs: Any = None, map_names: MapNames = None) -> tuple
             f"a pass can be followed on Keras's jax and torch backends; this is {backend}: leave out example_inputs, "
             "or set KERAS_BACKEND"
         )
-    twin = Twin(leaves_of(held, map_names), _on_torch(model, held) if backend == "torch" else None)
+    twin = Twin(
+        leaves_of(held, map_names, watched=inputs is not None), _on_torch(model, held) if backend == "torch" else None
+    )
     return named(twin, type(model).__name__), held
 
 
 def _on_torch(model: Any, held: Sequence[Held]) -> Run:
     def run(stored: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        return called(model, held, stored, args, kwargs)
+        with _Read():
+            return called(model, held, stored, args, kwargs)
 
     return run
+
+
+class _Read(TorchFunctionMode):
+    """Reads variables that stand beside tensors in a call, as in x * self.gamma, so that who listens sees tensors."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if not all(issubclass(kind, torch.Tensor) for kind in types):
+            args, kwargs = _values((args, kwargs or {}))
+        return func(*args, **(kwargs or {}))
+
+
+def _values(item: Any) -> Any:
+    if isinstance(item, keras.Variable):
+        return item.value
+    if type(item) in (tuple, list):
+        return type(item)(map(_values, item))
+    return {key: _values(part) for key, part in item.items()} if type(item) is dict else item
 
 
 def _by_jaxpr(model: Any, held: list[Held], inputs: Any, map_names: MapNames) -> Twin:
@@ -62,7 +87,7 @@ def _by_jaxpr(model: Any, held: list[Held], inputs: Any, map_names: MapNames) ->
     traced = Traced(whole, arrays)
     paths = [tuple(item.variable.path.split("/")) for item in held]
     by_use = traced.uses(inputs, paths) if inputs is not None else None
-    twin = Twin(leaves_of(held, map_names, by_use), traced)
+    twin = Twin(leaves_of(held, map_names, by_use, watched=inputs is not None), traced)
     traced.layers = Layers(twin)
     return named(twin, type(model).__name__)
 

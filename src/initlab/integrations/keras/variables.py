@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,9 +13,9 @@ import numpy as np
 from initlab.errors import InputError
 from initlab.integrations.extras import needed
 from initlab.integrations.keras.layers import weight_of
-from initlab.integrations.names import MapNames, check_used, renamed
+from initlab.integrations.names import MapNames, check_used, renamed, told_apart
 from initlab.integrations.twin import Leaf
-from initlab.integrations.weights import Weight, by_convention
+from initlab.integrations.weights import Weight, by_convention, left_to_the_pass
 from initlab.planning.memory import DTYPES
 
 keras = needed("keras", "keras")
@@ -84,22 +84,35 @@ def _numbered(layers: list[Any]) -> list[str]:
     return names
 
 
-def leaves_of(held: list[Held], map_names: MapNames = None, by_use: ByPath | None = None) -> list[Leaf]:
-    """A twin's leaves for the variables: by the layer's type, else by use, else by convention."""
+def leaves_of(
+    held: list[Held], map_names: MapNames = None, by_use: ByPath | None = None, watched: bool = False
+) -> list[Leaf]:
+    """A twin's leaves for the variables: by the layer's type, else by use, else by convention.
+
+    Args:
+        held: the variables.
+        map_names: as for `renamed`.
+        by_use: what a jaxpr says of them, by path.
+        watched: whether a pass is to show what the rest are.
+    """
     leaves, paths = [], []
     for item in held:
         variable, shape = item.variable, tuple(int(size) for size in item.variable.shape)
         known = weight_of(item.layer, variable.name, shape)
         scope = tuple(variable.path.split("/"))
-        weight = known or (by_use or {}).get(scope) or by_convention(variable.name, shape)
+        values = np.asarray(keras.ops.convert_to_numpy(keras.ops.cast(variable.value, "float32")))
+        weight = known or (by_use or {}).get(scope)
+        if weight is None:
+            named = by_convention(variable.name, shape)
+            weight = left_to_the_pass(named, values) if watched else named
         path, leaf = item.path, weight.leaf
         if len(path) > 2 and known is not None and leaf.endswith(("_ih", "_hh")):
             path, leaf = (*path[:-2], path[-1]), f"{leaf}_l0"  # the one cell of a recurrent layer, as torch names it
-        values = np.asarray(keras.ops.convert_to_numpy(keras.ops.cast(variable.value, "float32")))
         dtype = next(kind for kind, name in DTYPES.items() if name == keras.backend.standardize_dtype(variable.dtype))
         name = renamed(path, leaf, map_names)
         paths.append(path)
         weight = Weight(weight.part, weight.layout, leaf)
         leaves.append(Leaf(scope, name, weight, values, dtype, type(item.layer).__name__, bool(variable.trainable)))
     check_used(map_names, paths)
-    return leaves
+    names = told_apart([leaf.name for leaf in leaves], paths, map_names)
+    return [replace(leaf, name=name) for leaf, name in zip(leaves, names, strict=True)]
