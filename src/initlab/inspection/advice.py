@@ -44,15 +44,18 @@ def later(words: Callable[Concatenate[Evidence, Given], str]) -> Callable[Concat
 
 
 @later
-def advice(e: Evidence, otherwise: str = "") -> str:
-    """The weight furthest from its plan, and its plan; `otherwise` when the weights have the plan's scale already."""
-    return _scaled(e, otherwise)
+def advice(e: Evidence, otherwise: str = "", *, at: int | None = None) -> str:
+    """The weight furthest from its plan, and its plan; `otherwise` when the weights have the plan's scale already.
+
+    `at` is the index of the layer whose signal is amiss, where it is one: what stands behind it cannot be why.
+    """
+    return _scaled(e, otherwise, at)
 
 
-def _scaled(e: Evidence, otherwise: str = "") -> str:
+def _scaled(e: Evidence, otherwise: str = "", at: int | None = None) -> str:
     if e.plan is None:
         return UNPLANNED
-    furthest = _furthest(e)
+    furthest = _furthest(e) if at is None else _before(e, at)
     if furthest is None:
         return otherwise or "The scale of the weights is right already: add normalization or skip connections"
     p, entry = furthest
@@ -141,13 +144,31 @@ def would_draw(e: Evidence, p: ParameterStats) -> tuple[float | None, bool]:
 
 def _furthest(e: Evidence) -> tuple[ParameterStats, PlanEntry] | None:
     """The weight whose rms is furthest from its plan's std, with its entry; None when most are within a third."""
+    found = _apart(e)
+    off = [item for item in found if item[0] > FAR]
+    if not off or len(off) < FAR * len(found):
+        return None
+    return max(off, key=lambda item: item[0])[1:]
+
+
+def _before(e: Evidence, at: int) -> tuple[ParameterStats, PlanEntry] | None:
+    """The same of the weights that a layer's signal comes through: those since the last norm, which sizes what it
+    gives, and where none of these is off all that stand before.
+    """
+    norm = max((r.index for r in e.seen.records[:at] if r.norm), default=-1)
+    for first in (norm + 1, 0):
+        off = [i for i in _apart(e) if i[0] > FAR and i[1].layer is not None and first <= i[1].layer <= at]
+        if off:
+            return max(off, key=lambda item: item[0])[1:]
+    return None
+
+
+def _apart(e: Evidence) -> list[tuple[float, ParameterStats, PlanEntry]]:
+    """(log of rms over the plan's std, the weight, its entry) of every weight that the plan draws."""
     found = []
     for p in e.parameters:
         if p.trainable and len(p.shape) > 1 and p.layer is not None and math.isfinite(p.rms):
             entry = drawn(e, p)
             if entry is not None and entry.std:
                 found.append((abs(math.log(max(p.rms, 1e-30) / entry.std)), p, entry))
-    off = [item for item in found if item[0] > FAR]
-    if not off or len(off) < FAR * len(found):
-        return None
-    return max(off, key=lambda item: item[0])[1:]
+    return found

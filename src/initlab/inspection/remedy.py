@@ -80,10 +80,9 @@ def settings_of(model: nn.Module, remedies: Iterable[Remedy]) -> Iterator[None]:
             setattr(module, attribute, value)
 
 
-def filled(names: list[str], value: float, what: str) -> Remedy:
-    """Parameters that start at one number."""
-    scheme = {0.0: get_scheme("zeros"), 1.0: get_scheme("ones")}.get(value) or get_scheme("constant", value=value)
-    return Remedy(what, policy=dict.fromkeys(names, scheme))
+def starting_at(value: float) -> Scheme:
+    """The scheme of a parameter that starts at one number."""
+    return {0.0: get_scheme("zeros"), 1.0: get_scheme("ones")}.get(value) or get_scheme("constant", value=value)
 
 
 def standardized(value: Any) -> Any:

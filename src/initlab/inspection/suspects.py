@@ -49,10 +49,13 @@ class Suspect:
 
 
 def suspects(e: Evidence) -> list[Suspect]:
-    """Those whose usual value does no harm, the most helpful first; tried once for all findings."""
+    """Those whose usual value does no harm, the most helpful first; tried once for all findings.
+
+    Where none lowers the loss along the first step, those that get layers out of saturation come first.
+    """
     if "suspects" not in e.memo:
         found = [*_parameters(e), *_factors(e)]
-        e.memo["suspects"] = sorted(found, key=lambda s: -s.trial.gain)
+        e.memo["suspects"] = sorted(found, key=lambda s: (not s.trial.helps and not s.trial.relieves, -s.trial.gain))
     return list(e.memo["suspects"])
 
 

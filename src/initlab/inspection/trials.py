@@ -21,6 +21,7 @@ from initlab.inspection.optimizers import Step
 Tensor = torch.Tensor
 FAINT = 1e-6  # share of the read-out's signal under which samples are all but one
 PARTED = 100.0  # growth of that share from which they come apart
+FLAT = 0.9  # share of a layer's outputs that are off or saturated, from which it says next to nothing
 FELT = 0.01  # relative change of the lowest loss along the step from which a change helps, or harms
 
 
@@ -55,6 +56,7 @@ class Trial:
         first: the first loss without it.
         opens: whether a gradient reaches weight matrices with it that it did not reach without, or samples that were
             one at the read-out come apart.
+        relieves: whether at least half of the layers that were off or saturated are not with it.
         evidence: all that was measured with it.
     """
 
@@ -64,6 +66,7 @@ class Trial:
     before: float
     first: float
     opens: bool
+    relieves: bool
     evidence: Evidence = field(repr=False)
 
     @property
@@ -88,13 +91,19 @@ def tried(e: Evidence, change: Change) -> Trial | None:
     if made is None:
         return None
     opens = _reached(made) > _reached(e) or _apart(made) > PARTED * _apart(e) > 0
-    return Trial(change, made.seen.loss, lowest(made), _before(e), e.seen.loss, opens, made)
+    relieves = _flat(e) > 0 and _flat(made) <= _flat(e) / 2
+    return Trial(change, made.seen.loss, lowest(made), _before(e), e.seen.loss, opens, relieves, made)
 
 
 def _apart(e: Evidence) -> float:
     """Share of the signal at the read-out that tells samples apart, where that is faint; 1 where it is not."""
     share = e.readout.input_row_share if e.readout is not None else None
     return 1.0 if share is None or share > FAINT else share
+
+
+def _flat(e: Evidence) -> int:
+    """Layers whose outputs are nearly all off or saturated."""
+    return sum(1 for x in e.layers if x.kind != "softmax" and max(x.dead or 0.0, x.saturated or 0.0) > FLAT)
 
 
 def _reached(e: Evidence) -> int:

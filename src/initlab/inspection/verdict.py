@@ -14,6 +14,7 @@ import torch
 
 from initlab.inspection.evidence import Evidence
 from initlab.inspection.features import FEATURES, Feature, features_of
+from initlab.inspection.features.feature import FLOOR
 from initlab.inspection.line import STILL
 from initlab.inspection.results import Finding, Verdict
 from initlab.inspection.trees import Calibration, Ensemble, calibration
@@ -22,6 +23,7 @@ from initlab.reporting import format_number
 
 TOLD = 3  # numbers that a verdict names
 ALIKE = 1e-8  # rms of the centred outputs' movement, under which the best first step does not part samples
+ROUNDING = 1e-6  # movement of the outputs that single precision cannot tell from none
 OVERSHOOT = 7.0  # decades over the first loss, where the largest rate takes it
 UNDER = 0.1  # of Adam's eps: the median gradient, from which down it takes no step of full size
 HARDLY = 2e-4  # decrease of the loss, under which that step hardly lowers it
@@ -49,18 +51,35 @@ def _flat(x: Mapping[str, float]) -> bool:
     return not any(abs(x[f"decrease {i}"]) > STILL for i in range(1, 7))
 
 
+def _hardly_falls(x: Mapping[str, float]) -> bool:
+    """Whether the best first step leaves both the outputs and the loss where they are."""
+    # Not behind norms: they divide out how small weights are, which then grow by more than themselves in a step.
+    # Nor where Adam steps at full size: weights grow by the rate in each step, however faint the signal is.
+    return (
+        not x["normalised"]
+        and x["moved"] < math.log10(ALIKE)
+        and x["decrease"] < HARDLY
+        and (not x["sign"] or x["over eps"] < math.log10(UNDER))
+    )
+
+
+def _falls_alike(x: Mapping[str, float]) -> bool:
+    """Whether every rate moves the outputs of all samples alike, up to rounding, while weights get no gradient at all.
+
+    What differs between samples then ends where units are off or saturated. Biases behind that place lower the loss to
+    that of a constant answer; nothing before it moves, at this step or later. A weight of zeros could open, so there
+    must be none.
+    """
+    tried = [moved for i in range(1, 7) if math.isfinite(moved := x[f"moved {i}"])]
+    alike = bool(tried) and max(tried) < math.log10(ROUNDING) and x["apart"] < ROUNDING
+    return alike and x["unmoved"] > 0 and x["least gain"] > FLOOR
+
+
 FACTS: dict[str, Fact] = {
     "no gradient": Fact(lambda x: x["unmoved"] == 1.0, "no weight matrix gets a gradient"),
     "one answer": Fact(
-        # Not behind norms: they divide out how small weights are, which then grow by more than themselves in a step.
-        # Nor where Adam steps at full size: weights grow by the rate in each step, however faint the signal is.
-        lambda x: (
-            not x["normalised"]
-            and x["moved"] < math.log10(ALIKE)
-            and x["decrease"] < HARDLY
-            and (not x["sign"] or x["over eps"] < math.log10(UNDER))
-        ),
-        "along the best first step the outputs of different samples do not part, and the loss hardly falls",
+        lambda x: _hardly_falls(x) or _falls_alike(x),
+        "the first step does not part the outputs of different samples: the loss hardly falls, or falls for all alike",
     ),
     "no rate": Fact(
         # A loss that only grows in proportion to the rate, as that of class numbers does, can come down again, unless

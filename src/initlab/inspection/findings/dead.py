@@ -1,4 +1,4 @@
-"""Units that are off for every sample of the batch."""
+"""Units that are off for every sample of the batch, although something arrives at them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ FEW = 8  # units under which all may be off by chance, as in the squeeze of a sm
 
 
 def find(e: Evidence) -> Finding | None:
-    told = [x for x, record in zip(e.layers, e.seen.records, strict=True) if not _by_chance(e, record)]
+    pairs = zip(e.layers, e.seen.records, strict=True)
+    told = [x for x, record in pairs if not _by_chance(e, record) and not _reads_nothing(e, record)]
     worst = max((x for x in told if x.dead is not None), key=lambda x: x.dead or 0.0, default=None)
     if worst is None or (worst.dead or 0.0) < SEEN:
         return None
@@ -28,13 +29,18 @@ def find(e: Evidence) -> Finding | None:
         _severity(e, worst.dead or 0.0),
         first.name,
         evidence,
-        advice(e, "Start biases at zero or above"),
+        advice(e, "Start biases at zero or above", at=first.index),
     )
 
 
 def _by_chance(e: Evidence, record: Record) -> bool:
     """Whether it has few units, and the signal goes round it."""
     return e.bypassed and bool(record.shape) and record.shape[record.axis] < FEW
+
+
+def _reads_nothing(e: Evidence, record: Record) -> bool:
+    """Whether what it reads is zero for every sample, as behind a branch that begins at zero: no bias turns it off."""
+    return record.origin >= 0 and e.layers[record.origin].second_moment == 0
 
 
 def _severity(e: Evidence, share: float) -> Severity:

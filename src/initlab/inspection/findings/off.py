@@ -6,12 +6,13 @@ import math
 
 from initlab.inspection.evidence import Evidence
 from initlab.inspection.findings.kind import Kind
-from initlab.inspection.remedy import Remedy, drawn_again, filled
+from initlab.inspection.remedy import Remedy, drawn_again, starting_at
 from initlab.inspection.results import Finding
 from initlab.inspection.suspects import Suspect, suspects
 from initlab.inspection.trials import Trial
 from initlab.planning.plan import PlanEntry
 from initlab.sampling import canonical_name
+from initlab.schemes import Scheme
 
 
 def find(e: Evidence) -> Finding | None:
@@ -25,14 +26,16 @@ def find(e: Evidence) -> Finding | None:
     )
     many = f" ({worst.count} such)" if worst.count > 1 else ""
     evidence = f"{size}{many}; {outcome(worst.trial)}"
-    return Finding(worst.role, "warning" if worst.trial.helps else "info", worst.where, evidence, _advice(e, worst))
+    harms = worst.trial.helps or worst.trial.relieves
+    return Finding(worst.role, "warning" if harms else "info", worst.where, evidence, _advice(e, worst))
 
 
 def outcome(trial: Trial) -> str:
     """What the change does, in words."""
     before = f"{trial.before:.4g}" if math.isfinite(trial.before) else "no finite number"
     changed = f"with {trial.change.words} the lowest loss along the first step"
-    return f"{changed} is {trial.lowest:.4g} in place of {before}"
+    freed = ", and layers that were off or saturated are not" if trial.relieves else ""
+    return f"{changed} is {trial.lowest:.4g} in place of {before}{freed}"
 
 
 def _advice(e: Evidence, worst: Suspect) -> str:
@@ -48,13 +51,18 @@ def _advice(e: Evidence, worst: Suspect) -> str:
 
 
 def remedy(e: Evidence, finding: Finding) -> Remedy | None:
-    worst = suspects(e)[0]
+    """The usual value of every suspect: with one alone the others may hide that they harm."""
+    worst, *others = suspects(e)
     if worst.role == "factor":
         return Remedy(f"{finding.advice} in {worst.where}")
-    names, words = list(worst.trial.change.values), f"{finding.advice}: {worst.where}"
-    entry = _entry(e, worst)
-    drawn = entry is not None and entry.std
-    return drawn_again(dict.fromkeys(names, "auto"), words) if drawn else filled(names, worst.usual, words)
+    off = [worst, *(other for other in others if other.role != "factor")]
+    policy = {name: _law(e, one) for one in off for name in one.trial.change.values}
+    return drawn_again(policy, "; ".join(f"{_advice(e, one)}: {one.where}" for one in off))
+
+
+def _law(e: Evidence, one: Suspect) -> Scheme | str:
+    entry = _entry(e, one)
+    return "auto" if entry is not None and entry.std else starting_at(one.usual)
 
 
 def _entry(e: Evidence, worst: Suspect) -> PlanEntry | None:

@@ -23,7 +23,7 @@ def find(e: Evidence) -> Finding | None:
     evidence = f"{flat[0].saturated:.0%} of its outputs are where {flat[0].kind} has under 5% of its largest slope"
     if worst is not flat[0]:
         evidence += f"; {worst.saturated:.0%} at {worst.name}"
-    return Finding("saturated", severity, flat[0].name, evidence, advice(e))
+    return Finding("saturated", severity, flat[0].name, evidence, advice(e, at=flat[0].index))
 
 
 def _last_with_weights(e: Evidence) -> int:
