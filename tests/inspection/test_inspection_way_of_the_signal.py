@@ -157,6 +157,13 @@ def test_behind_a_norm_weights_before_it_are_not_blamed() -> None:
     assert advised("saturated", model).startswith("Draw pool.weight")
 
 
+def test_samples_that_equal_units_lose_at_a_norm_are_not_laid_on_what_stands_behind() -> None:
+    """A norm of equal numbers is zero, as behind a patch embedding of constant weights."""
+    model = scaled(made(Normed, {"body.2.weight": 0.02, "body.2.bias": 0.0}), {"pool.weight": 1e-4})
+    finding = found(model, "collapsed")[0]
+    assert (finding.where, finding.advice.split()[1]) == ("body.3", "body.2.weight")
+
+
 class Pooled(nn.Module):
     """As BERT classifies: layers of attention with a norm behind each, and a tanh of the first place."""
 

@@ -87,15 +87,15 @@ def random_advice(e: Evidence, p: ParameterStats) -> str:
 
 
 @later
-def fading_advice(e: Evidence) -> str:
-    """What helps when the scale is right already and signals fade all the same."""
+def fading_advice(e: Evidence, *, at: int | None = None) -> str:
+    """What helps when the scale is right already and signals fade all the same; `at` as of `advice`."""
     if e.nonlinearity in ("sigmoid", "hardsigmoid"):
-        return _scaled(e, "No scheme carries signals through a deep stack of sigmoids: use tanh or relu") + (
+        return _scaled(e, "No scheme carries signals through a deep stack of sigmoids: use tanh or relu", at) + (
             "; in a deep stack use tanh or relu instead of sigmoid, or add normalization"
         )
     if not e.step.sign_like:
-        return _scaled(e, f"Use a larger learning rate than {e.step.lr:g}, or adamw, or add normalization")
-    return _scaled(e)
+        return _scaled(e, f"Use a larger learning rate than {e.step.lr:g}, or adamw, or add normalization", at)
+    return _scaled(e, at=at)
 
 
 def _law(entry: PlanEntry) -> str:

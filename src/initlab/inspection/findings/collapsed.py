@@ -30,7 +30,7 @@ def find(e: Evidence) -> Finding | None:
         evidence += f": {zero.name} is zero"
         return Finding("collapsed", _severity(e, share, zero), zero.name, evidence, random_advice(e, zero))
     start = next((x for x in e.layers if x.row_share is not None and x.row_share < SEEN), e.layers[-1])
-    return Finding("collapsed", _severity(e, share), start.name, evidence, fading_advice(e))
+    return Finding("collapsed", _severity(e, share), start.name, evidence, fading_advice(e, at=start.index))
 
 
 def _zero(e: Evidence) -> ParameterStats | None:
