@@ -218,3 +218,23 @@ def test_a_sigmoid_that_gives_probabilities_or_gates_is_no_bound() -> None:
     assert (
         "read-out" not in initlab.plan(Cut(lambda z: 2 * torch.sigmoid(z[:, :4]) * z[:, 4:]), X)["last.weight"].reason
     )
+
+
+class Levels(nn.Module):
+    """One head on three levels of a pyramid, joined along places: scores, and sizes by their exponential."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body, self.scores, self.sizes = nn.Conv2d(3, 32, 3), nn.Conv2d(32, 9, 1), nn.Conv2d(32, 4, 1)
+        self.scale = nn.ParameterList(nn.Parameter(torch.ones(())) for _ in range(3))
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        levels = [F.relu(self.body(F.avg_pool2d(x, step))) for step in (1, 2, 3)]
+        scores = [self.scores(level).flatten(2) for level in levels]
+        sizes = [(scale * self.sizes(level)).exp().flatten(2) for scale, level in zip(self.scale, levels, strict=True)]
+        return torch.cat(scores, -1), torch.cat(sizes, -1)
+
+
+def test_a_head_that_is_applied_to_every_level_is_a_read_out() -> None:
+    plan = initlab.plan(Levels(), torch.randn(8, 3, 16, 16))
+    assert all("read-out" in plan[f"{name}.weight"].reason for name in ("scores", "sizes"))

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterable
 
 from initlab.graph import Operation, SignalGraph
-from initlab.graph.ancestry import hangs_on, passed
+from initlab.graph.ancestry import hangs_on
 from initlab.graph.axes import axis_of_features
 from initlab.graph.fixed import is_fixed_map
 from initlab.graph.once import once
@@ -45,7 +45,7 @@ def ahead(graph: SignalGraph, operation: Operation) -> Iterable[tuple[str, Opera
                 or function
                 or affine
                 or (alone and _over_places(graph, operation, reader, value))
-                or _of_steps(graph, reader, value)
+                or _of_steps(graph, operation, reader, value)
                 or _accumulates(graph, reader, operation)
                 or (value not in curved and is_fixed_map(graph, reader, value))
             ):
@@ -69,13 +69,10 @@ def _signals(graph: SignalGraph, reader: Operation, value: int) -> set[int]:
     return found
 
 
-def _of_steps(graph: SignalGraph, reader: Operation, value: int) -> bool:
-    """Whether what the same weights make at each of many steps is put side by side, features apart."""
-    if reader.traits.combines != "join" or graph.values[reader.outputs[0]].shape[-1:] != graph.values[value].shape[-1:]:
-        return False
-    steps = (graph.producer(passed(graph, item)[-1]) for item in reader.inputs)
-    makers = {step.parameters for step in steps if step is not None}
-    return len(set(reader.inputs)) > 1 and len(makers) == 1 and bool(*makers)
+def _of_steps(graph: SignalGraph, operation: Operation, reader: Operation, value: int) -> bool:
+    """Whether what the same weights make at each of many steps, or levels, is put side by side, features apart."""
+    joins = reader.traits.combines == "join" and len(set(reader.inputs)) > 1 and _apart(graph, operation, reader, value)
+    return joins and all(makers(graph, item) == {operation.parameters} for item in reader.inputs)
 
 
 def _accumulates(graph: SignalGraph, reader: Operation, operation: Operation) -> bool:
@@ -135,13 +132,19 @@ def _is_whole(graph: SignalGraph, value: int) -> bool:
 def _over_places(graph: SignalGraph, operation: Operation, reader: Operation, value: int) -> bool:
     """Whether places are pooled, summed or sent to others, as along a graph's edges, while the features that an
     operation made stay apart: their axis is as long after it as before."""
-    traits, before, after = reader.traits, graph.values[value].shape, graph.values[reader.outputs[0]].shape
+    traits, places = reader.traits, len(graph.values[value].shape) > 1
+    by_rows = traits.combines == "contraction" and reader.inputs[-1] == value
+    sends = traits.pools or traits.linear or traits.combines == "write" or by_rows
+    return places and sends and _apart(graph, operation, reader, value)
+
+
+def _apart(graph: SignalGraph, operation: Operation, reader: Operation, value: int) -> bool:
+    """Whether the axis of the features that an operation made is as long in what a reader makes as it is before."""
+    before, after = graph.values[value].shape, graph.values[reader.outputs[0]].shape
     moved = axis_of_features(graph, operation, value)
     axes = {operation.traits.features} if moved is None else {moved, moved - len(before)}
-    by_rows = traits.combines == "contraction" and reader.inputs[-1] == value
-    if not (traits.pools or traits.linear or traits.combines == "write" or by_rows) or not after or len(before) < 2:
-        return False
-    return any(before[axis] == after[axis] for axis in axes if -len(after) <= axis < len(after))
+    inside = min(len(before), len(after))
+    return any(before[axis] == after[axis] for axis in axes if -inside <= axis < inside)
 
 
 def _parameters(graph: SignalGraph, operation: Operation) -> frozenset[int]:
