@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -17,6 +18,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import initlab
+import initlab.comparison.api  # and all that knows devices
 from initlab.rng import random_states_kept
 from initlab.training.engines import machine
 
@@ -151,6 +153,40 @@ def test_inspect_where_only_deterministic_algorithms_may_run(build: Callable[[],
         torch.use_deterministic_algorithms(False)
 
 
+class Spread(nn.Module):
+    """Its first half on the second device, the rest and its answer on the CPU."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(64, 32).to("second"), nn.Linear(32, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(torch.relu(self.first(x.to("second"))).cpu())
+
+
+@pytest.mark.parametrize("loss", [None, "cross_entropy", nn.CrossEntropyLoss()], ids=["guessed", "named", "given"])
+@pytest.mark.parametrize("where", ["cpu", "second"])
+def test_targets_come_to_the_answer(where: str, loss: Any) -> None:
+    x, y = (part.to(where) for part in data(64))
+    for model in (Spread(), nn.Linear(64, 10).to("second"), nn.Linear(64, 10)):
+        assert initlab.inspect(model, x, y, loss).verdict
+
+
+def test_a_model_on_two_devices() -> None:
+    x, y = data(64)
+    model = Spread()
+    initlab.init_(model, "auto", example_inputs=x)
+    for fit in FITS.values():
+        fit(model)
+    assert initlab.inspect(model, x, y, probe=2).verdict == "healthy"
+
+
+def test_a_coordinate_check() -> None:
+    x, y = data(64)
+    build = lambda width: nn.Sequential(nn.Linear(64, width), nn.ReLU(), nn.Linear(width, 10)).to("second")  # noqa: E731
+    assert initlab.coordinate_check(build, (16, 32), inputs=x, targets=y, seeds=1, steps=2)
+
+
 @each
 def test_audit(build: Callable[[], nn.Module]) -> None:
     one, other = pair(build)
@@ -191,7 +227,8 @@ def test_fits(fit: Callable[[nn.Module], Any], build: Callable[[], nn.Module]) -
 @pytest.fixture
 def trains_there(monkeypatch: pytest.MonkeyPatch) -> None:
     """`compare` knows CUDA's devices; the second stands for one."""
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    for module in [m for name, m in sys.modules.items() if name.startswith("initlab.") and hasattr(m, "here")]:
+        monkeypatch.setattr(module, "here", lambda device: device)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device=None: (machine.free_memory(4 * 2**30),) * 2)
     monkeypatch.setattr(torch.cuda, "synchronize", lambda device=None: None)
     monkeypatch.setattr("initlab.comparison.tasks.device_name", lambda device, elsewhere=False: str(device))

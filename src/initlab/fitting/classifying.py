@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from initlab.errors import InputError
 from initlab.fitting.running import generator, measuring, run_model
+from initlab.guest.inputs import taken_by
 from initlab.guest.modules import in_mode
 from initlab.guest.untouched import modes_kept
 from initlab.sampling import derive_seed
@@ -61,8 +62,9 @@ def evaluate(model: nn.Module, data: tuple[Tensor, Tensor], batch_size: int = 10
     with modes_kept(model), torch.no_grad():
         in_mode(model, False)
         for start in range(0, len(x), batch_size):
-            rows, classes = x[start : start + batch_size], y[start : start + batch_size]
+            (rows,), _ = taken_by(model, (x[start : start + batch_size],), {})
             logits = model(rows)
+            classes = y[start : start + batch_size].to(logits.device)
             loss += float(nn.functional.cross_entropy(logits, classes, reduction="sum"))
             wrong += int((logits.argmax(1) != classes).sum())
     return loss / len(x), wrong / len(x)

@@ -215,7 +215,8 @@ def _epoch(
             for group in optimizer.param_groups:
                 group["lr"] = s.lr * 0.5 * (1 + math.cos(math.pi * done / steps.stop))
         optimizer.zero_grad(set_to_none=True)
-        loss = nn.functional.cross_entropy(model(x[chosen]), y[chosen])
+        output = model(x[chosen])
+        loss = nn.functional.cross_entropy(output, y[chosen].to(output.device))
         loss.backward()  # type: ignore[no-untyped-call]  # torch's own signature has no types
         optimizer.step()
         total += float(loss.detach()) * len(chosen)

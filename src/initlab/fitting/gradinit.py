@@ -156,9 +156,9 @@ class _Learner:
         return scalar_loss(_Substituted(self.model, values), self.loss, *batch)
 
     def _norm(self, gradients: list[Tensor]) -> Tensor:
-        if self.signed:
-            return torch.stack([g.abs().sum() for g in gradients]).sum()
-        return torch.stack([g.square().sum() for g in gradients]).sum().sqrt()
+        sums = [(g.abs() if self.signed else g.square()).sum() for g in gradients]
+        total = torch.stack([one.to(sums[0].device) for one in sums]).sum()  # a model may lie on several devices
+        return total if self.signed else total.sqrt()
 
     def _step(self, gradient: Tensor) -> Tensor:
         return gradient.sign() if self.signed else gradient

@@ -50,7 +50,7 @@ def batch_of(model: nn.Module, given: Any, targets: Any = None, argument: str = 
     A DataLoader gives its first batch and a Dataset 64 samples; neither they nor any random state are moved. A sequence
     that is one longer than the model has arguments, or that a loader gave, ends with the targets. Of a mapping the keys
     that the model does not take are left out; a target's key (`labels`, `label`, `target`, …) among them is the
-    target. Text among targets is coded. All come to the device that the model is on, where it is on one.
+    target. Text among targets is coded. Inputs come to the device that the model is on, where it is on one.
 
     Args:
         model: whose `forward` says which arguments there are.
@@ -87,7 +87,7 @@ def batch_of(model: nn.Module, given: Any, targets: Any = None, argument: str = 
     home = home_of(model)
     if any(tensor.device != home for tensor in tensors_in((args, kwargs)) if not tensor.is_meta) and home is not None:
         notes.append(f"{argument}: brought to {home}, where the model is")
-    args, kwargs, ready = (brought(part, home) for part in (args, kwargs, ready))
+    args, kwargs = brought(args, home), brought(kwargs, home)
     return Batch(args, kwargs, ready, tuple(notes), coded)
 
 

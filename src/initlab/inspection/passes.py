@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from initlab.errors import told
-from initlab.guest.inputs import tensors_in
+from initlab.guest.inputs import brought, tensors_in
 from initlab.guest.modules import in_mode
 from initlab.guest.run import Follower, hosted, run
 from initlab.guest.tally import count_forward
@@ -48,6 +48,10 @@ class Problem:
     targets: Any
     loss: Any
     batch: int | None
+
+    def beside(self, output: Any) -> Any:
+        """The targets, on the device of what the model answers."""
+        return brought(self.targets, main_output(output)[1].device)
 
 
 @dataclass
@@ -101,10 +105,10 @@ def watched(problem: Problem) -> Pass:
 
 
 def _watched(problem: Problem, *, wide: bool) -> tuple[Pass, Recorder]:
-    targets = problem.targets
     with in_training(problem.model) as guest:
         output, recorder = recorded(problem.model, problem.args, problem.kwargs, problem.batch, wide=wide)
         path, tensor = main_output(output)
+        targets = problem.beside(output)
         last = recorder.records[-1].kind if recorder.records else None
         last = _last_kind(tensor, last)
         value, known = loss_on(output, targets, problem.loss, last)
@@ -176,7 +180,7 @@ def in_training(model: nn.Module) -> Iterator[Guest]:
 def value_on(output: Any, problem: Problem, seen: Pass) -> Tensor:
     """The loss of another output of the model, as the pass `seen` computed it."""
     own = own_loss(output) if seen.own_loss else None
-    return loss_on(output, problem.targets, problem.loss, seen.last_kind)[0] if own is None else own[1]
+    return loss_on(output, problem.beside(output), problem.loss, seen.last_kind)[0] if own is None else own[1]
 
 
 def again(problem: Problem, seen: Pass) -> tuple[Any, Tensor]:

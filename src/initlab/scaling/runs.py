@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from initlab.errors import InputError, told
-from initlab.guest.inputs import mapped, tensors_in
+from initlab.guest.inputs import brought, home_of, mapped, tensors_in
 from initlab.guest.modules import in_mode, modules_of
 from initlab.planning import Plan, get_policy, init_
 from initlab.rng import random_states_kept
@@ -76,7 +76,8 @@ class Setup:
                 "inputs must be a tensor, a tuple of positional arguments or a dict of keyword arguments, with rows of "
                 f"samples; got {type(inputs).__name__}"
             )
-        return model, inputs, targets
+        home = home_of(model)
+        return model, brought(inputs, home), brought(targets, home)
 
 
 def setup(
