@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+import initlab
 from initlab.graph import record
 
 Body = Callable[..., torch.Tensor]
@@ -215,3 +216,23 @@ def test_a_stream_behind_functions_keeps_their_law() -> None:
         stream = F.relu(stream + other)
     assert feeds is not None
     assert feeds.second_moment == pytest.approx(float(stream.mean(0).square().mean()), rel=0.03)
+
+
+class Penalised(nn.Module):
+    """A penalty that is added up in place, beginning at a number, as routed attention does it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.last = nn.Linear(16, 32), nn.Linear(32, 32), nn.Linear(32, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = torch.relu(self.first(x))
+        logits: torch.Tensor = self.last(torch.relu(self.second(h)))
+        total = torch.zeros(())
+        total += torch.relu(0.1 * nn.functional.mse_loss(h, self.second(h)))
+        return logits + (total + torch.relu(logits).mean())
+
+
+def test_a_number_to_which_a_signal_is_added_in_place_has_a_law() -> None:
+    plan = initlab.plan(Penalised(), torch.randn(16, 16, generator=torch.Generator().manual_seed(0)))
+    assert plan["last.weight"].law is not None

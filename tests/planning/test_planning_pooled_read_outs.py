@@ -47,3 +47,52 @@ def test_a_pooled_read_out_begins_at_a_uniform_guess(way: str) -> None:
     assert "read-out" in plan["head.weight"].reason
     logits = model(X)
     assert float((logits.logsumexp(1) - logits.mean(1)).mean().detach()) < 1.05 * math.log(5)
+
+
+ATOMS = torch.randint(0, 3, (64, 12), generator=torch.Generator().manual_seed(1))
+ENERGIES: dict[str, Callable[[Tensor], Tensor]] = {
+    "a sum over atoms": lambda energies: energies[..., 0].sum(1),
+    "a sum over atoms of one kind": lambda energies: (energies.squeeze(-1) * (ATOMS == 1)).sum(1),
+    "a sum by molecule": lambda energies: torch.zeros(64).index_add(0, OWNERS, energies.reshape(-1)),
+}
+
+
+class Energy(nn.Module):
+    """One number of each atom, whose axis is gone before they are added up."""
+
+    def __init__(self, pool: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.first, self.head, self.pool = nn.Linear(16, 32), nn.Linear(32, 1), pool
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.pool(self.head(torch.relu(self.first(x))))
+
+
+@pytest.mark.parametrize("way", ENERGIES)
+def test_one_number_of_each_place_is_judged_by_what_they_add_up_to(way: str) -> None:
+    model = Energy(ENERGIES[way])
+    plan = initlab.init_(model, "auto", example_inputs=X)
+    assert "read-out" in plan["head.weight"].reason
+    assert float(model(X).square().mean().detach()) < 0.3  # near zero, where a sum of twelve of variance 1 is near 12
+
+
+PARTS: dict[str, Callable[[Tensor], Tensor]] = {
+    "a mean and a scale": lambda made: torch.cat([made[:, :4], made[:, 4:].exp()], 1),
+    "parts of a grid": lambda made: torch.cat(list(made.reshape(-1, 2, 4).unbind(1)), -1),
+}
+
+
+@pytest.mark.parametrize("way", PARTS)
+def test_parts_of_a_read_out_that_stand_side_by_side_again_are_one(way: str) -> None:
+    model = nn.Sequential(nn.Linear(16, 32), nn.ReLU(), nn.Linear(32, 8))
+
+    class Parts(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = model
+
+        def forward(self, x: Tensor) -> Tensor:
+            return PARTS[way](self.layers(x))
+
+    plan = initlab.init_(Parts(), "auto", example_inputs=X[:, 0])
+    assert "read-out" in plan["layers.2.weight"].reason

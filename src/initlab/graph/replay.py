@@ -108,11 +108,18 @@ def call(op: Operation, read: Callable[[int], torch.Tensor]) -> Any:
     args: tuple[Any, ...] = filled(op.args, read)
     kwargs: dict[str, Any] = filled(op.kwargs, read)
     if in_place(op.function) or kwargs.get("inplace"):
-        args = (mapped(args[0], torch.clone), *args[1:]) if args else args
+        args = (mapped(args[0], lambda own: _held_apart(own, op, args[1:])), *args[1:]) if args else args
     if op.traits.skipped and (not torch.is_tensor(args[0]) or args[0].is_floating_point() or args[0].is_complex()):
         return torch.as_tensor(args[0])
     result = op.function(*args, **kwargs)
     return args[0] if result is None else mapped(result, on_host)
+
+
+def _held_apart(own: torch.Tensor, op: Operation, others: tuple[Any, ...]) -> torch.Tensor:
+    """What an operation is to change, of its own memory; a lone number added to has room for what is added to it."""
+    numbers = [item for item in others if isinstance(item, torch.Tensor)] if op.traits.pointwise else []
+    shape = torch.broadcast_shapes(own.shape, *(item.shape for item in numbers))  # type: ignore[no-untyped-call]
+    return own.expand(shape).clone()
 
 
 def filled(item: Any, read: Callable[[int], torch.Tensor]) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable
 
 from initlab.graph import Operation, SignalGraph
@@ -70,9 +70,19 @@ def _signals(graph: SignalGraph, reader: Operation, value: int) -> set[int]:
 
 
 def _of_steps(graph: SignalGraph, operation: Operation, reader: Operation, value: int) -> bool:
-    """Whether what the same weights make at each of many steps, or levels, is put side by side, features apart."""
-    joins = reader.traits.combines == "join" and len(set(reader.inputs)) > 1 and _apart(graph, operation, reader, value)
-    return joins and all(makers(graph, item) == {operation.parameters} for item in reader.inputs)
+    """Whether what the same weights make at each of many steps, or levels, is put side by side, features apart.
+
+    Or parts of what a layer made once stand side by side again, as a mean and a scale that a function bounds.
+    """
+    if reader.traits.combines != "join" or not operation.parameters or len(set(reader.inputs)) < 2:
+        return False
+    whole = _apart(graph, operation, reader, value) or _applications(graph)[operation.parameters] == 1
+    return whole and all(makers(graph, item) == {operation.parameters} for item in reader.inputs)
+
+
+@once
+def _applications(graph: SignalGraph) -> Counter[tuple[str, ...]]:
+    return Counter(operation.parameters for operation in graph.operations)
 
 
 def _accumulates(graph: SignalGraph, reader: Operation, operation: Operation) -> bool:
@@ -133,6 +143,9 @@ def _over_places(graph: SignalGraph, operation: Operation, reader: Operation, va
     """Whether places are pooled, summed or sent to others, as along a graph's edges, while the features that an
     operation made stay apart: their axis is as long after it as before."""
     traits, places = reader.traits, len(graph.values[value].shape) > 1
+    if _is_one_number(graph, operation, value):  # whose axis is gone: all that are left are places
+        left = bool(graph.values[reader.outputs[0]].shape)
+        return left and (traits.pools or traits.linear or traits.combines == "write")
     by_rows = traits.combines == "contraction" and reader.inputs[-1] == value
     sends = traits.pools or traits.linear or traits.combines == "write" or by_rows
     return places and sends and _apart(graph, operation, reader, value)
@@ -145,6 +158,13 @@ def _apart(graph: SignalGraph, operation: Operation, reader: Operation, value: i
     axes = {operation.traits.features} if moved is None else {moved, moved - len(before)}
     inside = min(len(before), len(after))
     return any(before[axis] == after[axis] for axis in axes if -inside <= axis < inside)
+
+
+def _is_one_number(graph: SignalGraph, operation: Operation, value: int) -> bool:
+    """Whether an operation makes one number of each place, and a value has lost the axis of that number."""
+    made = graph.values[operation.outputs[0]].shape
+    axis = operation.traits.features
+    return -len(made) <= axis < len(made) and made[axis] == 1 and len(graph.values[value].shape) < len(made)
 
 
 def _parameters(graph: SignalGraph, operation: Operation) -> frozenset[int]:

@@ -24,7 +24,7 @@ from initlab.planning.read_rows import rows_read
 from initlab.planning.readers import adds_to_scores, is_head, opens_gate
 from initlab.planning.recurrences import makers, reads_itself
 from initlab.planning.scores import Queries, queries_of
-from initlab.planning.token_tables import tokens_of
+from initlab.planning.token_tables import codebooks, sizing_themselves, tokens_of
 from initlab.planning.transforms import Back, transformed
 from initlab.planning.votes import voting
 from initlab.sampling import canonical_name
@@ -52,6 +52,7 @@ class Targets:
         tables: embeddings that are read by what the model is given.
         positions: tables and parameters that are added to the tokens.
         ties: tables that are also heads.
+        sizing_themselves: those of them that read what is as small as their rows are.
         shares: weights that mix what a softmax gives, which stays of its size.
         tables_of_scores: tables that are added to attention scores.
         inner: by weight, the constant that its output is multiplied by within the function that reads it; by table,
@@ -91,6 +92,7 @@ class Targets:
     composed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     bounded: frozenset[str] = frozenset()
     alone: frozenset[str] = frozenset()
+    sizing_themselves: frozenset[str] = frozenset()
     excess: float = EXCESS
 
     def excess_of(self, classes: int) -> float:
@@ -191,8 +193,10 @@ def targets_of(graph: SignalGraph, entries: Mapping[str, PlanEntry], owner: Mapp
         for name, found in applied.items()
         if reads_itself(graph, (use for use in uses[name] if use.role == "weight")) or reads_neighbours(graph, found[0])
     )
-    read = rows_read(graph, sizable, {use.index for name in bounded for use in applied[name]})
-    free = frozenset(name for name, found in (*applied.items(), *sizable.items()) if normed(graph, found, beside))
+    compared = codebooks(graph, looked)
+    rows = {name: found for name, found in sizable.items() if name not in compared}
+    read = rows_read(graph, rows, {use.index for name in bounded for use in applied[name]})
+    free = frozenset(name for name, found in (*applied.items(), *rows.items()) if normed(graph, found, beside))
     return Targets(
         heads=heads,
         gates=frozenset(name for name, found in applied.items() if opens_gate(graph, found[0])) - heads,
@@ -215,6 +219,7 @@ def targets_of(graph: SignalGraph, entries: Mapping[str, PlanEntry], owner: Mapp
         composed=composed_of(graph, uses, owner),
         bounded=bounded,
         alone=_alone(graph, applied) & heads,
+        sizing_themselves=sizing_themselves(graph, looked, applied),
     )
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from initlab.graph import Operation, SignalGraph
-from initlab.graph.ancestry import grew_from, hangs_on
+from initlab.graph.ancestry import behind, grew_from, hangs_on
 from initlab.planning.plan import PlanEntry
 
 
@@ -24,6 +24,41 @@ def tokens_of(
         groups.setdefault(_first_sum(graph, looked[name][0]), []).append(name)
     most = {max(names, key=lambda name: entries[name].shape[0]) for key, names in groups.items() if key >= 0}
     return frozenset(most | set(groups.get(-1, [])))
+
+
+def sizing_themselves(
+    graph: SignalGraph, looked: Mapping[str, list[Operation]], applied: Mapping[str, list[Operation]]
+) -> frozenset[str]:
+    """Tables that are also heads and read what is as small as their rows: neither a norm nor a state is on the way."""
+    return frozenset(name for name in looked.keys() & applied.keys() if _reaches(graph, applied[name], looked[name]))
+
+
+def _reaches(graph: SignalGraph, heads: list[Operation], looked: list[Operation]) -> bool:
+    rows = {value for use in looked for value in use.outputs}
+    stack = [value for use in heads for value in use.inputs]
+    seen = set(stack)
+    while stack:
+        value = stack.pop()
+        if value in rows:
+            return True
+        operation = graph.producer(value)
+        if operation is not None and not (operation.traits.norm or operation.traits.recurrent):
+            stack.extend(item for item in operation.inputs if item not in seen)
+            seen.update(operation.inputs)
+    return False
+
+
+def codebooks(graph: SignalGraph, looked: Mapping[str, list[Operation]]) -> frozenset[str]:
+    """Tables whose rows are chosen by comparing them with a signal (van den Oord et al., 2017), which they stand for.
+
+    Rows of the signal's own size are each near some of it; smaller ones are all as far, and few are ever chosen.
+    """
+    return frozenset(name for name, uses in looked.items() if _is_compared(graph, graph.value_of(name), uses))
+
+
+def _is_compared(graph: SignalGraph, table: int | None, uses: Iterable[Operation]) -> bool:
+    chosen = (value for use in uses for value in use.inputs if value != table)
+    return any(known.index == table for value in chosen for known in behind(graph, value))
 
 
 def _of_places(graph: SignalGraph, use: Operation) -> bool:

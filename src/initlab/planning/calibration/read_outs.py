@@ -38,11 +38,18 @@ class Logits:
     most: float
     shrunk: bool = False
 
-    def stand_in(self, tensor: torch.Tensor) -> bool:
-        """Whether a tensor has the same classes along the same axis, or all of them in groups along its last."""
+    def of(self, tensor: torch.Tensor) -> tuple[torch.Tensor, int] | None:
+        """A tensor that has the same classes along the same axis, or all in groups along its last, and that axis.
+
+        One number of each place has no axis where it was squeezed, and is pooled over places as it is. None of others.
+        """
         last = tensor.shape[-1] if self.axis == -1 and tensor.dim() else 0
         groups = last > 1 and self.shape[-1] % last == 0 and tensor.numel() == self.shape.numel()
-        return tensor.shape == self.shape or last == self.shape[-1] or groups
+        if tensor.shape == self.shape or last == self.shape[-1] or groups:
+            return tensor, self.axis
+        if self.shape[self.axis] == 1 and tensor.dim() < len(self.shape):
+            return tensor.unsqueeze(-1), -1
+        return None
 
 
 class ReadOuts:
@@ -57,19 +64,22 @@ class ReadOuts:
         """What a read-out makes, at its first use."""
         if second is None:
             return
-        most = 1.0 if second == 0 or second > FAINT else 1 / math.sqrt(second)
-        if entry.std and entry.name in self.targets.ties:
+        both = entry.name in self.targets.sizing_themselves  # a larger table would make what it reads larger, too
+        most = 1.0 if second == 0 or second > FAINT or both else 1 / math.sqrt(second)
+        tied = entry.name in self.targets.ties and not both
+        if entry.std and tied:
             most = max(1.0, 1 / entry.std)
-        shrunk = entry.name in self.targets.ties and _is_shrunk(second, entry)
+        shrunk = tied and _is_shrunk(second, entry)
         logits = Logits(made.shape, feature_axis(made, entry), second, most, shrunk)
         self._logits[entry.name] = logits
-        self.factors[entry.name] = self._to_first_loss(made, logits)
+        self.factors[entry.name] = self._to_first_loss(made, logits, logits.axis)
 
     def read(self, tensor: torch.Tensor, names: Iterable[str]) -> None:
         """What a loss or the caller reads, and which weights it is proportional to."""
         for name in frozenset(names) & self._logits.keys():
-            if self._logits[name].stand_in(tensor):
-                self.factors[name] = self._to_first_loss(tensor, self._logits[name])
+            factor = self._factor(tensor, self._logits[name])
+            if factor is not None:
+                self.factors[name] = factor
 
     def end(self, output: torch.Tensor, names: Iterable[str]) -> None:
         """What the model returns; what one read-out alone made in steps, as of a spiking state, is judged as that.
@@ -78,8 +88,9 @@ class ReadOuts:
         """
         self.read(output, names)
         for name in self.targets.alone & self._logits.keys() - frozenset(names):
-            if self._logits[name].stand_in(output):
-                self.factors[name] = min(self.factors[name], self._to_first_loss(output, self._logits[name]))
+            factor = self._factor(output, self._logits[name])
+            if factor is not None:
+                self.factors[name] = min(self.factors[name], factor)
 
     def mapped(self, names: Iterable[str], made: Any, axis: int) -> None:
         """What a fixed linear map makes of read-outs: where it makes other features, their answers lie along these.
@@ -93,7 +104,7 @@ class ReadOuts:
             before = self._logits[name]
             kept = before.axis < made.dim() and made.shape[before.axis] == before.shape[before.axis]
             self._logits[name] = replace(before, shape=made.shape, axis=before.axis if kept else axis)
-            self.factors[name] = self._to_first_loss(made, self._logits[name])
+            self.factors[name] = self._to_first_loss(made, self._logits[name], self._logits[name].axis)
 
     def second(self, name: str) -> float:
         return self._logits[name].second
@@ -101,8 +112,12 @@ class ReadOuts:
     def shrunk(self, name: str) -> bool:
         return self._logits[name].shrunk
 
-    def _to_first_loss(self, tensor: torch.Tensor, logits: Logits) -> float:
-        axis = logits.axis - tensor.dim() if logits.axis >= 0 else logits.axis
+    def _factor(self, tensor: torch.Tensor, logits: Logits) -> float | None:
+        found = logits.of(tensor)
+        return None if found is None else self._to_first_loss(found[0], logits, found[1])
+
+    def _to_first_loss(self, tensor: torch.Tensor, logits: Logits, axis: int) -> float:
+        axis = axis - tensor.dim() if axis >= 0 else axis
         if logits.shrunk:
             return _to_unit(tensor, axis, logits.most)
         excess = self.targets.excess_of(tensor.shape[axis])
