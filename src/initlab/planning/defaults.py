@@ -9,12 +9,12 @@ from typing import Any
 
 from torch import nn
 
-from initlab.errors import InputError, finite_number
 from initlab.graph import Operation, SignalGraph
 from initlab.graph.ancestry import passed
 from initlab.planning.affine import shifts_beside_factor
 from initlab.planning.beside_frozen import adds_next_to_nothing
 from initlab.planning.choice import Choice, Chooser, Options, keep
+from initlab.planning.forget_gate import forget_scheme
 from initlab.planning.frequencies import of_sines
 from initlab.planning.names import ADAPTER_UP, ADDED, HIDDEN_TO_HIDDEN, INPUT_BIAS
 from initlab.planning.neighbours import reads_neighbours
@@ -145,34 +145,8 @@ def recurrent_bias(subject: Subject, options: Options) -> Choice:
     if not subject.leaf.startswith(INPUT_BIAS):
         return Choice(get_scheme("zeros"), Reason("zero", "recurrent bias: zero (b_ih holds the forget gate's)"))
     return Choice(
-        _forget_scheme(options.forget_bias),
+        forget_scheme(options.forget_bias),
         Reason("forget_gate", f"forget gate {options.forget_bias:g}, other gates 0 (option forget_bias)"),
-    )
-
-
-def _forget_law(geometry: Geometry, arguments: Mapping[str, Any], gain: float | None) -> laws.Law:
-    packing = geometry.packing
-    if packing is None or "forget" not in packing.labels:
-        raise InputError(f"forget_gate needs packed LSTM gates; got a tensor of shape {geometry.shape}")
-    values = [arguments["forget"] if label == "forget" else 0.0 for label in packing.labels]
-    return laws.Stacked(packing.axis, packing.sizes, tuple(laws.Constant(value) for value in values), packing.labels)
-
-
-def _forget_scheme(forget: float) -> Scheme:
-    return Scheme(
-        name="forget_gate",
-        formula="b = forget for the forget gate, 0 for the other gates",
-        latex=r"b_f = c, \quad b_i = b_g = b_o = 0",
-        keeps="The cell state: σ(1) = 0.73 of it passes at the first step, where σ(0) would halve it.",
-        why="The state after t steps is Π σ(b_f) of what went in: 0.5^t with a zero bias, 0.73^t with one.",
-        source="Gers, Schmidhuber & Cummins, Learning to forget; Jozefowicz, Zaremba & Sutskever (2015), section 2",
-        year=2000,
-        suits=(),
-        misuse="A large value keeps everything: the cell cannot forget until the bias has been unlearned.",
-        arguments={"forget": forget},
-        rule=_forget_law,
-        checks={"forget": finite_number},
-        uses="values",
     )
 
 

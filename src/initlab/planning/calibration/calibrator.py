@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,6 +14,7 @@ from initlab.graph.operations.dropping import drops_in_place, mask_of
 from initlab.graph.spelling import in_place
 from initlab.guest.inputs import mapped, tensors_in
 from initlab.guest.writes import unwatched
+from initlab.planning.calibration.calls import Call, shift_of
 from initlab.planning.calibration.found import Found, rounded
 from initlab.planning.calibration.marks import Mark, Marked, Marks, carried
 from initlab.planning.calibration.measuring import luck, misses, near, second_moment, spread, units
@@ -28,17 +28,6 @@ from initlab.planning.plan import PlanEntry
 from initlab.planning.spectral import Vectors
 from initlab.planning.targets import Targets
 from initlab.planning.zeros import all_zero
-
-
-@dataclass(frozen=True)
-class _Call:
-    """One call of a torch function, and what it gave."""
-
-    func: Callable[..., Any]
-    op: Op
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-    result: Any
 
 
 class Calibrator(TorchFunctionMode):
@@ -100,14 +89,14 @@ class Calibrator(TorchFunctionMode):
         if op.drops and (mask := mask_of(kind, args, kwargs)) is not None:
             kept = self.drawn.dropped(mask, args[0])
             kept = args[0].copy_(kept) if drops_in_place(args, kwargs) else kept
-            return self._after(_Call(func, op, args[:1], {}, kept))
+            return self._after(Call(func, op, args[:1], {}, kept))
         own = "" if op.norm else self._weight_of(op, args)  # a norm gives a weight another size
         if op.combines == "sum" and len(args) > 1:
             args = (*self.sums.before(args[0], args[1], writes), *args[2:])
         args = self.products.joined(op, args)
         if op.attends and kwargs.get("scale") is not None:
             args = (self.scores.fused(args, kwargs["scale"]), *args[1:])
-        result = self._after(_Call(func, op, args, kwargs, func(*args, **kwargs)))
+        result = self._after(Call(func, op, args, kwargs, func(*args, **kwargs)))
         if own:
             self._rounded(own, result)
         return result
@@ -134,11 +123,11 @@ class Calibrator(TorchFunctionMode):
             else:
                 self.marks.set_rounding(tensor, name)
 
-    def _after(self, call: _Call) -> Any:
+    def _after(self, call: Call) -> Any:
         with unwatched():
             return self._followed(call)
 
-    def _followed(self, call: _Call) -> Any:
+    def _followed(self, call: Call) -> Any:
         op, read = call.op, self.marks.of(tensors_in((call.args, call.kwargs)))
         weights = [(tensor, mark) for tensor, mark in read if mark.of]
         signals = [(tensor, mark) for tensor, mark in read if not mark.of and tensor.is_floating_point()]
@@ -175,7 +164,7 @@ class Calibrator(TorchFunctionMode):
             self.read_outs.mapped(names, made, op.features)
         return made
 
-    def _from_parameters(self, call: _Call, weights: Marked, read: int) -> Any:
+    def _from_parameters(self, call: Call, weights: Marked, read: int) -> Any:
         op, name = call.op, weights[0][1].of
         if op.rows and read > len(weights) and name in self.targets.tables:
             return self._applied(call, name, weights[:1])
@@ -218,17 +207,17 @@ class Calibrator(TorchFunctionMode):
         entry = self.entries.get(name)
         return entry is not None and entry.role == "bias"
 
-    def _out_projection(self, call: _Call) -> str:
+    def _out_projection(self, call: Call) -> str:
         """The weight that an attention layer in one call applies last; in-projections of their own are named."""
         weights = [of for tensor in tensors_in(call.args) if self.drawn.is_weight(of := self.marks.get(tensor).of)]
         return weights[-1] if weights else ""
 
-    def _applied(self, call: _Call, name: str, weights: Marked) -> Any:
+    def _applied(self, call: Call, name: str, weights: Marked) -> Any:
         """What a weight makes, of the size that all its draws make it on average, and corrected at its first use."""
         made = next(tensors_in(call.result), None)
         if made is None or not made.is_floating_point() or made.numel() == 0:
             return call.result
-        shift = _shift(call, [tensor for tensor, mark in weights if mark.of != name and not all_zero(tensor)])
+        shift = shift_of(call, [tensor for tensor, mark in weights if mark.of != name and not all_zero(tensor)])
         if shift is None:
             return call.result
         entry, result = self.entries.get(name), call.result
@@ -256,7 +245,7 @@ class Calibrator(TorchFunctionMode):
             self._mark(made, name)
         return result
 
-    def _mapped(self, call: _Call, made: torch.Tensor) -> bool:
+    def _mapped(self, call: Call, made: torch.Tensor) -> bool:
         """Whether what a frozen weight makes is in proportion to weights that are drawn, and so marked."""
         signals = [(tensor, mark) for tensor, mark in self.marks.of(tensors_in(call.args)) if not mark.of]
         names = carried(call.op, signals)
@@ -298,14 +287,3 @@ class Calibrator(TorchFunctionMode):
         if misses(second if sized else second / target, drawn):
             return rounded(math.sqrt(target / second))
         return rounded(math.sqrt(target / (1.0 if drawn else second))) if sized else 1.0
-
-
-def _shift(call: _Call, others: list[torch.Tensor]) -> torch.Tensor | float | None:
-    """What parameters other than a weight add to what it makes, 0 of none; None of what is no bias of a plain layer."""
-    if not others or "einsum" in call.op.kinds:  # all of its operands are factors
-        return 0.0
-    made, bias = next(tensors_in(call.result)), others[0]
-    axis = call.op.features % made.dim()
-    if len(others) > 1 or bias.dim() != 1 or made.shape[axis] != len(bias) or call.op.combines != "contraction":
-        return None
-    return bias.reshape([-1 if place == axis else 1 for place in range(made.dim())])
