@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import initlab
 from initlab.errors import InputError, InterruptedInitError
-from initlab.planning import drawing, planner, scene, shards, writer
+from initlab.planning import cautions, drawing, planner, scene, shards, writer
 
 
 class Model(nn.Module):
@@ -43,7 +43,7 @@ STEPS = [
     (planner, "read_policy"),
     (planner, "claims_of"),
     (planner, "_entry"),
-    (planner, "equal_warnings"),
+    (cautions, "equal_warnings"),
     (writer, "keep_also"),
     (writer, "matched"),
     (writer, "check_account"),

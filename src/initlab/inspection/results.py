@@ -189,7 +189,7 @@ class Inspection(Shown):
         >>> _ = torch.nn.init.constant_(model[0].bias, 30.0)
         >>> fix = initlab.inspect(model, torch.randn(64, 8), torch.arange(64) % 3).fix()
         >>> fix.before, fix.after
-        ('uncertain', 'healthy')
+        ('untrainable', 'healthy')
         >>> print(fix.code)
         import initlab
         initlab.init_(model, {
