@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 import initlab
+from initlab.planning.plain import FAINT
 from initlab.planning.targets import LEARNED
 
 F = nn.functional
@@ -29,9 +30,11 @@ class Learned(nn.Module):
         return out
 
 
-@pytest.mark.parametrize(("beside", "target"), [("the same", LEARNED), ("another", 1.0), ("", 1.0)])
-def test_a_function_beside_a_fixed_one_begins_near_zero(beside: str, target: float) -> None:
+@pytest.mark.parametrize("beside", ["the same", "another", ""])
+def test_a_function_beside_a_fixed_one_begins_near_zero(beside: str) -> None:
     plan = initlab.plan(Learned(beside), X)
     assert plan["bumps.weight"].measured is not None
-    assert plan["bumps.weight"].measured[1] == target
-    assert beside != "the same" or plan["fixed.weight"].measured[1] == 1.0
+    assert (plan["bumps.weight"].measured[1] == LEARNED) is (beside == "the same")
+    if beside != "another":
+        carries = plan["fixed.weight" if beside else "bumps.weight"]  # all that the next function reads
+        assert FAINT < carries.measured[1] < 0.6

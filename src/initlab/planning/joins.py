@@ -28,7 +28,7 @@ def sized(graph: SignalGraph, targets: Targets, entries: Iterable[PlanEntry], fi
     """
     by_name = {entry.name: entry for entry in entries}
     owner = owners(by_name.values())
-    targets = replace(targets, plain=frozenset())  # gains are said for unit signals; one of ReLU is so for smaller ones
+    targets = replace(targets, plain={})  # gains are said for unit signals; one of ReLU is so for smaller ones
 
     def free(name: str) -> bool:
         return name not in fixed and adjustable(by_name.get(name))

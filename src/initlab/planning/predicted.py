@@ -8,11 +8,13 @@ from dataclasses import replace
 
 from initlab.graph import SignalGraph
 from initlab.graph.uses import Use
-from initlab.planning.plain import plain_second
+from initlab.planning.plain import FAINT, LEAST, plain_second
 from initlab.planning.plan import PlanEntry
 from initlab.planning.scene import second_moments
 from initlab.planning.targets import Targets
 from initlab.sampling import canonical_name
+
+LET_DOWN = 4  # weights in a row by which signals of second moment 1/3 are let down as far as they are to be
 
 
 def with_predictions(
@@ -30,26 +32,46 @@ def with_predictions(
         owner: every canonical name -> the name of its entry.
         fixed: names whose laws are not to be changed.
     """
-    small = targets.plain - frozenset(fixed)
-    uses: dict[str, tuple[Use, ...]] = {}
-    for name in graph.parameters:
-        uses.setdefault(owner.get(canonical_name(name), ""), graph.uses(name))
-    if small:
-        sizes = {name: _plain_size(uses[owner[canonical_name(name)]]) for name in graph.parameters
-                 if owner.get(canonical_name(name)) in small}  # fmt: skip
+    held = frozenset(fixed)
+    small = {name: summands for name, summands in targets.plain.items() if name not in held}
+    uses = _uses(graph, owner)
+    sizes: dict[str, float] = {}
+    for _ in range(LET_DOWN if small else 0):
+        before, sizes = sizes, {name: _plain_size(own, uses[own], targets) for name in graph.parameters
+                                if (own := owner.get(canonical_name(name), "")) in small}  # fmt: skip
+        if sizes == before:
+            break
         graph = graph.sized({**graph.sizes, **sizes}, graph.shares, graph.scores)
-        for name in graph.parameters:
-            uses[owner.get(canonical_name(name), "")] = graph.uses(name)
+        uses = _uses(graph, owner)
     return tuple(replace(entry, predicted=_predicted(entry, uses.get(entry.name, ()))) for entry in entries)
 
 
-def _plain_size(uses: Iterable[Use]) -> float:
-    """The second moment of a plain layer's output, by how far draws of its units spread: as far as inputs agree."""
+def _uses(graph: SignalGraph, owner: Mapping[str, str]) -> dict[str, tuple[Use, ...]]:
+    """By entry, the uses of the first of its names that is recorded."""
+    found: dict[str, tuple[Use, ...]] = {}
+    for name in graph.parameters:
+        found.setdefault(owner.get(canonical_name(name), ""), graph.uses(name))
+    return found
+
+
+def _plain_size(name: str, uses: Iterable[Use], targets: Targets) -> float:
+    """The second moment of a plain layer's output, by how far draws of its units spread: as far as inputs agree.
+
+    Args:
+        name: the layer's.
+        uses: and its uses.
+        targets: what each weight's output is to be like.
+    """
+    summands = targets.plain[name]
     applied = next((use for use in uses if use.feeds is not None), None)
     if applied is None or applied.feeds is None or applied.geometry is None:
-        return plain_second(0.0)
+        return plain_second(0.0, summands)
     units = applied.geometry.shape[applied.geometry.out_axis]
-    return plain_second(applied.feeds.common * math.sqrt(2 / max(units, 1)))
+    second = plain_second(applied.feeds.common * math.sqrt(2 / max(units, 1)), summands)
+    read = applied.feeds.second_moment
+    if name not in targets.modest or read is None:
+        return second
+    return min(second, max(FAINT, LEAST * read * applied.feeds.seen))
 
 
 def _predicted(entry: PlanEntry, uses: tuple[Use, ...]) -> float | None:

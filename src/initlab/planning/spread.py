@@ -14,8 +14,7 @@ import math
 
 from initlab.graph import Operation, SignalGraph
 from initlab.planning.choice import Choice
-from initlab.planning.data_way import signals_of, way_of
-from initlab.planning.plain import bends
+from initlab.planning.data_way import Way, signals_of, way_of
 from initlab.planning.reason import Reason
 from initlab.planning.scene import Scene, Subject
 from initlab.schemes import get_scheme
@@ -29,7 +28,7 @@ def spread(subject: Subject) -> Choice | None:
     if graph is None or not subject.uses:
         return None
     fans, way = [_features(subject.scene, graph, use.operation) for use in subject.uses], way_of(graph)
-    if not all(0 < fan <= FEW for fan in fans) or not all(bends(graph, way, use.operation) for use in subject.uses):
+    if not all(0 < fan <= FEW for fan in fans) or not all(_bends(graph, way, use.operation) for use in subject.uses):
         return None
     bound = 1 / math.sqrt(max(fans))
     words = f"reads data of {max(fans)} features: U(±1/√{max(fans)}), so that units bend where the data is"
@@ -58,3 +57,32 @@ def _fans(scene: Scene) -> dict[int, float]:
         }
     found: dict[int, float] = scene.notes["fans"]
     return found
+
+
+def _bends(graph: SignalGraph, way: Way, operation: Operation) -> bool:
+    """Whether curved functions of one number, and nothing else, read what an operation makes, pooled or in part."""
+    stack = list(operation.outputs)
+    while stack:
+        value = stack.pop()
+        readers = graph.consumers(value)
+        if value in graph.outputs or not readers:
+            return False
+        for reader in readers:
+            if _curved(reader) and len(signals_of(graph, reader, way)) == 1:
+                continue
+            if not _passes(reader, signals_of(graph, reader, way)):
+                return False
+            stack.extend(reader.outputs)
+    return True
+
+
+def _curved(operation: Operation) -> bool:
+    traits = operation.traits
+    return traits.curved and not (traits.periodic or traits.norm or operation.kind == "softmax")
+
+
+def _passes(operation: Operation, signals: list[int]) -> bool:
+    """Whether one signal is rearranged, cut, pooled, thinned out, or has a bias added."""
+    traits = operation.traits
+    moved = traits.passes or traits.keeps in ("part", "pieces") or traits.pools or traits.drops
+    return len(signals) == 1 and (moved or (traits.combines == "sum" and bool(operation.parameters)))

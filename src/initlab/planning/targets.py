@@ -10,6 +10,7 @@ from initlab.graph import Operation, SignalGraph, Use
 from initlab.planning.answers import answering
 from initlab.planning.bases import learned_beside
 from initlab.planning.choice import Options
+from initlab.planning.codebooks import codebooks
 from initlab.planning.composed import composed_of
 from initlab.planning.constants import inner_factor, multiplied_by
 from initlab.planning.couplings import couplings
@@ -18,7 +19,7 @@ from initlab.planning.identities import beside_identity
 from initlab.planning.made import makes_weights
 from initlab.planning.neighbours import reads_neighbours
 from initlab.planning.normed import normed, smallest
-from initlab.planning.plain import plain, plain_second
+from initlab.planning.plain import is_chain, most, plain, plain_second, reaching
 from initlab.planning.plan import PlanEntry
 from initlab.planning.read_rows import rows_read
 from initlab.planning.readers import adds_to_scores, is_head, opens_gate, voting
@@ -35,6 +36,7 @@ ROWS = 0.03  # second moment of a table's rows that norms alone read, which no r
 READ = 1e-3  # and of one's that weights read: rows of 0.03, of products of k rows the k-th root
 MOVED = 0.01  # second moment of what moves or scales the data itself, or is added to the identity: a tenth of its size
 LEARNED = 1e-3  # second moment of a function that is learned beside a fixed one
+PLAIN_END = 0.25  # second moment of branches of networks without norms beside that of others
 POSITION = 0.25  # second moment of positions and types as a share of the tokens' that they are added to
 
 
@@ -59,7 +61,13 @@ class Targets:
         normed: weights and tables whose outputs norms alone read, so that their size sets how fast they learn and
             nothing else.
         read: tables whose rows weights read, and no norm -> of how many rows a product is that they read.
-        plain: weights of plain networks, which learn features the faster the smaller they are.
+        plain: weights of plain networks, which learn features the faster the smaller they are -> of how many such
+            summands each makes one.
+        plain_ends: weights that end branches of such networks.
+        modest: weights of such networks, but of chains of layers, that other signals than the data feed, ends of
+            branches and read-outs too: no larger than torch's own while signals last, and no weight further on makes
+            up for them.
+        codes: codebooks that what plain weights make is compared with -> those weights.
         couplings: weights whose outputs move or scale the data itself.
         beside_identity: weights whose outputs an identity is added to -> the side of that matrix.
         learned: coefficients of functions that are learned beside fixed ones.
@@ -81,7 +89,10 @@ class Targets:
     branches: int = 0
     queries: Mapping[str, Queries] = field(default_factory=dict)
     normed: frozenset[str] = frozenset()
-    plain: frozenset[str] = frozenset()
+    plain: Mapping[str, int] = field(default_factory=dict)
+    plain_ends: frozenset[str] = frozenset()
+    modest: frozenset[str] = frozenset()
+    codes: Mapping[str, frozenset[str]] = field(default_factory=dict)
     couplings: frozenset[str] = frozenset()
     beside_identity: Mapping[str, int] = field(default_factory=dict)
     read: Mapping[str, float] = field(default_factory=dict)
@@ -112,6 +123,8 @@ class Targets:
             return LEARNED if name in self.learned else MOVED
         if name in self.beside_identity:
             return MOVED / self.beside_identity[name]
+        if name in self.codes:
+            return plain_second(0.0)
         if name in self.tables and name in self.normed:
             return ROWS / self.inner.get(name, 1.0) ** 2
         if name in self.read:
@@ -122,23 +135,42 @@ class Targets:
             return None
         if name in self.normed:
             return smallest(spread)
-        second = GATE if name in self.gates else plain_second(spread) if name in self.plain else 1.0
+        own = plain_second(spread, self.plain[name]) if name in self.plain else 1.0
+        second = GATE if name in self.gates else own
         return second / self.inner.get(name, 1.0) ** 2
+
+    def most(self, entry: PlanEntry, second: float, factor: float = 1.0) -> float:
+        """What a std may be multiplied by.
+
+        Args:
+            entry: the weight's.
+            second: as for `plain.most`.
+            factor: what its std was multiplied by already.
+        """
+        if entry.name not in self.modest or entry.geometry is None or not entry.std:
+            return math.inf
+        return most(entry.std * factor, entry.geometry.fan_in, second)
 
     def besides(self, deep: Collection[str]) -> Targets:
         """Where deep stacks have laws of their own, derived at second moment one: no layer of theirs begins smaller."""
-        return replace(self, plain=self.plain - frozenset(deep))
+        plain = {name: summands for name, summands in self.plain.items() if name not in deep}
+        others = {"plain_ends": self.plain_ends - frozenset(deep), "modest": self.modest - frozenset(deep)}
+        return replace(self, plain=plain, **others)
+
+    def back(self, names: Iterable[str]) -> float:
+        """The second moment of what an inverse transform makes by some weights."""
+        return min(plain_second(0.0, self.plain[name]) if name in self.plain else 1.0 for name in names)
 
     def sized(self, name: str) -> bool:
         """Whether an output is brought to its target however near it is: laws are derived for second moment one."""
-        return name in self.normed or name in self.read
+        return name in self.normed or name in self.read or name in self.codes
 
     def share(self, names: frozenset[str], others: frozenset[str]) -> float | None:
         """The second moment of a summand as a share of what it is added to; None where it is no branch."""
         if names and names <= self.positions and not (others and others <= self.positions):
             return POSITION
         if names and names <= self.ends:
-            return 1 / max(self.branches, 1)
+            return (PLAIN_END if names <= self.plain_ends else 1.0) / max(self.branches, 1)
         return None
 
 
@@ -192,9 +224,24 @@ def targets_of(graph: SignalGraph, entries: Mapping[str, PlanEntry], owner: Mapp
     )
     read = rows_read(graph, sizable, {use.index for name in bounded for use in applied[name]})
     free = frozenset(name for name, found in (*applied.items(), *sizable.items()) if normed(graph, found, beside))
+    unit = {name for name in sizable if name not in read.keys() | free | heads | positions | scored}
+    small = plain(graph, fed, {use.index for name in unit for use in looked[name]}, ends | bounded | learned)
+    books = codebooks(graph, sizable, {use.index: name for name, found in applied.items() for use in found})
+    gates = frozenset(name for name, found in applied.items() if opens_gate(graph, found[0])) - heads
+    beside_one = {name: side for name, side in beside_identity(graph, applied).items() if name not in heads}
+    chosen = {name for name, factor in inner.items() if factor != 1.0}  # the author says what a function reads
+    otherwise = gates | moving | learned | beside_one.keys() | chosen
+    kept_small = {name: n for name, n in small.items() if name not in heads | ends | free | bounded | otherwise}
+    let_down = kept_small.keys() | ends | heads - tables
+    restored = reaching(graph, (use for name in applied.keys() - let_down - bounded for use in applied[name]))
+    modest = {
+        name for name in (set() if is_chain(graph) else let_down & small.keys())
+        if not any(_reads_data(use) for use in uses[name])
+        and restored.isdisjoint(value for use in applied[name] for value in use.outputs)
+    }  # fmt: skip
     return Targets(
         heads=heads,
-        gates=frozenset(name for name, found in applied.items() if opens_gate(graph, found[0])) - heads,
+        gates=gates,
         ends=ends,
         branches=sum(len(applied.get(name, (None,))) for name in ends),
         tables=tables,
@@ -205,12 +252,15 @@ def targets_of(graph: SignalGraph, entries: Mapping[str, PlanEntry], owner: Mapp
         inner={name: factor for name, factor in inner.items() if factor != 1.0},
         queries=queries_of(graph, owner),
         normed=free - heads - ends - positions - scored,
-        plain=plain(graph, fed) - heads - ends - free - bounded,
+        plain=kept_small,
+        plain_ends=ends & small.keys(),
+        modest=frozenset(modest),
+        codes={name: made for name, made in books.items() if made and made <= small.keys() - free},
         read={name: power for name, power in read.items() if name not in free | heads | positions | scored},
         learned=learned,
         transformed=transformed(graph, applied),
         couplings=moving - ends,
-        beside_identity={name: side for name, side in beside_identity(graph, applied).items() if name not in heads},
+        beside_identity=beside_one,
         composed=composed_of(graph, uses, owner),
         bounded=bounded,
         alone=_alone(graph, applied) & heads,
@@ -222,6 +272,10 @@ def _alone(graph: SignalGraph, applied: Mapping[str, list[Operation]]) -> frozen
     of = {use.parameters: name for name, found in applied.items() for use in found}
     made = (makers(graph, value) for value in graph.outputs)
     return frozenset(of[parameters] for every in made if len(every) == 1 for parameters in every if parameters in of)
+
+
+def _reads_data(use: Use) -> bool:
+    return use.role == "weight" and use.feeds is not None and use.feeds.activation is None
 
 
 def _has_usual_std(entry: PlanEntry) -> bool:

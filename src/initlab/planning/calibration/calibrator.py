@@ -84,6 +84,7 @@ class Calibrator(TorchFunctionMode):
             self.products.finish(mark.terms or mark.due)
         for name, factor in self.read_outs.factors.items():
             second = self.read_outs.second(name)
+            factor = min(factor, self.targets.most(self.entries[name], second))
             self.found.measured[name] = (second, second * factor * factor)
             self.found.grown |= {name} if self.read_outs.shrunk(name) else set()
             if factor != 1.0 and self.drawn.free(name):
@@ -157,7 +158,8 @@ class Calibrator(TorchFunctionMode):
             return self._scaled(*weights[0], call.result)
         if op.weights is not None and op.combines == "contraction" and weights:
             made_by = sorted({mark.of: None for _, mark in weights}, key=self.drawn.is_weight, reverse=True)[0]
-            if not self._is_bias(made_by):  # else the weight was made of a parameter that sets no size, as a norm does
+            # else the weight was made of a parameter that sets no size, as a norm does, or rows are compared with it
+            if not self._is_bias(made_by) and made_by not in self.targets.codes:
                 return self._applied(call, made_by, weights)
         if "multi_head_attention_forward" in op.kinds and (last := self._out_projection(call)):
             self._mark(next(tensors_in(call.result)), last)
@@ -270,10 +272,11 @@ class Calibrator(TorchFunctionMode):
         second = second_moment(made)
         if not names or second is None:
             return made
-        self.found.measured |= dict.fromkeys(names, (second, 1.0))
-        if not misses(second) or not all(map(self.drawn.free, names)):
+        target = self.targets.back(names)
+        self.found.measured |= dict.fromkeys(names, (second, target))
+        if not misses(second / target) or not all(map(self.drawn.free, names)):
             return made
-        factor = rounded(1 / math.sqrt(second))
+        factor = rounded(math.sqrt(target / second))
         self.drawn.scale(names, factor)
         return made * factor
 
@@ -286,17 +289,30 @@ class Calibrator(TorchFunctionMode):
     def _factor(self, entry: PlanEntry, made: torch.Tensor, drawn: int) -> float:
         """What a std is to be multiplied by; `drawn` as for `misses`."""
         second, sized = second_moment(made), self.targets.sized(entry.name)
+        if entry.name in self.targets.codes:
+            return self._of_codes(entry)
         if second is None:
             return 1.0
         target = self.targets.of(entry.name, spread(made, entry) if sized or entry.name in self.targets.plain else 0.0)
         if target is None:
             return 1.0
+        target = min(target, second * self.targets.most(entry, second) ** 2)
         self.found.measured[entry.name] = (second, target)
         if second < target and entry.name in self.targets.bounded:
             return 1.0
         if misses(second if sized else second / target, drawn):
             return rounded(math.sqrt(target / second))
         return rounded(math.sqrt(target / (1.0 if drawn else second))) if sized else 1.0
+
+    def _of_codes(self, entry: PlanEntry) -> float:
+        """What the std of a codebook is to be multiplied by: its rows are as large as what they are compared with.
+
+        Rows that are looked up are the nearest, and so not of the size of all.
+        """
+        made = [self.found.measured[name][1] for name in self.targets.codes[entry.name] if name in self.found.measured]
+        second, target = (entry.std or 1.0) ** 2, max(made, default=1.0)
+        self.found.measured[entry.name] = (second, target)
+        return rounded(math.sqrt(target / second))
 
 
 def _shift(call: _Call, others: list[torch.Tensor]) -> torch.Tensor | float | None:

@@ -135,6 +135,8 @@ def _reader(name: str, targets: Targets) -> str:
     """What reads an output, where that says why its target is not one."""
     if name in targets.normed:
         return "norms alone read it and undo its size (van Laarhoven, 2017): "
+    if name in targets.codes:
+        return "a codebook, as large as what it is compared with (van den Oord et al., 2017): "
     if name in targets.plain:
         return "small, to learn features (Chizat et al., 2019): "
     if name in targets.read:
