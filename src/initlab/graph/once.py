@@ -1,4 +1,4 @@
-"""What is asked of a recording again and again, and computed once: the recording keeps the answer."""
+"""What is asked of a recording or of evidence again and again, and computed once: it keeps the answer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar, TypeVarTuple, cast
 
 
 class Keeping(Protocol):
-    """A recording, or a view of one, that does not change and keeps what was computed of it."""
+    """What does not change and keeps what was computed of it: a recording, a view of one, or evidence."""
 
     @property
     def computed(self) -> dict[object, object]: ...
@@ -20,10 +20,10 @@ Answer = TypeVar("Answer")
 
 
 def once(compute: Callable[[Of, *More], Answer]) -> Callable[[Of, *More], Answer]:
-    """A function of a recording that is run once for each recording and each set of further arguments.
+    """A function of a recording or evidence that is run once for each and each set of further arguments.
 
     Args:
-        compute: (recording, further arguments, all hashable) -> the answer.
+        compute: (recording or evidence, further arguments, all hashable) -> the answer.
 
     >>> from types import SimpleNamespace
     >>> recording = SimpleNamespace(computed={})

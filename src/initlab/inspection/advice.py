@@ -12,6 +12,7 @@ from typing import Concatenate, ParamSpec
 
 import torch
 
+from initlab.graph.once import once
 from initlab.graph.operations import TABLE
 from initlab.guest.swapped import swapped
 from initlab.inspection.evidence import Evidence
@@ -132,14 +133,17 @@ def would_draw(e: Evidence, p: ParameterStats) -> tuple[float | None, bool]:
     entry = drawn(e, p)
     if entry is not None or e.plan is None or p.rms != 0 or e.plan[canonical_name(p.name)].action != "keep":
         return (None if entry is None else entry.std), False
-    memo = f"would draw {p.name}"
-    if memo not in e.memo:
-        value = e.model.get_parameter(p.name)
-        random = torch.randn(value.shape, generator=torch.Generator().manual_seed(0), device="cpu").to(value)
-        with swapped(e.model, {p.name: random}):
-            found = plan(e.model, e.inputs)[canonical_name(p.name)]
-        e.memo[memo] = found.std if found.action == "write" else None
-    return e.memo[memo], True
+    return _std_in_place_of_zeros(e, p.name), True
+
+
+@once
+def _std_in_place_of_zeros(e: Evidence, name: str) -> float | None:
+    """The std that `plan` gives a parameter of zeros once it holds random values; None where it keeps those too."""
+    value = e.model.get_parameter(name)
+    random = torch.randn(value.shape, generator=torch.Generator().manual_seed(0), device="cpu").to(value)
+    with swapped(e.model, {name: random}):
+        found = plan(e.model, e.inputs)[canonical_name(name)]
+    return found.std if found.action == "write" else None
 
 
 def _furthest(e: Evidence) -> tuple[ParameterStats, PlanEntry] | None:

@@ -34,8 +34,8 @@ class Evidence:
 
     `inputs` are the batch as `plan` takes it: positional arguments in a tuple, or keyword arguments in a dict;
     `line` is the loss along the first step, None where it was not asked for or cannot be taken; `window` is what that
-    tells of learning rates; `read` is what was said when the batch was read; `memo` holds what is worked out once for
-    several findings.
+    tells of learning rates; `read` is what was said when the batch was read; `computed` is what was computed of it
+    once (`initlab.graph.once`).
     """
 
     model: nn.Module
@@ -49,7 +49,7 @@ class Evidence:
     line: Line | None = None
     window: LearningRate | None = None
     read: tuple[str, ...] = ()
-    memo: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    computed: dict[object, object] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
     def outlook(self) -> Outlook:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from initlab.graph.once import once
 from initlab.graph.operations import TABLE
 from initlab.inspection.evidence import Evidence
 from initlab.inspection.line import STILL
@@ -48,15 +49,14 @@ class Suspect:
     trial: Trial
 
 
-def suspects(e: Evidence) -> list[Suspect]:
+@once
+def suspects(e: Evidence) -> tuple[Suspect, ...]:
     """Those whose usual value does no harm, the most helpful first; tried once for all findings.
 
     Where none lowers the loss along the first step, those that get layers out of saturation come first.
     """
-    if "suspects" not in e.memo:
-        found = [*_parameters(e), *_factors(e)]
-        e.memo["suspects"] = sorted(found, key=lambda s: (not s.trial.helps and not s.trial.relieves, -s.trial.gain))
-    return list(e.memo["suspects"])
+    found = [*_parameters(e), *_factors(e)]
+    return tuple(sorted(found, key=lambda s: (not s.trial.helps and not s.trial.relieves, -s.trial.gain)))
 
 
 def _parameters(e: Evidence) -> Iterator[Suspect]:

@@ -12,6 +12,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from initlab.errors import InitlabError
+from initlab.graph.once import once
 from initlab.guest.swapped import swapped
 from initlab.inspection.events import factor_of
 from initlab.inspection.evidence import Evidence
@@ -118,9 +119,12 @@ def _before(e: Evidence) -> float:
 
 def with_line(e: Evidence) -> Evidence | None:
     """The evidence with the loss along the first step, taken now where it was left out."""
-    if "with line" not in e.memo:
-        e.memo["with line"] = measured(e, Change("nothing")) if e.line is None else None
-    return e if e.line is not None else e.memo["with line"]
+    return e if e.line is not None else _unchanged(e)
+
+
+@once
+def _unchanged(e: Evidence) -> Evidence | None:
+    return measured(e, Change("nothing"))
 
 
 def measured(e: Evidence, change: Change) -> Evidence | None:

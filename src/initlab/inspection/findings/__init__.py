@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
+from initlab.graph.once import once
 from initlab.inspection.evidence import Evidence
 from initlab.inspection.findings.kind import Kind
 from initlab.inspection.results import Finding
@@ -53,11 +54,15 @@ def findings_of(evidence: Evidence) -> tuple[Finding, ...]:
 
     Once a number is NaN or infinite, only the kinds that can be told in spite of that count.
     """
+    return tuple(sorted(_led(_found(evidence)), key=lambda finding: rank(finding.severity)))
+
+
+@once
+def _found(evidence: Evidence) -> list[tuple[Kind, Finding]]:
     found = [case for cases in kinds() if (case := _first(cases, evidence)) is not None]
     if any(kind.spoils for kind, _ in found):
-        found = [(kind, finding) for kind, finding in found if kind.survives]
-    evidence.memo["kinds"] = {(finding.kind, finding.where): kind for kind, finding in found}
-    return tuple(sorted(_led(found), key=lambda finding: rank(finding.severity)))
+        return [(kind, finding) for kind, finding in found if kind.survives]
+    return found
 
 
 def _first(cases: tuple[Kind, ...], evidence: Evidence) -> tuple[Kind, Finding] | None:
@@ -67,7 +72,7 @@ def _first(cases: tuple[Kind, ...], evidence: Evidence) -> tuple[Kind, Finding] 
 
 def kind_of(evidence: Evidence, finding: Finding) -> Kind | None:
     """The kind that made a finding of `findings_of(evidence)`."""
-    kinds_of: dict[tuple[str, str], Kind] = evidence.memo.get("kinds", {})
+    kinds_of = {(found.kind, found.where): kind for kind, found in _found(evidence)}
     return kinds_of.get((finding.kind, finding.where))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from initlab.graph.once import once
 from initlab.inspection.advice import drawn, passed_on, planned_stds
 from initlab.inspection.evidence import Evidence
 from initlab.inspection.findings.kind import Kind
@@ -48,15 +49,14 @@ def excess_of(e: Evidence) -> float:
     Where that is not known, as of a model's own loss, over the first loss with every weight at its plan's std.
     """
     if e.outlook.excess is None:
-        if "over plan" not in e.memo:
-            e.memo["over plan"] = _over_plan(e)
-        return float(e.memo["over plan"])
+        return _over_plan(e)
     excess, answer = e.outlook.excess or 0.0, e.seen.answer
     if answer.classes and answer.output.ndim > 1 and e.seen.constant_loss:
         excess *= e.seen.constant_loss / max(e.seen.constant_loss, math.log(max(2, answer.output.shape[1])))
     return excess
 
 
+@once
 def _over_plan(e: Evidence) -> float:
     """0 where no weight passes on so much more than it reads that a plan is worth its passes, by its size alone."""
     passed = passed_on(e)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from initlab.graph.once import once
 from initlab.inspection.advice import passed_on, planned_stds
 from initlab.inspection.evidence import Evidence
 from initlab.inspection.findings.first_loss import SEEN, excess_of
@@ -55,15 +56,9 @@ def _suspicious(e: Evidence) -> bool:
     return len(passed) >= ENOUGH and max(passed) > APART * float(np.median(passed)) > 0
 
 
+@once
 def _alone(e: Evidence) -> _Alone | None:
     """Found once for the finding and its remedy."""
-    if "outlier" not in e.memo:
-        e.memo["outlier"] = _tried(e)
-    found: _Alone | None = e.memo["outlier"]
-    return found
-
-
-def _tried(e: Evidence) -> _Alone | None:
     planned = planned_stds(e)
     if len(planned) < ENOUGH:
         return None
