@@ -11,6 +11,7 @@ from initlab.guest.inputs import taken_by
 from initlab.guest.modules import in_mode
 from initlab.guest.untouched import modes_kept
 from initlab.sampling import derive_seed
+from initlab.training.losses import check_class_numbers
 
 
 def split(x: Tensor, y: Tensor, share: float, seed: int) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
@@ -33,17 +34,18 @@ def check_classes(model: nn.Module, x: Tensor, y: Tensor, valid: tuple[Tensor, T
     Raises:
         InputError: with what is there.
     """
-    if y.is_floating_point() or y.ndim != 1:
-        raise InputError(f"train Y must be whole-number classes of shape (n,); got {y.dtype} of shape {tuple(y.shape)}")
+    for name, classes in (("train", y), ("valid", valid[1])):
+        if classes.is_floating_point() or classes.ndim != 1:
+            got = f"{classes.dtype} of shape {tuple(classes.shape)}"
+            raise InputError(f"{name} Y must be whole-number classes of shape (n,); got {got}")
     if int(y.min()) == int(y.max()):
         raise InputError(f"train Y must hold at least two classes; all {len(y):,} rows are class {int(y[0])}")
     with measuring(model, statistics=False), torch.no_grad():
         output = run_model(model, (x[:2],), argument="train")
     if not isinstance(output, Tensor) or output.ndim != 2:
         raise InputError("model must give logits of shape (n, classes), one tensor")
-    low, high = min(int(y.min()), int(valid[1].min())), max(int(y.max()), int(valid[1].max()))
-    if low < 0 or high >= output.shape[1]:
-        raise InputError(f"Y must hold classes 0 to {output.shape[1] - 1}, the model's outputs; got {low} to {high}")
+    for classes in (y, valid[1]):
+        check_class_numbers(classes, output.shape[1], "Y", ignore=None)
 
 
 def evaluate(model: nn.Module, data: tuple[Tensor, Tensor], batch_size: int = 1000) -> tuple[float, float]:

@@ -12,7 +12,16 @@ from torch.nn import functional as F
 from initlab.errors import InputError
 from initlab.guest.inputs import named_tensors
 from initlab.training.given_losses import given_loss
-from initlab.training.losses import CLASSES, IGNORED, KINDS, Loss, class_axis, left_out, named_loss, squared
+from initlab.training.losses import (
+    CLASSES,
+    KINDS,
+    Loss,
+    check_class_numbers,
+    class_axis,
+    left_out,
+    named_loss,
+    squared,
+)
 
 Tensor = torch.Tensor
 _LOGITS = (
@@ -106,7 +115,7 @@ def _guess(output: Tensor, targets: Tensor, last_kind: str | None) -> tuple[Tens
         )
     targets = targets.long()
     if targets.shape == output.shape or (output.shape[-1:] == (1,) and targets.numel() == output.numel()):
-        _check_range(targets, 2)
+        check_class_numbers(targets, 2)
         call = F.binary_cross_entropy_with_logits
         value = call(output.reshape(targets.shape), targets.to(output.dtype))
         return value, Loss("bce_with_logits", call, "binary cross-entropy on logits")
@@ -117,10 +126,10 @@ def _guess(output: Tensor, targets: Tensor, last_kind: str | None) -> tuple[Tens
         else Loss("cross_entropy", F.cross_entropy, "cross-entropy on logits")
     )
     if targets.shape == output.shape[:-1]:
-        _check_range(targets, output.shape[-1])
+        check_class_numbers(targets, output.shape[-1])
         return function(output.reshape(-1, output.shape[-1]), targets.reshape(-1)), found
     if output.ndim > 2 and targets.shape == (output.shape[0], *output.shape[2:]):
-        _check_range(targets, output.shape[1])
+        check_class_numbers(targets, output.shape[1])
         return function(output, targets), found
     raise InputError(
         f"targets of shape {tuple(targets.shape)} do not fit the model's output of shape {tuple(output.shape)}; "
@@ -132,7 +141,7 @@ def _given(output: Any, targets: Any, loss: Callable[..., Any] | Loss) -> tuple[
     known = loss if isinstance(loss, Loss) else given_loss(loss)
     classes = _classes(known, output, targets)
     if classes is not None:
-        _check_range(targets, classes, left_out(known.call))
+        check_class_numbers(targets, classes, ignore=left_out(known.call))
     attempts = [output] if isinstance(output, Tensor) else [output, main_output(output)[1]]
     failure: Exception | None = None
     for attempt in attempts:
@@ -167,15 +176,6 @@ def _classes(loss: Loss, output: Any, targets: Any) -> int | None:
     if loss.kind not in CLASSES or not isinstance(targets, Tensor) or targets.is_floating_point():
         return None
     return int(output.shape[class_axis(output, targets)]) if isinstance(output, Tensor) and output.ndim > 1 else None
-
-
-def _check_range(targets: Tensor, classes: int, ignore: int = IGNORED) -> None:
-    kept = targets[targets != ignore]
-    if kept.numel() and (int(kept.min()) < 0 or int(kept.max()) >= classes):
-        raise InputError(
-            f"targets must be class numbers in [0, {classes}) for an output of {classes} classes; "
-            f"got {int(kept.min())} to {int(kept.max())}"
-        )
 
 
 def _shape(value: Any) -> str:

@@ -205,6 +205,26 @@ def left_out(function: Function) -> int:
     return int(getattr(function, "ignore_index", IGNORED))
 
 
+def check_class_numbers(targets: Tensor, classes: int, argument: str = "targets", ignore: int | None = IGNORED) -> None:
+    """Refuse class numbers for which an output has no class.
+
+    Args:
+        targets: whole numbers of any shape.
+        classes: how many the output has.
+        argument: what the message calls them.
+        ignore: the number of targets that the loss leaves out; None where it leaves none out.
+
+    Raises:
+        InputError: with the lowest and the highest number.
+    """
+    kept = targets if ignore is None else targets[targets != ignore]
+    if kept.numel() and not 0 <= int(kept.min()) <= int(kept.max()) < classes:
+        raise InputError(
+            f"{argument} must be class numbers in [0, {classes}) for an output of {classes} classes; "
+            f"got {int(kept.min())} to {int(kept.max())}"
+        )
+
+
 def constant_loss(loss: Loss, targets: Any) -> float | None:
     """Loss of the best prediction that does not look at its input; None for a kind of which it is not known.
 

@@ -15,7 +15,7 @@ from initlab.inspection.outputs import main_output
 from initlab.rng import random_states_kept
 from initlab.training.answers import Answering, answering
 from initlab.training.engines.runs import has_classes, in_mode, loss_of, make_model, make_optimizer, scalar
-from initlab.training.losses import IGNORED, class_axis
+from initlab.training.losses import check_class_numbers, class_axis
 from initlab.training.sources import Pair, prepared
 from initlab.training.task import RunSpec, Task, first_samples
 
@@ -142,14 +142,8 @@ def _check_classes(task: Task, output: Any) -> None:
         if callable(task.loss) or not isinstance(data, tuple) or data[1].is_floating_point():
             continue
         y = data[1]
-        if not isinstance(output, torch.Tensor) or output.ndim != y.ndim + 1:
-            continue
-        kept, classes = y[y != IGNORED], output.shape[class_axis(output, y)]
-        if kept.numel() and not 0 <= int(kept.min()) <= int(kept.max()) < classes:
-            raise InputError(
-                f"{name} targets must be class numbers in [0, {classes}) for an output of {classes} classes; "
-                f"got {int(kept.min())} to {int(kept.max())}"
-            )
+        if isinstance(output, torch.Tensor) and output.ndim == y.ndim + 1:
+            check_class_numbers(y, output.shape[class_axis(output, y)], f"{name} targets")
 
 
 def _shape(value: Any) -> str:
