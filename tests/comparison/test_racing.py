@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,12 @@ import pytest
 from conftest_comparison import tiny_build, tiny_data
 
 import initlab
-from initlab.comparison.leaving import losers
+from initlab.comparison.analysis import analyse
+from initlab.comparison.leaving import losers, scores_of
 from initlab.comparison.race import LEVEL, LOOKS, Spending, default_budget
 from initlab.statistics import paired_t
+from initlab.training.records import Keeper
+from initlab.training.task import Progress, RunSpec
 
 
 def raced(**changes: Any) -> initlab.Comparison:
@@ -153,6 +157,27 @@ def test_a_clear_loser_is_found_and_a_late_bloomer_is_not() -> None:
     assert "80 points behind" in found["bad"]
     losses = losers({"good": good, "bad": bad}, 20, 0.01, "loss")  # of a loss below 0, such as a density's
     assert "0.8 behind" in losses["bad"], "a difference of losses is none of percents"
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "loss"])
+def test_a_seed_that_diverged_scores_in_a_race_what_it_scores_in_the_tables(metric: str) -> None:
+    """A race took its last measurement: what a network of nan answers, or the loss on its way to no number."""
+    measured = {
+        "gone": [(10.0, 0.5, 0.8), (14.0, 1e30, 0.1)],
+        "well": [(10.0, 0.5, 0.8), (20.0, 0.4, 0.9)],
+    }
+    keepers = {}
+    for seed, (key, tests) in enumerate(measured.items()):
+        keeper = Keeper(RunSpec(key, "scheme", None, seed, 0.1, 0.0), "arm", 20)
+        losses = np.full(int(tests[-1][0]), 2.5)
+        keeper.add(Progress(len(losses), losses, key == "gone"))
+        keeper.tests = [(step, loss, accuracy if metric == "accuracy" else np.nan) for step, loss, accuracy in tests]
+        keepers[key] = keeper
+    training: Any = SimpleNamespace(keepers=keepers)
+    raced = scores_of(training, {"arm": list(keepers)}, metric)["arm"][20]
+    records = [keepers["gone"].record("diverged"), keepers["well"].record("finished")]
+    assert raced.tolist() == ([0.0, 0.9] if metric == "accuracy" else [-2.5, -0.4])
+    assert analyse(records, ["arm"]).arms[0].score.mean == pytest.approx(abs(raced.mean()))
 
 
 @pytest.mark.parametrize(

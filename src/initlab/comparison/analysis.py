@@ -10,6 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
+from initlab.comparison.scores import higher, score_of, worst_of
 from initlab.comparison.times import TimeTo, first_at_most, kaplan_meier_median
 from initlab.comparison.words import difference_text
 from initlab.errors import listed
@@ -40,8 +41,8 @@ class ArmSummary:
         scheme: its scheme's label.
         lr: its learning rate.
         counts: status -> number of runs.
-        score: final test accuracy (or test loss) over seeds, with a 95% interval; a diverged run counts as accuracy 0
-            (or the largest loss that any run of the comparison had).
+        score: final test accuracy (or test loss) over seeds, with a 95% interval; of a diverged run what
+            `worst_score` says.
         train_loss: mean training loss over the last stretch, over seeds.
         steps_to: steps to the target loss.
         odds: probability of being best; nan for an arm that was not run out.
@@ -122,8 +123,8 @@ def analyse(
     metric = "accuracy" if any(math.isfinite(run.accuracy) for run in runs) else "loss"
     if metric == "loss" and all(run.status != "finished" for run in runs) and _classes(runs):
         metric = "accuracy"
-    worst = _worst(runs, metric)
-    scores = {label: {r.seed: _score(r, metric, worst) for r in own} for label, own in of_arm.items()}
+    worst = worst_of(runs, metric)
+    scores = {label: {r.seed: score_of(r, metric, worst) for r in own} for label, own in of_arm.items()}
     finals = {label: _final_loss(own) for label, own in of_arm.items()}
     target = target_loss if target_loss is not None else _default_target(list(finals.values()))
     tests = _tests(scores, level)
@@ -140,22 +141,6 @@ def analyse(
 
 def _classes(runs: Sequence[RunRecord]) -> bool:
     return any(len(run.tests) and math.isfinite(float(run.tests[0, 2])) for run in runs)
-
-
-def _worst(runs: Sequence[RunRecord], metric: str) -> float:
-    """What a run that diverged scores."""
-    if metric == "accuracy":
-        return 0.0
-    losses = [run.loss for run in runs if math.isfinite(run.loss)]
-    losses += [float(run.curve[0, 1]) for run in runs if len(run.curve) and math.isfinite(float(run.curve[0, 1]))]
-    return max(losses, default=math.nan)
-
-
-def _score(run: RunRecord, metric: str, worst: float) -> float:
-    if run.status == "diverged":
-        return worst
-    value = run.accuracy if metric == "accuracy" else run.loss
-    return worst if run.status == "finished" and not math.isfinite(value) else value
 
 
 def _final_loss(own: Sequence[RunRecord]) -> float:
@@ -197,8 +182,7 @@ def _odds(scores: dict[str, dict[int, float]], metric: str) -> dict[str, float]:
     if not shared:
         return {}
     table = np.array([[whole[label][s] for s in shared] for label in entrants])
-    higher_is_better = table if metric == "accuracy" else -table
-    return dict(zip(entrants, odds_of_best(higher_is_better).tolist(), strict=True))
+    return dict(zip(entrants, odds_of_best(higher(metric) * table).tolist(), strict=True))
 
 
 def _interval(scores: dict[int, float], metric: str) -> Interval:
@@ -243,7 +227,7 @@ def _rank(summary: ArmSummary, metric: str) -> tuple[bool, float]:
     mean = summary.score.mean
     if not math.isfinite(mean):
         return True, math.inf
-    return not summary.complete, -mean if metric == "accuracy" else mean
+    return not summary.complete, -higher(metric) * mean
 
 
 def _warnings(arms: Sequence[ArmSummary], tests: Sequence[PairedTest], metric: str) -> list[str]:

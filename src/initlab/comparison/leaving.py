@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from initlab.comparison.race import FIRST_SEEDS, Race
+from initlab.comparison.scores import higher, worst_score
 from initlab.comparison.words import difference_text
 from initlab.statistics import paired_t, resolution
 from initlab.training.group import Training
+from initlab.training.records import Keeper
 
 EARLIEST = 0.2  # share of the steps before which no arm is set aside
 MOST_RESERVED = 5  # seeds of the two best that run-steps are kept for
@@ -19,33 +21,44 @@ MOST_RESERVED = 5  # seeds of the two best that run-steps are kept for
 Scores = Mapping[int, np.ndarray]
 
 
-def scores_of(training: Training, keys: Sequence[str]) -> dict[int, np.ndarray]:
-    """Step -> the score of each seed, higher better: accuracy, or minus the test loss; worst where it diverged."""
-    table: dict[int, list[float]] = {}
-    for step in sorted({int(test[0]) for key in keys for test in training.keepers[key].tests}):
-        for key in keys:
-            known = [test for test in training.keepers[key].tests if int(test[0]) <= step]
-            table.setdefault(step, []).append(score(known[-1]) if known else -math.inf)
-    return {step: np.array(row) for step, row in table.items()}
+def scores_of(training: Training, arms: Mapping[str, Sequence[str]], metric: str) -> dict[str, Scores]:
+    """Arm -> step -> the score of each seed so far, higher better: accuracy, or minus the test loss.
+
+    Args:
+        training: the runs.
+        arms: label -> keys of its runs.
+        metric: "accuracy" or "loss".
+    """
+    every = training.keepers.values()
+    ends = [keeper.tests[-1][1] for keeper in every if keeper.tests and not keeper.diverged]
+    worst = higher(metric) * worst_score(metric, ends, [keeper.curve for keeper in every])
+    return {label: _by_step([training.keepers[key] for key in keys], metric, worst) for label, keys in arms.items()}
 
 
-def score(test: tuple[float, float, float]) -> float:
-    _, loss, accuracy = test
-    if math.isfinite(accuracy):
-        return accuracy
-    return -loss if math.isfinite(loss) else -math.inf
+def _by_step(keepers: Sequence[Keeper], metric: str, worst: float) -> Scores:
+    steps = sorted({int(test[0]) for keeper in keepers for test in keeper.tests})
+    return {step: np.array([_score_at(keeper, step, metric, worst) for keeper in keepers]) for step in steps}
+
+
+def _score_at(keeper: Keeper, step: int, metric: str, worst: float) -> float:
+    known = [test for test in keeper.tests if int(test[0]) <= step]
+    if not known or (keeper.diverged and keeper.steps <= step):
+        return worst
+    _, loss, accuracy = known[-1]
+    value = higher(metric) * (accuracy if metric == "accuracy" else loss)
+    return value if math.isfinite(value) else worst
 
 
 def losers(scores: Mapping[str, Scores], step: int, level: float, metric: str) -> dict[str, str]:
     """Arm -> why it is stopped: below the leader beyond chance, and below where the leader was at half the steps."""
-    now = {label: _finite(of[max(s for s in of if s <= step)], scores, metric) for label, of in scores.items() if of}
+    now = {label: of[max(s for s in of if s <= step)] for label, of in scores.items() if of}
     if len(now) < 2:
         return {}
     leader = max(now, key=lambda label: float(now[label].mean()))
     earlier = [s for s in scores[leader] if s <= step // 2]
     if not earlier:
         return {}
-    half = float(_finite(scores[leader][max(earlier)], scores, metric).mean())
+    half = float(scores[leader][max(earlier)].mean())
     step_of_scores = resolution(value for values in now.values() for value in values)
     found = {}
     for label, values in now.items():
@@ -57,22 +70,6 @@ def losers(scores: Mapping[str, Scores], step: int, level: float, metric: str) -
                 f"(paired t, p {p:.1g} < {level:.1g}), and behind where {leader} was at step {max(earlier)}"
             )
     return found
-
-
-def worst(scores: Iterable[float], metric: str) -> float:
-    """What a seed that diverged scores: the lowest score that any seed of the race has had; 0 for accuracies.
-
-    >>> worst([0.9, -math.inf], "accuracy"), worst([-0.3, -2.5], "loss"), worst([1.5, 0.5], "loss")
-    (0.0, -2.5, 0.5)
-    """
-    return 0.0 if metric == "accuracy" else min((value for value in scores if math.isfinite(value)), default=0.0)
-
-
-def _finite(values: np.ndarray, scores: Mapping[str, Scores], metric: str) -> np.ndarray:
-    if np.isfinite(values).all():
-        return values
-    lowest = worst((value for of in scores.values() for row in of.values() for value in row.tolist()), metric)
-    return np.where(np.isfinite(values), values, lowest)
 
 
 def affordable(live: int, looks: Sequence[int], spent: int, race: Race) -> int:
@@ -102,12 +99,9 @@ def affordable(live: int, looks: Sequence[int], spent: int, race: Race) -> int:
     return min(live, 2)
 
 
-def last_ones(scores: Mapping[str, Scores], step: int, keep: int, metric: str) -> dict[str, str]:
+def last_ones(scores: Mapping[str, Scores], step: int, keep: int) -> dict[str, str]:
     """Arm -> why it is set aside, for all but the `keep` best at this step."""
-    now = {
-        label: float(_finite(of[max(s for s in of if s <= step)], scores, metric).mean())
-        for label, of in scores.items()
-    }
+    now = {label: float(of[max(s for s in of if s <= step)].mean()) for label, of in scores.items()}
     ranked = sorted(now, key=lambda label: -now[label])
     return {
         label: f"{place} of {len(ranked)} at step {step}: not shown to be worse, but the budget goes to {keep} arms"

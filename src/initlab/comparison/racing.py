@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import cast
 
@@ -10,8 +9,9 @@ import numpy as np
 
 from initlab.comparison.arms import Arm
 from initlab.comparison.driver import Driven, Driver
-from initlab.comparison.leaving import affordable, last_ones, losers, score, scores_of, worst
+from initlab.comparison.leaving import affordable, last_ones, losers, scores_of
 from initlab.comparison.race import FIRST_SEEDS, LEVEL, Race, Spending, look_steps
+from initlab.comparison.scores import higher, score_of, worst_of
 from initlab.comparison.screening import certain_not_to_train
 from initlab.interrupts import INTERRUPTIONS, acknowledge, check
 from initlab.statistics import paired_t, resolution
@@ -149,12 +149,12 @@ def _train_with_looks(race: Race, training: Training, running: Sequence[str], lo
             gone = [training.end(key, "diverged") for key in race.keys(label)]
             _mark_broken(race, label, gone)
             records += gone
-        scores = {label: scores_of(training, race.keys(label)) for label in live}
+        scores = scores_of(training, {label: race.keys(label) for label in live}, race.metric)
         level = race.spending.pair(looks.index(until) + 1)
         out = {k: ("stopped", why) for k, why in losers(scores, until, level, race.metric).items()}
         rest = [label for label in live if label not in out]
         keep = affordable(len(rest), looks[looks.index(until) :], training.run_steps, race)
-        last = last_ones({k: scores[k] for k in rest}, until, keep, race.metric)
+        last = last_ones({k: scores[k] for k in rest}, until, keep)
         out |= {k: ("set aside", why) for k, why in last.items()}
         for label, (status, reason) in out.items():
             live.remove(label)
@@ -201,11 +201,10 @@ def _give(race: Race, labels: Sequence[str], goal: int) -> None:
 
 
 def _final_scores(race: Race, label: str) -> np.ndarray:
+    """The score of each seed of an arm that has been run out, higher better."""
     done = race.driver.ended()
-    records = [done[key] for key in race.keys(label)]
-    values = np.array([score(tuple(r.tests[-1])) if r.status == "finished" else -math.inf for r in records])
-    every = [score(tuple(r.tests[-1])) for r in done.values() if len(r.tests)]
-    return np.where(np.isfinite(values), values, worst(every, race.metric))
+    worst = worst_of((done[key] for key in race.driver.labels if key in done), race.metric)
+    return higher(race.metric) * np.array([score_of(done[key], race.metric, worst) for key in race.keys(label)])
 
 
 def _shown(race: Race, scores: Mapping[str, np.ndarray], leader: str, other: str) -> bool:
