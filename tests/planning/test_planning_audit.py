@@ -18,6 +18,7 @@ import initlab
 from initlab.errors import InputError
 from initlab.planning.audit.laws import fit_law
 from initlab.planning.audit.structure import repeated_blocks, structure_of
+from initlab.planning.named_streams.log import read_log
 
 
 def _cut(sigmas: float, rng: np.random.Generator, count: int) -> np.ndarray[Any, Any]:
@@ -303,7 +304,7 @@ def test_a_checkpoint_shows_what_was_drawn_again_after_loading(tmp_path: Path) -
         ]
 
 
-def test_a_log_shows_what_was_called() -> None:
+def test_a_log_shows_what_was_called(tmp_path: Path) -> None:
     net = nn.ModuleDict({"a": nn.Linear(40, 40), "b": nn.Linear(40, 40), "c": nn.Linear(40, 40)})
     with initlab.streams(net) as log:
         nn.init.normal_(net["a"].weight)
@@ -320,8 +321,20 @@ def test_a_log_shows_what_was_called() -> None:
         ("drawn twice", "c.weight"),
         ("missed", "c.bias"),
     }
+    read = read_log(log.save(tmp_path / "log.json"))
+    assert {(f.kind, f.where) for f in initlab.audit(net, read).findings} == found
     nn.init.normal_(net["b"].weight)
     assert [d.name for d in initlab.audit(net, log).differences] == ["b.weight"]
+
+
+def test_a_cut_that_is_given_as_a_tensor_is_not_read_as_a_number() -> None:
+    """The audit read it out of the log's words, and ended in a ValueError."""
+    net = nn.Linear(40, 40)
+    with initlab.streams(net) as log:
+        nn.init.trunc_normal_(net.weight, std=torch.tensor(0.02))
+        nn.init.zeros_(net.bias)
+    assert log["weight"].calls == ("trunc_normal(0, …, -2, 2)",)
+    assert not initlab.audit(net, log).findings
 
 
 def test_structure_is_told_from_chance() -> None:

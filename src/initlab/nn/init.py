@@ -237,7 +237,7 @@ def _drawn(tensor: Tensor, law: laws.Law, draw: Draw, generator: Any, name: str 
     mode = active()
     if name is None and mode is not None:
         with aside():
-            found = mode.drawn_by_law(tensor, law, draw.describe(), seed)
+            found = mode.drawn_by_law(tensor, law, draw, seed)
         return tensor if found else draw.func(tensor, *draw.arguments)
     if name is None:
         raise InputError("name must be the parameter's name, whose stream is drawn; only within streams is it found")

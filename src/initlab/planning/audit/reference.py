@@ -27,7 +27,7 @@ from initlab.sampling.laws import Law
 
 _ERRORS = 5.0  # standard errors by which two stds may differ and count as one
 _LEAST = 5e-3  # and by what share of them at any rate
-_RANDOM = ("normal", "uniform", "trunc_normal", "exponential", "log_normal", "cauchy", "orthogonal", "sparse", "random")
+_WIDE = 6.0  # std from the mean to the nearer end of a truncated normal, from which it cuts nothing
 
 Other = TypeVar("Other")
 
@@ -192,20 +192,18 @@ def _from_log(log: StreamLog, evidence: Evidence) -> Iterator[Departure]:
 def _calls(log: StreamLog) -> Iterator[Finding]:
     """What the order of calls shows: drawn and then overwritten, drawn twice, cuts that cut nothing, not touched."""
     for record in log.records:
-        calls = list(record.calls)
-        last = max((i for i, call in enumerate(calls) if _draws(call)), default=None)
-        over = [call for call in calls[last + 1 :] if _overwrites(call)] if last is not None else []
-        if over and not _copies_a_draw(calls):
+        calls = "; ".join(record.calls)
+        if record.overwritten:
             yield Finding(
-                "overwritten", "warning", record.name, f"drawn and then overwritten: {'; '.join(calls)}",
+                "overwritten", "warning", record.name, f"drawn and then overwritten: {calls}",
                 "The draw is lost: leave out whichever is not meant.",
             )  # fmt: skip
-        elif record.draws > 1 and len([call for call in calls if _draws(call)]) > 1 and not _copies_a_draw(calls):
+        elif record.redrawn:
             yield Finding(
-                "drawn twice", "info", record.name, f"drawn {record.draws} times: {'; '.join(calls)}",
+                "drawn twice", "info", record.name, f"drawn {record.draws} times: {calls}",
                 "The last draw counts; a second start on top of the first is often not meant.",
             )  # fmt: skip
-        yield from _wide_cuts(record.name, calls)
+        yield from _wide_cuts(record)
         if record.status == "untouched" and not record.buffer:
             yield Finding(
                 "missed", "warning", record.name, f"never touched; it holds {record.law}",
@@ -213,27 +211,10 @@ def _calls(log: StreamLog) -> Iterator[Finding]:
             )  # fmt: skip
 
 
-def _draws(call: str) -> bool:
-    return call.startswith(tuple(f"{name}(" for name in _RANDOM))
-
-
-def _overwrites(call: str) -> bool:
-    return call.startswith(("zero(", "fill(", "copy(")) and "," not in call.partition("(")[2]
-
-
-def _copies_a_draw(calls: list[str]) -> bool:
-    """Whether the copy that follows a draw is of that draw: it was made on the side."""
-    return any(call.startswith(("copy(", "assigned")) for call in calls)
-
-
-def _wide_cuts(name: str, calls: list[str]) -> Iterator[Finding]:
-    for call in calls:
-        if not call.startswith("trunc_normal("):
-            continue
-        mean, std, low, high = (float(number) for number in call.split("(")[1].split(")")[0].split(", "))
-        if std > 0 and min(high - mean, mean - low) > 6 * std:
-            reach = min(high - mean, mean - low) / std
+def _wide_cuts(record: StreamRecord) -> Iterator[Finding]:
+    for call, reach in record.cuts:
+        if reach > _WIDE:
             yield Finding(
-                "cut", "info", name, f"{call}: the cut is at ±{reach:.3g} std, where nothing is cut",
+                "cut", "info", record.name, f"{call}: the cut is at ±{reach:.3g} std, where nothing is cut",
                 "torch's a and b are values, not multiples of std: give a=mean − 2·std, b=mean + 2·std.",
             )  # fmt: skip

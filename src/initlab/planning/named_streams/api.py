@@ -15,6 +15,7 @@ from initlab.guest.check import dtype_name
 from initlab.planning.audit.laws import fit_law
 from initlab.planning.audit.values import values_of
 from initlab.planning.named_streams.active import entered, refuse_nesting
+from initlab.planning.named_streams.history import ASSIGNED, cuts_of, overwritten, redrawn, turns_of
 from initlab.planning.named_streams.homes import Entry, whole_home
 from initlab.planning.named_streams.log import Status, StreamLog, StreamRecord
 from initlab.planning.named_streams.mode import NamedDraws
@@ -103,7 +104,7 @@ def _settle(model: nn.Module, mode: NamedDraws, before: list[Entry], prefix: str
 def _assigned(entry: Entry, mode: NamedDraws) -> None:
     local = local_tensor(entry.tensor)
     node = mode.memories.node_of(local)
-    entry.calls.append("assigned")
+    entry.calls.append(ASSIGNED)
     if node is None or not node.is_foreign_to(entry):
         return
     made = mode.landed(Ref(node, Form.of(local)), whole_home(entry))
@@ -116,36 +117,15 @@ def _records(entries: list[Entry]) -> Iterator[StreamRecord]:
         if entry.buffer and not entry.elements:
             continue
         fitted = fit_law(_finite(entry.tensor))
+        turns = turns_of(entry.calls)
         status: Status = "drawn" if entry.elements else "written" if entry.calls else "untouched"
         yield StreamRecord(
-            entry.name, entry.part.shape, dtype_name(entry.tensor.dtype), status, _shortened(entry.calls), entry.draws,
+            entry.name, entry.part.shape, dtype_name(entry.tensor.dtype), status,
+            tuple(turn.words for turn in turns), entry.draws,
             fitted.describe() if fitted.count else "", fitted.mean if fitted.count else math.nan,
             fitted.std if fitted.count else math.nan, entry.elements * entry.tensor.element_size(),
-            tuple(entry.whole), entry.buffer,
+            tuple(entry.whole), entry.buffer, overwritten(turns), redrawn(turns), cuts_of(turns),
         )  # fmt: skip
-
-
-def _shortened(calls: list[str]) -> tuple[str, ...]:
-    """The calls, with one or two that repeat said once: `randperm(), index_put(…) ×20`.
-
-    >>> _shortened(["a", "b", "b", "b", "c", "d", "c", "d"])
-    ('a', 'b ×3', 'c, d ×2')
-    """
-    found, place = [], 0
-    while place < len(calls):
-        size, times = max(((n, _times(calls, place, n)) for n in (1, 2)), key=lambda pair: pair[0] * (pair[1] - 1))
-        size = size if times > 1 else 1
-        words = ", ".join(calls[place : place + size])
-        found.append(f"{words} ×{times}" if times > 1 else words)
-        place += size * times
-    return tuple(found)
-
-
-def _times(calls: list[str], place: int, size: int) -> int:
-    unit, times = calls[place : place + size], 1
-    while len(unit) == size and calls[place + times * size : place + (times + 1) * size] == unit:
-        times += 1
-    return times
 
 
 def _finite(tensor: torch.Tensor) -> Any:

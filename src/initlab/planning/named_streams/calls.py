@@ -1,4 +1,4 @@
-"""One call of torch's dispatcher: what it writes, on what device it runs, and how a reader would write it."""
+"""One call of torch's dispatcher: what it writes, on what device it runs, and what a log keeps of it."""
 
 # mypy: disable-error-code="no-untyped-call"
 # (torch leaves its dispatch modes unannotated.)
@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from initlab.planning.named_streams.draws import Draw
+from initlab.planning.named_streams.history import Call
 from initlab.planning.shards import local_tensor
 
 
@@ -36,9 +37,9 @@ def overwrites(func: Any, target: torch.Tensor) -> bool:
     return fills_memory(target) and func.overloadpacket.__name__ in ("copy_", "fill_", "zero_")
 
 
-def call_words(func: Any, args: tuple[Any, ...]) -> str:
-    """The call as a reader would write it: `copy(…)`."""
-    return Draw(func.overloadpacket.__name__.rstrip("_"), args[1:]).describe()
+def call_of(func: Any, args: tuple[Any, ...]) -> Call:
+    """The call as a log keeps it: `copy(…)`."""
+    return Call.of(Draw(func.overloadpacket.__name__.rstrip("_"), args[1:]))
 
 
 def made_whole(func: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import torch
 
 from initlab.planning.named_streams.draws import Draw, seed_of, write_draw
+from initlab.planning.named_streams.history import Call
 from initlab.planning.shards import Part, local_tensor, part_of
 from initlab.sampling import derive_seed
 
@@ -35,7 +36,7 @@ class Entry:
     part: Part
     buffer: bool = False
     drawn: list[tuple[Box, int]] = field(default_factory=list)
-    calls: list[str] = field(default_factory=list)
+    calls: list[Call] = field(default_factory=list)
     draws: int = 0
     elements: int = 0
     whole: list[str] = field(default_factory=list)
@@ -51,12 +52,8 @@ class Entry:
         return number
 
     def called(self, draw: Draw, elements: int) -> None:
-        """A draw into it has been made."""
-        self.record(draw.describe(), elements)
-
-    def record(self, words: str, elements: int) -> None:
-        """A draw into it, in words, and how many values it drew here."""
-        self.calls.append(words)
+        """A draw into it has been made, of so many values here."""
+        self.calls.append(Call.of(draw))
         self.draws += 1
         self.elements += elements
 

@@ -32,6 +32,9 @@ class StreamRecord:
         bytes: memory that this process drew for it.
         whole: operations that had to be made whole on each process.
         buffer: whether it is a buffer.
+        overwritten: whether a constant was written over what was drawn.
+        redrawn: whether values were drawn by different calls, the second on top of the first.
+        cuts: (call, how many std the nearer end lies from the mean) of each truncated normal.
     """
 
     name: str
@@ -46,6 +49,9 @@ class StreamRecord:
     bytes: int
     whole: tuple[str, ...] = ()
     buffer: bool = False
+    overwritten: bool = False
+    redrawn: bool = False
+    cuts: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -145,4 +151,5 @@ def read_log(path: str | os.PathLike[str]) -> StreamLog:
 
 def _record(row: dict[str, Any]) -> StreamRecord:
     made = {**row, "shape": tuple(row["shape"]), "calls": tuple(row["calls"]), "whole": tuple(row["whole"])}
+    made["cuts"] = tuple((str(call), float(reach)) for call, reach in row.get("cuts", ()))
     return StreamRecord(**{**made, "mean": float(row["mean"]), "std": float(row["std"])})

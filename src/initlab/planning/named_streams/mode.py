@@ -17,7 +17,7 @@ from initlab.guest.whole import is_sharded_type
 from initlab.planning.drawing import Job, write_one
 from initlab.planning.memory import DTYPES
 from initlab.planning.named_streams.calls import (
-    call_words,
+    call_of,
     device_of,
     fills_memory,
     made_whole,
@@ -104,17 +104,17 @@ class NamedDraws(TorchDispatchMode):
             self._leaf(target, draw, frozenset({home.entry}), home)
         return target
 
-    def drawn_by_law(self, target: torch.Tensor, law: laws.Law, words: str, seed: int | None = None) -> bool:
-        """Write one of our own laws into a whole parameter, from its own stream; False where it is not one."""
+    def drawn_by_law(self, target: torch.Tensor, law: laws.Law, draw: Draw, seed: int | None = None) -> bool:
+        """Write one of our own laws, that of a draw, into a whole parameter; False where it is not one."""
         entry = self.memories.entry_of(target)
         if entry is None or not home_of(entry, local_tensor(target)).is_whole or target.dtype not in DTYPES:
             return False
         number = entry.next_number(entry.everything)
         job = Job(entry.name, target, part_of(entry.name, target), law)
         write_one(job, seed_of(self.seed if seed is None else seed, number))
-        entry.record(words, int(local_tensor(target).numel()))
+        entry.called(draw, int(local_tensor(target).numel()))
         if law.needs_whole and is_split(target):
-            entry.whole.append(words)
+            entry.whole.append(draw.describe())
         return True
 
     def _draw_elsewhere(self, target: torch.Tensor, draw: Draw, original: Any) -> Any:
@@ -154,7 +154,7 @@ class NamedDraws(TorchDispatchMode):
         if entry is not None:
             home = home_of(entry, local_tensor(targets[0]))
             args, named = self._settled((args, named), home)
-            entry.calls.append(call_words(func, args))
+            entry.calls.append(call_of(func, args))
             return self._into(func, args, named, targets[0])
         refs = self._as_refs((args, named))
         if len(targets) != 1 or not is_strided(targets[0]) or not _any_refs(refs):
@@ -179,7 +179,7 @@ class NamedDraws(TorchDispatchMode):
         entries = [self.memories.entry_of(target) for target in targets]
         for target, entry in zip(targets, entries, strict=True):
             if entry is not None:
-                entry.calls.append(call_words(func, args))
+                entry.calls.append(call_of(func, args))
                 home = home_of(entry, local_tensor(target))
                 place = next(k for k, other in enumerate(targets) if other is target)
                 args = tuple(self._settled_at(arg, targets, place, home) for arg in args)
@@ -197,7 +197,7 @@ class NamedDraws(TorchDispatchMode):
             return func(*args, **named)
         entry = self.memories.entry_of(target)
         if entry is not None and is_split(target):
-            entry.whole.append(call_words(func, args))
+            entry.whole.append(call_of(func, args).words)
         part = part_of("target", target)
         for local, whole in part.blocks:
             part.tensor.detach()[local].copy_(args[1][whole])
