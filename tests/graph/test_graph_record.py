@@ -233,6 +233,18 @@ def test_gradients_inside_forward_are_allowed() -> None:
     assert all(parameter.grad is None for parameter in model.parameters())
 
 
+def test_a_forward_that_asks_for_gradients_in_words_of_its_own_gets_them() -> None:
+    """Whether they are missing was read out of torch's words."""
+
+    def forward(m: Call, x: torch.Tensor) -> torch.Tensor:
+        y = m.fc(x)
+        if not y.requires_grad:
+            raise RuntimeError("the physics needs a gradient")
+        return m.fc2(y)
+
+    assert record(Call(forward), X).uses("fc2.weight")
+
+
 def test_prints_go_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
     record(Call(lambda m, x: print("hello") or m.fc2(m.fc(x))), X)
     captured = capsys.readouterr()

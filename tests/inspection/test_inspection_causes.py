@@ -388,13 +388,15 @@ def grown(model: nn.Module, index: int, factor: float) -> nn.Module:
 class Times(nn.Module):
     """Its output times a number in the code, or over a learned temperature."""
 
-    def __init__(self, factor: float, temperature: float | None = None) -> None:
+    def __init__(
+        self, factor: float, temperature: float | None = None, times: Callable[..., torch.Tensor] = torch.mul
+    ) -> None:
         super().__init__()
-        self.net, self.factor = stack(3), factor
+        self.net, self.factor, self.times = stack(3), factor, times
         self.temperature = None if temperature is None else nn.Parameter(torch.tensor(temperature))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y = self.net(x) * self.factor
+        y = self.times(self.net(x), other=self.factor)
         return y if self.temperature is None else y / self.temperature
 
 
@@ -418,6 +420,8 @@ OFF: dict[str, tuple[Callable[[], nn.Module], str, str, str]] = {
     "bias 30, sigmoid": (lambda: bias_at(stack(3, act=nn.Sigmoid), 2, 30), "bias", "2.bias", "at 0"),
     "output times 100": (lambda: Times(100.0), "factor", "net.6", "factor 100 out"),
     "output times 1e-4": (lambda: Times(1e-4), "factor", "net.6", "factor 0.0001 out"),
+    "output multiplied by 100": (lambda: Times(100.0, times=torch.multiply), "factor", "net.6", "factor 100 out"),
+    "output over 0.01": (lambda: Times(0.01, times=torch.true_divide), "factor", "net.6", "factor 100 out"),
     "leaky relu of slope 100": (
         lambda: stack(3, act=lambda: nn.LeakyReLU(100.0)), "activation constant", "1", "another negative_slope"),
     "threshold 5": (

@@ -184,9 +184,9 @@ def _run(place: _Place, given: _Given, training: bool) -> SignalGraph:
     try:
         return _pass(place, given, training)
     except InputError as error:
-        cause = error.__cause__
-        if isinstance(cause, RuntimeError) and "does not require grad" in str(cause):
-            return _pass(place, given, training, gradients=True)
+        if isinstance(error.__cause__, RuntimeError):  # as of a forward that asks autograd for gradients
+            with contextlib.suppress(InputError):
+                return _pass(place, given, training, gradients=True)
         raise
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from initlab.graph.operations import TABLE
+from initlab.graph.operations.arithmetic import factor_with
 from initlab.inspection.activations import SETTINGS
 from initlab.inspection.fetching import fetched
 
@@ -121,7 +122,7 @@ class Events:
         if kind == "add":
             self._sum(module, args, origins, output)
         else:
-            value = factor_of(kind, args)
+            value = factor_of(kind, args, kwargs)
             if value is not None:
                 self.factors.append(Factor(module, value, max(origins)))
 
@@ -149,14 +150,13 @@ class Events:
             self.drops.append(Drop(module, float(share)))
 
 
-def factor_of(kind: str, args: Sequence[Any]) -> float | None:
-    """The number in a product or quotient of one signal and one number; None for others, and for 1 over a signal."""
-    numbers = [a for a in args[:2] if isinstance(a, int | float) and not isinstance(a, bool)]
-    if len(args) < 2 or len(numbers) != 1:
+def factor_of(kind: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> float | None:
+    """What a call of a product or quotient with a number in the code multiplies a tensor by; None of anything else."""
+    operands = [*args[:2], *(kwargs[name] for name in ("input", "other") if name in kwargs)]
+    if sum(isinstance(item, Tensor) for item in operands) != 1:
         return None
-    value = float(numbers[0])
-    if kind == "mul":
-        return value
-    if kind == "div" and isinstance(args[0], Tensor) and value:
-        return 1.0 / value
-    return None
+    return factor_with(kind, operands, _number)
+
+
+def _number(item: Any) -> float | None:
+    return float(item) if isinstance(item, int | float) and not isinstance(item, bool) else None

@@ -13,6 +13,7 @@ from torch.overrides import TorchFunctionMode
 
 from initlab.errors import InitlabError
 from initlab.graph.once import once
+from initlab.graph.operations import TABLE
 from initlab.guest.swapped import swapped
 from initlab.inspection.events import factor_of
 from initlab.inspection.evidence import Evidence
@@ -155,6 +156,7 @@ class _FactorOne(TorchFunctionMode):
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        if factor_of(getattr(func, "__name__", ""), args) == self.factor:
-            return next(a for a in args[:2] if isinstance(a, Tensor))
-        return func(*args, **dict(kwargs or {}))
+        kwargs = dict(kwargs or {})
+        if factor_of(TABLE.kind_of(func), args, kwargs) == self.factor:
+            return next(item for item in (*args, *kwargs.values()) if isinstance(item, Tensor))
+        return func(*args, **kwargs)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from initlab.graph import Operation, SignalGraph
+from initlab.graph.operations.arithmetic import factor_with
 from initlab.graph.recording import Ref
 from initlab.graph.replay import call
 from initlab.planning.shards import readable
@@ -21,21 +22,12 @@ def factor_beside(graph: SignalGraph, operation: Operation, scales: bool = True)
         operation: the product, or the quotient of a signal and a number.
         scales: whether a parameter counts as a number, by its root mean square.
     """
-    number = _number_beside(graph, operation, scales) if operation.traits.combines == "product" else None
-    if not number:
-        return None
-    return number if operation.kind == "mul" else 1 / number
-
-
-def _number_beside(graph: SignalGraph, operation: Operation, scales: bool) -> float | None:
-    """The number beside a signal: given as one, a constant of one element, or the root mean square of a scale."""
-    every = (*operation.args, *operation.kwargs.values())
-    given = every if operation.kind == "mul" else (operation.argument(1, "other"),)  # what is divided is no factor
-    found = [number for item in given if (number := _number(graph, item, scales)) is not None]
-    return found[0] if len(found) == 1 else None
+    operands = (operation.argument(0, "input"), operation.argument(1, "other"))
+    return factor_with(operation.kind, operands, lambda item: _number(graph, item, scales)) or None
 
 
 def _number(graph: SignalGraph, item: Any, scales: bool) -> float | None:
+    """A number that is given as one, as a constant of one element, or as a scale by its root mean square."""
     if isinstance(item, Ref):
         known = graph.values[item.value]
         if known.source != "constant":

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from initlab.graph.flow import Flow
 from initlab.graph.marginals import note_sum
@@ -90,6 +92,24 @@ def multiplied(flow: Flow, operation: Operation) -> Signal:
     flow.origins[operation.outputs[0]] = flow.origin(operation)
     both = math.prod(signal.common for signal in signals)  # E[xᵢyᵢxⱼyⱼ] of independent x and y
     return replace(made, alike=beyond_mean(both * second, mean, second))
+
+
+def factor_with(kind: str, operands: Sequence[Any], number_of: Callable[[Any], float | None]) -> float | None:
+    """What a product or quotient of a signal and one number multiplies the signal by; None of anything else.
+
+    Args:
+        kind: of the operation; only "mul" and "div" have a factor, and what is divided is none.
+        operands: the two, in order.
+        number_of: the number that an operand stands for; None of a signal.
+
+    >>> factor_with("div", ("signal", 4.0), lambda item: item if isinstance(item, float) else None)
+    0.25
+    """
+    read = {"mul": operands[:2], "div": operands[1:2]}.get(kind, ())
+    numbers = [number for item in read if (number := number_of(item)) is not None]
+    if len(numbers) != 1 or (kind == "div" and not numbers[0]):
+        return None
+    return numbers[0] if kind == "mul" else 1.0 / numbers[0]
 
 
 def _one_region(signals: list[Signal]) -> bool:
