@@ -15,15 +15,20 @@ from initlab.planning.shards import part_of
 from initlab.sampling import laws, sample
 
 HERE = Path(__file__).parent
-CASES = {1: 20 + 8, 2: 20 + 8, 4: 30 + 10}  # of the two workers
+CASES = {1: 20 + 8, 2: 20 + 8, 4: 30 + 10}  # of the two workers, by processes
 
 
-@pytest.mark.parametrize("world", [1, 2, 4])
-def test_promises_02_and_21_shards_equal_the_slices_of_the_whole(world: int, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def lines(tmp_path_factory: pytest.TempPathFactory) -> dict[int, list[str]]:
+    folder = tmp_path_factory.mktemp("groups")
+    return lines_of_rank_0(tuple(CASES), folder, HERE / "shard_worker.py", HERE / "streams_worker.py")
+
+
+@pytest.mark.parametrize("world", CASES)
+def test_promises_02_and_21_shards_equal_the_slices_of_the_whole(world: int, lines: dict[int, list[str]]) -> None:
     """Of a plan's start, and of a model's own start within `streams`."""
-    lines = lines_of_rank_0(world, tmp_path / "store", HERE / "shard_worker.py", HERE / "streams_worker.py")
-    assert [line for line in lines if not line.startswith("ok ")] == []
-    assert len(lines) == CASES[world]
+    assert [line for line in lines[world] if not line.startswith("ok ")] == []
+    assert len(lines[world]) == CASES[world]
 
 
 def test_a_plain_tensor_is_one_block() -> None:
