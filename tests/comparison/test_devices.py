@@ -61,7 +61,7 @@ def test_examples_go_to_where_build_makes_the_model() -> None:
 def test_a_device_that_is_not_here_is_refused_unless_the_workers_are_elsewhere() -> None:
     data = tiny_data()
     if not torch.cuda.is_available():
-        with pytest.raises(InputError, match=r"device must be 'cpu' \(no CUDA device is here\); got 'cuda'"):
+        with pytest.raises(InputError, match=r"device must be 'cpu' \(no other is here\); got 'cuda'"):
             initlab.compare(tiny_build, data, data, ["zeros"], device="cuda")
     with pytest.raises(InputError, match="device must be 'cpu'"):
         device_name("tpu", elsewhere=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,15 +11,14 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from second_device import GENERATOR
+from second_device import GENERATOR, refuse_doubles
 from test_on_a_gpu import MODELS, TRAINED, data, mlp
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import initlab
-import initlab.comparison.api  # and all that knows devices
+from initlab.guest import doubles
 from initlab.rng import random_states_kept
-from initlab.training.engines import machine
 
 
 class Masked(nn.Module):
@@ -65,6 +63,20 @@ def _its_generator_stays() -> Iterator[None]:
     assert torch.equal(GENERATOR.get_state(), before)
 
 
+@pytest.fixture
+def single(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The device refuses doubles in the test, where it is asked to."""
+    refuse_doubles(request.param)
+    doubles._tried.cache_clear()
+    yield
+    refuse_doubles(False)
+    doubles._tried.cache_clear()
+
+
+with_and_without_doubles = pytest.mark.parametrize("single", [False, True], ids=["doubles", "none"], indirect=True)
+without_doubles = pytest.mark.parametrize("single", [True], ids=["none"], indirect=True)
+
+
 def pair(build: Callable[[], nn.Module]) -> tuple[nn.Module, nn.Module]:
     """A model and a copy of it on the second device."""
     with random_states_kept(0):
@@ -83,6 +95,8 @@ def same(one: nn.Module, other: nn.Module, **tolerance: float) -> None:
 
 
 @each
+@with_and_without_doubles
+@pytest.mark.usefixtures("single")
 def test_plan(build: Callable[[], nn.Module]) -> None:
     one, other = pair(build)
     x, _ = data(128)
@@ -120,7 +134,26 @@ def test_a_draw_without_a_law_of_ours() -> None:
     assert other.weight.std() > 0.5
 
 
+@without_doubles
+@pytest.mark.usefixtures("single")
+@pytest.mark.parametrize("build", [BUILDS["cnn"], BUILDS["masked"]], ids=["cnn", "masked"])
+def test_draws_where_there_are_no_doubles(build: Callable[[], nn.Module]) -> None:
+    for draw in (
+        lambda model: initlab.init_(model, "orthogonal", seed=3),
+        lambda model: initlab.init_(model, "truncated_normal", seed=3),
+        lambda model: initlab.init_(model, "auto", seed=3),
+        lambda model: initlab.init_(model.bfloat16(), "he_normal", seed=3),
+        lambda model: initlab.reinit_(model.float(), seed=3) if build is not Masked else None,
+    ):
+        one, other = pair(build)
+        for model in (one, other):
+            draw(model)
+        same(one, other, rtol=0, atol=0)
+
+
 @each
+@with_and_without_doubles
+@pytest.mark.usefixtures("single")
 @pytest.mark.parametrize("given", ["there", "tensors", "arrays", "loader"])
 def test_inspect(build: Callable[[], nn.Module], given: str) -> None:
     x, y = data(64)
@@ -172,6 +205,8 @@ def test_targets_come_to_the_answer(where: str, loss: Any) -> None:
         assert initlab.inspect(model, x, y, loss).verdict
 
 
+@with_and_without_doubles
+@pytest.mark.usefixtures("single")
 def test_a_model_on_two_devices() -> None:
     x, y = data(64)
     model = Spread()
@@ -181,6 +216,8 @@ def test_a_model_on_two_devices() -> None:
     assert initlab.inspect(model, x, y, probe=2).verdict == "healthy"
 
 
+@with_and_without_doubles
+@pytest.mark.usefixtures("single")
 def test_a_coordinate_check() -> None:
     x, y = data(64)
     build = lambda width: nn.Sequential(nn.Linear(64, width), nn.ReLU(), nn.Linear(width, 10)).to("second")  # noqa: E731
@@ -188,6 +225,8 @@ def test_a_coordinate_check() -> None:
 
 
 @each
+@with_and_without_doubles
+@pytest.mark.usefixtures("single")
 def test_audit(build: Callable[[], nn.Module]) -> None:
     one, other = pair(build)
     assert str(initlab.audit(other)) == str(initlab.audit(one))
@@ -211,6 +250,8 @@ FITS: dict[str, Callable[[nn.Module], Any]] = {
 
 
 @each
+@with_and_without_doubles
+@pytest.mark.usefixtures("single")
 @pytest.mark.parametrize("fit", FITS.values(), ids=FITS)
 def test_fits(fit: Callable[[nn.Module], Any], build: Callable[[], nn.Module]) -> None:
     one, other = pair(build)
@@ -224,17 +265,6 @@ def test_fits(fit: Callable[[nn.Module], Any], build: Callable[[], nn.Module]) -
     same(one, other, rtol=2e-2, atol=2e-3)
 
 
-@pytest.fixture
-def trains_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`compare` knows CUDA's devices; the second stands for one."""
-    for module in [m for name, m in sys.modules.items() if name.startswith("initlab.") and hasattr(m, "here")]:
-        monkeypatch.setattr(module, "here", lambda device: device)
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device=None: (machine.free_memory(4 * 2**30),) * 2)
-    monkeypatch.setattr(torch.cuda, "synchronize", lambda device=None: None)
-    monkeypatch.setattr("initlab.comparison.tasks.device_name", lambda device, elsewhere=False: str(device))
-
-
-@pytest.mark.usefixtures("trains_there")
 @pytest.mark.parametrize(("name", "engine"), [pair for pair in TRAINED if pair[1] != "processes"])
 def test_compare(name: str, engine: str) -> None:
     given: dict[str, Any] = {"schemes": ["he_normal", "xavier_normal"], "seeds": 2, "steps": 8, "lr": 1e-3}
@@ -244,7 +274,8 @@ def test_compare(name: str, engine: str) -> None:
         np.testing.assert_allclose(other.tests[-1, 1], one.tests[-1, 1], rtol=1e-2)
 
 
-@pytest.mark.usefixtures("trains_there")
+@with_and_without_doubles
+@pytest.mark.usefixtures("single")
 @pytest.mark.parametrize("where", ["cpu", "second"])
 @pytest.mark.parametrize("device", ["cpu", "second:0"])
 def test_models_and_data_of_either_device(where: str, device: str) -> None:
@@ -253,3 +284,15 @@ def test_models_and_data_of_either_device(where: str, device: str) -> None:
         lambda: mlp().to(where), (x, y), (x, y), ["he_normal", "zeros"], 2, steps=30, device=device
     )
     assert result.best == "he_normal"
+
+
+@without_doubles
+@pytest.mark.usefixtures("single")
+def test_doubles_are_refused_where_there_are_none() -> None:
+    with pytest.raises(initlab.InputError, match="device 'second:0' has no double precision"):
+        initlab.compare(mlp, data(), data(), ["zeros"], device="second:0", dtype=torch.float64)
+
+
+def test_a_device_that_is_not_here_is_refused() -> None:
+    with pytest.raises(initlab.InputError, match="one of 1 devices of this machine, such as 'second:0'; got 'cuda'"):
+        initlab.compare(mlp, data(), data(), ["zeros"], device="cuda")

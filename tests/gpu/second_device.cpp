@@ -1,7 +1,7 @@
 // A second device for tests on machines without one. Its memory is the CPU's, but torch takes it for another device with
 // generators of its own, and an operation refuses what a GPU refuses: the CPU's generators, and the CPU's tensors of one
 // axis or more. Operations run on copies on the CPU (`cpu_fallback`), apart from views and those with a form of their own
-// for other devices (convolutions, LSTM and GRU cells).
+// for other devices (convolutions, LSTM and GRU cells). It can be told to refuse doubles, as devices without them do.
 #include <ATen/CPUFunctions.h>
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/EmptyTensor.h>
@@ -93,16 +93,26 @@ static Tensor host(const Tensor& t) {
   return made;
 }
 
+// Whether it refuses doubles, as Apple's devices and some of Intel's do.
+static bool single = false;
+static void check_precision(std::optional<at::ScalarType> dtype) {
+  const auto asked = c10::dtype_or_default(dtype);
+  TORCH_CHECK_TYPE(!single || (asked != at::kDouble && asked != at::kComplexDouble), "the second device has no ", asked);
+}
+
 static Tensor empty_memory_format(c10::IntArrayRef size, std::optional<at::ScalarType> dtype, std::optional<at::Layout>,
                                   std::optional<at::Device>, std::optional<bool>, std::optional<at::MemoryFormat> format) {
+  check_precision(dtype);
   return at::detail::empty_generic(size, &memory, c10::DispatchKeySet(c10::DispatchKey::PrivateUse1), c10::dtype_or_default(dtype), format);
 }
 static Tensor empty_strided(c10::IntArrayRef size, c10::IntArrayRef stride, std::optional<at::ScalarType> dtype,
                             std::optional<at::Layout>, std::optional<at::Device>, std::optional<bool>) {
+  check_precision(dtype);
   return at::detail::empty_strided_generic(size, stride, &memory, c10::DispatchKeySet(c10::DispatchKey::PrivateUse1), c10::dtype_or_default(dtype));
 }
 static Tensor copy_from(const Tensor& self, const Tensor& dst, bool) {
   at::NoGradGuard none;
+  if (self.device().type() == HERE && dst.scalar_type() != self.scalar_type()) check_precision(dst.scalar_type());  // it converts there
   host(dst).copy_(host(self));
   return dst;
 }
@@ -279,4 +289,5 @@ PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {
   at::RegisterPrivateUse1HooksInterface(&hooks);
   c10::SetAllocator(HERE, &memory);
   m.def("default_generator", []() { return standard(); });
+  m.def("refuse_doubles", [](bool refuse) { single = refuse; });
 }

@@ -20,6 +20,7 @@ _built = cpp_extension.load(
     extra_cflags=["-O0"],  # most of the time goes into reading torch
 )
 GENERATOR = _built.default_generator()
+refuse_doubles = _built.refuse_doubles
 
 
 def _module() -> types.ModuleType:

@@ -110,7 +110,8 @@ def compare(
             25 where there are more than 1,000 runs.
         seed: root seed of the study, in [0, 2^64).
         shared_order: one data order for all seeds.
-        dtype, device: what runs are trained in and on; data and models may come from any device.
+        dtype, device: what runs are trained in and on: the CPU, or what torch takes for this machine's accelerator
+            ("cuda", "mps", "xpu"); data and models may come from any device.
         executor: any `concurrent.futures.Executor` (loky, Dask, Ray, submitit: docs/clusters.md) whose workers train
             the runs, in parts; `engine` is then what each worker does. A part whose worker dies is trained once more.
         at_once: the most runs that are trained together.

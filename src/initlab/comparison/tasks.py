@@ -8,7 +8,9 @@ import torch
 
 from initlab.data import Coding, Stream, in_memory_or_streamed, remarks
 from initlab.errors import InputError
+from initlab.guest.doubles import has_doubles
 from initlab.training.engines import Source, Streamed
+from initlab.training.engines.machine import accelerator
 from initlab.training.sources import Pair
 from initlab.training.task import Task, first_samples
 
@@ -21,7 +23,10 @@ def make_task(build: Any, train: Any, test: Any, valid: Any, **settings: Any) ->
     """
     coding = Coding()
     dtype = settings["dtype"]
-    device = settings["device"] = device_name(settings["device"], settings.pop("executor") is not None)
+    elsewhere = settings.pop("executor") is not None
+    device = settings["device"] = device_name(settings["device"], elsewhere)
+    if dtype == torch.float64 and not elsewhere and not has_doubles(torch.device(device)):
+        raise InputError(f"device {device!r} has no double precision: dtype must be torch.float32")
     given = {"train": train, "test": test, **({} if valid is None else {"valid": valid})}
     held = {name: held_data(data, name, dtype, device, coding) for name, data in given.items()}
     shapes = {name: tuple(first_samples(data, 1)[0].shape[1:]) for name, data in held.items()}
@@ -54,11 +59,11 @@ def device_name(device: Any, elsewhere: bool = False) -> str:
         found = None
     if found is not None and found.type == "cpu":
         return "cpu"
-    if found is not None and found.type == "cuda" and elsewhere:
+    if found is not None and found.type != "meta" and elsewhere:
         return str(found)
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if found is None or found.type != "cuda" or (found.index or 0) >= count:
-        here = f"or one of {count} CUDA devices, such as 'cuda:0'" if count else "(no CUDA device is here)"
+    kind, count = accelerator()
+    if found is None or found.type != kind or (found.index or 0) >= count:
+        here = f"or one of {count} devices of this machine, such as '{kind}:0'" if count else "(no other is here)"
         raise InputError(f"device must be 'cpu' {here}; got {str(device)!r}")
     return str(found)
 

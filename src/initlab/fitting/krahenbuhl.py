@@ -21,6 +21,7 @@ from initlab.fitting.running import (
 )
 from initlab.fitting.weighted import Call, Watch, watched
 from initlab.guest.check import check_materialised
+from initlab.guest.doubles import doubled
 from initlab.planning import Plan
 from initlab.reporting import Column, Shown, Table
 from initlab.sampling import derive_seed
@@ -200,12 +201,12 @@ def _change_rates(
                 gradients = torch.autograd.grad(
                     outputs, weights, noise, retain_graph=draw < _DRAWS - 1, allow_unused=True
                 )
-                found = [0.0 if g is None else float(g.double().square().mean()) for g in gradients]
+                found = [0.0 if g is None else float(doubled(g).square().mean()) for g in gradients]
                 squares += torch.tensor(found, device="cpu")
     finally:
         for weight, need in zip(weights, needs, strict=True):
             weight.requires_grad_(need)
-    sizes = [float(weight.detach().double().square().mean()) for weight in weights]
+    sizes = [float(doubled(weight.detach()).square().mean()) for weight in weights]
     return {
         name: math.sqrt(float(s) / _DRAWS / max(w, 1e-60)) for name, s, w in zip(names, squares, sizes, strict=True)
     }
@@ -242,8 +243,8 @@ def _balance(
 
 
 def _relative(after: Tensor, before: Tensor) -> float:
-    size = float(before.double().norm())
-    return float((after.double() - before.double()).norm()) / size if size > 0 else math.inf
+    size = float(doubled(before).norm())
+    return float((doubled(after) - doubled(before)).norm()) / size if size > 0 else math.inf
 
 
 def _final(layer: DataDependentLayer, rates: dict[str, float], scales: dict[str, float]) -> DataDependentLayer:

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from initlab.errors import InputError, finite_number, seed_number
+from initlab.guest.doubles import doubled
 from initlab.planning.memory import DTYPES, check_writable
 from initlab.planning.selectors import matched
 from initlab.planning.shards import is_split
@@ -64,7 +65,7 @@ def _drawn(slot: Slot, rows: slice, seed: int, spread: float) -> tuple[slice, to
     if is_split(slot.tensor) or table.dtype not in DTYPES:
         raise InputError(f"{name!r} is sharded or {table.dtype}: its rows cannot be drawn here")
     check_writable(name, table)
-    flat = table.reshape(table.shape[0], -1).to(device="cpu", dtype=torch.float64).numpy()
+    flat = doubled(table.reshape(table.shape[0], -1)).cpu().numpy()
     old = np.delete(flat, np.arange(place.start, place.stop), axis=0)
     if not np.isfinite(old).all():
         raise InputError(f"{name!r} holds nan or inf in its old rows")

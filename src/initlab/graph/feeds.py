@@ -22,6 +22,7 @@ from initlab.graph.signals import Signal
 from initlab.graph.uses import Feed, Use
 from initlab.graph.views import ParameterView
 from initlab.graph.weights import WeightUse
+from initlab.guest.doubles import doubled
 from initlab.rng import random_states_kept_once
 
 _LARGEST = 1e100  # of moments: what a rule makes of two such can still be written as a float
@@ -126,7 +127,7 @@ def _integers(flow: Flow, operation: Operation) -> None:
         _input(flow, value)
         tensor = held(flow, value) if value in flow.signals else None
         if tensor is not None and tensor.numel() and bool(((tensor == 0) | (tensor == 1)).all()):
-            mean = float(tensor.double().mean())
+            mean = float(doubled(tensor).mean())
             flow.signals[value] = replace(flow.signals[value], second=mean, mean=mean)
 
 
@@ -238,7 +239,7 @@ def _equal_rows(flow: Flow, operation: Operation) -> float:
     rows = [held(flow, item.value) for item in given if isinstance(item, Ref)]
     if not rows or rows[0] is None or rows[0].is_floating_point() or rows[0].numel() < 2:
         return 0.0
-    counts = torch.bincount(rows[0].flatten().clamp(min=0)).double()
+    counts = doubled(torch.bincount(rows[0].flatten().clamp(min=0)))
     return float((counts * (counts - 1)).sum() / (counts.sum() * (counts.sum() - 1)))
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from initlab.graph.flow import Flow
+from initlab.guest.doubles import doubled
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,6 @@ class Noise:
         count = math.prod(self.shape[axis] for axis in axes)
         if tuple(made.shape) != self.shape or made.is_complex() or count < 2:
             return None
-        numbers = made.double()
+        numbers = doubled(made)
         pairs = numbers.sum(axes).square().mean() - numbers.square().sum(axes).mean()
         return float(pairs) / (count * (count - 1))

@@ -11,6 +11,7 @@ from typing import Any, cast
 import torch
 
 from initlab.graph.traits import UNKNOWN, Traits
+from initlab.guest.doubles import doubled, doubles_at
 from initlab.guest.transformed import of_whole
 
 _SAMPLED = 4_096
@@ -217,8 +218,8 @@ def constant_moments(tensor: torch.Tensor) -> tuple[float, float] | None:
         return None
     flat = tensor.detach().flatten()
     if flat.numel() > _SAMPLED:
-        places = torch.arange(_SAMPLED, dtype=torch.float64, device=flat.device) * _GOLDEN % 1
-        flat = flat[(places * flat.numel()).long()]
-    numbers = flat.double()
+        places = torch.arange(_SAMPLED, dtype=torch.float64, device=doubles_at(flat.device)) * _GOLDEN % 1
+        flat = flat[(places * flat.numel()).long().to(flat.device)]
+    numbers = doubled(flat)
     numbers = numbers[numbers.isfinite()]
     return (float(numbers.mean()), float(numbers.square().mean())) if numbers.numel() else None

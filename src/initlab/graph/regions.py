@@ -14,6 +14,7 @@ from initlab.graph.noise import Noise
 from initlab.graph.recording import Operation, Ref
 from initlab.graph.replay import filled, made_again, stand_ins
 from initlab.graph.signals import LONGEST, Signal, trail_of
+from initlab.guest.doubles import doubled
 
 _LARGEST = 1 << 22  # elements of a region's root beyond which it is not run again
 ENOUGH = 1 << 17  # numbers behind a measured moment: its error is then below 1%
@@ -176,7 +177,7 @@ def _measured(flow: Flow, operations: list[Operation], region: int, output: int,
                 break
             given = noise.drawn(generator)
             values = _replayed(operations, region, given, constants)[output]
-            means.append(float(values.real.double().mean()))
+            means.append(float(doubled(values.real).mean()))
             seconds.append(_square_mean(values))
             blocks.extend(map(_square_mean, values.flatten().chunk(1 if repeats >= _BLOCKS else _BLOCKS)))
             if noise.alike and (both := noise.shared(values)) is not None:
@@ -205,7 +206,7 @@ def beyond_mean(both: float, mean: float, second: float) -> float:
 
 def _square_mean(values: torch.Tensor) -> float:
     """E|x|², of complex numbers too."""
-    return float((values.abs() if values.is_complex() else values).double().square().mean())
+    return float(doubled(values.abs() if values.is_complex() else values).square().mean())
 
 
 def _replayed(

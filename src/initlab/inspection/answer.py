@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from initlab.guest.doubles import doubled
 from initlab.rng import random_states_kept
 from initlab.training.losses import BINARY, CLASSES, KINDS, Loss
 
@@ -117,7 +118,7 @@ def pulled_by(output: Tensor, targets: Any, gradient: Tensor | None) -> tuple[st
         return "", ""
     if targets.shape != output.shape or not output.numel() or not bool(gradient.any()):
         return "", ""
-    o, t, g = (x.detach().double() for x in (output, targets, gradient))
+    o, t, g = (doubled(x.detach()) for x in (output, targets, gradient))
     for kind, pull in (("mse", o - t), ("bce_with_logits", o.sigmoid() - t), ("l1", (o - t).sign())):
         along = float((g * pull).sum()) / max(float(g.norm() * pull.norm()), torch.finfo(g.dtype).tiny)
         if abs(along) > 1 - 1e-6:

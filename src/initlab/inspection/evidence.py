@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from initlab.data.pairs import target_key
 from initlab.errors import InputError
 from initlab.graph.operations import TABLE
+from initlab.guest.doubles import doubled
 from initlab.inspection.answer import Answer, as_compared
 from initlab.inspection.line import Line
 from initlab.inspection.optimizers import Step
@@ -114,8 +115,8 @@ class Evidence:
         answer = self.seen.answer
         if self.seen.offset <= 0.9 * self.seen.loss or answer.real_targets is None:
             return False
-        targets, output = (float(t.double().mean(0).square().mean()) for t in (answer.real_targets, answer.output))
-        return targets > output or float(answer.real_targets.double().square().mean()) < SMALL_TARGETS**2
+        targets, output = (float(doubled(t).mean(0).square().mean()) for t in (answer.real_targets, answer.output))
+        return targets > output or float(doubled(answer.real_targets).square().mean()) < SMALL_TARGETS**2
 
     @cached_property
     def bypassed(self) -> bool:

@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 
+from initlab.guest.doubles import doubled
+
 Tensor = torch.Tensor
 HOST = frozenset({"cpu"})  # types of devices whose numbers the host reads without waiting
 PLAIN = (torch.Tensor, torch.nn.Parameter)  # a subclass may stand for numbers that lie elsewhere
@@ -31,7 +33,7 @@ def fetched(groups: Sequence[Mapping[str, Tensor]]) -> list[dict[str, Any]]:
         for name, tensor in group.items():
             places.setdefault((tensor.device, tensor.dtype), []).append((index, name, tensor.detach()))
     for held in places.values():
-        numbers = torch.cat([tensor.reshape(-1) for _, _, tensor in held]).double().cpu().numpy()
+        numbers = doubled(torch.cat([tensor.reshape(-1) for _, _, tensor in held])).cpu().numpy()
         start = 0
         for index, name, tensor in held:
             part = numbers[start : start + tensor.numel()]

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from initlab.guest.doubles import doubled
 from initlab.inspection.fetching import at_hand
 
 Tensor = torch.Tensor
@@ -38,7 +39,7 @@ def counts_of(samples: Sequence[Tensor]) -> list[Tensor]:
         else:
             alike.setdefault((sample.numel(), sample.device, sample.dtype), []).append(place)
     for places in alike.values():
-        found |= zip(places, _counted(torch.stack([samples[place] for place in places]).double()), strict=True)
+        found |= zip(places, _counted(doubled(torch.stack([samples[place] for place in places]))), strict=True)
     return [found[place] for place in range(len(samples))]
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from initlab.errors import InputError
+from initlab.guest.doubles import doubled
 from initlab.guest.swapped import swapped
 from initlab.inspection.fetching import fetched
 from initlab.inspection.moments import batch_axis
@@ -207,7 +208,7 @@ def _point(lr: float, loss: float, change: Tensor | None, pull: Tensor | None, a
     moved, shifted = _rms(centred), _rms(change)
     if pull is None:
         return Point(lr, loss, moved, shifted)
-    inner = float((centred.double() * pull.double()).sum())
+    inner = float((doubled(centred) * doubled(pull)).sum())
     size = moved * _rms(pull) * centred.numel()
     return Point(lr, loss, moved, shifted, inner / size if size > 0 else 0.0, inner / abs(start) if start else None)
 
@@ -223,7 +224,7 @@ def _clean(tensor: Tensor) -> Tensor:
 
 
 def _rms(tensor: Tensor) -> float:
-    return float(torch.linalg.vector_norm(tensor.double())) / math.sqrt(max(1, tensor.numel()))
+    return float(torch.linalg.vector_norm(doubled(tensor))) / math.sqrt(max(1, tensor.numel()))
 
 
 def _finite(gradients: Iterable[Tensor]) -> bool:

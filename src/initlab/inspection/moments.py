@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from initlab.guest.doubles import doubled
 from initlab.inspection.activations import ACTIVATIONS
 from initlab.inspection.fetching import at_hand, fetched
 from initlab.inspection.histogram import BINS, counts_of, subsample
@@ -92,7 +93,7 @@ def measure(tensor: Tensor, kind: str, batch: int | None, unit_axis: int, *, wid
     """
     y = tensor.detach()
     if wide or y.dtype not in (torch.float32, torch.float64):
-        y = y.double() if wide else y.float()
+        y = doubled(y) if wide else y.float()
     axis = batch_axis(tuple(y.shape), batch)
     made = Measurement(kind, y.numel(), axis, wide=wide)
     if made.count == 0:
@@ -172,7 +173,7 @@ def effective_rank(tensor: Tensor, axis: int | None, samples: int = 32) -> float
     """
     if axis is None or tensor.ndim < 2 or tensor.shape[axis] < 8:
         return None
-    rows = tensor.detach().narrow(axis, 0, min(samples, tensor.shape[axis])).transpose(0, axis).flatten(1).double()
+    rows = doubled(tensor.detach().narrow(axis, 0, min(samples, tensor.shape[axis])).transpose(0, axis).flatten(1))
     rows = rows - rows.mean(0)
     gram = rows @ rows.t()
     total, square = float(gram.trace()), float(gram.square().sum())

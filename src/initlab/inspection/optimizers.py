@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from initlab.errors import InputError, finite_number
+from initlab.guest.doubles import doubles_at
 from initlab.inspection.real_steps import Maker, maker_of
 from initlab.training.optimizers import of_families, optimizer_of
 
@@ -219,7 +220,7 @@ def _measured(optimizer: torch.optim.Optimizer, maker: Maker, lr: float, model: 
     for name, p in model.named_parameters():
         if name not in maker.groups or not p.requires_grad:
             continue
-        gradient = torch.randn(p.shape, generator=generator, device="cpu", dtype=torch.float64).to(p.device)
+        gradient = torch.randn(p.shape, generator=generator, device="cpu", dtype=torch.float64).to(doubles_at(p.device))
         taken, wide = (maker.first(name, p, factor * gradient, lr).abs().square() for factor in (1.0, 10.0))
         square, count = square + float(taken.sum()), count + taken.numel()
         grown = max(grown, float((wide.sum() / taken.sum().clamp(min=1e-300)).sqrt()))

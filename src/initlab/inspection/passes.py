@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from initlab.errors import told
+from initlab.guest.doubles import doubled
 from initlab.guest.inputs import brought, tensors_in
 from initlab.guest.modules import in_mode
 from initlab.guest.run import Follower, hosted, run
@@ -219,7 +220,7 @@ def mean_offset(output: Tensor, targets: Any, loss: Loss) -> float:
         or targets.shape != output.shape
     ):
         return 0.0
-    return loss.scale * float((targets.double().mean(0) - output.detach().double().mean(0)).square().mean())
+    return loss.scale * float((doubled(targets).mean(0) - doubled(output.detach()).mean(0)).square().mean())
 
 
 def names_of(records: list[Record]) -> list[str]:

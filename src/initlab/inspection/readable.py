@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import torch
 
+from initlab.guest.doubles import doubled
+
 Tensor = torch.Tensor
 ROWS = 128
 RIDGE = 0.03  # over the mean eigenvalue of the rows' Gram matrix
@@ -47,5 +49,5 @@ def _rows(source: Tensor, wanted: Tensor, axis: int | None) -> tuple[Tensor, Ten
 
 
 def _centred(rows: Tensor) -> Tensor:
-    wide = rows.detach().double()
+    wide = doubled(rows.detach())
     return wide - wide.mean(0)

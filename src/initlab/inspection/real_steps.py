@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from initlab.errors import InputError
+from initlab.guest.doubles import doubles_at
 
 Tensor = torch.Tensor
 
@@ -51,10 +52,10 @@ class Maker:
         Raises:
             InputError: it cannot be made anew, or steps by something else than a gradient.
         """
-        wide = torch.promote_types(parameter.dtype, torch.float64)
-        own = parameter.detach().to(wide, copy=True)
+        wide, where = torch.promote_types(parameter.dtype, torch.float64), doubles_at(parameter.device)
+        own = parameter.detach().to(where).to(wide)
         held = torch.nn.Parameter(own.clone())
-        held.grad = gradient.to(wide)
+        held.grad = gradient.to(where).to(wide)
         optimizer = self.fresh([{**self.options(name), "params": [held], "lr": lr}])
         try:
             with torch.enable_grad():

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from initlab.guest.doubles import doubled, doubles_at
 from initlab.inspection.fetching import at_hand
 
 Tensor = torch.Tensor
@@ -51,12 +52,12 @@ def square_of(tensor: Tensor, of: Callable[[Tensor], Tensor] | None = None) -> T
         square = plain_square(flat) if of is None else _summed(flat, of)
         if borne(float(square), len(flat)):
             return square
-    return _summed(flat, lambda piece: (piece if of is None else of(piece)).double())
+    return _summed(flat, lambda piece: doubled(piece if of is None else of(piece)))
 
 
 def _summed(flat: Tensor, of: Callable[[Tensor], Tensor]) -> Tensor:
     """Over pieces, each dotted in the precision of what `of` makes of it."""
-    total = torch.zeros((), dtype=torch.float64, device=flat.device)
+    total = torch.zeros((), dtype=torch.float64, device=doubles_at(flat.device))
     for piece in torch.split(flat, CPU_PIECE if at_hand(flat) else GPU_PIECE):
         made = of(piece)
         total = total + torch.dot(made, made)

@@ -11,6 +11,7 @@ from torch import nn
 
 from initlab.graph.once import once
 from initlab.graph.operations import TABLE
+from initlab.guest.doubles import doubled
 from initlab.inspection.evidence import Evidence
 from initlab.inspection.line import STILL
 from initlab.inspection.results import ParameterStats
@@ -99,7 +100,7 @@ def _role(e: Evidence, p: ParameterStats, value: Tensor) -> str:
 
 def _varied(weight: Tensor) -> bool:
     """Whether a norm's weight varies about a mean of its own: it was trained, or drawn so, and not set to a number."""
-    mean, std = float(weight.detach().double().mean()), float(weight.detach().double().std(correction=0))
+    mean, std = float(doubled(weight.detach()).mean()), float(doubled(weight.detach()).std(correction=0))
     return std > VARIED * abs(mean) and abs(mean) > 0.5 * math.hypot(mean, std)
 
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 
 from initlab.graph.operations import TABLE
+from initlab.guest.doubles import doubled
 from initlab.inspection.fetching import at_hand, fetched
 from initlab.inspection.optimizers import Step
 from initlab.inspection.outputs import parts
@@ -86,7 +87,7 @@ def _hashes(weights: Tensor, gradients: Tensor, probes: _Probes) -> dict[str, Te
     """For `equal_units`. Where the CPU sees from a part of the weights that no two rows are equal, nothing."""
     if at_hand(weights):
         part = weights[:, :FIRST_LOOK]
-        if not _near((part @ probes.of(part)).double().numpy()).any():
+        if not _near(doubled(part @ probes.of(part)).numpy()).any():
             return {}
     return {"weights": weights @ probes.of(weights), "gradients": gradients @ probes.of(gradients)}
 

@@ -8,6 +8,7 @@ from initlab.graph import Operation, SignalGraph
 from initlab.graph.operations.arithmetic import factor_with
 from initlab.graph.recording import Ref
 from initlab.graph.replay import call
+from initlab.guest.doubles import doubled
 from initlab.planning.shards import readable
 from initlab.planning.values import LEAST
 
@@ -58,7 +59,7 @@ def _scale(graph: SignalGraph, value: int) -> float | None:
         at = step.outputs[0]
     if made.numel() == 1:
         return float(made) or None
-    size = float(made.double().square().mean().sqrt())
+    size = float(doubled(made).square().mean().sqrt())
     return size if LEAST < size < 1 / LEAST else None
 
 

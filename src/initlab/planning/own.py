@@ -13,6 +13,7 @@ from torch import nn
 from initlab.graph import Operation, SignalGraph
 from initlab.graph.once import once
 from initlab.graph.replay import call
+from initlab.guest.doubles import doubled
 from initlab.planning.noted import noted, used
 from initlab.planning.readers import is_head, is_last
 from initlab.planning.residual import last_norms, projections
@@ -120,7 +121,7 @@ def _evaluated(graph: SignalGraph, steps: list[Operation], value: float) -> floa
     def read(index: int) -> torch.Tensor:
         item = graph.values[index]
         held = item.tensor if item.source == "constant" else None
-        return made if held is None else held.double().flatten()[:1]
+        return made if held is None else doubled(held).flatten()[:1]
 
     for step in steps:
         if step.function is None or step.traits.passes:

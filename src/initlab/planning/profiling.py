@@ -17,6 +17,7 @@ from torch.overrides import TorchFunctionMode
 from initlab.errors import InputError
 from initlab.graph import run_under
 from initlab.graph.operations import TABLE
+from initlab.guest.doubles import doubled
 from initlab.guest.inputs import mapped
 from initlab.planning.drawing import job_of, write_one
 from initlab.planning.plan import PlanEntry
@@ -111,4 +112,4 @@ class _Profiler(TorchFunctionMode):
 
 
 def _variance(tensor: torch.Tensor) -> float:
-    return float(tensor.detach().double().var(unbiased=False))
+    return float(doubled(tensor.detach()).var(unbiased=False))

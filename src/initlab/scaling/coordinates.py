@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from initlab.errors import InputError, finite_number, whole_number
+from initlab.guest.doubles import doubled
 from initlab.reporting import Shown
 from initlab.scaling.growth import numberless
 from initlab.scaling.rules import get_rule
@@ -202,7 +203,7 @@ def _changes(shared: Setup, size: tuple[int, ...], lr: float, steps: int, seed: 
     run.passed()
     changes: dict[str, float] = {}
     for name, start in before.items():
-        moved = (run.outputs[name].double() - start.double()).square().mean()
+        moved = (doubled(run.outputs[name]) - doubled(start)).square().mean()
         if not bool(moved.isfinite()):
             raise InputError(
                 f"at size {size} the output of {name!r} is not finite after {steps} steps; lower lr={lr:g}"

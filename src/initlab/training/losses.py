@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from initlab.errors import InputError, unknown
+from initlab.guest.doubles import doubled
 
 Function = Callable[..., Any]
 
@@ -248,7 +249,7 @@ def constant_loss(loss: Loss, targets: Any) -> float | None:
 def _of_the_middle(loss: Loss, targets: Tensor) -> float | None:
     if targets.ndim == 0 or targets.is_complex():
         return None
-    real = targets.detach() if targets.is_floating_point() else targets.double()
+    real = targets.detach() if targets.is_floating_point() else doubled(targets)
     median = real.sort(0).values[(len(real) - 1) // 2]  # torch's own is no deterministic algorithm on CUDA
     with torch.no_grad():
         found = [float(loss.call(m.expand_as(real), real)) for m in (real.mean(0), median)]
@@ -257,20 +258,20 @@ def _of_the_middle(loss: Loss, targets: Tensor) -> float | None:
 
 def _constant(kind: str, targets: Tensor) -> float | None:
     if not targets.is_complex() and kind == "mse":
-        spread = float((targets.double() - targets.double().mean(0, keepdim=True)).square().mean())
+        spread = float((doubled(targets) - doubled(targets).mean(0, keepdim=True)).square().mean())
         return spread if spread > 0 else None
     if targets.is_floating_point() and kind == "kl" and targets.ndim > 0:
-        shares = targets.double() if bool((targets >= 0).all()) else targets.double().exp()
+        shares = doubled(targets) if bool((targets >= 0).all()) else doubled(targets).exp()
         found = float((shares.xlogy(shares) - shares.xlogy(shares.mean(0))).sum() / len(shares))
         return found if found > 0 else None
     if not targets.is_complex() and kind in BINARY:
-        share = targets.double().mean(0).clamp(0, 1)
+        share = doubled(targets).mean(0).clamp(0, 1)
         entropy = float((torch.special.entr(share) + torch.special.entr(1 - share)).mean())
         return max(entropy, FLOOR) if entropy > 0 else None
     if not targets.is_floating_point() and kind in CLASSES:
         _, counts = torch.unique(targets, return_counts=True)
         if counts.numel() < 2:
             return None
-        share = counts.double() / counts.sum()
+        share = doubled(counts) / int(counts.sum())
         return max(float(-(share * share.log()).sum()), FLOOR)
     return None

@@ -15,6 +15,7 @@ from initlab.graph.recording import Operation, constant_moments
 from initlab.graph.regions import beyond_mean, measured, settled
 from initlab.graph.replay import constants, held
 from initlab.graph.signals import Signal
+from initlab.guest.doubles import doubled
 
 
 def added(flow: Flow, operation: Operation) -> Signal:
@@ -154,7 +155,7 @@ def _alike_beside(flow: Flow, operation: Operation, signal: Signal, second: floa
     tensor = next((t for t in tensors if t is not None and t.dim() > 1 and t.is_floating_point()), None)
     if tensor is None or not signal.second:
         return signal.alike
-    numbers = tensor.double()
+    numbers = doubled(tensor)
     spread = float(numbers.var(unbiased=False))
     agreed = float(numbers.mean(-2).var(unbiased=False)) / spread if spread > 0 else 0.0
     return (signal.alike * signal.second + agreed * second) / (signal.second + second)

@@ -20,6 +20,7 @@ from initlab.graph.recording import Operation, constant_moments
 from initlab.graph.regions import ENOUGH, beyond_mean, region_key, settled
 from initlab.graph.replay import held, made_again, stand_ins
 from initlab.graph.signals import Signal
+from initlab.guest.doubles import doubled
 
 _LARGEST = 1 << 24  # numbers made on the way beyond which it is not run again
 _REPEATS = 64
@@ -161,7 +162,7 @@ def _run(
                 _step(op, numbers, generator)
             made = numbers[output]
             shared = None if values is None else _shared(_weights(operation, numbers, values), made)
-            runs.append((float(made.double().mean()), float(made.double().square().mean()), shared))
+            runs.append((float(doubled(made).mean()), float(doubled(made).square().mean()), shared))
     except Exception:  # an operation that this torch build, or a shape, does not allow to be run alone
         return None
     finally:
@@ -196,7 +197,7 @@ def _shared(weights: torch.Tensor, made: torch.Tensor) -> float | None:
     """E[yᵢyⱼ] of two positions i ≠ j; those of other queries than the keys are all read alike."""
     if weights.shape[:-1] != made.shape[:-1]:
         return None
-    a, y = weights.double(), made.double()
+    a, y = doubled(weights), doubled(made)
     if a.shape[-1] != a.shape[-2]:
         one = torch.full((1, y.shape[-2]), 1 / y.shape[-2], dtype=torch.float64, device="cpu")
         a = one.expand(*y.shape[:-2], 1, y.shape[-2])

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
+from initlab.guest.doubles import doubled
 from initlab.inspection.evidence import Evidence
 from initlab.inspection.findings.kind import Kind
 from initlab.inspection.findings.optimizer_misses import ADD
@@ -73,7 +74,7 @@ def drawn_alike(weight: torch.Tensor) -> bool:
     """
     if fit_law(values_of(weight)).family not in DRAWN:
         return False
-    plane = parts(weight.detach()).flatten(1)[:LOOK, :LOOK].double()
+    plane = doubled(parts(weight.detach()).flatten(1)[:LOOK, :LOOK])
     m, n = plane.shape
     both = math.sqrt(max(1, m - 1)) + math.sqrt(n)
     sigma = both * (1 / math.sqrt(max(1, m - 1)) + 1 / math.sqrt(n)) ** (1 / 3)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from initlab.graph.operations import TABLE
+from initlab.guest.doubles import doubled, doubles_at
 from initlab.guest.inputs import tensors_in
 from initlab.inspection.evidence import Evidence
 from initlab.inspection.findings.kind import Kind, advised
@@ -96,7 +97,7 @@ def _outside(table: Tensor) -> str:
     """Which side of the usual size values that are not zero lie on; "" for neither."""
     if not is_plain(table) or table.dtype == torch.bool or table.is_complex():
         return ""
-    values = table.detach()[table != 0].double()
+    values = doubled(table.detach()[table != 0])
     rms = float(values.square().mean().sqrt()) if values.numel() else 1.0
     return "" if SMALL <= rms <= LARGE else "large" if rms > LARGE else "small"
 
@@ -186,7 +187,7 @@ def _second(table: Tensor) -> Tensor:
     """The second moment of each column."""
     found = table.square().mean(0)
     low, high = float(found.min()), float(found.max())
-    return found if borne(low, 1) and borne(high, 1) else table.double().square().mean(0)
+    return found if borne(low, 1) and borne(high, 1) else doubled(table).square().mean(0)
 
 
 def _constant(table: Tensor) -> tuple[str, str] | None:
@@ -226,8 +227,8 @@ def _equal(table: Tensor) -> tuple[str, str] | None:
 
 def _alike(table: Tensor) -> bool:
     """Whether some columns may be equal: their products with a fixed vector are, to rounding."""
-    rows = torch.arange(table.shape[0], dtype=torch.float64, device=table.device)
-    products = ((rows * 0.7548776662466927) % 1.0 - 0.5).to(table.dtype) @ table
+    rows = torch.arange(table.shape[0], dtype=torch.float64, device=doubles_at(table.device))
+    products = ((rows * 0.7548776662466927) % 1.0 - 0.5).to(table) @ table
     apart = products.sort().values.diff()
     return not bool((apart > 1e-6 * products.abs().max()).all())
 

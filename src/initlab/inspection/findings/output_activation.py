@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch.nn import functional as F
 
+from initlab.guest.doubles import doubled
 from initlab.inspection.advice import drawn
 from initlab.inspection.answer import Answer
 from initlab.inspection.evidence import Evidence
@@ -54,7 +55,7 @@ def _no_logits(e: Evidence) -> Finding | None:
 
 def _no_log_probabilities(e: Evidence) -> Finding | None:
     answer, axis = e.seen.answer, _classes_along(e.seen.answer)
-    if axis is None or bool((answer.output.double().logsumexp(axis).abs() < 1e-2).all()):
+    if axis is None or bool((doubled(answer.output).logsumexp(axis).abs() < 1e-2).all()):
         return None
     what = "negative log-likelihood" if answer.loss == "nll" else "Kullback and Leibler's divergence"
     if answer.activation == "softmax":
@@ -75,7 +76,7 @@ def _classes_along(answer: Answer) -> int | None:
     targets = answer.targets
     if not isinstance(targets, torch.Tensor) or targets.shape != answer.output.shape or targets.is_complex():
         return None
-    shares = targets.double() if bool((targets >= 0).all()) else targets.double().exp()
+    shares = doubled(targets) if bool((targets >= 0).all()) else doubled(targets).exp()
     return next((axis for axis in (1, shares.ndim - 1) if bool(((shares.sum(axis) - 1).abs() < 1e-2).all())), None)
 
 

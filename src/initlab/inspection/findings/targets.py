@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import torch
 
+from initlab.guest.doubles import doubled
 from initlab.inspection.evidence import SMALL_TARGETS, Evidence
 from initlab.inspection.findings.kind import Kind, advised
 from initlab.inspection.remedy import STANDARDIZED, Remedy, standardized
@@ -74,7 +75,7 @@ def _columns(e: Evidence) -> Finding | None:
     answer, targets = e.compared, e.compared.real_targets
     if targets is None or not answer.elementwise or targets.ndim != 2 or (e.batch or 0) < 2:
         return None
-    spread = targets.double().std(0, correction=0)
+    spread = doubled(targets).std(0, correction=0)
     varied = spread[spread > 0]
     if varied.numel() < 2 or float(varied.max()) < LARGE**2 * float(varied.min()) or float(varied.max()) <= 1:
         return None
@@ -99,7 +100,7 @@ def _constant(e: Evidence) -> Finding | None:
 
 
 def _rms(values: Tensor) -> float:
-    finite = values[torch.isfinite(values)].double()
+    finite = doubled(values[torch.isfinite(values)])
     return float(finite.square().mean().sqrt()) if finite.numel() else math.nan
 
 

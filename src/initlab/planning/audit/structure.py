@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from initlab.guest.doubles import doubled
 from initlab.planning.shards import is_split, local_tensor
 from initlab.schemes import Geometry
 
@@ -99,7 +100,7 @@ def _orthogonal(matrix: torch.Tensor) -> Structure:
     if short.shape[0] < 2:
         return NOTHING
     step = max(1, short.shape[0] // MOST_ROWS)
-    rows = short[::step].to(device="cpu", dtype=torch.float64).numpy()
+    rows = doubled(short[::step]).cpu().numpy()
     norms = np.sqrt((rows * rows).sum(1))
     if not norms.all():
         return NOTHING

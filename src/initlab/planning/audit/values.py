@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from initlab.guest.doubles import doubled
 from initlab.planning.shards import local_tensor
 
 MOST = 2**16
@@ -26,4 +27,4 @@ def values_of(tensor: torch.Tensor, most: int = MOST) -> Values:
         # A step that shares no factor with the row's length meets every column.
         while step > 1 and real.ndim and real.shape[-1] % step == 0:
             step += 1
-        return flat[::step].to(device="cpu", dtype=torch.float64).numpy()
+        return doubled(flat[::step]).cpu().numpy()

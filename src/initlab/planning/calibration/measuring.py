@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from initlab.guest.doubles import doubled
 from initlab.guest.transformed import of_whole
 from initlab.planning.plan import PlanEntry
 from initlab.schemes.geometry import Geometry
@@ -39,8 +40,8 @@ def _square_mean(numbers: torch.Tensor) -> float:
         return float(numbers.square().mean())
     flat = numbers.view(-1)
     whole = len(flat) // _BLOCK * _BLOCK
-    total = torch.linalg.vector_norm(flat[:whole].view(-1, _BLOCK), dim=1).double().square().sum()
-    return float(total + flat[whole:].double().square().sum()) / len(flat)
+    total = doubled(torch.linalg.vector_norm(flat[:whole].view(-1, _BLOCK), dim=1)).square().sum()
+    return float(total + doubled(flat[whole:]).square().sum()) / len(flat)
 
 
 @of_whole

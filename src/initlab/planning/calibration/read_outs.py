@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from initlab.guest.doubles import doubled
 from initlab.guest.transformed import of_whole
 from initlab.planning.calibration.found import rounded
 from initlab.planning.calibration.measuring import feature_axis
@@ -154,7 +155,7 @@ def head_factor(logits: torch.Tensor, axis: int, excess: float, most: float = 1.
     """
     rows = logits.detach().movedim(axis, -1).reshape(-1, logits.shape[axis])
     rows = rows[:: max(1, len(rows) // min(512, max(16, LOGITS // logits.shape[axis])))]
-    rows = rows[rows.isfinite().all(-1)].double()
+    rows = doubled(rows[rows.isfinite().all(-1)])
     if rows.shape[-1] == 1:
         rows = torch.nn.functional.pad(rows, (0, 1))
     classes = rows.shape[-1]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from initlab.guest.doubles import doubled
 from initlab.guest.transformed import of_whole
 
 SAMPLED = 2**14  # numbers of a tensor that its second moment is read off
@@ -130,6 +131,6 @@ def _seen(tensor: torch.Tensor, terms: Terms) -> Terms:
 def sampled_second(tensor: torch.Tensor) -> float | None:
     """The second moment of a regular sample of a tensor's finite numbers; None where it has none."""
     flat = tensor.detach().reshape(-1)
-    numbers = flat[:: max(1, flat.numel() // SAMPLED)].double()
+    numbers = doubled(flat[:: max(1, flat.numel() // SAMPLED)])
     numbers = numbers[numbers.isfinite()]
     return float(numbers.square().mean()) if numbers.numel() else None

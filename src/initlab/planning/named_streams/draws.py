@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from initlab.errors import InputError
+from initlab.guest.doubles import doubles_at
 from initlab.planning.drawing import Job, write_one
 from initlab.planning.memory import DTYPES
 from initlab.planning.shards import Part
@@ -101,7 +102,8 @@ def write_draw(draw: Draw, name: str, tensor: torch.Tensor, part: Part, seed: in
             write_one(Job(name, tensor, part, law), seed)
             return
         kind = torch.float64 if wide or target.dtype == torch.float64 else torch.float32
-        made = torch.empty(target.shape, dtype=kind, device=target.device)
+        where = doubles_at(target.device) if kind == torch.float64 else target.device
+        made = torch.empty(target.shape, dtype=kind, device=where)
         write_one(Job(name, made, Part(made, part.shape, part.blocks), law), seed)
         target.detach().copy_(made if then is None else then(made))
 

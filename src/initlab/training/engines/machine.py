@@ -16,9 +16,15 @@ def cores() -> int:
     return max(1, min(mine, torch.get_num_threads()))
 
 
+def accelerator() -> tuple[str, int]:
+    """The kind of this machine's accelerator as torch names it ("cuda", "mps", "xpu") and how many; ("", 0) of none."""
+    found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    return ("", 0) if found is None else (found.type, torch.accelerator.device_count())
+
+
 def here(device: str) -> str:
-    """The device, or "cpu" where this machine has no GPU: for what is done here while an executor's workers train."""
-    return device if device == "cpu" or torch.cuda.is_available() else "cpu"
+    """The device, or "cpu" where it is not here: for what is done here while an executor's workers train."""
+    return device if torch.device(device).type == accelerator()[0] else "cpu"
 
 
 # Processes that share this machine's free memory with this one, itself included: a worker's fellows.
@@ -34,7 +40,10 @@ def share_memory(processes: int) -> None:
 def memory_budget(device: str = "cpu") -> int:
     """Bytes of memory that are free for this process."""
     if device != "cpu":
-        return int(torch.cuda.mem_get_info(device)[0])
+        # Apple's devices share the host's memory, and say nothing of it.
+        told = getattr(torch.get_device_module(torch.device(device)), "mem_get_info", None)
+        if told is not None:
+            return int(told(device)[0])
     return free_memory(4 * 2**30) // _sharers
 
 

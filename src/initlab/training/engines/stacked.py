@@ -229,7 +229,7 @@ def step_seconds(advance: Callable[[int], object], device: str = "cpu") -> float
         start = clock()
         advance(1)
         if device != "cpu":
-            torch.cuda.synchronize(device)
+            torch.accelerator.synchronize(device)
         times.append(clock() - start)
     return min(times)
 

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 import numpy as np
 import torch
 
+from initlab.guest.doubles import doubled
 from initlab.interrupts import check
 from initlab.training.batches import order_seed, orders
 from initlab.training.engines.base import Score
@@ -55,7 +56,7 @@ class Trainer(ABC):
                 if step % LOOK == LOOK - 1 and not bool(losses[step].isfinite().any()):
                     losses = losses[: step + 1]
                     break
-        return losses.to("cpu", torch.float64).numpy()
+        return doubled(losses).cpu().numpy()
 
     def measure(self, source: Source) -> list[Score]:
         """(mean loss, accuracy or None) of each run over `source`, in evaluation mode."""
