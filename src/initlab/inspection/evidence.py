@@ -97,6 +97,11 @@ class Evidence:
                 return record
         return None
 
+    @property
+    def readout_parameters(self) -> tuple[str, ...]:
+        """The parameters of that call."""
+        return () if self.readout is None else self.readout.parameters
+
     @cached_property
     def nonlinearity(self) -> str | None:
         """The activation function that the model uses most."""

@@ -89,9 +89,8 @@ def _least_between(e: Evidence) -> float:
 
 def _distinct(e: Evidence) -> list[float]:
     """Share of distinct units of each matrix before the read-out, whose units the classes part."""
-    last = e.readout.parameters if e.readout is not None else ()
     hidden = [p for p in e.matrices if p.distinct is not None and p.units and p.units > 1]
-    return [(p.distinct or 0) / (p.units or 1) for p in hidden if p.name not in last]
+    return [(p.distinct or 0) / (p.units or 1) for p in hidden if p.name not in e.readout_parameters]
 
 
 def _merged(e: Evidence) -> float:

@@ -68,6 +68,7 @@ def _over_plan(e: Evidence) -> float:
     return e.seen.loss / trial.loss if trial is not None and trial.loss > 0 else 0.0
 
 
+@once
 def _culprit(e: Evidence) -> tuple[ParameterStats, PlanEntry, Trial] | None:
     """The weight whose plan's std lowers the first loss most; None where none lowers it by a fifth."""
     values = dict(e.model.named_parameters())

@@ -78,8 +78,7 @@ def _rows(e: Evidence, p: ParameterStats) -> torch.Tensor | None:
 
     Units that each read inputs of their own (groups), or one number, may have equal weights; so may a read-out's.
     """
-    last = e.readout.parameters if e.readout is not None else ()
-    if p.name in last or p.rms == 0 or p.layer is None:
+    if p.name in e.readout_parameters or p.rms == 0 or p.layer is None:
         return None
     owner = e.model.get_submodule(p.name.rpartition(".")[0])
     if getattr(owner, "groups", 1 if len(p.shape) == 2 else None) != 1:
@@ -94,8 +93,7 @@ def _merged(e: Evidence, p: ParameterStats) -> bool:
         return True
     if (p.distinct or 0) > _few(p) or _waiting(e, p) or _parted_by_bias(e, p):
         return False
-    last = e.readout.parameters if e.readout is not None else ()
-    return not (p.name in last and p.rms == 0)
+    return not (p.name in e.readout_parameters and p.rms == 0)
 
 
 def _few(p: ParameterStats) -> float:
@@ -115,15 +113,17 @@ def _waiting(e: Evidence, p: ParameterStats) -> bool:
 
 def _stuck(e: Evidence, p: ParameterStats) -> bool:
     """Whether it is zero, reads a signal and gets no gradient, and no gate that could let one through opens."""
-    reads = any(r.input_second for r in e.seen.records if p.name in r.parameters)
-    return p.rms == 0 and p.grad_rms == 0 and reads and not e.closed
+    return p.rms == 0 and p.grad_rms == 0 and _reads(e, p) and not e.closed
+
+
+def _reads(e: Evidence, p: ParameterStats) -> bool:
+    """Whether a signal arrives at it."""
+    return any(r.input_second for r in e.seen.records if p.name in r.parameters)
 
 
 def _behind_a_closed_read_out(e: Evidence, p: ParameterStats) -> bool:
     """Whether the read-out is zero and about to open, and a signal arrives at `p` for the gradient to part it by."""
-    last = e.readout.parameters if e.readout is not None else ()
-    reads = any(r.input_second for r in e.seen.records if p.name in r.parameters)
-    return reads and any(closed.name in last for closed in e.closed)
+    return _reads(e, p) and any(closed.name in e.readout_parameters for closed in e.closed)
 
 
 def _parted_by_bias(e: Evidence, p: ParameterStats) -> bool:
