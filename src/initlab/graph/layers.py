@@ -92,30 +92,51 @@ def _bilinear(module: Any, leaf: str, shape: Shape) -> Part | None:
     return bias(shape, float(module.in1_features)) if leaf == "bias" else None
 
 
-_GATES: dict[str, tuple[str, ...]] = {
+# Each kind's gates in torch's order.
+GATES: dict[str, tuple[str, ...]] = {
     "LSTM": ("input", "forget", "cell", "output"),
     "GRU": ("reset", "update", "new"),
     "RNN": (),
 }
 
 
+def gate_blocks(shape: Shape, units: int, labels: tuple[str, ...]) -> Packing | None:
+    """The gates along a recurrent weight's or bias's first axis; None where they do not lie there one after another."""
+    gates = len(labels)
+    return Packing(0, (units,) * gates, labels) if gates > 1 and shape[0] == gates * units else None
+
+
+def recurrent_weight(shape: Shape, units: int, labels: tuple[str, ...], window: int = 1) -> Geometry:
+    """A recurrent layer's weight: each gate is a map of its own from the inputs (or the state) to the units.
+
+    Args:
+        shape: (gates · units, in, *window).
+        units: outputs of one gate.
+        labels: the gates' names; () for a layer without.
+        window: places that a convolution's window has.
+    """
+    fans = (float(shape[1] * window), float(units * window))
+    packing = gate_blocks(shape, units, labels)
+    return Geometry(shape, *fans, packing=packing, kind="recurrent", native_fan_in=float(units))
+
+
+def recurrent_bias(shape: Shape, units: int, labels: tuple[str, ...]) -> Geometry:
+    """A recurrent layer's bias; arguments as of `recurrent_weight`."""
+    packing = gate_blocks(shape, units, labels)
+    return Geometry(shape, units, units, packing=packing, kind="recurrent_bias", native_fan_in=float(units))
+
+
 def _recurrent(module: Any, leaf: str, shape: Shape) -> Part | None:
-    """Gates are stored one under another; each is a map of its own from the inputs (or the state) to the units."""
+    """Gates are stored one under another."""
     kind = next(
         (name for name in ("LSTM", "GRU") if any(name in base.__name__ for base in type(module).__mro__)), "RNN"
     )
-    hidden, labels = int(module.hidden_size), _GATES[kind]
-    gates = len(labels) or 1
+    hidden, labels = int(module.hidden_size), GATES[kind]
     if leaf.startswith("weight_hr"):
         return Part("weight", Geometry(shape, shape[1], shape[0], kind="recurrent", native_fan_in=float(hidden)))
-    packing = Packing(0, (hidden,) * gates, labels) if gates > 1 and shape[0] == gates * hidden else None
     if leaf.startswith("weight"):
-        fans = (float(shape[1]), float(hidden))
-        return Part("weight", Geometry(shape, *fans, packing=packing, kind="recurrent", native_fan_in=float(hidden)))
-    if leaf.startswith("bias"):
-        geometry = Geometry(shape, hidden, hidden, packing=packing, kind="recurrent_bias", native_fan_in=float(hidden))
-        return Part("recurrent_bias", geometry)
-    return None
+        return Part("weight", recurrent_weight(shape, hidden, labels))
+    return Part("recurrent_bias", recurrent_bias(shape, hidden, labels)) if leaf.startswith("bias") else None
 
 
 _QKV = ("query", "key", "value")

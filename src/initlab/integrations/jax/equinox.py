@@ -5,11 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from initlab.graph.layers import Shape, conv_geometry, conv_transpose_geometry, embedding_geometry
+from initlab.graph.layers import (
+    GATES,
+    Shape,
+    conv_geometry,
+    conv_transpose_geometry,
+    embedding_geometry,
+    recurrent_bias,
+    recurrent_weight,
+)
 from initlab.integrations.layout import Layout
 from initlab.integrations.weights import Weight, matrix, single
 from initlab.schemes import Geometry
-from initlab.schemes.geometry import Packing
 
 Entry = Callable[[Any, str, Shape], "Weight | None"]
 
@@ -46,20 +53,14 @@ def _embedding(layer: Any, name: str, shape: Shape) -> Weight | None:
     return matrix(embedding_geometry(shape), Layout.same(shape), role="embedding") if name == "weight" else None
 
 
-_GATES = {"LSTMCell": ("input", "forget", "cell", "output"), "GRUCell": ("reset", "update", "new")}
-
-
 def _recurrent(layer: Any, name: str, shape: Shape) -> Weight | None:
-    labels = _GATES[next(kind.__name__ for kind in type(layer).__mro__ if kind.__name__ in _GATES)]
-    units = int(layer.hidden_size)
-    packing = Packing(0, (units,) * len(labels), labels) if shape[0] == units * len(labels) else None
+    kind = next(kind.__name__ for kind in type(layer).__mro__ if kind.__name__ in ("LSTMCell", "GRUCell"))
+    labels, units = GATES[kind.removesuffix("Cell")], int(layer.hidden_size)
     if name in ("weight_ih", "weight_hh"):
-        geometry = Geometry(shape, shape[1], units, packing=packing, kind="recurrent", native_fan_in=float(units))
-        return matrix(geometry, Layout.same(shape), name)
+        return matrix(recurrent_weight(shape, units, labels), Layout.same(shape), name)
     if name.startswith("bias"):
-        geometry = Geometry(shape, units, units, packing=packing, kind="recurrent_bias", native_fan_in=float(units))
         leaf = "bias_ih" if name == "bias" else name
-        return matrix(geometry, Layout.same(shape), leaf, "recurrent_bias")
+        return matrix(recurrent_bias(shape, units, labels), Layout.same(shape), leaf, "recurrent_bias")
     return None
 
 

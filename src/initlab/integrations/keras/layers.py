@@ -6,11 +6,20 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from initlab.graph.layers import Part, Shape, conv_geometry, conv_transpose_geometry, embedding_geometry, vector
+from initlab.graph.layers import (
+    GATES,
+    Part,
+    Shape,
+    conv_geometry,
+    conv_transpose_geometry,
+    embedding_geometry,
+    recurrent_bias,
+    recurrent_weight,
+    vector,
+)
 from initlab.integrations.layout import Layout
 from initlab.integrations.weights import Weight, by_convention, matrix, product_weight, single
 from initlab.schemes import Geometry
-from initlab.schemes.geometry import Packing
 
 Entry = Callable[[Any, str, Shape], "Weight | None"]
 
@@ -77,35 +86,21 @@ def _embedding(layer: Any, name: str, shape: Shape) -> Weight | None:
     return matrix(embedding_geometry(shape), Layout.same(shape), role="embedding")
 
 
-_GATES: dict[str, tuple[str, ...]] = {
-    "LSTM": ("input", "forget", "cell", "output"),
-    "GRU": ("reset", "update", "new"),  # torch's order; Keras stores update, reset, new
-}
-_TURNED = {"GRU": (1, 0, 2)}
+_STORED = {"GRU": (1, 0, 2)}  # places of torch's gates among Keras's, where those stand in another order
 RECURRENT_LEAVES = {"kernel": "weight_ih", "recurrent_kernel": "weight_hh", "bias": "bias_ih"}
 
 
 def _recurrent(layer: Any, name: str, shape: Shape) -> Weight | None:
-    """Gates lie side by side along the last axis; each is a map of its own from the inputs (or the state) to units."""
+    """Gates lie side by side along the last axis."""
     if name not in RECURRENT_LEAVES:
         return None
-    kind = next((kind for kind in _GATES if kind in type(layer).__name__), "")
-    labels, leaf = _GATES.get(kind, ()), RECURRENT_LEAVES[name]
-    gates = len(labels) or 1
-    units = shape[-1] // gates
-    if name == "bias":
-        # A GRU's two biases lie in one tensor, so its gates are not blocks of its first axis.
-        packing = Packing(0, (units,) * gates, labels) if gates > 1 and len(shape) == 1 else None
-        geometry = Geometry(shape, units, units, packing=packing, kind="recurrent_bias", native_fan_in=float(units))
-        return Weight(Part("recurrent_bias", geometry), Layout.same(shape), leaf)
-    layout = Layout.kernel(shape, _TURNED.get(kind, ()))
-    packing = Packing(0, (units,) * gates, labels) if gates > 1 else None
-    window = math.prod(shape[:-2])
-    geometry = Geometry(
-        layout.shape, shape[-2] * window, units * window,
-        packing=packing, kind="recurrent", native_fan_in=float(units),
-    )  # fmt: skip
-    return matrix(geometry, layout, leaf)
+    kind = next((kind for kind in ("LSTM", "GRU") if kind in type(layer).__name__), "RNN")
+    labels, leaf = GATES[kind], RECURRENT_LEAVES[name]
+    units = shape[-1] // max(1, len(labels))
+    if name == "bias":  # a GRU's two lie in one tensor, so that its gates are no blocks of the first axis
+        return Weight(Part("recurrent_bias", recurrent_bias(shape, units, labels)), Layout.same(shape), leaf)
+    layout = Layout.kernel(shape, _STORED.get(kind, ()))
+    return matrix(recurrent_weight(layout.shape, units, labels, math.prod(shape[:-2])), layout, leaf)
 
 
 def _norm(layer: Any, name: str, shape: Shape) -> Weight | None:
