@@ -62,8 +62,8 @@ def saddle_steps(paces: Sequence[float], gain: float) -> float:
         paces: relative change of each weight matrix a step.
         gain: predicted relative decrease of the loss a step.
 
-    Source: Saxe, McClelland & Ganguli 2014, eq. 5 and the section on deeper networks, for factors of equal size. L is
-    the number of matrices that move, counted by the shares of their paces; at least 2.
+    Source: Saxe, McClelland & Ganguli 2014, the section on deeper networks, for factors of equal size. L is the number
+    of matrices that move, counted by the shares of their paces; at least 2.
 
     >>> round(saddle_steps([0.05, 0.05], 1e-13)), round(saddle_steps([0.005] * 20, 1e-13))
     (286, 21)

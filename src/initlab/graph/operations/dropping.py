@@ -62,7 +62,7 @@ class Mask:
         """Mean and second moment of what is left of a signal.
 
         E[(m·x)²] = E[m²]·E[x²]. Alpha dropout gives a·(m·x − α(1 − m)) + a·α·p with a² = 1/((1 − p)(1 + pα²)), so that
-        E[y] = a(1 − p)·E[x] and E[y²] = (E[x²] + pα² + 2pα·E[x]) / (1 + pα²) (Klambauer et al., 2017, section 3).
+        E[y] = a(1 − p)·E[x] and E[y²] = (E[x²] + pα² + 2pα·E[x]) / (1 + pα²) (Klambauer et al., 2017).
         """
         if not self.alpha:
             return self.mean * mean, self.second * second
