@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from initlab import cli
-from initlab.cli import output, recipes, reproduce, studies, working
+from initlab.cli import completing, output, studies, working
 from initlab.cli.app import COMMANDS
 from initlab.cli.interruption import Interrupted, line
 
@@ -127,9 +127,9 @@ def test_the_shell_completes(words: str, offered: str) -> None:
 
 
 def test_names_that_need_torch_are_offered_too() -> None:
-    assert recipes.known("gpt") == ["gpt2", "gpt3"]
-    assert reproduce.known("why") == ["why-two-why-six"]
-    assert "radam" in studies.optimizers("rad")
+    assert completing.recipes("gpt") == ["gpt2", "gpt3"]
+    assert completing.experiments("why") == ["why-two-why-six"]
+    assert "radam" in completing.optimizers("rad")
 
 
 def test_a_sign_of_life_comes_late_and_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from initlab.schemes import list_schemes
 
 
 def schemes(incomplete: str) -> list[str]:
     """Names of schemes."""
-    return [name for name in list_schemes() if name.startswith(incomplete)]
+    return _begun(list_schemes(), incomplete)
+
+
+def recipes(incomplete: str) -> list[str]:
+    """Names of recipes for whole models."""
+    # lazy: it brings PyTorch, a second that names of schemes do without
+    from initlab.planning import list_policies
+
+    return _begun(list_policies(), incomplete)
 
 
 def policies(incomplete: str) -> list[str]:
@@ -18,12 +26,7 @@ def policies(incomplete: str) -> list[str]:
     >>> policies("he_n"), policies("gpt")
     (['he_normal'], ['gpt2', 'gpt3'])
     """
-    if found := schemes(incomplete):
-        return found
-    # lazy: it brings PyTorch, a second that names of schemes do without
-    from initlab.planning import list_policies
-
-    return [name for name in list_policies() if name.startswith(incomplete)]
+    return schemes(incomplete) or recipes(incomplete)
 
 
 def listed(incomplete: str) -> list[str]:
@@ -44,12 +47,33 @@ def ruled(incomplete: str) -> list[str]:
     return _after("=", lambda last: _after(",", schemes, last), incomplete)
 
 
+def data(incomplete: str) -> list[str]:
+    """Data that need no file."""
+    return _begun(("digits", "mnist"), incomplete)
+
+
+def experiments(incomplete: str) -> list[str]:
+    """Names of published experiments."""
+    # lazy: it brings PyTorch, a second that other names do without
+    from initlab.experiments import list_experiments
+
+    return _begun(list_experiments(), incomplete)
+
+
+def optimizers(incomplete: str) -> list[str]:
+    """Optimizers that a study trains with."""
+    # lazy: it brings PyTorch, a second that other names do without
+    from initlab.training.optimizers import trained
+
+    return _begun(trained(), incomplete)
+
+
 def engines(incomplete: str) -> list[str]:
     """How a study trains."""
     # lazy: it brings PyTorch, a second that other names do without
     from initlab.training.engines import ENGINES
 
-    return [name for name in ENGINES if name.startswith(incomplete)]
+    return _begun(ENGINES, incomplete)
 
 
 def pruners(incomplete: str) -> list[str]:
@@ -57,7 +81,11 @@ def pruners(incomplete: str) -> list[str]:
     # lazy: it brings Optuna and PyTorch, seconds that other names do without
     from initlab.searching.proposals import PRUNERS
 
-    return [name for name in PRUNERS if name.startswith(incomplete)]
+    return _begun(PRUNERS, incomplete)
+
+
+def _begun(names: Iterable[str], incomplete: str) -> list[str]:
+    return [name for name in names if name.startswith(incomplete)]
 
 
 def _after(mark: str, offered: Callable[[str], list[str]], incomplete: str) -> list[str]:

@@ -153,7 +153,6 @@ def _choice(text: str) -> Any:
     ranges = {name: value for name, value in arguments.items() if isinstance(value, tuple)}
     if match is None or not ranges:
         return policy_from(text)
-
     fixed = {name: value for name, value in arguments.items() if name not in ranges}
     return get_scheme(match.group(1), **fixed), ranges
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from initlab.cli import options, output
+from initlab.cli import completing, options, output
 from initlab.reporting import Code, Column, Page, Section, Table
 from initlab.schemes.calls import start_code
 
@@ -15,16 +15,9 @@ if TYPE_CHECKING:
     from initlab.planning import Policy
 
 
-def known(incomplete: str) -> list[str]:
-    """The names that the shell offers."""
-    from initlab.planning import list_policies  # lazy: planning loads torch
-
-    return [name for name in list_policies() if name.startswith(incomplete)]
-
-
 def command(
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="One recipe to explain.", autocompletion=known)
+        str | None, typer.Argument(metavar="[NAME]", help="One recipe to explain.", autocompletion=completing.recipes)
     ] = None,
     as_json: options.Json = False,
     report: options.Report = None,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from initlab.cli import options, output
+from initlab.cli import completing, options, output
 from initlab.cli.interruption import Interrupted
 from initlab.cli.working import working
 from initlab.errors import InputError
@@ -19,16 +19,10 @@ if TYPE_CHECKING:
 FOLDER = Path("initlab-literature")
 
 
-def known(incomplete: str) -> list[str]:
-    """The names that the shell offers."""
-    # lazy: it brings PyTorch, a second that a usage error and `initlab schemes` do without
-    from initlab.experiments import list_experiments
-
-    return [name for name in list_experiments() if name.startswith(incomplete)]
-
-
 def command(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One experiment.", autocompletion=known)] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="One experiment.", autocompletion=completing.experiments)
+    ] = None,
     every: Annotated[bool, typer.Option("--all", help="All of them, one after another.")] = False,
     small: Annotated[bool, typer.Option("--small", help="On the embedded digits, fewer seeds.")] = False,
     folder: Annotated[

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from initlab.cli import completing
 from initlab.cli.options import at_least_one
 from initlab.cli.output import beside, stdout_kept
 from initlab.errors import InputError
@@ -29,12 +30,8 @@ Input = Annotated[
 SOURCES = "digits, mnist, FILE.npz, FILE.csv, or a folder of images with a folder for each class"
 
 
-def _known(incomplete: str) -> list[str]:
-    return [name for name in ("digits", "mnist") if name.startswith(incomplete)]
-
-
-Data = Annotated[str | None, typer.Option(metavar="DATA", help=f"{SOURCES}.", autocompletion=_known)]
-Trained = Annotated[str, typer.Option("--data", metavar="DATA", help=f"{SOURCES}.", autocompletion=_known)]
+Data = Annotated[str | None, typer.Option(metavar="DATA", help=f"{SOURCES}.", autocompletion=completing.data)]
+Trained = Annotated[str, typer.Option("--data", metavar="DATA", help=f"{SOURCES}.", autocompletion=completing.data)]
 Target = Annotated[
     str | None,
     typer.Option(metavar="NAME", help="The column of a .csv, or the array of a .npz, to predict; else target, label …"),

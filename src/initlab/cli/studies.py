@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from initlab.cli import output
+from initlab.cli import completing, output
 from initlab.cli.interruption import Interrupted
 
 KEPT = "initlab.db"  # what an interrupted command that kept nothing proposes
@@ -18,17 +18,9 @@ Steps = Annotated[int, typer.Option(help="Optimizer steps of each run.")]
 Batch = Annotated[int, typer.Option("--batch-size", help="Samples in a batch.")]
 
 
-def optimizers(incomplete: str) -> list[str]:
-    """The names that the shell offers."""
-    # lazy: it brings PyTorch, which no other word needs that the shell completes
-    from initlab.training.optimizers import trained
-
-    return [name for name in trained() if name.startswith(incomplete)]
-
-
 Optimizer = Annotated[
     str,
-    typer.Option(help="sgd, adam, adamw, nadam, … : a wrong name lists all.", autocompletion=optimizers),
+    typer.Option(help="sgd, adam, adamw, nadam, … : a wrong name lists all.", autocompletion=completing.optimizers),
 ]
 Storage = Annotated[
     str | None,
