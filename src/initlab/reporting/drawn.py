@@ -105,36 +105,42 @@ def _trace(cell: Any, trace: Any, figure: go.Figure) -> None:
     if trace.type in ("scatter", "scattergl"):
         _scatter(cell, trace, label, figure)
     elif trace.type == "bar":
-        horizontal = trace.orientation == "h"
-        bars = [t for t in figure.data if t.type == "bar" and (t.xaxis, t.yaxis) == (trace.xaxis, trace.yaxis)]
-        across, along = (_values(v) for v in ((trace.y, trace.x) if horizontal else (trace.x, trace.y)))
-        words = any(isinstance(value, str) for value in across)
-        places = np.arange(len(across), dtype=float) if words else np.asarray(across, dtype=float)
-        step = float(np.min(np.diff(np.sort(places)))) if len(places) > 1 else 1.0
-        width = step * (1.0 if not words else 0.8) / len(bars)
-        where = places + (bars.index(trace) - (len(bars) - 1) / 2) * width
-        draw = cell.barh if horizontal else cell.bar
-        draw(where, _numbers(along), width, label=label, color=_colour(trace.marker.color))
-        if words:
-            getattr(cell, f"set_{'y' if horizontal else 'x'}ticks")(places, [_plain(str(value)) for value in across])
+        _bar(cell, trace, label, figure)
     elif trace.type in ("heatmap", "contour"):
-        rows = np.array([_numbers(row) for row in _values(trace.z)], dtype=float)
-        if trace.showscale is False:  # a picture: no axes, its own greys
-            cell.imshow(rows, cmap="gray", vmin=trace.zmin, vmax=trace.zmax, interpolation="nearest")
-            return
-        words = any(isinstance(v, str) for v in (*_values(trace.x), *_values(trace.y)))
-        if words and len(figure.data) > 1:
-            raise InputError(
-                "this figure has words on its axes and is shown on a page alone; save another, or the page"
-            )
-        x, y = (np.arange(rows.shape[1]), np.arange(rows.shape[0])) if words else (_numbers(trace.x), _numbers(trace.y))
-        mesh = (cell.contourf if trace.type == "contour" else cell.pcolormesh)(x, y, rows, cmap="Blues")
-        cell.figure.colorbar(mesh, ax=cell)
-        if words:
-            cell.set_xticks(x, [_plain(str(v)) for v in _values(trace.x)], rotation=45, ha="right")
-            cell.set_yticks(y, [_plain(str(v)) for v in _values(trace.y)])
+        _heat(cell, trace, figure)
     else:
         raise InputError(f"a {trace.type} figure is shown on a page alone; save another of the figures, or the page")
+
+
+def _bar(cell: Any, trace: Any, label: str | None, figure: go.Figure) -> None:
+    horizontal = trace.orientation == "h"
+    bars = [t for t in figure.data if t.type == "bar" and (t.xaxis, t.yaxis) == (trace.xaxis, trace.yaxis)]
+    across, along = (_values(v) for v in ((trace.y, trace.x) if horizontal else (trace.x, trace.y)))
+    words = any(isinstance(value, str) for value in across)
+    places = np.arange(len(across), dtype=float) if words else np.asarray(across, dtype=float)
+    step = float(np.min(np.diff(np.sort(places)))) if len(places) > 1 else 1.0
+    width = step * (1.0 if not words else 0.8) / len(bars)
+    where = places + (bars.index(trace) - (len(bars) - 1) / 2) * width
+    draw = cell.barh if horizontal else cell.bar
+    draw(where, _numbers(along), width, label=label, color=_colour(trace.marker.color))
+    if words:
+        getattr(cell, f"set_{'y' if horizontal else 'x'}ticks")(places, [_plain(str(value)) for value in across])
+
+
+def _heat(cell: Any, trace: Any, figure: go.Figure) -> None:
+    rows = np.array([_numbers(row) for row in _values(trace.z)], dtype=float)
+    if trace.showscale is False:  # a picture: no axes, its own greys
+        cell.imshow(rows, cmap="gray", vmin=trace.zmin, vmax=trace.zmax, interpolation="nearest")
+        return
+    words = any(isinstance(v, str) for v in (*_values(trace.x), *_values(trace.y)))
+    if words and len(figure.data) > 1:
+        raise InputError("this figure has words on its axes and is shown on a page alone; save another, or the page")
+    x, y = (np.arange(rows.shape[1]), np.arange(rows.shape[0])) if words else (_numbers(trace.x), _numbers(trace.y))
+    mesh = (cell.contourf if trace.type == "contour" else cell.pcolormesh)(x, y, rows, cmap="Blues")
+    cell.figure.colorbar(mesh, ax=cell)
+    if words:
+        cell.set_xticks(x, [_plain(str(v)) for v in _values(trace.x)], rotation=45, ha="right")
+        cell.set_yticks(y, [_plain(str(v)) for v in _values(trace.y)])
 
 
 def _scatter(cell: Any, trace: Any, label: str | None, figure: go.Figure) -> None:

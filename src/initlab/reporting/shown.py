@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from initlab.errors import unknown
 from initlab.reporting.blocks import Figure, HistogramGrid, ImageGrid, Named, Page, ReadyFigure, Section, Table
@@ -96,7 +96,11 @@ class Shown:
         """
         return tuple(_named_figures(page_of(self)))
 
-    def figure(self, name: str | None = None) -> DrawnFigure:
+    @overload
+    def figure(self, name: str) -> DrawnFigure: ...
+    @overload
+    def figure(self, name: None = None) -> DrawnFigure | None: ...
+    def figure(self, name: str | None = None) -> DrawnFigure | None:
         """A figure of the report, as a plotly Figure that also saves itself: `.save("x.svg")`, .png or .pdf.
 
         Args:
@@ -117,9 +121,9 @@ class Shown:
                 raise unknown("figure", name, found)
             return DrawnFigure(to_plotly(found[name]))
         shown = self._main_figure()
-        return None if shown is None else DrawnFigure(shown)  # type: ignore[return-value]  # None, as the docstring says
+        return None if shown is None else DrawnFigure(shown)
 
-    def _main_figure(self) -> go.Figure:
+    def _main_figure(self) -> go.Figure | None:
         make = _view(self).figure
         found = _first_figure(page_of(self)) if make is None else make(self)
         return to_plotly(found) if isinstance(found, Figure) else found
