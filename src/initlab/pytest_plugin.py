@@ -53,6 +53,9 @@ def initlab_healthy(request: pytest.FixtureRequest) -> Callable[..., Inspection]
 
 def _page(folder: Path, test: str, number: int) -> Path:
     """The page of a test's inspection: its name in letters that every file system takes."""
-    folder.mkdir(parents=True, exist_ok=True)
+    # lazy: it brings jinja2 and rich, of which a run without the fixture has no need
+    from initlab.reporting import made_folder
+
+    made_folder(folder, "--initlab-report")
     name = re.sub(r"[^A-Za-z0-9_.-]+", "-", test).strip("-.")[-150:]
     return folder / (f"{name}.html" if number == 1 else f"{name}-{number}.html")

@@ -59,6 +59,33 @@ class Stream(IterableDataset[Any]):
         return iter((torch.tensor(x), torch.tensor(y)) for x, y in zip(X, Y, strict=True))
 
 
+class OnDisk(Dataset[Any]):
+    """As Hugging Face's: rows are mappings of all columns."""
+
+    column_names = ("a", "b", "kind")
+
+    def __len__(self) -> int:
+        return len(X)
+
+    def __getitem__(self, index: int) -> Any:
+        return {"a": X[index, 0], "b": X[index, 1], "kind": Y[index]}
+
+    def to_pandas(self) -> pd.DataFrame:
+        return pd.DataFrame({"a": X[:, 0], "b": X[:, 1], "kind": Y})
+
+
+class Unsized(Dataset[Any]):
+    def __getitem__(self, index: int) -> Any:
+        return FEATURES[index], int(Y[index])
+
+
+class LazyFrame:
+    """As polars', which is no dependency."""
+
+    def collect(self) -> Any:
+        raise AssertionError
+
+
 FORMS: dict[str, Any] = {
     "arrays": (X, Y),
     "a list of two": [X, Y],
@@ -85,6 +112,9 @@ FORMS: dict[str, Any] = {
     "columns of several types": (pd.DataFrame({"a": X[:, 0].astype(int), "b": X[:, 1]}), pd.Series(Y)),
     "list of samples": [(x, int(y)) for x, y in zip(FEATURES, Y, strict=True)],
     "generator": None,
+    "a mapping": {"X": X, "Y": Y},
+    "a table on disk and its target column": (OnDisk(), "kind"),
+    "Dataset without a length": Unsized(),
 }
 
 
@@ -177,7 +207,12 @@ FAULTS: dict[str, tuple[Any, str]] = {
     "sparse": ((FEATURES.to_sparse(), TARGETS), "must be dense"),
     "one array": (X, "must be \\(X, Y\\)"),
     "a path": ("data.npz", "must be \\(X, Y\\)"),
-    "a mapping": ({"X": X, "Y": Y}, "must be \\(X, Y\\)"),
+    "a mapping of many": ({"X": X, "Y": Y, "Z": Y}, "a mapping of one input and its target"),
+    "a data frame": (pd.DataFrame({"a": X[:, 0], "kind": Y}), r"the columns a, kind; .* such as \(data, 'kind'\)"),
+    "a data frame with a label": (pd.DataFrame({"Label": Y, "a": X[:, 0]}), r"such as \(data, 'Label'\)"),
+    "a table on disk": (OnDisk(), r"the columns a, b, kind; .* such as \(data, 'kind'\)"),
+    "a lazy frame": (LazyFrame(), r"give data.collect\(\)"),
+    "a lazy frame and its target column": ((LazyFrame(), "kind"), r"give data\[0\].collect\(\)"),
     "None": (None, "must be \\(X, Y\\)"),
     "three arrays": ((X, Y, Y), "item 0 must be \\(x, y\\)"),
     "samples of many inputs": (

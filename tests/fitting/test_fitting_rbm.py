@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
 
 from initlab import data
 from initlab.errors import InputError
@@ -181,6 +183,24 @@ def test_arrays_and_images_are_rows_as_well() -> None:
         machine.encode(rows[:, :7])
     with pytest.raises(InputError, match="rows of 5 units"):
         machine.decode(rows)
+
+
+INPUTS: dict[str, Any] = {
+    "a data frame": pd.DataFrame(bars().numpy()),
+    "a pair": (bars(), torch.zeros(len(bars()))),
+    "a data frame and its target column": (pd.DataFrame(bars().numpy()).assign(kind=0).rename(columns=str), "kind"),
+    "a Dataset": TensorDataset(bars(), torch.zeros(len(bars()), dtype=torch.int64)),
+    "a DataLoader": DataLoader(TensorDataset(bars(), torch.zeros(len(bars()), dtype=torch.int64)), 7, shuffle=True),
+}
+
+
+@pytest.mark.parametrize("form", INPUTS)
+def test_inputs_are_taken_as_they_are_at_hand(form: str) -> None:
+    wanted = RBM(3).fit(bars(), epochs=1)
+    assert torch.equal(RBM(3).fit(INPUTS[form], epochs=1, valid=INPUTS[form]).weight, wanted.weight)
+    net = nn.Sequential(nn.Linear(16, 5), nn.Sigmoid(), nn.Linear(5, 2))
+    found = pretrain_dbn_(net, INPUTS[form], epochs=1).rbms[0].weight
+    assert torch.equal(found, pretrain_dbn_(net, bars(), epochs=1).rbms[0].weight)
 
 
 def test_other_refusals() -> None:

@@ -140,3 +140,12 @@ def test_an_embedding_says_what_it_reads(given: torch.Tensor, right: str) -> Non
     with pytest.raises(InputError) as caught:
         run(nn.Embedding(5, 2), (given,), {})
     assert right in str(caught.value)
+
+
+@pytest.mark.parametrize("layer", [nn.Linear(3, 2), nn.Conv1d(3, 2, 1)])
+def test_a_layer_of_floats_says_so_of_whole_numbers(layer: nn.Module) -> None:
+    with pytest.raises(InputError, match=r"reads floating-point numbers and got torch.int64: .float\(\) makes them"):
+        run(layer, (torch.ones(2, 3, 3, dtype=torch.int64),), {})
+    with pytest.raises(InputError) as caught:
+        run(layer, (torch.zeros(2, 7, 7),), {})
+    assert "floating-point numbers" not in str(caught.value)

@@ -609,3 +609,21 @@ def test_second_moments_of_many_numbers_are_added_by_blocks() -> None:
     numbers[1, 5] = torch.inf
     finite = numbers[numbers.isfinite()]
     assert second_moment(numbers) == pytest.approx(float(finite.double().square().mean()), rel=1e-6)
+
+
+class AskedForItsMatrix(nn.Module):
+    """A layer is applied to the identity before the data, to get at its matrix (as DoRA does, Liu et al., 2024)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.base, self.down, self.up = nn.Linear(64, 32), nn.Linear(64, 8, bias=False), nn.Linear(8, 32, bias=False)
+        self.magnitude = nn.Parameter(torch.ones(32))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        whole = self.base.weight + self.up(self.down(torch.eye(64))).T
+        return (self.base(x) + self.up(self.down(x))) * self.magnitude / whole.norm(dim=1)
+
+
+def test_a_layer_on_the_identity_is_not_measured() -> None:
+    plan = initlab.plan(AskedForItsMatrix(), torch.randn(256, 64))
+    assert plan["down.weight"].std == pytest.approx(1 / 8, rel=0.3)

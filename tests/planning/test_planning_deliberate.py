@@ -466,3 +466,79 @@ def test_a_frozen_magnitude_is_kept() -> None:
     magnitude.requires_grad_(False)
     initlab.init_(nn.Sequential(nn.LayerNorm(16), head), example_inputs=X)
     assert bool((magnitude == 1).all())
+
+
+class LowRank(nn.Module):
+    """A linear layer with a low-rank adapter, called as LoRA's."""
+
+    def __init__(self, frozen: bool, up: torch.Tensor | None) -> None:
+        super().__init__()
+        self.base, self.read = nn.Linear(16, 24), nn.Linear(24, 4)
+        self.lora_A, self.lora_B = nn.Linear(16, 4, bias=False), nn.Linear(4, 24, bias=False)
+        if up is not None:
+            self.lora_B.weight.data = up
+        for part in (self.base, self.read):
+            part.requires_grad_(not frozen)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.read(F.relu(self.base(x) + self.lora_B(self.lora_A(x))))
+
+
+def principal(rows: int) -> torch.Tensor:
+    """A weight's first left singular vectors, times the roots of its singular values (Meng et al., PiSSA, 2024)."""
+    left, values, _ = torch.linalg.svd(nn.Linear(16, rows).weight.detach(), full_matrices=False)
+    return left[:, :4] * values[:4].sqrt()
+
+
+@pytest.mark.parametrize(
+    ("frozen", "up", "kept"),
+    [
+        (True, "principal", True),
+        (True, "trained", True),
+        (True, "drawn by torch", False),
+        (True, "zero", False),
+        (True, "unwritten", False),
+        (False, "principal", False),
+    ],
+)
+def test_an_adapter_that_holds_a_part_of_a_frozen_model_is_kept(frozen: bool, up: str, kept: bool) -> None:
+    ups = {
+        "principal": principal(24),
+        "trained": 0.01 * torch.randn(24, 4),
+        "drawn by torch": None,
+        "zero": torch.zeros(24, 4),
+        "unwritten": torch.full((24, 4), 1e-40),
+    }
+    model = LowRank(frozen, ups[up])
+    before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    plan = initlab.init_(model, example_inputs=X)
+    for name in ("lora_A.weight", "lora_B.weight"):
+        assert torch.equal(before[name], model.get_parameter(name)) is (kept or (up == "zero" and "B" in name)), name
+        assert ("a part of the model" in plan[name].reason) is kept
+
+
+class ThreeFactors(nn.Module):
+    """B · E · A x, with E zero between two factors that are drawn (Zhang et al., AdaLoRA, 2023)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.base = nn.Linear(16, 24).requires_grad_(False)
+        self.lora_A, self.lora_E = nn.ParameterDict(), nn.ParameterDict()
+        self.lora_B = nn.ParameterDict()
+        self.lora_A["default"], self.lora_E["default"] = (
+            nn.Parameter(0.02 * torch.randn(4, 16)),
+            nn.Parameter(torch.zeros(4, 1)),
+        )
+        self.lora_B["default"] = nn.Parameter(0.02 * torch.randn(24, 4))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        down = self.lora_A["default"] * self.lora_E["default"]
+        return self.base(x) + x @ down.T @ self.lora_B["default"].T
+
+
+def test_an_adapter_that_is_closed_between_its_factors_can_learn() -> None:
+    """With a second factor of zeros too, every gradient would be zero for good."""
+    model = ThreeFactors()
+    initlab.init_(model, example_inputs=X)
+    model(X).square().sum().backward()
+    assert any(p.grad is not None and bool(p.grad.any()) for p in model.parameters())

@@ -58,24 +58,6 @@ def test_heads_of_attention_are_no_such_matrix(positions: int) -> None:
     assert plan["q.weight"].std == pytest.approx(32**-0.5, rel=0.2)
 
 
-def test_heads_beside_positions_are_no_such_matrix_either() -> None:
-    """Attention by einsum, as time series transformers have it (Zhou et al., Informer, 2021)."""
-
-    class Heads(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.q, self.k, self.v, self.out = (nn.Linear(32, 32) for _ in range(4))
-            self.read = nn.Linear(32, 5)
-
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            q, k, v = (layer(x).view(*x.shape[:2], 4, 8) for layer in (self.q, self.k, self.v))
-            shares = torch.softmax(torch.einsum("blhe,bshe->bhls", q, k) / 8**0.5, -1)
-            return self.read(x + self.out(torch.einsum("bhls,bshd->blhd", shares, v).flatten(2)))
-
-    plan = initlab.plan(Heads(), torch.randn(8, 6, 32, generator=GENERATOR))
-    assert all(plan[f"{name}.weight"].std == pytest.approx(32**-0.5, rel=0.2) for name in "qkv")
-
-
 COMPOSED: dict[str, tuple[tuple[tuple[int, ...], ...], Callable[..., torch.Tensor]]] = {  # shapes of factors, (128, 20)
     "low rank": (((128, 16), (16, 20)), lambda u, v: u @ v),
     "einsum": (((128, 16), (16, 20)), lambda u, v: torch.einsum("or,ri->oi", u, v)),

@@ -101,7 +101,7 @@ def _run(arguments: list[str], debug: bool) -> int:
     except Exception as error:
         # typer raises click's usage errors, from its own copy of click or from the package: told by their method.
         if hasattr(error, "format_message") and not debug:
-            path = getattr(getattr(error, "ctx", None), "command_path", "") or "initlab"
+            path = " ".join(["initlab", *(word for word in arguments[:1] if word in COMMANDS)])
             _say(f"initlab: {error.format_message()} ({path} --help)")
             return USAGE
         raise

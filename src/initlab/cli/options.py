@@ -118,8 +118,13 @@ def selected(policy: str, rules: list[str] | None) -> Any:
     return mapping
 
 
-def numbers(name: str, text: str) -> list[float]:
+def numbers(name: str, text: str, form: str = "numbers such as 0.001 or 0.001,0.01") -> list[float]:
     """Comma-separated finite numbers.
+
+    Args:
+        name: the option.
+        text: what was given for it.
+        form: what would be right, for the error.
 
     >>> numbers("--lr", "0.001, 1e-2")
     [0.001, 0.01]
@@ -127,7 +132,7 @@ def numbers(name: str, text: str) -> list[float]:
     try:
         found = [float(part) for part in text.split(",")]
     except ValueError:
-        raise InputError(f"{name} must be numbers such as 0.001 or 0.001,0.01; got {text[:100]!r}") from None
+        raise InputError(f"{name} must be {form}; got {text[:100]!r}") from None
     return [finite_number(name, number) for number in found]
 
 
@@ -158,9 +163,11 @@ def _choice(text: str) -> Any:
 
 
 def _range(name: str, text: str) -> float | tuple[float, float]:
-    ends = numbers(name, text.replace(":", ","))
-    if len(ends) > 2:
-        raise InputError(f"{name} must be a number or LOW:HIGH, such as 1e-4:1e-1; got {text[:100]!r}")
+    form = "a number or LOW:HIGH, such as 1e-4:1e-1"
+    parts = text.split(":")
+    if len(parts) > 2 or "," in text:
+        raise InputError(f"{name} must be {form}; got {text[:100]!r}")
+    ends = [end for part in parts for end in numbers(name, part, form)]
     return ends[0] if len(ends) == 1 else (ends[0], ends[1])
 
 

@@ -11,7 +11,7 @@ from initlab.cli import completing, options, output
 from initlab.cli.interruption import Interrupted
 from initlab.cli.working import working
 from initlab.errors import InputError
-from initlab.reporting import Column, Table, counted, print_page, save_page
+from initlab.reporting import Column, Table, counted, made_folder, print_page, save_page
 
 if TYPE_CHECKING:
     from initlab.experiments import Outcome
@@ -57,6 +57,8 @@ def command(
         folder = FOLDER
     if name is not None and target is None and not as_json:
         target = output.checked_report(Path(f"initlab-{get_experiment(name).name}.html"))
+    if folder is not None:
+        made_folder(folder, "--folder")
     outcomes: list[Outcome] = []
     try:
         for each in list_experiments() if name is None else [name]:

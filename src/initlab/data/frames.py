@@ -12,7 +12,28 @@ from initlab.errors import InputError, repeated, unknown
 
 def is_frame(value: Any) -> bool:
     """Whether it is a table with named columns, as pandas', polars' and Arrow's are."""
-    return _is_arrow(value) or (hasattr(value, "columns") and hasattr(value, "to_numpy"))
+    return _is_arrow(value) or (hasattr(value, "to_numpy") and hasattr(value, "columns"))
+
+
+def has_columns(value: Any) -> bool:
+    """Whether the name of a column beside it says what is to be predicted: a frame, or what becomes one."""
+    return is_frame(value) or _becomes_frame(value)
+
+
+def column_names(frame: Any) -> list[str]:
+    """What the columns of a frame are called."""
+    return [str(each) for each in _names(frame)]
+
+
+def check_holds_values(value: Any, name: str) -> None:
+    """Refuse a frame that is yet to be computed.
+
+    Raises:
+        InputError: it is lazy, as polars' and Dask's frames are.
+    """
+    for way in ("collect", "compute"):
+        if not hasattr(value, "to_numpy") and hasattr(value, way) and type(value).__name__.endswith("Frame"):
+            raise InputError(f"{name}: a lazy frame holds no values yet; give {name}.{way}()")
 
 
 def holds_arrays(value: Any) -> bool:
@@ -33,12 +54,17 @@ def plain_array(value: Any, name: str) -> Any:
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 
+def _becomes_frame(value: Any) -> bool:
+    """Whether it is a table on disk, as Hugging Face's Dataset is."""
+    return hasattr(value, "column_names") and hasattr(value, "to_pandas")
+
+
 def _is_arrow(value: Any) -> bool:
     return hasattr(value, "column_names") and hasattr(value, "to_pydict") and hasattr(value, "select")
 
 
 def _names(frame: Any) -> list[Any]:
-    return list(frame.column_names if _is_arrow(frame) else frame.columns)
+    return list(frame.columns if hasattr(frame, "columns") and not _is_arrow(frame) else frame.column_names)
 
 
 def _columns(frame: Any, name: str) -> list[tuple[str, Any]]:
@@ -80,7 +106,8 @@ def without_column(frame: Any, column: str, name: str) -> tuple[Any, Any]:
     Raises:
         InputError: the frame has no such column.
     """
-    names = [str(each) for each in _names(frame)]
+    frame = frame if is_frame(frame) else frame.to_pandas()
+    names = column_names(frame)
     if column not in names:
         raise unknown(f"target column of {name}", column, names)
     if _is_arrow(frame):

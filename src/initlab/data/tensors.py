@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from initlab.data.frames import array_of, holds_arrays, is_frame, plain_array, without_column
+from initlab.data.frames import (
+    array_of,
+    check_holds_values,
+    column_names,
+    has_columns,
+    holds_arrays,
+    is_frame,
+    plain_array,
+    without_column,
+)
 from initlab.data.labels import Coding, is_text
-from initlab.data.pairs import pair_of
-from initlab.data.reading import is_loader, items
+from initlab.data.pairs import pair_of, target_key
+from initlab.data.reading import is_dataset, is_loader, items
 from initlab.data.untrusted import gigabytes, memory_limit
-from initlab.errors import InputError, told
+from initlab.errors import InputError, listed, told
 from initlab.rng import random_states_kept
 
-_EXPECTED = "(X, Y) arrays or tensors, a Dataset, or a DataLoader"
+_EXPECTED = "(X, Y) arrays or tensors, (a data frame, the name of its target column), a Dataset, or a DataLoader"
 
 
 class TooLarge(InputError):
@@ -36,8 +45,9 @@ def as_tensors(
     state that its index alone sets: the caller's is not moved.
 
     Args:
-        data: (X, Y) arrays, tensors, lists or data frames; (a data frame, the name of its target column); a `Split`'s
-            part; a Dataset of samples (x, y) or {input: x, "label": y}; a DataLoader.
+        data: (X, Y) arrays, tensors, lists or data frames; a mapping of X and Y; (a data frame or a Hugging Face table,
+            the name of its target column); a `Split`'s part; a Dataset of samples (x, y) or {input: x, "label": y};
+            a DataLoader.
         name: what messages call it.
         most_bytes: the most memory that it may take; default half of what is free.
         coding: which label is which class, where other data were read with it; it learns the labels of the first.
@@ -55,12 +65,7 @@ def as_tensors(
     """
     limit = memory_limit() if most_bytes is None else most_bytes
     coding = Coding() if coding is None else coding
-    if isinstance(data, tuple | list) and len(data) == 2:
-        x, y = without_column(data[0], data[1], name) if is_frame(data[0]) and isinstance(data[1], str) else data
-    elif _can_be_read(data):
-        x, y = _read(data, name, limit)
-    else:
-        raise InputError(f"{name} must be {_EXPECTED}; got {_kind(data)}")
+    x, y = _parts(data, name, limit)
     features, targets = as_features(x, f"{name} X"), as_targets(y, f"{name} Y", coding)
     if features.ndim == 0 or targets.ndim == 0:
         raise InputError(
@@ -71,6 +76,28 @@ def as_tensors(
     if not features.numel() or not targets.numel():
         raise InputError(f"{name} has no rows (X {_shape(features)}, Y {_shape(targets)}); at least one is needed")
     return features, targets
+
+
+def _parts(data: Any, name: str, limit: int) -> tuple[Any, Any]:
+    """(X, Y) of any form that `as_tensors` takes."""
+    if isinstance(data, tuple | list) and len(data) == 2:
+        check_holds_values(data[0], f"{name}[0]")
+        if isinstance(data[1], str) and has_columns(data[0]):
+            return without_column(data[0], data[1], name)
+        return data[0], data[1]
+    check_holds_values(data, name)
+    if isinstance(data, Mapping):
+        return pair_of(data, name)
+    names = column_names(data) if has_columns(data) else []
+    if len(names) > 2 or (names and is_frame(data)):
+        likely = target_key(dict.fromkeys(names)) or names[-1]
+        raise InputError(
+            f"{name} has the columns {listed(names)}; give it with the name of the one to be predicted, such as "
+            f"({name}, {likely!r})"
+        )
+    if _can_be_read(data):
+        return _read(data, name, limit)
+    raise InputError(f"{name} must be {_EXPECTED}; got {_kind(data)}")
 
 
 def remarks(x: Tensor, y: Tensor, name: str = "data") -> list[str]:
@@ -231,10 +258,15 @@ def _rows(data: Any) -> int:
 
 
 def _can_be_read(data: Any) -> bool:
-    """Whether `data` is a Dataset, a DataLoader or another run of (x, y) items: no array, text or mapping."""
-    if _is_array(data) or isinstance(data, str | bytes | dict):
+    """Whether `data` is a Dataset, a DataLoader or another run of (x, y) items: no array or text."""
+    if _is_array(data) or isinstance(data, str | bytes):
         return False
-    return is_loader(data) or isinstance(data, Iterable) or (hasattr(data, "__getitem__") and hasattr(data, "__len__"))
+    return (
+        is_loader(data)
+        or is_dataset(data)
+        or isinstance(data, Iterable)
+        or (hasattr(data, "__getitem__") and hasattr(data, "__len__"))
+    )
 
 
 def _is_array(data: Any) -> bool:

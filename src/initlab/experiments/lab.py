@@ -12,7 +12,7 @@ from typing import Any
 from initlab import data
 from initlab.data import Split
 from initlab.errors import InputError
-from initlab.reporting import atomic_write
+from initlab.reporting import atomic_write, made_folder
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,8 @@ class Lab:
     Args:
         small: the form that CI runs: embedded digits, fewer seeds and steps.
         seed: root seed; every run's randomness derives from it.
-        folder: where finished parts are kept, so that a stopped experiment goes on; None keeps nothing.
+        folder: where finished parts are kept, so that a stopped experiment goes on; made where it is not there. None
+            keeps nothing.
         note: called with one line when a part starts.
     """
 
@@ -30,6 +31,10 @@ class Lab:
     seed: int = 0
     folder: Path | None = None
     note: Callable[[str], None] = lambda line: None
+
+    def __post_init__(self) -> None:
+        if self.folder is not None:
+            made_folder(self.folder)
 
     def data(self, *, normalize: bool = False, flat: bool = True) -> Split:
         """MNIST, or the embedded digits in the small form; inputs in [0, 1] unless normalised."""
@@ -48,7 +53,6 @@ class Lab:
         self.note(key)
         value = json.loads(json.dumps(compute()))
         if stored is not None:
-            stored.parent.mkdir(parents=True, exist_ok=True)
             atomic_write(stored, json.dumps(value))
         return value
 
@@ -57,7 +61,6 @@ class Lab:
         path = self._path(key)
         if path is None:
             return None
-        path.parent.mkdir(parents=True, exist_ok=True)
         return path.with_suffix(".checkpoint")
 
     def _path(self, key: str) -> Path | None:

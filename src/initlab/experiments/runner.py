@@ -82,7 +82,7 @@ def run(
         An `Outcome`.
 
     Raises:
-        InputError: unknown name, bad seed, or data that cannot be had.
+        InputError: unknown name, bad seed, a folder that cannot be written into, or data that cannot be had.
     """
     experiment = get_experiment(name)
     kept = None if folder is None else Path(folder) / name

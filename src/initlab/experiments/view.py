@@ -17,6 +17,7 @@ from initlab.reporting import (
     Table,
     Text,
     View,
+    made_folder,
     save_page,
     shows,
     wrapped,
@@ -116,8 +117,7 @@ def save_all(outcomes: Sequence[Outcome], folder: str | Path) -> Path:
     Called as each experiment ends, so that what is done is on disk when a later one is stopped. Returns the index's
     path.
     """
-    root = Path(folder)
-    root.mkdir(parents=True, exist_ok=True)
+    root = made_folder(folder)
     for outcome in outcomes[-1:]:
         outcome.save(root / f"{outcome.experiment.name}.html")
         outcome.save(root / f"{outcome.experiment.name}.json")

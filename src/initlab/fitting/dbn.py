@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from initlab.errors import InputError, seed_number, whole_number
 from initlab.fitting.checkpoint import fingerprint, load_checkpoint, save_checkpoint
 from initlab.fitting.rbm import RBM
-from initlab.fitting.rows import check_rows
+from initlab.fitting.rows import check_rows, inputs_of
 from initlab.fitting.running import kept_on_failure, linears_used
 from initlab.graph import record
 from initlab.guest.check import check_materialised
@@ -109,7 +109,8 @@ def pretrain_dbn_(
 
     Args:
         model: any module whose forward passes its input through `nn.Linear` layers one after another.
-        data: inputs of shape (n, ...), in [0, 1] for bernoulli units; or (X, Y), whose labels are not used.
+        data: inputs of shape (n, ...), in [0, 1] for bernoulli units: a tensor, array or data frame; or (X, Y), (a data
+            frame, the name of its target column), a Dataset or a DataLoader, whose labels are not used.
         epochs: epochs of each machine: one number, or one a layer.
         layers: how many layers to set, from the input on; None for all but the last, which is the output layer.
         visible: units of the first machine: "bernoulli", or "gaussian" for standardised data.
@@ -134,9 +135,9 @@ def pretrain_dbn_(
     (('0', '2'), ('4',))
     """
     module = check_materialised(model, parameters=True)
-    inputs = data[0] if isinstance(data, tuple | list) and len(data) == 2 else data
+    inputs = inputs_of(data)
     rows = check_rows(inputs, visible)
-    held_out = None if valid is None else check_rows(valid, visible, "valid")
+    held_out = None if valid is None else check_rows(inputs_of(valid, "valid"), visible, "valid")
     sample = torch.as_tensor(inputs[:2]).float()
     chain = linear_chain(module, sample)
     chosen = _chosen(chain, layers, rows.shape[1])

@@ -12,7 +12,7 @@ from torch import Tensor
 from initlab.errors import InputError, finite_number, seed_number, unknown, whole_number
 from initlab.fitting.progress import progress_bar
 from initlab.fitting.rbm_epoch import RbmEpoch, as_rows, from_rows
-from initlab.fitting.rows import as_tensor, check_rows
+from initlab.fitting.rows import as_tensor, check_rows, inputs_of
 from initlab.fitting.running import generator
 from initlab.fitting.units import VISIBLE, Units, drawn
 from initlab.guest.run import own_precision
@@ -102,7 +102,7 @@ class RBM:
         """Train until `epochs` epochs have been made in all; a machine that was restored goes on where it stood.
 
         Args:
-            data: rows of shape (n, ...), flattened; in [0, 1] for bernoulli units.
+            data: rows of shape (n, ...), flattened; in [0, 1] for bernoulli units. As `pretrain_dbn_` takes them.
             epochs: how many epochs in all.
             valid: held-out rows for the free-energy gap.
             progress: whether to show a bar.
@@ -115,8 +115,8 @@ class RBM:
             InputError: data with NaN, no rows, no variation, or outside [0, 1] for bernoulli units; a learning rate
                 with which the weights leave the range of numbers.
         """
-        rows = check_rows(data, self.visible)
-        held_out = None if valid is None else check_rows(valid, self.visible, "valid")
+        rows = check_rows(inputs_of(data), self.visible)
+        held_out = None if valid is None else check_rows(inputs_of(valid, "valid"), self.visible, "valid")
         total = whole_number("epochs", epochs)
         self._begin(rows)
         with progress_bar(f"RBM {rows.shape[1]}-{self.hidden}", total, progress, len(self.history)) as step:

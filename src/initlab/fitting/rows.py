@@ -7,7 +7,32 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from initlab.data.frames import array_of, has_columns, holds_arrays, without_column
+from initlab.data.reading import is_dataset, is_loader
+from initlab.data.tensors import as_tensors
 from initlab.errors import InputError
+
+
+def inputs_of(data: Any, argument: str = "data") -> Any:
+    """The inputs among what a user has, for what learns without labels.
+
+    Args:
+        data: a tensor, array or data frame of inputs; (X, Y), or (a data frame, the name of its target column); a
+            Dataset of (x, y), or a DataLoader of these.
+        argument: what the user calls it.
+
+    Raises:
+        InputError: data that cannot be read.
+
+    >>> inputs_of((torch.zeros(3, 2), [0, 1, 0])).shape
+    torch.Size([3, 2])
+    """
+    if isinstance(data, tuple | list) and len(data) == 2:
+        named = isinstance(data[1], str) and has_columns(data[0])
+        data = without_column(data[0], data[1], argument)[0] if named else data[0]
+    if is_loader(data) or is_dataset(data):
+        return as_tensors(data, argument)[0]
+    return as_tensor(array_of(data, argument), argument) if holds_arrays(data) else data
 
 
 def check_rows(data: Any, visible: str = "bernoulli", argument: str = "data") -> Tensor:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from initlab.data.frames import array_of, holds_arrays, is_frame, without_column
+from initlab.data.frames import array_of, check_holds_values, has_columns, holds_arrays, without_column
 from initlab.data.labels import Coding, is_text
 from initlab.data.pairs import target_key
 from initlab.data.reading import is_dataset, is_loader, one_batch
@@ -69,12 +69,12 @@ def batch_of(model: nn.Module, given: Any, targets: Any = None, argument: str = 
     """
     notes: list[str] = []
     takes = _Takes.of(model)
+    if isinstance(targets, str) and has_columns(given):
+        given, targets = without_column(given, targets, argument)
     read = is_loader(given) or is_dataset(given)
     if read:
         given, words = one_batch(given, argument)
         notes.append(f"{argument}: {words}")
-    if isinstance(targets, str) and is_frame(given):
-        given, targets = without_column(given, targets, argument)
     if isinstance(given, Iterator):
         raise InputError(f"{argument}: a {type(given).__name__} would be used up; pass what it runs over, or one batch")
     inputs, found = _parted(given, takes, read)
@@ -191,8 +191,7 @@ def _numbers(value: Any, argument: str) -> Any:
         return value
     if holds_arrays(value):
         return array_of(value, argument)
-    if type(value).__name__ == "LazyFrame":
-        raise InputError(f"{argument}: a lazy frame holds no values yet; give {argument}.collect()")
+    check_holds_values(value, argument)
     if isinstance(value, Mapping):
         return {key: _numbers(part, argument) for key, part in value.items()}
     if isinstance(value, list | tuple):

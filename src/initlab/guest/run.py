@@ -210,10 +210,15 @@ def with_room(*, quiet: bool = False) -> Iterator[None]:
 
 
 def _right(module: nn.Module | None, args: Any, error: BaseException) -> str:
-    """What an embedding would have read, where it got something else; "" of other modules."""
+    """What the module would have read, where it got numbers of another kind; "" where that is not known."""
     tensor = next(iter(tensors_in(args)), None)
-    if not isinstance(module, nn.Embedding) or tensor is None:
+    if module is None or tensor is None:
         return ""
+    if not isinstance(module, nn.Embedding):
+        own = {parameter.dtype for parameter in module.parameters(recurse=False)}
+        if tensor.dtype in own or tensor.is_floating_point() or not any(each.is_floating_point for each in own):
+            return ""
+        return f"; it reads floating-point numbers and got {tensor.dtype}: .float() makes them of whole ones"
     count = module.num_embeddings
     if tensor.is_floating_point():
         shape = "x".join(map(str, tensor.shape[1:])) or "1"

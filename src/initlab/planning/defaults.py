@@ -12,7 +12,7 @@ from torch import nn
 from initlab.graph import Operation, SignalGraph
 from initlab.graph.ancestry import passed
 from initlab.planning.affine import shifts_beside_factor
-from initlab.planning.beside_frozen import adds_next_to_nothing
+from initlab.planning.beside_frozen import adds_next_to_nothing, is_held_adapter
 from initlab.planning.choice import Choice, Chooser, Options, keep
 from initlab.planning.forget_gate import forget_scheme
 from initlab.planning.frequencies import of_sines
@@ -50,6 +50,9 @@ def fed_weight(subject: Subject, options: Options) -> Choice:
             get_scheme("orthogonal"),
             Reason("hidden_to_hidden", "hidden to hidden: each gate orthogonal, so that the state keeps its size"),
         )
+    if is_held_adapter(subject):
+        words = "kept as its author made it: the adapter's second factor holds what no layer draws, a part of the model"
+        return keep("own", words)
     if ADAPTER_UP.search(subject.name):
         return Choice(
             get_scheme("zeros"),

@@ -43,23 +43,8 @@ def _matrix_each(graph: SignalGraph, use: Operation, reader: Operation, value: i
     if reader.kind in ("matmul", "bmm"):
         return shape[-1] if place == 0 else shape[-2]
     if reader.kind == "einsum" and isinstance(reader.args[0], str):
-        return _summed_each(reader.args[0], place - 1, shape)
+        terms, _, kept = reader.args[0].replace(" ", "").partition("->")
+        letters = terms.split(",")[place - 1]
+        if kept and len(letters) == len(shape):
+            return math.prod(size for letter, size in zip(letters, shape, strict=True) if letter not in kept)
     return 0
-
-
-def _summed_each(equation: str, place: int, shape: tuple[int, ...]) -> int:
-    """The size of the axis that an einsum sums over, where an operand's last two axes are a matrix and the others
-    places that all operands share; 0 elsewhere: heads beside positions, "blhe,bshe->bhls", are attention's.
-    """
-    left, _, kept = equation.replace(" ", "").partition("->")
-    terms = left.split(",")
-    letters = terms[place]
-    if not kept or len(letters) != len(shape):
-        return 0
-    places, sides = letters[:-2], letters[-2:]
-    others = [term for at, term in enumerate(terms) if at != place]
-    shared = all(letter in term for letter in places for term in (*others, kept))
-    made = [letter for letter in sides if letter in kept]
-    if not shared or len(made) != 1 or any(made[0] in term for term in others):
-        return 0
-    return shape[-1] if sides[0] == made[0] else shape[-2]

@@ -17,6 +17,20 @@ BLOCK_NUMBER = re.compile(r"(?<=\.)\d+(?=\.)|^\d+(?=\.)")
 ADAPTER_UP = re.compile(r"(^|\.)lora_(B|up|b)(\.|$)")
 ADAPTER_DOWN = re.compile(r"(^|\.)lora_(A|down|a)(\.|$)")
 
+_UPS = {"A": "B", "down": "up", "a": "b"}
+
+
+def beside_up(down: str) -> tuple[str, ...]:
+    """What the second factor of an adapter is called whose first has this name.
+
+    >>> beside_up("0.lora_A.default.weight")
+    ('0.lora_B.default.weight',)
+    """
+    return tuple(
+        f"{down[: found.start(2)]}{_UPS[found.group(2)]}{down[found.end(2) :]}" for found in ADAPTER_DOWN.finditer(down)
+    )
+
+
 # A parameter, by its own last name, that is added to the signal: positions, class tokens, queries.
 ADDED = re.compile(r"pos|token|tok_emb|query_emb|latent|prompt|time_emb", re.IGNORECASE)
 

@@ -68,6 +68,7 @@ class Targets:
         transformed: weights between a transform and its inverse -> the inverse, after which their outputs are sized.
         composed: factors by which composed weights are sized -> the other factors.
         bounded: weights that are not made larger: they read what they made before, or sums over neighbours.
+        several: weights that are read more than once: a layer may be asked for its matrix, on the identity.
         excess: see `EXCESS`.
     """
 
@@ -93,6 +94,7 @@ class Targets:
     bounded: frozenset[str] = frozenset()
     alone: frozenset[str] = frozenset()
     sizing_themselves: frozenset[str] = frozenset()
+    several: frozenset[str] = frozenset()
     excess: float = EXCESS
 
     def excess_of(self, classes: int) -> float:
@@ -220,7 +222,13 @@ def targets_of(graph: SignalGraph, entries: Mapping[str, PlanEntry], owner: Mapp
         bounded=bounded,
         alone=_alone(graph, applied) & heads,
         sizing_themselves=sizing_themselves(graph, looked, applied),
+        several=frozenset(name for name in applied if _read_again(graph, name)),
     )
+
+
+def _read_again(graph: SignalGraph, name: str) -> bool:
+    value = graph.value_of(name)
+    return value is not None and len(graph.consumers(value)) > 1
 
 
 def _alone(graph: SignalGraph, applied: Mapping[str, list[Operation]]) -> frozenset[str]:

@@ -27,6 +27,15 @@ def is_pattern(tensor: torch.Tensor) -> bool:
     return 1 < len(torch.unique(flat)) <= min(2 * flat.numel() // 3, PATTERN)
 
 
+def is_identity(tensor: torch.Tensor) -> bool:
+    """Whether it is the identity matrix; most others are told by their first numbers."""
+    if tensor.dim() != 2 or tensor.shape[0] != tensor.shape[1] or tensor.shape[0] < 2 or not tensor.is_floating_point():
+        return False
+    if tensor[0, :2].tolist() != [1.0, 0.0]:
+        return False
+    return bool(torch.equal(tensor, torch.eye(len(tensor), dtype=tensor.dtype, device=tensor.device)))
+
+
 def is_rotation(tensor: torch.Tensor) -> bool:
     """Whether W Wᵀ = 1 for a square matrix or a convolution at single places; no draw's rows have equal lengths."""
     if not readable(tensor) or not tensor.is_floating_point() or tensor.dim() < 2 or tensor.shape[0] < 2:

@@ -23,7 +23,7 @@ from initlab.reporting.blocks import (
 )
 from initlab.reporting.brief import Brief
 from initlab.reporting.figures import to_plotly
-from initlab.reporting.files import atomic_write, check_output, json_text, write_json
+from initlab.reporting.files import atomic_write, check_output, json_text, made_folder, write_json
 from initlab.reporting.folding import folded
 from initlab.reporting.histograms import axis_note, on_one_axis
 from initlab.reporting.html import block_html, save_page, save_result, table_html, to_html
@@ -64,6 +64,7 @@ __all__ = [
     "folded",
     "format_number",
     "json_text",
+    "made_folder",
     "on_one_axis",
     "print_page",
     "save_page",

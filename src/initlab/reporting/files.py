@@ -45,6 +45,23 @@ def check_output(path: str | os.PathLike[str], argument: str = "path") -> Path:
     return _check_folder(target, shown, argument)
 
 
+def made_folder(path: str | os.PathLike[str], argument: str = "folder") -> Path:
+    """A folder that files can be written into, made where it is not there: found out before any work is spent.
+
+    Raises:
+        InputError: it is a file, or cannot be made or written into.
+    """
+    folder = Path(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{argument} {clean(os.fspath(path))!r} must be a folder to write into: {_reason(error)}"
+        ) from None
+    return folder
+
+
 def atomic_write(path: str | os.PathLike[str], data: str | bytes) -> Path:
     """Write `data` (text as UTF-8) to `path` through a temporary file beside it and a rename.
 

@@ -27,6 +27,7 @@ from initlab.planning.calibration.terms import Term, sampled_second
 from initlab.planning.plan import PlanEntry
 from initlab.planning.spectral import Vectors
 from initlab.planning.targets import Targets
+from initlab.planning.values import is_identity
 from initlab.planning.zeros import all_zero
 
 
@@ -216,6 +217,9 @@ class Calibrator(TorchFunctionMode):
         """What a weight makes, of the size that all its draws make it on average, and corrected at its first use."""
         made = next(tensors_in(call.result), None)
         if made is None or not made.is_floating_point() or made.numel() == 0:
+            return call.result
+        if name in self.targets.several and any(map(is_identity, tensors_in(call.args[:2]))):
+            self.marks.set(made, of=name)  # a layer that is applied to the identity gives its matrix
             return call.result
         shift = shift_of(call, [tensor for tensor, mark in weights if mark.of != name and not all_zero(tensor)])
         if shift is None:
