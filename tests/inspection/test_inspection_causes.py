@@ -324,6 +324,21 @@ def test_targets_that_make_the_loss_no_number_are_named(targets: torch.Tensor, l
     assert words in first.evidence
 
 
+@pytest.mark.parametrize("like", [torch.ones_like, torch.randn_like, lambda t: t.new_full(t.shape, 2.0)])
+def test_a_tensor_of_an_output_s_shape_cuts_no_way_back(like: Callable[[torch.Tensor], torch.Tensor]) -> None:
+    class TwoHeads(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.read, self.spare = mlp(nn.ReLU), nn.Linear(TABLE.shape[1], 4)
+
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            spare = self.spare(x)
+            return self.read(x), spare * like(spare)
+
+    report = initlab.inspect(TwoHeads(), TABLE, LABELS, lambda o, t: F.cross_entropy(o[0], t))
+    assert "cut off" not in {f.kind for f in report.findings}
+
+
 def test_an_optimizer_that_maximizes_a_loss_is_named() -> None:
     model = mlp(nn.ReLU)
     up = torch.optim.SGD(model.parameters(), lr=0.1, maximize=True)

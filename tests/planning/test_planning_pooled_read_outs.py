@@ -53,6 +53,8 @@ ATOMS = torch.randint(0, 3, (64, 12), generator=torch.Generator().manual_seed(1)
 ENERGIES: dict[str, Callable[[Tensor], Tensor]] = {
     "a sum over atoms": lambda energies: energies[..., 0].sum(1),
     "a sum over atoms of one kind": lambda energies: (energies.squeeze(-1) * (ATOMS == 1)).sum(1),
+    "a sum over atoms that stood in one row": lambda energies: energies.reshape(-1).view(64, 12).sum(1),
+    "a sum over atoms along another axis": lambda energies: energies.view(64, 3, 4).sum((1, 2)),
     "a sum by molecule": lambda energies: torch.zeros(64).index_add(0, OWNERS, energies.reshape(-1)),
 }
 

@@ -159,7 +159,8 @@ class Recorder(TorchFunctionMode):
         here = self._stack[-1][0] if self._stack else ""
         with outside():
             self.events.see(TABLE.kind_of(func), here, wholes(args), kwargs, origins, wholes(output))
-        if _cuts(tensors, results):
+        op = TABLE.named(name)
+        if not (op.shape_only or op.random_like) and _cuts(tensors, results):
             self.events.cut(name, here, max(origins))
         floating = [r for r in results if r.is_floating_point() and r.ndim > 0 and is_plain(r)]
         if not floating or name.startswith("__get"):

@@ -161,10 +161,13 @@ def _apart(graph: SignalGraph, operation: Operation, reader: Operation, value: i
 
 
 def _is_one_number(graph: SignalGraph, operation: Operation, value: int) -> bool:
-    """Whether an operation makes one number of each place, and a value has lost the axis of that number."""
-    made = graph.values[operation.outputs[0]].shape
+    """Whether an operation makes one number of each place, and a value has lost the axis of that number: squeezed, or
+    places stand where it was."""
+    made, shape = graph.values[operation.outputs[0]].shape, graph.values[value].shape
     axis = operation.traits.features
-    return -len(made) <= axis < len(made) and made[axis] == 1 and len(graph.values[value].shape) < len(made)
+    if not -len(made) <= axis < len(made) or made[axis] != 1:
+        return False
+    return len(shape) < len(made) or (shape[axis] != 1 and axis_of_features(graph, operation, value) is None)
 
 
 def _parameters(graph: SignalGraph, operation: Operation) -> frozenset[int]:

@@ -22,7 +22,7 @@ OPS = (
     Op(("rand_like",), _noise(1 / 2, 1 / 3), random=True, shaped_like=(0, "input")),
     Op(("bernoulli", "multinomial", "normal", "uniform"), random=True),
     Op(
-        ("zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full", "new_empty", "new_empty_strided",
-         "new_tensor"), shape_only=True,
+        ("zeros_like", "ones_like", "full_like", "empty_like", "new_zeros", "new_ones", "new_full", "new_empty",
+         "new_empty_strided", "new_tensor"), shape_only=True,
     ),
 )  # fmt: skip

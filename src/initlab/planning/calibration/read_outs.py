@@ -42,13 +42,14 @@ class Logits:
     def of(self, tensor: torch.Tensor) -> tuple[torch.Tensor, int] | None:
         """A tensor that has the same classes along the same axis, or all in groups along its last, and that axis.
 
-        One number of each place has no axis where it was squeezed, and is pooled over places as it is. None of others.
+        One number of each place has no axis where it was squeezed or places were parted, and is pooled over places as
+        it is. None of others.
         """
         last = tensor.shape[-1] if self.axis == -1 and tensor.dim() else 0
         groups = last > 1 and self.shape[-1] % last == 0 and tensor.numel() == self.shape.numel()
         if tensor.shape == self.shape or last == self.shape[-1] or groups:
             return tensor, self.axis
-        if self.shape[self.axis] == 1 and tensor.dim() < len(self.shape):
+        if self.shape[self.axis] == 1 and last != 1:
             return tensor.unsqueeze(-1), -1
         return None
 
