@@ -112,3 +112,25 @@ def test_a_matrix_beside_an_identity_begins_near_it(flat: bool) -> None:
     assert entry.measured is not None
     assert entry.measured[1] == pytest.approx(MOVED / 8)
     assert "an identity is added" in entry.reason
+
+
+class Field(nn.Module):
+    """A field of steps that moves the places where a picture is read, three times (Teed & Deng, RAFT, 2020)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.read, self.step = nn.Conv2d(3, 16, 3, padding=1), nn.Conv2d(16, 2, 3, padding=1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        side = torch.arange(8.0)
+        first = places = torch.stack(torch.meshgrid(side, side, indexing="ij"))[None].expand(len(x), -1, -1, -1)
+        for _ in range(3):
+            found = F.grid_sample(x, places.permute(0, 2, 3, 1) / 4 - 1, align_corners=False)
+            places = places + self.step(torch.tanh(self.read(found)))
+        return places - first
+
+
+def test_a_field_that_moves_places_is_no_share_of_them() -> None:
+    entry = initlab.plan(Field(), torch.randn(8, 3, 8, 8))["step.weight"]
+    assert entry.measured is not None
+    assert entry.measured[1] == MOVED

@@ -213,3 +213,46 @@ def test_a_single_output_is_one_logit_of_two() -> None:
     labels = torch.arange(len(ROWS)).remainder(2).float()
     loss = F.binary_cross_entropy_with_logits(model(ROWS)[:, 0], labels)
     assert loss.item() == pytest.approx(math.log(2), rel=0.05)
+
+
+def test_scores_of_many_steps_scale_their_factors_once() -> None:
+    class Mixed(nn.Module):
+        """A product of two projections beside a value, at each of six steps (QMIX)."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second, self.value = nn.Linear(16, 64), nn.Linear(16, 64), nn.Linear(16, 1)
+
+        def forward(self, steps: torch.Tensor) -> torch.Tensor:
+            made = [
+                (F.elu(self.first(x)) * self.second(x).abs()).sum(-1, keepdim=True) + self.value(x)
+                for x in steps.unbind(1)
+            ]
+            return torch.stack(made, 1)
+
+    model, steps = Mixed(), torch.randn(64, 6, 16, generator=torch.Generator().manual_seed(0))
+    initlab.init_(model, example_inputs=steps)
+    assert 0.01 < float(model(steps).square().mean().detach()) < 0.4
+    assert float(model.second.weight.square().mean().detach()) > 1e-6
+
+
+def test_rows_that_numbers_weigh_and_places_sum_are_no_scores() -> None:
+    class Pooled(nn.Module):
+        """A history whose rows an attention unit weighs, beside a row that is asked for (Zhou et al., DIN, 2018)."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.rows, self.unit = nn.Embedding(40, 16), nn.Sequential(nn.Linear(32, 16), nn.PReLU(), nn.Linear(16, 1))
+            self.deep = nn.Sequential(nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 1))
+
+        def forward(self, history: torch.Tensor, asked: torch.Tensor) -> torch.Tensor:
+            held, one = self.rows(history), self.rows(asked)
+            weights = self.unit(torch.cat([held, one[:, None].expand_as(held)], -1))
+            return self.deep(torch.cat([(weights * held).sum(1), one], -1))
+
+    history = USERS.view(64, 8)
+    model = Pooled()
+    plan = initlab.init_(model, example_inputs=(history, ITEMS[:64]))
+    assert "scores that are products" not in plan["rows.weight"].reason
+    read = torch.cat([model.rows(history), model.rows(ITEMS[:64])[:, None].expand(-1, 8, -1)], -1)
+    assert 0.25 < float(model.unit[0](read).square().mean().detach()) < 4

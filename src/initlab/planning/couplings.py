@@ -12,10 +12,12 @@ gain 0.001 in the authors' code).
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Mapping
 
 from initlab.graph import Operation, SignalGraph
 from initlab.planning.data_way import Way, applies, signals_of, way_of
+from initlab.planning.ways import readings
 
 FARTHEST = 512  # values that a walk looks at
 
@@ -31,6 +33,32 @@ def couplings(graph: SignalGraph, applied: Mapping[str, list[Operation]]) -> fro
     if not way.moved:
         return frozenset()
     return frozenset(name for name, uses in applied.items() if all(_moves(graph, way, use) for use in uses))
+
+
+def moving_places(graph: SignalGraph, applied: Mapping[str, list[Operation]]) -> frozenset[str]:
+    """The weights whose first output is added to numbers that neither the inputs nor a parameter make: places.
+
+    The grid that a flow field moves (Teed & Deng, RAFT, 2020), frames that begin at the origin's axes. Numbers that are
+    all one, as a first state is, are none.
+
+    Args:
+        graph: the recording.
+        applied: by weight, the operations that apply it.
+    """
+    def is_place(value: int) -> bool:
+        found = graph.values[value]
+        if found.source != "constant" or not found.dtype.is_floating_point or found.moments is None:
+            return False
+        mean, second = found.moments
+        return not math.isclose(mean**2, second, rel_tol=1e-6)
+
+    def moves(use: Operation) -> bool:
+        for value, reader in readings(graph, use.outputs, lambda _, reader: reader.traits.keeps != "none"):
+            if reader.traits.combines == "sum" and any(is_place(other) for other in reader.inputs if other != value):
+                return True
+        return False
+
+    return frozenset(name for name, uses in applied.items() if moves(uses[0]))
 
 
 def _moves(graph: SignalGraph, way: Way, use: Operation) -> bool:

@@ -12,7 +12,7 @@ from initlab.planning.bases import learned_beside
 from initlab.planning.choice import Options
 from initlab.planning.composed import composed_of
 from initlab.planning.constants import inner_factor, multiplied_by
-from initlab.planning.couplings import couplings
+from initlab.planning.couplings import couplings, moving_places
 from initlab.planning.data_way import way_of
 from initlab.planning.identities import beside_identity
 from initlab.planning.made import makes_weights
@@ -62,7 +62,7 @@ class Targets:
             nothing else.
         read: tables whose rows weights read, and no norm -> of how many rows a product is that they read.
         plain: weights of plain networks, which learn features the faster the smaller they are.
-        couplings: weights whose outputs move or scale the data itself.
+        couplings: weights whose outputs move or scale the data itself, or places.
         beside_identity: weights whose outputs an identity is added to -> the side of that matrix.
         learned: coefficients of functions that are learned beside fixed ones.
         transformed: weights between a transform and its inverse -> the inverse, after which their outputs are sized.
@@ -183,7 +183,9 @@ def targets_of(graph: SignalGraph, entries: Mapping[str, PlanEntry], owner: Mapp
     inner |= {name: multiplied_by(graph, found[0]) for name, found in looked.items()}
     inner |= {name: math.sqrt(fan) for name, found in applied.items() if (fan := makes_weights(graph, found[0]))}
     ends = frozenset(name for name in ended & entries.keys() if _may_end(entries[name])) - heads
-    moving = couplings(graph, applied) - heads
+    places = ends & moving_places(graph, applied)  # a field of steps, no branch of a stream that it is a share of
+    ends -= places
+    moving = (couplings(graph, applied) - heads) | places
     if way_of(graph).scaled:  # a flow: x − m(x) moves the data, as exp(s(x)) scales it, and is no branch of many
         ends -= moving
     positions = ((tables - tokens_of(graph, looked, entries)) | added) - scored

@@ -30,7 +30,7 @@ from initlab.planning.calibration.found import rounded
 from initlab.planning.calibration.marks import Marked
 from initlab.planning.calibration.measuring import SLACK
 from initlab.planning.calibration.stand_ins import StandIns
-from initlab.planning.calibration.terms import Term, Terms, as_one, sampled_second, together
+from initlab.planning.calibration.terms import Factor, Term, Terms, as_one, sampled_second, together
 from initlab.planning.targets import Targets
 from initlab.planning.zeros import all_zero
 
@@ -83,6 +83,9 @@ class Products:
         return self._passed(named, output) if op.proportional and len(signals) == 1 else ()
 
     def _product(self, op: Op, named: list[tuple[torch.Tensor, Terms]], others: int, output: torch.Tensor) -> Terms:
+        weighed = _weighed(named) if op.combines == "product" else None
+        if weighed is not None:
+            return self._passed([weighed], output)
         wholes = [whole for whole in (as_one(terms) for _, terms in named) if whole is not None]
         if len(named) == 1 and not (others and wholes):
             return self._passed(named, output)
@@ -129,8 +132,11 @@ class Products:
         if any(term.score for term in terms):
             found = self.drawn.found
             terms = tuple(term for term in terms if not term.names & found.products.keys() and term not in self._used)
+            alike: dict[tuple[Factor, ...], list[Term]] = {}  # as of many steps: their factors are scaled once
             for term in terms:
-                self._bring((term,), self._size(term) / len(terms))
+                alike.setdefault(term.factors, []).append(term)
+            for of in alike.values():
+                self._bring(tuple(of), self._size(of[0]) * len(of) / len(terms))
 
     def _beside(self, terms: Terms) -> float:
         """The size of scores among other numbers: where rows of tables are in them, of those that never met."""
@@ -178,6 +184,17 @@ def _others(op: Op, signals: Marked) -> int:
     shapes = {tensor.shape for tensor, _ in signals}
     whole = op.combines == "contraction" or ("div" not in op.kinds and len(shapes) == 1)
     return sum(mark.learned and not mark.terms for _, mark in signals) if whole else 0
+
+
+def _weighed(named: list[tuple[torch.Tensor, Terms]]) -> tuple[torch.Tensor, Terms] | None:
+    """Of two factors the one with features, where the other is one number for all of them: a sum is no match then.
+
+    Rows of a history that an attention unit weighs (Zhou et al., DIN, 2018), summed over places.
+    """
+    if len(named) != 2 or not all(tensor.dim() for tensor, _ in named):
+        return None
+    widths = [tensor.shape[-1] for tensor, _ in named]
+    return named[widths.index(max(widths))] if min(widths) == 1 < max(widths) else None
 
 
 def _written_distance(read: Marked) -> bool:
