@@ -45,6 +45,7 @@ def moving_places(graph: SignalGraph, applied: Mapping[str, list[Operation]]) ->
         graph: the recording.
         applied: by weight, the operations that apply it.
     """
+
     def is_place(value: int) -> bool:
         found = graph.values[value]
         if found.source != "constant" or not found.dtype.is_floating_point or found.moments is None:
