@@ -67,6 +67,21 @@ def linear(inputs: int = 32, outputs: int = 32) -> nn.Linear:
     return nn.Linear(inputs, outputs)
 
 
+class Bases(nn.Module):
+    """Bases of which two layers mix their weights (Schlichtkrull et al., RGCN, 2018)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bases, self.shares = nn.Parameter(torch.randn(2, 3, 32, 32)), nn.Parameter(torch.randn(2, 3))
+
+
+def based(net: Net, rows: torch.Tensor) -> torch.Tensor:
+    x = rows.flatten(1)
+    for bases, shares in zip(net.more[0].bases, net.more[0].shares, strict=True):
+        x = F.relu(x @ torch.einsum("b,bio->io", shares, bases))
+    return x
+
+
 READERS: dict[str, tuple[Callable[[Net, Any], Any], tuple[nn.Module, ...], int]] = {
     "a matrix": (lambda net, rows: net.more[0](rows.flatten(1)), (linear(),), 1),
     "a kernel": (lambda net, rows: net.more[0](rows.mT), (nn.Conv1d(8, 32, 3),), 1),
@@ -84,6 +99,7 @@ OTHERS: dict[str, tuple[Callable[[Net, Any], Any], tuple[nn.Module, ...]]] = {
     "a function": (lambda net, rows: net.more[0](F.tanh(rows.flatten(1))), (linear(),)),
     "a stream without norms": (stream, (linear(), linear())),
     "a recurrence by hand, beside its state": (stepped, (linear(40),)),
+    "bases of two layers in one tensor, of which the second reads signals": (based, (Bases(),)),
 }
 
 

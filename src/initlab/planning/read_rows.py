@@ -24,7 +24,10 @@ ATTENTION = "multi_head_attention_forward"  # queries and keys of one input in o
 
 
 def rows_read(
-    graph: SignalGraph, looked: Mapping[str, Iterable[Operation]], bounded: Collection[int]
+    graph: SignalGraph,
+    looked: Mapping[str, Iterable[Operation]],
+    bounded: Collection[int],
+    applied: Mapping[str, Iterable[Operation]],
 ) -> dict[str, float]:
     """Tables whose rows weights read, and nothing else but scores -> of how many rows the products are at most.
 
@@ -32,6 +35,7 @@ def rows_read(
         graph: the recording.
         looked: by table, its look-ups.
         bounded: places of operations whose weights are not made larger, and make up for no small rows.
+        applied: by weight, the operations that apply it: one that reads other signals too is not made larger for rows.
     """
     walk = _Rows(graph, bounded)
     for name, uses in looked.items():
@@ -41,7 +45,8 @@ def rows_read(
             walk.go_on(use, walk.rows, _Grown(1.0, frozenset({name})))
     while walk.places:
         walk.follow(graph.operations[heapq.heappop(walk.places)])
-    return {name: power for name, power in walk.read.items() if name not in walk.otherwise}
+    shared = frozenset[str]().union(*(walk.also_elsewhere(uses) for uses in applied.values()))
+    return {name: power for name, power in walk.read.items() if name not in walk.otherwise | shared}
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,7 @@ class _Rows:
         mapped: what weights made of such.
         read: by table, the largest power that a weight reads.
         otherwise: tables that anything else reads.
+        readers: by place of an operation that applies a weight to such, the tables whose rows it reads.
         places: the operations that are to be looked at.
         met: those that were or are to be.
     """
@@ -78,6 +84,7 @@ class _Rows:
     mapped: dict[int, _Grown] = field(default_factory=dict)
     read: dict[str, float] = field(default_factory=dict)
     otherwise: set[str] = field(default_factory=set)
+    readers: dict[int, frozenset[str]] = field(default_factory=dict)
     places: list[int] = field(default_factory=list)
     met: set[int] = field(default_factory=set)
 
@@ -91,6 +98,7 @@ class _Rows:
         weighted = traits.combines == "contraction" and not way_of(self.graph).made.isdisjoint(reader.inputs)
         if weighted or whole or traits.recurrent:
             grown = _Grown.of(own + images)
+            self.readers[reader.index] = grown.names
             if reader.index not in self.bounded:
                 self._note(grown.names, (1 + whole) * grown.power)
             if weighted:
@@ -129,6 +137,12 @@ class _Rows:
             return False
         before = {value for value, found in self.rows.items() if found.names & grown.names}
         return any(grew_from(self.graph, value, before) for value in unknown)
+
+    def also_elsewhere(self, uses: Iterable[Operation]) -> frozenset[str]:
+        """The tables whose rows one weight reads, where it reads what does not grow with any as well."""
+        places = {use.index for use in uses}
+        read = places & self.readers.keys()
+        return frozenset[str]().union(*(self.readers[place] for place in read)) if read < places else frozenset()
 
     def _note(self, names: Iterable[str], power: float) -> None:
         self.read |= {name: max(power, self.read.get(name, 0.0)) for name in names}

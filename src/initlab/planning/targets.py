@@ -199,7 +199,7 @@ def targets_of(graph: SignalGraph, entries: Mapping[str, PlanEntry], owner: Mapp
     )
     compared = codebooks(graph, looked)
     rows = {name: found for name, found in sizable.items() if name not in compared}
-    read = rows_read(graph, rows, {use.index for name in bounded for use in applied[name]})
+    read = rows_read(graph, rows, {use.index for name in bounded for use in applied[name]}, applied)
     free = frozenset(name for name, found in (*applied.items(), *rows.items()) if normed(graph, found, beside))
     return Targets(
         heads=heads,
