@@ -12,7 +12,7 @@ from torch import nn
 from initlab.graph.layers import Part, Shape, by_layer_type, vector
 from initlab.graph.signal_graph import SignalGraph
 from initlab.guest.check import check_module, check_shaped
-from initlab.guest.modules import WEIGHT_NORM, made_of, modules_of
+from initlab.guest.modules import WEIGHT_NORM, dotted, made_of, modules_of
 from initlab.schemes.geometry import Geometry
 
 
@@ -86,7 +86,7 @@ def _places(model: nn.Module) -> Iterator[_Place]:
         for leaf, parameter in module._parameters.items():
             if parameter is None:
                 continue
-            name = f"{path}.{leaf}" if path else leaf
+            name = dotted(path, leaf)
             check_shaped(name, parameter)
             if id(parameter) in found:
                 found[id(parameter)].names.append(name)

@@ -19,7 +19,7 @@ from initlab.graph.tracer import Tracer
 from initlab.guest.batch import batch_of
 from initlab.guest.check import check_module, check_shaped
 from initlab.guest.inputs import mapped, tensors_in
-from initlab.guest.modules import modules_of
+from initlab.guest.modules import dotted, modules_of
 from initlab.guest.run import Follower, hosted, run
 from initlab.guest.whole import as_one_process
 
@@ -123,7 +123,7 @@ class _Place:
             for leaf, parameter in module._parameters.items():
                 if parameter is None:
                     continue
-                name = f"{path}.{leaf}" if path else leaf
+                name = dotted(path, leaf)
                 check_shaped(name, parameter)
                 names.setdefault(id(parameter), name)
                 tensors[id(parameter)] = parameter

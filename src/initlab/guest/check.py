@@ -11,7 +11,7 @@ from torch.nn.parameter import is_lazy
 
 from initlab.errors import InputError
 from initlab.guest.foreign import framework_of
-from initlab.guest.modules import modules_of
+from initlab.guest.modules import dotted, modules_of
 from initlab.guest.whole import is_sharded_type
 
 
@@ -121,4 +121,4 @@ def named_tensors_of(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
     for path, module in modules_of(model).values():
         for leaf, tensor in (*module._parameters.items(), *module._buffers.items()):
             if tensor is not None:
-                yield f"{path}.{leaf}" if path else leaf, tensor
+                yield dotted(path, leaf), tensor

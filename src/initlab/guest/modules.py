@@ -23,6 +23,15 @@ def made_of(module: nn.Module, leaf: str) -> str:
     return stem if stem != leaf and stem not in module._parameters and hasattr(module, stem) else ""
 
 
+def dotted(path: str, leaf: str) -> str:
+    """The name of what the module at a path holds.
+
+    >>> dotted("fc", "weight"), dotted("", "weight")
+    ('fc.weight', 'weight')
+    """
+    return f"{path}.{leaf}" if path else leaf
+
+
 def in_mode(model: nn.Module, training: bool) -> nn.Module:
     """The model in training or in evaluation mode, as it goes there itself; an exported one has one mode, and stays."""
     with contextlib.suppress(NotImplementedError):
@@ -40,5 +49,5 @@ def modules_of(model: nn.Module) -> dict[int, tuple[str, nn.Module]]:
             continue
         found[id(module)] = (path, module)
         children = [(name, child) for name, child in module._modules.items() if child is not None]
-        stack.extend((f"{path}.{name}" if path else name, child) for name, child in reversed(children))
+        stack.extend((dotted(path, name), child) for name, child in reversed(children))
     return found

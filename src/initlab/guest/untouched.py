@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from initlab.guest.modules import modules_of
+from initlab.guest.modules import dotted, modules_of
 from initlab.guest.writes import Writes, memory_of
 from initlab.rng import ALONE, random_states_kept
 
@@ -122,7 +122,7 @@ def _parameter_names(paths: dict[int, tuple[str, nn.Module]]) -> dict[int, str]:
     for path, module in paths.values():
         for leaf, parameter in module._parameters.items():
             if parameter is not None:
-                found.setdefault(id(parameter), f"{path}.{leaf}" if path else leaf)
+                found.setdefault(id(parameter), dotted(path, leaf))
     return found
 
 
