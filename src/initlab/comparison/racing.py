@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import cast
 
 import numpy as np
 
@@ -151,14 +150,16 @@ def _train_with_looks(race: Race, training: Training, running: Sequence[str], lo
             records += gone
         scores = scores_of(training, {label: race.keys(label) for label in live}, race.metric)
         level = race.spending.pair(looks.index(until) + 1)
-        out = {k: ("stopped", why) for k, why in losers(scores, until, level, race.metric).items()}
+        out: dict[str, tuple[Status, str]] = {
+            k: ("stopped", why) for k, why in losers(scores, until, level, race.metric).items()
+        }
         rest = [label for label in live if label not in out]
         keep = affordable(len(rest), looks[looks.index(until) :], training.run_steps, race)
         last = last_ones({k: scores[k] for k in rest}, until, keep)
         out |= {k: ("set aside", why) for k, why in last.items()}
         for label, (status, reason) in out.items():
             live.remove(label)
-            records += [training.end(key, cast(Status, status), reason) for key in race.keys(label)]
+            records += [training.end(key, status, reason) for key in race.keys(label)]
     return records + training.end_all()
 
 

@@ -79,6 +79,11 @@ class Evidence:
             return as_compared(answer, self.own_targets, self.seen.loss)
         return replace(answer, loss=self.seen.pulled) if self.seen.pulled else answer
 
+    @property
+    def values(self) -> dict[str, nn.Parameter]:
+        """The parameters themselves, by name."""
+        return dict(self.model.named_parameters())
+
     def written(self) -> tuple[tuple[int, int], ...]:
         """Where each parameter lies now and how often it was written: what tells whether it was written since."""
         return tuple((p.data_ptr(), p._version) for p in self.model.parameters() if not p.is_inference())

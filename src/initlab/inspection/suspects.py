@@ -61,7 +61,7 @@ def suspects(e: Evidence) -> tuple[Suspect, ...]:
 
 
 def _parameters(e: Evidence) -> Iterator[Suspect]:
-    values = dict(e.model.named_parameters())
+    values = e.values
     groups: dict[str, list[tuple[ParameterStats, float]]] = {}
     for p in e.parameters:
         role = _role(e, p, values[p.name])

@@ -131,7 +131,7 @@ def _opened(e: Evidence) -> tuple[Evidence, tuple[str, ...]]:
 
     The first step moves such gates, and the matrices get their gradients at the second.
     """
-    own = dict(e.model.named_parameters())
+    own = e.values
     gates = {p.name: torch.ones_like(own[p.name].detach()) for p in e.closed if len(p.shape) < 2}
     if not gates or any(p.grad_rms for p in e.matrices):
         return e, ()

@@ -38,7 +38,7 @@ def find(e: Evidence) -> Finding | None:
 
 def _equal(e: Evidence) -> list[list[ParameterStats]]:
     """Groups of trained matrices with equal values that vary; by shape and rms first, then compared where they are."""
-    values = dict(e.model.named_parameters())
+    values = e.values
     alike: dict[object, list[ParameterStats]] = defaultdict(list)
     for p in e.parameters:
         tensor = values[p.name]

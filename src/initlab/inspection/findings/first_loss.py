@@ -62,7 +62,7 @@ def _over_plan(e: Evidence) -> float:
     passed = passed_on(e)
     if not passed or max(passed) < PASSES or not math.isfinite(e.seen.loss):
         return 0.0
-    values = dict(e.model.named_parameters())
+    values = e.values
     changed = {p.name: values[p.name].detach() * (std / p.rms) for p, std in planned_stds(e) if p.rms > LARGE * std}
     trial = tried(e, Change("every weight at its plan's std", changed)) if changed else None
     return e.seen.loss / trial.loss if trial is not None and trial.loss > 0 else 0.0
@@ -71,7 +71,7 @@ def _over_plan(e: Evidence) -> float:
 @once
 def _culprit(e: Evidence) -> tuple[ParameterStats, PlanEntry, Trial] | None:
     """The weight whose plan's std lowers the first loss most; None where none lowers it by a fifth."""
-    values = dict(e.model.named_parameters())
+    values = e.values
     off = []
     for p in e.matrices:
         entry = drawn(e, p)

@@ -50,7 +50,7 @@ def _numbers(parameters: Iterable[ParameterStats]) -> int:
 
 def _as_drawn(e: Evidence, frozen: list[ParameterStats]) -> bool:
     """Whether nearly all their numbers look drawn and copy nothing that trains, and no frozen norm has learned."""
-    values = dict(e.model.named_parameters())
+    values = e.values
     trained = {(p.shape, p.rms) for p in e.parameters if p.trainable}
     told = [p for p in frozen if math.prod(p.shape) >= ENOUGH]
     drawn = [p for p in told if (p.shape, p.rms) not in trained and drawn_alike(values[p.name])]

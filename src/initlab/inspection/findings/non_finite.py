@@ -19,7 +19,7 @@ def find(e: Evidence) -> Finding | None:
 
 def _in_parameters(e: Evidence) -> Finding | None:
     for p in e.parameters:
-        if p.nonfinite and not p.trainable and _intended(e) and _masks(dict(e.model.named_parameters())[p.name]):
+        if p.nonfinite and not p.trainable and _intended(e) and _masks(e.values[p.name]):
             continue
         if p.nonfinite or not math.isfinite(p.rms):
             advice = "Initialize it again; initlab.init_ never writes such a value"

@@ -67,7 +67,7 @@ def _alone(e: Evidence) -> _Alone | None:
     if ratio < OVER or ratio < APART * median:
         return None
     p, std = planned[ratios.index(ratio)]
-    value = dict(e.model.named_parameters())[p.name].detach()
+    value = e.values[p.name].detach()
     trial = tried(e, Change(f"{p.name} at std {std:.3g}", {p.name: value / ratio}))
     return None if trial is None or trial.harms else _Alone(p, std, median, trial)
 

@@ -128,7 +128,7 @@ def _behind_a_closed_read_out(e: Evidence, p: ParameterStats) -> bool:
 
 def _parted_by_bias(e: Evidence, p: ParameterStats) -> bool:
     """Whether units with equal weights have biases of their own, so that they put out different values."""
-    values = dict(e.model.named_parameters())
+    values = e.values
     names = e.layers[p.layer].parameters if p.layer is not None else ()
     biases = [parts(values[name].detach()) for name in names if values[name].ndim == 1]
     return any(len(torch.unique(bias, dim=0)) > _few(p) for bias in biases)
