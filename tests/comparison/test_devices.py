@@ -15,6 +15,7 @@ import initlab
 from initlab.comparison.arms import like_model
 from initlab.comparison.tasks import device_name
 from initlab.errors import InputError
+from initlab.guest.inputs import tensors_in
 from initlab.training.batches import Order, source_of
 from initlab.training.engines.runs import lost_score, slices
 from initlab.training.sources import InMemory, prepared
@@ -39,7 +40,8 @@ FETCHES: dict[str, Callable[[InMemory], Any]] = {
 @pytest.mark.parametrize("fetch", FETCHES.values(), ids=FETCHES)
 def test_samples_on_a_gpu_are_fetched_by_any_index(fetch: Callable[[InMemory], Any]) -> None:
     with FakeTensorMode():
-        fetch(on_gpu())
+        found = tensors_in(fetch(on_gpu()))
+        assert all(tensor.device.type == "cuda" for tensor in found)
 
 
 @pytest.mark.parametrize(("x", "y"), [("cuda", "cpu"), ("cpu", "cuda"), ("cuda", "cuda"), ("cpu", "cpu")])

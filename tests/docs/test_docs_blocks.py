@@ -26,7 +26,8 @@ def _text(page: str) -> str:
 
 def _marked(page: str) -> object:
     heavy = re.match(r"---\n(?:.*\n)*?nightly: true\n", _text(page))
-    return pytest.param(page, marks=pytest.mark.nightly) if heavy else page
+    # A limit finds what hangs: processes of torchrun take two minutes of a busy machine, and a night keeps it busy.
+    return pytest.param(page, marks=[pytest.mark.nightly, pytest.mark.timeout(1200)]) if heavy else page
 
 
 @pytest.mark.parametrize("page", [_marked(page) for page in HELD])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import random
 from collections.abc import Callable
@@ -350,16 +351,30 @@ def test_no_global_random_state_moves() -> None:
     assert torch.equal(torch.random.get_rng_state(), states[2])
 
 
-FITS: dict[str, Callable[[], Any]] = {
-    "metainit": lambda: metainit_(chain(1), (rows(32, 24), torch.arange(32) % 5), steps=1),
-    "gradinit": lambda: gradinit_(chain(1), (rows(32, 24), torch.arange(32) % 5), steps=1),
-    "finetune": lambda: initlab.fit.finetune_(chain(1), (rows(32, 24), torch.arange(32) % 5), epochs=1),
-    "dbn": lambda: initlab.fit.pretrain_dbn_(chain(1, act=nn.Sigmoid), rows(32, 24).sigmoid(), epochs=1),
+LABELLED = (rows(32, 24), torch.arange(32) % 5)
+FITS: dict[str, tuple[Callable[[], nn.Module], Callable[[nn.Module], Any]]] = {
+    "metainit": (lambda: chain(1), lambda model: metainit_(model, LABELLED, steps=1)),
+    "gradinit": (lambda: chain(1), lambda model: gradinit_(model, LABELLED, steps=1)),
+    "finetune": (lambda: chain(1), lambda model: initlab.fit.finetune_(model, LABELLED, epochs=1)),
+    "dbn": (
+        lambda: chain(1, act=nn.Sigmoid),
+        lambda model: initlab.fit.pretrain_dbn_(model, rows(32, 24).sigmoid(), epochs=1),
+    ),
 }
 
 
 @pytest.mark.parametrize("method", FITS)
 @pytest.mark.parametrize("mode", [torch.no_grad, lambda: torch.autocast("cpu", torch.bfloat16)])
 def test_a_fit_learns_whatever_the_mode_outside(method: str, mode: Callable[[], Any]) -> None:
+    """Under autocast what the model computes may be rounded, as in training; without gradients nothing differs."""
+    build, fit = FITS[method]
+    torch.manual_seed(0)
+    model = build()
+    plain, before = copy.deepcopy(model), copy.deepcopy(model.state_dict())
+    fit(plain)
     with mode():
-        FITS[method]()
+        fit(model)
+    learned = model.state_dict()
+    assert any(not torch.equal(value, before[name]) for name, value in learned.items())
+    if mode is torch.no_grad:
+        assert all(torch.equal(value, learned[name]) for name, value in plain.state_dict().items())

@@ -75,7 +75,10 @@ def test_bad_seeds(seed: object) -> None:
 
 @pytest.mark.parametrize("seed", [0, 2**64 - 1, np.int64(7)])
 def test_good_seeds(seed: int) -> None:
-    initlab.init_(net(), seed=seed)
+    model = net()
+    initlab.init_(model, "he_normal", seed=seed)
+    own = initlab.get_scheme("he_normal").sample((5, 6), seed=int(seed), name="0.weight")
+    assert torch.equal(model[0].weight.detach(), torch.from_numpy(own))
 
 
 def single(weight: torch.Tensor, *, grad: bool = False) -> nn.Module:
@@ -258,8 +261,9 @@ def test_a_kept_parameter_that_is_not_finite_is_an_error_unless_it_was_named() -
 def test_integer_parameters_can_be_kept() -> None:
     model = single(torch.arange(4, dtype=torch.int32))
     model.inner = nn.Linear(3, 3)
-    initlab.init_(model, keep="weight")
-    initlab.init_(model, {"weight": "keep"})
+    assert initlab.init_(model, keep="weight").counts == {"write": 2, "keep": 1, "refuse": 0}
+    assert initlab.init_(model, {"weight": "keep"}).counts == {"write": 0, "keep": 3, "refuse": 0}
+    assert model.weight.tolist() == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize("shape", [(), (7,), (10, 3), (4, 5, 6), (1, 40)], ids=str)
