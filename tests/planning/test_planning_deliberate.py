@@ -277,16 +277,18 @@ def test_the_shares_of_classes_that_a_bias_holds_are_kept() -> None:
 
 
 class Rows(nn.Module):
-    """Numbers embedded each by its own row, x·w + b, and places told apart by what is added."""
+    """Hidden numbers embedded each by its own row, h·w + b, and places told apart by what is added."""
 
     def __init__(self) -> None:
         super().__init__()
         self.row, self.shift = nn.Parameter(torch.randn(8, 16)), nn.Parameter(torch.zeros(8, 16))
         self.places = nn.Parameter(torch.zeros(8, 16))
         self.mixes = nn.ParameterList(torch.eye(8) for _ in range(2))
-        self.first, self.next, self.last = nn.Linear(16, 16), nn.Linear(16, 16), nn.Linear(16, 3)
+        self.hidden, self.last = nn.Linear(8, 8), nn.Linear(16, 3)
+        self.first, self.next = nn.Linear(16, 16), nn.Linear(16, 16)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.hidden(x).relu()
         h = self.next(self.first(x[..., None] * self.row + self.shift).relu()) + self.places
         for mix in self.mixes:
             h = mix @ h.relu()

@@ -14,6 +14,7 @@ from initlab.graph.ancestry import passed
 from initlab.planning.affine import shifts_beside_factor
 from initlab.planning.beside_frozen import adds_next_to_nothing, is_held_adapter
 from initlab.planning.choice import Choice, Chooser, Options, keep
+from initlab.planning.feature_rows import feature_rows
 from initlab.planning.forget_gate import forget_scheme
 from initlab.planning.frequencies import of_sines
 from initlab.planning.names import ADAPTER_UP, ADDED, HIDDEN_TO_HIDDEN, INPUT_BIAS
@@ -71,7 +72,7 @@ def fed_weight(subject: Subject, options: Options) -> Choice:
         return keep("rotation", words)
     if around_a_number(subject):
         return keep("own", "kept as its author made it: it makes a scale, and lies around a number of its own")
-    if (choice := of_sines(subject)) is not None:
+    if (choice := of_sines(subject) or of_features(subject)) is not None:
         return choice
     fed = subject.fed()
     if fed.reason.code == "fed_by_softmax" and len(subject.shape) == 2 and subject.shape[0] == subject.shape[1]:
@@ -214,6 +215,8 @@ def other(subject: Subject, options: Options) -> Choice:
     if _gates_itself(subject):
         words = "scales a signal that is added to itself, h + h·w: zero"
         return Choice(get_scheme("zeros"), Reason("gates_itself", words))
+    if (choice := of_features(subject)) is not None:
+        return choice
     wide = len(subject.shape) >= 2 and max(subject.shape) > 1
     if wide and subject.slot.told(is_pattern):
         return keep("pattern", "kept as its author made it: a pattern of a few numbers, as an identity is, and no draw")
@@ -238,6 +241,20 @@ def other(subject: Subject, options: Options) -> Choice:
         "unknown_role",
         f"kept as the model made it: the role of a {len(subject.shape)}-d parameter of {_layer(subject)} is not known",
     )
+
+
+def of_features(subject: Subject) -> Choice | None:
+    """What a row that numbers are multiplied by gets, and a shift beside it; None for every other."""
+    graph = subject.scene.graph
+    if graph is None:
+        return None
+    found = feature_rows(graph)
+    name = next((name for name in (subject.name, *subject.slot.ties) if name in {**found.rows, **found.shifts}), None)
+    if name is None:
+        return None
+    what = "a row that numbers are multiplied by" if name in found.rows else "a shift beside rows of numbers"
+    std = math.sqrt({**found.shifts, **found.rows}[name])
+    return Choice(get_scheme("normal", std=std), Reason("feature_row", f"{what}: normal, std {std:.4g}"))
 
 
 def _gates_itself(subject: Subject) -> bool:

@@ -21,6 +21,7 @@ EPSILON = 1e-3  # the largest number that a norm adds to what it divides by
 
 LOW = 0.5  # the second moment above which draws are to lie
 SPREADS = 3.0  # by how many of their standard deviations
+ROWS = 0.03  # second moment of rows that norms alone read, which no range of outputs counts
 LEAST = 0.6  # and what is aimed at where they hardly spread: inputs do
 
 

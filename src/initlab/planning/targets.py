@@ -17,7 +17,7 @@ from initlab.planning.data_way import way_of
 from initlab.planning.identities import beside_identity
 from initlab.planning.made import makes_weights
 from initlab.planning.neighbours import reads_neighbours
-from initlab.planning.normed import normed, smallest
+from initlab.planning.normed import ROWS, normed, smallest
 from initlab.planning.plain import plain, plain_second
 from initlab.planning.plan import PlanEntry
 from initlab.planning.read_rows import rows_read
@@ -32,8 +32,7 @@ from initlab.sampling import canonical_name
 EXCESS = 0.025  # by which share of ln C the first loss may lie above that of a uniform guess
 GATE = 0.1  # second moment before a sigmoid that multiplies a signal: the gate is half open everywhere
 SCORE = 4e-4  # second moment of what a table adds to attention scores: they begin nearly free of it
-ROWS = 0.03  # second moment of a table's rows that norms alone read, which no range of outputs counts
-READ = 1e-3  # and of one's that weights read: rows of 0.03, of products of k rows the k-th root
+READ = 1e-3  # second moment of a table's rows that weights read: rows of 0.03, of products of k rows the k-th root
 MOVED = 0.01  # second moment of what moves or scales the data itself, or is added to the identity: a tenth of its size
 LEARNED = 1e-3  # second moment of a function that is learned beside a fixed one
 POSITION = 0.25  # second moment of positions and types as a share of the tokens' that they are added to
@@ -67,6 +66,7 @@ class Targets:
         learned: coefficients of functions that are learned beside fixed ones.
         transformed: weights between a transform and its inverse -> the inverse, after which their outputs are sized.
         composed: factors by which composed weights are sized -> the other factors.
+        feature_rows: weights whose rows numbers are multiplied by -> the second moment of their elements.
         bounded: weights that are not made larger: they read what they made before, or sums over neighbours.
         several: weights that are read more than once: a layer may be asked for its matrix, on the identity.
         excess: see `EXCESS`.
@@ -91,6 +91,7 @@ class Targets:
     learned: frozenset[str] = frozenset()
     transformed: Mapping[str, Back] = field(default_factory=dict)
     composed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    feature_rows: Mapping[str, float] = field(default_factory=dict)
     bounded: frozenset[str] = frozenset()
     alone: frozenset[str] = frozenset()
     sizing_themselves: frozenset[str] = frozenset()
@@ -113,6 +114,8 @@ class Targets:
         """
         if name in self.tables_of_scores:
             return SCORE
+        if name in self.feature_rows:
+            return self.feature_rows[name]
         if name in self.couplings or name in self.learned:
             return LEARNED if name in self.learned else MOVED
         if name in self.beside_identity:
@@ -174,7 +177,7 @@ def targets_of(graph: SignalGraph, entries: Mapping[str, PlanEntry], owner: Mapp
     added = frozenset(
         name for name, found in uses.items()
         if entries[name].role == "other" and len(entries[name].shape) > 1
-        and any(use.operation.kind == "add" for use in found)
+        and any(use.operation.kind == "add" for use in found) and entries[name].code != "feature_row"
     )  # fmt: skip
     mixers = {
         name for name, found in uses.items() if any(use.feeds and use.feeds.activation == "softmax" for use in found)
@@ -221,6 +224,7 @@ def targets_of(graph: SignalGraph, entries: Mapping[str, PlanEntry], owner: Mapp
         couplings=moving - ends,
         beside_identity={name: side for name, side in beside_identity(graph, applied).items() if name not in heads},
         composed=composed_of(graph, uses, owner),
+        feature_rows={name: (entries[name].std or 0.0) ** 2 for name in applied if entries[name].code == "feature_row"},
         bounded=bounded,
         alone=_alone(graph, applied) & heads,
         sizing_themselves=sizing_themselves(graph, looked, applied),
