@@ -24,7 +24,6 @@ STARTS: Mapping[str, str | Scheme] = {
     "Xavier": "xavier_normal",
     "He": "he_normal",
 }
-CHANCE = float(np.log(10))
 
 
 @dataclass(frozen=True)

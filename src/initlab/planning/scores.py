@@ -6,15 +6,12 @@ variance d, and the softmax begins nearly as a choice of one key (Vaswani et al.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from initlab.graph import Operation, SignalGraph
 from initlab.planning.attended import FARTHEST, made_by
 from initlab.planning.constants import factor_beside
-
-UNDIVIDED = 1.5  # std of scores of unit queries and keys from which they count as not divided by √d
 
 
 @dataclass(frozen=True)
@@ -30,11 +27,6 @@ class Queries:
     constant: float
     size: int
     place: int = -1
-
-    @property
-    def undivided(self) -> bool:
-        """Whether queries and keys of unit size make scores of more than unit size."""
-        return abs(self.constant) * math.sqrt(self.size) > UNDIVIDED
 
 
 def queries_of(graph: SignalGraph, owner: Mapping[str, str]) -> dict[str, Queries]:
