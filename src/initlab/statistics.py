@@ -229,6 +229,7 @@ def odds_of_best(scores: np.ndarray, resamples: int = RESAMPLES) -> np.ndarray:
 
     Args:
         scores: (arms, seeds), higher is better, no nan: the same seeds for every arm.
+        resamples: how many.
 
     Returns:
         (arms,) shares that add up to 1.

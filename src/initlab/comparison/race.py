@@ -57,7 +57,10 @@ class Race:
         asked: the most run-steps, or None for the default.
         spending: of the level.
         metric: "accuracy" (higher is better) or "loss".
+        given: label -> how many of the seeds the arm has been given.
         broken: arms all of whose first seeds diverged -> the steps that each of these took.
+        notes: what was decided, for the reader.
+        look: how many looks have been taken.
     """
 
     driver: Driver

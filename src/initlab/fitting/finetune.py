@@ -103,7 +103,8 @@ def finetune_(
         valid_share: between 0 and 1.
         epochs: most epochs.
         optimizer: "adam", "adamw", "sgd" (with momentum), or another that `compare` trains with.
-        lr: learning rate; with schedule "cosine" it falls to 0 over the epochs, with "constant" it stays.
+        lr: learning rate.
+        schedule: "cosine", by which the rate falls to 0 over the epochs, or "constant".
         momentum: of sgd.
         weight_decay: L2 cost as the optimizer has it.
         dropout: share of each linear layer's inputs that is left out while training, but for the layer that is used

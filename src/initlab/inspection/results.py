@@ -26,7 +26,8 @@ class LayerStats:
         kind: the function that was called: linear, conv2d, relu, …
         activation: whether it is an activation function (no parameters of its own).
         parameters: names of the parameters it reads.
-        shape: shape of its output; the batch axis is `batch_axis`.
+        shape: shape of its output.
+        batch_axis: the axis of that shape along which samples lie; None where there is none.
         mean, std, second_moment: over every element of the output.
         saturated: share of elements where the activation's slope is under 5% of its largest.
         dead: share of units that are off for every sample (activations that have an off state).

@@ -259,6 +259,7 @@ class ReadyFigure:
         data, layout: as plotly's JSON schema has them, in plain lists and mappings. Colours are kept; the template is
             replaced by the page's.
         note: a line below.
+        name: what `Shown.figure` calls it; "" for one called by its title.
     """
 
     title: str

@@ -73,6 +73,7 @@ def print_page(item: Page | Section | Block, console: Console | None = None) -> 
     """Print a page, a section or one block.
 
     Args:
+        item: what is printed.
         console: a rich Console; the default writes to stdout, which decides width and colour (NO_COLOR, no terminal and
             narrow terminals are heeded).
     """

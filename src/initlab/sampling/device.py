@@ -41,6 +41,9 @@ def draw(out: Any, dtype: str, start: Shape, shape: Shape, key: Key, transform: 
         out: float32 or float64, or int16 that holds the bits of bfloat16 and float16; any strides that can be walked.
         dtype: "float32", "float64", "float16" or "bfloat16".
         start: the first index of the box that `out` is, along each axis of the global tensor.
+        shape: of the global tensor.
+        key: of its stream.
+        transform: makes values of random words.
     """
     # lazy: Triton is there on machines with a GPU only, and takes a second to import
     from initlab.sampling import triton_kernels as kernels

@@ -74,7 +74,7 @@ def search(
     nothing else has seen.
 
     Args:
-        build, train, optimizer, options, loss, batch_size, steps, device, dtype: as for `compare`.
+        build, train, optimizer, options, loss, batch_size, steps, engine, device, dtype: as for `compare`.
         valid: what choices are made by.
         test: what the final score is measured on.
         space: {selector or "scheme": [schemes], "lr": (low, high), "weight_decay": (low, high)}; a scheme is a name, a

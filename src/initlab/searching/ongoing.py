@@ -38,6 +38,11 @@ class Running:
         number: its number in the stored study.
         trial: Optuna's side of it, which has a number of its own.
         spec: its run.
+        best: its best validation score so far, higher better.
+        best_step: the step of that.
+        checks: how often it has been measured.
+        since: measurements since the best.
+        curve: measurement -> score as the user reads it.
     """
 
     number: int

@@ -36,6 +36,7 @@ def optuna_figures(result: Search, names: Sequence[str]) -> list[ReadyFigure]:
     """The plots called `names`, those of them that the search has enough trials for.
 
     Args:
+        result: the search.
         names: of "history", "importances", "slices", "contour" (of the two most important parameters), "parallel".
     """
     complete = sum(trial.state == "COMPLETE" for trial in result.trials)

@@ -57,6 +57,7 @@ class Proposals:
         """A trial for the run `key`, and its (policy, lr, weight decay).
 
         Args:
+            key: the run's, by which the proposal is drawn.
             earlier: the choices that a worker made which gave the run up.
         """
         with quiet_optuna(), warnings.catch_warnings():

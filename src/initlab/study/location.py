@@ -215,6 +215,8 @@ def guarded(call: Callable[[], T], where: Location, tries: int = 1) -> T:
     """`call()`; what the database says against it becomes one line without a password.
 
     Args:
+        call: what asks the database.
+        where: the database, for the error.
         tries: how often a failed transaction is tried again (deadlocks, a server that restarts).
 
     Raises:

@@ -26,6 +26,7 @@ class Part:
         done: the requests that have changed it.
         later: requests that can wait for the next order.
         state: where workers send it back: the session as it is.
+        tries: how often the request at hand has been sent.
     """
 
     number: int
