@@ -353,7 +353,7 @@ CLASSES = CENTRES[DIGITS] + 0.7 * drawn(256, 64)
 
 
 def stack(
-    depth: int, norm: type[nn.Module] | None = None, act: Callable[[], nn.Module] = nn.ReLU, out: int = 10
+    depth: int, norm: Callable[[int], nn.Module] | None = None, act: Callable[[], nn.Module] = nn.ReLU, out: int = 10
 ) -> nn.Module:
     """An MLP of `depth` hidden layers at He's scale."""
     layers: list[nn.Module] = []
@@ -373,6 +373,17 @@ def norms_at(model: nn.Module, gamma: float = 1.0, beta: float = 0.0) -> nn.Modu
             nn.init.constant_(module.weight, gamma)
             nn.init.constant_(module.bias, beta)
     return model
+
+
+class Whitening(nn.Module):
+    """A layer norm in a class and with words of its own."""
+
+    def __init__(self, width: int, gamma: float = 1.0, beta: float = 0.0) -> None:
+        super().__init__()
+        self.gamma, self.beta = (nn.Parameter(torch.full((width,), value)) for value in (gamma, beta))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return F.layer_norm(x, self.gamma.shape, self.gamma, self.beta)
 
 
 def norm_stack() -> list[nn.Module]:
@@ -420,6 +431,10 @@ OFF: dict[str, tuple[Callable[[], nn.Module], str, str, str]] = {
     "layer norm, weight 50": (lambda: norms_at(stack(3, nn.LayerNorm), gamma=50), "norm weight", "1.weight", "at 1"),
     "layer norm, weight 50, deep": (
         lambda: norms_at(stack(12, nn.LayerNorm), gamma=50), "norm weight", "1.weight", "at 1"),
+    "a norm by other words, weight 50": (
+        lambda: stack(3, lambda width: Whitening(width, gamma=50.0)), "norm weight", "1.gamma", "at 1"),
+    "a norm by other words, bias -5": (
+        lambda: stack(3, lambda width: Whitening(width, beta=-5.0)), "norm bias", "1.beta", "at 0"),
     "batch norm, weight 50": (lambda: norms_at(stack(3, nn.BatchNorm1d), gamma=50), "norm weight", "1.weight", "at 1"),
     "batch norm, weight 0.01": (
         lambda: norms_at(stack(3, nn.BatchNorm1d), gamma=0.01), "norm weight", "1.weight", "at 1"),

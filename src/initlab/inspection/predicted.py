@@ -76,8 +76,8 @@ def _after(record: Record, before: _State, own: list[ParameterStats]) -> _State 
     if record.kind == "linear" or (record.kind.startswith("conv") and "transpose" not in record.kind):
         return _matrix(before, own, units)
     if record.kind.endswith("_norm") and record.kind != "local_response_norm":
-        weight = [p.rms**2 for p in own if p.name.endswith("weight")] or [1.0]
-        return _State(weight[0] + sum(p.rms**2 for p in own if p.name.endswith("bias")), 0.0, 0.0)
+        scale = next((p.rms**2 for p in own if p.name == record.scale), 1.0)
+        return _State(scale + sum(p.rms**2 for p in own if p.name != record.scale), 0.0, 0.0)
     return _activation(record.kind, before, units) if record.activation and not own else None
 
 

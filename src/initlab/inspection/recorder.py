@@ -61,6 +61,12 @@ class Record:
         """Whether it sets the size of what it gives."""
         return TABLE.named(self.kind).norm
 
+    @property
+    def scale(self) -> str:
+        """The parameter by which a norm multiplies what it has normalised, its first; "" for none."""
+        first = next(iter(self.parameters), "")
+        return first if self.norm and not first.endswith("bias") else ""
+
     def settle(self, own: Moments | None, arriving: Moments | None, numbers: Mapping[str, float]) -> None:
         """Fill in what was brought from the device: the moments of its output and input, and other numbers."""
         assert own is not None

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-from torch import nn
 
 from initlab.graph.once import once
 from initlab.graph.operations import TABLE
@@ -83,19 +82,18 @@ def _meant(e: Evidence, p: ParameterStats) -> bool:
 
 def _role(e: Evidence, p: ParameterStats, value: Tensor) -> str:
     """What kind of suspect a parameter is by its size; "" for none."""
-    owner, _, own = p.name.rpartition(".")
     if not p.trainable or p.layer is None or value.ndim > 1 or not math.isfinite(p.rms):
         return ""
+    part = _norm_part(e, p)
     if p.rms == 0:
-        stuck = _is_norm(e.model, owner) and own == "weight" and p.grad_rms == 0
-        return "norm weight" if stuck else ""
-    if _is_norm(e.model, owner):
-        if own == "bias":
-            return "norm bias" if p.rms > BIAS else ""
-        return "norm weight" if not 1 / NORM < p.rms < NORM and not _varied(value) else ""
-    if value.numel() == 1 and not own.endswith("bias"):
+        return part if part == "norm weight" and p.grad_rms == 0 else ""
+    if part == "norm bias":
+        return part if p.rms > BIAS else ""
+    if part:
+        return part if not 1 / NORM < p.rms < NORM and not _varied(value) else ""
+    if value.numel() == 1 and not p.name.endswith("bias"):
         return "scale" if not 1 / SCALAR < p.rms < SCALAR else ""
-    return "bias" if own.endswith("bias") and p.rms > BIAS and _drowns(e, p) else ""
+    return "bias" if p.name.endswith("bias") and p.rms > BIAS and _drowns(e, p) else ""
 
 
 def _varied(weight: Tensor) -> bool:
@@ -114,8 +112,16 @@ def _drowns(e: Evidence, p: ParameterStats) -> bool:
     return p.rms > OVER * math.sqrt(max(0.0, layer.second_moment * share))
 
 
-def _is_norm(model: nn.Module, owner: str) -> bool:
-    return "norm" in type(model.get_submodule(owner)).__name__.lower() if owner else False
+def _norm_part(e: Evidence, p: ParameterStats) -> str:
+    """What a parameter is to a norm: by the call that reads it; of a norm that is written out, by its class's name."""
+    assert p.layer is not None
+    record = e.seen.records[p.layer]
+    if record.norm:
+        return "norm weight" if p.name == record.scale else "norm bias"
+    owner, _, own = p.name.rpartition(".")
+    if not owner or "norm" not in type(e.model.get_submodule(owner)).__name__.lower():
+        return ""
+    return "norm bias" if own == "bias" else "norm weight"
 
 
 def _usual(e: Evidence, p: ParameterStats, role: str) -> float | None:

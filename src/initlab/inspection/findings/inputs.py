@@ -68,8 +68,8 @@ def _within_eps(e: Evidence, record: Record) -> bool:
     """Whether a norm gives far less than its weight, as it does where its eps is larger than the variance it reads."""
     if not record.norm:
         return False
-    weights = [p.rms for p in e.parameters if p.name in record.parameters and p.name.endswith("weight")]
-    return record.moments.second_moment < DROWNED * (weights[0] if weights else 1.0) ** 2
+    scale = next((p.rms for p in e.parameters if p.name == record.scale), 1.0)
+    return record.moments.second_moment < DROWNED * scale**2
 
 
 def _carried(e: Evidence) -> Finding | None:
