@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from initlab.cli import models, options, output, samples, weights
+from initlab.cli.plan import show
 from initlab.cli.working import working
-from initlab.reporting import print_page
 
 
 def command(
@@ -33,18 +33,13 @@ def command(
     """
     # lazy: it brings PyTorch, a second that a usage error and `initlab schemes` do without
     from initlab import planning
-    from initlab.planning.view import blocks  # lazy: as above
 
     page, file = output.checked_report(report), weights.checked_out(out)
     with working(f"initializing {model}", as_json=as_json):
         module = models.built(model, seed)
         inputs, _ = samples.batch_from(lambda: module, shapes, data, target, images, batch, seed)
         plan = planning.init_(module, options.selected(policy, select), example_inputs=inputs, seed=seed)
-    if as_json:
-        output.deliver(plan, as_json=True, report=None)
-    else:
-        for block in blocks(plan):
-            print_page(block)
+    show(plan, as_json=as_json)
     weights.write(module, file, seed)
     if page is not None:
         output.said(plan.save(page))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from initlab.cli import models, options, output, samples
 from initlab.cli.working import working
 from initlab.reporting import print_page
+
+if TYPE_CHECKING:
+    from initlab.planning import Plan
 
 
 def command(
@@ -31,7 +34,6 @@ def command(
     """
     # lazy: it brings PyTorch, a second that a usage error and `initlab schemes` do without
     from initlab import planning
-    from initlab.planning.view import blocks  # lazy: as above
 
     page = output.checked_report(report)
     chosen = options.selected(policy, select)
@@ -41,10 +43,19 @@ def command(
         plan = planning.plan(build(), inputs, chosen)
     if explain is not None:
         output.emit(plan.explain(explain))
-    elif as_json:
-        output.deliver(plan, as_json=True, report=None)
     else:
-        for block in blocks(plan):
-            print_page(block)
+        show(plan, as_json=as_json)
     if page is not None:
         output.said(plan.save(page))
+
+
+def show(plan: Plan, *, as_json: bool) -> None:
+    """Print a plan: as JSON, or its blocks as wide as the terminal."""
+    # lazy: it brings PyTorch, a second that a usage error and `initlab schemes` do without
+    from initlab.planning.view import blocks
+
+    if as_json:
+        output.deliver(plan, as_json=True, report=None)
+        return
+    for block in blocks(plan):
+        print_page(block)

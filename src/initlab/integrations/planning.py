@@ -13,8 +13,10 @@ from initlab.planning.planner import make_plan
 from initlab.planning.walk import walk
 from initlab.planning.writer import keep_also
 
+Keep = str | Sequence[str]  # selectors of what is left as it is
 
-def plan_twin(twin: Twin, policy: Any, example_inputs: Any, keep: str | Sequence[str] = ()) -> Plan:
+
+def plan_twin(twin: Twin, policy: Any, example_inputs: Any, keep: Keep = ()) -> Plan:
     """The law of every parameter of a twin; a `Plan` given as the policy is taken as it is."""
     found = walk(twin)
     made = policy if isinstance(policy, Plan) else make_plan(twin, found, example_inputs, policy)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,6 +27,11 @@ class Weight:
     part: Part
     layout: Layout
     leaf: str
+
+
+ByPath = Mapping[tuple[str, ...], Weight]  # what variables are, by their paths in the framework
+# (layer, the variable's name, its shape) -> what the layer's type says of it.
+Entry = Callable[[Any, str, Shape], Weight | None]
 
 
 def matrix(geometry: Geometry, layout: Layout, leaf: str = "weight", role: str = "weight") -> Weight:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from initlab.errors import InputError, seed_number
@@ -13,14 +12,12 @@ from initlab.integrations.jax.initializers import float_kind
 from initlab.integrations.jax.trees import Tree
 from initlab.integrations.layout import draw
 from initlab.integrations.names import MapNames
-from initlab.integrations.planning import checked, plan_twin
+from initlab.integrations.planning import Keep, checked, plan_twin
 from initlab.integrations.twin import Leaf, Twin
 from initlab.planning import Plan
 from initlab.planning.plan import PlanEntry
 
 jax = needed("jax", "jax")
-
-Keep = str | Sequence[str]
 
 
 def plan(

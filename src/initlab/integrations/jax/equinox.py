@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from initlab.graph.layers import (
@@ -15,10 +14,8 @@ from initlab.graph.layers import (
     recurrent_weight,
 )
 from initlab.integrations.layout import Layout
-from initlab.integrations.weights import Weight, matrix, single
+from initlab.integrations.weights import Entry, Weight, matrix, single
 from initlab.schemes import Geometry
-
-Entry = Callable[[Any, str, Shape], "Weight | None"]
 
 
 def _linear(layer: Any, name: str, shape: Shape) -> Weight | None:

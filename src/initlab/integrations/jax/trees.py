@@ -15,12 +15,10 @@ from initlab.integrations.jax.equinox import equinox_weight
 from initlab.integrations.jax.primitives import torch_dtype
 from initlab.integrations.names import MapNames, check_used, renamed, told_apart
 from initlab.integrations.twin import Leaf
-from initlab.integrations.weights import Weight, by_convention, left_to_the_pass
+from initlab.integrations.weights import ByPath, by_convention, left_to_the_pass
 from initlab.planning.memory import DTYPES, PARTS
 
 jax = needed("jax", "jax")
-
-ByPath = Mapping[tuple[str, ...], Weight]
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -13,12 +12,10 @@ from initlab.integrations.extras import needed
 from initlab.integrations.keras.passes import twin_of
 from initlab.integrations.layout import draw
 from initlab.integrations.names import MapNames
-from initlab.integrations.planning import checked, plan_twin
+from initlab.integrations.planning import Keep, checked, plan_twin
 from initlab.planning import Plan
 
 keras = needed("keras", "keras")
-
-Keep = str | Sequence[str]
 
 
 def plan(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from initlab.graph.layers import (
@@ -18,10 +18,8 @@ from initlab.graph.layers import (
     vector,
 )
 from initlab.integrations.layout import Layout
-from initlab.integrations.weights import Weight, by_convention, matrix, product_weight, single
+from initlab.integrations.weights import Entry, Weight, by_convention, matrix, product_weight, single
 from initlab.schemes import Geometry
-
-Entry = Callable[[Any, str, Shape], "Weight | None"]
 
 
 def _dense(layer: Any, name: str, shape: Shape) -> Weight | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,12 +15,10 @@ from initlab.integrations.extras import needed
 from initlab.integrations.keras.layers import weight_of
 from initlab.integrations.names import MapNames, check_used, renamed, told_apart
 from initlab.integrations.twin import Leaf
-from initlab.integrations.weights import Weight, by_convention, left_to_the_pass
+from initlab.integrations.weights import ByPath, Weight, by_convention, left_to_the_pass
 from initlab.planning.memory import DTYPES
 
 keras = needed("keras", "keras")
-
-ByPath = Mapping[tuple[str, ...], Weight]
 
 
 @dataclass(frozen=True)
