@@ -145,3 +145,31 @@ def test_layers_in_a_stack_are_weights_of_their_own_and_no_recurrence() -> None:
     assert "one of 3 that end" in stacked["down"].reason
     gpt2 = [initlab.plan(Stacked(way), batch(16, 16), "gpt2") for way in (False, True)]
     assert gpt2[0]["down"].std == gpt2[1]["down.0"].std == pytest.approx(0.02 / math.sqrt(3))
+
+
+class Tower(nn.Module):
+    """Two residual blocks, run on two inputs side by side, or on one input twice in turn."""
+
+    def __init__(self, way: str) -> None:
+        super().__init__()
+        self.way, self.stem, self.head = way, nn.Linear(16, 32), nn.Linear(32, 4)
+        self.blocks = nn.ModuleList(
+            nn.Sequential(nn.LayerNorm(32), nn.Linear(32, 64), nn.ReLU(), nn.Linear(64, 32)) for _ in range(2)
+        )
+
+    def tower(self, x: torch.Tensor) -> torch.Tensor:
+        for block in self.blocks:
+            x = x + block(x)
+        return x
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        made = self.tower(self.stem(x))
+        if self.way == "in turn":
+            made = self.tower(made)
+        return self.head(made * self.tower(self.stem(-x)) if self.way == "side by side" else made)
+
+
+@pytest.mark.parametrize(("way", "branches"), [("once", 2), ("side by side", 2), ("in turn", 4)])
+def test_branches_of_shared_weights_count_where_they_add_to_one_stream(way: str, branches: int) -> None:
+    plan = initlab.plan(Tower(way), torch.randn(64, 16, generator=torch.Generator().manual_seed(0)))
+    assert f"one of {branches} that end residual branches" in plan["blocks.0.3.weight"].reason

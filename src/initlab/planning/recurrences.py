@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from initlab.graph import Operation, SignalGraph, Use
 from initlab.graph.ancestry import grew_from
 from initlab.graph.once import once
+from initlab.planning.ways import readings
 
 Makers = frozenset[tuple[str, ...]]
 MOST = 64  # weights of a value's makers of which anybody asks
@@ -35,6 +36,50 @@ def _reads_itself(graph: SignalGraph, ordered: Sequence[Operation]) -> bool:
     made = set(ordered[0].outputs)
     signals = [value for value in ordered[1].inputs if graph.values[value].source == "operation"]
     return any(value in made or grew_from(graph, value, made) for value in signals)
+
+
+def adds_up(graph: SignalGraph, uses: Iterable[Operation]) -> int:
+    """To how many branches of one stream a weight's uses add: those that meet nothing that an earlier use made are one.
+
+    A shared layer adds to its stream again and again. The query of a decoder's step is added to the keys at each step
+    anew (Bahdanau et al., 2015), and no step's sum holds the last one's.
+    """
+    ordered = sorted(uses, key=lambda use: use.index)
+    return 1 + sum(_meets_itself(graph, use) for use in ordered[1:])
+
+
+def _meets_itself(graph: SignalGraph, use: Operation) -> bool:
+    """Whether the first sums that a use reaches have a summand that the same weight made before; or no sum is found."""
+
+    def goes_on(_: int, reader: Operation) -> bool:
+        traits = reader.traits
+        return not (traits.combines in ("sum", "contraction") or traits.attends or traits.recurrent)
+
+    met = [
+        _made_by(graph, other, use)
+        for value, reader in readings(graph, use.outputs, goes_on)
+        if reader.traits.combines == "sum"
+        for other in reader.inputs
+        if other != value
+    ]
+    return any(met) or not met
+
+
+def _made_by(graph: SignalGraph, value: int, use: Operation) -> bool:
+    """Whether a use of the same weights is the last on some way to a value, past norms, sums and functions."""
+    stack, seen = [value], set[int]()
+    while stack and len(seen) < MOST:
+        operation = graph.producer(stack.pop())
+        if operation is None or operation.index in seen:
+            continue
+        seen.add(operation.index)
+        if operation.parameters == use.parameters:
+            return True
+        traits = operation.traits
+        applies = operation.parameters and not (traits.norm or traits.combines in ("sum", "product"))
+        if not (applies or traits.combines == "contraction" or traits.attends):
+            stack.extend(operation.inputs)
+    return False
 
 
 def makers(graph: SignalGraph, value: int) -> Makers:

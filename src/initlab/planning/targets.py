@@ -22,7 +22,7 @@ from initlab.planning.plain import plain, plain_second
 from initlab.planning.plan import PlanEntry
 from initlab.planning.read_rows import rows_read
 from initlab.planning.readers import adds_to_scores, is_head, opens_gate
-from initlab.planning.recurrences import makers, reads_itself
+from initlab.planning.recurrences import adds_up, makers, reads_itself
 from initlab.planning.scores import Queries, queries_of
 from initlab.planning.token_tables import codebooks, sizing_themselves, tokens_of
 from initlab.planning.transforms import Back, transformed
@@ -47,7 +47,7 @@ class Targets:
         alone: those of them by which alone an output of the model was last made, whatever became of it on the way.
         gates: weights whose output opens a gate through a sigmoid.
         ends: weights that end residual branches.
-        branches: how many branches they end: a weight that is used again ends another.
+        branches: how many branches they end: a weight that is used again, and adds to the same stream, ends another.
         tables: embeddings that are read by what the model is given.
         positions: tables and parameters that are added to the tokens.
         ties: tables that are also heads.
@@ -208,7 +208,7 @@ def targets_of(graph: SignalGraph, entries: Mapping[str, PlanEntry], owner: Mapp
         heads=heads,
         gates=frozenset(name for name, found in applied.items() if opens_gate(graph, found[0])) - heads,
         ends=ends,
-        branches=sum(len(applied.get(name, (None,))) for name in ends),
+        branches=sum(adds_up(graph, applied.get(name, ())) for name in ends),
         tables=tables,
         positions=positions,
         ties=tables & heads,
