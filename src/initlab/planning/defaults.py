@@ -32,6 +32,7 @@ from initlab.planning.own import (
     zero_on_purpose,
     zero_table,
 )
+from initlab.planning.positive import of_positive
 from initlab.planning.readers import is_head
 from initlab.planning.reason import Reason
 from initlab.planning.recurrences import reads_itself
@@ -75,6 +76,8 @@ def fed_weight(subject: Subject, options: Options) -> Choice:
     if (choice := of_sines(subject) or of_features(subject)) is not None:
         return choice
     fed = subject.fed()
+    if (choice := of_positive(subject, fed.gain)) is not None:
+        return choice
     if fed.reason.code == "fed_by_softmax" and len(subject.shape) == 2 and subject.shape[0] == subject.shape[1]:
         words = "mixes shares after a softmax: the identity, which leaves them shares"
         return Choice(get_scheme("identity"), Reason("mixes_shares", words))

@@ -54,6 +54,24 @@ def identity_value(subject: Subject) -> float:
     return 1.0
 
 
+def own_function(subject: Subject) -> tuple[Callable[[float], float] | None, Operation | None]:
+    """What a parameter goes through alone, as a function of one number, if it goes through any, and what reads it."""
+    graph = subject.scene.graph
+    if graph is None:
+        return None, None
+    steps, last = _own_steps(graph, subject.value)
+    if not any(step.traits.pointwise for step in steps) or not all(
+        s.traits.pointwise or s.traits.passes for s in steps
+    ):
+        return None, last
+
+    def function(value: float) -> float:
+        made = _evaluated(graph, steps, value)
+        return math.nan if made is None else made
+
+    return function, last
+
+
 def special_scale(subject: Subject, identity: float) -> str:
     """How a scale was set on purpose: zeros that no other norm of its model has, or one factor of its own; else "".
 
