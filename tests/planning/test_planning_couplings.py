@@ -95,20 +95,22 @@ def test_a_model_that_takes_gradients_as_it_runs_is_measured_with_weights_of_one
 class Transform(nn.Module):
     """x times a matrix that is made of it, beside an identity in rows or as a matrix."""
 
-    def __init__(self, flat: bool) -> None:
+    def __init__(self, way: str) -> None:
         super().__init__()
-        self.made, self.flat = nn.Sequential(nn.Linear(8, 32), nn.ReLU(), nn.Linear(32, 64)), flat
+        self.made, self.way = nn.Sequential(nn.Linear(8, 32), nn.ReLU(), nn.Linear(32, 64)), way
         self.read = nn.Sequential(nn.Linear(8, 32), nn.ReLU(), nn.Linear(32, 5))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         made, one = self.made(x.mean(1)), torch.eye(8)
-        made = (made + one.flatten()[None]).view(-1, 8, 8) if self.flat else made.view(-1, 8, 8) + one
+        if self.way == "added to what it multiplies":
+            return self.read(((x.mT.permute(0, 2, 1) @ made.view(-1, 8, 8)).mT + x.mT).mT).amax(1)
+        made = (made + one.flatten()[None]).view(-1, 8, 8) if self.way == "in rows" else made.view(-1, 8, 8) + one
         return self.read(x @ made).amax(1)
 
 
-@pytest.mark.parametrize("flat", [True, False], ids=["in rows", "as a matrix"])
-def test_a_matrix_beside_an_identity_begins_near_it(flat: bool) -> None:
-    entry = initlab.plan(Transform(flat), torch.randn(64, 20, 8))["made.2.weight"]
+@pytest.mark.parametrize("way", ["in rows", "as a matrix", "added to what it multiplies"])
+def test_a_matrix_beside_an_identity_begins_near_it(way: str) -> None:
+    entry = initlab.plan(Transform(way), torch.randn(64, 20, 8))["made.2.weight"]
     assert entry.measured is not None
     assert entry.measured[1] == pytest.approx(MOVED / 8)
     assert "an identity is added" in entry.reason

@@ -1,7 +1,7 @@
 """Outputs that an identity is added to: matrices of each sample, which begin near it.
 
-In x (1 + M(x)) for a k × k matrix M of unit elements, M is √k times as large as the identity beside it, and what the
-network makes of x is lost. With k·E[M²] small the signal passes, and M is learned beside it.
+In x (1 + M(x)), also written x M(x) + x, for a k × k matrix M of unit elements, M is √k times as large as the identity
+beside it, and what the network makes of x is lost. With k·E[M²] small the signal passes, and M is learned beside it.
 
 Source: Jaderberg et al., Spatial transformer networks, 2015, section 3 (the last layer begins at the identity);
 Qi et al., PointNet, 2017, section 4.2 and appendix C (the output matrix of a T-Net begins as an identity matrix).
@@ -19,7 +19,9 @@ from initlab.graph.ancestry import passed
 
 
 def beside_identity(graph: SignalGraph, applied: Mapping[str, Iterable[Operation]]) -> dict[str, int]:
-    """The weights, of those applied, whose every output first has a constant identity added -> the side of that.
+    """The weights, of those applied, whose every output first has an identity added -> the side of that.
+
+    A constant one, or what the output multiplies is added to the product.
 
     Args:
         graph: the recording.
@@ -38,9 +40,23 @@ def _side(graph: SignalGraph, use: Operation) -> int:
             if any(sides) or not reader.parameters:  # else a bias
                 return max(sides, default=0)
         elif not reader.traits.passes:
-            return 0
+            return _side_of_product(graph, reader, value)
         value = reader.outputs[0]
     return 0
+
+
+def _side_of_product(graph: SignalGraph, product: Operation, matrix: int) -> int:
+    """The side of a square matrix of each sample, where what it multiplies is added to the product: x M + x."""
+    shape = graph.values[matrix].shape
+    if product.kind not in ("matmul", "bmm") or len(shape) < 3 or shape[-1] != shape[-2]:
+        return 0
+    given = {item for value in product.inputs if value != matrix for item in passed(graph, value)}
+    value = product.outputs[0]
+    while len(readers := graph.consumers(value)) == 1 and readers[0].traits.passes:
+        value = readers[0].outputs[0]
+    sums = [reader for reader in readers if reader.traits.combines == "sum"]
+    added = {item for reader in sums for other in reader.inputs if other != value for item in passed(graph, other)}
+    return shape[-1] if given & added else 0
 
 
 def _identity(graph: SignalGraph, value: int) -> int:

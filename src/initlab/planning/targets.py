@@ -116,10 +116,10 @@ class Targets:
             return SCORE
         if name in self.feature_rows:
             return self.feature_rows[name]
-        if name in self.couplings or name in self.learned:
-            return LEARNED if name in self.learned else MOVED
         if name in self.beside_identity:
             return MOVED / self.beside_identity[name]
+        if name in self.couplings or name in self.learned:
+            return LEARNED if name in self.learned else MOVED
         if name in self.tables and name in self.normed:
             return ROWS / self.inner.get(name, 1.0) ** 2
         if name in self.read:
