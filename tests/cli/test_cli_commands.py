@@ -75,6 +75,7 @@ number = 3
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A user's folder with a module of models, as the current one."""
     (tmp_path / "usernets.py").write_text(NETS, encoding="utf-8")
+    (tmp_path / "모델.py").write_text("from usernets import mlp as 그물\n", encoding="utf-8")
     (tmp_path / "broken.py").write_text("import a_module_that_is_not_there\n", encoding="utf-8")
     (tmp_path / "misspelt.py").write_text("def mlp(:\n", encoding="utf-8")
     (tmp_path / "sly.py").write_text("def __getattr__(name):\n    raise RuntimeError('no ' + name)\n", encoding="utf-8")
@@ -127,7 +128,7 @@ Run = Callable[..., Done]
         ("usernets.deeper:mlp", "there is no module 'usernets.deeper'"),
         ("usernets:mpl", "did you mean 'mlp'"),
         ("usernets:needs", "needs the arguments width, depth"),
-        ("usernets:gives_none", "returned a NoneType; it must return an nn.Module"),
+        ("usernets:gives_none", "must return an nn.Module; got NoneType"),
         ("usernets:number", "must be a function that returns an nn.Module"),
         ("usernets:exits", r"it called sys.exit\(3\)"),
         ("leaves:mlp", r"it called sys.exit\(3\)"),
@@ -164,7 +165,7 @@ def test_an_error_inside_the_users_module_shows_the_users_own_traceback(
     assert "importlib" not in done.err
 
 
-@pytest.mark.parametrize("model", ["usernets:mlp", "usernets:Net", "usernets:ready", "package.inner:mlp"])
+@pytest.mark.parametrize("model", ["usernets:mlp", "usernets:Net", "usernets:ready", "package.inner:mlp", "모델:그물"])
 def test_functions_classes_and_ready_modules_are_models(run: Run, model: str) -> None:
     done = run("plan", model)
     assert done.code == 0, done.err
@@ -215,7 +216,7 @@ def test_functions_classes_and_ready_modules_are_models(run: Run, model: str) ->
         (("search", "usernets:mlp", "--lr", "1:2:3"), "--lr must be a number or LOW:HIGH"),
         (("search", "usernets:mlp", "--lr", "fast"), "--lr must be a number or LOW:HIGH"),
         (("search", "usernets:mlp", "--lr", "1e-4,1e-1"), "--lr must be a number or LOW:HIGH"),
-        (("plan", "usernets:mlp", "--input"), "(initlab plan --help)"),
+        (("plan", "usernets:mlp", "--input"), r"\(initlab plan --help\)"),
         (("search", "usernets:mlp", "--trials", "0"), "trials"),
         (("search", "usernets:mlp", "--pruning", "mdian"), "did you mean 'median'"),
         (("schemes", "he_norml"), "did you mean 'he_normal'"),

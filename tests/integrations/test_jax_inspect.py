@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import equinox
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
+from flax import linen, nnx
 from jax_zoo import ZOO, data
 from torch import nn
 
@@ -128,3 +130,23 @@ def test_places_known_beforehand_are_read() -> None:
     p = {"kernel": jax.random.normal(jax.random.key(0), (8, 4))}
     x = jnp.asarray(data(16, 3, 8))
     assert ij.inspect(lambda p, x: jnp.take(x @ p["kernel"], 1, axis=1), p, x).layers
+
+
+@pytest.mark.parametrize(
+    ("model", "kind"),
+    [
+        (tree(), "dict"),
+        (jnp.zeros((3, 2)), "ArrayImpl"),
+        (nnx.Linear(2, 3, rngs=nnx.Rngs(0)), "Linear"),
+        (linen.Dense(3), "Dense"),
+        (equinox.nn.Linear(2, 3, key=jax.random.key(0)), "Linear"),
+    ],
+)
+def test_a_model_of_jax_is_shown_the_way(model: Any, kind: str) -> None:
+    for verb in (initlab.plan, initlab.init_, initlab.inspect, initlab.audit):
+        with pytest.raises(initlab.InputError, match=f"got the {kind} of a JAX model: use initlab.integrations.jax"):
+            verb(model, jnp.zeros((4, 2)))
+    with pytest.raises(initlab.InputError, match=f"build must return an nn.Module; got the {kind} of a JAX model"):
+        initlab.compare(lambda: model, (np.zeros((4, 2)), [0, 1, 0, 1]), (np.zeros((4, 2)), [0, 1, 0, 1]), ["zeros"])
+    with pytest.raises(initlab.InputError, match=r"must be a torch.nn.Module; got dict$"):
+        initlab.inspect({"a": [1, "b"]}, jnp.zeros((4, 2)))

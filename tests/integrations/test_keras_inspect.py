@@ -99,3 +99,9 @@ def test_what_initlab_inspect_is_asked_for_reaches_it() -> None:
     report = ik.inspect(model, x, y.reshape(32, 7), **given)
     assert report.learning_rate is None
     assert report.optimizer == "sgd"
+
+
+def test_a_comparison_of_keras_models_is_shown_the_way() -> None:
+    rows = (np.zeros((4, 32), np.float32), [0, 1, 0, 1])
+    with pytest.raises(InputError, match=r"build must return an nn.Module; got a keras model: .* as_module\(model\)"):
+        initlab.compare(lambda: pair("zeros")[0], rows, rows, ["zeros"])

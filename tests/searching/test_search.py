@@ -244,6 +244,7 @@ def test_reports(result: initlab.Search, tmp_path: Path) -> None:
     page = result.save(tmp_path / "search.html").read_text(encoding="utf-8")
     for word in ("Search history", "Validation curves", "What was searched", "Trials that ended early"):
         assert word in page
+    assert "he_normal, zeros, normal(std=(" in page  # the space, as the command line takes it
     stored = json.loads(result.save(tmp_path / "search.json").read_text())
     assert stored["best"]["number"] == result.best.number  # type: ignore[union-attr]  # there is one
     assert len(result.to_frame()) == len(stored["trials"]) == 14

@@ -20,7 +20,7 @@ from initlab.rng import random_states_kept, seed_random_states
 if TYPE_CHECKING:
     from torch import nn
 
-_FORM = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+_FORM = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 _MISSING = object()
 _EXPECTED = "MODEL must be package.module:factory, such as mypackage.nets:build"
 
@@ -56,6 +56,8 @@ def builder(text: str) -> Callable[[], nn.Module]:
     # lazy: PyTorch takes a second that a usage error and `initlab schemes` do without
     from torch import nn
 
+    from initlab.guest import what_it_is  # lazy: as above
+
     module_name, path = _parts(text)
     _find(module_name)
     module = _call(partial(importlib.import_module, module_name), f"importing {module_name} failed")
@@ -69,7 +71,7 @@ def builder(text: str) -> Callable[[], nn.Module]:
     def build() -> nn.Module:
         model = _call(target, f"{text} failed")
         if not isinstance(model, nn.Module):
-            raise InputError(f"{text} returned a {type(model).__name__}; it must return an nn.Module")
+            raise InputError(f"{text} must return an nn.Module; got {what_it_is(model)}")
         return model
 
     return build

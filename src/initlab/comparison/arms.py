@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from initlab.errors import InputError, finite_number, repeated, seed_number, told
-from initlab.guest import check_materialised
+from initlab.guest import check_built, check_materialised
 from initlab.planning import Plan, Policy, plan
 from initlab.rng import random_states_kept
 from initlab.sampling import derive_seed
@@ -176,8 +176,7 @@ def first_model(build: Callable[[], nn.Module], root_seed: int, device: str = "c
         raise InputError(f"build must be a function that returns a new model; got a {type(build).__name__} itself")
     with random_states_kept(derive_seed(root_seed, "plan"), device), told("build()"):
         model = build()
-    if not isinstance(model, nn.Module):
-        raise InputError(f"build must return an nn.Module; got {type(model).__name__}")
+    check_built(model)
     try:
         check_materialised(model)
     except InputError as error:

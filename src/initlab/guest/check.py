@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -14,6 +14,9 @@ from initlab.guest.foreign import framework_of
 from initlab.guest.modules import dotted, modules_of
 from initlab.guest.whole import is_sharded_type
 
+_ON_JAX = frozenset({"jax", "jaxlib", "flax", "haiku", "equinox"})  # packages, none of which is imported
+_DEEPEST = 8  # levels of a tree that are looked into
+
 
 def check_module(model: Any) -> nn.Module:
     """`model`, if it is a module.
@@ -21,15 +24,41 @@ def check_module(model: Any) -> nn.Module:
     Raises:
         InputError: it is something else.
     """
+    if not isinstance(model, nn.Module) or framework_of(model):
+        raise InputError(f"model must be a torch.nn.Module; got {what_it_is(model)}")
+    return model
+
+
+def check_built(model: Any) -> nn.Module:
+    """What `build` returned, if it is a module.
+
+    Raises:
+        InputError: it is something else.
+    """
+    if not isinstance(model, nn.Module) or framework_of(model):
+        raise InputError(f"build must return an nn.Module; got {what_it_is(model)}")
+    return model
+
+
+def what_it_is(model: Any) -> str:
+    """What stands where a module should, and where it is at home."""
     framework = framework_of(model)
     if framework:
-        raise InputError(
-            f"model must be a torch.nn.Module; got a {framework} model: use initlab.integrations.{framework} "
-            "(plan, init_, inspect), whose as_module(model) gives a torch module that computes the same"
+        return (
+            f"a {framework} model: use initlab.integrations.{framework} (plan, init_, inspect), whose as_module(model) "
+            "gives a torch module that computes the same"
         )
-    if not isinstance(model, nn.Module):
-        raise InputError(f"model must be a torch.nn.Module; got {type(model).__name__}")
-    return model
+    if _holds_jax(model):
+        return f"the {type(model).__name__} of a JAX model: use initlab.integrations.jax (plan, init, inspect)"
+    return type(model).__name__
+
+
+def _holds_jax(model: Any, depth: int = 0) -> bool:
+    """Whether it is of a library on JAX, or a nested mapping or sequence of JAX's arrays."""
+    packages = {kind.__module__.partition(".")[0] for kind in type(model).__mro__}
+    if not isinstance(model, Mapping | list | tuple) or depth == _DEEPEST or packages & _ON_JAX:
+        return bool(packages & _ON_JAX)
+    return any(_holds_jax(part, depth + 1) for part in (model.values() if isinstance(model, Mapping) else model))
 
 
 def module_of(model: Any) -> nn.Module:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from initlab.comparison.words import score_text
@@ -160,13 +161,33 @@ def page(result: Search) -> Page:
         sections.append(Section("What mattered", mattered))
     if ended:
         sections.append(Section("Trials that ended early", [_ended_table(ended)]))
-    sections.append(
-        Section("What was searched", [Text("\n".join(f"{k}: {v}" for k, v in result.space.items()), mono=True)])
-    )
+    sections.append(Section("What was searched", [_space_table(result.space)]))
     facts = [(str(k), str(v)) for k, v in result.settings.items()]
     if result.engine:
         facts.append(("trained", result.engine))
     return Page("Search", conclusion(result), sections, facts)
+
+
+def _space_table(space: Mapping[str, Any]) -> Table:
+    """The space as the command line takes it."""
+    columns = (Column("parameter", kind="code"), Column("choices", kind="code"))
+    return Table("", columns, [(name, space_text(value)) for name, value in space.items() if value is not None])
+
+
+def space_text(value: Any) -> str:
+    """Choices and ranges as the command line takes them.
+
+    >>> space_text({"he_normal": {}, "normal": {"std": [0.01, 1.0]}}), space_text([0.0001, 0.1]), space_text([0.1, 0.1])
+    ('he_normal, normal(std=(0.01,1))', '0.0001:0.1', '0.1')
+    """
+    if isinstance(value, Mapping):
+        return ", ".join(name + _arguments(ranges) for name, ranges in value.items())
+    return ":".join(dict.fromkeys(f"{end:g}" for end in value))
+
+
+def _arguments(ranges: Mapping[str, Any]) -> str:
+    inner = ", ".join(f"{name}=({low:g},{high:g})" for name, (low, high) in ranges.items())
+    return f"({inner})" if inner else ""
 
 
 def _ended_table(trials: list[TrialRecord]) -> Table:

@@ -18,7 +18,7 @@ from initlab.training.task import RunSpec, Task
 HINTS = {
     "distributed": "client.get_executor() gives Dask's",
     "ray": "initlab.integrations.cluster.RayExecutor() is Ray's",
-    "submitit": "initlab.integrations.cluster.SubmititExecutor(it) wraps submitit's",
+    "submitit": "initlab.integrations.cluster.SubmititExecutor(it, workers=8) wraps submitit's",
 }
 
 

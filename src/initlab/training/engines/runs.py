@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from initlab.errors import InputError
-from initlab.guest import modules
+from initlab.guest import check_built, modules
 from initlab.guest.untouched import modes_kept
 from initlab.interrupts import check
 from initlab.rng import RandomStates, random_states, random_states_kept
@@ -59,9 +59,7 @@ def make_model(task: Task, spec: RunSpec) -> nn.Module:
     Both derive from (root_seed, seed of the run), so that schemes are paired over seeds.
     """
     with random_states_kept(derive_seed(task.root_seed, "build", spec.seed), task.device):
-        model = task.build()
-    if not isinstance(model, nn.Module):
-        raise InputError(f"build must return an nn.Module; got {type(model).__name__}")
+        model = check_built(task.build())
     model = model.to(device=task.device)
     model._apply(lambda tensor: _cast(tensor, task.dtype))  # type: ignore[no-untyped-call]  # torch leaves it so
     if spec.policy is not None:
