@@ -302,6 +302,13 @@ def test_bad_arguments(change: dict[str, Any], message: str) -> None:
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.parametrize("decay", [-1, math.nan, True])
+def test_a_study_that_no_run_can_be_trained_for_is_not_begun(decay: Any, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="weight_decay must be"):
+        searched(weight_decay=decay, storage=str(tmp_path / "s.db"))
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_space() -> None:
     space = space_of({"@Conv2d": ["he_normal", "orthogonal"], "@Linear": "xavier_normal", "lr": 0.1}, "sgd")
     policy, lr, decay = space.suggest(optuna.trial.FixedTrial({"@Conv2d": "orthogonal"}))

@@ -6,29 +6,23 @@ import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import nn
 
-from initlab.comparison.arms import Arm, first_model, lr_lists, make_arms, make_plans, named_policies, seed_list
+from initlab.comparison.arms import Arm, lr_lists, make_arms, make_plans, named_policies, seed_list, weight_decay_of
 from initlab.comparison.driver import Driver, drive
 from initlab.comparison.racing import drive_race
 from initlab.comparison.result import Comparison, StudyInterrupted
 from initlab.comparison.study import study_store
-from initlab.comparison.tasks import make_task
+from initlab.comparison.tasks import readied
 from initlab.errors import InputError, check_flags, finite_number, seed_number, whole_number
 from initlab.interrupts import held
 from initlab.study.location import study_name
-from initlab.study.store import MemoryStore, Store
 from initlab.training.engines import checked_executor, get_engine
-from initlab.training.engines.machine import here
 from initlab.training.group import measuring_steps
-from initlab.training.optimizers import optimizer_of, trained
 from initlab.training.progress import watch_for
-from initlab.training.records import RunRecord
-from initlab.training.rehearsal import frozen, rehearse
 from initlab.training.settings import Statistics, Study, Training, grouped
 from initlab.training.task import Loss, Task, first_samples
 
@@ -137,8 +131,7 @@ def compare(
     seed_numbers = seed_list(seeds)
     policies = named_policies(schemes)
     rates = lr_lists(lr, list(policies), optimizer)
-    decay = optimizer_of(optimizer, trained()).decay if weight_decay is None else weight_decay
-    decay = finite_number("weight_decay", decay, low=0)
+    decay = weight_decay_of(weight_decay, optimizer)
     get_engine(engine)
     checked_executor(executor, engine)
     evaluations, curve_points, at_once, budget = (
@@ -153,29 +146,23 @@ def compare(
     if target_loss is not None:
         target_loss = finite_number("target_loss", target_loss)
     name = study_name(study)
-    task, notes = make_task(
+    begun = readied(
         build, train, test, None, loss=loss, optimizer=optimizer, options=options or {}, batch_size=batch_size,
         steps=steps, root_seed=root, shared_order=shared_order, dtype=dtype, device=device, executor=executor,
     )  # fmt: skip
-    model = first_model(build, root, here(task.device))
-    rehearsal = rehearse(replace(task, device=here(task.device)), model)
-    task, maximize = replace(task, build=rehearsal.build), rehearsal.maximize
-    plans, plan_notes = make_plans(model, policies, _examples(task))
+    task = begun.task
+    plans, plan_notes = make_plans(begun.model, policies, _examples(task))
     arms = make_arms(policies, rates, decay, plans)
     watch = watch_for(progress, len(arms) * len(seed_numbers) * steps, {a.label: len(seed_numbers) for a in arms})
     with held(), contextlib.ExitStack() as after:
         after.callback(watch.close)
-        store: Store[RunRecord] = (
-            MemoryStore()
-            if storage is None
-            else study_store(storage, name, task, model, arms, plans, maximize, allow_drift)
-        )
+        store = study_store(storage, name, begun, arms, plans, allow_drift)
         after.callback(store.close)
         driver = Driver(task, engine, store, watch, at_once, len(arms) * len(seed_numbers), executor)
         driver.points = curve_points or driver.points
         at = measuring_steps(task, evaluations)
         if race:
-            driven = drive_race(driver, arms, seed_numbers, at, budget, "accuracy" if maximize else "loss")
+            driven = drive_race(driver, arms, seed_numbers, at, budget, "accuracy" if begun.maximize else "loss")
         else:
             driven = drive(driver, arms, seed_numbers, at)
     result = Comparison(
@@ -185,7 +172,7 @@ def compare(
         settings=settings_of(task, arms, seed_numbers),
         engine=driven.choice,
         missing=driven.missing,
-        notes=(*notes, *rehearsal.remarks, *frozen(model), *plan_notes, *driven.notes),
+        notes=(*begun.remarks, *plan_notes, *driven.notes),
         target_loss=target_loss,
         level=driven.level,
         run_steps=driven.run_steps,

@@ -15,7 +15,7 @@ from initlab.planning import Plan, Policy, plan
 from initlab.rng import random_states_kept
 from initlab.sampling import derive_seed
 from initlab.schemes import ALIASES, Scheme
-from initlab.training.optimizers import optimizer_of
+from initlab.training.optimizers import optimizer_of, trained
 from initlab.training.task import RunSpec
 
 AS_BUILT = "as_built"
@@ -164,6 +164,16 @@ def make_arms(
             label = name if len(rates[name]) == 1 else f"{name}, lr {rate:g}"
             arms.append(Arm(label, name, plans.get(name, policy), rate, weight_decay, policy))
     return tuple(arms)
+
+
+def weight_decay_of(weight_decay: Any, optimizer: str) -> float:
+    """The weight decay that is asked for; where none is, the optimizer's own.
+
+    Raises:
+        InputError: no finite number of at least 0; an optimizer that runs are not trained by.
+    """
+    own = optimizer_of(optimizer, trained()).decay
+    return finite_number("weight_decay", own if weight_decay is None else weight_decay, low=0)
 
 
 def first_model(build: Callable[[], nn.Module], root_seed: int, device: str = "cpu") -> nn.Module:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from torch import nn
-
 from initlab.comparison.arms import Arm
+from initlab.comparison.tasks import Readied
 from initlab.study.fingerprint import plan_fingerprint, task_fingerprint
 from initlab.study.sql import SqlStore
+from initlab.study.store import MemoryStore, Store
 from initlab.training.records import RunRecord, record_from
-from initlab.training.task import Task
 
 if TYPE_CHECKING:
     from initlab.planning import Plan
@@ -20,20 +19,20 @@ if TYPE_CHECKING:
 def study_store(
     storage: Any,
     name: str,
-    task: Task,
-    model: nn.Module,
+    begun: Readied,
     arms: Sequence[Arm],
     plans: Mapping[str, Plan],
-    maximize: bool,
     allow_drift: bool = False,
-) -> SqlStore[RunRecord]:
-    """The store of a comparison's runs in `storage`.
+) -> Store[RunRecord]:
+    """The store of a comparison's runs in `storage`; in memory where that is None.
 
     Raises:
         InputError: the storage cannot be used; the study was begun with something else.
     """
-    begun = {"kind": "compare", **task_fingerprint(task, model), **_arms_fingerprint(arms, plans)}
-    return SqlStore(storage, name, begun, maximize, record_from, allow_drift)
+    if storage is None:
+        return MemoryStore()
+    known_by = {"kind": "compare", **task_fingerprint(begun.task, begun.model), **_arms_fingerprint(arms, plans)}
+    return SqlStore(storage, name, known_by, begun.maximize, record_from, allow_drift)
 
 
 def _arms_fingerprint(arms: Sequence[Arm], plans: Mapping[str, Plan]) -> dict[str, Any]:

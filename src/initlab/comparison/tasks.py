@@ -1,18 +1,57 @@
-"""What the user hands over for training, made a `Task`: data in memory or streamed, all of one shape, on a device."""
+"""What the user hands over for training, made a `Task`: data of one shape on a device, rehearsed with a model."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from torch import nn
 
+from initlab.comparison.arms import first_model
 from initlab.data import Coding, Stream, in_memory_or_streamed, remarks
 from initlab.errors import InputError
 from initlab.guest.doubles import has_doubles
 from initlab.training.engines import Source, Streamed
-from initlab.training.engines.machine import accelerator
+from initlab.training.engines.machine import accelerator, here
+from initlab.training.rehearsal import frozen, rehearse
 from initlab.training.sources import Pair
 from initlab.training.task import Task, first_samples
+
+
+@dataclass(frozen=True)
+class Readied:
+    """What a study or a search goes on with: a model has taken a step of its task.
+
+    Args:
+        task: what its runs share; their models return one tensor where its loss is computed on one.
+        model: a model to plan for and to know the study by; never trained.
+        maximize: whether runs are scored by their accuracy.
+        remarks: on the data and the model, for the reader.
+    """
+
+    task: Task
+    model: nn.Module
+    maximize: bool
+    remarks: tuple[str, ...]
+
+
+def readied(build: Any, train: Any, test: Any, valid: Any, **settings: Any) -> Readied:
+    """The task, once a model has taken a step of it.
+
+    Args:
+        build: returns a new model.
+        train, test, valid: the user's data; `valid` None where there is none.
+        settings: of a `Task`, and the `executor` that has the workers, if any.
+
+    Raises:
+        InputError: model, data or settings that cannot be meant, or do not go together.
+    """
+    task, notes = make_task(build, train, test, valid, **settings)
+    model = first_model(build, task.root_seed, here(task.device))
+    rehearsal = rehearse(replace(task, device=here(task.device)), model)
+    remarks = (*notes, *rehearsal.remarks, *frozen(model))
+    return Readied(replace(task, build=rehearsal.build), model, rehearsal.maximize, remarks)
 
 
 def make_task(build: Any, train: Any, test: Any, valid: Any, **settings: Any) -> tuple[Task, list[str]]:

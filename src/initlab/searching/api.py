@@ -5,15 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
-from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import nn
 
-from initlab.comparison.arms import first_model
+from initlab.comparison.arms import weight_decay_of
 from initlab.comparison.result import StudyInterrupted
-from initlab.comparison.tasks import make_task
+from initlab.comparison.tasks import Readied, readied
 from initlab.errors import InputError, check_flags, seed_number, unknown, whole_number
 from initlab.interrupts import INTERRUPTIONS, acknowledge, held
 from initlab.searching.ongoing import OngoingSearch
@@ -26,12 +25,9 @@ from initlab.study.sql import SqlStore
 from initlab.study.store import MemoryStore, Store
 from initlab.study.to_optuna import quiet_optuna
 from initlab.training.engines import checked_executor, get_engine
-from initlab.training.engines.machine import here
-from initlab.training.optimizers import optimizer_of, trained
 from initlab.training.progress import watch_for
-from initlab.training.rehearsal import frozen, rehearse
 from initlab.training.settings import Study, Training, grouped
-from initlab.training.task import Loss, Task
+from initlab.training.task import Loss
 
 PATIENCE = 3  # checks without a better score after which a run ends by itself
 AT_ONCE = 8
@@ -109,26 +105,23 @@ def search(
     if pruning not in PRUNERS:
         raise unknown("pruning", pruning, PRUNERS)
     found = space_of(space, optimizer)
-    decay = optimizer_of(optimizer, trained()).decay if weight_decay is None else weight_decay
-    task, notes = make_task(
+    decay = weight_decay_of(weight_decay, optimizer)
+    if valid is None:
+        raise InputError("valid must be (X, Y) to choose by; got None")
+    begun = readied(
         build, train, test, valid, loss=loss, optimizer=optimizer, options=options or {}, batch_size=batch_size,
         steps=steps, root_seed=seed_number(seed, "seed"), dtype=dtype, device=device, executor=executor,
     )  # fmt: skip
-    if task.valid is None:
-        raise InputError("valid must be (X, Y) to choose by; got None")
     name = study_name(study)
-    model = first_model(build, task.root_seed, here(task.device))
-    rehearsal = rehearse(replace(task, device=here(task.device)), model)
-    task, maximize = replace(task, build=rehearsal.build), rehearsal.maximize
-    found.check(model)
+    found.check(begun.model)
     with held():
-        store = _store(task, found, storage, name, model, maximize, allow_drift)
+        store = _store(begun, found, storage, name, allow_drift)
         watch = watch_for(progress, trials * steps, {"trials": trials})
         ongoing = OngoingSearch(
-            task, found, decay, trials, pruning, patience, screen, engine, at_once, store, name, maximize, watch,
-            executor,
+            begun.task, found, decay, trials, pruning, patience, screen, engine, at_once, store, name, begun.maximize,
+            watch, executor,
         )  # fmt: skip
-        result, interrupted = _run_out(ongoing, [*notes, *rehearsal.remarks, *frozen(model)], started)
+        result, interrupted = _run_out(ongoing, list(begun.remarks), started)
     if interrupted:
         again = "the same call goes on from there" if storage is not None else "storage='study.db' would let you go on"
         raise StudyInterrupted(f"{len(result.trials)} of {trials} trials are done (in .result); {again}", result)
@@ -151,10 +144,8 @@ def _run_out(ongoing: OngoingSearch, notes: list[str], started: float) -> tuple[
         ongoing.store.close()
 
 
-def _store(
-    task: Task, space: Space, storage: Any, name: str, model: nn.Module, maximize: bool, allow_drift: bool
-) -> Store[TrialRecord]:
+def _store(begun: Readied, space: Space, storage: Any, name: str, allow_drift: bool) -> Store[TrialRecord]:
     if storage is None:
         return MemoryStore()
-    begun = {"kind": "search", **task_fingerprint(task, model), "space": space.describe()}
-    return SqlStore(storage, name, begun, maximize, trial_record, allow_drift)
+    known_by = {"kind": "search", **task_fingerprint(begun.task, begun.model), "space": space.describe()}
+    return SqlStore(storage, name, known_by, begun.maximize, trial_record, allow_drift)
