@@ -144,6 +144,19 @@ def test_a_model_that_cannot_be_had_is_one_line(run: Run, model: str, words: str
     assert re.search(words, done.err), done.err
 
 
+def test_ctrl_c_while_a_module_is_looked_for_is_no_error_of_its_own(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Finder:
+        @staticmethod
+        def find_spec(name: str, path: object = None, target: object = None) -> None:
+            if name == "usernets":
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys, "meta_path", [Finder, *sys.meta_path])
+    done = run("plan", "usernets:mlp")
+    assert done.code == 130
+    assert "Traceback" not in done.err
+
+
 @pytest.mark.parametrize(
     ("model", "own", "words"),
     [

@@ -95,19 +95,20 @@ def _find(name: str) -> None:
     parts = name.split(".")
     for end in range(1, len(parts) + 1):
         prefix = ".".join(parts[:end])
-        try:
-            found = importlib.util.find_spec(prefix)
-        except (ModuleNotFoundError, ValueError):
-            found = None
-        except BaseException as error:
-            raise UserCodeError(f"importing {prefix} failed", error) from None
-        if found is None:
+        if not _call(partial(_is_there, prefix), f"importing {prefix} failed"):
             here = sorted(path.stem for path in Path.cwd().glob("*.py"))
             close = nearest(prefix, here) if end == 1 else []
             hint = f"did you mean {close[0]!r}?" if close else _EXPECTED
             raise InputError(f"there is no module {prefix!r} in {Path.cwd()} or on the import path; {hint}")
         if end < len(parts):
             _call(partial(importlib.import_module, prefix), f"importing {prefix} failed")
+
+
+def _is_there(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except (ModuleNotFoundError, ValueError):
+        return False
 
 
 def _attribute(module: Any, module_name: str, path: str) -> Any:
