@@ -313,3 +313,13 @@ def test_a_bias_that_plan_draws_is_drawn_and_not_set_to_zero() -> None:
     fix = initlab.inspect(model, torch.randn(64, 4, generator=generator), torch.arange(64) % 3).fix()
     assert fix.after == "healthy"
     assert "'0.bias': 'auto'" in fix.code
+
+
+def test_zeros_one_of_which_became_no_number_are_drawn_again() -> None:
+    model = mlp(nn.ReLU)
+    head = [layer for layer in model if isinstance(layer, nn.Linear)][-1]
+    nn.init.zeros_(head.weight)
+    with torch.no_grad():
+        head.weight[0, 0] = torch.nan
+    initlab.inspect(model, TABLE, LABELS).fix().apply(model)
+    assert initlab.inspect(model, TABLE, LABELS).verdict == "healthy"

@@ -18,13 +18,17 @@ def is_zero(tensor: torch.Tensor) -> bool:
 
 
 def is_pattern(tensor: torch.Tensor) -> bool:
-    """Whether a tensor's values are a few numbers again and again, as an identity or a filter has, and not all one."""
+    """Whether a tensor's values are a few numbers again and again, as an identity or a filter has, and not all one.
+
+    Zeros one of which became no number are none.
+    """
     if not readable(tensor) or tensor.numel() < 4 or not tensor.is_floating_point():
         return False
     flat = local_tensor(tensor).detach().flatten()  # all of it: DTensors know no unique
     if len(set(flat[: 4 * PATTERN].tolist())) > PATTERN:
         return False
-    return 1 < len(torch.unique(flat)) <= min(2 * flat.numel() // 3, PATTERN)
+    numbers = torch.unique(flat)
+    return 1 < len(numbers) <= min(2 * flat.numel() // 3, PATTERN) and bool(numbers.isfinite().all())
 
 
 def is_identity(tensor: torch.Tensor) -> bool:
