@@ -140,6 +140,32 @@ def test_masks_of_many_experts_are_not_run_on_noise(monkeypatch: pytest.MonkeyPa
     assert len(ran) < 16 * 100  # 920 an expert where each one's mask is measured
 
 
+class Chain(nn.Module):
+    """A long way without weights to a few numbers."""
+
+    def __init__(self, length: int) -> None:
+        super().__init__()
+        self.first, self.last, self.length = nn.Linear(8, 4), nn.Linear(2, 3), length
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.first(x)
+        for _ in range(self.length):
+            x = torch.cumsum(torch.sin(x), -1)
+        return self.last(torch.cat([x.amax(-1, keepdim=True), x.std(-1, keepdim=True)], -1))
+
+
+def test_a_long_way_to_few_numbers_is_run_again_a_bounded_number_of_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    runs: list[int] = []
+    replayed = regions._replayed
+    monkeypatch.setattr(
+        regions, "_replayed", lambda operations, *rest: (runs.append(len(operations)), replayed(operations, *rest))[1]
+    )
+    initlab.plan(Chain(20), torch.randn(2, 8, generator=torch.Generator().manual_seed(0)))
+    each = [length for length in dict.fromkeys(runs) if length > 16]
+    assert each
+    assert all(runs.count(length) * length <= 3 * 2 * (regions._CALLS + 17 * length) for length in each)
+
+
 def test_functions_are_integrated_once_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
     x = torch.randn(4, 8, generator=torch.Generator().manual_seed(0))
     first = initlab.plan(plain(7), x)

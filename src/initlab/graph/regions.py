@@ -19,6 +19,7 @@ from initlab.guest.doubles import doubled
 _LARGEST = 1 << 22  # elements of a region's root beyond which it is not run again
 ENOUGH = 1 << 17  # numbers behind a measured moment: its error is then below 1%
 _REPEATS = 1024
+_CALLS, _FEWEST = 2048, 16  # calls that one region may spend, and runs that it has of them at least
 _CLOSE = 0.003  # relative standard error at which a measurement stops early
 _BLOCKS = 16  # parts of what was measured, of which none has a fifth of all squares where there is a second moment
 _MANY = 4096  # numbers from which that is asked: 1/x of noise has none, however many one draws
@@ -164,6 +165,7 @@ def _measured(flow: Flow, operations: list[Operation], region: int, output: int,
     generator = torch.Generator(device="cpu").manual_seed(0)
     constants = stand_ins(flow, operations)
     repeats = min(_REPEATS, max(1, ENOUGH // max(math.prod(flow.value(output).shape), 1)))
+    repeats = min(repeats, max(_FEWEST, _CALLS // len(operations)))
     repeats = min(1 if flow.graph.coarse else repeats, flow.budget // len(operations))
     if repeats == 0:
         return None
