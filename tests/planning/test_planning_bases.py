@@ -34,4 +34,5 @@ def test_a_function_beside_a_fixed_one_begins_near_zero(beside: str, target: flo
     plan = initlab.plan(Learned(beside), X)
     assert plan["bumps.weight"].measured is not None
     assert plan["bumps.weight"].measured[1] == target
-    assert beside != "the same" or plan["fixed.weight"].measured[1] == 1.0
+    if beside == "the same":
+        assert 0.3 < plan["fixed.weight"].measured[1] < 0.6  # all that the next function reads, and no norm is near

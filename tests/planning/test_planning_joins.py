@@ -18,16 +18,17 @@ def batch(*shape: int) -> torch.Tensor:
 
 
 class Stream(nn.Module):
-    """Branches that are added to a stream without norms, scaled before or not."""
+    """Branches that are added to a stream, scaled before or not, with a norm where it begins."""
 
     def __init__(self, depth: int = 6, scale: float = 1.0) -> None:
         super().__init__()
         self.scale, self.first, self.last = scale, nn.Linear(64, 256), nn.Linear(256, 10)
+        self.norm = nn.LayerNorm(256)
         self.ups = nn.ModuleList(nn.Linear(256, 256) for _ in range(depth))
         self.downs = nn.ModuleList(nn.Linear(256, 256) for _ in range(depth))
 
     def forward(self, x: torch.Tensor) -> Any:
-        x = self.first(x)
+        x = self.norm(self.first(x))
         for up, down in zip(self.ups, self.downs, strict=True):
             x = x + self.scale * down(torch.tanh(up(x)))
         return self.last(x)

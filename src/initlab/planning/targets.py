@@ -18,7 +18,7 @@ from initlab.planning.identities import beside_identity
 from initlab.planning.made import makes_weights
 from initlab.planning.neighbours import reads_neighbours
 from initlab.planning.normed import ROWS, normed, smallest
-from initlab.planning.plain import plain, plain_second
+from initlab.planning.plain import plain, plain_second, usual_std
 from initlab.planning.plan import PlanEntry
 from initlab.planning.read_rows import rows_read
 from initlab.planning.readers import adds_to_scores, is_head, opens_gate
@@ -61,6 +61,8 @@ class Targets:
             nothing else.
         read: tables whose rows weights read, and no norm -> of how many rows a product is that they read.
         plain: weights of plain networks, which learn features the faster the smaller they are.
+        modest: weights that end branches of such networks, and are no larger than torch's own.
+        codes: tables whose rows are compared with a signal, and are as large as it is.
         couplings: weights whose outputs move or scale the data itself, or places.
         beside_identity: weights whose outputs an identity is added to -> the side of that matrix.
         learned: coefficients of functions that are learned beside fixed ones.
@@ -85,6 +87,8 @@ class Targets:
     queries: Mapping[str, Queries] = field(default_factory=dict)
     normed: frozenset[str] = frozenset()
     plain: frozenset[str] = frozenset()
+    modest: frozenset[str] = frozenset()
+    codes: frozenset[str] = frozenset()
     couplings: frozenset[str] = frozenset()
     beside_identity: Mapping[str, int] = field(default_factory=dict)
     read: Mapping[str, float] = field(default_factory=dict)
@@ -133,9 +137,19 @@ class Targets:
         second = GATE if name in self.gates else plain_second(spread) if name in self.plain else 1.0
         return second / self.inner.get(name, 1.0) ** 2
 
+    def most(self, entry: PlanEntry) -> float:
+        """What the std of a weight may be multiplied by where its branch joins a stream."""
+        if entry.name not in self.modest or entry.geometry is None or not entry.std:
+            return math.inf
+        return usual_std(entry.geometry.fan_in) / entry.std
+
     def besides(self, deep: Collection[str]) -> Targets:
         """Where deep stacks have laws of their own, derived at second moment one: no layer of theirs begins smaller."""
-        return replace(self, plain=self.plain - frozenset(deep))
+        return replace(self, plain=self.plain - frozenset(deep), modest=self.modest - frozenset(deep))
+
+    def back(self, names: Iterable[str]) -> float:
+        """The second moment of what an inverse transform makes by some weights."""
+        return plain_second(0.0) if self.plain.issuperset(names) else 1.0
 
     def sized(self, name: str) -> bool:
         """Whether an output is brought to its target however near it is: laws are derived for second moment one."""
@@ -204,9 +218,13 @@ def targets_of(graph: SignalGraph, entries: Mapping[str, PlanEntry], owner: Mapp
     rows = {name: found for name, found in sizable.items() if name not in compared}
     read = rows_read(graph, rows, {use.index for name in bounded for use in applied[name]}, applied)
     free = frozenset(name for name, found in (*applied.items(), *rows.items()) if normed(graph, found, beside))
+    unit = {name for name in sizable if name not in read.keys() | free | heads | positions | scored}
+    small = plain(graph, fed, {use.index for name in unit for use in looked[name]})
+    gates = frozenset(name for name, found in applied.items() if opens_gate(graph, found[0])) - heads
+    beside_one = {name: side for name, side in beside_identity(graph, applied).items() if name not in heads}
     return Targets(
         heads=heads,
-        gates=frozenset(name for name, found in applied.items() if opens_gate(graph, found[0])) - heads,
+        gates=gates,
         ends=ends,
         branches=sum(adds_up(graph, applied.get(name, ())) for name in ends),
         tables=tables,
@@ -217,12 +235,14 @@ def targets_of(graph: SignalGraph, entries: Mapping[str, PlanEntry], owner: Mapp
         inner={name: factor for name, factor in inner.items() if factor != 1.0},
         queries=queries_of(graph, owner),
         normed=free - heads - ends - positions - scored,
-        plain=plain(graph, fed) - heads - ends - free - bounded,
+        plain=small - heads - ends - free - bounded - gates - moving - learned - beside_one.keys(),
+        modest=small & ends,
+        codes=compared & sizable.keys(),
         read={name: power for name, power in read.items() if name not in free | heads | positions | scored},
         learned=learned,
         transformed=transformed(graph, applied),
         couplings=moving - ends,
-        beside_identity={name: side for name, side in beside_identity(graph, applied).items() if name not in heads},
+        beside_identity=beside_one,
         composed=composed_of(graph, uses, owner),
         feature_rows={name: (entries[name].std or 0.0) ** 2 for name in applied if entries[name].code == "feature_row"},
         bounded=bounded,

@@ -95,6 +95,8 @@ class Calibrator(TorchFunctionMode):
         if op.combines == "sum" and len(args) > 1:
             args = (*self.sums.before(args[0], args[1], writes), *args[2:])
         args = self.products.joined(op, args)
+        if self.targets.codes:
+            self._compared(args)
         if op.attends and kwargs.get("scale") is not None:
             args = (self.scores.fused(args, kwargs["scale"]), *args[1:])
         result = self._after(Call(func, op, args, kwargs, func(*args, **kwargs)))
@@ -147,7 +149,8 @@ class Calibrator(TorchFunctionMode):
             return self._scaled(*weights[0], call.result)
         if op.weights is not None and op.combines == "contraction" and weights:
             made_by = sorted({mark.of: None for _, mark in weights}, key=self.drawn.is_weight, reverse=True)[0]
-            if not self._is_bias(made_by):  # else the weight was made of a parameter that sets no size, as a norm does
+            # else the weight was made of a parameter that sets no size, as a norm does, or rows are compared with it
+            if not self._is_bias(made_by) and made_by not in self.targets.codes:
                 return self._applied(call, made_by, weights)
         if "multi_head_attention_forward" in op.kinds and (last := self._out_projection(call)):
             self._mark(next(tensors_in(call.result)), last)
@@ -264,12 +267,29 @@ class Calibrator(TorchFunctionMode):
         second = second_moment(made)
         if not names or second is None:
             return made
-        self.found.measured |= dict.fromkeys(names, (second, 1.0))
-        if not misses(second) or not all(map(self.drawn.free, names)):
+        target = self.targets.back(names)
+        self.found.measured |= dict.fromkeys(names, (second, target))
+        if not misses(second / target) or not all(map(self.drawn.free, names)):
             return made
-        factor = rounded(1 / math.sqrt(second))
+        factor = rounded(math.sqrt(target / second))
         self.drawn.scale(names, factor)
         return made * factor
+
+    def _compared(self, args: Any) -> None:
+        """A codebook that a signal meets is made as large as what that is in proportion to: it is often doubled there.
+
+        Rows that are looked up are the nearest, and so not of the size of all.
+        """
+        read, found = self.marks.of(tensors_in(args)), self.found
+        signals = [(tensor, mark) for tensor, mark in read if not mark.of and tensor.is_floating_point()]
+        for name in {mark.of for _, mark in read if signals} & self.targets.codes - found.measured.keys():
+            made = [found.measured[maker][0] * found.factor(maker) ** 2 for maker in signals[0][1].names]
+            second, own = max(made, default=second_moment(signals[0][0])), (self.entries[name].std or 1.0) ** 2
+            if second is None or not self.drawn.free(name):
+                continue
+            found.measured[name] = (own, second)
+            if misses(second / own):
+                self.drawn.scale({name}, rounded(math.sqrt(second / own)), read)
 
     def _mark(self, made: torch.Tensor, name: str) -> None:
         """What a weight made, or the rows of a table: a table of one column holds scores."""

@@ -68,7 +68,7 @@ def calibrated(
         reached = {
             name: 1 / (math.sqrt(found.measured.get(name, (1.0, 1.0))[0]) * found.factors[name]) for name in held
         }
-        targets = replace(targets, inner={**targets.inner, **reached})
+        targets = replace(targets, inner={**targets.inner, **reached}, plain=targets.plain - held)
         if not found.products and all(found.factor(name) == 1.0 for name in targets.ties):
             break
     return entries, ""
@@ -134,6 +134,8 @@ def _reader(name: str, targets: Targets) -> str:
     """What reads an output, where that says why its target is not one."""
     if name in targets.normed:
         return "norms alone read it and undo its size (van Laarhoven, 2017): "
+    if name in targets.codes:
+        return "a codebook, as large as what it is compared with (van den Oord et al., 2017): "
     if name in targets.plain:
         return "small, to learn features (Chizat et al., 2019): "
     if name in targets.read:

@@ -44,7 +44,8 @@ class Sums:
         if own is None or base is None or other.numel() < 2:
             return part
         self._joined |= names
-        factor = rounded(min(math.sqrt(share * base / own), self._room(names, base)))
+        most = min(self.targets.most(drawn.entries[name]) / drawn.found.factor(name) for name in names)
+        factor = rounded(min(math.sqrt(share * base / own), self._room(names, base), most))
         if factor == 1.0 or (factor > 1 and names <= self.targets.positions):
             return part
         drawn.scale(names, factor)
