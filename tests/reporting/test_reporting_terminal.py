@@ -195,3 +195,17 @@ def test_json_of_a_table_is_valid_for_hostile_names() -> None:
 
     names = json.loads(json_text({"rows": list(HOSTILE)}))["rows"]
     assert names == list(HOSTILE)
+
+
+def test_the_text_of_a_table_is_its_text_in_a_notebook_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """rich shows what it prints in a notebook's cell, whatever file it was to print to."""
+    table = Table("std", (Column("name"), Column("std", "right")), (("he_normal", 0.1),))
+    print_page(table)
+    text, printed = table_text(table), capsys.readouterr().out
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    assert table_text(table) == text
+    print_page(table)
+    assert capsys.readouterr().out == printed
+    assert "he_normal" in printed

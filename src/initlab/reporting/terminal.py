@@ -63,7 +63,14 @@ def table_text(table: Table, width: int = 80, *, max_rows: int = MAX_ROWS) -> st
     # lazy: rich costs time and moves Python's random state when it is first imported
     from rich.console import Console
 
-    console = Console(file=StringIO(), width=max(width, 8), no_color=True, force_terminal=False, legacy_windows=False)
+    console = Console(
+        file=StringIO(),
+        width=max(width, 8),
+        no_color=True,
+        force_terminal=False,
+        legacy_windows=False,
+        force_jupyter=False,
+    )  # else rich shows it in the notebook, and the text is empty
     _print_table(console, table, max_rows)
     text: str = console.file.getvalue()  # type: ignore[attr-defined]  # the StringIO made above
     return "\n".join(line.rstrip() for line in text.rstrip("\n").split("\n"))
@@ -113,7 +120,7 @@ def make_console(*, stderr: bool = False) -> Console:
             # rich would end the process here; what a closed pipe means is the caller's to say.
             raise BrokenPipeError
 
-    return PipeConsole(file=stream, highlight=False, markup=False, emoji=False)
+    return PipeConsole(file=stream, highlight=False, markup=False, emoji=False, force_jupyter=False)
 
 
 def sparkline(values: Sequence[Any], width: int = 40, *, log: bool = False) -> str:
