@@ -66,6 +66,12 @@ def test_import_loads_nothing_heavy() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_the_digits_load_nothing_of_a_download() -> None:
+    code = "import sys, initlab; initlab.data.digits(); print([m for m in ('pooch', 'tqdm.auto') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 def test_python_dash_m_is_the_command() -> None:
     done = subprocess.run([sys.executable, "-m", "initlab", "--help"], capture_output=True, text=True, check=True)
     for verb in ("demo", "schemes", "plan", "inspect", "compare", "search", "reproduce"):

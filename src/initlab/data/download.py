@@ -18,8 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-import pooch
-
 from initlab.data.untrusted import reason, short
 from initlab.errors import InputError
 
@@ -82,6 +80,9 @@ def _try(
     """None when `target` is there with the right checksum, else the reason why it is not."""
     if not address.startswith(("http://", "https://")):
         return "no http or https address"
+    # lazy: it brings tqdm, which warns in a notebook without widgets, and few data are downloaded
+    import pooch
+
     logger = pooch.get_logger()
     level = logger.level
     logger.setLevel(logging.WARNING)  # pooch tells of each file on stderr; the bar does

@@ -69,8 +69,8 @@ def table_text(table: Table, width: int = 80, *, max_rows: int = MAX_ROWS) -> st
         no_color=True,
         force_terminal=False,
         legacy_windows=False,
-        force_jupyter=False,
-    )  # else rich shows it in the notebook, and the text is empty
+        force_jupyter=False,  # else rich shows it in the notebook, and the text is empty
+    )
     _print_table(console, table, max_rows)
     text: str = console.file.getvalue()  # type: ignore[attr-defined]  # the StringIO made above
     return "\n".join(line.rstrip() for line in text.rstrip("\n").split("\n"))
