@@ -284,6 +284,12 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "other.npz", a=np.zeros(2))
     with pytest.raises(InputError, match="not written by this function"):
         pretrain_dbn_(stack(16, 6, 2), bars(), checkpoint=tmp_path / "other.npz")
+    (tmp_path / "junk").write_bytes(b"junk")
+    with pytest.raises(
+        InputError, match=r"checkpoint .* not written by this function \(.*npz file\); give another path"
+    ):
+        pretrain_dbn_(stack(16, 6, 2), bars(), checkpoint=tmp_path / "junk")
+    assert (tmp_path / "junk").read_bytes() == b"junk"
     with pytest.raises(InputError, match="directory"):
         pretrain_dbn_(stack(16, 6, 2), bars(), checkpoint=tmp_path)
 

@@ -112,6 +112,7 @@ def test_what_a_model_prints_leaves_stdout_alone(quiet: bool, shown: str, capsys
     ("model", "options", "message"),
     [
         (len, {}, "model must be a torch.nn.Module; got builtin_function_or_method"),
+        (nn.Linear, {}, r"got the class Linear: give one of it, such as Linear\(\)"),
         (nn.ReLU(), {"parameters": True}, "model must have parameters; ReLU has none"),
         (nn.Sequential(nn.LazyLinear(3)), {}, "'0.weight' is lazy and has no shape yet"),
         (nn.LazyBatchNorm1d(), {}, "is lazy"),
@@ -143,9 +144,13 @@ def test_an_embedding_says_what_it_reads(given: torch.Tensor, right: str) -> Non
 
 
 @pytest.mark.parametrize("layer", [nn.Linear(3, 2), nn.Conv1d(3, 2, 1)])
-def test_a_layer_of_floats_says_so_of_whole_numbers(layer: nn.Module) -> None:
-    with pytest.raises(InputError, match=r"reads floating-point numbers and got torch.int64: .float\(\) makes them"):
-        run(layer, (torch.ones(2, 3, 3, dtype=torch.int64),), {})
+@pytest.mark.parametrize("dtype", [torch.int64, torch.uint8, torch.float64, torch.float16])
+def test_a_layer_of_floats_says_so_of_other_numbers(layer: nn.Module, dtype: torch.dtype) -> None:
+    with pytest.raises(InputError, match=rf"it holds torch.float32 and got {dtype}: .to\(torch.float32\) makes"):
+        run(layer, (torch.ones(2, 3, 3, dtype=dtype),), {})
+
+
+def test_a_layer_that_fails_on_its_own_kind_of_numbers_says_nothing_of_them() -> None:
     with pytest.raises(InputError) as caught:
-        run(layer, (torch.zeros(2, 7, 7),), {})
-    assert "floating-point numbers" not in str(caught.value)
+        run(nn.Linear(3, 2), (torch.zeros(2, 7, 7),), {})
+    assert "it holds" not in str(caught.value)

@@ -345,3 +345,10 @@ def test_drift_that_is_allowed_goes_on_in_the_new_space(tmp_path: Path) -> None:
     assert "9 of 12 trials lie outside the space: listed, not chosen from" in result.notes
     with pytest.raises(InputError, match="drift"):
         searched(storage=path, space=spaces[3], trials=13)
+
+
+def test_numbers_under_an_unknown_name_are_no_schemes() -> None:
+    with pytest.raises(initlab.InputError, match=r"'lrr' must hold schemes; got .*0.1\) .*did you mean 'lr'\?"):
+        searched(space={"lrr": (1e-3, 0.1)}, trials=1)
+    with pytest.raises(initlab.InputError, match=r"'@Linear' must hold schemes; got \[0.1\] .* weight_decay\)$"):
+        searched(space={"@Linear": 0.1}, trials=1)

@@ -46,6 +46,18 @@ def test_what_is_no_loss_is_refused() -> None:
         losses(3)
 
 
+@pytest.mark.parametrize("loss", [nn.CrossEntropyLoss, nn.MSELoss])
+def test_a_class_of_losses_is_no_loss(loss: Any) -> None:
+    rows, model = (torch.randn(8, 3), torch.arange(8) % 3), nn.Linear(3, 3)
+    for call in (
+        lambda: losses(loss),
+        lambda: initlab.inspect(model, *rows, loss=loss),
+        lambda: initlab.fit.gradinit_(model, rows, loss=loss, steps=1),
+    ):
+        with pytest.raises(InputError, match=f"got the class {loss.__name__}: give one of it"):
+            call()
+
+
 class Language(nn.Module):
     """Class numbers of shape (N, T), logits of shape (N, T, classes)."""
 

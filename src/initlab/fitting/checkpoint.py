@@ -38,12 +38,13 @@ def load_checkpoint(path: str | os.PathLike[str], settings: dict[str, Any]) -> d
     check_output(path, "checkpoint")
     if not Path(path).exists():
         return None
-    arrays = load_arrays(path)
     try:
+        arrays = load_arrays(path)
         saved = json.loads(bytes(arrays.pop(_SETTINGS)).decode())
-    except (KeyError, ValueError):
+    except (KeyError, ValueError) as error:
+        why = f" ({str(error).partition(';')[0]})" if isinstance(error, InputError) else ""
         raise InputError(
-            f"checkpoint {os.fspath(path)!r} was not written by this function; give another path"
+            f"checkpoint {os.fspath(path)!r} was not written by this function{why}; give another path"
         ) from None
     now = json.loads(json_text(settings, indent=None))
     changed = [

@@ -18,7 +18,7 @@ from initlab.data import as_tensors
 from initlab.errors import InputError
 from initlab.fitting.running import floating_in, generator, plain_kernels, run_model
 from initlab.reporting import Column, Shown, Table
-from initlab.training.losses import named_loss
+from initlab.training.losses import check_loss, named_loss
 
 Loss = Callable[[Any, Tensor], Tensor]
 
@@ -79,8 +79,7 @@ def loss_for(loss: str | Loss | None, y: Tensor) -> Loss:
         loss = "mse" if y.is_floating_point() else "cross_entropy"
     if isinstance(loss, str):
         return named_loss(loss).call
-    if not callable(loss):
-        raise InputError(f"loss must be a name or a callable of (output, targets); got {loss!r}")
+    check_loss(loss)
     return loss
 
 

@@ -50,6 +50,8 @@ def what_it_is(model: Any) -> str:
         )
     if _holds_jax(model):
         return f"the {type(model).__name__} of a JAX model: use initlab.integrations.jax (plan, init, inspect)"
+    if isinstance(model, type):
+        return f"the class {model.__name__}: give one of it, such as {model.__name__}()"
     return type(model).__name__
 
 

@@ -216,9 +216,9 @@ def _right(module: nn.Module | None, args: Any, error: BaseException) -> str:
         return ""
     if not isinstance(module, nn.Embedding):
         own = {parameter.dtype for parameter in module.parameters(recurse=False)}
-        if tensor.dtype in own or tensor.is_floating_point() or not any(each.is_floating_point for each in own):
+        if len(own) != 1 or tensor.dtype in own or not (dtype := own.pop()).is_floating_point:
             return ""
-        return f"; it reads floating-point numbers and got {tensor.dtype}: .float() makes them of whole ones"
+        return f"; it holds {dtype} and got {tensor.dtype}: .to({dtype}) makes one of the other"
     count = module.num_embeddings
     if tensor.is_floating_point():
         shape = "x".join(map(str, tensor.shape[1:])) or "1"

@@ -17,6 +17,7 @@ from initlab.training.losses import (
     KINDS,
     Loss,
     check_class_numbers,
+    check_loss,
     class_axis,
     left_out,
     named_loss,
@@ -69,9 +70,8 @@ def loss_on(output: Any, targets: Any, loss: Any, last_kind: str | None) -> tupl
     """
     if isinstance(loss, str):
         loss = None if loss == "auto" else named_loss(loss)
-    if loss is not None and not callable(loss) and not isinstance(loss, Loss):
-        raise InputError(f"loss must be a callable (output, targets) -> scalar, or None; got {loss!r:.80}")
     if loss is not None:
+        check_loss(loss)
         return _given(output, targets, loss)
     own = own_loss(output) if targets is None else None
     if own is not None and own[1].requires_grad:

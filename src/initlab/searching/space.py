@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any
 
 from optuna.distributions import BaseDistribution
@@ -12,7 +13,7 @@ from optuna.trial import BaseTrial, FixedTrial
 from torch import nn
 
 from initlab.comparison.arms import label_of
-from initlab.errors import InputError, finite_number, repeated
+from initlab.errors import InputError, finite_number, nearest, repeated
 from initlab.planning import get_policy, plan
 from initlab.schemes import scheme_like
 from initlab.training.optimizers import optimizer_of, trained
@@ -174,6 +175,13 @@ def _range(name: str, value: Any) -> Range:
 def _options(selector: str, schemes: Any) -> tuple[Option, ...]:
     if isinstance(schemes, str | Mapping) or not isinstance(schemes, Sequence):
         schemes = [schemes]
+    if all(isinstance(scheme, Real) for scheme in schemes) and schemes:
+        close = nearest(selector, NUMBERS)
+        meant = f"; did you mean {close[0]!r}?" if close else ""
+        raise InputError(
+            f"space {selector!r} must hold schemes; got {schemes!r:.80} (numbers are for {NUMBERS[0]} and {NUMBERS[1]})"
+            f"{meant}"
+        )
     options = [_option(selector, scheme) for scheme in schemes]
     labels = [option.label for option in options]
     twice = repeated(labels)

@@ -180,6 +180,21 @@ ABSOLUTE = ("l1", "smooth_l1", "huber")
 FLOOR = 0.1  # nats: the least entropy that a constant prediction is credited with
 
 
+def check_loss(loss: Any) -> None:
+    """Refuse what is neither a loss's name nor a function.
+
+    Raises:
+        InputError: it is a class of losses, or no function.
+    """
+    if isinstance(loss, type):
+        got = f"the class {loss.__name__}: give one of it, such as {loss.__name__}()"
+    elif callable(loss) or isinstance(loss, str | Loss):
+        return
+    else:
+        got = f"{loss!r:.80}"
+    raise InputError(f"loss must be 'auto', a loss's name or a callable (output, target) -> scalar; got {got}")
+
+
 def named_loss(name: str) -> Loss:
     """The loss of that name.
 

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from initlab.errors import InputError, finite_number, seed_number, whole_number
-from initlab.training.losses import named_loss
+from initlab.training.losses import check_loss, named_loss
 from initlab.training.optimizers import in_torch, optimizer_options
 from initlab.training.sources import Pair, Source
 
@@ -102,10 +102,7 @@ class Task:
             raise InputError(f"build must be a callable that returns an nn.Module; got {type(self.build).__name__}")
         if self.dtype not in DTYPES:
             raise InputError(f"dtype must be torch.float32 or torch.float64; got {self.dtype}")
-        if not callable(self.loss) and not isinstance(self.loss, str):
-            raise InputError(
-                f"loss must be 'auto', a loss's name or a callable (output, target) -> scalar; got {self.loss!r}"
-            )
+        check_loss(self.loss)
         object.__setattr__(self, "options", optimizer_options(self.optimizer, self.options, self.optimizers))
         for name in ("train", "test", "valid"):
             _check_pair(name, getattr(self, name))
