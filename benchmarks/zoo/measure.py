@@ -126,7 +126,6 @@ def _with_own_targets(model: nn.Module, family: Family, plan: Plan) -> tuple[set
     targets = targets_of(record(model, family.inputs()), {entry.name: entry for entry in plan.entries}, owner)
     kept = {entry.name for entry in plan.entries if entry.action != "write"}
     own = targets.heads | targets.gates | targets.ends | targets.tables | targets.shares | set(targets.inner) | kept
-    own |= {name for name, made in targets.queries.items() if made.undivided}
     plain = {name: plan[name].measured for name in targets.plain - own}
     return {name.rpartition(".")[0] for name, entry in owner.items() if entry in own}, {
         name.rpartition(".")[0]: seen[1] for name, entry in owner.items() if (seen := plain.get(entry))

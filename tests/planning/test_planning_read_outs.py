@@ -223,18 +223,26 @@ def test_a_sigmoid_that_gives_probabilities_or_gates_is_no_bound() -> None:
 class Levels(nn.Module):
     """One head on three levels of a pyramid, joined along places: scores, and sizes by their exponential."""
 
-    def __init__(self) -> None:
+    def __init__(self, anchors: int = 1) -> None:
         super().__init__()
         self.body, self.scores, self.sizes = nn.Conv2d(3, 32, 3), nn.Conv2d(32, 9, 1), nn.Conv2d(32, 4, 1)
-        self.scale = nn.ParameterList(nn.Parameter(torch.ones(())) for _ in range(3))
+        self.scale, self.anchors = nn.ParameterList(nn.Parameter(torch.ones(())) for _ in range(3)), anchors
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         levels = [F.relu(self.body(F.avg_pool2d(x, step))) for step in (1, 2, 3)]
-        scores = [self.scores(level).flatten(2) for level in levels]
+        scores = [self.placed(self.scores(level)) for level in levels]
         sizes = [(scale * self.sizes(level)).exp().flatten(2) for scale, level in zip(self.scale, levels, strict=True)]
-        return torch.cat(scores, -1), torch.cat(sizes, -1)
+        return torch.cat(scores, 1 if self.anchors > 1 else -1), torch.cat(sizes, -1)
+
+    def placed(self, scores: torch.Tensor) -> torch.Tensor:
+        """Each place's scores; those of anchors are places of their own (Lin et al., RetinaNet, 2017)."""
+        if self.anchors == 1:
+            return scores.flatten(2)
+        parted = scores.unflatten(1, (self.anchors, -1)).permute(0, 3, 4, 1, 2)
+        return parted.reshape(len(scores), -1, 9 // self.anchors)
 
 
-def test_a_head_that_is_applied_to_every_level_is_a_read_out() -> None:
-    plan = initlab.plan(Levels(), torch.randn(8, 3, 16, 16))
+@pytest.mark.parametrize("anchors", [1, 3])
+def test_a_head_that_is_applied_to_every_level_is_a_read_out(anchors: int) -> None:
+    plan = initlab.plan(Levels(anchors), torch.randn(8, 3, 16, 16))
     assert all("read-out" in plan[f"{name}.weight"].reason for name in ("scores", "sizes"))

@@ -6,8 +6,10 @@ from initlab.graph.operations import TABLE
 from initlab.graph.recording import Operation, Recording
 
 
-def axis_of_features(graph: Recording, operation: Operation, value: int) -> int | None:
-    """The axis, counted from the front, of an operation's features in a value.
+def axes_of_features(graph: Recording, operation: Operation, value: int) -> frozenset[int] | None:
+    """The axes, counted from the front, that hold an operation's features and nothing else in a value.
+
+    Features that were parted, as a detector's into anchors and classes, lie along several; joined with places, along none.
 
     Args:
         graph: the recording.
@@ -15,7 +17,7 @@ def axis_of_features(graph: Recording, operation: Operation, value: int) -> int 
         value: its output, or what came of it.
 
     Returns:
-        The axis; None where the value is not its output under other axes.
+        The axes; None where the value is not its output under other axes.
     """
     moves: list[Operation] = []
     while value not in operation.outputs:
@@ -24,13 +26,13 @@ def axis_of_features(graph: Recording, operation: Operation, value: int) -> int 
             return None
         moves.append(maker)
         value = maker.inputs[0]
-    axis: int | None = operation.traits.features % max(1, len(graph.values[value].shape))
+    axes = frozenset({operation.traits.features % max(1, len(graph.values[value].shape))})
     for move in reversed(moves):
         shapes = graph.values[move.inputs[0]].shape, graph.values[move.outputs[0]].shape
         rearranged = TABLE[move.kind].moves
         found = rearranged(move, *shapes) if rearranged is not None else None
         if found is not None:
-            axis = next((place for place, of in enumerate(found) if of == (axis,)), None)
+            axes = frozenset(place for place, of in enumerate(found) if of and axes.issuperset(of))
         elif shapes[0] != shapes[1]:
-            axis = None
-    return axis
+            axes = frozenset()
+    return axes

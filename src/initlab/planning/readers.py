@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from initlab.graph import Operation, SignalGraph
 from initlab.graph.ancestry import hangs_on
-from initlab.graph.axes import axis_of_features
+from initlab.graph.axes import axes_of_features
 from initlab.graph.fixed import is_fixed_map
 from initlab.graph.once import once
 from initlab.planning.answers import caps
@@ -154,8 +154,8 @@ def _over_places(graph: SignalGraph, operation: Operation, reader: Operation, va
 def _apart(graph: SignalGraph, operation: Operation, reader: Operation, value: int) -> bool:
     """Whether the axis of the features that an operation made is as long in what a reader makes as it is before."""
     before, after = graph.values[value].shape, graph.values[reader.outputs[0]].shape
-    moved = axis_of_features(graph, operation, value)
-    axes = {operation.traits.features} if moved is None else {moved, moved - len(before)}
+    moved = axes_of_features(graph, operation, value)
+    axes = {axis - length for axis in moved for length in (0, len(before))} if moved else {operation.traits.features}
     inside = min(len(before), len(after))
     return any(before[axis] == after[axis] for axis in axes if -inside <= axis < inside)
 
@@ -167,7 +167,7 @@ def _is_one_number(graph: SignalGraph, operation: Operation, value: int) -> bool
     axis = operation.traits.features
     if not -len(made) <= axis < len(made) or made[axis] != 1:
         return False
-    return len(shape) < len(made) or (shape[axis] != 1 and axis_of_features(graph, operation, value) is None)
+    return len(shape) < len(made) or (shape[axis] != 1 and not axes_of_features(graph, operation, value))
 
 
 def _parameters(graph: SignalGraph, operation: Operation) -> frozenset[int]:
