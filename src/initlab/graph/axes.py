@@ -9,7 +9,8 @@ from initlab.graph.recording import Operation, Recording
 def axes_of_features(graph: Recording, operation: Operation, value: int) -> frozenset[int] | None:
     """The axes, counted from the front, that hold an operation's features and nothing else in a value.
 
-    Features that were parted, as a detector's into anchors and classes, lie along several; joined with places, along none.
+    Features that were parted, as a detector's into anchors and classes, lie along several; joined with places, along
+    none.
 
     Args:
         graph: the recording.
