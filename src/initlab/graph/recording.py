@@ -6,10 +6,11 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, cast
+from typing import Any
 
 import torch
 
+from initlab.graph.once import once
 from initlab.graph.traits import UNKNOWN, Traits
 from initlab.guest.doubles import doubled, doubles_at
 from initlab.guest.transformed import of_whole
@@ -151,7 +152,7 @@ class Recording:
 
     def consumers(self, value: int) -> tuple[Operation, ...]:
         """The operations that read a value."""
-        return self._consumers.get(value, ())
+        return self._readers.get(value, ())
 
     def producer(self, value: int) -> Operation | None:
         """The operation that made a value; None for inputs, parameters and constants."""
@@ -160,11 +161,7 @@ class Recording:
 
     def signals(self, operation: Operation) -> tuple[int, ...]:
         """What an operation reads of the inputs and of what other operations made: no parameter, no constant."""
-        key = ("signals", operation.index)
-        if key not in self.computed:
-            found = (value for value in operation.inputs if self.values[value].source in ("operation", "input"))
-            self.computed[key] = tuple(found)
-        return cast("tuple[int, ...]", self.computed[key])
+        return _signals(self, operation.index)
 
     def feature_axis(self, value: int) -> int:
         """The axis along which the features of a value lie, as the operation that made it lays them out."""
@@ -183,14 +180,23 @@ class Recording:
         return frozenset(found)
 
     @cached_property
-    def _consumers(self) -> dict[int, tuple[Operation, ...]]:
-        if "consumers" not in self.computed:
-            found: dict[int, list[Operation]] = {}
-            for operation in self.operations:
-                for value in dict.fromkeys(operation.inputs):
-                    found.setdefault(value, []).append(operation)
-            self.computed["consumers"] = {value: tuple(readers) for value, readers in found.items()}
-        return cast("dict[int, tuple[Operation, ...]]", self.computed["consumers"])
+    def _readers(self) -> dict[int, tuple[Operation, ...]]:
+        return _readers(self)
+
+
+@once
+def _signals(recording: Recording, operation: int) -> tuple[int, ...]:
+    read = recording.operations[operation].inputs
+    return tuple(value for value in read if recording.values[value].source in ("operation", "input"))
+
+
+@once
+def _readers(recording: Recording) -> dict[int, tuple[Operation, ...]]:
+    found: dict[int, list[Operation]] = {}
+    for operation in recording.operations:
+        for value in dict.fromkeys(operation.inputs):
+            found.setdefault(value, []).append(operation)
+    return {value: tuple(readers) for value, readers in found.items()}
 
 
 def refs(item: Any) -> Iterator[int]:
