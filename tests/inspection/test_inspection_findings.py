@@ -499,3 +499,38 @@ def test_a_far_first_loss_is_seen_under_binary_cross_entropy() -> None:
     report = initlab.inspect(model, x, y, loss)
     assert report.verdict in ("untrainable", "uncertain")
     assert any("times that of the best constant prediction" in f.evidence for f in report.findings)
+
+
+class _Named(nn.Module):
+    """A layer of one's own, whose bias has a name of one's own."""
+
+    def __init__(self, reads: int, gives: int, way: str, name: str, bias: float) -> None:
+        super().__init__()
+        self.way, self.name = way, name
+        self.matrix = nn.Parameter(torch.empty(gives, reads))
+        self.register_parameter(name, nn.Parameter(torch.full((gives,), bias)))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        bias = self.get_parameter(self.name)
+        if self.way == "linear":
+            return F.linear(x, self.matrix, bias)
+        return x @ self.matrix.T + bias if self.way == "add" else torch.addmm(bias, x, self.matrix.T)
+
+
+@pytest.mark.parametrize("way", ["linear", "add", "addmm"])
+@pytest.mark.parametrize(("write", "bias", "name"), [(normal(0.001), 0.0, "vanishing"), (he(), 30.0, "bias")])
+def test_what_is_found_does_not_hang_on_what_a_bias_is_called(write: Write, bias: float, name: str, way: str) -> None:
+    found = []
+    for word in ("bias", "b"):
+        layers: list[nn.Module] = []
+        for reads, gives, own in ((64, 32, bias), (32, 32, 0.0), (32, 32, 0.0), (32, 10, 0.0)):
+            layers += [_Named(reads, gives, way, word, own), nn.Tanh()]
+        model = nn.Sequential(*layers[:-1])
+        DRAWS.manual_seed(3)
+        with torch.no_grad():
+            for layer in layers[::2]:
+                write(layer.get_parameter("matrix"))
+        report = initlab.inspect(model, (X[:64], Y[:64]), loss=F.cross_entropy)
+        found.append([(f.kind, f.severity, f.where.removesuffix(word)) for f in report.findings])
+    assert found[0] == found[1]
+    assert name in {kind for kind, _, _ in found[0]}

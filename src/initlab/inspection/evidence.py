@@ -108,6 +108,23 @@ class Evidence:
         return () if self.readout is None else self.readout.parameters
 
     @cached_property
+    def biases(self) -> frozenset[str]:
+        """What is added to a signal, by the call that reads it first; by its name where that call does not tell."""
+        return frozenset(p.name for p in self.parameters if self._is_bias(p))
+
+    def _is_bias(self, p: ParameterStats) -> bool:
+        record = None if p.layer is None else self.seen.records[p.layer]
+        if record is not None and record.norm:
+            return p.name != record.scale
+        if record is not None and TABLE.named(record.kind).combines == "sum":
+            return True
+        if record is not None and len(p.shape) == 1:  # beside a matrix: of a layer, recurrent ones too
+            shapes = {other.name: other.shape for other in self.parameters}
+            if any(len(shapes.get(name, ())) > 1 for name in record.parameters):
+                return True
+        return p.name.endswith("bias")
+
+    @cached_property
     def nonlinearity(self) -> str | None:
         """The activation function that the model uses most."""
         kinds = [layer.kind for layer in self.layers if layer.activation and layer.kind != "softmax"]
@@ -145,11 +162,11 @@ class Evidence:
     @cached_property
     def ajar(self) -> bool:
         """Whether gates begin so small that the first step moves them by more than themselves: LayerScale at 1e-5."""
-        gates = (p for p in self.parameters if p.trainable and len(p.shape) < 2 and not p.name.endswith("bias"))
+        gates = (p for p in self.parameters if p.trainable and len(p.shape) < 2 and p.name not in self.biases)
         return self.step.sign_like and any(0 < p.rms < AJAR and (p.update_ratio or 0.0) > 1 for p in gates)
 
     @cached_property
     def closed(self) -> list[ParameterStats]:
         """Weights and gates, not biases, that are zero and that the first step moves."""
-        own = [p for p in self.parameters if not p.name.endswith("bias")]
+        own = [p for p in self.parameters if p.name not in self.biases]
         return [p for p in own if p.rms == 0 and (p.grad_rms or 0.0) > 0 and math.isfinite(p.grad_rms or 0.0)]

@@ -91,9 +91,9 @@ def _role(e: Evidence, p: ParameterStats, value: Tensor) -> str:
         return part if p.rms > BIAS else ""
     if part:
         return part if not 1 / NORM < p.rms < NORM and not _varied(value) else ""
-    if value.numel() == 1 and not p.name.endswith("bias"):
+    if value.numel() == 1 and p.name not in e.biases:
         return "scale" if not 1 / SCALAR < p.rms < SCALAR else ""
-    return "bias" if p.name.endswith("bias") and p.rms > BIAS and _drowns(e, p) else ""
+    return "bias" if p.name in e.biases and p.rms > BIAS and _drowns(e, p) else ""
 
 
 def _varied(weight: Tensor) -> bool:
@@ -118,10 +118,10 @@ def _norm_part(e: Evidence, p: ParameterStats) -> str:
     record = e.seen.records[p.layer]
     if record.norm:
         return "norm weight" if p.name == record.scale else "norm bias"
-    owner, _, own = p.name.rpartition(".")
+    owner = p.name.rpartition(".")[0]
     if not owner or "norm" not in type(e.model.get_submodule(owner)).__name__.lower():
         return ""
-    return "norm bias" if own == "bias" else "norm weight"
+    return "norm bias" if p.name in e.biases else "norm weight"
 
 
 def _usual(e: Evidence, p: ParameterStats, role: str) -> float | None:

@@ -124,7 +124,7 @@ def _opened(e: Evidence) -> Remedy | None:
     if e.seen.answer.activation != "relu" or targets is None or not readout:
         return None
     mean = float(f"{float(targets.mean()):.4g}")
-    biases = [name for name in readout.parameters if name.endswith("bias")]
+    biases = [name for name in readout.parameters if name in e.biases]
     if not biases or not mean > 0:
         return None
     own = [p for p in e.parameters if p.name in readout.parameters and p.name not in biases]

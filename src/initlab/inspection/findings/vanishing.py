@@ -53,7 +53,7 @@ def _drowned(e: Evidence) -> float | None:
     readout = e.readout
     if not e.step.sign_like or readout is None or not readout.input_second:
         return None
-    if not any(len(p.shape) == 1 and p.trainable and p.name.endswith("bias") for p in e.parameters):
+    if not any(len(p.shape) == 1 and p.trainable and p.name in e.biases for p in e.parameters):
         return None
     signal = math.sqrt(readout.input_second * (readout.input_row_share or 0.0))
     return signal if 0 < signal < DROWNED * e.step.lr else None
