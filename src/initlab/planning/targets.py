@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from initlab.graph import Operation, SignalGraph, Use
 from initlab.planning.answers import answering
 from initlab.planning.bases import learned_beside
+from initlab.planning.bilinear import multiplied
 from initlab.planning.choice import Options
 from initlab.planning.composed import composed_of
 from initlab.planning.constants import inner_factor, multiplied_by
@@ -63,6 +64,7 @@ class Targets:
         plain: weights of plain networks, which learn features the faster the smaller they are.
         modest: weights that end branches of such networks, and are no larger than torch's own.
         codes: tables whose rows are compared with a signal, and are as large as it is.
+        multiplied: weights whose outputs are multiplied with each other.
         couplings: weights whose outputs move or scale the data itself, or places.
         beside_identity: weights whose outputs an identity is added to -> the side of that matrix.
         learned: coefficients of functions that are learned beside fixed ones.
@@ -89,6 +91,7 @@ class Targets:
     plain: frozenset[str] = frozenset()
     modest: frozenset[str] = frozenset()
     codes: frozenset[str] = frozenset()
+    multiplied: frozenset[str] = frozenset()
     couplings: frozenset[str] = frozenset()
     beside_identity: Mapping[str, int] = field(default_factory=dict)
     read: Mapping[str, float] = field(default_factory=dict)
@@ -134,7 +137,7 @@ class Targets:
             return None
         if name in self.normed:
             return smallest(spread)
-        second = GATE if name in self.gates else plain_second(spread) if name in self.plain else 1.0
+        second = GATE if name in self.gates else plain_second(spread) if name in self.plain | self.multiplied else 1.0
         return second / self.inner.get(name, 1.0) ** 2
 
     def most(self, entry: PlanEntry) -> float:
@@ -238,6 +241,7 @@ def targets_of(graph: SignalGraph, entries: Mapping[str, PlanEntry], owner: Mapp
         plain=small - heads - ends - free - bounded - gates - moving - learned - beside_one.keys(),
         modest=small & ends,
         codes=compared & sizable.keys(),
+        multiplied=multiplied(graph, fed) - heads - ends - free - bounded,
         read={name: power for name, power in read.items() if name not in free | heads | positions | scored},
         learned=learned,
         transformed=transformed(graph, applied),

@@ -138,6 +138,8 @@ def _reader(name: str, targets: Targets) -> str:
         return "a codebook, as large as what it is compared with (van den Oord et al., 2017): "
     if name in targets.plain:
         return "small, to learn features (Chizat et al., 2019): "
+    if name in targets.multiplied:
+        return "multiplied with what other weights make, whose steps grow with its size (Poli et al., 2023): "
     if name in targets.read:
         return "rows that weights read, small since few steps move each (Müller et al., 2022): "
     if name in targets.learned:
