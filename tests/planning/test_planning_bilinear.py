@@ -50,6 +50,8 @@ SMALL: dict[str, Mix] = {
 }
 UNIT: dict[str, Mix] = {
     "SwiGLU": lambda a, b, conv: F.silu(a) * b,
+    "a relu that is cut off": lambda a, b, conv: F.relu6(a) * b,
+    "a softmax": lambda a, b, conv: torch.softmax(a, -1) * b,
     "a sigmoid": lambda a, b, conv: torch.sigmoid(a) * b,
     "a norm": lambda a, b, conv: F.layer_norm(a, (32,)) * b,
     "a sum": lambda a, b, conv: a + b,

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from initlab.graph import Operation, SignalGraph
+from initlab.graph.operations.fourier import FORWARD, INVERSE
 from initlab.planning.data_way import applies, way_of
 from initlab.planning.ways import readings
 
@@ -56,10 +57,17 @@ def _is_linear(graph: SignalGraph, value: int) -> bool:
         if applies(operation, way) and not (operation.traits.norm or operation.traits.attends):
             made = True
             continue
-        traits = operation.traits
-        looked_up = bool(traits.rows) and not traits.passes
-        if traits.norm or traits.attends or traits.recurrent or traits.curved or traits.gate or looked_up:
+        if not _is_map(operation):
             return False
         stack.extend(v for v in operation.inputs if v not in seen)
         seen.update(operation.inputs)
     return made
+
+
+def _is_map(operation: Operation) -> bool:
+    """Whether what an operation makes is in proportion to each signal that it reads: no function, norm or table."""
+    traits = operation.traits
+    if traits.norm or traits.guard:
+        return False
+    joined = traits.combines in ("sum", "product", "contraction", "join")
+    return joined or traits.keeps != "none" or traits.linear or traits.pools or operation.kind in (*FORWARD, *INVERSE)
