@@ -43,10 +43,19 @@ SMALL_TOO = {
     "steered": (lambda net, x: ((1 + (h := net.first(x))) * net.second(h.relu())).relu(), ("first", "second")),
 }
 OTHERS = {
+    "a state": (lambda net, x: torch.tanh(net.first(x) + net.second(torch.tanh(net.second(net.first(x))))), ("first",)),
     "nothing bends": (lambda net, x: net.second(net.first(x)).relu(), ("first", "second")),
     "a function in two steps": (lambda net, x: net.second((h := net.first(x)) + h.tanh()).relu(), ("first", "second")),
     "a branch's end": (lambda net, x: (h := net.first(x).relu()) + net.second(h).relu(), ("second",)),
     "a norm before": (lambda net, x: (h := net.first(x)) + net.second(net.norm(h)).relu(), ("second",)),
+    "a norm written out": (
+        lambda net, x: (h := net.first(x)) + net.second(h / h.std(-1, keepdim=True)).relu(),
+        ("first", "second"),
+    ),
+    "a norm of squares": (
+        lambda net, x: (h := net.first(x)) + net.second(h * h.square().mean(1, True).rsqrt()).relu(),
+        ("first", "second"),
+    ),
     "a norm behind": (lambda net, x: (h := net.norm(net.first(x))) + net.second(h).relu(), ("first", "second")),
     "a gate": (lambda net, x: (h := net.first(x)) * torch.sigmoid(net.second(h.relu())), ("second",)),
     "shares": (lambda net, x: (h := net.first(x)) * torch.softmax(net.second(h.relu()), -1), ("second",)),

@@ -117,18 +117,18 @@ def _undoing(graph: SignalGraph, value: int) -> set[int]:
     """The readers of a value x that make a norm of it in arithmetic, x · (mean(x²) + ε)^−½, of degree zero in x."""
     found: set[int] = set()
     for reader in graph.consumers(value):
-        at, degree, own = reader, _degree(reader), set(passed(graph, value))
-        while degree and len(after := graph.consumers(at.outputs[0])) == 1:
+        at, power, own = reader, degree(reader), set(passed(graph, value))
+        while power and len(after := graph.consumers(at.outputs[0])) == 1:
             at = after[0]
             if own & {root for item in at.inputs for root in passed(graph, item)}:
-                if (at.kind, degree) in (("mul", -1), ("div", 1)):
+                if (at.kind, power) in (("mul", -1), ("div", 1)):
                     found |= {reader.index, at.index}
                 break
-            degree *= _degree(at)
+            power *= degree(at)
     return found
 
 
-def _degree(operation: Operation) -> float:
+def degree(operation: Operation) -> float:
     """The power with which an operation's output grows as its one signal does; 0 where it is not known."""
     if operation.parameters or len(set(operation.inputs)) != 1:
         return 0.0

@@ -18,7 +18,8 @@ from collections.abc import Collection, Iterable, Mapping
 
 from initlab.graph import Operation, SignalGraph
 from initlab.planning.data_way import Way, applies, signals_of, way_of
-from initlab.planning.normed import smallest
+from initlab.planning.normed import degree, smallest
+from initlab.planning.recurrences import makers
 
 LEAST = 1 / 3  # the second moment that torch's own layers make of data, with std 1/√(3 fan_in)
 LOW = 0.25  # and above which draws are to lie
@@ -36,18 +37,22 @@ def usual_std(fan_in: float) -> float:
     return math.sqrt(LEAST / fan_in)
 
 
-def plain(graph: SignalGraph, applied: Mapping[str, Iterable[Operation]], rows: Collection[int]) -> frozenset[str]:
-    """The weights, of those applied, with no norm between the data and them, or right behind.
+def plain(
+    graph: SignalGraph, applied: Mapping[str, Iterable[Operation]], rows: Collection[int], looped: bool
+) -> frozenset[str]:
+    """The weights, of those applied, of a network without norms.
 
-    Of chains and flows those that functions of one number, and nothing else, read, with others such alone before them.
+    Of chains, flows, recurrences and networks with norms those that functions of one number, and nothing else, read,
+    with others such alone before them.
 
     Args:
         graph: the recording.
         applied: by weight, the operations that apply it.
         rows: places of operations that look up rows of unit size: they are as good as data.
+        looped: whether weights read what they made before, as of a state.
     """
     way, weights = way_of(graph), {use.index for uses in applied.values() for use in uses}
-    wide = _is_wide(graph, way)
+    wide = not looped and _is_wide(graph, way)
     free = _is_free if wide else bends
     on_it = {index for index in graph.inputs if graph.values[index].dtype.is_floating_point}
     read: set[int] = set()
@@ -64,8 +69,16 @@ def plain(graph: SignalGraph, applied: Mapping[str, Iterable[Operation]], rows: 
 
 
 def _is_wide(graph: SignalGraph, way: Way) -> bool:
-    """Whether layers of a network are added or multiplied, and it is no flow, which moves the data and returns it."""
-    return not (_is_chain(graph, way) or (way.moved and not way.data.isdisjoint(graph.outputs)))
+    """Whether layers are added or multiplied, nothing is normed, and it is no flow, which returns the data as moved."""
+    flow = way.moved and not way.data.isdisjoint(graph.outputs)
+    return not (flow or _is_chain(graph, way) or any(_norms(graph, way, operation) for operation in graph.operations))
+
+
+def _norms(graph: SignalGraph, way: Way, operation: Operation) -> bool:
+    """Whether an operation is a norm of signals, or divides by what layers made, as a norm that is written out does."""
+    by = degree(operation) < 0 or (operation.kind == "div" and len(operation.inputs) == 2)
+    norm = operation.traits.norm and bool(signals_of(graph, operation, way))
+    return norm or (by and bool(makers(graph, operation.inputs[-1])))
 
 
 def _is_chain(graph: SignalGraph, way: Way) -> bool:

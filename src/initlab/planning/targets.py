@@ -212,17 +212,16 @@ def targets_of(graph: SignalGraph, entries: Mapping[str, PlanEntry], owner: Mapp
     beside = frozenset(use.operation.index for name in positions for use in uses[name])
     sizable = {name: found for name, found in looked.items() if _has_usual_std(entries[name])}
     fed = {name: found for name, found in applied.items() if entries[name].code == "fed"}
-    bounded = frozenset(
-        name
-        for name, found in applied.items()
-        if reads_itself(graph, (use for use in uses[name] if use.role == "weight")) or reads_neighbours(graph, found[0])
+    looped = frozenset(
+        name for name in applied if reads_itself(graph, (use for use in uses[name] if use.role == "weight"))
     )
+    bounded = looped | {name for name, found in applied.items() if reads_neighbours(graph, found[0])}
     compared = codebooks(graph, looked)
     rows = {name: found for name, found in sizable.items() if name not in compared}
     read = rows_read(graph, rows, {use.index for name in bounded for use in applied[name]}, applied)
     free = frozenset(name for name, found in (*applied.items(), *rows.items()) if normed(graph, found, beside))
     unit = {name for name in sizable if name not in read.keys() | free | heads | positions | scored}
-    small = plain(graph, fed, {use.index for name in unit for use in looked[name]})
+    small = plain(graph, fed, {use.index for name in unit for use in looked[name]}, bool(looped))
     gates = frozenset(name for name, found in applied.items() if opens_gate(graph, found[0])) - heads
     beside_one = {name: side for name, side in beside_identity(graph, applied).items() if name not in heads}
     return Targets(
