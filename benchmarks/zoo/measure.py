@@ -18,6 +18,7 @@ from initlab.guest.inputs import tensors_in
 from initlab.planning.plan import Plan
 from initlab.planning.targets import targets_of
 
+UNDIVIDED = 1.5  # std of scores of unit queries and keys from which they count as not divided by √d
 KEPT_NORMS = ("one", "frozen", "special_scale")  # the last: zeros or a factor that the author chose, left as it was
 
 
@@ -126,6 +127,7 @@ def _with_own_targets(model: nn.Module, family: Family, plan: Plan) -> tuple[set
     targets = targets_of(record(model, family.inputs()), {entry.name: entry for entry in plan.entries}, owner)
     kept = {entry.name for entry in plan.entries if entry.action != "write"}
     own = targets.heads | targets.gates | targets.ends | targets.tables | targets.shares | set(targets.inner) | kept
+    own |= {name for name, made in targets.queries.items() if abs(made.constant) * math.sqrt(made.size) > UNDIVIDED}
     plain = {name: plan[name].measured for name in targets.plain - own}
     return {name.rpartition(".")[0] for name, entry in owner.items() if entry in own}, {
         name.rpartition(".")[0]: seen[1] for name, entry in owner.items() if (seen := plain.get(entry))

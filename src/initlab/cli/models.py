@@ -56,7 +56,7 @@ def builder(text: str) -> Callable[[], nn.Module]:
     # lazy: PyTorch takes a second that a usage error and `initlab schemes` do without
     from torch import nn
 
-    from initlab.guest import what_it_is  # lazy: as above
+    from initlab.guest import check_module  # lazy: as above
 
     module_name, path = _parts(text)
     _find(module_name)
@@ -69,10 +69,7 @@ def builder(text: str) -> Callable[[], nn.Module]:
     _check_arguments(text, target)
 
     def build() -> nn.Module:
-        model = _call(target, f"{text} failed")
-        if not isinstance(model, nn.Module):
-            raise InputError(f"{text} must return an nn.Module; got {what_it_is(model)}")
-        return model
+        return check_module(_call(target, f"{text} failed"), f"{text} must return an nn.Module")
 
     return build
 

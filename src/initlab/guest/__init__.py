@@ -1,7 +1,7 @@
 """The user's model as a guest: is it usable, what goes into it, running it, and leaving it exactly as it was."""
 
 from initlab.guest.batch import Batch, batch_of
-from initlab.guest.check import check_built, check_materialised, check_module, module_of, what_it_is
+from initlab.guest.check import check_built, check_materialised, check_module, module_of
 from initlab.guest.inputs import call_arguments, mapped, named_tensors, tensors_in
 from initlab.guest.run import Follower, run
 from initlab.guest.untouched import modes_kept, untouched
@@ -21,5 +21,4 @@ __all__ = [
     "run",
     "tensors_in",
     "untouched",
-    "what_it_is",
 ]

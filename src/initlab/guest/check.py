@@ -18,29 +18,27 @@ _ON_JAX = frozenset({"jax", "jaxlib", "flax", "haiku", "equinox"})  # packages, 
 _DEEPEST = 8  # levels of a tree that are looked into
 
 
-def check_module(model: Any) -> nn.Module:
+def check_module(model: Any, words: str = "model must be a torch.nn.Module") -> nn.Module:
     """`model`, if it is a module.
+
+    Args:
+        model: what the user gave.
+        words: what the message says it must be.
 
     Raises:
         InputError: it is something else.
     """
     if not isinstance(model, nn.Module) or framework_of(model):
-        raise InputError(f"model must be a torch.nn.Module; got {what_it_is(model)}")
+        raise InputError(f"{words}; got {_what_it_is(model)}")
     return model
 
 
 def check_built(model: Any) -> nn.Module:
-    """What `build` returned, if it is a module.
-
-    Raises:
-        InputError: it is something else.
-    """
-    if not isinstance(model, nn.Module) or framework_of(model):
-        raise InputError(f"build must return an nn.Module; got {what_it_is(model)}")
-    return model
+    """What `build` returned; as `check_module`."""
+    return check_module(model, "build must return an nn.Module")
 
 
-def what_it_is(model: Any) -> str:
+def _what_it_is(model: Any) -> str:
     """What stands where a module should, and where it is at home."""
     framework = framework_of(model)
     if framework:

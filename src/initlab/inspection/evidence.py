@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Set
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -110,18 +111,18 @@ class Evidence:
     @cached_property
     def biases(self) -> frozenset[str]:
         """What is added to a signal, by the call that reads it first; by its name where that call does not tell."""
-        return frozenset(p.name for p in self.parameters if self._is_bias(p))
+        matrices = {p.name for p in self.parameters if len(p.shape) > 1}
+        return frozenset(p.name for p in self.parameters if self._is_bias(p, matrices))
 
-    def _is_bias(self, p: ParameterStats) -> bool:
+    def _is_bias(self, p: ParameterStats, matrices: Set[str]) -> bool:
         record = None if p.layer is None else self.seen.records[p.layer]
         if record is not None and record.norm:
             return p.name != record.scale
         if record is not None and TABLE.named(record.kind).combines == "sum":
             return True
-        if record is not None and len(p.shape) == 1:  # beside a matrix: of a layer, recurrent ones too
-            shapes = {other.name: other.shape for other in self.parameters}
-            if any(len(shapes.get(name, ())) > 1 for name in record.parameters):
-                return True
+        # Beside a matrix: of a layer, recurrent ones too.
+        if record is not None and len(p.shape) == 1 and not matrices.isdisjoint(record.parameters):
+            return True
         return p.name.endswith("bias")
 
     @cached_property

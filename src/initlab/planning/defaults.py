@@ -252,11 +252,12 @@ def of_features(subject: Subject) -> Choice | None:
     if graph is None:
         return None
     found = feature_rows(graph)
-    name = next((name for name in (subject.name, *subject.slot.ties) if name in {**found.rows, **found.shifts}), None)
+    seconds = {**found.shifts, **found.rows}
+    name = next((name for name in (subject.name, *subject.slot.ties) if name in seconds), None)
     if name is None:
         return None
     what = "a row that numbers are multiplied by" if name in found.rows else "a shift beside rows of numbers"
-    std = math.sqrt({**found.shifts, **found.rows}[name])
+    std = math.sqrt(seconds[name])
     return Choice(get_scheme("normal", std=std), Reason("feature_row", f"{what}: normal, std {std:.4g}"))
 
 

@@ -18,6 +18,7 @@ from initlab.graph.ancestry import passed
 from initlab.graph.once import once
 from initlab.planning.data_way import way_of
 from initlab.planning.normed import ROWS, normed
+from initlab.planning.ways import read_by, rearranges
 from initlab.sampling import canonical_name
 
 SECOND = 0.25  # second moment of rows and shifts, where anything but norms reads them
@@ -90,15 +91,11 @@ def _is_outer(graph: SignalGraph, operation: Operation, row: int, number: int) -
 
 def _shifts(graph: SignalGraph, product: Operation, rows: int) -> Iterator[tuple[str, Operation]]:
     """(a parameter of the rows' shape, the sum that adds it to a product), where no sine or exponential reads that."""
-    stack = list(product.outputs)
-    while stack:
-        for reader in graph.consumers(stack.pop()):
-            if reader.traits.rearranges:
-                stack.extend(reader.outputs)
-            elif reader.traits.combines == "sum" and not _reads_waves(graph, reader):
-                added = [graph.values[root] for value in reader.inputs if (root := _root(graph, value)) != rows]
-                alike = [v for v in added if v.source == "parameter" and v.shape == graph.values[rows].shape]
-                yield from ((canonical_name(value.name), reader) for value in alike)
+    for reader in read_by(graph, product, rearranges):
+        if not rearranges(reader) and reader.traits.combines == "sum" and not _reads_waves(graph, reader):
+            added = [graph.values[root] for value in reader.inputs if (root := _root(graph, value)) != rows]
+            alike = [v for v in added if v.source == "parameter" and v.shape == graph.values[rows].shape]
+            yield from ((canonical_name(value.name), reader) for value in alike)
 
 
 def _rectified(graph: SignalGraph, addition: Operation) -> Operation:
@@ -113,11 +110,7 @@ def _rectified(graph: SignalGraph, addition: Operation) -> Operation:
 
 
 def _reads_waves(graph: SignalGraph, addition: Operation) -> bool:
-    stack = list(addition.outputs)
-    while stack:
-        for reader in graph.consumers(stack.pop()):
-            if reader.traits.periodic or reader.traits.positive:
-                return True
-            if reader.traits.rearranges or (reader.traits.combines == "product" and len(graph.signals(reader)) == 1):
-                stack.extend(reader.outputs)
-    return False
+    def goes_on(reader: Operation) -> bool:
+        return rearranges(reader) or (reader.traits.combines == "product" and len(graph.signals(reader)) == 1)
+
+    return any(reader.traits.periodic or reader.traits.positive for reader in read_by(graph, addition, goes_on))

@@ -105,7 +105,7 @@ def _same_seed(evidence: Evidence) -> Iterator[Finding]:
     for one in evidence.seen:
         flat = local_tensor(one.tensor.detach())
         if one.is_random and flat.is_floating_point() and flat.numel() >= LEADING and abs(one.law.mean) < one.law.std:
-            first = doubled(flat.flatten()[:LEADING]) if flat.is_contiguous() else doubled(flat.reshape(-1)[:LEADING])
+            first = doubled((flat.flatten() if flat.is_contiguous() else flat.reshape(-1))[:LEADING])
             if float(first.abs().min()) > 0:
                 ratios = (first[1:] / first[0]).tolist()
                 groups.setdefault(tuple(float(f"{ratio:.2g}") for ratio in ratios), []).append(one)
