@@ -13,8 +13,8 @@ from torch import nn
 
 import initlab
 from initlab.planning import writer
-from initlab.planning.ledger import equal_warnings
-from initlab.planning.walk import walk
+from initlab.planning.parameters.walk import walk
+from initlab.planning.writing.ledger import equal_warnings
 
 
 def model_of(blocks: int, width: int) -> nn.Module:

@@ -15,7 +15,7 @@ from recipe_numbers import CONFIRMED
 
 from initlab.cli.recipes import training_words
 from initlab.planning import get_policy, list_policies
-from initlab.planning.roles import ROLES
+from initlab.planning.parameters.roles import ROLES
 from initlab.reporting.korean import korean
 from initlab.schemes import get_scheme, list_schemes
 

@@ -15,7 +15,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import initlab
 from initlab.errors import InputError, InterruptedInitError
-from initlab.planning import cautions, drawing, planner, scene, shards, writer
+from initlab.planning import planner, writer
+from initlab.planning.memory import drawing, shards
+from initlab.planning.parameters import scene
+from initlab.planning.writing import cautions
 
 
 class Model(nn.Module):

@@ -16,7 +16,7 @@ from initlab.experiments.registry import MODULES
 from initlab.graph.operations import TABLE
 from initlab.inspection import findings
 from initlab.planning import Policy, recipes
-from initlab.planning.roles import ROLES
+from initlab.planning.parameters.roles import ROLES
 from initlab.schemes.catalogue import CATALOGUE
 from initlab.schemes.catalogue import NAMES as SCHEMES
 
@@ -62,7 +62,7 @@ def test_a_recipe_is_whole(recipe: Policy) -> None:
 
 def test_a_recipe_is_one_file_and_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "halves.py").write_text(
-        "from initlab.planning.given import Normal\n"
+        "from initlab.planning.recipes.common.given import Normal\n"
         "from initlab.planning.policy import Policy, RoleLaw\n"
         "RECIPE = Policy('halves', 'N(0, 0.5²)', 'a test', (RoleLaw('weight', Normal('std'), 'N'),), 2026,"
         " numbers={'std': 0.5})\n"

@@ -345,7 +345,7 @@ def checks_of(recipe: str) -> list[Case]:
 # where, for what the recipe does not say itself.
 CONFIRMED: dict[str, tuple[str, str]] = {
     **dict.fromkeys(NUMBERS, ("read", "")),
-    "auto": ("derived", "theory, and the passes of tests/planning/test_planning_calibration.py"),
+    "auto": ("derived", "theory, and the passes of tests/planning/calibration/test_planning_calibration.py"),
     "torch_default": ("drawn", "PyTorch's own reset_parameters (tests/planning/test_planning_plan.py)"),
     "gpt2": ("drawn", "transformers GPT2LMHeadModel"),
     "llama": ("drawn", "transformers LlamaForCausalLM"),

@@ -17,8 +17,8 @@ from initlab import rng, theory
 from initlab.graph import expressions, regions
 from initlab.graph.kept import Kept
 from initlab.graph.recording import Recording
-from initlab.planning import stacks
 from initlab.planning.garbage import SELDOM, seldom_collected
+from initlab.planning.sizes import stacks
 
 
 class Residual(nn.Module):

@@ -13,9 +13,9 @@ from torch import nn
 
 import initlab
 from initlab.errors import InputError, InterruptedInitError
-from initlab.planning import drawing, memory
-from initlab.planning.drawing import Job, batches, stage
-from initlab.planning.shards import Part, part_of
+from initlab.planning.memory import drawing, tensors
+from initlab.planning.memory.drawing import Job, batches, stage
+from initlab.planning.memory.shards import Part, part_of
 from initlab.sampling import laws
 
 
@@ -291,7 +291,7 @@ def test_staged_copies_of_a_law_that_is_made_whole() -> None:
 @pytest.mark.parametrize("limit", [1, 16, 100, 10_000])
 def test_row_blocks_cover_each_element_once(shape: tuple[int, ...], limit: int) -> None:
     seen = np.zeros(shape, dtype=int)
-    for block in memory.row_blocks(shape, 4, limit):
+    for block in tensors.row_blocks(shape, 4, limit):
         seen[block] += 1
         assert seen[block].size * 4 <= max(limit, 4)
     assert (seen == 1).all()

@@ -20,7 +20,7 @@ pytest.importorskip("triton", reason="Triton comes with torch's builds for GPUs,
 
 from test_sampling_golden import CASES, LAWS, TABLE
 
-from initlab.planning import devices
+from initlab.planning.memory import devices
 from initlab.sampling import device, laws, orthogonal, sample
 from initlab.sampling.streams import stream_key
 

@@ -21,7 +21,7 @@ from generated import escaped, listing, write_pages
 import initlab
 from initlab.cli.recipes import training_words
 from initlab.planning import Plan, Policy, get_policy, list_policies
-from initlab.planning.roles import ROLES
+from initlab.planning.parameters.roles import ROLES
 from initlab.reporting.blocks import ScatterFigure, Series
 from initlab.reporting.figures import to_plotly
 from initlab.reporting.korean import korean

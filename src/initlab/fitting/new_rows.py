@@ -11,10 +11,10 @@ from torch import nn
 
 from initlab.errors import InputError, finite_number, seed_number
 from initlab.guest.doubles import doubled
-from initlab.planning.memory import DTYPES, check_writable
-from initlab.planning.selectors import matched
-from initlab.planning.shards import is_split
-from initlab.planning.walk import Slot, walk
+from initlab.planning.memory.shards import is_split
+from initlab.planning.memory.tensors import DTYPES, check_writable
+from initlab.planning.parameters.walk import Slot, walk
+from initlab.planning.selection.selectors import matched
 from initlab.sampling import laws, sample
 
 

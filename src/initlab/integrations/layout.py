@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from initlab.errors import InputError
-from initlab.planning.complex_laws import law_of_parts
+from initlab.planning.memory.complex_laws import law_of_parts
 from initlab.sampling import fill
 from initlab.sampling.laws import Law
 from initlab.schemes import Geometry, Scheme, get_scheme

@@ -8,10 +8,10 @@ from typing import Any
 from initlab.errors import InputError
 from initlab.integrations.twin import Twin
 from initlab.planning import Plan
-from initlab.planning.ledger import check_account, check_kept
+from initlab.planning.parameters.walk import walk
 from initlab.planning.planner import make_plan
-from initlab.planning.walk import walk
 from initlab.planning.writer import keep_also
+from initlab.planning.writing.ledger import check_account, check_kept
 
 Keep = str | Sequence[str]  # selectors of what is left as it is
 

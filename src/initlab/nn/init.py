@@ -24,12 +24,12 @@ from torch.nn.init import calculate_gain
 
 from initlab.errors import InputError, finite_number, seed_number
 from initlab.guest.check import dtype_name
-from initlab.planning.drawing import Job, write_one
-from initlab.planning.memory import DTYPES, check_writable
+from initlab.planning.memory.drawing import Job, write_one
+from initlab.planning.memory.shards import part_of
+from initlab.planning.memory.tensors import DTYPES, check_writable
 from initlab.planning.named_streams.active import active
 from initlab.planning.named_streams.draws import Draw, truncated, write_draw
 from initlab.planning.named_streams.mode import aside
-from initlab.planning.shards import part_of
 from initlab.sampling import canonical_name, laws
 from initlab.sampling.request import check_range
 

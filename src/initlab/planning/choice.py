@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from initlab.errors import InputError, finite_number
+from initlab.planning.parameters.scene import Subject
 from initlab.planning.reason import Reason
-from initlab.planning.scene import Subject
 from initlab.schemes import Scheme
 
 

@@ -14,24 +14,24 @@ from initlab.graph.record import is_shape
 from initlab.guest.batch import batch_of
 from initlab.guest.check import dtype_name
 from initlab.planning.calibration import calibrated
-from initlab.planning.cautions import cautions
+from initlab.planning.calibration.joins import sized
 from initlab.planning.choice import Choice, keep
-from initlab.planning.claims import KEEP, THE_REST, Claim, claims_of, mapping_words, read_policy
 from initlab.planning.garbage import seldom_collected
-from initlab.planning.joins import sized
-from initlab.planning.magnitudes import with_magnitudes
-from initlab.planning.partitions import seen_whole
+from initlab.planning.memory.partitions import seen_whole
+from initlab.planning.memory.shards import is_split
+from initlab.planning.parameters.scene import Scene, Subject, scene_of
+from initlab.planning.parameters.walk import Walk, walk
 from initlab.planning.plan import BufferEntry, Plan, PlanEntry
 from initlab.planning.policy import Policy
-from initlab.planning.predicted import with_predictions
 from initlab.planning.reason import Reason
-from initlab.planning.scene import Scene, Subject, scene_of
-from initlab.planning.shards import is_split
-from initlab.planning.spectral import spectral_norms
-from initlab.planning.stacks import deep_stacks, with_stacks
-from initlab.planning.targets import owners, targets_of
-from initlab.planning.walk import Walk, walk
-from initlab.planning.writable import unwritable
+from initlab.planning.selection.claims import KEEP, THE_REST, Claim, claims_of, mapping_words, read_policy
+from initlab.planning.selection.writable import unwritable
+from initlab.planning.sizes.magnitudes import with_magnitudes
+from initlab.planning.sizes.predicted import with_predictions
+from initlab.planning.sizes.stacks import deep_stacks, with_stacks
+from initlab.planning.sizes.targets import owners, targets_of
+from initlab.planning.writing.cautions import cautions
+from initlab.planning.writing.spectral import spectral_norms
 from initlab.schemes import Geometry
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from initlab.errors import InputError, unknown
 from initlab.planning.choice import Choice, Options
+from initlab.planning.parameters.scene import Subject
 from initlab.planning.policy import Policy, RoleLaw
 from initlab.planning.reason import Reason
 from initlab.planning.recipes import recipes
-from initlab.planning.scene import Subject
 from initlab.schemes import Scheme, get_scheme, list_schemes
 from initlab.schemes.registry import ALIASES
 

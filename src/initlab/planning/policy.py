@@ -10,11 +10,11 @@ from torch import nn
 
 from initlab.errors import InputError
 from initlab.planning.choice import Choice, Options
-from initlab.planning.defaults import DEFAULTS, padded
+from initlab.planning.defaults.by_role import DEFAULTS, padded
+from initlab.planning.parameters.roles import ROLES
+from initlab.planning.parameters.scene import Scene, Subject
 from initlab.planning.plan import PlanEntry
 from initlab.planning.reason import Reason
-from initlab.planning.roles import ROLES
-from initlab.planning.scene import Scene, Subject
 from initlab.schemes import Scheme
 
 Gives = Callable[[Subject, Options], "Choice | Scheme"]

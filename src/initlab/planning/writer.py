@@ -11,22 +11,22 @@ import torch
 from torch import nn
 
 from initlab.errors import InitlabError, InputError, InterruptedInitError, check_flags, seed_number
-from initlab.planning.applying import applied_to, left_to, part_of
-from initlab.planning.drawing import Job, batches, job_for, write_one, write_together
-from initlab.planning.interrupts import HeldInterrupts
-from initlab.planning.ledger import Held, check_account, check_kept, equal_warnings, non_finite
-from initlab.planning.loaded import Loaded, loaded_words, read_loaded
-from initlab.planning.memory import DTYPES, PARTS, check_apart, check_writable
-from initlab.planning.one_by_one import warn_of_equals
-from initlab.planning.partitions import seen_whole
+from initlab.planning.memory.drawing import Job, batches, job_for, write_one, write_together
+from initlab.planning.memory.partitions import seen_whole
+from initlab.planning.memory.shards import local_tensor, parts_of, refuse_gathered
+from initlab.planning.memory.tensors import DTYPES, PARTS, check_apart, check_writable
+from initlab.planning.parameters.walk import Slot, Walk, walk
 from initlab.planning.plan import Plan, PlanEntry
 from initlab.planning.planner import make_plan
-from initlab.planning.prefixes import check_prefix, prefixed
 from initlab.planning.reason import MADE, Reason
-from initlab.planning.selectors import matched
-from initlab.planning.shards import local_tensor, parts_of, refuse_gathered
-from initlab.planning.spectral import refresh
-from initlab.planning.walk import Slot, Walk, walk
+from initlab.planning.selection.loaded import Loaded, loaded_words, read_loaded
+from initlab.planning.selection.selectors import matched
+from initlab.planning.writing.applying import applied_to, left_to, part_of
+from initlab.planning.writing.interrupts import HeldInterrupts
+from initlab.planning.writing.ledger import Held, check_account, check_kept, equal_warnings, non_finite
+from initlab.planning.writing.one_by_one import warn_of_equals
+from initlab.planning.writing.prefixes import check_prefix, prefixed
+from initlab.planning.writing.spectral import refresh
 from initlab.sampling.laws import Law
 from initlab.sampling.whole_laws import Given
 

@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from initlab.errors import InputError, finite_number
-from initlab.planning.walk import walk
+from initlab.planning.parameters.walk import walk
 from initlab.scaling.growth import Growth, base_of, growths
 from initlab.scaling.rules import ScalingRule, get_rule
 from initlab.training.optimizers import Optimizer, optimizer_of

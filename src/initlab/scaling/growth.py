@@ -12,10 +12,10 @@ from torch import nn
 
 from initlab.errors import InputError, shortened
 from initlab.graph import record
-from initlab.planning.names import BLOCK_NUMBER
-from initlab.planning.roles import ROLES
-from initlab.planning.scene import Scene, Subject, scene_of
-from initlab.planning.walk import walk
+from initlab.planning.parameters.names import BLOCK_NUMBER
+from initlab.planning.parameters.roles import ROLES
+from initlab.planning.parameters.scene import Scene, Subject, scene_of
+from initlab.planning.parameters.walk import walk
 from initlab.sampling import canonical_name
 
 Kind = Literal["input", "hidden", "output", "fixed"]

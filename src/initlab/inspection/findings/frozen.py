@@ -15,8 +15,8 @@ from initlab.inspection.findings.optimizer_misses import ADD
 from initlab.inspection.outputs import parts
 from initlab.inspection.remedy import Remedy
 from initlab.inspection.results import Finding, ParameterStats
-from initlab.planning.audit.laws import fit_law
-from initlab.planning.audit.values import values_of
+from initlab.planning.memory.fitted import fit_law
+from initlab.planning.memory.samples import values_of
 
 MOST = 0.5  # share of the weights from which a frozen part is the trunk
 ENOUGH = 256  # numbers of a matrix from which its law is told

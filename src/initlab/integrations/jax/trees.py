@@ -16,7 +16,7 @@ from initlab.integrations.jax.primitives import torch_dtype
 from initlab.integrations.names import MapNames, check_used, renamed, told_apart
 from initlab.integrations.twin import Leaf
 from initlab.integrations.weights import ByPath, by_convention, left_to_the_pass
-from initlab.planning.memory import DTYPES, PARTS
+from initlab.planning.memory.tensors import DTYPES, PARTS
 
 jax = needed("jax", "jax")
 

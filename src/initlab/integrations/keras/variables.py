@@ -16,7 +16,7 @@ from initlab.integrations.keras.layers import weight_of
 from initlab.integrations.names import MapNames, check_used, renamed, told_apart
 from initlab.integrations.twin import Leaf
 from initlab.integrations.weights import ByPath, Weight, by_convention, left_to_the_pass
-from initlab.planning.memory import DTYPES
+from initlab.planning.memory.tensors import DTYPES
 
 keras = needed("keras", "keras")
 

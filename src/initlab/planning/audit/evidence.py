@@ -11,13 +11,13 @@ from torch import nn
 
 from initlab.graph import record
 from initlab.guest.check import dtype_name
-from initlab.planning.audit.laws import FittedLaw, fit_law
 from initlab.planning.audit.naming import BOUNDS, depth_of, name_of
 from initlab.planning.audit.results import ParameterStart
 from initlab.planning.audit.structure import Structure, structure_of
-from initlab.planning.audit.values import values_of
-from initlab.planning.scene import Scene, Subject, scene_of
-from initlab.planning.walk import walk
+from initlab.planning.memory.fitted import FittedLaw, fit_law
+from initlab.planning.memory.samples import values_of
+from initlab.planning.parameters.scene import Scene, Subject, scene_of
+from initlab.planning.parameters.walk import walk
 
 ROLES_OF_MAPS = ("weight", "embedding")
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from initlab.errors import InputError
-from initlab.planning.audit.laws import KURTOSIS, FittedLaw, family_of, relative_error
 from initlab.planning.audit.structure import Structure
+from initlab.planning.memory.fitted import KURTOSIS, FittedLaw, family_of, relative_error
 from initlab.reporting import format_number
 from initlab.sampling.laws import Law
 from initlab.sampling.truncation import cut_moments

@@ -12,14 +12,14 @@ from torch import nn
 
 from initlab.data import load_weights
 from initlab.planning.audit.evidence import Evidence, Seen
-from initlab.planning.audit.laws import family_of, fit_law, relative_error
 from initlab.planning.audit.results import Departure
 from initlab.planning.audit.structure import structure_of
-from initlab.planning.audit.values import values_of
+from initlab.planning.memory.fitted import family_of, fit_law, relative_error
+from initlab.planning.memory.samples import values_of
+from initlab.planning.memory.shards import local_tensor
 from initlab.planning.named_streams.log import StreamLog, StreamRecord
 from initlab.planning.plan import Plan, PlanEntry
 from initlab.planning.planner import make_plan
-from initlab.planning.shards import local_tensor
 from initlab.reporting import format_number
 from initlab.reporting.finding import Finding
 from initlab.sampling import canonical_name

@@ -9,7 +9,7 @@ from statistics import median
 
 from initlab.errors import listed
 from initlab.planning.audit.evidence import Evidence, is_number, numberless
-from initlab.planning.residual import projections
+from initlab.planning.parameters.residual import projections
 from initlab.reporting import format_number
 from initlab.reporting.finding import Finding
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from initlab.planning.audit.laws import FittedLaw
 from initlab.planning.by_name import ByName
+from initlab.planning.memory.fitted import FittedLaw
 from initlab.reporting import Shown
 from initlab.reporting.finding import Finding
 

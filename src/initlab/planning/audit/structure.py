@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from initlab.guest.doubles import doubled
-from initlab.planning.shards import is_split, local_tensor
+from initlab.planning.memory.shards import is_split, local_tensor
 from initlab.schemes import Geometry
 
 MOST_ROWS = 96  # rows whose products tell whether a matrix is orthogonal

@@ -24,11 +24,11 @@ from initlab.planning.calibration.scores import Scores
 from initlab.planning.calibration.stand_ins import StandIns
 from initlab.planning.calibration.sums import Sums
 from initlab.planning.calibration.terms import Term, sampled_second
+from initlab.planning.memory.values import is_identity
+from initlab.planning.memory.zeros import all_zero
 from initlab.planning.plan import PlanEntry
-from initlab.planning.spectral import Vectors
-from initlab.planning.targets import Targets
-from initlab.planning.values import is_identity
-from initlab.planning.zeros import all_zero
+from initlab.planning.sizes.targets import Targets
+from initlab.planning.writing.spectral import Vectors
 
 
 class Calibrator(TorchFunctionMode):

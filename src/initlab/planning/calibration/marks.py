@@ -13,7 +13,7 @@ from initlab.graph.operations import Op
 from initlab.guest.inputs import tensors_in
 from initlab.guest.transformed import Outside, behind, is_transformed
 from initlab.planning.calibration.terms import Terms
-from initlab.planning.zeros import all_zero
+from initlab.planning.memory.zeros import all_zero
 
 
 @dataclass(frozen=True)

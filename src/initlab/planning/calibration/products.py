@@ -31,8 +31,8 @@ from initlab.planning.calibration.marks import Marked
 from initlab.planning.calibration.measuring import SLACK
 from initlab.planning.calibration.stand_ins import StandIns
 from initlab.planning.calibration.terms import Factor, Term, Terms, as_one, sampled_second, together
-from initlab.planning.targets import Targets
-from initlab.planning.zeros import all_zero
+from initlab.planning.memory.zeros import all_zero
+from initlab.planning.sizes.targets import Targets
 
 PAIR = 1e-3  # second moment of scores of the rows of two tables
 MATCH = 0.1  # and of projections, or of more factors

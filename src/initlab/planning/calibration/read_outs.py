@@ -14,7 +14,7 @@ from initlab.guest.transformed import of_whole
 from initlab.planning.calibration.found import rounded
 from initlab.planning.calibration.measuring import feature_axis
 from initlab.planning.plan import PlanEntry
-from initlab.planning.targets import Targets
+from initlab.planning.sizes.targets import Targets
 
 SHRUNK = 0.25  # second moment of what a tied head reads, below which a constant shrinks it
 FAINT = 1e-4  # second moment of logits below which the rule is wrong about what feeds them, and they may grow

@@ -13,10 +13,10 @@ from initlab.guest.writes import unwatched
 from initlab.planning.calibration.found import Found, adjustable
 from initlab.planning.calibration.marks import Mark, Marks
 from initlab.planning.calibration.measuring import second_moment
-from initlab.planning.drawing import job_of, write_one
-from initlab.planning.magnitudes import magnitudes_of
+from initlab.planning.memory.drawing import job_of, write_one
 from initlab.planning.plan import PlanEntry
-from initlab.planning.spectral import Vectors
+from initlab.planning.sizes.magnitudes import magnitudes_of
+from initlab.planning.writing.spectral import Vectors
 from initlab.sampling import canonical_name
 from initlab.sampling.laws import Constant, Law, Uniform
 

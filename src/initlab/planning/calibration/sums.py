@@ -10,7 +10,7 @@ import torch
 from initlab.planning.calibration.found import rounded
 from initlab.planning.calibration.measuring import second_moment
 from initlab.planning.calibration.stand_ins import StandIns
-from initlab.planning.targets import Targets
+from initlab.planning.sizes.targets import Targets
 
 
 class Sums:

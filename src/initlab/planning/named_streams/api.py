@@ -12,8 +12,10 @@ from torch import nn
 
 from initlab.errors import InputError, seed_number
 from initlab.guest.check import dtype_name
-from initlab.planning.audit.laws import fit_law
-from initlab.planning.audit.values import values_of
+from initlab.planning.memory.fitted import fit_law
+from initlab.planning.memory.partitions import is_partitioned
+from initlab.planning.memory.samples import values_of
+from initlab.planning.memory.shards import is_split, local_tensor, part_of, refuse_gathered
 from initlab.planning.named_streams.active import entered, refuse_nesting
 from initlab.planning.named_streams.history import ASSIGNED, cuts_of, overwritten, redrawn, turns_of
 from initlab.planning.named_streams.homes import Entry, whole_home
@@ -21,10 +23,8 @@ from initlab.planning.named_streams.log import Status, StreamLog, StreamRecord
 from initlab.planning.named_streams.mode import NamedDraws
 from initlab.planning.named_streams.tape import Form, Ref
 from initlab.planning.named_streams.truncated import truncated_draws
-from initlab.planning.partitions import is_partitioned
-from initlab.planning.prefixes import check_prefix, prefixed
-from initlab.planning.shards import is_split, local_tensor, part_of, refuse_gathered
-from initlab.planning.walk import Slot, walk
+from initlab.planning.parameters.walk import Slot, walk
+from initlab.planning.writing.prefixes import check_prefix, prefixed
 
 
 @contextlib.contextmanager

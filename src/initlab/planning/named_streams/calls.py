@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 
+from initlab.planning.memory.shards import local_tensor
 from initlab.planning.named_streams.draws import Draw
 from initlab.planning.named_streams.history import Call
-from initlab.planning.shards import local_tensor
 
 
 def written_places(func: Any) -> list[int]:

@@ -11,9 +11,9 @@ import torch
 
 from initlab.errors import InputError
 from initlab.guest.doubles import doubles_at
-from initlab.planning.drawing import Job, write_one
-from initlab.planning.memory import DTYPES
-from initlab.planning.shards import Part
+from initlab.planning.memory.drawing import Job, write_one
+from initlab.planning.memory.shards import Part
+from initlab.planning.memory.tensors import DTYPES
 from initlab.rng import random_states_kept
 from initlab.sampling import derive_seed, laws, permutation
 from initlab.sampling.truncation import cut_moments

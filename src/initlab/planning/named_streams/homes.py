@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 import torch
 
+from initlab.planning.memory.shards import Part, local_tensor, part_of
 from initlab.planning.named_streams.draws import Draw, seed_of, write_draw
 from initlab.planning.named_streams.history import Call
-from initlab.planning.shards import Part, local_tensor, part_of
 from initlab.sampling import derive_seed
 
 Box = tuple[tuple[int, int], ...]  # (first, size) along each axis of the local tensor

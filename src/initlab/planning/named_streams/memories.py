@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import torch
 from torch.multiprocessing.reductions import StorageWeakRef
 
-from initlab.planning.memory import is_plain
+from initlab.planning.memory.shards import local_tensor
+from initlab.planning.memory.tensors import is_plain
 from initlab.planning.named_streams.homes import Entry, Home, home_of
 from initlab.planning.named_streams.tape import Node
-from initlab.planning.shards import local_tensor
 
 _PURGE = 4096  # pieces of memory on record before those that are gone are dropped
 

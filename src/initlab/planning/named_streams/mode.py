@@ -14,8 +14,9 @@ from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_mod
 from torch.utils._pytree import tree_flatten, tree_map_only
 
 from initlab.guest.whole import is_sharded_type
-from initlab.planning.drawing import Job, write_one
-from initlab.planning.memory import DTYPES
+from initlab.planning.memory.drawing import Job, write_one
+from initlab.planning.memory.shards import is_split, local_tensor, part_of
+from initlab.planning.memory.tensors import DTYPES
 from initlab.planning.named_streams.calls import (
     call_of,
     device_of,
@@ -31,7 +32,6 @@ from initlab.planning.named_streams.homes import Entry, Home, draw_at, home_of, 
 from initlab.planning.named_streams.memories import Memories, address, is_strided
 from initlab.planning.named_streams.rewind import Rewinder
 from initlab.planning.named_streams.tape import DEEPEST, Form, Node, Ref, made_again, owners_of
-from initlab.planning.shards import is_split, local_tensor, part_of
 from initlab.sampling import laws
 
 _LIKE = ("randn_like", "rand_like", "randint_like")

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 from torch import nn
 
 from initlab.errors import InputError, listed
-from initlab.planning.loaded import is_marked_loaded
-from initlab.planning.memory import check_writable
+from initlab.planning.memory.shards import local_tensor
+from initlab.planning.memory.tensors import check_writable
 from initlab.planning.named_streams.api import streams
 from initlab.planning.named_streams.log import StreamLog
-from initlab.planning.shards import local_tensor
-from initlab.planning.walk import walk
+from initlab.planning.parameters.walk import walk
+from initlab.planning.selection.loaded import is_marked_loaded
 from initlab.rng import random_states_kept
 
 _OWN = ("reset_parameters", "_reset_parameters")

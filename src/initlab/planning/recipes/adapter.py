@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from initlab.planning.defaults import DEFAULTS
-from initlab.planning.given import Cut, Kept
+from initlab.planning.defaults.by_role import DEFAULTS
 from initlab.planning.policy import Policy, RoleLaw, Training, has
+from initlab.planning.recipes.common.given import Cut, Kept
 from initlab.schemes import get_scheme
 
 _REST = Kept("no part of an adapter")

@@ -8,13 +8,13 @@ from typing import Any
 
 from torch import nn
 
+from initlab.planning.calibration.profiling import scaled_sums
 from initlab.planning.choice import Options
-from initlab.planning.given import flattened_patch
+from initlab.planning.parameters.scene import Subject
 from initlab.planning.plan import PlanEntry
 from initlab.planning.policy import Policy, RoleLaw, Training, has
-from initlab.planning.profiling import scaled_sums
 from initlab.planning.reason import Reason
-from initlab.planning.scene import Subject
+from initlab.planning.recipes.common.given import flattened_patch
 from initlab.sampling.laws import Constant
 from initlab.schemes import Scheme, get_scheme
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from initlab.planning.defaults import fed_weight, spread_bias
+from initlab.planning.defaults.by_role import fed_weight, spread_bias
 from initlab.planning.policy import Policy, RoleLaw
 
 RECIPE = Policy(

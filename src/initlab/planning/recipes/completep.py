@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from initlab.planning import residual
 from initlab.planning.choice import Choice, Options
-from initlab.planning.given import ByFeed, Narrow
+from initlab.planning.parameters import residual
+from initlab.planning.parameters.scene import Subject
 from initlab.planning.policy import Policy, RoleLaw, Training, has
 from initlab.planning.reason import Reason
-from initlab.planning.scene import Subject
+from initlab.planning.recipes.common.given import ByFeed, Narrow
 from initlab.schemes import get_scheme
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from initlab.planning.choice import Options
-from initlab.planning.given import Normal
+from initlab.planning.parameters.scene import Subject
 from initlab.planning.policy import Policy, RoleLaw, Training, has
-from initlab.planning.scene import Subject
+from initlab.planning.recipes.common.given import Normal
 from initlab.schemes import Scheme, get_scheme
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from initlab.planning import residual
 from initlab.planning.choice import Options
+from initlab.planning.parameters import residual
+from initlab.planning.parameters.roles import ROLES
+from initlab.planning.parameters.scene import Scene, Subject
 from initlab.planning.policy import Need, Policy, RoleLaw, Training, has
-from initlab.planning.roles import ROLES
-from initlab.planning.scene import Scene, Subject
 from initlab.schemes import Scheme, get_scheme
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from initlab.planning.given import Normal, flattened_patch
 from initlab.planning.policy import Policy, RoleLaw, Training, has, has_head
+from initlab.planning.recipes.common.given import Normal, flattened_patch
 from initlab.schemes import get_scheme
 
 RECIPE = Policy(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from initlab.planning.choice import Options
-from initlab.planning.given import branches_of, no_norms
+from initlab.planning.parameters.scene import Subject
 from initlab.planning.policy import Need, Policy, RoleLaw, Training, has, has_head
-from initlab.planning.scene import Subject
+from initlab.planning.recipes.common.given import branches_of, no_norms
 from initlab.schemes import Scheme, get_scheme
 
 

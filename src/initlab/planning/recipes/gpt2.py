@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from initlab.planning import residual
-from initlab.planning.defaults import other
-from initlab.planning.given import Normal, OverBranches
+from initlab.planning.defaults.by_role import other
+from initlab.planning.parameters import residual
+from initlab.planning.parameters.scene import Scene
 from initlab.planning.policy import Policy, RoleLaw, Training
-from initlab.planning.scene import Scene
+from initlab.planning.recipes.common.given import Normal, OverBranches
 
 
 def _notes(scene: Scene) -> tuple[str, ...]:

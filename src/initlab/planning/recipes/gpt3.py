@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from initlab.planning.given import Normal, OverBranches
 from initlab.planning.policy import Policy, RoleLaw, Training
+from initlab.planning.recipes.common.given import Normal, OverBranches
 
 RECIPE = Policy(
     name="gpt3",

@@ -5,12 +5,12 @@ from __future__ import annotations
 from functools import partial
 
 from initlab.planning.choice import Choice, Options
-from initlab.planning.defaults import fed_weight
-from initlab.planning.given import with_law
+from initlab.planning.defaults.by_role import fed_weight
+from initlab.planning.parameters.scene import Subject
+from initlab.planning.parameters.structures import shuffle_factor
 from initlab.planning.policy import Policy, RoleLaw, has
 from initlab.planning.reason import Reason
-from initlab.planning.scene import Subject
-from initlab.planning.structures import shuffle_factor
+from initlab.planning.recipes.common.given import with_law
 from initlab.sampling.whole_laws import Repeated
 
 

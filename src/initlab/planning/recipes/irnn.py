@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from initlab.planning.given import Normal
+from initlab.planning.parameters.roles import ROLES
+from initlab.planning.parameters.scene import Scene, Subject
 from initlab.planning.policy import Need, Policy, RoleLaw, Training, has
-from initlab.planning.roles import ROLES
-from initlab.planning.scene import Scene, Subject
+from initlab.planning.recipes.common.given import Normal
 from initlab.schemes import get_scheme
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from initlab.planning.choice import Options
-from initlab.planning.given import as_scheme
-from initlab.planning.names import INPUT_BIAS
+from initlab.planning.parameters.names import INPUT_BIAS
+from initlab.planning.parameters.scene import Subject
 from initlab.planning.policy import Policy, RoleLaw, Training, has
-from initlab.planning.scene import Subject
+from initlab.planning.recipes.common.given import as_scheme
 from initlab.sampling.laws import Constant, Stacked
 from initlab.sampling.whole_laws import Curved, Opposed
 from initlab.schemes import Scheme, get_scheme

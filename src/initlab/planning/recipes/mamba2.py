@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from initlab.planning import state_spaces
 from initlab.planning.choice import Options
-from initlab.planning.given import as_scheme
+from initlab.planning.parameters.scene import Subject
 from initlab.planning.policy import Policy, RoleLaw, Training
-from initlab.planning.scene import Subject
+from initlab.planning.recipes.common import state_spaces
+from initlab.planning.recipes.common.given import as_scheme
 from initlab.sampling.whole_laws import Curved
 from initlab.schemes import Scheme
 

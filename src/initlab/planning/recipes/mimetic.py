@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
-from initlab.planning.attended import Attention, attentions
 from initlab.planning.choice import Options
-from initlab.planning.given import Normal, as_scheme
+from initlab.planning.parameters.attended import Attention, attentions
+from initlab.planning.parameters.scene import Scene, Subject
 from initlab.planning.policy import Need, Policy, RoleLaw, Training, has
-from initlab.planning.scene import Scene, Subject
+from initlab.planning.recipes.common.given import Normal, as_scheme
 from initlab.sampling.laws import Stacked
 from initlab.sampling.whole import leading_size
 from initlab.sampling.whole_laws import Factor

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from initlab.planning.given import no_norms
 from initlab.planning.policy import Need, Policy, RoleLaw, Training, has
+from initlab.planning.recipes.common.given import no_norms
 from initlab.schemes import get_scheme
 
 RECIPE = Policy(

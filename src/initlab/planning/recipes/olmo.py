@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 
 from initlab.planning.choice import Options
-from initlab.planning.given import block_of, branches_of, cut_normal
+from initlab.planning.parameters.scene import Scene, Subject
 from initlab.planning.policy import Need, Policy, RoleLaw, Training, has
-from initlab.planning.scene import Scene, Subject
+from initlab.planning.recipes.common.given import block_of, branches_of, cut_normal
 from initlab.schemes import Scheme
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from initlab.planning.loaded_parts import of_loaded, split_loaded
-from initlab.planning.low_rank import LowRank
+from initlab.planning.parameters.low_rank import LowRank
 from initlab.planning.policy import Policy, Training, has
+from initlab.planning.recipes.common.loaded_parts import of_loaded, split_loaded
 from initlab.sampling.request import Array
 
 

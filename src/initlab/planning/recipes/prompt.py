@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from initlab.planning.choice import Options
-from initlab.planning.defaults import DEFAULTS
-from initlab.planning.given import Kept
+from initlab.planning.defaults.by_role import DEFAULTS
+from initlab.planning.parameters.scene import Subject
 from initlab.planning.policy import Policy, RoleLaw, Training, has
-from initlab.planning.scene import Subject
+from initlab.planning.recipes.common.given import Kept
 from initlab.schemes import Scheme, get_scheme
 
 _REST = Kept("no part of the prompt")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 from initlab.planning.choice import Options
+from initlab.planning.parameters.scene import Subject
 from initlab.planning.policy import Policy, RoleLaw, Training, has
-from initlab.planning.scene import Subject
 from initlab.schemes import Scheme, get_scheme
 
 

@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence
 
 from initlab.planning.choice import Options
-from initlab.planning.given import Normal
+from initlab.planning.parameters.roles import ROLES
+from initlab.planning.parameters.scene import Scene, Subject
 from initlab.planning.policy import Need, Policy, RoleLaw, Training
-from initlab.planning.roles import ROLES
-from initlab.planning.scene import Scene, Subject
+from initlab.planning.recipes.common.given import Normal
 from initlab.schemes import Scheme, get_scheme
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from initlab.errors import InputError
-from initlab.planning.attended import attended, head_size
 from initlab.planning.choice import Options
+from initlab.planning.parameters.attended import attended, head_size
+from initlab.planning.parameters.scene import Subject
 from initlab.planning.policy import Policy, RoleLaw, Training, has
-from initlab.planning.scene import Subject
 from initlab.schemes import Scheme, get_scheme
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from initlab.planning import residual
 from initlab.planning.choice import Options
-from initlab.planning.given import no_norms
+from initlab.planning.parameters import residual
+from initlab.planning.parameters.roles import ROLES
+from initlab.planning.parameters.scene import Scene, Subject
 from initlab.planning.policy import Need, Policy, RoleLaw, Training, has
-from initlab.planning.roles import ROLES
-from initlab.planning.scene import Scene, Subject
+from initlab.planning.recipes.common.given import no_norms
 from initlab.schemes import Scheme, get_scheme
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from initlab.planning.choice import Choice, Options
-from initlab.planning.defaults import DEFAULTS, other, padded
+from initlab.planning.defaults.by_role import DEFAULTS, other, padded
+from initlab.planning.parameters.scene import Subject
 from initlab.planning.policy import Policy, RoleLaw
 from initlab.planning.reason import Reason
-from initlab.planning.scene import Subject
 from initlab.schemes import get_scheme
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from initlab.planning import residual
 from initlab.planning.choice import Choice, Options
+from initlab.planning.parameters import residual
+from initlab.planning.parameters.scene import Subject
 from initlab.planning.policy import Policy, RoleLaw, Training, has
 from initlab.planning.reason import Reason
-from initlab.planning.scene import Subject
 from initlab.schemes import get_scheme
 
 

@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 
 from initlab.planning.choice import Options
+from initlab.planning.parameters.roles import ROLES
+from initlab.planning.parameters.scene import Scene, Subject
 from initlab.planning.policy import Need, Policy, RoleLaw, Training, has
-from initlab.planning.roles import ROLES
-from initlab.planning.scene import Scene, Subject
 from initlab.schemes import Scheme, get_scheme
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from initlab.planning import residual
-from initlab.planning.defaults import fed_weight
+from initlab.planning.defaults.by_role import fed_weight
+from initlab.planning.parameters import residual
+from initlab.planning.parameters.scene import Scene
 from initlab.planning.policy import Policy, RoleLaw, Training
-from initlab.planning.scene import Scene
 from initlab.schemes import get_scheme
 
 

@@ -1,0 +1,108 @@
+"""Where branches and positions join a stream: the sums at which a calibrating pass brings them to their share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import replace
+
+from initlab.graph import Operation, SignalGraph
+from initlab.graph.recording import Share, Value, constant_moments
+from initlab.planning.calibration.found import adjustable
+from initlab.planning.plan import PlanEntry
+from initlab.planning.sizes.targets import Targets, owners
+from initlab.sampling import canonical_name
+from initlab.sampling.laws import Constant
+
+Names = dict[int, frozenset[str]]
+NONE: frozenset[str] = frozenset()
+
+
+def sized(graph: SignalGraph, targets: Targets, entries: Iterable[PlanEntry], fixed: Collection[str]) -> SignalGraph:
+    """The recording with the sizes that outputs are to have, where they are not to have second moment one.
+
+    Args:
+        graph: the recording.
+        targets: what each weight's output is to be like.
+        entries: the plan's entries.
+        fixed: names whose laws are not to be changed.
+    """
+    by_name = {entry.name: entry for entry in entries}
+    owner = owners(by_name.values())
+    targets = replace(targets, plain=frozenset())  # gains are said for unit signals; one of ReLU is so for smaller ones
+
+    def free(name: str) -> bool:
+        return name not in fixed and adjustable(by_name.get(name))
+
+    held = {value.name: value for value in graph.values.values() if value.source == "parameter"}
+    sizes: dict[str, float] = {}
+    for name in graph.parameters:
+        entry = by_name.get(owner.get(canonical_name(name), ""))
+        if entry is not None and (size := _size(entry, held.get(name), targets, free)) != 1.0:
+            sizes[name] = size
+    shares = joins(graph, targets, owner, free)
+    scores = {made.place: made.constant for name, made in targets.queries.items() if free(name)}
+    return graph.sized(sizes, shares, scores)
+
+
+def _size(entry: PlanEntry, value: Value | None, targets: Targets, free: Callable[[str], bool]) -> float:
+    """The second moment of what a parameter makes: its target, a table's rows', a norm's scale's, or none of zeros."""
+    if entry.code == "zero_on_purpose":
+        return 0.0
+    if entry.role == "norm_weight":
+        return _of_scale(entry, value)
+    if entry.name in targets.transformed:
+        return 1 / targets.transformed[entry.name].growth
+    target = targets.of(entry.name) if free(entry.name) and entry.name not in targets.heads else None
+    rows = (entry.std or 1.0) ** 2 if entry.role == "embedding" else 1.0
+    return rows if target is None else target
+
+
+def _of_scale(entry: PlanEntry, value: Value | None) -> float:
+    """The second moment of a norm's scale, as it is to be drawn or as it is kept."""
+    if entry.law is not None:
+        return entry.law.value**2 if isinstance(entry.law, Constant) else 1.0
+    moments = None if value is None or value.tensor is None else constant_moments(value.tensor)
+    return 1.0 if moments is None else moments[1]
+
+
+def joins(
+    graph: SignalGraph, targets: Targets, owner: Mapping[str, str], free: Callable[[str], bool]
+) -> dict[tuple[int, int], Share]:
+    """By (sum, operand), the share that the operand is brought to: at the first sum that each is added in."""
+    names, found, joined = _parameters(graph, owner), dict[tuple[int, int], Share](), set[str]()
+    weights = targets.positions | targets.ends
+    for operation in graph.operations if weights else ():
+        operands = list(dict.fromkeys(operation.inputs))
+        if operation.traits.combines == "sum" and len(operands) == 2:
+            for part, other in (operands, operands[::-1]):
+                own = names.get(part, NONE) if _made(graph, part) else names.get(part, NONE) & targets.positions
+                share = targets.share(own, names.get(other, NONE))
+                if share is not None and not own & joined and all(map(free, own)):
+                    joined |= own
+                    found[operation.index, part] = Share(share, not own <= targets.positions)
+        made = _carried(graph, operation, names, owner)
+        names.update(dict.fromkeys(operation.outputs, made) if made else {})
+    return found
+
+
+def _parameters(graph: SignalGraph, owner: Mapping[str, str]) -> Names:
+    """What a parameter itself is in proportion to."""
+    values = (value for value in graph.values.values() if value.source == "parameter")
+    return {v.index: frozenset({owner[canonical_name(v.name)]}) for v in values if canonical_name(v.name) in owner}
+
+
+def _made(graph: SignalGraph, value: int) -> bool:
+    return graph.values[value].source == "operation"
+
+
+def _carried(graph: SignalGraph, operation: Operation, names: Names, owner: Mapping[str, str]) -> frozenset[str]:
+    """The weights that an operation's output is proportional to, as a calibrating pass follows them."""
+    traits = operation.traits
+    signals = [names.get(v, NONE) for v in graph.signals(operation)]
+    own = next((names[v] for v in operation.inputs if graph.values[v].source == "parameter" and v in names), NONE)
+    if own and (traits.rows or traits.combines == "contraction"):
+        weights = (v for v in operation.inputs if graph.values[v].source == "parameter" and v in names)
+        return next((names[v] for v in weights if len(graph.values[v].shape) > 1), own)
+    if own and not any(signals):
+        return own if traits.proportional else NONE
+    return traits.carries(signals)

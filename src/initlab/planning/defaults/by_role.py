@@ -1,0 +1,300 @@
+"""What each kind of parameter gets where a policy says nothing else: one small function for each role."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from torch import nn
+
+from initlab.graph import Operation, SignalGraph
+from initlab.graph.ancestry import passed
+from initlab.planning.choice import Choice, Chooser, Options, keep
+from initlab.planning.defaults.affine import shifts_beside_factor
+from initlab.planning.defaults.beside_frozen import adds_next_to_nothing, is_held_adapter
+from initlab.planning.defaults.feature_rows import feature_rows
+from initlab.planning.defaults.forget_gate import forget_scheme
+from initlab.planning.defaults.frequencies import of_sines
+from initlab.planning.defaults.own import (
+    adds_back,
+    around_a_number,
+    identity_value,
+    pattern_on_purpose,
+    rotation_on_purpose,
+    special_bias,
+    special_scale,
+    table_of_zeros,
+    use_in_words,
+    zero_on_purpose,
+    zero_table,
+)
+from initlab.planning.defaults.positive import of_positive
+from initlab.planning.defaults.spread import spread
+from initlab.planning.memory.values import holds_masks, is_pattern, is_zero
+from initlab.planning.parameters.names import ADAPTER_UP, ADDED, HIDDEN_TO_HIDDEN, INPUT_BIAS
+from initlab.planning.parameters.scene import Subject
+from initlab.planning.reason import Reason
+from initlab.planning.signals.neighbours import reads_neighbours
+from initlab.planning.signals.readers import is_head
+from initlab.planning.signals.recurrences import reads_itself
+from initlab.planning.signals.transforms import growth_after, inverse_after
+from initlab.sampling import laws
+from initlab.schemes import Geometry, Scheme, get_scheme
+from initlab.schemes.scheme import Rule
+
+
+def fed_weight(subject: Subject, options: Options) -> Choice:
+    """Var(W) = 1 / (fan_in · E[φ(x)²]), φ being what feeds the layer."""
+    if subject.kind == "recurrent" and subject.leaf.startswith(HIDDEN_TO_HIDDEN):
+        return Choice(
+            get_scheme("orthogonal"),
+            Reason("hidden_to_hidden", "hidden to hidden: each gate orthogonal, so that the state keeps its size"),
+        )
+    if is_held_adapter(subject):
+        words = "kept as its author made it: the adapter's second factor holds what no layer draws, a part of the model"
+        return keep("own", words)
+    if ADAPTER_UP.search(subject.name):
+        return Choice(
+            get_scheme("zeros"),
+            Reason("adapter_up", "LoRA: B zero, so that the adapter adds nothing at first (Hu et al., 2021)"),
+        )
+    if zero_on_purpose(subject):
+        what = "a gate, a router, a read-out or the end of a branch"
+        return keep("zero_on_purpose", f"kept at zero, as its author made it and as other weights are not: {what}")
+    if adds_next_to_nothing(subject):
+        return keep("own", "kept as its author made it: with next to nothing, it ends a branch beside frozen weights")
+    if pattern_on_purpose(subject):
+        words = "kept as its author made it: a pattern of a few numbers, as the other weights are not"
+        return keep("pattern", words)
+    if rotation_on_purpose(subject):
+        words = "kept as its author made it: a rotation, W Wᵀ = 1, as the other weights are not"
+        return keep("rotation", words)
+    if around_a_number(subject):
+        return keep("own", "kept as its author made it: it makes a scale, and lies around a number of its own")
+    if (choice := of_sines(subject) or of_features(subject)) is not None:
+        return choice
+    fed = subject.fed()
+    if (choice := of_positive(subject, fed.gain)) is not None:
+        return choice
+    if fed.reason.code == "fed_by_softmax" and len(subject.shape) == 2 and subject.shape[0] == subject.shape[1]:
+        words = "mixes shares after a softmax: the identity, which leaves them shares"
+        return Choice(get_scheme("identity"), Reason("mixes_shares", words))
+    most = 1 / math.sqrt(_scaled(subject))
+    if fed.gain > most and (held := _held_at_one(subject)):
+        code, words = held
+        words = f"gain {most:.4g}, not {fed.gain:.4g}: {words}"
+        return Choice(get_scheme("lecun_normal"), Reason(code, words), gain=most)
+    growth, note = _growth_after(subject), ""
+    if growth != 1.0:
+        note = f"; sized behind the inverse transform, which multiplies second moments by {growth:g}"
+    return Choice(get_scheme("lecun_normal"), fed.reason.but(fed.reason + note), gain=fed.gain / math.sqrt(growth))
+
+
+def _scaled(subject: Subject) -> float:
+    """What the second moment of a weight's elements is multiplied by where they are used first."""
+    return next((use.scaled for use in subject.uses if use.feeds is not None), 1.0)
+
+
+def _growth_after(subject: Subject) -> float:
+    graph = subject.scene.graph
+    if graph is None:
+        return 1.0
+    inverses = [inverse_after(graph, use.operation) for use in subject.uses if use.role == "weight"]
+    return growth_after(graph, inverses[0]) if len(inverses) == 1 and inverses[0] is not None else 1.0
+
+
+def _held_at_one(subject: Subject) -> tuple[str, str] | None:
+    """Why a weight gets gain one at most; None for most."""
+    graph, applied = subject.scene.graph, [use for use in subject.uses if use.feeds is not None]
+    if graph is None or not applied:
+        return None
+    if reads_itself(graph, applied):
+        return "recurrent", "it reads what it made before, which a larger one makes grow at every step"
+    first = applied[0].operation
+    if reads_neighbours(graph, first) and not is_head(graph, first):
+        return "neighbours", "it reads sums over neighbours, which a larger one fills with what all places share"
+    return None
+
+
+def zero(subject: Subject, options: Options) -> Choice:
+    if any(use.operation.traits.combines == "join" for use in subject.uses):
+        return other(subject, options)  # a token that stands among the others, and is added to like them
+    opened = special_bias(subject)
+    if opened:
+        return keep("special_bias", f"kept as its author made it: {opened}")
+    return Choice(get_scheme("zeros"), Reason("zero", f"{subject.role.replace('_', ' ')}: zero"))
+
+
+def spread_bias(subject: Subject, options: Options) -> Choice:
+    """Spread over data of few features, where nothing else is known of the bias; else as `zero`."""
+    choice = zero(subject, options)
+    return (spread(subject) or choice) if choice.reason.code == "zero" else choice
+
+
+def one(subject: Subject, options: Options) -> Choice:
+    value = identity_value(subject)
+    if words := special_scale(subject, value):
+        return keep("special_scale", f"kept as its author made it: {words}")
+    if value != 1.0:
+        words = f"norm weight: {value:.4g}, with which the scale that is made of it is one"
+        return Choice(get_scheme("constant", value=value) if value else get_scheme("zeros"), Reason("one", words))
+    return Choice(get_scheme("ones"), Reason("one", "norm weight: one, the normalised signal as it is"))
+
+
+def recurrent_bias(subject: Subject, options: Options) -> Choice:
+    """Zero, but for the LSTM's forget gate: PyTorch adds two biases, so one of them carries it."""
+    packing = None if subject.geometry is None else subject.geometry.packing
+    gates = () if packing is None else packing.labels
+    if "forget" not in gates:
+        return Choice(get_scheme("zeros"), Reason("zero", "recurrent bias: zero"))
+    if not subject.leaf.startswith(INPUT_BIAS):
+        return Choice(get_scheme("zeros"), Reason("zero", "recurrent bias: zero (b_ih holds the forget gate's)"))
+    return Choice(
+        forget_scheme(options.forget_bias),
+        Reason("forget_gate", f"forget gate {options.forget_bias:g}, other gates 0 (option forget_bias)"),
+    )
+
+
+def embedding(subject: Subject, options: Options) -> Choice:
+    """Normal; 1/√dim when the same matrix reads out; the padding row zero, as torch has it."""
+    if table_of_zeros(subject):
+        return Choice(get_scheme("zeros"), Reason("table_of_zeros", "a table of biases read by number: zero, as made"))
+    if zero_table(subject):
+        return keep(
+            "zero_on_purpose", "kept at zero, as its author made it and as other weights are not: biases by number"
+        )
+    if subject.tied_to_output():
+        std = 1 / math.sqrt(subject.shape[-1])
+        return embedding_choice(
+            subject,
+            std,
+            Reason("tied_embedding", f"embedding that is also an output layer: std 1/√{subject.shape[-1]}"),
+        )
+    return embedding_choice(
+        subject, options.embedding_std, Reason("embedding", f"embedding: normal, std {options.embedding_std:g}")
+    )
+
+
+def embedding_choice(subject: Subject, std: float, reason: Reason) -> Choice:
+    scheme, note = padded(subject, get_scheme("normal", std=std))
+    return Choice(scheme, reason.but(reason + note))
+
+
+@dataclass(frozen=True)
+class PaddedRule:
+    """Another rule's law with one row of the table left at zero."""
+
+    inner: Rule
+    row: int
+
+    def __call__(self, geometry: Geometry, arguments: Mapping[str, Any], gain: float | None) -> laws.Law:
+        law, below = self.inner(geometry, arguments, gain), geometry.shape[0] - self.row - 1
+        parts = [(size, part) for size, part in ((self.row, law), (1, laws.Constant(0.0)), (below, law)) if size]
+        return laws.Stacked(0, tuple(size for size, _ in parts), tuple(part for _, part in parts))
+
+
+def padded(subject: Subject, scheme: Scheme) -> tuple[Scheme, str]:
+    """The scheme with the embedding's padding row left at zero, where it has one."""
+    row = getattr(subject.module, "padding_idx", None)
+    if row is None or not isinstance(subject.module, nn.Embedding | nn.EmbeddingBag):
+        return scheme, ""
+
+    return replace(scheme, rule=PaddedRule(scheme.rule, row)), f"; padding row {row} zero"
+
+
+def other(subject: Subject, options: Options) -> Choice:
+    """Parameters that no layer type explains: positions and tokens are drawn small, slopes get torch's; else kept."""
+    if subject.kind == "prelu":
+        return Choice(get_scheme("constant", value=0.25), Reason("prelu_slope", "PReLU slope: 0.25"))
+    if subject.kind == "attention_bias":
+        return Choice(get_scheme("zeros"), Reason("zero", "attention bias: zero"))
+    if subject.kind == "attention_bias_kv":
+        return Choice(
+            get_scheme("torch_default"),
+            Reason("attention_bias_kv", "key and value that attention adds: normal, as torch draws them"),
+        )
+    if _gates_itself(subject):
+        words = "scales a signal that is added to itself, h + h·w: zero"
+        return Choice(get_scheme("zeros"), Reason("gates_itself", words))
+    if (choice := of_features(subject)) is not None:
+        return choice
+    wide = len(subject.shape) >= 2 and max(subject.shape) > 1
+    if wide and subject.slot.told(is_pattern):
+        return keep("pattern", "kept as its author made it: a pattern of a few numbers, as an identity is, and no draw")
+    if wide and subject.slot.told(holds_masks):
+        return keep("pattern", "kept as its author made it: numbers among it forbid, as −10,000 does, and no draw")
+    if wide and shifts_beside_factor(subject):
+        return Choice(get_scheme("zeros"), Reason("zero", "a shift beside a factor of its shape: zero"))
+    if wide and sum(size > 1 for size in subject.shape) == 1 and _is_added(subject) and subject.slot.told(is_zero):
+        return Choice(get_scheme("zeros"), Reason("zero", "one shift for all that it is added to: zero, as made"))
+    if wide and (_is_added(subject) or ADDED.search(subject.leaf)):
+        std = options.position_std
+        return Choice(
+            get_scheme("normal", std=std),
+            Reason("added", f"added to the signal (positions, tokens): normal, std {std:g}"),
+        )
+    if math.prod(subject.shape) == 0:
+        return keep("empty", "kept: it has no elements")
+    used = use_in_words(subject)
+    if used:
+        return keep("own", f"kept as the model made it: {used}")
+    return keep(
+        "unknown_role",
+        f"kept as the model made it: the role of a {len(subject.shape)}-d parameter of {_layer(subject)} is not known",
+    )
+
+
+def of_features(subject: Subject) -> Choice | None:
+    """What a row that numbers are multiplied by gets, and a shift beside it; None for every other."""
+    graph = subject.scene.graph
+    if graph is None:
+        return None
+    found = feature_rows(graph)
+    seconds = {**found.shifts, **found.rows}
+    name = next((name for name in (subject.name, *subject.slot.ties) if name in seconds), None)
+    if name is None:
+        return None
+    what = "a row that numbers are multiplied by" if name in found.rows else "a shift beside rows of numbers"
+    std = math.sqrt(seconds[name])
+    return Choice(get_scheme("normal", std=std), Reason("feature_row", f"{what}: normal, std {std:.4g}"))
+
+
+def _gates_itself(subject: Subject) -> bool:
+    if sum(size > 1 for size in subject.shape) > 1 or any(use.places for use in subject.uses):
+        return False  # of numbers picked one by one each has a place of its own
+    return bool(subject.uses) and subject.uses[0].operation.kind == "mul" and adds_back(subject)
+
+
+def _is_added(subject: Subject) -> bool:
+    graph = subject.scene.graph
+    if graph is None:
+        return False
+    uses = [use.operation for use in graph.uses(subject.name)]
+    if any(use.traits.combines == "product" for use in uses):
+        return False  # its parts scale and shift: it is a function's coefficients, which are no position
+    if any(use.traits.combines == "join" and _joins_data(graph, use) for use in uses):
+        return False  # its rows are places of the data's own space, as inducing points are
+    # what is subtracted is a centre: signals are told by it
+    return any(use.traits.combines in ("sum", "join") and use.kind != "sub" for use in uses)
+
+
+def _joins_data(graph: SignalGraph, join: Operation) -> bool:
+    """Whether a join puts its operands beside the model's inputs as they came."""
+    return any(passed(graph, value)[-1] in graph.inputs for value in join.inputs)
+
+
+def _layer(subject: Subject) -> str:
+    return type(subject.module).__name__
+
+
+# Role -> what a parameter of that role gets; a policy always says what weights get.
+DEFAULTS: dict[str, Chooser] = {
+    "bias": zero,
+    "norm_weight": one,
+    "norm_bias": zero,
+    "recurrent_bias": recurrent_bias,
+    "embedding": embedding,
+    "other": other,
+}

@@ -1,0 +1,318 @@
+"""A start that is deliberate: what a parameter's values and its use say of what its author meant."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+
+from initlab.graph import Operation, SignalGraph
+from initlab.graph.once import once
+from initlab.graph.replay import call
+from initlab.guest.doubles import doubled
+from initlab.planning.memory.shards import readable
+from initlab.planning.memory.values import (
+    LEAST,
+    chosen,
+    constant_and_largest,
+    first_of,
+    is_off_zero,
+    is_pattern,
+    is_rotation,
+    is_zero,
+)
+from initlab.planning.memory.zeros import all_zero
+from initlab.planning.parameters.noted import noted, used
+from initlab.planning.parameters.residual import last_norms, projections
+from initlab.planning.parameters.scene import Scene, Subject
+from initlab.planning.signals.readers import is_head, is_last
+
+CANDIDATES = (1.0, 0.0, math.log(math.expm1(1.0)), -1.0)  # a scale's parameter, as `identity_value` tries them
+
+Question = Callable[[torch.Tensor], bool]
+
+
+def identity_value(subject: Subject) -> float:
+    """The value of a scale's parameter with which the scale is 1: 1 for w, 0 for 1 + w or exp(w), softplus⁻¹(1) else.
+
+    Args:
+        subject: a parameter that multiplies a signal, after functions of itself alone; without a recording it is w.
+    """
+    graph = subject.scene.graph
+    if graph is None:
+        return 1.0
+    steps, last = _own_steps(graph, subject.value)
+    added = last is not None and _adds_back(graph, last, steps)
+    for value in CANDIDATES:
+        made = _evaluated(graph, steps, value)
+        if made is not None and abs(made + added - 1) < 1e-4:
+            return value
+    return 1.0
+
+
+def own_function(subject: Subject) -> tuple[Callable[[float], float] | None, Operation | None]:
+    """What a parameter goes through alone, as a function of one number, if it goes through any, and what reads it."""
+    graph = subject.scene.graph
+    if graph is None:
+        return None, None
+    steps, last = _own_steps(graph, subject.value)
+    if not any(step.traits.pointwise for step in steps) or not all(
+        s.traits.pointwise or s.traits.passes for s in steps
+    ):
+        return None, last
+
+    def function(value: float) -> float:
+        made = _evaluated(graph, steps, value)
+        return math.nan if made is None else made
+
+    return function, last
+
+
+def special_scale(subject: Subject, identity: float) -> str:
+    """How a scale was set on purpose: zeros that no other norm of its model has, or one factor of its own; else "".
+
+    Args:
+        subject: the scale of a norm.
+        identity: the value with which it changes nothing.
+    """
+    tensor = subject.slot.tensor
+    if subject.scene.graph is None or not readable(tensor) or not tensor.is_floating_point():
+        return ""
+    if subject.slot.told(all_zero):
+        return _closed(subject) if identity else ""
+    value = subject.slot.told(first_of)
+    if tensor.numel() > 1 or not LEAST < abs(value) < 1 / LEAST or value in (1.0, identity):
+        return ""
+    return f"one factor, {value:.4g}"
+
+
+def _closed(subject: Subject) -> str:
+    """Why a norm's scale of zeros is so on purpose; "" where it may be memory that nobody wrote."""
+    zeros, count = _counted(subject.scene, is_zero, "norm_weight")
+    if 2 * zeros < count:
+        return "zeros, which the other norms have not: it closes a branch"
+    if zeros < count and subject.name in last_norms(subject.scene):
+        return "zeros at the end of a branch, which others of the norms have not: it closes one"
+    return ""
+
+
+@once
+def _counted(scene: Scene, is_so: Question, *roles: str) -> tuple[int, int]:
+    """(of how many parameters in these roles the values are so, how many there are)."""
+    asked = [subject.slot for subject in scene.subjects() if subject.role in roles]
+    return sum(slot.told(is_so) for slot in asked), len(asked)
+
+
+def adds_back(subject: Subject) -> bool:
+    """Whether a parameter w is used as h + h·w."""
+    graph = subject.scene.graph
+    if graph is None:
+        return False
+    steps, last = _own_steps(graph, subject.value)
+    return last is not None and _adds_back(graph, last, steps)
+
+
+def _own_steps(graph: SignalGraph, value: int | None) -> tuple[list[Operation], Operation | None]:
+    """The operations that a parameter goes through before it meets a signal, and the one where it does."""
+    steps: list[Operation] = []
+    while value is not None:
+        readers = graph.consumers(value)
+        if not readers:
+            return steps, None
+        reader = readers[0]
+        meets = any(signal != value for signal in graph.signals(reader))
+        if meets or reader.traits.norm or len(reader.outputs) != 1 or len(steps) > 8:
+            return steps, reader
+        steps.append(reader)
+        value = reader.outputs[0]
+    return steps, None
+
+
+def _evaluated(graph: SignalGraph, steps: list[Operation], value: float) -> float | None:
+    """What the steps make of a number; None where they cannot be run on it."""
+    made: Any = torch.full((2,), value, dtype=torch.float64, device="cpu")
+
+    def read(index: int) -> torch.Tensor:
+        item = graph.values[index]
+        held = item.tensor if item.source == "constant" else None
+        return made if held is None else doubled(held).flatten()[:1]
+
+    for step in steps:
+        if step.function is None or step.traits.passes:
+            continue
+        try:
+            made = call(step, read)
+        except (RuntimeError, TypeError, ValueError):
+            return None
+        if not isinstance(made, torch.Tensor):
+            return None
+    return float(made.flatten()[0])
+
+
+def _adds_back(graph: SignalGraph, product: Operation, steps: list[Operation]) -> bool:
+    """Whether h·f(w) is added to h itself."""
+    if product.kind != "mul" or len(product.outputs) != 1:
+        return False
+    scale = steps[-1].outputs[0] if steps else None
+    signals = set(graph.signals(product)) - {scale}
+    return any(reader.kind == "add" and signals & set(reader.inputs) for reader in graph.consumers(product.outputs[0]))
+
+
+def zero_on_purpose(subject: Subject) -> bool:
+    """Whether a matrix of zeros is so on purpose: the other matrices of its model are not.
+
+    Of one that ends a branch or reads out, it is those that do neither: where each branch ends in zeros, half are.
+    """
+    last = _last_of_its_way(subject) and subject.slot.told(is_zero)
+    return _stands_out(subject, is_zero) or (last and _begins_without_zeros(subject.scene))
+
+
+@once
+def _begins_without_zeros(scene: Scene) -> bool:
+    """Whether fewer than half of the matrices that neither end a branch nor read out are zero."""
+    within = [s.slot for s in scene.subjects() if s.role == "weight" and not _last_of_its_way(s)]
+    return 2 * sum(weight.told(is_zero) for weight in within) < len(within)
+
+
+@noted
+def _last_of_its_way(scene: Scene) -> frozenset[str]:
+    return projections(scene).names | used(scene, is_head)
+
+
+def pattern_on_purpose(subject: Subject) -> bool:
+    """Whether a matrix is a pattern on purpose: the other matrices of its model are not."""
+    return _stands_out(subject, is_pattern)
+
+
+def rotation_on_purpose(subject: Subject) -> bool:
+    """Whether a matrix turns its input on purpose, as a flow's that must be inverted does (Kingma & Dhariwal, 2018).
+
+    One that is applied again and again, as a recurrence's is, begins so under many a scheme. Its determinant may be
+    asked for beside.
+    """
+    applied = sum(use.role == "weight" for use in subject.uses)
+    return applied == 1 and _stands_out(subject, is_rotation)
+
+
+def around_a_number(subject: Subject) -> bool:
+    """Whether a matrix lies around a number other than zero and makes a scale: variances (Blundell, 2015).
+
+    A matrix that is made positive to be used as a weight is drawn around zero, or from zero on. So it is where the pass
+    does not use it: scales of the noise that layers add while they train.
+    """
+    graph, tensor = subject.scene.graph, subject.slot.tensor
+    if graph is None or not readable(tensor) or not tensor.is_floating_point() or tensor.numel() < 2:
+        return False
+    if subject.uses and not any(step.traits.positive for step in _own_steps(graph, subject.value)[0]):
+        return False
+    return subject.slot.told(is_off_zero)
+
+
+def _stands_out(subject: Subject, is_so: Question) -> bool:
+    """Whether a matrix is of a kind that fewer than half of the matrices of its model are."""
+    if subject.scene.graph is None or not subject.slot.told(is_so):
+        return False
+    found, count = _counted(subject.scene, is_so, "weight")
+    return 2 * found < count
+
+
+def zero_table(subject: Subject) -> bool:
+    """Whether an embedding layer's table of zeros is so on purpose: at least half of all matrices are not zero."""
+    if subject.scene.graph is None or not subject.slot.told(is_zero):
+        return False
+    zeros, count = _counted(subject.scene, is_zero, "weight", "embedding")
+    return 2 * zeros <= count
+
+
+def table_of_zeros(subject: Subject) -> bool:
+    """Whether a table of zeros is read by number outside an embedding layer, as biases of experts and positions are."""
+    return not isinstance(subject.module, nn.Embedding | nn.EmbeddingBag) and subject.slot.told(is_zero)
+
+
+def special_bias(subject: Subject) -> str:
+    """Why a bias is special whose values are not what a layer draws by default and whose use says why; else ""."""
+    graph, tensor = subject.scene.graph, subject.slot.tensor
+    if graph is None or not readable(tensor) or not tensor.is_floating_point() or subject.slot.told(all_zero):
+        return ""
+    constant, largest = subject.slot.told(constant_and_largest)
+    fan = None if subject.geometry is None else subject.geometry.native_fan_in
+    usual = 1.001 / math.sqrt(fan) if fan else 0.0
+    if fan is None and subject.role == "bias" and (numbers := subject.slot.told(chosen)):
+        return f"{numbers} that no layer draws"
+    constant = constant and tensor.numel() > 1
+    if not constant and largest <= usual:
+        return ""
+    scales = constant or subject.slot.told(is_pattern)
+    if any(zero_on_purpose(other) for other in _weights_by_layer(subject.scene).get(id(subject.module), ())):
+        return "a special bias beside a weight of zeros, which leaves its layer nothing else to give"
+    if scales and any(is_last(graph, use.operation) for use in subject.uses) and not _is_usual(subject):
+        return "a bias of what the model answers, such as the share of each class (Lin et al., 2017, section 4.1)"
+    opened = next(filter(None, (_opens(graph, use.operation, scales) for use in subject.uses)), "")
+    return f"a special bias before {opened}" if opened else ""
+
+
+def _is_usual(subject: Subject) -> bool:
+    """Whether half of the biases of a model or more begin with the number that a bias begins with."""
+    found = _first_of_biases(subject.scene)
+    return 2 * found[subject.slot.told(first_of)] >= max(found.total(), 2)
+
+
+@once
+def _first_of_biases(scene: Scene) -> Counter[float]:
+    """How many biases begin with each number."""
+    biases = [s.slot for s in scene.subjects() if s.role == "bias" and readable(s.slot.tensor)]
+    return Counter(bias.told(first_of) for bias in biases)
+
+
+@once
+def _weights_by_layer(scene: Scene) -> dict[int, list[Subject]]:
+    """The weights that each layer holds, by its id."""
+    found: dict[int, list[Subject]] = {}
+    for subject in scene.subjects():
+        if subject.role == "weight":
+            found.setdefault(id(subject.module), []).append(subject)
+    return found
+
+
+def _opens(graph: SignalGraph, operation: Operation, scales: bool) -> str:
+    """The first gate that reads an operation's output past sums and rearrangements; "" where none does.
+
+    Args:
+        graph: the recorded pass.
+        operation: what makes the gate's input.
+        scales: whether the factor of another signal is a gate too.
+    """
+    queue, seen = list(operation.outputs), set(operation.outputs)
+    while queue and len(seen) < 64:
+        for reader in graph.consumers(queue.pop()):  # along one way to its end: each step of a loop is a way
+            if reader.traits.opens:
+                return reader.kind
+            if scales and reader.kind == "mul" and _two_signals(graph, reader):
+                return "a product, a factor of another signal"
+            if reader.traits.passes or reader.traits.keeps == "pieces" or reader.traits.combines == "sum":
+                queue.extend(value for value in reader.outputs if value not in seen)
+                seen.update(reader.outputs)
+    return ""
+
+
+def _two_signals(graph: SignalGraph, product: Operation) -> bool:
+    return len(set(graph.signals(product))) > 1
+
+
+def use_in_words(subject: Subject) -> str:
+    """What a parameter does in the recording; "" without one."""
+    graph = subject.scene.graph
+    if graph is None:
+        return ""
+    steps, last = _own_steps(graph, subject.value)
+    if not subject.uses:
+        entered = last or (steps[-1] if steps else None)
+        return "it is not used in the recorded pass" if entered is None else f"it enters {entered.kind}"
+    through = ", ".join(step.kind for step in steps if not step.traits.passes)
+    operation = subject.uses[0].operation
+    where = f" at {operation.module}" if operation.module else ""
+    return f"it enters {operation.kind}{where}" + (f" through {through}" if through else "")

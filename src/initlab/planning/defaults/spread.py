@@ -1,0 +1,59 @@
+"""Biases of weights that read data of few features: what follows them bends where the data is, and not at zero alone.
+
+Without biases every unit of φ(W x) has its kink or its steepest place at zero, and a network of them is homogeneous,
+f(c·x) = c·f(x) for ReLU: of few features it sees the direction and hardly the length. The squared length of n features
+spreads by √(2/n) of its mean: from n = 8 on that is less than one half.
+
+Source: Holzmüller & Steinwart, Training two-layer ReLU networks with gradient descent is inconsistent, 2022, section 1
+(with zero biases, kinks that never leave the middle of the data).
+"""
+
+from __future__ import annotations
+
+import math
+
+from initlab.graph import Operation, SignalGraph
+from initlab.graph.once import once
+from initlab.planning.choice import Choice
+from initlab.planning.parameters.scene import Scene, Subject
+from initlab.planning.reason import Reason
+from initlab.planning.signals.data_way import signals_of, way_of
+from initlab.planning.sizes.plain import bends
+from initlab.schemes import get_scheme
+
+FEW = 7  # features: of 8 the squared length spreads by half its mean
+
+
+def spread(subject: Subject) -> Choice | None:
+    """What a bias gets beside a weight that reads data of few features and is read by a function of one number."""
+    graph = subject.scene.graph
+    if graph is None or not subject.uses:
+        return None
+    fans, way = [_features(subject.scene, graph, use.operation) for use in subject.uses], way_of(graph)
+    if not all(0 < fan <= FEW for fan in fans) or not all(bends(graph, way, use.operation) for use in subject.uses):
+        return None
+    bound = 1 / math.sqrt(max(fans))
+    words = f"reads data of {max(fans)} features: U(±1/√{max(fans)}), so that units bend where the data is"
+    return Choice(get_scheme("uniform", low=-bound, high=bound), Reason("spread", f"bias: {words}"))
+
+
+def _features(scene: Scene, graph: SignalGraph, operation: Operation | None) -> int:
+    """How many numbers of the data a unit reads, of a bias within a layer or added to it; 0 where it reads others."""
+    way = way_of(graph)
+    signals = [] if operation is None else signals_of(graph, operation, way)
+    if operation is None or not signals:
+        return 0
+    if signals[0] in way.data:
+        return round(_fans(scene).get(operation.index, 0.0))
+    return _features(scene, graph, graph.producer(signals[0])) if operation.traits.combines == "sum" else 0
+
+
+@once
+def _fans(scene: Scene) -> dict[int, float]:
+    """By operation, the fan-in of the weight that it applies."""
+    return {
+        use.operation.index: use.geometry.fan_in
+        for subject in scene.subjects()
+        for use in subject.all_uses
+        if use.role == "weight" and use.geometry is not None
+    }

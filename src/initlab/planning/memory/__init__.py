@@ -1,0 +1,1 @@
+"""A TENSOR'S OWN MEMORY: what part of it is here, what it holds, drawing into it. No plan, no recording."""

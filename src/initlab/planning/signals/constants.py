@@ -1,0 +1,98 @@
+"""Numbers that stand beside a signal in what a model computes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from initlab.graph import Operation, SignalGraph
+from initlab.graph.operations.arithmetic import factor_with
+from initlab.graph.recording import Ref
+from initlab.graph.replay import call
+from initlab.guest.doubles import doubled
+from initlab.planning.memory.shards import readable
+from initlab.planning.memory.values import LEAST
+
+STEPS = 8  # operations that a number is followed through
+
+
+def factor_beside(graph: SignalGraph, operation: Operation, scales: bool = True) -> float | None:
+    """What a product or quotient with one number multiplies a signal by; None for zero and for anything else.
+
+    Args:
+        graph: the recording.
+        operation: the product, or the quotient of a signal and a number.
+        scales: whether a parameter counts as a number, by its root mean square.
+    """
+    operands = (operation.argument(0, "input"), operation.argument(1, "other"))
+    return factor_with(operation.kind, operands, lambda item: _number(graph, item, scales)) or None
+
+
+def _number(graph: SignalGraph, item: Any, scales: bool) -> float | None:
+    """A number that is given as one, as a constant of one element, or as a scale by its root mean square."""
+    if isinstance(item, Ref):
+        known = graph.values[item.value]
+        if known.source != "constant":
+            return _scale(graph, item.value) if scales else None
+        return float(known.tensor) if known.tensor is not None and known.tensor.numel() == 1 else None
+    return float(item) if isinstance(item, int | float) and not isinstance(item, bool) else None
+
+
+def _scale(graph: SignalGraph, value: int) -> float | None:
+    """The root mean square of a parameter of at most one axis, or of what functions of one number make of it.
+
+    None of anything else, and of zero; one element keeps its sign.
+    """
+    steps: list[Operation] = []
+    while (maker := graph.producer(value)) is not None:
+        if len(set(maker.inputs)) != 1 or len(maker.outputs) != 1 or maker.function is None or len(steps) > STEPS:
+            return None
+        steps.append(maker)
+        value = maker.inputs[0]
+    known = graph.values[value]
+    if known.source != "parameter" or known.tensor is None or sum(side > 1 for side in known.shape) > 1:
+        return None
+    if not readable(known.tensor):
+        return None
+    made, at = known.tensor.detach(), value
+    for step in reversed(steps):
+        made = call(step, {at: made}.__getitem__)
+        at = step.outputs[0]
+    if made.numel() == 1:
+        return float(made) or None
+    size = float(doubled(made).square().mean().sqrt())
+    return size if LEAST < size < 1 / LEAST else None
+
+
+def inner_factor(graph: SignalGraph, use: Operation) -> float:
+    """The constant in φ(c·y) where φ is a bounded or curved function of one number; 1 where there is none.
+
+    A constant between one half and one is part of the function's form: 1.7159·tanh(⅔·y) is made for y of unit size
+    (LeCun et al., Efficient backprop, 1998, section 4.4).
+    """
+    factor, value = 1.0, use.outputs[0]
+    for _ in range(STEPS):
+        readers = graph.consumers(value)
+        if len(readers) != 1 or len(readers[0].outputs) != 1:
+            return 1.0
+        reader = readers[0]
+        if number := factor_beside(graph, reader):
+            factor *= number
+        elif reader.traits.curved:
+            return 1.0 if 0.5 <= abs(factor) <= 1 else factor
+        elif not reader.traits.passes and not (reader.kind == "add" and reader.parameters):
+            return 1.0
+        value = reader.outputs[0]
+    return 1.0
+
+
+def multiplied_by(graph: SignalGraph, use: Operation) -> float:
+    """The constant that an operation's output is multiplied by before anything else reads it."""
+    factor, value = 1.0, use.outputs[0]
+    while len(readers := graph.consumers(value)) == 1 and len(readers[0].outputs) == 1:
+        reader = readers[0]
+        if number := factor_beside(graph, reader):
+            factor *= number
+        elif not reader.traits.rearranges:
+            break
+        value = reader.outputs[0]
+    return abs(factor)

@@ -1,0 +1,251 @@
+"""What first reads an operation's output: the model's caller, a gate, attention scores, a sum of votes."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Iterable
+
+from initlab.graph import Operation, SignalGraph
+from initlab.graph.ancestry import hangs_on
+from initlab.graph.axes import axes_of_features
+from initlab.graph.fixed import is_fixed_map
+from initlab.graph.once import once
+from initlab.planning.signals.answers import caps
+from initlab.planning.signals.recurrences import makers
+
+LONGEST = 4096  # readers of what came of a read-out, all steps of a state that it drives among them
+
+
+def ahead(graph: SignalGraph, operation: Operation) -> Iterable[tuple[str, Operation | None]]:
+    """What reads an operation's output first, past rearrangements, fixed linear maps and functions of one number.
+
+    What a curved function made is past no map: a frozen layer is read by those after it.
+    """
+    queue, seen, curved = deque(operation.outputs), set(operation.outputs), set[int]()
+    while queue:
+        value = queue.popleft()
+        if value in graph.outputs:
+            yield "output", None
+        for reader in graph.consumers(value):
+            if all(_is_whole(graph, made) for made in reader.outputs):
+                continue  # a check of its values, as distributions make
+            signals = _signals(graph, reader, value) - _levels(graph, reader, value)
+            shapes = {graph.values[v].shape for v in (*reader.outputs, value)}
+            of_parameters = bool(_parameters(graph, reader))
+            alone = len(signals) == 1 and not of_parameters
+            function = alone and len(shapes) == 1 and reader.kind != "softmax"
+            affine = reader.traits.combines in ("sum", "product") and of_parameters and len(signals) == 1
+            if _is_level(graph, reader, value):
+                continue
+            if reader.traits.gate and not caps(graph, reader):
+                yield "gate", reader
+            elif (
+                reader.traits.passes
+                or reader.traits.keeps == "pieces"
+                or function
+                or affine
+                or (alone and _over_places(graph, operation, reader, value))
+                or _of_steps(graph, operation, reader, value)
+                or _accumulates(graph, reader, operation)
+                or (value not in curved and is_fixed_map(graph, reader, value))
+            ):
+                if value in curved or reader.traits.curved:
+                    curved.update(reader.outputs)
+                queue.extend(made for made in reader.outputs if made not in seen)
+                seen.update(reader.outputs)
+            else:
+                yield reader.kind, reader
+
+
+def _signals(graph: SignalGraph, reader: Operation, value: int) -> set[int]:
+    """The signals that an operation reads: no parameters, no numbers of places, and of the factors of `value` none
+    that the inputs alone make, as a mask or the weights of a graph's edges."""
+    found = {
+        v for v in reader.inputs
+        if graph.values[v].source in ("operation", "input") and not _is_whole(graph, v)
+    } - _parameters(graph, reader)  # fmt: skip
+    if reader.traits.multiplies:
+        found = {v for v in found if v == value or hangs_on(graph, v, "parameter")}
+    return found
+
+
+def _of_steps(graph: SignalGraph, operation: Operation, reader: Operation, value: int) -> bool:
+    """Whether what the same weights make at each of many steps, or levels, is put side by side, features apart.
+
+    Or parts of what a layer made once stand side by side again, as a mean and a scale that a function bounds.
+    """
+    if reader.traits.combines != "join" or not operation.parameters or len(set(reader.inputs)) < 2:
+        return False
+    whole = _apart(graph, operation, reader, value) or _applications(graph)[operation.parameters] == 1
+    return whole and all(makers(graph, item) == {operation.parameters} for item in reader.inputs)
+
+
+@once
+def _applications(graph: SignalGraph) -> Counter[tuple[str, ...]]:
+    return Counter(operation.parameters for operation in graph.operations)
+
+
+def _accumulates(graph: SignalGraph, reader: Operation, operation: Operation) -> bool:
+    """Whether what the same weights make at each of many steps is added up, and read by no weight at any of them."""
+    if reader.traits.combines != "sum" or not operation.parameters or len(set(reader.inputs)) < 2:
+        return False
+    if any(makers(graph, v) != {operation.parameters} for v in reader.inputs):
+        return False
+    first = next(other for other in graph.operations if other.parameters == operation.parameters)
+    return _is_last_at(graph, first.index)
+
+
+@once
+def _is_last_at(graph: SignalGraph, place: int) -> bool:
+    return is_last(graph, graph.operations[place])
+
+
+def _levels(graph: SignalGraph, reader: Operation, value: int) -> set[int]:
+    """What a signal itself gives to be brought to a level by: its log-sum-exp, mean or largest number, subtracted."""
+    others = set(reader.inputs) - {value} if reader.traits.combines == "sum" else set()
+    makers = {other: graph.producer(other) for other in others}
+    summands = {value, *_summands(graph, value)} if others else {value}
+    return {
+        other
+        for other, maker in makers.items()
+        if maker is not None and any(_is_level(graph, maker, each) for each in summands)
+    }
+
+
+def _summands(graph: SignalGraph, value: int) -> tuple[int, ...]:
+    """What a value is the sum of, where it is one."""
+    maker = graph.producer(value)
+    return maker.inputs if maker is not None and maker.traits.combines == "sum" else ()
+
+
+def _is_level(graph: SignalGraph, operation: Operation, value: int) -> bool:
+    """Whether an operation reduces a signal along some axis to numbers that are only subtracted from it again."""
+    after = [reader for made in operation.outputs for reader in graph.consumers(made)]
+    shape, before = graph.values[operation.outputs[0]].shape if operation.outputs else (), graph.values[value].shape
+    reduced = (
+        len(shape) == len(before) and shape != before and all(a in (1, b) for a, b in zip(shape, before, strict=True))
+    )
+    alone = set(operation.inputs) == {value} and not operation.parameters
+    return alone and reduced and bool(after) and all(r.kind == "sub" and _adds(graph, r, value) for r in after)
+
+
+def _adds(graph: SignalGraph, difference: Operation, value: int) -> bool:
+    """Whether a signal, or a sum that it is one of, is what something is subtracted from."""
+    return any(value == item or value in _summands(graph, item) for item in difference.inputs[:1])
+
+
+def _is_whole(graph: SignalGraph, value: int) -> bool:
+    kind = graph.values[value].dtype
+    return not (kind.is_floating_point or kind.is_complex)
+
+
+def _over_places(graph: SignalGraph, operation: Operation, reader: Operation, value: int) -> bool:
+    """Whether places are pooled, summed or sent to others, as along a graph's edges, while the features that an
+    operation made stay apart: their axis is as long after it as before."""
+    traits, places = reader.traits, len(graph.values[value].shape) > 1
+    if _is_one_number(graph, operation, value):  # whose axis is gone: all that are left are places
+        left = bool(graph.values[reader.outputs[0]].shape)
+        return left and (traits.pools or traits.linear or traits.combines == "write")
+    by_rows = traits.combines == "contraction" and reader.inputs[-1] == value
+    sends = traits.pools or traits.linear or traits.combines == "write" or by_rows
+    return places and sends and _apart(graph, operation, reader, value)
+
+
+def _apart(graph: SignalGraph, operation: Operation, reader: Operation, value: int) -> bool:
+    """Whether the axis of the features that an operation made is as long in what a reader makes as it is before."""
+    before, after = graph.values[value].shape, graph.values[reader.outputs[0]].shape
+    moved = axes_of_features(graph, operation, value)
+    axes = {axis - length for axis in moved for length in (0, len(before))} if moved else {operation.traits.features}
+    inside = min(len(before), len(after))
+    return any(before[axis] == after[axis] for axis in axes if -inside <= axis < inside)
+
+
+def _is_one_number(graph: SignalGraph, operation: Operation, value: int) -> bool:
+    """Whether an operation makes one number of each place, and a value has lost the axis of that number: squeezed, or
+    places stand where it was."""
+    made, shape = graph.values[operation.outputs[0]].shape, graph.values[value].shape
+    axis = operation.traits.features
+    if not -len(made) <= axis < len(made) or made[axis] != 1:
+        return False
+    return len(shape) < len(made) or (shape[axis] != 1 and not axes_of_features(graph, operation, value))
+
+
+def _parameters(graph: SignalGraph, operation: Operation) -> frozenset[int]:
+    """The values that an operation reads of parameters: a bias brought to (1, …, n), a scale's exponential."""
+    return graph.mapped_parameters.intersection(operation.inputs)
+
+
+def adds_to_scores(graph: SignalGraph, use: Operation) -> bool:
+    """Whether a table's rows are added to what a softmax or a fused attention reads as scores."""
+    for _, reader in ahead(graph, use):
+        if reader is None:
+            continue
+        if reader.traits.attends:
+            return True
+        if reader.kind == "add" and any(kind == "softmax" for kind, _ in ahead(graph, reader)):
+            return True
+    return False
+
+
+def is_head(graph: SignalGraph, use: Operation) -> bool:
+    """Whether a weight's output is the model's, or what its own loss takes for logits, and read by nothing else.
+
+    What is made of it without another weight is not read: its probabilities, their entropy, a penalty on its size.
+    """
+    found = list(ahead(graph, use))
+    read = any(kind == "output" or (by is not None and by.traits.logits and not by.traits.mixes) for kind, by in found)
+    if read and all(kind in ("output", "gate") or (by is not None and by.traits.logits) for kind, by in found):
+        return True
+    returned = any(kind == "output" for kind, _ in found)
+    return (returned or any(gives_shares(graph, by) for _, by in found)) and is_last(graph, use, returned)
+
+
+def gives_shares(graph: SignalGraph, reader: Operation | None) -> bool:
+    """Whether probabilities are what the model gives to its caller."""
+    return reader is not None and reader.kind == "softmax" and any(k == "output" for k, _ in ahead(graph, reader))
+
+
+def is_last(graph: SignalGraph, use: Operation, sums: bool = False) -> bool:
+    """Whether nothing that comes of a weight's output meets a parameter again, but a bias, or what others make.
+
+    Args:
+        graph: the recording.
+        use: the operation that applies the weight.
+        sums: whether what others make may be added: a mean that is returned, to which noise of some scale is added.
+    """
+    made, met = set(use.outputs), 0
+    for reader in graph.operations[use.index + 1 :]:
+        if made.isdisjoint(reader.inputs):
+            continue
+        met += 1
+        others = {v for v in reader.inputs if v not in made and not _is_whole(graph, v)} - _parameters(graph, reader)
+        applied = reader.parameters and reader.traits.combines not in ("sum", "product")
+        others = set() if reader.traits.combines == "join" else others  # what stands beside it changes nothing
+        if reader.traits.combines == "sum":
+            others = set() if sums else {v for v in others if makers(graph, v) != {use.parameters}}
+        if applied or met > LONGEST or any(hangs_on(graph, v, "parameter") for v in others):
+            return False
+        made.update(reader.outputs)
+    return True
+
+
+def opens_gate(graph: SignalGraph, use: Operation) -> bool:
+    """Whether gates alone read a weight's output, and each multiplies a signal that is not that output itself."""
+    return all(
+        kind == "gate" and reader is not None and _weighs(graph, reader.outputs[0], use.outputs[0])
+        for kind, reader in ahead(graph, use)
+    )
+
+
+def _weighs(graph: SignalGraph, gate: int, output: int) -> bool:
+    """Whether a gate, held within bounds or rearranged, is returned or multiplies a signal that is not `output`."""
+    for after in graph.consumers(gate):
+        others = [v for v in after.inputs if v != gate and graph.values[v].source == "operation"]
+        shapes = {graph.values[v].shape for v in (gate, *after.outputs)}
+        function = not others and len(shapes) == 1 and after.traits.combines == "none" and after.kind != "softmax"
+        if after.traits.passes or function:
+            if not _weighs(graph, after.outputs[0], output):
+                return False
+        elif after.kind != "mul" or not others or output in others:
+            return False
+    return True

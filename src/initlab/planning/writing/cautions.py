@@ -1,0 +1,56 @@
+"""What the user should know of a plan before it is written: what is kept, unseen, loaded, trained, or equal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import nn
+
+from initlab.errors import listed
+from initlab.planning.memory.shards import local_tensor
+from initlab.planning.parameters.walk import Walk
+from initlab.planning.plan import PlanEntry
+from initlab.planning.reason import MADE
+from initlab.planning.writing.ledger import Held, equal_warnings
+
+
+def cautions(entries: Sequence[PlanEntry], found: Walk, *, recorded: bool) -> Iterator[str]:
+    """The warnings of a plan, in words.
+
+    Args:
+        entries: the plan's.
+        found: the model's parameters and layers.
+        recorded: whether a pass was recorded, so that what is not known cannot be told from one.
+    """
+    frozen, loaded, unknown, unseen = (_names(entries, c) for c in ("frozen", "loaded", "unknown_role", "unused"))
+    for names, kind in ((frozen, "frozen"), (loaded, "loaded")):
+        if names:
+            yield f"{len(names)} {kind} parameters are kept, {names[0]} first; name them in the policy to draw them"
+    if unknown:
+        more = "" if recorded else ", or pass example_inputs so that their use can be seen"
+        yield (
+            f"{len(unknown)} parameters are kept since their role is not known: {listed(unknown)}; "
+            f"name them in the policy{more}"
+        )
+    if unseen:
+        yield (
+            f"{len(unseen)} weights get gain 1 since the recorded pass does not use them, or runs them where it cannot "
+            f"be followed (scripted code): {listed(unseen)}"
+        )
+    if seen := [name for name, module in found.modules.items() if _has_seen_data(module)]:
+        which = f"{len(seen)} layers ({seen[0]} first) hold running statistics"
+        yield f"{which} of earlier data, which are kept: call reset_running_stats() on each for a fresh start"
+    drawn = {entry.name for entry in entries if entry.action == "keep" and entry.code not in MADE}
+    yield from equal_warnings(
+        [Held(slot.name, local_tensor(slot.tensor), None) for slot in found.parameters if slot.name in drawn]
+    )
+
+
+def _names(entries: Sequence[PlanEntry], code: str) -> list[str]:
+    return [entry.name for entry in entries if entry.code == code]
+
+
+def _has_seen_data(module: nn.Module) -> bool:
+    count = getattr(module, "num_batches_tracked", None)
+    return isinstance(count, torch.Tensor) and count.device.type == "cpu" and bool(count != 0)
