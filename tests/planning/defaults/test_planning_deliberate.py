@@ -544,3 +544,31 @@ def test_an_adapter_that_is_closed_between_its_factors_can_learn() -> None:
     initlab.init_(model, example_inputs=X)
     model(X).square().sum().backward()
     assert any(p.grad is not None and bool(p.grad.any()) for p in model.parameters())
+
+
+class ScaledUnits(nn.Module):
+    """Units of length one times a learned scale that the code multiplies by a number (Loshchilov et al., 2024)."""
+
+    def __init__(self, start: float, factor: float) -> None:
+        super().__init__()
+        self.inner, self.last, self.factor = nn.Linear(16, 32), nn.Linear(32, 5), factor
+        self.scale = nn.Parameter(torch.full((32,), start))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(F.normalize(self.inner(x), dim=-1) * (self.scale * self.factor).view(1, -1))
+
+
+@pytest.mark.parametrize(
+    ("start", "factor", "value"),
+    [(1 / 8, 8.0, 1 / 8), (20.0, 0.05, 20.0), (1.0, 32**0.5, 1.0), (3.0, 8.0, 1.0)],
+    ids=["one behind the number", "the same, below one", "a number that belongs to the signal", "neither"],
+)
+def test_a_scale_behind_a_number_of_the_code_starts_where_its_author_made_it_one(
+    start: float, factor: float, value: float
+) -> None:
+    net = ScaledUnits(start, factor)
+    x = torch.randn(8, 16, generator=torch.Generator().manual_seed(0))
+    initlab.init_(net, example_inputs=x)
+    torch.testing.assert_close(net.scale.detach(), torch.full((32,), value))
+    named = [finding for finding in initlab.audit(net, example_inputs=x).findings if finding.where == "scale"]
+    assert not named

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import Any
 
 import torch
@@ -21,6 +22,7 @@ from initlab.planning.memory.values import (
     constant_and_largest,
     first_of,
     is_off_zero,
+    is_one_number,
     is_pattern,
     is_rotation,
     is_zero,
@@ -39,6 +41,8 @@ Question = Callable[[torch.Tensor], bool]
 def identity_value(subject: Subject) -> float:
     """The value of a scale's parameter with which the scale is 1: 1 for w, 0 for 1 + w or exp(w), softplus⁻¹(1) else.
 
+    Behind a number of its author's own (w·√d, w/8) it is the one that the author's start has, where that gives 1.
+
     Args:
         subject: a parameter that multiplies a signal, after functions of itself alone; without a recording it is w.
     """
@@ -47,11 +51,18 @@ def identity_value(subject: Subject) -> float:
         return 1.0
     steps, last = _own_steps(graph, subject.value)
     added = last is not None and _adds_back(graph, last, steps)
-    for value in CANDIDATES:
+    for value in chain(CANDIDATES, _made_with(subject)):
         made = _evaluated(graph, steps, value)
         if made is not None and abs(made + added - 1) < 1e-4:
             return value
     return 1.0
+
+
+def _made_with(subject: Subject) -> Iterator[float]:
+    """The number that all of a parameter's values are, where they are one."""
+    tensor = subject.slot.tensor
+    if readable(tensor) and tensor.is_floating_point() and subject.slot.told(is_one_number):
+        yield subject.slot.told(first_of)
 
 
 def own_function(subject: Subject) -> tuple[Callable[[float], float] | None, Operation | None]:

@@ -76,6 +76,10 @@ def first_of(tensor: torch.Tensor) -> float:
     return float(tensor.detach().flatten()[0])
 
 
+def is_one_number(tensor: torch.Tensor) -> bool:
+    return tensor.numel() > 0 and bool((tensor.detach() == tensor.detach().flatten()[0]).all())
+
+
 def chosen(tensor: torch.Tensor) -> str:
     """One number, or many of one sign, that an author chose: not memory that nobody wrote, nor a draw around zero."""
     values = tensor.detach().float()
