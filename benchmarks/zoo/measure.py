@@ -16,7 +16,7 @@ from benchmarks.zoo.families import Family, uniform
 from initlab.graph import record
 from initlab.guest.inputs import tensors_in
 from initlab.planning.plan import Plan
-from initlab.planning.sizes.targets import targets_of
+from initlab.planning.sizes.survey import targets_of
 
 UNDIVIDED = 1.5  # std of scores of unit queries and keys from which they count as not divided by √d
 KEPT_NORMS = ("one", "frozen", "special_scale")  # the last: zeros or a factor that the author chose, left as it was

@@ -9,7 +9,7 @@ import torch
 import initlab
 from initlab.graph import record
 from initlab.planning.plan import Plan
-from initlab.planning.sizes.targets import targets_of
+from initlab.planning.sizes.survey import targets_of
 
 
 def second_moments(twin: torch.nn.Module, plan: Plan, inputs: Any) -> dict[str, float]:

@@ -29,7 +29,8 @@ from initlab.planning.selection.writable import unwritable
 from initlab.planning.sizes.magnitudes import with_magnitudes
 from initlab.planning.sizes.predicted import with_predictions
 from initlab.planning.sizes.stacks import deep_stacks, with_stacks
-from initlab.planning.sizes.targets import owners, targets_of
+from initlab.planning.sizes.survey import targets_of
+from initlab.planning.sizes.targets import owners
 from initlab.planning.writing.cautions import cautions
 from initlab.planning.writing.spectral import spectral_norms
 from initlab.schemes import Geometry

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 
@@ -34,6 +35,38 @@ def readings(
 def read_by(graph: SignalGraph, operation: Operation, goes_on: Callable[[Operation], bool]) -> Iterator[Operation]:
     """The operations that read what one gives, and what those that a walk goes on past give."""
     return (reader for _, reader in readings(graph, operation.outputs, lambda _, reader: goes_on(reader)))
+
+
+def leads_only_to(
+    graph: SignalGraph,
+    operation: Operation,
+    ends: Callable[[Operation], bool | None],
+    given: bool = False,
+    farthest: float = math.inf,
+) -> bool:
+    """Whether every way from what an operation makes comes to a reader where it may end.
+
+    Args:
+        graph: the recording.
+        operation: where the ways begin.
+        ends: reader -> True where a way may end, False where it may not come, None where it goes on.
+        given: whether a way may end with the caller too, or unread.
+        farthest: how many values may be gone through.
+    """
+    stack, seen = list(operation.outputs), set(operation.outputs)
+    while stack:
+        value = stack.pop()
+        readers = graph.consumers(value)
+        if not given and (value in graph.outputs or not readers):
+            return False
+        for reader in readers:
+            ended = ends(reader)
+            if ended is None and len(seen) <= farthest:
+                stack.extend(made for made in reader.outputs if made not in seen)
+                seen.update(reader.outputs)
+            elif not ended:
+                return False
+    return True
 
 
 def rearranges(operation: Operation) -> bool:

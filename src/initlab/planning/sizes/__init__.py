@@ -1,1 +1,1 @@
-"""HOW LARGE what each weight makes should be: one file a structure that it stands in, and `targets` of them all."""
+"""HOW LARGE what each weight makes should be: one file a structure that it stands in; `survey` asks them all."""

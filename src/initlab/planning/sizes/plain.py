@@ -19,6 +19,7 @@ from collections.abc import Collection, Iterable, Mapping
 from initlab.graph import Operation, SignalGraph
 from initlab.planning.signals.data_way import Way, applies, signals_of, way_of
 from initlab.planning.signals.recurrences import makers
+from initlab.planning.signals.ways import leads_only_to
 from initlab.planning.sizes.normed import degree, smallest
 
 LEAST = 1 / 3  # the second moment that torch's own layers make of data, with std 1/√(3 fan_in)
@@ -103,35 +104,27 @@ def _sizes(operation: Operation, way: Way) -> bool:
 
 def _is_free(graph: SignalGraph, way: Way, operation: Operation) -> bool:
     """Whether weights and functions of one number read what an operation makes, summed and multiplied as it may be."""
-    stack, seen = list(operation.outputs), set(operation.outputs)
-    while stack:
-        for reader in graph.consumers(stack.pop()):
-            traits, signals = reader.traits, signals_of(graph, reader, way)
-            weighs = traits.combines == "contraction" and len(signals) == 1
-            if weighs or (traits.curved and len(signals) == 1 and not (_sizes(reader, way) or traits.periodic)):
-                continue
-            if _sizes(reader, way) or traits.periodic or traits.combines == "contraction" or len(seen) > FARTHEST:
-                return False
-            stack.extend(value for value in reader.outputs if value not in seen)
-            seen.update(reader.outputs)
-    return True
+
+    def ends(reader: Operation) -> bool | None:
+        traits, alone = reader.traits, len(signals_of(graph, reader, way)) == 1
+        weighs, sizes = traits.combines == "contraction", _sizes(reader, way) or traits.periodic
+        if alone and (weighs or (traits.curved and not sizes)):
+            return True
+        return False if weighs or sizes else None
+
+    return leads_only_to(graph, operation, ends, given=True, farthest=FARTHEST)
 
 
 def bends(graph: SignalGraph, way: Way, operation: Operation) -> bool:
     """Whether curved functions of one number, and nothing else, read what an operation makes, pooled or in part."""
-    stack = list(operation.outputs)
-    while stack:
-        value = stack.pop()
-        readers = graph.consumers(value)
-        if value in graph.outputs or not readers:
-            return False
-        for reader in readers:
-            if _curved(reader) and len(signals_of(graph, reader, way)) == 1:
-                continue
-            if not _passes(reader, signals_of(graph, reader, way)):
-                return False
-            stack.extend(reader.outputs)
-    return True
+
+    def ends(reader: Operation) -> bool | None:
+        signals = signals_of(graph, reader, way)
+        if len(signals) == 1 and _curved(reader):
+            return True
+        return None if _passes(reader, signals) else False
+
+    return leads_only_to(graph, operation, ends)
 
 
 def _curved(operation: Operation) -> bool:

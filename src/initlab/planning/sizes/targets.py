@@ -1,4 +1,4 @@
-"""What each weight's output should be like, from what reads it: heads, gates, branch ends, positions, and the rest."""
+"""How large each weight's output should be: what a calibrating pass aims at, by the structures weights stand in."""
 
 from __future__ import annotations
 
@@ -6,29 +6,11 @@ import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from initlab.graph import Operation, SignalGraph, Use
-from initlab.planning.choice import Options
 from initlab.planning.plan import PlanEntry
-from initlab.planning.signals.answers import answering
-from initlab.planning.signals.constants import inner_factor, multiplied_by
-from initlab.planning.signals.data_way import way_of
-from initlab.planning.signals.neighbours import reads_neighbours
-from initlab.planning.signals.readers import adds_to_scores, is_head, opens_gate
-from initlab.planning.signals.recurrences import adds_up, makers, reads_itself
-from initlab.planning.signals.transforms import Back, transformed
-from initlab.planning.sizes.bases import learned_beside
-from initlab.planning.sizes.bilinear import multiplied
-from initlab.planning.sizes.composed import composed_of
-from initlab.planning.sizes.couplings import couplings, moving_places
-from initlab.planning.sizes.identities import beside_identity
-from initlab.planning.sizes.made import makes_weights
-from initlab.planning.sizes.normed import ROWS, normed, smallest
-from initlab.planning.sizes.plain import plain, plain_second, usual_std
-from initlab.planning.sizes.read_rows import rows_read
-from initlab.planning.sizes.scores import Queries, queries_of
-from initlab.planning.sizes.token_tables import codebooks, sizing_themselves, tokens_of
-from initlab.planning.sizes.votes import voting
-from initlab.sampling import canonical_name
+from initlab.planning.signals.transforms import Back
+from initlab.planning.sizes.normed import ROWS, smallest
+from initlab.planning.sizes.plain import plain_second, usual_std
+from initlab.planning.sizes.scores import Queries
 
 EXCESS = 0.025  # by which share of ln C the first loss may lie above that of a uniform guess
 GATE = 0.1  # second moment before a sigmoid that multiplies a signal: the gate is half open everywhere
@@ -170,114 +152,3 @@ class Targets:
 def owners(entries: Iterable[PlanEntry]) -> dict[str, str]:
     """Every canonical name, tied ones too -> the name of its entry."""
     return {name: entry.name for entry in entries for name in (entry.name, *entry.tied_to)}
-
-
-def targets_of(graph: SignalGraph, entries: Mapping[str, PlanEntry], owner: Mapping[str, str]) -> Targets:
-    """The targets of a recorded model's weights.
-
-    Args:
-        graph: the recording.
-        entries: the plan's entries by name.
-        owner: every canonical name, tied ones too -> the name of its entry.
-    """
-    uses: dict[str, list[Use]] = {}
-    for name in graph.parameters:
-        if canonical_name(name) in owner:
-            uses.setdefault(owner[canonical_name(name)], []).extend(graph.uses(name))
-    applied, looked = _by_role(uses, "weight"), _by_role(uses, "embedding")
-    ended = {owner.get(canonical_name(name), "") for name in graph.residual_ends()}
-    heads = frozenset(name for name, found in applied.items() if any(is_head(graph, use) for use in found))
-    learned = learned_beside(graph, applied)
-    heads = (heads | voting(graph, applied) | answering(graph, applied)) - learned
-    tables = frozenset(looked)
-    scored = frozenset(name for name, found in looked.items() if adds_to_scores(graph, found[0]))
-    added = frozenset(
-        name for name, found in uses.items()
-        if entries[name].role == "other" and len(entries[name].shape) > 1
-        and any(use.operation.kind == "add" for use in found) and entries[name].code != "feature_row"
-    )  # fmt: skip
-    mixers = {
-        name for name, found in uses.items() if any(use.feeds and use.feeds.activation == "softmax" for use in found)
-    }
-    inner = {name: inner_factor(graph, found[0]) for name, found in applied.items()}
-    inner |= {name: multiplied_by(graph, found[0]) for name, found in looked.items()}
-    inner |= {name: math.sqrt(fan) for name, found in applied.items() if (fan := makes_weights(graph, found[0]))}
-    ends = frozenset(name for name in ended & entries.keys() if _may_end(entries[name])) - heads
-    places = ends & moving_places(graph, applied)  # a field of steps, no branch of a stream that it is a share of
-    ends -= places
-    moving = (couplings(graph, applied) - heads) | places
-    if way_of(graph).scaled:  # a flow: x − m(x) moves the data, as exp(s(x)) scales it, and is no branch of many
-        ends -= moving
-    positions = ((tables - tokens_of(graph, looked, entries)) | added) - scored
-    beside = frozenset(use.operation.index for name in positions for use in uses[name])
-    sizable = {name: found for name, found in looked.items() if _has_usual_std(entries[name])}
-    fed = {name: found for name, found in applied.items() if entries[name].code == "fed"}
-    looped = frozenset(
-        name for name in applied if reads_itself(graph, (use for use in uses[name] if use.role == "weight"))
-    )
-    bounded = looped | {name for name, found in applied.items() if reads_neighbours(graph, found[0])}
-    compared = codebooks(graph, looked)
-    rows = {name: found for name, found in sizable.items() if name not in compared}
-    read = rows_read(graph, rows, {use.index for name in bounded for use in applied[name]}, applied)
-    free = frozenset(name for name, found in (*applied.items(), *rows.items()) if normed(graph, found, beside))
-    unit = {name for name in sizable if name not in read.keys() | free | heads | positions | scored}
-    small = plain(graph, fed, {use.index for name in unit for use in looked[name]}, bool(looped))
-    gates = frozenset(name for name, found in applied.items() if opens_gate(graph, found[0])) - heads
-    beside_one = {name: side for name, side in beside_identity(graph, applied).items() if name not in heads}
-    return Targets(
-        heads=heads,
-        gates=gates,
-        ends=ends,
-        branches=sum(adds_up(graph, applied.get(name, ())) for name in ends),
-        tables=tables,
-        positions=positions,
-        ties=tables & heads,
-        shares=frozenset(mixers) - tables,
-        tables_of_scores=scored,
-        inner={name: factor for name, factor in inner.items() if factor != 1.0},
-        queries=queries_of(graph, owner),
-        normed=free - heads - ends - positions - scored,
-        plain=small - heads - ends - free - bounded - gates - moving - learned - beside_one.keys(),
-        modest=small & ends,
-        codes=compared & sizable.keys(),
-        multiplied=multiplied(graph, fed) - heads - ends - free - bounded,
-        read={name: power for name, power in read.items() if name not in free | heads | positions | scored},
-        learned=learned,
-        transformed=transformed(graph, applied),
-        couplings=moving - ends,
-        beside_identity=beside_one,
-        composed=composed_of(graph, uses, owner),
-        feature_rows={name: (entries[name].std or 0.0) ** 2 for name in applied if entries[name].code == "feature_row"},
-        bounded=bounded,
-        alone=_alone(graph, applied) & heads,
-        sizing_themselves=sizing_themselves(graph, looked, applied),
-        several=frozenset(name for name in applied if _read_again(graph, name)),
-    )
-
-
-def _read_again(graph: SignalGraph, name: str) -> bool:
-    value = graph.value_of(name)
-    return value is not None and len(graph.consumers(value)) > 1
-
-
-def _alone(graph: SignalGraph, applied: Mapping[str, list[Operation]]) -> frozenset[str]:
-    """Weights by which alone an output was last made."""
-    of = {use.parameters: name for name, found in applied.items() for use in found}
-    made = (makers(graph, value) for value in graph.outputs)
-    return frozenset(of[parameters] for every in made if len(every) == 1 for parameters in every if parameters in of)
-
-
-def _has_usual_std(entry: PlanEntry) -> bool:
-    """Whether a table's std is the default, which nobody asked for."""
-    return entry.recipe is not None and entry.recipe.arguments.get("std") == Options().embedding_std
-
-
-def _may_end(entry: PlanEntry) -> bool:
-    """Whether a weight may end a branch: in-projections open the one that their attention's out-projection ends."""
-    return entry.role == "weight" and (entry.geometry is None or entry.geometry.kind != "attention")
-
-
-def _by_role(uses: Mapping[str, list[Use]], role: str) -> dict[str, list[Operation]]:
-    """The operations that use each parameter in a role, of those that are used in it."""
-    found = {name: [use.operation for use in all_uses if use.role == role] for name, all_uses in uses.items()}
-    return {name: operations for name, operations in found.items() if operations}
