@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import gc
 import weakref
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import initlab
 from initlab.inspection.histogram import BINS
 from initlab.inspection.moments import Moments, batch_axis, measure, settled
+from initlab.inspection.optimizers import step_of
+from initlab.inspection.recorder import Record
+from initlab.inspection.updates import Use, _any_equal, parameter_stats, useful_square
 
 GENERATOR = torch.Generator().manual_seed(5)
 
@@ -242,3 +247,66 @@ def test_a_pass_with_gradients_leaves_no_activation_behind() -> None:
     assert len(refs) == 5 * (1 + len(report.learning_rate.tried))
     assert all(ref() is None for ref in refs)
     assert report.layers
+
+
+class Makes(TorchDispatchMode):
+    """Keeps the number of elements of the largest tensor that is made inside, views left out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.largest = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        if isinstance(made, torch.Tensor):
+            given = {t.untyped_storage().data_ptr() for t in (*args, *(kwargs or {}).values()) if torch.is_tensor(t)}
+            self.largest = max(self.largest, 0 if made.untyped_storage().data_ptr() in given else made.numel())
+        return made
+
+
+@pytest.mark.parametrize("mean", [0.0, 1.0, 20.0])
+def test_statistics_make_nothing_as_large_as_what_they_are_of(mean: float) -> None:
+    y = mean + normal(512, 1024)
+    record = Record(0, "", "linear", False, ("w",), (512, 1024), 1, measure(y, "linear", 512, 1))
+    record.input_mean, record.grad_unit_sum = y.mean(0), y.sum(1)
+    use = Use("w", normal(512, 1024), y * 1e-6, record)
+    with Makes() as seen:
+        measured = measure(y, "linear", 512, 1)
+        (found,) = parameter_stats([use], step_of("adamw", 1e-3, nn.Identity()), 1.0, 512)
+    assert 0 < seen.largest <= y.numel() // 4
+    assert measured.numbers["centred"].item() == pytest.approx(float((y.double() - y.mean(0)).square().sum()), rel=1e-5)
+    assert found.grad_rms == pytest.approx(float((y * 1e-6).square().mean().sqrt()), rel=1e-5)
+
+
+@pytest.mark.parametrize("size", [1.0, 0.3, 0.01])
+@pytest.mark.parametrize("shape", [(300, 500), (40, 30, 3, 3)])
+def test_the_useful_part_of_a_gradient_is_what_the_mean_of_its_inputs_does_not_make(
+    shape: tuple[int, ...], size: float
+) -> None:
+    delta, mean = normal(shape[0]), 1 + normal(shape[1])
+    along = (delta[:, None] * mean).reshape(*shape[:2], *[1] * (len(shape) - 2))
+    kept = size * normal(*shape)
+    record = Record(0, "", "conv2d", False, ("w",), shape, 1, measure(normal(4, 4), "linear", 4, 1))
+    record.input_mean, record.grad_unit_sum = mean, delta
+    found = useful_square((along + kept).contiguous(), record, 16, plain=True)
+    assert found is not None
+    assert float(found) == pytest.approx(float(kept.double().square().sum()), rel=1e-4)  # of single precision
+
+
+@pytest.mark.parametrize("rows", [10, 3000])
+def test_rows_alike_by_chance_in_one_product_are_not_taken_for_equal(rows: int) -> None:
+    hashes = torch.randn(rows, 2, generator=torch.Generator().manual_seed(1)).double().numpy()
+    hashes[1, 0] = hashes[0, 0]
+    assert not _any_equal(hashes)
+    hashes[-1] = hashes[0]
+    assert _any_equal(hashes)
+
+
+@pytest.mark.parametrize("value", [0.0, 1e-20])
+def test_a_layer_of_zeros_is_no_reason_for_a_second_pass(value: float) -> None:
+    model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 3))
+    nn.init.constant_(model[2].weight, value)
+    nn.init.zeros_(model[2].bias)
+    report = initlab.inspect(model, normal(32, 8), torch.arange(32) % 3, line_probe=False)
+    assert report.passes == {"forward": 1 if value == 0 else 2, "backward": 1 if value == 0 else 2}
+    assert (report.layers[-1].second_moment == 0) == (value == 0)

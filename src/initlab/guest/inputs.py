@@ -139,9 +139,14 @@ def check_values(args: tuple[Any, ...], kwargs: dict[str, Any], argument: str = 
         if tensor.is_meta:
             raise InputError(f"{argument} must hold values; got shape {shape_words(tensor)} on the meta device")
         values = stored(tensor)
-        if values.is_floating_point() and not bool(values.isfinite().all()):
+        if values.is_floating_point() and not _finite(values):
             bad = int((~values.isfinite()).sum())
             raise InputError(f"{argument} must be finite; {bad:,} of {values.numel():,} values are NaN or infinite")
+
+
+def _finite(values: Tensor) -> bool:
+    """Whether all are finite: their sum tells at once, unless it overflows."""
+    return bool(values.sum().isfinite()) or bool(values.isfinite().all())
 
 
 def stored(tensor: Tensor) -> Tensor:

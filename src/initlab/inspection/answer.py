@@ -144,7 +144,7 @@ def _activation(output: Tensor, values: Tensor) -> str:
 
 def _sums_to_one(values: Tensor) -> bool:
     """Whether the outputs of each sample are probabilities of classes."""
-    if values.ndim < 2 or values.numel() == 0 or not bool((values >= 0).all()):
+    if values.ndim < 2 or values.numel() == 0 or bool((values[0] < 0).any()) or not bool((values >= 0).all()):
         return False
     for axis in {1, values.ndim - 1}:
         if values.shape[axis] > 1 and bool(((values.sum(axis) - 1).abs() < 1e-3).all()):

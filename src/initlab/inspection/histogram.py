@@ -17,6 +17,7 @@ Tensor = torch.Tensor
 Array = npt.NDArray[Any]
 BINS = 40
 HISTOGRAM_SAMPLE = 16_384
+OF_ZEROS = (-0.5, 0.5)  # the range that a sample of zeros is given
 
 
 def subsample(flat: Tensor) -> Tensor:
@@ -52,8 +53,11 @@ def _counted_here(sample: Array) -> Array:
     if high <= low:
         low, high = low - 0.5, high + 0.5
     with np.errstate(all="ignore"):
-        bins = ((sample.astype(np.float64) - low) * BINS / (high - low)).astype(np.int64)
-    return np.concatenate([[low, high], np.bincount(np.clip(bins, 0, BINS - 1), minlength=BINS)])
+        places = np.subtract(sample, low, dtype=np.float64)
+        places *= BINS
+        places /= high - low
+        bins = places.astype(np.int64)
+    return np.concatenate([[low, high], np.bincount(np.clip(bins, 0, BINS - 1, out=bins), minlength=BINS)])
 
 
 def _counted(rows: Tensor) -> Tensor:

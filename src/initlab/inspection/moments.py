@@ -12,12 +12,10 @@ import torch
 from initlab.guest.doubles import doubled
 from initlab.inspection.activations import ACTIVATIONS
 from initlab.inspection.fetching import at_hand, fetched
-from initlab.inspection.histogram import BINS, counts_of, subsample
-from initlab.inspection.squares import host_square, plain_square
+from initlab.inspection.histogram import BINS, OF_ZEROS, counts_of, subsample
+from initlab.inspection.squares import host_square, left, on_host, plain_square, square_about
 
 Tensor = torch.Tensor
-# Share of the second moment that lies between samples, from which a difference of two sums tells it to rounding.
-MOST = 0.25
 
 
 @dataclass
@@ -65,7 +63,7 @@ class Measurement:
         rows: whether unit means stand one a column of those rows.
         numbers: tensors of one number each.
         unit_mean: the mean of each unit.
-        sample: a subsample, for the histogram.
+        sample: a subsample, for the histogram; None where none is drawn.
         wide: whether it was taken in double precision, elements that are not finite apart.
     """
 
@@ -85,8 +83,10 @@ class Measurement:
         return self.rows or (self.batch_axis is not None and self.samples > 1)
 
 
-def measure(tensor: Tensor, kind: str, batch: int | None, unit_axis: int, *, wide: bool = False) -> Measurement:
-    """The statistics of `tensor`, the output of `kind`, in a few passes and one temporary of its size.
+def measure(
+    tensor: Tensor, kind: str, batch: int | None, unit_axis: int, *, wide: bool = False, drawn: bool = True
+) -> Measurement:
+    """The statistics of `tensor`, the output of `kind`, in a few passes, with its histogram where that is drawn.
 
     Nothing waits for the device. Single precision is enough for all but squares that leave its range and for values
     that are not finite: `settled` tells, and `wide` takes those.
@@ -98,7 +98,7 @@ def measure(tensor: Tensor, kind: str, batch: int | None, unit_axis: int, *, wid
     made = Measurement(kind, y.numel(), axis, wide=wide)
     if made.count == 0:
         return made
-    made.sample = subsample(y.reshape(-1))
+    made.sample = subsample(y.reshape(-1)) if drawn else None
     numbers = made.numbers
     numbers |= _saturated(y, kind)
     if wide:
@@ -110,7 +110,7 @@ def measure(tensor: Tensor, kind: str, batch: int | None, unit_axis: int, *, wid
     mean = coordinate_mean.mean()
     about = coordinate_mean - mean
     square = plain_square(flat)
-    numbers |= {"square": square, "mean": mean, "centred": _centred(per_sample, coordinate_mean, square),
+    numbers |= {"square": square, "mean": mean, "centred": square_about(per_sample, coordinate_mean, square),
                 "about": plain_square(about)}  # fmt: skip
     _units(made, y, coordinate_mean, unit_axis)
     numbers |= _dead(y, kind, unit_axis, made.unit_mean)
@@ -129,9 +129,10 @@ def _moments(m: Measurement, n: Mapping[str, Any]) -> Moments | None:
     """`m` with its numbers `n` at hand."""
     if m.count == 0:
         return _empty()
-    low, high, *counts = n["histogram"].tolist()
+    low, high, *counts = n["histogram"].tolist() if "histogram" in n else (*OF_ZEROS, *[0] * BINS)
     square = n["square"]
-    if not m.wide and (not square < math.inf or (square < 1e-28 * m.count and (low or high or n["mean"]))):
+    some = n["mean"] != 0 or (low, high) != OF_ZEROS
+    if not m.wide and (not square < math.inf or (square < 1e-28 * m.count and some)):
         return None  # single-precision squares of values under 1e-14 underflow
     scale, nonfinite, masked = n.get("scale", 1.0), int(n.get("nonfinite", 0)), int(n.get("masked", 0))
     kept = m.count - nonfinite
@@ -187,19 +188,6 @@ def _by_sample(y: Tensor, axis: int | None, batch: int | None) -> Tensor:
     return moved.reshape(batch, -1)
 
 
-def _centred(per_sample: Tensor, coordinate_mean: Tensor, square: Tensor) -> Tensor:
-    """The sum of squares about the mean over samples, `square` being that about zero.
-
-    Where little lies between samples, their difference would round to noise. A CPU tells at once whether it does.
-    """
-    if at_hand(per_sample):
-        whole = float(square)
-        difference = whole - len(per_sample) * host_square(coordinate_mean)
-        if MOST * whole < difference < math.inf:
-            return square.new_tensor(difference)
-    return plain_square((per_sample - coordinate_mean).reshape(-1))
-
-
 def _units(made: Measurement, y: Tensor, coordinate_mean: Tensor, unit_axis: int) -> None:
     """Mean of each unit over samples and positions, and the variance of positions about it."""
     axis = made.batch_axis
@@ -217,7 +205,16 @@ def _units(made: Measurement, y: Tensor, coordinate_mean: Tensor, unit_axis: int
         return
     made.unit_mean, made.rows = folded.mean(1), True
     if folded.shape[1] > 1:
-        made.numbers["spread"] = (folded - made.unit_mean.unsqueeze(1)).square().mean()
+        made.numbers["spread"] = _spread(coordinate_mean, folded, made.unit_mean)
+
+
+def _spread(flat: Tensor, folded: Tensor, unit_mean: Tensor) -> Tensor:
+    """The variance of positions about the mean of their unit; `folded` is `flat` as (units, positions)."""
+    if at_hand(flat):
+        known = left(host_square(flat), folded.shape[1] * host_square(unit_mean))
+        if known is not None:
+            return on_host(known / len(flat))
+    return (folded - unit_mean.unsqueeze(1)).square().mean()
 
 
 def _fold_like(y: Tensor, coordinate_mean: Tensor, axis: int, unit_axis: int) -> Tensor | None:

@@ -211,12 +211,12 @@ class Recorder(TorchFunctionMode):
         known = self._means.get(source)
         if known is None:
             axis = TABLE.named(kind).features
-            known = (measure(source, "", self.batch, axis, wide=self._wide), axis)
+            known = (measure(source, "", self.batch, axis, wide=self._wide, drawn=False), axis)
         record.arriving, _ = known
         if record.arriving.tells_samples_apart and self._matrices.intersection(record.parameters):
             self.readout = Readout(record, source.detach(), record.arriving.batch_axis)
         if record.origin < 0:
-            record.waiting["filled"] = (source.detach() != 0).float().mean()
+            record.waiting["filled"] = torch.count_nonzero(source.detach()).float() / max(1, source.numel())
 
     def settle(self) -> bool:
         """Bring what was measured from the device; whether all of it can be told from a pass that was not `wide`."""

@@ -18,13 +18,13 @@ from initlab.inspection.optimizers import Step
 from initlab.inspection.outputs import parts
 from initlab.inspection.recorder import Record
 from initlab.inspection.results import ParameterStats
-from initlab.inspection.squares import borne, square_of
+from initlab.inspection.squares import borne, on_host, plain_square, square_of, square_without
 
 Tensor = torch.Tensor
 Array = npt.NDArray[np.float64]
 # A between-sample share below this is rounding noise of single precision (eps^2 is 1.4e-14).
 ROUNDING_SHARE = 1e-12
-FIRST_LOOK = 64  # columns from which rows of weights are told apart first
+FIRST_LOOK = 16  # columns from which rows of weights are told apart first
 
 
 @dataclass(frozen=True)
@@ -70,26 +70,41 @@ def _waiting(use: Use, grad_rms: float, step: Step, batch: int, probes: _Probes)
     elif step.sign_like and grad_rms > 1e3 * step.eps:
         found["moving"] = torch.count_nonzero(g)
     elif step.sign_like:
-        found["step"] = square_of(g, lambda piece: torch.div(piece, size := piece.abs().add_(step.eps), out=size))
+        found["step"] = square_of(g, lambda piece, room: _step_of(piece, step.eps, room))
     if w.ndim < 2 or w.numel() == 0 or not math.isfinite(grad_rms):
         return found
-    useful = useful_gradient(g, use.record, batch)
+    useful = useful_square(g, use.record, batch, plain=1e-8 < grad_rms < 1e15)
     if useful is not None:
-        flat = useful.reshape(-1)
-        found["useful"] = torch.dot(flat, flat) if 1e-8 < grad_rms < 1e15 else square_of(flat)
+        found["useful"] = useful
     kind = use.record.kind if use.record is not None else ""
     if TABLE.named(kind).units is not None and units_first(w, kind).shape[0] > 1:
         found |= _hashes(units_first(w, kind).flatten(1), units_first(g, kind).flatten(1), probes)
     return found
 
 
+def _step_of(gradient: Tensor, eps: float, room: Tensor) -> Tensor:
+    """Adam's first step g / (|g| + ε), up to the rate."""
+    return torch.div(gradient, torch.abs(gradient, out=room).add_(eps), out=room)
+
+
 def _hashes(weights: Tensor, gradients: Tensor, probes: _Probes) -> dict[str, Tensor]:
     """For `equal_units`. Where the CPU sees from a part of the weights that no two rows are equal, nothing."""
     if at_hand(weights):
         part = weights[:, :FIRST_LOOK]
-        if not _near(doubled(part @ probes.of(part)).numpy()).any():
+        if not _any_equal(doubled(part @ probes.pair(part)).numpy()):
             return {}
     return {"weights": weights @ probes.of(weights), "gradients": gradients @ probes.of(gradients)}
+
+
+def _any_equal(hashes: Array) -> bool:
+    """Whether two rows of a table of two columns are equal to rounding: among thousands of rows one hash would meet."""
+    first, second = hashes[np.argsort(hashes[:, 0])].T
+    near = _near(first)
+    if not near.any():
+        return False
+    run = np.concatenate([[0], np.cumsum(~near)])
+    order = np.lexsort((second, run))
+    return bool(((np.diff(run[order]) == 0) & _near(second[order])).any())
 
 
 def _stats(
@@ -144,7 +159,7 @@ class Size:
 def sizes_of(tensors: Sequence[Tensor]) -> list[Size]:
     """The size of each: in single precision, and once more in double those whose squares leave its range."""
     flat = [t.reshape(-1) for t in tensors]
-    squares = [n["square"] for n in fetched([{"square": torch.dot(t, t)} for t in flat])]
+    squares = [n["square"] for n in fetched([{"square": plain_square(t)} for t in flat])]
     again = [i for i, t in enumerate(flat) if len(t) and not borne(squares[i], len(t))]
     more = fetched([{"square": square_of(flat[i]), "bad": (~torch.isfinite(flat[i])).sum()} for i in again])
     found = dict(zip(again, more, strict=True))
@@ -170,11 +185,17 @@ def first_step(g: Size, numbers: Mapping[str, float], step: Step, name: str) -> 
     return rate * math.sqrt(numbers["moving" if "moving" in numbers else "step"] / count)
 
 
-def useful_gradient(g: Tensor, record: Record | None, batch: int) -> Tensor | None:
-    """The part of the gradient that tells samples apart; None where that is all of it.
+def useful_square(g: Tensor, record: Record | None, batch: int, *, plain: bool = False) -> Tensor | None:
+    """The sum of squares of the part of the gradient that tells samples apart; None where that is all of it.
 
     The gradient of a weight is a sum of delta x^T over samples. Its mean part, (sum of delta)(mean of x)^T, moves all
     samples alike, as a bias does; what is left is Σ delta (x - mean x)^T.
+
+    Args:
+        g: the gradient.
+        record: the call that reads the weight.
+        batch: number of samples.
+        plain: whether the squares stay in the range of single precision.
     """
     if batch < 2 or record is None or record.input_mean is None or record.grad_unit_sum is None:
         return None
@@ -182,9 +203,11 @@ def useful_gradient(g: Tensor, record: Record | None, batch: int) -> Tensor | No
     g = units_first(g, record.kind)
     if delta.numel() != g.shape[0] or g.ndim < 2 or mean.numel() != g.shape[1]:
         return None
-    if g.ndim == 2:
-        return torch.addr(g, delta, mean, alpha=-1)
-    return g - torch.outer(delta, mean).reshape(g.shape[0], g.shape[1], *[1] * (g.ndim - 2))
+    rows, means = g.flatten(1), mean.reshape(-1).repeat_interleave(math.prod(g.shape[2:]))
+    if plain and at_hand(rows):
+        return on_host(square_without(rows, delta.reshape(-1), means))
+    useful = torch.addr(rows, delta.reshape(-1), means, alpha=-1).reshape(-1)
+    return plain_square(useful) if plain else square_of(useful)
 
 
 def units_first(weight: Tensor, kind: str) -> Tensor:
@@ -225,6 +248,11 @@ class _Probes:
             self._made[key] = torch.randn(key[0], generator=generator, device="cpu", dtype=torch.float32).to(rows)
         return self._made[key]
 
+    def pair(self, rows: Tensor) -> Tensor:
+        """Two of them, as columns."""
+        first = self.of(rows)
+        return torch.stack([first, first.flip(0).square()], dim=1)
+
 
 def equal_units(weights: Array, gradients: Array) -> tuple[float, int]:
     """(share of rows that equal another row in weights and in gradient, number of distinct rows).
@@ -244,8 +272,8 @@ def equal_units(weights: Array, gradients: Array) -> tuple[float, int]:
 
 
 def _near(hashes: Array) -> npt.NDArray[np.bool_]:
-    """Of neighbours among the sorted hashes of weights: whether they are equal to rounding."""
-    return np.asarray(np.abs(np.diff(np.sort(hashes))) <= 1e-6 * np.abs(hashes).max())
+    """Of neighbours among hashes of weights: whether they are equal to rounding."""
+    return np.asarray(np.abs(np.diff(hashes)) <= 1e-6 * np.abs(hashes).max())
 
 
 def _wide(tensor: Tensor) -> Tensor:

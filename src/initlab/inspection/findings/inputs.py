@@ -16,7 +16,7 @@ from initlab.inspection.findings.kind import Kind, advised
 from initlab.inspection.recorder import Record, is_plain
 from initlab.inspection.remedy import STANDARDIZED, Remedy, standardized
 from initlab.inspection.results import Finding
-from initlab.inspection.squares import borne
+from initlab.inspection.squares import borne, square_of
 from initlab.inspection.trials import Change, tried
 from initlab.reporting.status import Severity
 
@@ -97,8 +97,9 @@ def _outside(table: Tensor) -> str:
     """Which side of the usual size values that are not zero lie on; "" for neither."""
     if not is_plain(table) or table.dtype == torch.bool or table.is_complex():
         return ""
-    values = doubled(table.detach()[table != 0])
-    rms = float(values.square().mean().sqrt()) if values.numel() else 1.0
+    filled = int(torch.count_nonzero(table))
+    numbers = table.detach().to(torch.promote_types(table.dtype, torch.float32))
+    rms = math.sqrt(float(square_of(numbers)) / filled) if filled else 1.0
     return "" if SMALL <= rms <= LARGE else "large" if rms > LARGE else "small"
 
 

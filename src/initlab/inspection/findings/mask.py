@@ -17,6 +17,7 @@ from initlab.inspection.results import Finding
 from initlab.inspection.trials import FAINT, Change, tried
 
 Tensor = torch.Tensor
+LOOK = 64  # numbers of which one that is neither 0 nor 1 tells that a tensor is no mask
 MUCH = 0.01  # decrease of the lowest loss along the first step with the other value there, from which the mask hides
 
 
@@ -49,7 +50,11 @@ def _told(e: Evidence, name: str, mask: Tensor, value: int) -> Finding | None:
 def _is_mask(table: Tensor) -> bool:
     """Whether a tensor of the batch holds nothing but 0 and 1, several numbers a sample."""
     plain = is_plain(table) and not table.is_complex() and table.ndim > 1 and table.numel() > table.shape[0]
-    return plain and bool(((table == 0) | (table == 1)).all())
+    return plain and _zero_or_one(table.reshape(-1)[:LOOK]) and _zero_or_one(table)
+
+
+def _zero_or_one(table: Tensor) -> bool:
+    return bool(((table == 0) | (table == 1)).all())
 
 
 def _turned(mask: Tensor, rows: Tensor) -> Callable[[Any], Any]:
