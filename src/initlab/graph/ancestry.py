@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from initlab.graph.recording import Operation, Recording, Value
 
@@ -94,16 +94,24 @@ def made_at(graph: Recording, value: int) -> int:
     return -1 if operation is None else operation.index
 
 
-def behind(graph: Recording, value: int) -> Iterator[Value]:
-    """A value and all that it was made of, each once, back to inputs, parameters and constants."""
-    stack, seen = [value], {value}
+def behind(
+    graph: Recording, *values: int, past: Callable[[Operation], bool] = lambda operation: True
+) -> Iterator[Value]:
+    """Some values and all that they were made of, each once, back to inputs, parameters and constants.
+
+    Args:
+        graph: the recording.
+        values: where to begin.
+        past: whether to go on past an operation, to what it read.
+    """
+    stack, seen = list(values), set(values)
     while stack:
         known = graph.values[stack.pop()]
         yield known
         operation = graph.producer(known.index)
-        made = [item for item in operation.inputs if item not in seen] if operation is not None else []
-        stack.extend(made)
-        seen.update(made)
+        read = operation.inputs if operation is not None and past(operation) else ()
+        stack.extend(item for item in read if item not in seen)
+        seen.update(read)
 
 
 def hangs_on(graph: Recording, value: int, source: str) -> bool:

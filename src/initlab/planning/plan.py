@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -203,3 +204,8 @@ def _fans_in_words(entry: PlanEntry) -> str:
 def fan_text(number: float) -> str:
     """A fan as it is shown: strided convolutions have averages, which are no whole numbers."""
     return f"{int(number)}" if float(number).is_integer() else format_number(number)
+
+
+def owners(entries: Iterable[PlanEntry]) -> dict[str, str]:
+    """Every canonical name, tied ones too -> the name of its entry."""
+    return {name: entry.name for entry in entries for name in (entry.name, *entry.tied_to)}

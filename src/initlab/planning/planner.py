@@ -21,7 +21,7 @@ from initlab.planning.memory.partitions import seen_whole
 from initlab.planning.memory.shards import is_split
 from initlab.planning.parameters.scene import Scene, Subject, scene_of
 from initlab.planning.parameters.walk import Walk, walk
-from initlab.planning.plan import BufferEntry, Plan, PlanEntry
+from initlab.planning.plan import BufferEntry, Plan, PlanEntry, owners
 from initlab.planning.policy import Policy
 from initlab.planning.reason import Reason
 from initlab.planning.selection.claims import KEEP, THE_REST, Claim, claims_of, mapping_words, read_policy
@@ -30,7 +30,6 @@ from initlab.planning.sizes.magnitudes import with_magnitudes
 from initlab.planning.sizes.predicted import with_predictions
 from initlab.planning.sizes.stacks import deep_stacks, with_stacks
 from initlab.planning.sizes.survey import targets_of
-from initlab.planning.sizes.targets import owners
 from initlab.planning.writing.cautions import cautions
 from initlab.planning.writing.spectral import spectral_norms
 from initlab.schemes import Geometry

@@ -16,10 +16,10 @@ from initlab.graph import run_under
 from initlab.guest.modules import modules_of
 from initlab.planning.calibration.calibrator import Calibrator
 from initlab.planning.calibration.found import Found
-from initlab.planning.plan import PlanEntry
+from initlab.planning.plan import PlanEntry, owners
 from initlab.planning.reason import Reason
 from initlab.planning.sizes.magnitudes import with_magnitudes
-from initlab.planning.sizes.targets import Targets, owners
+from initlab.planning.sizes.targets import Targets
 from initlab.planning.writing.spectral import Vectors
 from initlab.reporting import format_number
 from initlab.sampling import canonical_name

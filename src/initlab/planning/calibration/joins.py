@@ -8,8 +8,8 @@ from dataclasses import replace
 from initlab.graph import Operation, SignalGraph
 from initlab.graph.recording import Share, Value, constant_moments
 from initlab.planning.calibration.found import adjustable
-from initlab.planning.plan import PlanEntry
-from initlab.planning.sizes.targets import Targets, owners
+from initlab.planning.plan import PlanEntry, owners
+from initlab.planning.sizes.targets import Targets
 from initlab.sampling import canonical_name
 from initlab.sampling.laws import Constant
 

@@ -20,7 +20,7 @@ from initlab.graph.operations import TABLE
 from initlab.guest.doubles import doubled
 from initlab.guest.inputs import mapped
 from initlab.planning.memory.drawing import job_of, write_one
-from initlab.planning.plan import PlanEntry
+from initlab.planning.plan import PlanEntry, owners
 from initlab.sampling import canonical_name
 
 
@@ -55,9 +55,8 @@ def scaled_sums(
     """
     if any(parameter.is_meta for parameter in model.parameters()):
         raise InputError("a profiling pass needs values, and the model is on the meta device: build it on a device")
-    owner = {name: entry.name for entry in entries for name in (entry.name, *entry.tied_to)}
     profiler = _Profiler({entry.name: entry for entry in entries}, scales)
-    run_under(model, example_inputs, profiler, partial(profiler.know, owner))
+    run_under(model, example_inputs, profiler, partial(profiler.know, owners(entries)))
     return profiler.found
 
 

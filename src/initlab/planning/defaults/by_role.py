@@ -13,109 +13,25 @@ from initlab.graph import Operation, SignalGraph
 from initlab.graph.ancestry import passed
 from initlab.planning.choice import Choice, Chooser, Options, keep
 from initlab.planning.defaults.affine import shifts_beside_factor
-from initlab.planning.defaults.beside_frozen import adds_next_to_nothing, is_held_adapter
-from initlab.planning.defaults.feature_rows import feature_rows
+from initlab.planning.defaults.feature_rows import of_features
 from initlab.planning.defaults.forget_gate import forget_scheme
-from initlab.planning.defaults.frequencies import of_sines
 from initlab.planning.defaults.own import (
     adds_back,
-    around_a_number,
     identity_value,
-    pattern_on_purpose,
-    rotation_on_purpose,
     special_bias,
     special_scale,
     table_of_zeros,
     use_in_words,
-    zero_on_purpose,
     zero_table,
 )
-from initlab.planning.defaults.positive import of_positive
 from initlab.planning.defaults.spread import spread
 from initlab.planning.memory.values import holds_masks, is_pattern, is_zero
-from initlab.planning.parameters.names import ADAPTER_UP, ADDED, HIDDEN_TO_HIDDEN, INPUT_BIAS
+from initlab.planning.parameters.names import ADDED, INPUT_BIAS
 from initlab.planning.parameters.scene import Subject
 from initlab.planning.reason import Reason
-from initlab.planning.signals.neighbours import reads_neighbours
-from initlab.planning.signals.readers import is_head
-from initlab.planning.signals.recurrences import reads_itself
-from initlab.planning.signals.transforms import growth_after, inverse_after
 from initlab.sampling import laws
 from initlab.schemes import Geometry, Scheme, get_scheme
 from initlab.schemes.scheme import Rule
-
-
-def fed_weight(subject: Subject, options: Options) -> Choice:
-    """Var(W) = 1 / (fan_in · E[φ(x)²]), φ being what feeds the layer."""
-    if subject.kind == "recurrent" and subject.leaf.startswith(HIDDEN_TO_HIDDEN):
-        return Choice(
-            get_scheme("orthogonal"),
-            Reason("hidden_to_hidden", "hidden to hidden: each gate orthogonal, so that the state keeps its size"),
-        )
-    if is_held_adapter(subject):
-        words = "kept as its author made it: the adapter's second factor holds what no layer draws, a part of the model"
-        return keep("own", words)
-    if ADAPTER_UP.search(subject.name):
-        return Choice(
-            get_scheme("zeros"),
-            Reason("adapter_up", "LoRA: B zero, so that the adapter adds nothing at first (Hu et al., 2021)"),
-        )
-    if zero_on_purpose(subject):
-        what = "a gate, a router, a read-out or the end of a branch"
-        return keep("zero_on_purpose", f"kept at zero, as its author made it and as other weights are not: {what}")
-    if adds_next_to_nothing(subject):
-        return keep("own", "kept as its author made it: with next to nothing, it ends a branch beside frozen weights")
-    if pattern_on_purpose(subject):
-        words = "kept as its author made it: a pattern of a few numbers, as the other weights are not"
-        return keep("pattern", words)
-    if rotation_on_purpose(subject):
-        words = "kept as its author made it: a rotation, W Wᵀ = 1, as the other weights are not"
-        return keep("rotation", words)
-    if around_a_number(subject):
-        return keep("own", "kept as its author made it: it makes a scale, and lies around a number of its own")
-    if (choice := of_sines(subject) or of_features(subject)) is not None:
-        return choice
-    fed = subject.fed()
-    if (choice := of_positive(subject, fed.gain)) is not None:
-        return choice
-    if fed.reason.code == "fed_by_softmax" and len(subject.shape) == 2 and subject.shape[0] == subject.shape[1]:
-        words = "mixes shares after a softmax: the identity, which leaves them shares"
-        return Choice(get_scheme("identity"), Reason("mixes_shares", words))
-    most = 1 / math.sqrt(_scaled(subject))
-    if fed.gain > most and (held := _held_at_one(subject)):
-        code, words = held
-        words = f"gain {most:.4g}, not {fed.gain:.4g}: {words}"
-        return Choice(get_scheme("lecun_normal"), Reason(code, words), gain=most)
-    growth, note = _growth_after(subject), ""
-    if growth != 1.0:
-        note = f"; sized behind the inverse transform, which multiplies second moments by {growth:g}"
-    return Choice(get_scheme("lecun_normal"), fed.reason.but(fed.reason + note), gain=fed.gain / math.sqrt(growth))
-
-
-def _scaled(subject: Subject) -> float:
-    """What the second moment of a weight's elements is multiplied by where they are used first."""
-    return next((use.scaled for use in subject.uses if use.feeds is not None), 1.0)
-
-
-def _growth_after(subject: Subject) -> float:
-    graph = subject.scene.graph
-    if graph is None:
-        return 1.0
-    inverses = [inverse_after(graph, use.operation) for use in subject.uses if use.role == "weight"]
-    return growth_after(graph, inverses[0]) if len(inverses) == 1 and inverses[0] is not None else 1.0
-
-
-def _held_at_one(subject: Subject) -> tuple[str, str] | None:
-    """Why a weight gets gain one at most; None for most."""
-    graph, applied = subject.scene.graph, [use for use in subject.uses if use.feeds is not None]
-    if graph is None or not applied:
-        return None
-    if reads_itself(graph, applied):
-        return "recurrent", "it reads what it made before, which a larger one makes grow at every step"
-    first = applied[0].operation
-    if reads_neighbours(graph, first) and not is_head(graph, first):
-        return "neighbours", "it reads sums over neighbours, which a larger one fills with what all places share"
-    return None
 
 
 def zero(subject: Subject, options: Options) -> Choice:
@@ -220,21 +136,8 @@ def other(subject: Subject, options: Options) -> Choice:
         return Choice(get_scheme("zeros"), Reason("gates_itself", words))
     if (choice := of_features(subject)) is not None:
         return choice
-    wide = len(subject.shape) >= 2 and max(subject.shape) > 1
-    if wide and subject.slot.told(is_pattern):
-        return keep("pattern", "kept as its author made it: a pattern of a few numbers, as an identity is, and no draw")
-    if wide and subject.slot.told(holds_masks):
-        return keep("pattern", "kept as its author made it: numbers among it forbid, as −10,000 does, and no draw")
-    if wide and shifts_beside_factor(subject):
-        return Choice(get_scheme("zeros"), Reason("zero", "a shift beside a factor of its shape: zero"))
-    if wide and sum(size > 1 for size in subject.shape) == 1 and _is_added(subject) and subject.slot.told(is_zero):
-        return Choice(get_scheme("zeros"), Reason("zero", "one shift for all that it is added to: zero, as made"))
-    if wide and (_is_added(subject) or ADDED.search(subject.leaf)):
-        std = options.position_std
-        return Choice(
-            get_scheme("normal", std=std),
-            Reason("added", f"added to the signal (positions, tokens): normal, std {std:g}"),
-        )
+    if len(subject.shape) >= 2 and max(subject.shape) > 1 and (choice := _wide(subject, options)) is not None:
+        return choice
     if math.prod(subject.shape) == 0:
         return keep("empty", "kept: it has no elements")
     used = use_in_words(subject)
@@ -246,19 +149,23 @@ def other(subject: Subject, options: Options) -> Choice:
     )
 
 
-def of_features(subject: Subject) -> Choice | None:
-    """What a row that numbers are multiplied by gets, and a shift beside it; None for every other."""
-    graph = subject.scene.graph
-    if graph is None:
-        return None
-    found = feature_rows(graph)
-    seconds = {**found.shifts, **found.rows}
-    name = next((name for name in (subject.name, *subject.slot.ties) if name in seconds), None)
-    if name is None:
-        return None
-    what = "a row that numbers are multiplied by" if name in found.rows else "a shift beside rows of numbers"
-    std = math.sqrt(seconds[name])
-    return Choice(get_scheme("normal", std=std), Reason("feature_row", f"{what}: normal, std {std:.4g}"))
+def _wide(subject: Subject, options: Options) -> Choice | None:
+    """What several numbers on more than one axis get: patterns are kept, shifts zero, positions and tokens small."""
+    if subject.slot.told(is_pattern):
+        return keep("pattern", "kept as its author made it: a pattern of a few numbers, as an identity is, and no draw")
+    if subject.slot.told(holds_masks):
+        return keep("pattern", "kept as its author made it: numbers among it forbid, as −10,000 does, and no draw")
+    if shifts_beside_factor(subject):
+        return Choice(get_scheme("zeros"), Reason("zero", "a shift beside a factor of its shape: zero"))
+    if sum(size > 1 for size in subject.shape) == 1 and _is_added(subject) and subject.slot.told(is_zero):
+        return Choice(get_scheme("zeros"), Reason("zero", "one shift for all that it is added to: zero, as made"))
+    if _is_added(subject) or ADDED.search(subject.leaf):
+        std = options.position_std
+        return Choice(
+            get_scheme("normal", std=std),
+            Reason("added", f"added to the signal (positions, tokens): normal, std {std:g}"),
+        )
+    return None
 
 
 def _gates_itself(subject: Subject) -> bool:

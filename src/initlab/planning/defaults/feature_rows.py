@@ -16,10 +16,14 @@ from dataclasses import dataclass, field
 from initlab.graph import Operation, SignalGraph
 from initlab.graph.ancestry import passed
 from initlab.graph.once import once
+from initlab.planning.choice import Choice
+from initlab.planning.parameters.scene import Subject
+from initlab.planning.reason import Reason
 from initlab.planning.signals.data_way import way_of
 from initlab.planning.signals.ways import read_by, rearranges
 from initlab.planning.sizes.normed import ROWS, normed
 from initlab.sampling import canonical_name
+from initlab.schemes import get_scheme
 
 SECOND = 0.25  # second moment of rows and shifts, where anything but norms reads them
 
@@ -35,6 +39,21 @@ class FeatureRows:
 
     rows: dict[str, float] = field(default_factory=dict)
     shifts: dict[str, float] = field(default_factory=dict)
+
+
+def of_features(subject: Subject) -> Choice | None:
+    """What a row that numbers are multiplied by gets, and a shift beside it; None for every other."""
+    graph = subject.scene.graph
+    if graph is None:
+        return None
+    found = feature_rows(graph)
+    seconds = {**found.shifts, **found.rows}
+    name = next((name for name in (subject.name, *subject.slot.ties) if name in seconds), None)
+    if name is None:
+        return None
+    what = "a row that numbers are multiplied by" if name in found.rows else "a shift beside rows of numbers"
+    std = math.sqrt(seconds[name])
+    return Choice(get_scheme("normal", std=std), Reason("feature_row", f"{what}: normal, std {std:.4g}"))
 
 
 @once

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from initlab.planning.defaults.by_role import fed_weight, spread_bias
+from initlab.planning.defaults.by_role import spread_bias
+from initlab.planning.defaults.weights import fed_weight
 from initlab.planning.policy import Policy, RoleLaw
 
 RECIPE = Policy(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from initlab.planning.choice import Choice, Options
-from initlab.planning.defaults.by_role import fed_weight
+from initlab.planning.defaults.weights import fed_weight
 from initlab.planning.parameters.scene import Subject
 from initlab.planning.parameters.structures import shuffle_factor
 from initlab.planning.policy import Policy, RoleLaw, has

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from initlab.planning.defaults.by_role import fed_weight
+from initlab.planning.defaults.weights import fed_weight
 from initlab.planning.parameters import residual
 from initlab.planning.parameters.scene import Scene
 from initlab.planning.policy import Policy, RoleLaw, Training

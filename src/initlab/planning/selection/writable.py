@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from torch.nn.utils.parametrizations import _Orthogonal
+
 from initlab.guest.check import dtype_name
 from initlab.planning.choice import Choice, keep
 from initlab.planning.memory.tensors import DTYPES, PARTS
@@ -52,5 +54,5 @@ def _refuse(code: str, words: str) -> Choice:
 def _made_orthogonal(subject: Subject) -> bool:
     """Whether torch.nn.utils.parametrizations.orthogonal holds it: random values there give a weight of zeros."""
     return subject.slot.plain_name != subject.name and any(
-        type(step).__name__ == "_Orthogonal" for step in subject.slot.owner.module.children()
+        isinstance(step, _Orthogonal) for step in subject.slot.owner.module.children()
     )

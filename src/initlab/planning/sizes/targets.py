@@ -147,8 +147,3 @@ class Targets:
         if names and names <= self.ends:
             return 1 / max(self.branches, 1)
         return None
-
-
-def owners(entries: Iterable[PlanEntry]) -> dict[str, str]:
-    """Every canonical name, tied ones too -> the name of its entry."""
-    return {name: entry.name for entry in entries for name in (entry.name, *entry.tied_to)}

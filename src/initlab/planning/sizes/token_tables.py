@@ -34,18 +34,12 @@ def sizing_themselves(
 
 
 def _reaches(graph: SignalGraph, heads: list[Operation], looked: list[Operation]) -> bool:
+    def keeps_size(operation: Operation) -> bool:
+        return not (operation.traits.norm or operation.traits.recurrent)
+
     rows = {value for use in looked for value in use.outputs}
-    stack = [value for use in heads for value in use.inputs]
-    seen = set(stack)
-    while stack:
-        value = stack.pop()
-        if value in rows:
-            return True
-        operation = graph.producer(value)
-        if operation is not None and not (operation.traits.norm or operation.traits.recurrent):
-            stack.extend(item for item in operation.inputs if item not in seen)
-            seen.update(operation.inputs)
-    return False
+    read = (value for use in heads for value in use.inputs)
+    return any(known.index in rows for known in behind(graph, *read, past=keeps_size))
 
 
 def codebooks(graph: SignalGraph, looked: Mapping[str, list[Operation]]) -> frozenset[str]:
@@ -74,22 +68,14 @@ def _of_places(graph: SignalGraph, use: Operation) -> bool:
 
 def _by_input(graph: SignalGraph, use: Operation) -> bool:
     """Whether a table is read by an input's own numbers; Keras and jax bring them into range first."""
-    stack, seen = list(use.inputs), set(use.inputs)
-    while stack:
-        value = stack.pop()
-        if graph.values[value].source == "input":
-            return True
-        operation = graph.producer(value)
-        # -1 is the last row, and no number lies beyond the table: where(i < 0, i + n, i), clamped.
-        if operation is None or not _keeps_rows(operation):
-            continue
-        stack.extend(item for item in operation.inputs if item not in seen)
-        seen.update(operation.inputs)
-    return False
+    return any(known.source == "input" for known in behind(graph, *use.inputs, past=_keeps_rows))
 
 
 def _keeps_rows(operation: Operation) -> bool:
-    """Whether numbers of rows stay such: moved, brought into range, or made whole."""
+    """Whether numbers of rows stay such: moved, brought into range, or made whole.
+
+    -1 is the last row, and no number lies beyond the table: where(i < 0, i + n, i), clamped.
+    """
     traits, whole = operation.traits, operation.kind in ("long", "int")
     return traits.passes or traits.combines in ("choice", "sum") or whole
 

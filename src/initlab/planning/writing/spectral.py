@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch.nn.utils.parametrizations import _SpectralNorm
+from torch.nn.utils.spectral_norm import SpectralNorm
 
 from initlab.planning.memory.shards import is_split
 from initlab.planning.parameters.walk import Walk
@@ -45,12 +47,12 @@ def spectral_norms(found: Walk) -> Iterator[Vectors]:
         module = slot.owner.module
         steps: list[Any] = list(module.children())
         for step in steps:
-            if type(step).__name__ == "_SpectralNorm" and hasattr(step, "_u"):
+            if isinstance(step, _SpectralNorm) and hasattr(step, "_u"):
                 yield Vectors(slot.name, slot.tensor, step._reshape_weight_to_matrix, step._u, step._v)
         hooks: list[Any] = list(module._forward_pre_hooks.values())
         for hook in hooks:
             stem = getattr(hook, "name", "")
-            if type(hook).__name__ == "SpectralNorm" and slot.owner.leaf == f"{stem}_orig":
+            if isinstance(hook, SpectralNorm) and slot.owner.leaf == f"{stem}_orig":
                 u, v = getattr(module, f"{stem}_u"), getattr(module, f"{stem}_v")
                 yield Vectors(slot.name, slot.tensor, hook.reshape_weight_to_matrix, u, v)
 
