@@ -10,8 +10,9 @@ from initlab.planning.defaults.feature_rows import of_features
 from initlab.planning.defaults.frequencies import of_sines
 from initlab.planning.defaults.own import around_a_number, pattern_on_purpose, rotation_on_purpose, zero_on_purpose
 from initlab.planning.defaults.positive import of_positive
+from initlab.planning.parameters.fed import Fed
 from initlab.planning.parameters.names import ADAPTER_UP, HIDDEN_TO_HIDDEN
-from initlab.planning.parameters.scene import Fed, Subject
+from initlab.planning.parameters.scene import Subject
 from initlab.planning.reason import Reason
 from initlab.planning.signals.neighbours import reads_neighbours
 from initlab.planning.signals.readers import is_head

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from initlab.graph import SignalGraph
 from initlab.graph.uses import Use
-from initlab.planning.parameters.scene import second_moments
+from initlab.planning.parameters.fed import second_moments
 from initlab.planning.plan import PlanEntry
 from initlab.planning.sizes.plain import plain_second
 from initlab.planning.sizes.targets import Targets
