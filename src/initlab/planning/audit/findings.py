@@ -17,6 +17,7 @@ from initlab.planning.audit.residual_findings import depth, depth_from_zero, wro
 from initlab.planning.audit.structure import repeated_blocks
 from initlab.planning.defaults.own import identity_value
 from initlab.planning.memory.shards import local_tensor
+from initlab.planning.parameters.residual import last_norms
 from initlab.planning.writing.ledger import Held, equal_sets
 from initlab.reporting import format_number
 from initlab.reporting.finding import Finding
@@ -142,6 +143,8 @@ def _norms(evidence: Evidence) -> Iterator[Finding]:
                 continue
             if one.law.family == "constant" and evidence.scene.graph is None and _norm_wide(evidence, one):
                 continue
+            if one.law.family == "constant" and one.law.mean < target and one.name in last_norms(evidence.scene):
+                continue  # its branch's share of the stream
             yield Finding(
                 "norm not identity", "warning", one.name, f"its values are {one.law.describe()}, not {target:g}",
                 "It was overwritten by a rule for weights, or is trained: set it to one.",

@@ -50,7 +50,7 @@ class Calibrator(TorchFunctionMode):
     ) -> None:
         super().__init__()
         self.entries, self.targets = entries, targets
-        self.found = Found()
+        self.found = Found(scales=targets.scales)
         self.marks = Marks(self.found.factor)
         self.drawn = StandIns(entries, fixed, self.found, self.marks, norms)
         self.sums, self.scores, self.read_outs = (
@@ -133,9 +133,13 @@ class Calibrator(TorchFunctionMode):
     def _followed(self, call: Call) -> Any:
         op, read = call.op, self.marks.of(tensors_in((call.args, call.kwargs)))
         weights = [(tensor, mark) for tensor, mark in read if mark.of]
+        scales = frozenset(mark.of for _, mark in weights if mark.of in self.targets.scales)
         signals = [(tensor, mark) for tensor, mark in read if not mark.of and tensor.is_floating_point()]
         if not signals and (whole := self._composed(op, {mark.of for _, mark in weights})):
             self.marks.set_all(call.result, of=whole)
+            return call.result
+        if scales and signals and (op.norm or op.combines == "product"):
+            self.marks.set_all(call.result, scales)
             return call.result
         if len(weights) == 1 and signals and op.combines == "sum" and self._is_noised(weights[0], signals, call.result):
             self.marks.set_all(call.result, of=weights[0][1].of)
@@ -174,7 +178,8 @@ class Calibrator(TorchFunctionMode):
             return self._applied(call, name, weights[:1])
         if op.combines == "product" and len(weights) == 1:
             return self._scaled(*weights[0], call.result)
-        added = op.combines in ("sum", "join") and (name in self.targets.composed or self.drawn.is_weight(name))
+        known = name in self.targets.composed or name in self.targets.scales or self.drawn.is_weight(name)
+        added = op.combines in ("sum", "join") and known
         if (op.proportional or op.degree == 1 or added) and all(mark.of == name for _, mark in weights):
             self.marks.set_all(call.result, of=name)
         return call.result

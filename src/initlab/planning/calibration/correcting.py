@@ -23,7 +23,8 @@ from initlab.planning.sizes.targets import Targets
 from initlab.planning.writing.spectral import Vectors
 from initlab.reporting import format_number
 from initlab.sampling import canonical_name
-from initlab.schemes import Geometry
+from initlab.sampling.laws import Constant
+from initlab.schemes import Geometry, get_scheme
 
 LARGEST = 2**32  # elements of all parameters beyond which a model is planned by its rules alone
 
@@ -100,7 +101,9 @@ def _corrected(entry: PlanEntry, found: Found, targets: Targets) -> PlanEntry:
         return entry
     reason = Reason(entry.code, f"{entry.reason}; {_words(entry.name, found, targets, factor)}")
     correction, recipe, gain = entry.correction * factor, entry.recipe, entry.gain
-    if gain is None:  # fixed numbers
+    if entry.name in targets.scales and isinstance(entry.law, Constant):
+        recipe = get_scheme("constant", value=found.scale(entry.name, entry.law.value))
+    elif gain is None:  # fixed numbers
         recipe = replace(recipe, arguments={**recipe.arguments, "std": recipe.arguments["std"] * factor})
     law = recipe.law(entry.geometry or Geometry.bare(entry.shape), None if gain is None else gain * correction)
     std = law.std_of(entry.shape)
@@ -117,7 +120,9 @@ def _words(name: str, found: Found, targets: Targets, factor: float) -> str:
         return f"read-out: first loss within {targets.excess:.1%} of a uniform guess, {change}"
     if name in targets.positions:
         return f"a share of what it is added to, {change}"
-    if name in targets.ends:
+    if name in targets.scales:
+        change = f"scale ×{format_number(factor)}"
+    if name in targets.ends or name in targets.scales:
         return f"one of {targets.branches} that end residual branches, each a share of the stream, {change}"
     if name in found.products:
         sizes = " for ".join(format_number(number) for number in found.products[name])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from initlab.planning.plan import PlanEntry
@@ -17,6 +18,7 @@ class Found:
         scores: by weight of queries whose scores were too large, their second moment.
         products: by factor of scores that were too large, their second moment, and the target.
         grown: read-outs that a constant shrinks, brought to logits of unit variance.
+        scales: see `Targets`.
     """
 
     factors: dict[str, float] = field(default_factory=dict)
@@ -24,9 +26,15 @@ class Found:
     scores: dict[str, float] = field(default_factory=dict)
     products: dict[str, tuple[float, float]] = field(default_factory=dict)
     grown: set[str] = field(default_factory=set)
+    scales: Mapping[str, float] = field(default_factory=dict)
 
     def factor(self, name: str) -> float:
         return self.factors.get(name, 1.0)
+
+    def scale(self, name: str, value: float) -> float:
+        """The value of a constant parameter with which the scale that is made of it is as large as was found."""
+        root = self.scales.get(name, 0.0)
+        return root + (value - root) * self.factor(name)
 
 
 def adjustable(entry: PlanEntry | None) -> bool:

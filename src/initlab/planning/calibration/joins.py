@@ -31,7 +31,7 @@ def sized(graph: SignalGraph, targets: Targets, entries: Iterable[PlanEntry], fi
     targets = replace(targets, plain=frozenset())  # gains are said for unit signals; one of ReLU is so for smaller ones
 
     def free(name: str) -> bool:
-        return name not in fixed and adjustable(by_name.get(name))
+        return name not in fixed and (name in targets.scales or adjustable(by_name.get(name)))
 
     held = {value.name: value for value in graph.values.values() if value.source == "parameter"}
     sizes: dict[str, float] = {}
@@ -70,7 +70,7 @@ def joins(
 ) -> dict[tuple[int, int], Share]:
     """By (sum, operand), the share that the operand is brought to: at the first sum that each is added in."""
     names, found, joined = _parameters(graph, owner), dict[tuple[int, int], Share](), set[str]()
-    weights = targets.positions | targets.ends
+    weights = targets.positions | targets.ends | targets.scales.keys()
     for operation in graph.operations if weights else ():
         operands = list(dict.fromkeys(operation.inputs))
         if operation.traits.combines == "sum" and len(operands) == 2:
@@ -79,8 +79,8 @@ def joins(
                 share = targets.share(own, names.get(other, NONE))
                 if share is not None and not own & joined and all(map(free, own)):
                     joined |= own
-                    found[operation.index, part] = Share(share, not own <= targets.positions)
-        made = _carried(graph, operation, names, owner)
+                    found[operation.index, part] = Share(share, own <= targets.ends)
+        made = _scaled(graph, operation, names, targets) or _carried(graph, operation, names)
         names.update(dict.fromkeys(operation.outputs, made) if made else {})
     return found
 
@@ -95,7 +95,16 @@ def _made(graph: SignalGraph, value: int) -> bool:
     return graph.values[value].source == "operation"
 
 
-def _carried(graph: SignalGraph, operation: Operation, names: Names, owner: Mapping[str, str]) -> frozenset[str]:
+def _scaled(graph: SignalGraph, operation: Operation, names: Names, targets: Targets) -> frozenset[str]:
+    """The scale that sizes what a norm makes, where it ends a branch; or that is on its way there, as 1 + w."""
+    traits = operation.traits
+    if not (traits.norm or traits.combines in ("product", "sum")):
+        return NONE
+    own = graph.mapped_parameters.intersection(operation.inputs)
+    return next((names[v] for v in own if names.get(v, NONE) and names[v] <= targets.scales.keys()), NONE)
+
+
+def _carried(graph: SignalGraph, operation: Operation, names: Names) -> frozenset[str]:
     """The weights that an operation's output is proportional to, as a calibrating pass follows them."""
     traits = operation.traits
     signals = [names.get(v, NONE) for v in graph.signals(operation)]

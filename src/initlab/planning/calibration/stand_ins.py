@@ -89,7 +89,7 @@ class StandIns:
 
     def free(self, name: str) -> bool:
         """Whether a std may be corrected."""
-        return name not in self.fixed and adjustable(self.entries.get(name))
+        return name not in self.fixed and (name in self.found.scales or adjustable(self.entries.get(name)))
 
     @of_whole
     def scale(self, names: Iterable[str], factor: float, copies: Iterable[tuple[torch.Tensor, Mark]] = ()) -> None:
@@ -102,7 +102,8 @@ class StandIns:
             drawn = self._drawn.get(name)
             for held in (drawn, self._drawn.get(self.magnitudes.get(name, ""))):
                 if held is not None:
-                    held.data.mul_(factor)
+                    root = self.found.scales.get(name, 0.0)
+                    held.data.sub_(root).mul_(factor).add_(root)
             own = None if drawn is None else drawn.untyped_storage().data_ptr()
             self.found.factors[name] = self.found.factor(name) * factor
             for tensor, mark in copies:
@@ -141,7 +142,7 @@ class StandIns:
     def _made(self, entry: PlanEntry, law: Law, parameter: torch.Tensor, place: int) -> torch.Tensor:
         made = torch.empty(parameter.shape, dtype=parameter.dtype, device=parameter.device)
         if isinstance(law, Constant):  # most parameters of a model with norms and biases: nothing of them is drawn
-            return made.fill_(law.value * self.found.factor(entry.name))
+            return made.fill_(self.found.scale(entry.name, law.value))
         job = f"drawn {place}"  # by order of use: wrappers and renames change no measurement
         write_one(job_of(job, made, law), 0)
         self.luck[entry.name] = (entry.std or 0.0) ** 2 / (second_moment(made) or 1.0)

@@ -46,7 +46,7 @@ class Sums:
         self._joined |= names
         most = min(self.targets.most(drawn.entries[name]) / drawn.found.factor(name) for name in names)
         factor = rounded(min(math.sqrt(share * base / own), self._room(names, base), most))
-        if factor == 1.0 or (factor > 1 and names <= self.targets.positions):
+        if factor == 1.0 or (factor > 1 and not names <= self.targets.ends):
             return part
         drawn.scale(names, factor)
         if mark.of:

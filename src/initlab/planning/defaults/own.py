@@ -6,15 +6,12 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import chain
-from typing import Any
 
 import torch
 from torch import nn
 
 from initlab.graph import Operation, SignalGraph
 from initlab.graph.once import once
-from initlab.graph.replay import call
-from initlab.guest.doubles import doubled
 from initlab.planning.memory.shards import readable
 from initlab.planning.memory.values import (
     LEAST,
@@ -31,6 +28,7 @@ from initlab.planning.memory.zeros import all_zero
 from initlab.planning.parameters.noted import noted, used
 from initlab.planning.parameters.residual import last_norms, projections
 from initlab.planning.parameters.scene import Scene, Subject
+from initlab.planning.signals.alone import adds_back_what, evaluated, steps_of
 from initlab.planning.signals.readers import is_head, is_last
 
 CANDIDATES = (1.0, 0.0, math.log(math.expm1(1.0)), -1.0)  # a scale's parameter, as `identity_value` tries them
@@ -49,10 +47,10 @@ def identity_value(subject: Subject) -> float:
     graph = subject.scene.graph
     if graph is None:
         return 1.0
-    steps, last = _own_steps(graph, subject.value)
-    added = last is not None and _adds_back(graph, last, steps)
+    steps, last = steps_of(graph, subject.value)
+    added = last is not None and adds_back_what(graph, last, steps)
     for value in chain(CANDIDATES, _made_with(subject)):
-        made = _evaluated(graph, steps, value)
+        made = evaluated(graph, steps, value)
         if made is not None and abs(made + added - 1) < 1e-4:
             return value
     return 1.0
@@ -70,14 +68,14 @@ def own_function(subject: Subject) -> tuple[Callable[[float], float] | None, Ope
     graph = subject.scene.graph
     if graph is None:
         return None, None
-    steps, last = _own_steps(graph, subject.value)
+    steps, last = steps_of(graph, subject.value)
     if not any(step.traits.pointwise for step in steps) or not all(
         s.traits.pointwise or s.traits.passes for s in steps
     ):
         return None, last
 
     def function(value: float) -> float:
-        made = _evaluated(graph, steps, value)
+        made = evaluated(graph, steps, value)
         return math.nan if made is None else made
 
     return function, last
@@ -123,54 +121,8 @@ def adds_back(subject: Subject) -> bool:
     graph = subject.scene.graph
     if graph is None:
         return False
-    steps, last = _own_steps(graph, subject.value)
-    return last is not None and _adds_back(graph, last, steps)
-
-
-def _own_steps(graph: SignalGraph, value: int | None) -> tuple[list[Operation], Operation | None]:
-    """The operations that a parameter goes through before it meets a signal, and the one where it does."""
-    steps: list[Operation] = []
-    while value is not None:
-        readers = graph.consumers(value)
-        if not readers:
-            return steps, None
-        reader = readers[0]
-        meets = any(signal != value for signal in graph.signals(reader))
-        if meets or reader.traits.norm or len(reader.outputs) != 1 or len(steps) > 8:
-            return steps, reader
-        steps.append(reader)
-        value = reader.outputs[0]
-    return steps, None
-
-
-def _evaluated(graph: SignalGraph, steps: list[Operation], value: float) -> float | None:
-    """What the steps make of a number; None where they cannot be run on it."""
-    made: Any = torch.full((2,), value, dtype=torch.float64, device="cpu")
-
-    def read(index: int) -> torch.Tensor:
-        item = graph.values[index]
-        held = item.tensor if item.source == "constant" else None
-        return made if held is None else doubled(held).flatten()[:1]
-
-    for step in steps:
-        if step.function is None or step.traits.passes:
-            continue
-        try:
-            made = call(step, read)
-        except (RuntimeError, TypeError, ValueError):
-            return None
-        if not isinstance(made, torch.Tensor):
-            return None
-    return float(made.flatten()[0])
-
-
-def _adds_back(graph: SignalGraph, product: Operation, steps: list[Operation]) -> bool:
-    """Whether h·f(w) is added to h itself."""
-    if product.kind != "mul" or len(product.outputs) != 1:
-        return False
-    scale = steps[-1].outputs[0] if steps else None
-    signals = set(graph.signals(product)) - {scale}
-    return any(reader.kind == "add" and signals & set(reader.inputs) for reader in graph.consumers(product.outputs[0]))
+    steps, last = steps_of(graph, subject.value)
+    return last is not None and adds_back_what(graph, last, steps)
 
 
 def zero_on_purpose(subject: Subject) -> bool:
@@ -218,7 +170,7 @@ def around_a_number(subject: Subject) -> bool:
     graph, tensor = subject.scene.graph, subject.slot.tensor
     if graph is None or not readable(tensor) or not tensor.is_floating_point() or tensor.numel() < 2:
         return False
-    if subject.uses and not any(step.traits.positive for step in _own_steps(graph, subject.value)[0]):
+    if subject.uses and not any(step.traits.positive for step in steps_of(graph, subject.value)[0]):
         return False
     return subject.slot.told(is_off_zero)
 
@@ -319,7 +271,7 @@ def use_in_words(subject: Subject) -> str:
     graph = subject.scene.graph
     if graph is None:
         return ""
-    steps, last = _own_steps(graph, subject.value)
+    steps, last = steps_of(graph, subject.value)
     if not subject.uses:
         entered = last or (steps[-1] if steps else None)
         return "it is not used in the recorded pass" if entered is None else f"it enters {entered.kind}"

@@ -21,6 +21,7 @@ from initlab.planning.sizes.bases import learned_beside
 from initlab.planning.sizes.bilinear import multiplied
 from initlab.planning.sizes.composed import composed_of
 from initlab.planning.sizes.couplings import couplings, moving_places
+from initlab.planning.sizes.ending_norms import ending_scales
 from initlab.planning.sizes.identities import beside_identity
 from initlab.planning.sizes.made import makes_weights
 from initlab.planning.sizes.normed import normed
@@ -50,7 +51,8 @@ def targets_of(graph: SignalGraph, entries: Mapping[str, PlanEntry], owner: Mapp
         heads=found.heads,
         gates=found.gates,
         ends=found.ends,
-        branches=sum(adds_up(graph, found.applied.get(name, ())) for name in found.ends),
+        scales=found.scales,
+        branches=found.branches,
         tables=found.tables,
         positions=found.positions,
         ties=found.tables & found.heads,
@@ -176,6 +178,17 @@ class _Survey:
     def ends(self) -> Names:
         """Of branches; in a flow x − m(x) moves the data, as exp(s(x)) scales it, and is no branch of many."""
         return self._last - (self.moving if way_of(self.graph).scaled else self._places)
+
+    @cached_property
+    def scales(self) -> dict[str, float]:
+        """Of norms that end branches."""
+        return ending_scales(self.graph, self.entries, self.owner)
+
+    @cached_property
+    def branches(self) -> int:
+        """How many branches those end."""
+        uses = {**self.applied, **_by_role(self.uses, "norm_weight")}
+        return sum(adds_up(self.graph, uses.get(name, ())) for name in self.ends | self.scales.keys())
 
     @cached_property
     def tables(self) -> Names:

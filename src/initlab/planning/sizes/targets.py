@@ -30,7 +30,8 @@ class Targets:
         alone: those of them by which alone an output of the model was last made, whatever became of it on the way.
         gates: weights whose output opens a gate through a sigmoid.
         ends: weights that end residual branches.
-        branches: how many branches they end: a weight that is used again, and adds to the same stream, ends another.
+        scales: scales of norms that end such branches -> the value with which they would be zero.
+        branches: how many branches these end: a weight that is used again, and adds to the same stream, ends another.
         tables: embeddings that are read by what the model is given.
         positions: tables and parameters that are added to the tokens.
         ties: tables that are also heads.
@@ -68,6 +69,7 @@ class Targets:
     tables_of_scores: frozenset[str] = frozenset()
     inner: Mapping[str, float] = field(default_factory=dict)
     branches: int = 0
+    scales: Mapping[str, float] = field(default_factory=dict)
     queries: Mapping[str, Queries] = field(default_factory=dict)
     normed: frozenset[str] = frozenset()
     plain: frozenset[str] = frozenset()
@@ -144,6 +146,6 @@ class Targets:
         """The second moment of a summand as a share of what it is added to; None where it is no branch."""
         if names and names <= self.positions and not (others and others <= self.positions):
             return POSITION
-        if names and names <= self.ends:
+        if names and (names <= self.ends or names <= self.scales.keys()):
             return 1 / max(self.branches, 1)
         return None
