@@ -386,6 +386,14 @@ class Whitening(nn.Module):
         return F.layer_norm(x, self.gamma.shape, self.gamma, self.beta)
 
 
+class Spelled(Whitening):
+    """The same, written out."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = x - x.mean(-1, keepdim=True)
+        return x / (x.square().mean(-1, keepdim=True) + 1e-5).sqrt() * self.gamma + self.beta
+
+
 def norm_stack() -> list[nn.Module]:
     layers: list[nn.Module] = []
     for i in range(4):
@@ -435,6 +443,10 @@ OFF: dict[str, tuple[Callable[[], nn.Module], str, str, str]] = {
         lambda: stack(3, lambda width: Whitening(width, gamma=50.0)), "norm weight", "1.gamma", "at 1"),
     "a norm by other words, bias -5": (
         lambda: stack(3, lambda width: Whitening(width, beta=-5.0)), "norm bias", "1.beta", "at 0"),
+    "a norm that is written out, weight 50": (
+        lambda: stack(3, lambda width: Spelled(width, gamma=50.0)), "norm weight", "1.gamma", "at 1"),
+    "a norm that is written out, bias -5": (
+        lambda: stack(3, lambda width: Spelled(width, beta=-5.0)), "norm bias", "1.beta", "at 0"),
     "batch norm, weight 50": (lambda: norms_at(stack(3, nn.BatchNorm1d), gamma=50), "norm weight", "1.weight", "at 1"),
     "batch norm, weight 0.01": (
         lambda: norms_at(stack(3, nn.BatchNorm1d), gamma=0.01), "norm weight", "1.weight", "at 1"),

@@ -113,15 +113,19 @@ def _drowns(e: Evidence, p: ParameterStats) -> bool:
 
 
 def _norm_part(e: Evidence, p: ParameterStats) -> str:
-    """What a parameter is to a norm: by the call that reads it; of a norm that is written out, by its class's name."""
+    """What a parameter is to a norm: by the call that reads it; of a norm that is written out, as `plan` tells.
+
+    The plan is asked for what may be a suspect alone.
+    """
     assert p.layer is not None
     record = e.seen.records[p.layer]
     if record.norm:
         return "norm weight" if p.name == record.scale else "norm bias"
-    owner = p.name.rpartition(".")[0]
-    if not owner or "norm" not in type(e.model.get_submodule(owner)).__name__.lower():
+    usual = p.rms <= BIAS and (p.name in e.biases or p.rms > 1 / NORM)
+    if usual or e.plan is None:
         return ""
-    return "norm bias" if p.name in e.biases else "norm weight"
+    role = e.plan[canonical_name(p.name)].role
+    return role.replace("_", " ") if role in ("norm_weight", "norm_bias") else ""
 
 
 def _usual(e: Evidence, p: ParameterStats, role: str) -> float | None:
