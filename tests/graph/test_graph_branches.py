@@ -199,3 +199,51 @@ def test_sums_of_a_scan_without_weights_are_not_walked_along(monkeypatch: pytest
     monkeypatch.setattr(residual, "_last", lambda *args: walks.append(1) or last(*args))
     graph = record(Scan(), X)
     assert (graph.residual_ends(), graph.residual_branches(), walks) == ((), (), [])
+
+
+class Parallel(nn.Module):
+    """Branches that grew from one stream and are added to it one after the other, as (x + f(x)) + g(x)."""
+
+    def __init__(self, add: Callable[..., torch.Tensor]) -> None:
+        super().__init__()
+        self.first, self.last, self.add = nn.Linear(8, 8), nn.Linear(8, 3), add
+        self.branches = nn.ModuleList(bent(nn.Linear(6, 8)) for _ in range(3))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.first(x)
+        return self.last(self.add(x, *(branch(x) for branch in self.branches)))
+
+
+@pytest.mark.parametrize(
+    "add",
+    [
+        lambda x, f, g, h: x + f + g + h,
+        lambda x, f, g, h: f + x + g + h,
+        lambda x, f, g, h: f + g + h + x,
+        lambda x, *branches: sum((x, *branches)),
+        lambda x, f, g, h: x - f - g - h,
+    ],
+    ids=["behind the stream", "around it", "before it", "by sum", "taken away"],
+)
+def test_branches_beside_each_other_end_each_in_its_last_weight(add: Callable[..., torch.Tensor]) -> None:
+    graph = record(Parallel(add), X)
+    assert set(graph.residual_ends()) == {f"branches.{branch}.3.weight" for branch in range(3)}
+
+
+class Conditioned(nn.Module):
+    """A projection of the condition that every layer adds to what it makes (Ho et al., 2020)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.condition, self.layers = nn.Linear(8, 8), nn.ModuleList(nn.Linear(8, 8) for _ in range(3))
+        self.ends, self.last = nn.ModuleList(nn.Linear(8, 8) for _ in range(3)), nn.Linear(8, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        condition = self.condition(x.flip(0))
+        for layer, end in zip(self.layers, self.ends, strict=True):
+            x = x + end((layer(x) + condition[:, None].flatten(1)).relu())
+        return self.last(x)
+
+
+def test_a_condition_that_every_layer_adds_is_no_stream() -> None:
+    assert set(record(Conditioned(), X).residual_ends()) == {f"ends.{layer}.weight" for layer in range(3)}

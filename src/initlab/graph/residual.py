@@ -9,11 +9,13 @@ from itertools import product as every_pair
 
 from initlab.graph.ancestry import before_factors, floor_of, from_inputs, grew_from, made_at, passed, stream
 from initlab.graph.fixed import is_fixed_map
+from initlab.graph.once import once
 from initlab.graph.recording import Operation, Recording
 from initlab.graph.traits import Traits
 from initlab.graph.uses import Use
 
 _ENDS = ("weight", "norm_weight")
+BESIDE = 4  # branches that may be added to one stream before a further one that grew from where they did
 _ADDS = ("add", "sub")  # a branch may be taken from the stream: N-BEATS, unrolled gradient steps
 
 
@@ -126,13 +128,60 @@ def _within(graph: Recording, value: int, others: set[int], used: Used) -> tuple
     return tuple(names)
 
 
-def _grown(graph: Recording, addition: Operation, before: Before = stream) -> Iterator[tuple[int, set[int]]]:
-    """The operands that were computed from another operand, each with the values that it may have grown from."""
+def _grown(
+    graph: Recording, addition: Operation, before: Before = stream, beside: int = BESIDE
+) -> Iterator[tuple[int, set[int]]]:
+    """The operands that were computed from another operand, each with the values that it may have grown from.
+
+    So is a branch beside another: of (x + f(x)) + g(x) both grew from x; up to `beside` sums are looked back.
+    """
     operands = list(dict.fromkeys(graph.signals(addition)))
     for value in operands:
-        others = {item for other in operands if other != value for item in before(graph, other)}
-        if others and grew_from(graph, value, others):
-            yield value, others
+        before_it = [before(graph, other) for other in operands if other != value]
+        streams = {item for origin in before_it if not _injected(graph, tuple(origin)) for item in origin}
+        if streams and grew_from(graph, value, streams):
+            yield value, streams
+        elif beside:
+            sums = {item for origin in before_it for item in origin}
+            taken_up = _taken_up(graph, sums, before, beside - 1)
+            if taken_up and grew_from(graph, value, taken_up):
+                yield value, taken_up
+
+
+@once
+def _injected(graph: Recording, origin: tuple[int, ...]) -> bool:
+    """Whether a value was first added to what did not grow from it: conditions and positions, which every layer gets.
+
+    Args:
+        graph: the recording.
+        origin: the value and what it was before.
+    """
+    family, stack = set(origin), list(origin)
+    sums: list[Operation] = []
+    while stack:
+        for reader in graph.consumers(stack.pop()):
+            if reader.traits.rearranges:
+                stack.extend(set(reader.outputs) - family)
+                family.update(reader.outputs)
+            elif reader.kind in _ADDS and len(graph.signals(reader)) > 1:
+                sums.append(reader)
+    if not sums:
+        return False
+    beside = set(graph.signals(min(sums, key=lambda operation: operation.index))) - family
+    return not any(grew_from(graph, other, family) for other in beside)
+
+
+def _taken_up(graph: Recording, sums: set[int], before: Before, beside: int) -> set[int]:
+    """What the branches grew from that were added to make these sums, and what a number was added to."""
+    found = set[int]()
+    for operation in filter(None, map(graph.producer, sums)):
+        if operation.kind in _ADDS:
+            signals = graph.signals(operation)
+            if len(signals) == 1:
+                found.update(signals)
+            for _, origins in _grown(graph, operation, before, beside):
+                found |= origins
+    return found
 
 
 def _blended(graph: Recording, addition: Operation) -> Iterator[tuple[int, set[int]]]:
