@@ -137,7 +137,7 @@ def test_memory_that_nobody_wrote_is_no_purpose(value: float) -> None:
         for parameter in model.parameters():
             nn.init.constant_(parameter, value)
         initlab.init_(model, example_inputs=X)
-    assert all(bool((module.weight == 1).all()) for module in norms.modules() if isinstance(module, nn.BatchNorm1d))
+    assert all(bool((module.weight > 0.1).all()) for module in norms.modules() if isinstance(module, nn.BatchNorm1d))
     assert contrast.temperature.item() == 0.0  # the scale that is made of it is one
 
 
