@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import torch
 
+from initlab.graph.draws import Kept
 from initlab.graph.recording import Operation, Recording, Value
 from initlab.graph.signals import Signal, trail_of
 from initlab.graph.views import ParameterView
@@ -34,6 +35,7 @@ class Flow:
     origins: dict[int, Origins] = field(default_factory=dict)  # of products, which are roots of regions of their own
     filled: dict[int, torch.Tensor] = field(default_factory=dict)  # 1 at places that hold something, 0 at padding
     points: dict[int, torch.Tensor] = field(default_factory=dict)  # of sums whose law is no Gaussian's (`marginals`)
+    drawn: Kept = field(default_factory=Kept)
     budget: int = 100_000  # calls that may still be spent on running regions again
 
     def value(self, index: int) -> Value:

@@ -6,7 +6,7 @@ of its mean and variance, and the next ReLU cuts less off. A few thousand number
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 
 import torch
 
@@ -26,6 +26,13 @@ def _normal() -> torch.Tensor:
     return numbers
 
 
+@lru_cache(maxsize=8)
+def _orders(count: int) -> tuple[torch.Tensor, ...]:
+    """The orders in which the numbers of so many signals meet."""
+    generator = torch.Generator(device="cpu").manual_seed(0)
+    return tuple(torch.randperm(POINTS, generator=generator, device="cpu") for _ in range(count))
+
+
 def note_sum(flow: Flow, value: int, parts: list[tuple[Signal, Signal, float]]) -> None:
     """Keeps numbers of a sum of independent signals, if a function made one of them.
 
@@ -37,15 +44,11 @@ def note_sum(flow: Flow, value: int, parts: list[tuple[Signal, Signal, float]]) 
     curved = any((signal.ops and signal.source == "activation") or signal.root in flow.points for signal, _, _ in parts)
     if flow.graph.coarse or not curved or len(flow.points) >= MOST:
         return
-    total, generator = (
-        torch.zeros(POINTS, dtype=torch.float64, device="cpu"),
-        torch.Generator(device="cpu").manual_seed(0),
-    )
-    for signal, added, factor in parts:
+    total = torch.zeros(POINTS, dtype=torch.float64, device="cpu")
+    for (signal, added, factor), order in zip(parts, _orders(len(parts)), strict=True):
         numbers = _standard(flow, signal)
         if numbers is None:
             return
-        order = torch.randperm(POINTS, generator=generator, device="cpu")
         total += added.center + added.spread * (numbers if factor >= 0 else -numbers)[order]
     flow.points[value] = _standardised(total.sort().values)
 

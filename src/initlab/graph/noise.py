@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from initlab.graph.draws import Draws
 from initlab.graph.flow import Flow
 from initlab.guest.doubles import doubled
 
@@ -53,12 +54,12 @@ class Noise:
         rows = self.rows is not None
         return self.shape, self.center, self.spread, self.alike, tuple(self.own), rows, self.dtype, law
 
-    def drawn(self, generator: torch.Generator) -> torch.Tensor:
+    def drawn(self, draws: Draws) -> torch.Tensor:
         """The next numbers."""
-        made = torch.randn(self.shape, generator=generator, device="cpu", dtype=self.dtype)
+        made = draws.normal(self.shape, self.dtype)
         if self.alike:
-            common = [size if axis in self.own else 1 for axis, size in enumerate(self.shape)]
-            shared = torch.randn(common, generator=generator, device="cpu", dtype=self.dtype)
+            common = tuple(size if axis in self.own else 1 for axis, size in enumerate(self.shape))
+            shared = draws.normal(common, self.dtype)
             made = math.sqrt(self.alike) * shared + math.sqrt(1 - self.alike) * made
         if self.points is not None:
             places = (torch.special.ndtr(made) * len(self.points)).long()

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from initlab.graph.draws import Draws
 from initlab.graph.flow import Flow
 from initlab.graph.noise import Noise
 from initlab.graph.recording import Operation, Ref
@@ -162,8 +163,7 @@ def _renamed(item: Any, taken: dict[Any, str]) -> Any:
 
 
 def _measured(flow: Flow, operations: list[Operation], region: int, output: int, noise: Noise) -> Moments | None:
-    generator = torch.Generator(device="cpu").manual_seed(0)
-    constants = stand_ins(flow, operations)
+    draws, constants = Draws(flow.drawn), stand_ins(flow, operations)
     repeats = min(_REPEATS, max(1, ENOUGH // max(math.prod(flow.value(output).shape), 1)))
     repeats = min(repeats, max(_FEWEST, _CALLS // len(operations)))
     repeats = min(1 if flow.graph.coarse else repeats, flow.budget // len(operations))
@@ -177,7 +177,7 @@ def _measured(flow: Flow, operations: list[Operation], region: int, output: int,
         for turn in range(repeats):
             if turn >= 8 and turn % 8 == 0 and np.std(seconds) / turn**0.5 <= _CLOSE * np.mean(seconds):
                 break
-            given = noise.drawn(generator)
+            given = noise.drawn(draws)
             values = _replayed(operations, region, given, constants)[output]
             means.append(float(doubled(values.real).mean()))
             seconds.append(_square_mean(values))

@@ -627,3 +627,15 @@ class AskedForItsMatrix(nn.Module):
 def test_a_layer_on_the_identity_is_not_measured() -> None:
     plan = initlab.plan(AskedForItsMatrix(), torch.randn(256, 64))
     assert plan["down.weight"].std == pytest.approx(1 / 8, rel=0.3)
+
+
+def test_a_read_out_is_brought_to_its_first_loss_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def counted(*args: Any) -> float:
+        asked.append(args[1:])
+        return head_factor(*args)
+
+    monkeypatch.setattr("initlab.planning.calibration.read_outs.head_factor", counted)
+    initlab.plan(nn.Sequential(nn.Linear(16, 64), nn.ReLU(), nn.Linear(64, 500)), torch.randn(8, 16))
+    assert len(asked) == len(set(asked)) > 0  # what it makes is what is returned

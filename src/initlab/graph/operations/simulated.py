@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from initlab.graph.draws import Draws
 from initlab.graph.flow import Flow, Origins
 from initlab.graph.noise import Noise
 from initlab.graph.operations.dropping import mask_of
@@ -151,15 +152,15 @@ def _run(
     noises: dict[int, Noise],
     values: int | None,
 ) -> _Seen | None:
-    generator = torch.Generator(device="cpu").manual_seed(0)
+    draws = Draws(flow.drawn)
     constants, output = stand_ins(flow, operations) | fixed, operation.outputs[0]
     repeats = min(_REPEATS, max(1, ENOUGH // max(math.prod(flow.value(output).shape), 1)))
     runs: list[tuple[float, float, float | None]] = []
     try:
         for _ in range(min(repeats, flow.budget // len(operations))):
-            numbers = {**constants, **{root: noise.drawn(generator) for root, noise in noises.items()}}
+            numbers = {**constants, **{root: noise.drawn(draws) for root, noise in noises.items()}}
             for op in operations:
-                _step(op, numbers, generator)
+                _step(op, numbers, draws)
             made = numbers[output]
             shared = None if values is None else _shared(_weights(operation, numbers, values), made)
             runs.append((float(doubled(made).mean()), float(doubled(made).square().mean()), shared))
@@ -174,15 +175,14 @@ def _run(
     return _Seen(sum(means) / len(runs), sum(seconds) / len(runs), sum(both) / len(both) if both else None)
 
 
-def _step(op: Operation, numbers: dict[int, torch.Tensor], generator: torch.Generator) -> None:
+def _step(op: Operation, numbers: dict[int, torch.Tensor], draws: Draws) -> None:
     """Run an operation on numbers, and keep what it makes beside them."""
     if not op.traits.drops:
         numbers.update(made_again(op, numbers.__getitem__))
         return
     mask, signal = mask_of(op.kind, op.args, op.kwargs), numbers[op.inputs[0]]
     if mask is not None:
-        drawn = torch.rand(mask.shape(tuple(signal.shape)), generator=generator, device="cpu")
-        signal = mask.applied(signal, drawn >= mask.rate)
+        signal = mask.applied(signal, draws.uniform(mask.shape(tuple(signal.shape))) >= mask.rate)
     numbers[op.outputs[0]] = signal
 
 

@@ -146,7 +146,8 @@ class StandIns:
         job = f"drawn {place}"  # by order of use: wrappers and renames change no measurement
         write_one(job_of(job, made, law), 0)
         self.luck[entry.name] = (entry.std or 0.0) ** 2 / (second_moment(made) or 1.0)
-        return made.mul_(self.found.factor(entry.name))
+        factor = self.found.factor(entry.name)
+        return made if factor == 1.0 else made.mul_(factor)
 
     def _hold(self, name: str, made: torch.Tensor) -> None:
         self._drawn[name] = made

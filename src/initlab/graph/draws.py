@@ -1,0 +1,76 @@
+"""Random numbers for running parts of a model again: every run draws the same, so that they are drawn once for all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+
+MOST = 2**24  # numbers of one walk that are kept
+
+
+@dataclass
+class _Drawn:
+    """Numbers, where the generator then stood, and what was drawn after them."""
+
+    numbers: torch.Tensor
+    state: torch.Tensor
+    following: dict[object, _Drawn] = field(default_factory=dict)
+
+
+@dataclass
+class Kept:
+    """What was drawn so far from the start on, by what was asked for."""
+
+    first: dict[object, _Drawn] = field(default_factory=dict)
+    room: int = MOST
+
+
+class Draws:
+    """The numbers that one generator of seed 0 gives, in order; whoever asks for the same as one before is given those.
+
+    They are shared: nobody may write to them.
+
+    Args:
+        kept: what was drawn before.
+
+    >>> kept = Kept()
+    >>> Draws(kept).normal((2, 3)) is Draws(kept).normal((2, 3))
+    True
+    """
+
+    def __init__(self, kept: Kept) -> None:
+        self._kept, self._here = kept, kept.first
+        self._state: torch.Tensor | None = None
+        self._generator: torch.Generator | None = None
+
+    def normal(self, shape: tuple[int, ...], dtype: torch.dtype = torch.float32) -> torch.Tensor:
+        """The next standard normal numbers."""
+        return self._next(
+            ("normal", shape, dtype),
+            lambda generator: torch.randn(shape, generator=generator, device="cpu", dtype=dtype),
+        )
+
+    def uniform(self, shape: tuple[int, ...]) -> torch.Tensor:
+        """The next numbers in [0, 1), in torch's default precision."""
+        return self._next(
+            ("uniform", shape, torch.get_default_dtype()),
+            lambda generator: torch.rand(shape, generator=generator, device="cpu"),
+        )
+
+    def _next(self, asked: object, draw: Callable[[torch.Generator], torch.Tensor]) -> torch.Tensor:
+        known = self._here.get(asked)
+        if known is not None:
+            self._here, self._state, self._generator = known.following, known.state, None
+            return known.numbers
+        if self._generator is None:
+            self._generator = torch.Generator(device="cpu").manual_seed(0)
+            if self._state is not None:
+                self._generator.set_state(self._state)
+        made, following = draw(self._generator), dict[object, _Drawn]()
+        if made.numel() <= self._kept.room:
+            self._kept.room -= made.numel()
+            self._here[asked] = _Drawn(made, self._generator.get_state(), following)
+        self._here = following
+        return made
