@@ -120,9 +120,9 @@ def _final(lab: Lab, head: str, images: Images, params: Mapping[str, Any], seeds
         def compute(specs: Sequence[RunSpec] = specs) -> list[dict[str, Any]]:
             return list(train_to_plateau(task, specs, epochs).values())
 
-        runs += lab.part(
-            f"cnn {head} finalist {sorted(params.items())} {len(images.train[0])} {epochs} {first}", compute
-        )
+        key = f"cnn {head} finalist {sorted(params.items())} {len(images.train[0])} {epochs} {first}"
+        words = f"cnn {head}: {params[CONV]} and {params[LINEAR]}, {len(specs)} seeds"
+        runs += lab.part(key, compute, words=words)
     return {"params": dict(params), "runs": runs}
 
 

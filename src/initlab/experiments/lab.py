@@ -41,16 +41,17 @@ class Lab:
         load = data.digits if self.small else data.mnist
         return load(normalize=normalize, flat=flat)
 
-    def part(self, key: str, compute: Callable[[], Any]) -> Any:
+    def part(self, key: str, compute: Callable[[], Any], *, words: str | None = None) -> Any:
         """`compute()`, or what an earlier run of the same part stored. The value is what JSON holds.
 
         Args:
             key: names the part and everything that its result depends on beside size and seed.
+            words: what is said when it starts; the key by default.
         """
         stored = self._path(key)
         if stored is not None and stored.exists():
             return _read(stored)
-        self.note(key)
+        self.note(key if words is None else words)
         value = json.loads(json.dumps(compute()))
         if stored is not None:
             atomic_write(stored, json.dumps(value))

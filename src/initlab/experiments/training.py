@@ -76,7 +76,7 @@ def train(
                     run[name] = float(record.tests[-1, 2])
         return runs
 
-    runs: dict[str, Any] = lab.part(key, compute)
+    runs: dict[str, Any] = lab.part(key, compute, words=part)
     return runs | {"settings": settings}
 
 
