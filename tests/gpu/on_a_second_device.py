@@ -107,8 +107,13 @@ def test_plan(build: Callable[[], nn.Module]) -> None:
 
 
 @each
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16, torch.float64])
-@pytest.mark.parametrize("policy", ["he_normal", "truncated_normal", "orthogonal", "auto"])
+@pytest.mark.parametrize(
+    ("policy", "dtype"),
+    [
+        *((policy, torch.float32) for policy in ("he_normal", "truncated_normal", "orthogonal", "auto")),
+        *(("he_normal", dtype) for dtype in (torch.bfloat16, torch.float16, torch.float64)),
+    ],
+)
 def test_init(build: Callable[[], nn.Module], policy: str, dtype: torch.dtype) -> None:
     one, other = (model.to(dtype) for model in pair(build))
     for model in (one, other):
@@ -151,10 +156,15 @@ def test_draws_where_there_are_no_doubles(build: Callable[[], nn.Module]) -> Non
         same(one, other, rtol=0, atol=0)
 
 
-@each
 @with_and_without_doubles
 @pytest.mark.usefixtures("single")
-@pytest.mark.parametrize("given", ["there", "tensors", "arrays", "loader"])
+@pytest.mark.parametrize(
+    ("build", "given"),
+    [
+        *((build, "there") for build in BUILDS.values()),
+        *((BUILDS["cnn"], given) for given in ("tensors", "arrays", "loader")),
+    ],
+)
 def test_inspect(build: Callable[[], nn.Module], given: str) -> None:
     x, y = data(64)
     one, other = pair(build)

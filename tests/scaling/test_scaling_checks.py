@@ -28,7 +28,10 @@ CASES: dict[str, tuple[Any, tuple[int, ...], Any, Any, str, int]] = {
 }
 
 
-@pytest.mark.parametrize("case", CASES)
+SLOW = [pytest.param(case, marks=pytest.mark.nightly) for case in ("llama", "experts")]
+
+
+@pytest.mark.parametrize("case", ["mlp", "mlp by sgd", "mlp by muon", "cnn", "gpt", *SLOW])
 def test_every_layer_changes_alike_at_every_width_under_mup(case: str) -> None:
     build, widths, inputs, targets, optimizer, seeds = CASES[case]
     check = initlab.coordinate_check(
@@ -39,6 +42,7 @@ def test_every_layer_changes_alike_at_every_width_under_mup(case: str) -> None:
     assert check.advice == ""
 
 
+@pytest.mark.nightly
 def test_narrow_models_shrink_by_samples_over_width() -> None:
     """At widths 96 to 384 the slope of 32 tokens fades between the widest two; of 8 tokens there is none."""
     few = torch.arange(8).view(1, 8)
@@ -84,6 +88,7 @@ def test_a_tied_head_without_its_factor_is_found_and_said() -> None:
     assert "a tied head needs logits × base width / width" in check.advice
 
 
+@pytest.mark.nightly
 def test_completep_is_flat_in_depth_and_mup_is_not() -> None:
     slopes = {}
     for rule in ("completep", "mup"):

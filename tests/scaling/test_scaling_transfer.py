@@ -192,6 +192,7 @@ def test_runs_that_diverge_count_as_infinite() -> None:
     assert [[loss == float("inf") for loss in losses] for losses in found.losses] == [[False, False, True]] * 2
 
 
+@pytest.mark.nightly
 def test_the_best_rate_transfers_under_mup_and_not_without() -> None:
     rates = [2.0**k * 1e-3 for k in range(8)]
     given: dict[str, Any] = {"inputs": ROWS, "targets": LABELS, "steps": 20}
