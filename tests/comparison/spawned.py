@@ -1,25 +1,32 @@
-"""Processes of tests: fresh interpreters, since a fork of one that has used autograd on a GPU dies there."""
+"""Processes of tests: forked, where that can be, from a server that imports and never computes, else new interpreters.
+
+A fork of this process, which has used autograd, would die on a GPU.
+"""
 
 from __future__ import annotations
 
 import multiprocessing
 import sys
 from collections.abc import Callable
-from multiprocessing.context import SpawnProcess
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 import cloudpickle
 
-fresh = multiprocessing.get_context("spawn")
+fresh: Any = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
+if sys.platform == "linux":
+    fresh.set_forkserver_preload(
+        ["initlab.training.forkserver.__main__", "initlab.comparison.api", "initlab.searching.api"]
+    )
 Work = Callable[..., Any]
 
 
-def spawned(work: Work, *args: Any) -> SpawnProcess:
+def spawned(work: Work, *args: Any) -> BaseProcess:
     """A process that has loaded all it needs and now runs `work(*args)`; pipes and events go as arguments."""
     return at_once([work], [args])[0]
 
 
-def at_once(works: list[Work], args: list[tuple[Any, ...]] | None = None) -> list[SpawnProcess]:
+def at_once(works: list[Work], args: list[tuple[Any, ...]] | None = None) -> list[BaseProcess]:
     """Processes that begin together, each when all have loaded what they need."""
     gate = fresh.Barrier(len(works) + 1)
     children = [
