@@ -67,8 +67,8 @@ def test_runs_that_cannot_be_stacked_train_one_after_another() -> None:
 
     notes: list[str] = []
     trained = train(
-        Lab(small=True, note=notes.append), "unlike", build=unlike, data=data.digits(), starts={"as built": None}, seeds=4,
-        optimizer="sgd", lr=0.1, batch_size=32, steps=2,
+        Lab(small=True, note=notes.append), "unlike", build=unlike, data=data.digits(), starts={"as built": None},
+        seeds=4, optimizer="sgd", lr=0.1, batch_size=32, steps=2,
     )  # fmt: skip
     assert [[step for step, _ in run["loss"]] for run in trained["as built"]] == [[1, 2]] * 4
     assert notes == ["unlike"], "a person is told the part's name, not all that its result depends on"
