@@ -86,7 +86,8 @@ ZOO: dict[str, tuple[nn.Module, object, dict[str, tuple[object, object, object, 
     "u-net": (zoo.UNet(), noise(2, 3, 8, 8), {
         "middle.weight": ("max_pool2d of relu", None, "max_pool2d", "pool"),
         "up.weight": ("tanh", TANH, "tanh", "activation"),
-        "out.weight": ("concat of linear, relu", (1 + RELU) / 2, "cat", "concat"),
+        # beside padding 22 of 24 taps a side see the signal of which the ReLU's is made
+        "out.weight": ("concat of linear, relu", (1 + RELU * (22 / 24) ** 2) / 2, "cat", "concat"),
     }),
     "encoder": (ENCODER, noise(2, 5, 16), {
         "layers.0.self_attn.in_proj_weight": ("layer_norm", 1.0, "layers.0.norm1", "norm"),

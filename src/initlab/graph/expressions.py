@@ -127,22 +127,24 @@ def _moments_at(flow: Flow, function: ScalarFunction, center: float, spread: flo
     return found if isinstance(found, tuple) else None
 
 
-def function_alike(flow: Flow, signal: Signal) -> float:
-    """The correlation, beyond the common mean, of a function of two unit Gaussians that agree as their root does.
+def function_alike(flow: Flow, signal: Signal, correlation: float) -> float:
+    """The correlation, beyond the common mean, of a function of two Gaussians of the root's law and a correlation.
 
     C(ρ) = E[φ(u)φ(v)]/E[φ²] counts the mean with it; what is left is (C(ρ) − m²/E[φ²]) / (1 − m²/E[φ²]).
     """
     root = flow.signals[signal.root]
-    agreed = round(root.alike, 2)  # few values, so that a model with many layers computes few
-    if not 0 < agreed < 1 or root.center or not root.second:
-        return root.alike
+    agreed = round(correlation, 2)  # few values, so that a model with many layers computes few
+    if not 0 < agreed < 1 or not root.second:
+        return correlation
     function = ScalarFunction(flow, signal)
-    second = root.second if function.degree is None else 1.0
-    near = ("alike", function.key, round(math.sqrt(second), 12), agreed)
+    center, spread = round(root.center, 2), root.spread if root.center or function.degree is None else 1.0
+    near = ("alike", function.key, center, round(spread, 12), agreed)
     if near not in flow.cache:
-        flow.cache[near] = KEPT.of(("alike", function.key, second, agreed), lambda: _alike(function, agreed, second))
+        shifted = (lambda z: function(center + z)) if center else function
+        exact = ("alike", function.key, center, spread, agreed)
+        flow.cache[near] = KEPT.of(exact, lambda: _alike(shifted, agreed, spread**2))
     found, mean = flow.cache[near], signal.but(alike=0.0).common
-    return max(0.0, (float(found) - mean) / (1 - mean)) if isinstance(found, float) and mean < 1 else root.alike
+    return max(0.0, (float(found) - mean) / (1 - mean)) if isinstance(found, float) and mean < 1 else correlation
 
 
 def _alike(function: Callable[[Any], Any], agreed: float, second: float) -> float:

@@ -15,7 +15,7 @@ from initlab.graph.layers import vector
 from initlab.graph.operations import TABLE
 from initlab.graph.operations.op import Part
 from initlab.graph.packing import Packed, packed_by_pieces, packed_by_split
-from initlab.graph.recording import Operation, Recording, Ref
+from initlab.graph.recording import Operation, Recording, Ref, Share
 from initlab.graph.regions import filled_rows, settled
 from initlab.graph.replay import held, multiplied_by
 from initlab.graph.signals import Signal
@@ -27,6 +27,7 @@ from initlab.rng import random_states_kept_once
 
 _LARGEST = 1e100  # of moments: what a rule makes of two such can still be written as a float
 _BEYOND = "it grows beyond any number"
+LEAST = 1 / 1.2  # of its size, what a pass leaves as it is
 
 
 @random_states_kept_once()
@@ -70,7 +71,8 @@ class _Found:
 
 def _input(flow: Flow, value: int) -> None:
     if flow.value(value).dtype.is_floating_point or flow.value(value).dtype.is_complex:
-        flow.signals[value] = Signal(1.0, 0.0, "data", None, "", value, head=value, region=value)
+        mean, second = flow.value(value).moments or (0.0, 1.0)  # of a fixed tensor, its own
+        flow.signals[value] = Signal(second, mean, "data", None, "", value, head=value, region=value)
     else:
         flow.numbers.add(value)
 
@@ -108,17 +110,22 @@ def _scaled(flow: Flow, operation: Operation, held: dict[int, ParameterView]) ->
 def _given_to_a_layer(flow: Flow, operation: Operation) -> int | None:
     """The parameter of another module that a layer's own weight is applied to: the code of a hypernetwork is a signal.
 
-    Other products of parameters make weights: a mask, a low-rank part, a norm of directions.
+    So is a fixed tensor, as the distances that a layer makes positions' scores of. Other products of parameters make
+    weights: a mask, a low-rank part, a norm of directions, a fixed basis times coefficients.
     """
     given = operation.argument(0, "input")
-    if TABLE[operation.kind].combines != "contraction" or not isinstance(given, Ref):
+    if TABLE[operation.kind].combines != "contraction" or not isinstance(given, Ref) or given.value in flow.signals:
         return None
     view, own = flow.views.get(given.value), f"{operation.where}."
     others = [flow.views[value].name for value in operation.inputs if value in flow.views and value != given.value]
-    if view is None or not operation.where or not others or view.name.startswith(own):
+    fixed = flow.value(given.value).source == "constant" and operation.kind in _LAYERS
+    if not (fixed or (view is not None and not view.name.startswith(own))) or not operation.where or not others:
         return None
     layer = all(name.startswith(own) and "." not in name.removeprefix(own) for name in others)
     return given.value if layer else None
+
+
+_LAYERS = ("linear", "conv")  # kinds whose first operand is a signal, also where it is a fixed tensor
 
 
 def _integers(flow: Flow, operation: Operation) -> None:
@@ -154,6 +161,8 @@ def _apply(flow: Flow, operation: Operation, held: dict[int, ParameterView], fou
         _note(flow, operation, use, found)
         if use.role == "norm_weight":
             signals = [_times_scale(flow, use.view, signal) for signal in signals]
+        if use.role == "norm_bias":
+            signals = [_shifted(flow, use.view, signal) for signal in signals]
     signals = [signal if _is_a_size(signal) else flow.unsure(operation, _BEYOND) for signal in signals]
     flow.signals.update(zip(operation.outputs, signals, strict=False))
 
@@ -213,24 +222,66 @@ def _times(flow: Flow, feed: Feed, value: int | None) -> Feed:
 
 
 def _weighted(flow: Flow, operation: Operation, uses: list[WeightUse]) -> list[Signal]:
-    """What a weight makes has second moment one, or the size that it is to have: that is what its law is chosen for."""
+    """What a weight makes has second moment one, or the size that it is to have: that is what its law is chosen for.
+
+    Beside padding it is smaller by the taps that see the signal, where that is too little, or the weight not of those,
+    to be made up for. Of zeros that the model makes it is zero.
+    """
     name = next(use.view.name for use in uses if use.role in ("weight", "embedding"))
     role = next(use.role for use in uses if use.role in ("weight", "embedding"))
-    made = flow.fresh(
-        operation,
-        flow.graph.sizes.get(name, 1.0),
-        0.0,
-        "embedding" if role == "embedding" else "weight",
-        "embedding" if role == "embedding" else "linear",
-    )
     applied = next((use.signal for use in uses if use.role == "weight"), None)
     source = None if applied is None else flow.signals.get(applied)
+    label = "embedding" if role == "embedding" else "linear"
+    made = flow.fresh(operation, _size(flow, operation, name, source), 0.0, role, label)
     alike = _equal_rows(flow, operation) if source is None else source.common  # a shared mean reaches every feature
+    fixed = alike if source is None else source.everywhere
+    together = TABLE[operation.kind].together
+    both = 1.0 if together is None or not alike else together(flow, operation)
     then = TABLE[operation.kind].then
     made = made if then is None else then(flow, operation, made)
     if source is not None and (rows := filled_rows(flow, operation, source)) is not None:
         flow.filled |= dict.fromkeys(operation.outputs, rows)
-    return [made.but(root=value, head=value, region=value, alike=alike) for value in operation.outputs]
+    made = made.but(alike=alike * both, fixed=fixed * both)
+    for use in uses:
+        made = _shifted(flow, use.view, made) if use.role == "bias" else made
+    return [made.but(root=value, head=value, region=value) for value in operation.outputs]
+
+
+def _size(flow: Flow, operation: Operation, name: str, source: Signal | None) -> float:
+    """The second moment of what a weight makes."""
+    size = flow.graph.sizes.get(name, 1.0) * flow.lessened.get(name, 1.0)
+    if source is not None and source.source == "data" and source.second == 0:
+        return 0.0
+    seen = TABLE[operation.kind].seen
+    taps = 1.0 if seen is None else seen(flow, operation)
+    return size * taps if taps >= LEAST or name in flow.graph.bounded else size
+
+
+def _shifted(
+    flow: Flow, added: ParameterView, signal: Signal, share: Share | None = None, apart: bool = False
+) -> Signal:
+    """A signal plus a parameter of other numbers than zero: E[(y + b)²] = E[y²] + E[b²] + 2·E[y]·E[b].
+
+    Positions have a bias in common: beyond their mean, what of its spread is not of one number.
+
+    Args:
+        flow: the walk so far.
+        added: the parameter.
+        signal: what it is added to.
+        share: what of the signal's second moment the parameter is brought to.
+        apart: whether each position has a row of its own, as of a table of positions.
+    """
+    mean, second = flow.graph.shifts.get(added.name, (0.0, 0.0))
+    if not second or signal.second is None:
+        return signal
+    if share is not None:
+        factor = share.factor(second, signal.second)
+        mean, second = math.sqrt(factor) * mean, factor * second
+    spread, own = second - mean**2, signal.second - signal.center**2
+    total, whole = signal.second + second + 2 * signal.center * mean, (own + spread) or 1.0
+    common = 0.0 if apart else spread
+    alike, fixed = ((number * own + common) / whole for number in (signal.alike, signal.fixed))
+    return signal.but(second=total, mean=signal.center + mean, alike=alike, fixed=fixed)
 
 
 def _equal_rows(flow: Flow, operation: Operation) -> float:
@@ -261,7 +312,18 @@ def _with_parameter(flow: Flow, operation: Operation, held: dict[int, ParameterV
         return _ruled(flow, operation)
     applied = frozenset({"weight"} if operation.traits.combines == "product" else {"bias"})
     signal = _times_scale(flow, next(iter(held.values())), signal) if role == "norm_weight" else signal
-    return [signal.but(trail=signal.onward(operation.index), affine=signal.affine | applied)]
+    signal = signal.but(trail=signal.onward(operation.index), affine=signal.affine | applied)
+    shifted = signal
+    if operation.traits.combines == "sum" and len(held) == 1:
+        value, view = next(iter(held.items()))
+        share = flow.graph.shares.get((operation.index, value))
+        shifted = _shifted(flow, view, signal, share, apart=sum(size != 1 for size in view.whole) > 1)
+    return [signal if shifted is signal else _as_root(shifted, operation.outputs[0])]
+
+
+def _as_root(signal: Signal, value: int) -> Signal:
+    """A signal as that which functions after it are functions of."""
+    return signal.but(root=value, ops=(), head=value, layout=(), region=value, trail=frozenset())
 
 
 def _role_beside(operation: Operation, held: dict[int, ParameterView], signal: Signal, found: _Found) -> str:

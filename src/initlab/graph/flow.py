@@ -33,8 +33,9 @@ class Flow:
     cache: dict[object, object] = field(default_factory=dict)
     kept: set[int] = field(default_factory=set)  # operations whose parameter stays as it is (layer scales, decays)
     origins: dict[int, Origins] = field(default_factory=dict)  # of products, which are roots of regions of their own
+    lessened: dict[str, float] = field(default_factory=dict)  # by parameter, its output's second moment for a share
     filled: dict[int, torch.Tensor] = field(default_factory=dict)  # 1 at places that hold something, 0 at padding
-    points: dict[int, torch.Tensor] = field(default_factory=dict)  # of sums whose law is no Gaussian's (`marginals`)
+    points: dict[int, torch.Tensor] = field(default_factory=dict)  # where a law is no Gaussian's (`marginals`)
     drawn: Kept = field(default_factory=Kept)
     budget: int = 100_000  # calls that may still be spent on running regions again
 
@@ -77,12 +78,17 @@ class Flow:
         """A signal that starts anew: nothing before it is needed to know it."""
         value = operation.outputs[0]
         made = Signal(second, mean, source, label, operation.where, value, head=value, region=value, note=note)
-        return made.but(alike=self.agreement([signal for _, signal in self.carried(operation)]))
+        return self.agreeing(made, [signal for _, signal in self.carried(operation)])
 
-    def agreement(self, read: list[Signal]) -> float:
-        """How far positions agree in several signals, each by its size."""
-        sizes = [signal.second or 1.0 for signal in read]
-        return sum(signal.alike * size for signal, size in zip(read, sizes, strict=True)) / (sum(sizes) or 1.0)
+    def agreeing(self, made: Signal, read: list[Signal]) -> Signal:
+        """A signal whose positions agree as far as those of what it is made of, each by its size."""
+        sizes = [1.0 if signal.second is None else signal.second for signal in read]
+        whole = sum(sizes) or 1.0
+        alike, fixed = (
+            sum(number * size for number, size in zip(numbers, sizes, strict=True)) / whole
+            for numbers in ([signal.alike for signal in read], [signal.fixed for signal in read])
+        )
+        return made.but(alike=alike, fixed=fixed)
 
     def unsure(self, operation: Operation, note: str = "") -> Signal:
         """A signal whose second moment is not known, and why."""
@@ -112,7 +118,8 @@ class Flow:
         found = self.fresh(operation, made.second, values.mean, "attention", "attention")
         both = min((agreed.second or 0.0) / made.second, 1.0) if made.second else 0.0
         mean = min(values.center**2 / made.second, 1.0) if made.second else 0.0
-        return found.but(alike=(both - mean) / (1 - mean) if mean < 1 else 0.0)
+        found = found.but(alike=(both - mean) / (1 - mean) if mean < 1 else 0.0)
+        return found.but(fixed=values.fixed_of(found))
 
     def later(self, operation: Operation, source: str, label: str, note: str = "") -> Signal:
         """A signal of one region whose moments are measured only if something asks (`regions.settled`)."""

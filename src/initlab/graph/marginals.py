@@ -1,4 +1,4 @@
-"""The law of a sum's numbers where it is no Gaussian's: of what a function gave, such as a stream behind ReLUs.
+"""The law of a sum's or a norm's numbers where it is no Gaussian's: of what a function gave, as a stream behind ReLUs.
 
 A sum of a rectified signal and a fresh one is skewed: of max(z, 0) + z' fewer numbers are below zero than of a Gaussian
 of its mean and variance, and the next ReLU cuts less off. A few thousand numbers of each sum stand for its law.
@@ -16,6 +16,7 @@ from initlab.graph.signals import Signal
 
 POINTS = 4096
 MOST = 1024  # sums of a model whose numbers are kept; a scan of thousands of steps goes on as Gaussian
+ALIKE = 0.5  # correlation of positions from which a feature's own law is not that of all features
 
 
 @cache
@@ -41,8 +42,7 @@ def note_sum(flow: Flow, value: int, parts: list[tuple[Signal, Signal, float]]) 
         value: the sum.
         parts: each signal, the same as it is added, and the number that multiplied it.
     """
-    curved = any((signal.ops and signal.source == "activation") or signal.root in flow.points for signal, _, _ in parts)
-    if flow.graph.coarse or not curved or len(flow.points) >= MOST:
+    if flow.graph.coarse or not any(_curved(flow, signal) for signal, _, _ in parts) or len(flow.points) >= MOST:
         return
     total = torch.zeros(POINTS, dtype=torch.float64, device="cpu")
     for (signal, added, factor), order in zip(parts, _orders(len(parts)), strict=True):
@@ -51,6 +51,29 @@ def note_sum(flow: Flow, value: int, parts: list[tuple[Signal, Signal, float]]) 
             return
         total += added.center + added.spread * (numbers if factor >= 0 else -numbers)[order]
     flow.points[value] = _standardised(total.sort().values)
+
+
+def note_norm(flow: Flow, value: int, signal: Signal) -> None:
+    """Keeps numbers of a normalised signal, if a function made it: (x − m)/s has the law of x but for m and s.
+
+    So it is where m and s are those of many numbers of one law: of a batch's, or of many features. Where positions
+    agree, each feature's own numbers have another law than all features' together, and a Gaussian stands for it.
+
+    Args:
+        flow: the walk so far.
+        value: what the norm gives.
+        signal: what it reads.
+    """
+    if flow.graph.coarse or not _curved(flow, signal) or len(flow.points) >= MOST or signal.alike > ALIKE:
+        return
+    numbers = _standard(flow, signal)
+    if numbers is not None:
+        flow.points[value] = numbers.sort().values
+
+
+def _curved(flow: Flow, signal: Signal) -> bool:
+    """Whether a function made a signal, or numbers stand for what it was made of."""
+    return bool(signal.ops and signal.source == "activation") or signal.root in flow.points
 
 
 def _standard(flow: Flow, signal: Signal) -> torch.Tensor | None:

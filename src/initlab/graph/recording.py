@@ -106,10 +106,12 @@ class Share:
     Args:
         of: its second moment as a share of the other's.
         grows: whether it may be made larger: where it is a branch, and then no more than its weight's output may.
+        names: the parameters that are made so much smaller for it, wherever else they are used.
     """
 
     of: float
     grows: bool
+    names: tuple[str, ...] = ()
 
     def factor(self, own: float, base: float) -> float:
         """What the operand's second moment is multiplied by.
@@ -135,6 +137,9 @@ class Recording:
         shares: by (sum, operand), what the operand is of the other's second moment once a pass has made it so.
         scores: by product of queries and keys, what it is multiplied by before a softmax reads it, where a pass makes
             the queries smaller if that is larger than of second moment one.
+        bounded: parameters whose output is not made larger where it is smaller than it is to be, as beside padding.
+        shifts: by bias, or table that is added as it is, which begins with other numbers than zero: their mean and
+            second moment.
         coarse: whether moments need only be known roughly, since all that is asked are roles.
         computed: what walks over it computed of functions and regions, which other sizes do not change.
     """
@@ -147,6 +152,8 @@ class Recording:
     sizes: Mapping[str, float] = field(default_factory=dict, repr=False)
     shares: Mapping[tuple[int, int], Share] = field(default_factory=dict, repr=False)
     scores: Mapping[int, float] = field(default_factory=dict, repr=False)
+    bounded: frozenset[str] = frozenset()
+    shifts: Mapping[str, tuple[float, float]] = field(default_factory=dict, repr=False)
     coarse: bool = False
     computed: dict[object, object] = field(default_factory=dict, repr=False, compare=False)
 
@@ -164,10 +171,22 @@ class Recording:
         return _signals(self, operation.index)
 
     def feature_axis(self, value: int) -> int:
-        """The axis along which the features of a value lie, as the operation that made it lays them out."""
-        operation, rank = self.producer(value), len(self.values[value].shape)
-        axis = -1 if operation is None else operation.traits.features
-        return axis if axis >= 0 else rank + axis
+        """The axis along which the features of a value lie, as the operation that made it lays them out.
+
+        Functions of the numbers at one place, and windows of places, leave them where they are.
+        """
+        rank, found = len(self.values[value].shape), self._feature_axes
+        passed: list[int] = []
+        while value not in found:
+            passed.append(value)
+            operation = self.producer(value)
+            before = None if operation is None else _laid_out_as(self, operation, rank)
+            if before is None:
+                found[value] = -1 if operation is None else operation.traits.features
+            else:
+                value = before
+        found |= dict.fromkeys(passed, found[value])
+        return found[value] if found[value] >= 0 else rank + found[value]
 
     @cached_property
     def mapped_parameters(self) -> frozenset[int]:
@@ -180,6 +199,10 @@ class Recording:
         return frozenset(found)
 
     @cached_property
+    def _feature_axes(self) -> dict[int, int]:
+        return {}
+
+    @cached_property
     def _readers(self) -> dict[int, tuple[Operation, ...]]:
         return _readers(self)
 
@@ -188,6 +211,16 @@ class Recording:
 def _signals(recording: Recording, operation: int) -> tuple[int, ...]:
     read = recording.operations[operation].inputs
     return tuple(value for value in read if recording.values[value].source in ("operation", "input"))
+
+
+def _laid_out_as(recording: Recording, operation: Operation, rank: int) -> int | None:
+    """What an operation reads whose features lie as those of what it makes, of so many axes; None of others."""
+    traits = operation.traits
+    if traits.features != -1 or not (traits.pointwise or traits.drops or traits.pools):
+        return None
+    shape = recording.values[operation.outputs[0]].shape
+    read = [value for value in recording.signals(operation) if len(recording.values[value].shape) == rank]
+    return next((v for v in read if recording.values[v].shape == shape), read[0] if read else None)
 
 
 @once

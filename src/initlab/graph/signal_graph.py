@@ -48,9 +48,11 @@ class SignalGraph(Recording):
         sizes: Mapping[str, float],
         shares: Mapping[tuple[int, int], Share],
         scores: Mapping[int, float] = MappingProxyType({}),
+        bounded: frozenset[str] = frozenset(),
+        shifts: Mapping[str, tuple[float, float]] = MappingProxyType({}),
     ) -> SignalGraph:
         """The same pass, where outputs are to have these sizes: what feeds each weight is then said of those."""
-        return replace(self, sizes=sizes, shares=shares, scores=scores, coarse=False)
+        return replace(self, sizes=sizes, shares=shares, scores=scores, bounded=bounded, shifts=shifts, coarse=False)
 
     def residual_ends(self) -> tuple[str, ...]:
         """The weights and norm weights that come last in a branch before it is added back to what it grew from."""

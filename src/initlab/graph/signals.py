@@ -49,6 +49,7 @@ class Signal(Changeable):
         whole: the signal before dropout, where it was dropped since; it says which function the signal is.
         masked: what dropout multiplied its second moment by since.
         alike: the correlation of two of its positions (pixels, tokens) in one feature, beyond their common mean.
+        fixed: what positions of different samples have of that: a bias, or what weights make of a mean.
     """
 
     second: float | None
@@ -65,6 +66,7 @@ class Signal(Changeable):
     note: str = ""
     affine: frozenset[str] = frozenset()
     alike: float = 0.0
+    fixed: float = 0.0
     whole: Signal | None = None
     masked: float = 1.0
 
@@ -75,10 +77,18 @@ class Signal(Changeable):
     @property
     def common(self) -> float:
         """The share of its second moment that two positions have in common: their mean, and what they agree in."""
+        return self._with_mean(self.alike)
+
+    @property
+    def everywhere(self) -> float:
+        """The share that positions of different samples have in common."""
+        return self._with_mean(self.fixed)
+
+    def _with_mean(self, correlation: float) -> float:
         if not self.second:
-            return self.alike
+            return correlation
         mean = min(self.center**2 / self.second, 1.0)
-        return mean + (1 - mean) * self.alike
+        return mean + (1 - mean) * correlation
 
     def over_positions(self, shares: float) -> Signal:
         """A weighted mean over positions, the squares of whose weights sum to `shares`: E[y²] = c + (E[x²] − c)·shares.
@@ -88,6 +98,12 @@ class Signal(Changeable):
         if self.second is None:
             return self
         return self.but(second=self.second * (self.common + (1 - self.common) * shares))
+
+    def fixed_of(self, mean: Signal) -> float:
+        """What a mean over its positions has fixed: two samples have as much in common as before, of less spread."""
+        if self.second is None or mean.second is None or not mean.spread:
+            return self.fixed
+        return min(self.fixed * (self.spread / mean.spread) ** 2, 1.0)
 
     def times(self, factor: float) -> Signal:
         """The signal times a number."""

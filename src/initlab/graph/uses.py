@@ -25,7 +25,8 @@ class Feed:
         note: what was assumed or why it is not known; "" otherwise.
         masked: what dropout multiplies its second moment by in training.
         common: the share of its second moment that two positions have in common: their mean, and what they agree in.
-        seen: the share of a kernel's taps that meet the signal, on average over its places; the rest meet padding.
+        seen: the share of a kernel's taps that meet the signal, on average over its places; the rest meet padding. Over
+            the signal's own share where it was padded before.
     """
 
     activation: str | None

@@ -40,7 +40,7 @@ def added(flow: Flow, operation: Operation) -> Signal:
         flow, operation.outputs[0], [(signal, added, by) for (signal, by), added in zip(given, signals, strict=True)]
     )
     flow.follow_scores(operation)
-    return made.but(alike=flow.agreement(signals))
+    return flow.agreeing(made, signals)
 
 
 def _repeated(flow: Flow, operation: Operation) -> list[tuple[int, Signal]]:
@@ -69,6 +69,7 @@ def _shared(flow: Flow, operation: Operation, signals: list[Signal]) -> list[Sig
         share, own, base = flow.graph.shares.get((operation.index, values[place])), found[place], found[other].second
         if share is not None and own.second and base:
             factor = share.factor(own.second, base)
+            flow.lessened |= dict.fromkeys(share.names, factor)
             found[place] = own.but(second=factor * own.second, mean=math.sqrt(factor) * own.center)
     return found
 
@@ -92,7 +93,8 @@ def multiplied(flow: Flow, operation: Operation) -> Signal:
     made = flow.fresh(operation, second, mean, "product", labels)
     flow.origins[operation.outputs[0]] = flow.origin(operation)
     both = math.prod(signal.common for signal in signals)  # E[xᵢyᵢxⱼyⱼ] of independent x and y
-    return replace(made, alike=beyond_mean(both * second, mean, second))
+    apart = math.prod(signal.everywhere for signal in signals)
+    return made.but(alike=beyond_mean(both * second, mean, second), fixed=beyond_mean(apart * second, mean, second))
 
 
 def factor_with(kind: str, operands: Sequence[Any], number_of: Callable[[Any], float | None]) -> float | None:
@@ -141,11 +143,11 @@ def _with_constant(flow: Flow, operation: Operation, signal: Signal, fixed: list
         own, other = _factors(operation) if operation.inputs[0] in flow.signals else _factors(operation)[::-1]
         total = own**2 * signal.second + other**2 * second + 2 * own * other * signal.center * mean
         made = flow.fresh(operation, total, own * signal.center + other * mean, signal.source, signal.label)
-        made = made.but(alike=_alike_beside(flow, operation, signal, second))
+        made = _agreeing_beside(flow, operation, signal, made, second)
     return made.but(where=signal.where, region=signal.region, trail=trail)
 
 
-def _alike_beside(flow: Flow, operation: Operation, signal: Signal, second: float) -> float:
+def _agreeing_beside(flow: Flow, operation: Operation, signal: Signal, made: Signal, second: float) -> Signal:
     """How far positions agree in a signal plus a fixed tensor (…, positions, features), each by its size.
 
     Of the fixed tensor t it is (E_f[(E_p t)²] − (E t)²) / (E[t²] − (E t)²): slow sinusoids agree, and a
@@ -154,11 +156,13 @@ def _alike_beside(flow: Flow, operation: Operation, signal: Signal, second: floa
     tensors = [held(flow, value) for value in operation.inputs if value not in flow.signals]
     tensor = next((t for t in tensors if t is not None and t.dim() > 1 and t.is_floating_point()), None)
     if tensor is None or not signal.second:
-        return signal.alike
+        return made.but(alike=signal.alike, fixed=signal.fixed)
     numbers = doubled(tensor)
     spread = float(numbers.var(unbiased=False))
     agreed = float(numbers.mean(-2).var(unbiased=False)) / spread if spread > 0 else 0.0
-    return (signal.alike * signal.second + agreed * second) / (signal.second + second)
+    alike, fixed = ((of * signal.second + agreed * second) / (signal.second + second)
+                    for of in (signal.alike, signal.fixed))  # fmt: skip
+    return made.but(alike=alike, fixed=fixed)
 
 
 def _reciprocal(flow: Flow, operation: Operation) -> tuple[float, float] | None:

@@ -7,7 +7,7 @@ import math
 from initlab.graph.flow import Flow
 from initlab.graph.operations.op import Op
 from initlab.graph.recording import Operation
-from initlab.graph.regions import measured
+from initlab.graph.regions import measured, settled
 from initlab.graph.signals import Layout, Signal
 from initlab.graph.views import Axes, Shape, regrouped
 
@@ -33,11 +33,14 @@ def moved(flow: Flow, operation: Operation) -> list[Signal]:
 def padded(flow: Flow, operation: Operation) -> Signal:
     """The numbers beside a constant, zero if none is given; copies of them in the other modes."""
     signal = same(flow, operation)
-    if operation.argument(2, "mode", "constant") != "constant" or signal.second is None:
+    if operation.argument(2, "mode", "constant") != "constant":
         return signal
     before, after = (math.prod(flow.value(v).shape) for v in (flow.carried(operation)[0][0], operation.outputs[0]))
     share, value = min(before / after, 1.0) if after else 1.0, operation.argument(3, "value", 0.0) or 0.0
     if share == 1.0 or not isinstance(value, int | float):
+        return signal
+    signal = settled(flow, flow.carried(operation)[0][1]).but(trail=signal.trail)
+    if signal.second is None:
         return signal
     second = share * signal.second + (1 - share) * value**2
     made = flow.fresh(operation, second, share * signal.center + (1 - share) * value, signal.source, signal.label)

@@ -64,7 +64,11 @@ def _kernel(operation: Operation, weight: ParameterView, geometry: Geometry) -> 
 
 
 class _Axis(NamedTuple):
-    """One axis of a convolution: how long its input and output are, and how its kernel lies there."""
+    """One axis of a convolution: how long its input and output are, and how its kernel lies there.
+
+    Of an input that was padded with zeros by an operation before, `length` is that of what was padded, and `padding`
+    counts those zeros: `share` of the padded input was there before.
+    """
 
     length: int
     places: int
@@ -72,6 +76,12 @@ class _Axis(NamedTuple):
     stride: int
     padding: int
     dilation: int
+    share: float = 1.0
+
+    def padded(self, before: int, after: int) -> _Axis:
+        """The axis of what was padded by so many zeros."""
+        length = self.length - before - after
+        return self._replace(length=length, padding=self.padding + before, share=length / max(1, self.length))
 
 
 def _axes(flow: Flow, operation: Operation, dilated: int) -> list[_Axis]:
@@ -88,7 +98,21 @@ def _axes(flow: Flow, operation: Operation, dilated: int) -> list[_Axis]:
         given = tuple(step * (k - 1) // 2 for step, k in zip(dilation, taps, strict=True))
     padding = _tuple(0 if isinstance(given, str) else given, rank)
     lengths, places = flow.value(signal.value).shape[-rank:], flow.value(operation.outputs[0]).shape[-rank:]
-    return [_Axis(*numbers) for numbers in zip(lengths, places, taps, stride, padding, dilation, strict=True)]
+    found = [_Axis(*numbers) for numbers in zip(lengths, places, taps, stride, padding, dilation, strict=True)]
+    zeros = _zeros_before(flow, signal.value, rank)
+    return [axis.padded(*ends) for axis, ends in zip(found, zeros, strict=True)] if zeros else found
+
+
+def _zeros_before(flow: Flow, value: int, rank: int) -> list[tuple[int, int]]:
+    """(before, after) of each axis: the zeros with which a convolution's input was padded by an operation; else []."""
+    pad = flow.graph.producer(value)
+    if pad is None or pad.kind != "pad" or pad.argument(2, "mode", "constant") != "constant":
+        return []
+    ends = list(pad.argument(1, "pad", ()))
+    pairs = [*zip(ends[::2], ends[1::2], strict=True), *((0, 0) for _ in range(rank))]
+    if pad.argument(3, "value", 0.0) or any(any(pair) for pair in pairs[rank:]) or min(ends, default=0) < 0:
+        return []
+    return pairs[:rank][::-1]
 
 
 def _inside(axis: _Axis, steps: range, end: int) -> int:
@@ -100,12 +124,28 @@ def _inside(axis: _Axis, steps: range, end: int) -> int:
 def taps_seen(flow: Flow, operation: Operation) -> float:
     """The share of a kernel's taps that lie inside the input, on average over the places where it is applied.
 
-    Along each axis Σₒ #{j : 0 ≤ o·stride − padding + j·dilation < length} / (places · taps); axes multiply.
+    Along each axis Σₒ #{j : 0 ≤ o·stride − padding + j·dilation < length} / (places · taps); axes multiply. Of an input
+    that an operation padded with zeros, whose second moment is less by the share s of numbers that are no zeros, it is
+    1/s of that: windows that move over the padded input meet its edges less often than its middle.
     """
     found = 1.0
     for axis in _axes(flow, operation, 5):
         inside = _inside(axis, range(axis.places), axis.length)
-        found *= inside / max(1, axis.places * axis.taps)
+        found *= inside / max(1, axis.places * axis.taps) / (axis.share or 1.0)
+    return found
+
+
+def taps_together(flow: Flow, operation: Operation) -> float:
+    """Of the taps that see the signal at one place, the share that two places see both, on average over pairs.
+
+    What positions have in common reaches two places through the taps that both see. Along each axis, with f the share
+    of places at which a tap lies inside, that is Σⱼ fⱼ² / Σⱼ fⱼ; axes multiply.
+    """
+    found = 1.0
+    for axis in _axes(flow, operation, 5):
+        inside = [_inside(axis._replace(taps=1, padding=axis.padding - tap * axis.dilation), range(axis.places),
+                          axis.length) / max(1, axis.places) for tap in range(axis.taps)]  # fmt: skip
+        found *= sum(share * share for share in inside) / (sum(inside) or 1.0)
     return found
 
 
@@ -134,6 +174,7 @@ OPS = (
         names=("conv1d", "conv2d", "conv3d"),
         weights=_conv,
         seen=taps_seen,
+        together=taps_together,
         combines="contraction",
         units=0,
         features=1,

@@ -112,7 +112,14 @@ def dropped(flow: Flow, operation: Operation) -> list[Signal]:
     alike = signal.alike if mask.alpha or own >= 1 else max(0.0, (both - own) / (1 - own))
     growth = second / signal.second if signal.second else 1.0
     flow.origins[operation.outputs[0]] = flow.origin(operation)
-    return [replace(made, where=signal.where, alike=alike, whole=signal.whole or signal, masked=signal.masked * growth)]
+    apart = 0.0 if not second else min(signal.everywhere * signal.second * mask.mean**2 / second, 1.0)
+    fixed = signal.fixed if mask.alpha or own >= 1 else max(0.0, (apart - own) / (1 - own))
+    return [
+        replace(
+            made, where=signal.where, alike=alike, fixed=fixed, whole=signal.whole or signal,
+            masked=signal.masked * growth,
+        )
+    ]  # fmt: skip
 
 
 OPS = (

@@ -57,6 +57,7 @@ class Op(Traits):
         cut: for what takes parts: what is taken for each output, as an index.
         view: what they make of parameters alone, where `moves` and `cut` do not say.
         seen: the share of a weight's taps that meet the signal, where some meet padding.
+        together: of those that meet it at one place, the share that do at another too.
         then: what else it does with what a weight makes.
     """
 
@@ -69,6 +70,7 @@ class Op(Traits):
     cut: Cut | None = None
     view: View | None = None
     seen: Seen | None = None
+    together: Seen | None = None
     then: Then | None = None
 
     def signals(self, flow: Flow, operation: Operation) -> list[Signal]:

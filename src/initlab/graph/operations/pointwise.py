@@ -55,7 +55,10 @@ def composed(flow: Flow, operation: Operation, signals: list[Signal]) -> Signal:
     if moments is None:
         return made.but(second=None, mean=None, label=label, note=f"{label} has no moments that a batch shows")
     made = made.but(second=moments[1], mean=moments[0], label=label if made.source != "data" else None)
-    made = made.but(alike=expressions.function_alike(flow, made))
+    alike = expressions.function_alike(flow, made, root.alike)
+    made = made.but(
+        alike=alike, fixed=alike if root.fixed == root.alike else expressions.function_alike(flow, made, root.fixed)
+    )
     if len(ops) < LONGEST:
         return made
     value = operation.outputs[0]  # what follows is computed from here, or time would grow with the square of length

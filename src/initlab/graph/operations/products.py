@@ -20,8 +20,10 @@ def matrix_product(flow: Flow, operation: Operation) -> Signal:
     carried = flow.carried(operation)
     signals = [signal for _, signal in carried]
     shares = [signal for signal in signals if signal.source == "softmax"]
+    right = _averaged_values(flow, operation)
     if shares and len(signals) >= 2:
-        if (found := _attention(flow, operation, carried)) is not None:
+        plain = right is not None and shares[0] is flow.signals[operation.inputs[-2]] and len(shares) == 1
+        if plain and (found := simulated(flow, operation, right)) is not None:
             return found
         count, weights = _contracted(flow, operation), settled(flow, shares[0])
         of_squares = None if count is None or weights.second is None else min(count * weights.second, 1.0)
@@ -33,7 +35,8 @@ def matrix_product(flow: Flow, operation: Operation) -> Signal:
             return flow.later(operation, "product", "product of signals")  # made of the same numbers: not independent
     elif len(signals) == 1:
         return _fixed_product(flow, operation, signals[0])
-    if any(signal.region in flow.origins for signal in signals) and (found := simulated(flow, operation)) is not None:
+    of_products = any(signal.region in flow.origins for signal in signals)
+    if of_products and (found := simulated(flow, operation, right, sure=False)) is not None:
         return found
     signals = [settled(flow, signal) for signal in signals]
     if len(signals) < 2 or count is None or any(signal.second is None for signal in signals[-2:]):
@@ -47,11 +50,16 @@ def matrix_product(flow: Flow, operation: Operation) -> Signal:
     return flow.fresh(operation, second, mean, "product", "product of signals")
 
 
-def _attention(flow: Flow, operation: Operation, carried: list[tuple[int, Signal]]) -> Signal | None:
-    """An average by the softmax that stands on the left, (…, queries, keys) times (…, keys, features)."""
+def _averaged_values(flow: Flow, operation: Operation) -> int | None:
+    """The second operand of (…, queries, keys) times (…, keys, features); None of other products of two signals."""
     left, right = operation.inputs[-2:] if len(operation.inputs) > 1 else (-1, -1)
-    plain = operation.kind in ("matmul", "bmm") and flow.signals[left].source == "softmax"
-    return simulated(flow, operation, right) if plain and flow.signals[right].source != "softmax" else None
+    if left not in flow.signals or right not in flow.signals or len(flow.value(right).shape) < 2:
+        return None
+    if operation.kind == "einsum":
+        parsed = _einsum_terms(operation, {value: flow.value(value).shape for value in operation.inputs})
+        (a, b), made = (parsed[0], parsed[1]) if parsed is not None and len(parsed[0]) == 2 else (("", ""), "")
+        return right if len(a) > 1 and b[:-1] == a[:-2] + a[-1] and made == a[:-1] + b[-1:] else None
+    return right if operation.kind in ("matmul", "bmm") else None
 
 
 def _sum_of_products(a: Signal, b: Signal, count: int) -> tuple[float, float]:

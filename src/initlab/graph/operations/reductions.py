@@ -47,7 +47,7 @@ def averaged(flow: Flow, operation: Operation) -> list[Signal]:
     before, after = flow.value(value).shape, flow.value(operation.outputs[0]).shape
     made = signal.over_positions(_shares(before, after, operation.traits.pools and len(before) == len(after)))
     fresh = flow.fresh(operation, made.second, signal.mean, "pool", f"mean of {signal.label or 'data'}")
-    return _over_axis(flow, operation, fresh)
+    return _over_axis(flow, operation, fresh.but(fixed=signal.fixed_of(fresh)))
 
 
 def _shares(before: tuple[int, ...], after: tuple[int, ...], windows: bool) -> float:

@@ -26,16 +26,21 @@ from initlab.guest.doubles import doubled
 _LARGEST = 1 << 24  # numbers made on the way beyond which it is not run again
 _REPEATS = 64
 _PROJECTIONS = ("linear", "matmul", "mm", "addmm")
+_ROUNDING = 1e-3
 _LARGE = 1.5**2  # second moment of scores from which they are brought to one
 
 
 @dataclass(frozen=True)
 class _Seen:
-    """What runs showed: E[y], E[y²], and E[yᵢyⱼ] over pairs of positions that one query reads; None where none does."""
+    """What runs showed: E[y], E[y²], and E[yᵢyⱼ] over pairs of positions that one query reads; None where none does.
+
+    `averages` says whether it was a mean of the values by weights that sum to one.
+    """
 
     mean: float
     second: float
     shared: float | None
+    averages: bool
 
 
 def to_unit(flow: Flow, operation: Operation, queries: Signal, scores: float) -> float:
@@ -55,7 +60,7 @@ def to_unit(flow: Flow, operation: Operation, queries: Signal, scores: float) ->
     return factor
 
 
-def simulated(flow: Flow, operation: Operation, values: int | None = None) -> Signal | None:
+def simulated(flow: Flow, operation: Operation, values: int | None = None, sure: bool = True) -> Signal | None:
     """What an operation makes of products, from noise at all of their roots; None where it cannot be run so.
 
     Two positions of an average are taken as a query of the same operation reads them, the early ones of a causal one
@@ -65,23 +70,26 @@ def simulated(flow: Flow, operation: Operation, values: int | None = None) -> Si
     Args:
         flow: the walk so far.
         operation: the product.
-        values: of an average by softmax, what is averaged.
+        values: of an average, what is averaged.
+        sure: whether it is one, by softmax; else that is seen by the weights, which sum to one, as a mixture of
+            softmaxes' do.
     """
     if flow.graph.coarse or not flow.value(operation.outputs[0]).dtype.is_floating_point:
         return None
     found = flow.origin(operation)
-    seen = _seen(flow, operation, found, values)
+    seen = _seen(flow, operation, found, values, sure)
     if seen is None:
         return None
-    words = ("product", "product of signals") if values is None else ("attention", "attention")
+    words = ("attention", "attention") if seen.averages else ("product", "product of signals")
     made = flow.fresh(operation, seen.second, seen.mean, *words)
     flow.origins[operation.outputs[0]] = found
     if seen.shared is None:
         return made
-    return replace(made, alike=beyond_mean(seen.shared, seen.mean, seen.second))
+    made = made.but(alike=beyond_mean(seen.shared, seen.mean, seen.second))
+    return made if values is None else made.but(fixed=settled(flow, flow.signals[values]).fixed_of(made))
 
 
-def _seen(flow: Flow, operation: Operation, found: Origins, values: int | None) -> _Seen | None:
+def _seen(flow: Flow, operation: Operation, found: Origins, values: int | None, sure: bool) -> _Seen | None:
     operations = [flow.graph.operations[index] for index in sorted(found.trail)]
     if not operations or not all(map(_again, operations)):
         return None
@@ -103,7 +111,7 @@ def _seen(flow: Flow, operation: Operation, found: Origins, values: int | None) 
     key = ("simulated", region_key(flow, operations, list(roots), operation.outputs[0]), tuple(weights.values()),
            *map(constant_moments, fixed.values()), *(noise.key for noise in noises.values()))  # fmt: skip
     if key not in flow.cache:
-        flow.cache[key] = _run(flow, operation, operations, fixed, noises | weights, values)
+        flow.cache[key] = _run(flow, operation, operations, fixed, noises | weights, values, sure)
     seen = flow.cache[key]
     return seen if isinstance(seen, _Seen) else None
 
@@ -151,6 +159,7 @@ def _run(
     fixed: dict[int, torch.Tensor],
     noises: dict[int, Noise],
     values: int | None,
+    sure: bool,
 ) -> _Seen | None:
     draws = Draws(flow.drawn)
     constants, output = stand_ins(flow, operations) | fixed, operation.outputs[0]
@@ -162,7 +171,10 @@ def _run(
             for op in operations:
                 _step(op, numbers, draws)
             made = numbers[output]
-            shared = None if values is None else _shared(_weights(operation, numbers, values), made)
+            weights = None if values is None else _weights(operation, numbers, values)
+            if weights is not None and not (sure or runs or _sum_to_one(weights)):
+                values = weights = None
+            shared = None if weights is None else _shared(weights, made)
             runs.append((float(doubled(made).mean()), float(doubled(made).square().mean()), shared))
     except Exception:  # an operation that this torch build, or a shape, does not allow to be run alone
         return None
@@ -172,7 +184,13 @@ def _run(
     if not runs or not 0 < sum(seconds) < math.inf:
         return None
     both = [share for share in shares if share is not None]
-    return _Seen(sum(means) / len(runs), sum(seconds) / len(runs), sum(both) / len(both) if both else None)
+    shared = sum(both) / len(both) if both else None
+    return _Seen(sum(means) / len(runs), sum(seconds) / len(runs), shared, values is not None)
+
+
+def _sum_to_one(weights: torch.Tensor) -> bool:
+    """Whether an average's weights are shares, but for rounding."""
+    return float(weights.min()) >= 0 and bool(((doubled(weights).sum(-1) - 1).abs() < _ROUNDING).all())
 
 
 def _step(op: Operation, numbers: dict[int, torch.Tensor], draws: Draws) -> None:

@@ -41,7 +41,11 @@ def sized(graph: SignalGraph, targets: Targets, entries: Iterable[PlanEntry], fi
             sizes[name] = size
     shares = joins(graph, targets, owner, free)
     scores = {made.place: made.constant for name, made in targets.queries.items() if free(name)}
-    return graph.sized(sizes, shares, scores)
+    planned = {name: by_name.get(owner.get(canonical_name(name), "")) for name in graph.parameters}
+    own = {name: entry for name, entry in planned.items() if entry is not None}
+    bounded = frozenset(name for name, entry in own.items() if entry.name in targets.bounded or not free(entry.name))
+    shifts = {name: moments for name, entry in own.items() if (moments := _of_added(entry, held.get(name)))}
+    return graph.sized(sizes, shares, scores, bounded, shifts)
 
 
 def _size(entry: PlanEntry, value: Value | None, targets: Targets, free: Callable[[str], bool]) -> float:
@@ -55,6 +59,17 @@ def _size(entry: PlanEntry, value: Value | None, targets: Targets, free: Callabl
     target = targets.of(entry.name) if free(entry.name) and entry.name not in targets.heads else None
     rows = (entry.std or 1.0) ** 2 if entry.role == "embedding" else 1.0
     return rows if target is None else target
+
+
+def _of_added(entry: PlanEntry, value: Value | None) -> tuple[float, float] | None:
+    """(mean, second moment) of what may be added to a signal, as it is to be drawn or as it is kept; None of zeros."""
+    if entry.role in ("weight", "norm_weight"):
+        return None
+    if entry.law is not None:
+        mean = entry.law.value if isinstance(entry.law, Constant) else 0.0
+        return (mean, mean**2 + (entry.std or 0.0) ** 2) if mean or entry.std else None
+    moments = None if value is None or value.tensor is None else constant_moments(value.tensor)
+    return moments if moments and moments[1] else None
 
 
 def _of_scale(entry: PlanEntry, value: Value | None) -> float:
@@ -79,7 +94,8 @@ def joins(
                 share = targets.share(own, names.get(other, NONE))
                 if share is not None and not own & joined and all(map(free, own)):
                     joined |= own
-                    found[operation.index, part] = Share(share, own <= targets.ends)
+                    known = tuple(n for n in graph.parameters if owner.get(canonical_name(n)) in own)
+                    found[operation.index, part] = Share(share, own <= targets.ends, known)
         made = _scaled(graph, operation, names, targets) or _carried(graph, operation, names)
         names.update(dict.fromkeys(operation.outputs, made) if made else {})
     return found

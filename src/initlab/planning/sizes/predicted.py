@@ -37,7 +37,7 @@ def with_predictions(
     if small:
         sizes = {name: _plain_size(uses[owner[canonical_name(name)]]) for name in graph.parameters
                  if owner.get(canonical_name(name)) in small}  # fmt: skip
-        graph = graph.sized({**graph.sizes, **sizes}, graph.shares, graph.scores)
+        graph = replace(graph, sizes={**graph.sizes, **sizes})
         for name in graph.parameters:
             uses[owner.get(canonical_name(name), "")] = graph.uses(name)
     return tuple(replace(entry, predicted=_predicted(entry, uses.get(entry.name, ()))) for entry in entries)
