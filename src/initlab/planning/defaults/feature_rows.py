@@ -20,7 +20,7 @@ from initlab.planning.choice import Choice
 from initlab.planning.parameters.scene import Subject
 from initlab.planning.reason import Reason
 from initlab.planning.signals.data_way import way_of
-from initlab.planning.signals.ways import read_by, rearranges
+from initlab.planning.signals.ways import read_alone, read_by, rearranges
 from initlab.planning.sizes.normed import ROWS, normed
 from initlab.sampling import canonical_name
 from initlab.schemes import get_scheme
@@ -120,11 +120,10 @@ def _shifts(graph: SignalGraph, product: Operation, rows: int) -> Iterator[tuple
 def _rectified(graph: SignalGraph, addition: Operation) -> Operation:
     """The last of the functions f(c·x) = c·f(x), as ReLU is, that alone read a sum; the sum itself where none does."""
     last = addition
-    while len(readers := graph.consumers(last.outputs[0])) == 1:
-        traits = readers[0].traits
-        if not (traits.degree == 1 or traits.guard or traits.rearranges):
+    for _, reader in read_alone(graph, addition.outputs[0]):
+        if not (reader.traits.degree == 1 or reader.traits.guard or reader.traits.rearranges):
             break
-        last = readers[0]
+        last = reader
     return last
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any
 
 from initlab.graph import Operation, SignalGraph
@@ -11,6 +12,7 @@ from initlab.graph.replay import call
 from initlab.guest.doubles import doubled
 from initlab.planning.memory.shards import readable
 from initlab.planning.memory.values import LEAST
+from initlab.planning.signals.ways import read_alone
 
 STEPS = 8  # operations that a number is followed through
 
@@ -69,30 +71,27 @@ def inner_factor(graph: SignalGraph, use: Operation) -> float:
     A constant between one half and one is part of the function's form: 1.7159·tanh(⅔·y) is made for y of unit size
     (LeCun et al., Efficient backprop, 1998, section 4.4).
     """
-    factor, value = 1.0, use.outputs[0]
-    for _ in range(STEPS):
-        readers = graph.consumers(value)
-        if len(readers) != 1 or len(readers[0].outputs) != 1:
+    factor = 1.0
+    for _, reader in islice(read_alone(graph, use.outputs[0]), STEPS):
+        if len(reader.outputs) != 1:
             return 1.0
-        reader = readers[0]
         if number := factor_beside(graph, reader):
             factor *= number
         elif reader.traits.curved:
             return 1.0 if 0.5 <= abs(factor) <= 1 else factor
         elif not reader.traits.passes and not (reader.kind == "add" and reader.parameters):
             return 1.0
-        value = reader.outputs[0]
     return 1.0
 
 
 def multiplied_by(graph: SignalGraph, use: Operation) -> float:
     """The constant that an operation's output is multiplied by before anything else reads it."""
-    factor, value = 1.0, use.outputs[0]
-    while len(readers := graph.consumers(value)) == 1 and len(readers[0].outputs) == 1:
-        reader = readers[0]
+    factor = 1.0
+    for _, reader in read_alone(graph, use.outputs[0]):
+        if len(reader.outputs) != 1:
+            break
         if number := factor_beside(graph, reader):
             factor *= number
         elif not reader.traits.rearranges:
             break
-        value = reader.outputs[0]
     return abs(factor)

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 from initlab.graph import Operation, SignalGraph
 from initlab.graph.once import once
 from initlab.graph.operations.fourier import growth_of
+from initlab.planning.signals.ways import read_alone
 
 FARTHEST = 64  # operations that a walk looks at
 
@@ -49,17 +51,11 @@ def transformed(graph: SignalGraph, applied: Mapping[str, list[Operation]]) -> d
 
 def inverse_after(graph: SignalGraph, use: Operation) -> Operation | None:
     """The inverse transform that alone reads what an operation makes, past what moves or places it."""
-    value = use.outputs[0]
-    for _ in range(FARTHEST):
-        readers = graph.consumers(value)
-        if len(readers) != 1 or len(readers[0].outputs) != 1:
-            return None
-        reader = readers[0]
-        if reader.traits.inverse:
+    for _, reader in islice(read_alone(graph, use.outputs[0]), FARTHEST):
+        if len(reader.outputs) == 1 and reader.traits.inverse:
             return reader
-        if not (reader.traits.passes or reader.traits.combines in ("write", "join")):
+        if len(reader.outputs) != 1 or not (reader.traits.passes or reader.traits.combines in ("write", "join")):
             return None
-        value = reader.outputs[0]
     return None
 
 

@@ -37,6 +37,13 @@ def read_by(graph: SignalGraph, operation: Operation, goes_on: Callable[[Operati
     return (reader for _, reader in readings(graph, operation.outputs, lambda _, reader: goes_on(reader)))
 
 
+def read_alone(graph: SignalGraph, value: int) -> Iterator[tuple[int, Operation]]:
+    """(value, what alone reads it), and so on with what that makes, of several parts the first, until several read."""
+    while len(readers := graph.consumers(value)) == 1:
+        yield value, readers[0]
+        value = readers[0].outputs[0]
+
+
 def leads_only_to(
     graph: SignalGraph,
     operation: Operation,

@@ -9,10 +9,12 @@ Source: Liu et al., KAN: Kolmogorov-Arnold networks, 2024, section 2.2 (residual
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import islice
 
 from initlab.graph import Operation, SignalGraph
 from initlab.graph.ancestry import grew_from, passed
 from initlab.planning.signals.data_way import Way, applies, signals_of, way_of
+from initlab.planning.signals.ways import read_alone
 
 FARTHEST = 256  # values that a walk looks at
 
@@ -68,16 +70,10 @@ def _widens(graph: SignalGraph, value: int, operation: Operation) -> bool:
 
 def _added_to(graph: SignalGraph, way: Way, use: Operation) -> list[int]:
     """What a weight's output is added to first, past scales of its own."""
-    value = use.outputs[0]
-    for _ in range(FARTHEST):
-        readers = graph.consumers(value)
-        if len(readers) != 1:
-            return []
-        reader = readers[0]
+    for value, reader in islice(read_alone(graph, use.outputs[0]), FARTHEST):
         others = [item for item in signals_of(graph, reader, way) if item != value]
         if others:
             return others if reader.traits.combines == "sum" else []
         if not (reader.traits.passes or reader.traits.combines in ("sum", "product")):
             return []
-        value = reader.outputs[0]
     return []

@@ -16,6 +16,7 @@ import torch
 
 from initlab.graph import Operation, SignalGraph
 from initlab.graph.ancestry import passed
+from initlab.planning.signals.ways import read_alone
 
 
 def beside_identity(graph: SignalGraph, applied: Mapping[str, Iterable[Operation]]) -> dict[str, int]:
@@ -32,16 +33,13 @@ def beside_identity(graph: SignalGraph, applied: Mapping[str, Iterable[Operation
 
 
 def _side(graph: SignalGraph, use: Operation) -> int:
-    value = use.outputs[0]
-    while len(readers := graph.consumers(value)) == 1:
-        reader = readers[0]
+    for value, reader in read_alone(graph, use.outputs[0]):
         if reader.traits.combines == "sum":
             sides = [_identity(graph, other) for other in reader.inputs if other != value]
             if any(sides) or not reader.parameters:  # else a bias
                 return max(sides, default=0)
         elif not reader.traits.passes:
             return _side_of_product(graph, reader, value)
-        value = reader.outputs[0]
     return 0
 
 
