@@ -27,34 +27,46 @@ def ahead(graph: SignalGraph, operation: Operation) -> Iterable[tuple[str, Opera
         if value in graph.outputs:
             yield "output", None
         for reader in graph.consumers(value):
-            if all(_is_whole(graph, made) for made in reader.outputs):
-                continue  # a check of its values, as distributions make
-            signals = _signals(graph, reader, value) - _levels(graph, reader, value)
-            shapes = {graph.values[v].shape for v in (*reader.outputs, value)}
-            of_parameters = bool(_parameters(graph, reader))
-            alone = len(signals) == 1 and not of_parameters
-            function = alone and len(shapes) == 1 and reader.kind != "softmax"
-            affine = reader.traits.combines in ("sum", "product") and of_parameters and len(signals) == 1
-            if _is_level(graph, reader, value):
-                continue
+            if all(_is_whole(graph, made) for made in reader.outputs) or _is_level(graph, reader, value):
+                continue  # a check of its values, as distributions make; or subtracted from it again
             if reader.traits.gate and not caps(graph, reader):
                 yield "gate", reader
-            elif (
-                reader.traits.passes
-                or reader.traits.keeps == "pieces"
-                or function
-                or affine
-                or (alone and _over_places(graph, operation, reader, value))
-                or _of_steps(graph, operation, reader, value)
-                or _accumulates(graph, reader, operation)
-                or (value not in curved and is_fixed_map(graph, reader, value))
-            ):
+            elif _goes_on(graph, operation, reader, value, value in curved):
                 if value in curved or reader.traits.curved:
                     curved.update(reader.outputs)
                 queue.extend(made for made in reader.outputs if made not in seen)
                 seen.update(reader.outputs)
             else:
                 yield reader.kind, reader
+
+
+def _goes_on(graph: SignalGraph, operation: Operation, reader: Operation, value: int, curved: bool) -> bool:
+    """Whether what a reader makes of a value is still what an operation made: moved, mapped or scaled as a whole.
+
+    Args:
+        graph: the recording.
+        operation: what made the value, past what was gone through already.
+        reader: what reads it.
+        value: the value.
+        curved: whether a curved function was gone through.
+    """
+    traits = reader.traits
+    if traits.passes or traits.keeps == "pieces":
+        return True
+    if len(_signals(graph, reader, value) - _levels(graph, reader, value)) == 1:
+        if _parameters(graph, reader):
+            if traits.combines in ("sum", "product"):
+                return True
+        elif _is_function(graph, reader, value) or _over_places(graph, operation, reader, value):
+            return True
+    if _of_steps(graph, operation, reader, value) or _accumulates(graph, reader, operation):
+        return True
+    return not curved and is_fixed_map(graph, reader, value)
+
+
+def _is_function(graph: SignalGraph, reader: Operation, value: int) -> bool:
+    """Whether what reads a value alone makes as many numbers of it, and no shares."""
+    return reader.kind != "softmax" and len({graph.values[v].shape for v in (*reader.outputs, value)}) == 1
 
 
 def _signals(graph: SignalGraph, reader: Operation, value: int) -> set[int]:
