@@ -48,9 +48,8 @@ lint: $(VENV)/.dev
 	@$(BIN)/lint-imports
 
 types: $(VENV)/.dev
-	@echo "types: mypy --strict, and once more as on Windows"
-	@$(BIN)/mypy
-	@$(BIN)/mypy --platform win32 --cache-dir .mypy_cache/win32
+	@echo "types: mypy --strict, here and as on Windows at once"
+	@$(BIN)/mypy & here=$$!; $(BIN)/mypy --platform win32 --cache-dir .mypy_cache/win32; there=$$?; wait $$here && exit $$there
 
 test: lint types test-suite test-keras-jax
 

@@ -157,7 +157,6 @@ def two_threads() -> Iterator[None]:
     [
         ("mlp", "processes:stacked:2"),
         ("norm_and_dropout", "processes:sequential"),
-        ("norm_and_dropout", "processes"),
         ("convolutions", "auto"),
     ],
 )
