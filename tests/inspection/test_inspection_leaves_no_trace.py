@@ -10,9 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch.utils.checkpoint
 from torch import nn
 
 import initlab
+from initlab.guest.writes import Writes
+from initlab.inspection.backward import gradients
 
 
 class Stateful(nn.Module):
@@ -177,3 +180,56 @@ def test_reentrant_checkpointing_is_differentiated_all_the_same() -> None:
     plain = initlab.inspect(nn.Sequential(model.a, nn.Tanh(), model.b), x.clone())
     assert [p.grad_rms for p in report.parameters] == pytest.approx([p.grad_rms for p in plain.parameters], rel=1e-6)
     assert all(p.grad is None for p in model.parameters())
+
+
+class Hooked(nn.Module):
+    """Two layers, of which the second is written to as gradients arrive."""
+
+    def __init__(self, way: str) -> None:
+        super().__init__()
+        self.first, self.last, self.way = nn.Linear(8, 8), nn.Linear(8, 3), way
+        if way == "a parameter's hook":
+            self.first.weight.register_hook(self.write)
+        if way == "a module's hook":
+            self.first.register_full_backward_hook(self.write)
+
+    def write(self, *given: Any) -> None:
+        self.last.weight.data.mul_(0.5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        hidden = self.first(x)
+        if self.way == "a tensor's hook":
+            hidden.register_hook(self.write)
+        if self.way == "a checkpoint":
+            hidden = torch.utils.checkpoint.checkpoint(torch.tanh, hidden, use_reentrant=True)
+        out: torch.Tensor = self.last(hidden.relu())
+        return out
+
+
+@pytest.mark.filterwarnings("ignore:Full backward hook is firing")
+@pytest.mark.parametrize("way", ["", "a tensor's hook", "a parameter's hook", "a module's hook", "a checkpoint"])
+def test_the_backward_pass_is_watched_where_functions_run_that_are_not_torchs(
+    way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, behind = [], [False]
+
+    watch = Writes.__torch_dispatch__
+
+    def counting(mode: Writes, func: Any, *given: Any, **named: Any) -> Any:
+        seen.extend([func] * behind[0])
+        return watch(mode, func, *given, **named)
+
+    def backward(*args: Any, **kwargs: Any) -> Any:
+        behind[0] = True
+        try:
+            return gradients(*args, **kwargs)
+        finally:
+            behind[0] = False
+
+    monkeypatch.setattr(Writes, "__torch_dispatch__", counting)
+    monkeypatch.setattr("initlab.inspection.passes.gradients", backward)
+    model = Hooked(way)
+    before = {name: values.clone() for name, values in model.state_dict().items()}
+    initlab.inspect(model, torch.randn(32, 8), torch.arange(32) % 3, line_probe=False)
+    assert bool(seen) == bool(way)
+    assert all(torch.equal(values, before[name]) for name, values in model.state_dict().items())

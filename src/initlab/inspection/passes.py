@@ -136,7 +136,7 @@ def _watched(problem: Problem, *, wide: bool) -> tuple[Pass, Recorder]:
         )
         _keep_gradient(tensor, seen)
         del output, tensor
-        seen.gradients = gradients(value, problem.model)
+        seen.gradients = gradients(value, problem.model, hooked=recorder.hooked)
         if known.kind == "other":
             seen.pulled, seen.pushed = pulled_by(seen.answer.output, targets, seen.output_gradient)
     return seen, recorder

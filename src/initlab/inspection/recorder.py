@@ -123,6 +123,7 @@ class Recorder(TorchFunctionMode):
         self.last: Record | None = None
         self.readout: Readout | None = None
         self.events = Events()
+        self.hooked = False  # whether the model put hooks of its own on tensors
         self._parameters: dict[int, tuple[str, Tensor]] = {}
         for name, parameter in model.named_parameters():
             self._parameters.setdefault(id(parameter), (name, parameter))
@@ -146,13 +147,13 @@ class Recorder(TorchFunctionMode):
         return output
 
     def _observe(self, func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], output: Any) -> None:
-        tensors = list(tensors_in((args, kwargs)))
+        name, results = name_of(func), list(tensors_in(output))
+        self.hooked = self.hooked or name == "register_hook"
+        tensors = list(tensors_in((args, kwargs))) if results or in_place(func) else []
         if not tensors:
             return
         data = [t for t in tensors if self._data.get(t) is not None]
         names = self._parameter_names(tensors)
-        name = name_of(func)
-        results = list(tensors_in(output))
         if data and in_place(func):
             self._data.add(tensors[0], max(self._data.get(t) for t in data))
         if not data:
