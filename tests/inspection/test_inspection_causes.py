@@ -666,7 +666,39 @@ MEANT: dict[str, tuple[Callable[[], nn.Module], Any, Any, Any]] = {
         lambda: varied(norms_at(stack(3, nn.BatchNorm1d), gamma=0.15)), CLASSES, DIGITS, None),
     "an LSTM whose forget gates are open": (lambda: forgetting(MODELS["LSTM"][0]()), SERIES, LABELS, None),
     "queries over the root of their width": (MODELS["pre-norm decoder"][0], TOKENS, TOKENS, None),
+    "a prior of rare pairs": (
+        lambda: Pairs(), TABLE, 2 * torch.eye(N) - 1, lambda y, t: -F.logsigmoid(y * t).sum() / N),
+    "branches that begin at a hundredth": (lambda: BeginsSmall(), TABLE, LABELS, None),
 }  # fmt: skip
+
+
+class Pairs(nn.Module):
+    """Which of two views belong together; most do not, as the bias says (Zhai et al., SigLIP, 2023)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = mlp(nn.GELU, out=16), mlp(nn.GELU, out=16)
+        self.scale, self.bias = nn.Parameter(torch.tensor(10.0).log()), nn.Parameter(torch.tensor(-6.0))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        first, second = F.normalize(self.first(x), dim=-1), F.normalize(self.second(x.roll(1, 1)), dim=-1)
+        return first @ second.T * self.scale.exp() + self.bias
+
+
+class BeginsSmall(nn.Module):
+    """Branches times one learned number each, which begins at a hundredth (Touvron et al., 2021)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(20, 48), nn.Linear(48, 4)
+        self.branches = nn.ModuleList(nn.Sequential(nn.Linear(48, 48), nn.ReLU(), nn.Linear(48, 48)) for _ in range(4))
+        self.scales = nn.ParameterList(nn.Parameter(torch.tensor(0.01)) for _ in range(4))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.first(x)
+        for branch, scale in zip(self.branches, self.scales, strict=True):
+            x = x + scale * branch(x)
+        return self.last(x)
 
 
 def varied(model: nn.Module) -> nn.Module:

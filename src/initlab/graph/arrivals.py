@@ -20,7 +20,7 @@ def feed_of(flow: Flow, signal: Signal | None) -> Feed:
         signal: the signal at its input; None where none was recorded.
     """
     if signal is None:
-        return Feed("unknown", None, None, "", "unknown", "its input was not recorded")
+        return Feed("unknown", None, None, "", "unknown", "it is made of parameters alone, or was not recorded")
     if signal.whole is not None:
         return replace(feed_of(flow, signal.whole), second_moment=signal.second, note=signal.note, masked=signal.masked)
     signal = settled(flow, signal)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 from collections.abc import Callable
@@ -242,6 +243,22 @@ def test_every_planted_fault_is_found(fault: str, seed: int) -> None:
     assert any(finding.kind == kind and finding.where.startswith(where) for finding in findings), findings
     also = {"equal"} if kind == "same seed" else set()  # of one shape they are equal
     assert {finding.kind for finding in findings} == {kind} | also
+
+
+def test_a_frozen_copy_of_what_is_trained_is_no_fault() -> None:
+    online = nn.Sequential(nn.Linear(20, 30), nn.ReLU(), nn.Linear(30, 8))
+    target = copy.deepcopy(online).requires_grad_(False)
+    assert initlab.audit(nn.ModuleDict({"online": online, "target": target})).findings == ()
+    target.requires_grad_(True)
+    assert [f.kind for f in initlab.audit(nn.ModuleDict({"online": online, "target": target})).findings] == ["equal"]
+
+
+def test_equal_biases_beside_weights_that_differ_are_no_fault() -> None:
+    net = nn.TransformerEncoder(nn.TransformerEncoderLayer(32, 4, 64), 2, enable_nested_tensor=False)
+    for p in net.parameters():
+        if p.ndim > 1:
+            nn.init.xavier_uniform_(p)
+    assert [f for f in initlab.audit(net).findings if f.kind == "equal"] == []
 
 
 def test_a_policy_a_plan_and_a_scheme_are_references() -> None:

@@ -249,6 +249,28 @@ def test_a_rotation_among_other_weights_is_kept() -> None:
     assert initlab.plan(net, X)["0.weight"].code == "fed", "an orthogonal start of all weights is a scheme like others"
 
 
+class Composed(nn.Linear):
+    """A matrix that is composed of triangular factors (Kingma & Dhariwal, 2018, eq. 10)."""
+
+    def __init__(self) -> None:
+        super().__init__(16, 16, bias=False)
+        rotation, lower, upper = torch.linalg.lu(nn.init.orthogonal_(torch.empty(16, 16)))
+        del self.weight
+        self.register_buffer("rotation", rotation)
+        self.lower, self.upper = nn.Parameter(lower), nn.Parameter(upper)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        lower = self.lower.tril(-1) + torch.eye(16)
+        return F.linear(x, self.rotation @ lower @ self.upper.triu())
+
+
+def test_the_triangular_factors_of_a_matrix_are_kept() -> None:
+    net = nn.Sequential(Composed(), nn.Linear(16, 16), nn.ReLU(), nn.Linear(16, 4))
+    before = {name: p.detach().clone() for name, p in net[0].named_parameters()}
+    initlab.init_(net, example_inputs=X)
+    assert all(torch.equal(p, before[name]) for name, p in net[0].named_parameters())
+
+
 class Detector(nn.Module):
     """Scores and sizes at two scales side by side; classes are rare at first, as their bias says."""
 

@@ -214,3 +214,24 @@ def test_planning_an_unrolled_recurrence_makes_three_passes_whatever_its_length(
         assert len(passes) <= 3 * length
         assert plan["hidden.weight"].std
         assert not [e for e in plan.entries if e.code == "unknown_role"]
+
+
+class LearnedQueries(nn.Module):
+    """Queries that attend to each other before they see the inputs, as in the first layer of DETR's decoder."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.queries, self.spare = nn.Parameter(torch.rand(5, 32)), nn.Linear(32, 32)
+        self.among, self.across = (nn.MultiheadAttention(32, 4, batch_first=True) for _ in range(2))
+        self.norm, self.last = nn.LayerNorm(32), nn.Linear(32, 6)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        queries = self.queries.expand(len(x), -1, -1)
+        queries = self.norm(queries + self.among(queries, queries, queries)[0])
+        return self.last(queries + self.across(queries, x, x)[0])
+
+
+def test_what_reads_learned_parameters_alone_is_not_said_to_be_unused() -> None:
+    plan = initlab.plan(LearnedQueries(), torch.randn(4, 7, 32, generator=torch.Generator().manual_seed(0)))
+    assert plan["among.in_proj_weight"].code == plan["among.out_proj.weight"].code == "fed_by_parameters"
+    assert plan["spare.weight"].code == "unused"

@@ -87,4 +87,4 @@ def _same_gradient(group: list[ParameterStats]) -> bool:
     return sizes[0] is not None and sizes[0] > 0 and all(size == sizes[0] for size in sizes)
 
 
-FINDING = Kind(find)
+FINDING = Kind(find, leads=True)

@@ -72,12 +72,17 @@ def _last(name: str) -> str:
 
 
 def _equal(evidence: Evidence) -> Iterator[Finding]:
-    drawn = [one for one in evidence.seen if one.is_random or one.structure.family not in ("", "identity")]
-    held = [Held(one.name, local_tensor(one.tensor), None) for one in drawn]
+    """Layers with equal weights: not those that are frozen beside trained ones, as the target of a student is, nor
+    those that have equal biases alone."""
+    drawn = {
+        one.name: one for one in _trained(evidence) if one.is_random or one.structure.family not in ("", "identity")
+    }
     together: dict[tuple[str, ...], list[tuple[str, ...]]] = {}
-    for names in equal_sets(held):
+    for names in equal_sets([Held(one.name, local_tensor(one.tensor), None) for one in drawn.values()]):
         together.setdefault(_holders(names), []).append(names)
     for holders, sets in together.items():
+        if not any(sum(size > 1 for size in drawn[names[0]].start.shape) > 1 for names in sets):
+            continue
         each = f", in {len(sets)} parameters each" if len(sets) > 1 else ""
         yield Finding(
             "equal", "warning", sets[0][0],
@@ -85,6 +90,11 @@ def _equal(evidence: Evidence) -> Iterator[Finding]:
             "Layers whose weights are equal stay one layer where they see the same input: draw each from a stream of "
             "its own (initlab.init_, initlab.reinit_), or tie them.",
         )  # fmt: skip
+
+
+def _trained(evidence: Evidence) -> list[Seen]:
+    """The parameters that are trained; all of them where none is."""
+    return [one for one in evidence.seen if one.tensor.requires_grad] or list(evidence.seen)
 
 
 def _holders(names: tuple[str, ...]) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ from initlab.planning.memory.values import (
     is_one_number,
     is_pattern,
     is_rotation,
+    is_triangular,
     is_zero,
 )
 from initlab.planning.memory.zeros import all_zero
@@ -159,6 +160,11 @@ def rotation_on_purpose(subject: Subject) -> bool:
     """
     applied = sum(use.role == "weight" for use in subject.uses)
     return applied == 1 and _stands_out(subject, is_rotation)
+
+
+def triangular_on_purpose(subject: Subject) -> bool:
+    """Whether a matrix is a triangular factor of one that its author composed (Kingma & Dhariwal, 2018, eq. 10)."""
+    return _stands_out(subject, is_triangular)
 
 
 def around_a_number(subject: Subject) -> bool:

@@ -8,7 +8,13 @@ from initlab.planning.choice import Choice, Options, keep
 from initlab.planning.defaults.beside_frozen import adds_next_to_nothing, is_held_adapter
 from initlab.planning.defaults.feature_rows import of_features
 from initlab.planning.defaults.frequencies import of_sines
-from initlab.planning.defaults.own import around_a_number, pattern_on_purpose, rotation_on_purpose, zero_on_purpose
+from initlab.planning.defaults.own import (
+    around_a_number,
+    pattern_on_purpose,
+    rotation_on_purpose,
+    triangular_on_purpose,
+    zero_on_purpose,
+)
 from initlab.planning.defaults.positive import of_positive
 from initlab.planning.parameters.fed import Fed
 from initlab.planning.parameters.names import ADAPTER_UP, HIDDEN_TO_HIDDEN
@@ -62,6 +68,9 @@ def _adapter_or_deliberate(subject: Subject) -> Choice | None:
     if rotation_on_purpose(subject):
         words = "kept as its author made it: a rotation, W Wᵀ = 1, as the other weights are not"
         return keep("rotation", words)
+    if triangular_on_purpose(subject):
+        words = "kept as its author made it: triangular, a factor of another matrix, as the other weights are not"
+        return keep("pattern", words)
     if around_a_number(subject):
         return keep("own", "kept as its author made it: it makes a scale, and lies around a number of its own")
     return None

@@ -54,6 +54,18 @@ def is_rotation(tensor: torch.Tensor) -> bool:
     return torch.allclose(matrix @ matrix.T, torch.eye(len(matrix), device=matrix.device), atol=1e-3)
 
 
+def is_triangular(tensor: torch.Tensor) -> bool:
+    """Whether a square matrix has nothing on one side of its diagonal and something on the other, as a factor does.
+
+    >>> is_triangular(torch.randn(4, 4).tril()), is_triangular(torch.eye(4)), is_triangular(torch.randn(4, 4))
+    (True, False, False)
+    """
+    if not readable(tensor) or tensor.ndim != 2 or tensor.shape[0] != tensor.shape[1] or tensor.shape[0] < 3:
+        return False
+    whole = local_tensor(tensor).detach()
+    return whole.shape == tensor.shape and bool(whole.tril(-1).any()) != bool(whole.triu(1).any())
+
+
 def holds_masks(tensor: torch.Tensor) -> bool:
     """Whether some numbers are so large that they forbid, as −10,000 among a chain's transitions; none is drawn so."""
     if not readable(tensor) or not tensor.is_floating_point():

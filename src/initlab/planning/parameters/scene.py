@@ -127,4 +127,7 @@ class Subject:
             uses = [use for use in graph.uses(name) if use.feeds is not None]
             if uses:
                 return fed_by_uses(uses)
+        if self.value is not None and graph.consumers(self.value):
+            words = "gain 1: it reads learned parameters alone, and nothing that the inputs reach"
+            return Fed(1.0, Reason("fed_by_parameters", words))
         return Fed(1.0, Reason("unused", "gain 1: not used in the recorded forward pass"))
