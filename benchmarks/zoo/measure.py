@@ -122,13 +122,13 @@ def measured(family: Family, verdicts: bool = False) -> dict[str, Any]:
 
 def _with_own_targets(model: nn.Module, family: Family, plan: Plan) -> tuple[set[str], dict[str, float]]:
     """The layers whose output is not meant to have second moment one: heads, gates, branch ends, tables, mixers; and
-    those of plain networks and those that norms alone read, with what it is meant to be."""
+    those of plain networks, with what it is meant to be."""
     owner = {name: entry.name for entry in plan.entries for name in (entry.name, *entry.tied_to)}
     targets = targets_of(record(model, family.inputs()), {entry.name: entry for entry in plan.entries}, owner)
     kept = {entry.name for entry in plan.entries if entry.action != "write"}
     own = targets.heads | targets.gates | targets.ends | targets.tables | targets.shares | set(targets.inner) | kept
     own |= {name for name, made in targets.queries.items() if abs(made.constant) * math.sqrt(made.size) > UNDIVIDED}
-    plain = {name: plan[name].measured for name in (targets.plain | targets.normed) - own}
+    plain = {name: plan[name].measured for name in targets.plain - own}
     return {name.rpartition(".")[0] for name, entry in owner.items() if entry in own}, {
         name.rpartition(".")[0]: seen[1] for name, entry in owner.items() if (seen := plain.get(entry))
     }

@@ -357,7 +357,7 @@ class NormedQueries(Attending):
 @pytest.mark.parametrize("fused", [False, True])
 def test_scores_of_normed_queries_make_no_weight_smaller(fused: bool) -> None:
     plan = initlab.plan(NormedQueries(fused), batch(16, 8, 64))
-    assert plan["q.weight"].std == plan["k.weight"].std == pytest.approx(0.125 * math.sqrt(1 / 3), rel=0.15)
+    assert plan["q.weight"].std == plan["k.weight"].std == pytest.approx(0.125 * math.sqrt(0.6), rel=0.15)
 
 
 def test_heads_are_mixed_by_the_identity() -> None:

@@ -70,7 +70,7 @@ def test_what_norms_alone_read_is_small_and_said(case: str) -> None:
     made, norm, name, given = ALONE[case]
     entry = planned(made, norm, given)[name]
     second, target = entry.measured
-    assert LEAST <= target < 0.45  # 8 to 72 units
+    assert LEAST <= target < 0.8  # 8 to 72 units
     assert second * entry.correction**2 == pytest.approx(target, rel=0.01)  # three digits of a std
     assert "norms alone read it" in entry.reason
 
@@ -153,7 +153,7 @@ def test_positions_keep_their_share_of_small_rows() -> None:
 
 def test_a_matrix_that_begins_such_a_stream_stays_in_range() -> None:
     entry = initlab.plan(Stream(_layer, tokens=False), INPUTS)["first.weight"]
-    assert LEAST <= entry.measured[0] * entry.correction**2 < 0.45
+    assert LEAST <= entry.measured[0] * entry.correction**2 < 0.8
 
 
 def test_a_stream_that_a_read_out_reads_as_it_is_keeps_its_size() -> None:
@@ -165,12 +165,12 @@ def test_a_std_that_was_asked_for_is_that_of_the_rows() -> None:
     assert plan["first.weight"].std == 0.5
 
 
-def test_the_fewer_the_units_the_further_from_one_quarter() -> None:
-    aims = [smallest(spread) for spread in (0.0, 0.1, 1 / 6, 0.25, 0.5, 1.0)]
-    assert aims == pytest.approx([LEAST, 0.25 / 0.7, 0.5, 1, 1, 1])
+def test_the_fewer_the_units_the_further_from_one_half() -> None:
+    aims = [smallest(spread) for spread in (0.0, 0.1, 1 / 6, 0.5, 1.0)]
+    assert aims == pytest.approx([LEAST, 0.5 / 0.7, 1, 1, 1])
 
 
-def test_draws_of_what_norms_read_lie_above_one_quarter() -> None:
+def test_draws_of_what_norms_read_lie_above_one_half() -> None:
     """Depthwise kernels of few channels, which all read much the same, and kernels of many."""
     x, channels = PICTURES.abs(), (8, 16, 64)
     convs = [nn.Conv2d(8, 8, 3, groups=8, bias=False), *(nn.Conv2d(8, m, 1, bias=False) for m in channels[1:])]
@@ -182,5 +182,5 @@ def test_draws_of_what_norms_read_lie_above_one_quarter() -> None:
         for seed in range(40):
             initlab.init_(model, plan, seed=seed)
             found.append(float(conv(x).detach().square().mean()))
-        assert sum(second < 0.25 for second in found) <= 2
-    assert sum(found) / len(found) < 0.5
+        assert sum(second < 0.5 for second in found) <= 2
+    assert sum(found) / len(found) < 0.9

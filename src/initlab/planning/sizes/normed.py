@@ -19,20 +19,22 @@ from initlab.graph.ancestry import grew_from, passed
 
 EPSILON = 1e-3  # the largest number that a norm adds to what it divides by
 
-ROWS = 0.03  # second moment of rows that norms alone read, which no range of outputs counts
-LEAST = 1 / 3  # and of what weights make: as torch's own layers make it of data, with std 1/√(3 fan_in)
-LOW = 0.25  # above which draws are to lie
+LOW = 0.5  # the second moment above which draws are to lie
 SPREADS = 3.0  # by how many of their standard deviations
+ROWS = 0.03  # second moment of rows that norms alone read, which no range of outputs counts
+LEAST = 0.6  # and what is aimed at where they hardly spread: inputs do
 
 
-def smallest(spread: float) -> float:
-    """The second moment to aim at: the smallest with which a draw is hardly ever below `LOW`, and one at most.
+def smallest(spread: float, least: float = LEAST, low: float = LOW) -> float:
+    """The second moment to aim at: the smallest with which a draw is hardly ever below `low`, and one at most.
 
     Args:
         spread: the standard deviation of the moment over draws, as a share of it; few units spread more.
+        least: what is aimed at where draws hardly spread.
+        low: the second moment above which draws are to lie.
     """
     sure = 1 - SPREADS * spread
-    return min(1.0, max(LEAST, LOW / sure)) if sure > LOW else 1.0
+    return min(1.0, max(least, low / sure)) if sure > low else 1.0
 
 
 def normed(graph: SignalGraph, uses: Iterable[Operation], shares: frozenset[int]) -> bool:

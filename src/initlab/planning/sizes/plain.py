@@ -20,10 +20,17 @@ from initlab.graph import Operation, SignalGraph
 from initlab.planning.signals.data_way import Way, applies, signals_of, way_of
 from initlab.planning.signals.recurrences import makers
 from initlab.planning.signals.ways import leads_only_to
-from initlab.planning.sizes.normed import LEAST, degree
+from initlab.planning.sizes.normed import degree, smallest
 
+LEAST = 1 / 3  # the second moment that torch's own layers make of data, with std 1/√(3 fan_in)
+LOW = 0.25  # and above which draws are to lie
 DATA = -1  # the layer before all others
 FARTHEST = 64  # values that a walk from a weight looks at
+
+
+def plain_second(spread: float) -> float:
+    """The second moment to aim at; `spread` as for `smallest`."""
+    return smallest(spread, LEAST, LOW)
 
 
 def usual_std(fan_in: float) -> float:

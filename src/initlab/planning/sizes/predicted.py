@@ -10,7 +10,7 @@ from initlab.graph import SignalGraph
 from initlab.graph.uses import Use
 from initlab.planning.parameters.fed import second_moments
 from initlab.planning.plan import PlanEntry
-from initlab.planning.sizes.normed import smallest
+from initlab.planning.sizes.plain import plain_second
 from initlab.planning.sizes.targets import Targets
 from initlab.sampling import canonical_name
 
@@ -47,9 +47,9 @@ def _plain_size(uses: Iterable[Use]) -> float:
     """The second moment of a plain layer's output, by how far draws of its units spread: as far as inputs agree."""
     applied = next((use for use in uses if use.feeds is not None), None)
     if applied is None or applied.feeds is None or applied.geometry is None:
-        return smallest(0.0)
+        return plain_second(0.0)
     units = applied.geometry.shape[applied.geometry.out_axis]
-    return smallest(applied.feeds.common * math.sqrt(2 / max(units, 1)))
+    return plain_second(applied.feeds.common * math.sqrt(2 / max(units, 1)))
 
 
 def _predicted(entry: PlanEntry, uses: tuple[Use, ...]) -> float | None:

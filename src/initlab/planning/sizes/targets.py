@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from initlab.planning.plan import PlanEntry
 from initlab.planning.signals.transforms import Back
 from initlab.planning.sizes.normed import ROWS, smallest
-from initlab.planning.sizes.plain import usual_std
+from initlab.planning.sizes.plain import plain_second, usual_std
 from initlab.planning.sizes.scores import Queries
 
 EXCESS = 0.025  # by which share of ln C the first loss may lie above that of a uniform guess
@@ -121,7 +121,7 @@ class Targets:
             return None
         if name in self.normed:
             return smallest(spread)
-        second = GATE if name in self.gates else smallest(spread) if name in self.plain | self.multiplied else 1.0
+        second = GATE if name in self.gates else plain_second(spread) if name in self.plain | self.multiplied else 1.0
         return second / self.inner.get(name, 1.0) ** 2
 
     def most(self, entry: PlanEntry) -> float:
@@ -136,7 +136,7 @@ class Targets:
 
     def back(self, names: Iterable[str]) -> float:
         """The second moment of what an inverse transform makes by some weights."""
-        return smallest(0.0) if self.plain.issuperset(names) else 1.0
+        return plain_second(0.0) if self.plain.issuperset(names) else 1.0
 
     def sized(self, name: str) -> bool:
         """Whether an output is brought to its target however near it is: laws are derived for second moment one."""
