@@ -107,11 +107,13 @@ class Share:
         of: its second moment as a share of the other's.
         grows: whether it may be made larger: where it is a branch, and then no more than its weight's output may.
         names: the parameters that are made so much smaller for it, wherever else they are used.
+        below: the other's second moment from which on it is added as it is.
     """
 
     of: float
     grows: bool
     names: tuple[str, ...] = ()
+    below: float = math.inf
 
     def factor(self, own: float, base: float) -> float:
         """What the operand's second moment is multiplied by.
@@ -120,7 +122,9 @@ class Share:
             own: its second moment.
             base: the other's.
         """
-        return min(self.of * base / own, max(1.0, base) if self.grows else 1.0) if own > 0 else 1.0
+        if own <= 0 or base >= self.below:
+            return 1.0
+        return min(self.of * base / own, max(1.0, base) if self.grows else 1.0)
 
 
 @dataclass(frozen=True)

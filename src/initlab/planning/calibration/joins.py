@@ -95,7 +95,7 @@ def joins(
                 if share is not None and not own & joined and all(map(free, own)):
                     joined |= own
                     known = tuple(n for n in graph.parameters if owner.get(canonical_name(n)) in own)
-                    found[operation.index, part] = Share(share, own <= targets.ends, known)
+                    found[operation.index, part] = Share(share, own <= targets.ends, known, targets.below(own))
         made = _scaled(graph, operation, names, targets) or _carried(graph, operation, names)
         names.update(dict.fromkeys(operation.outputs, made) if made else {})
     return found

@@ -1,7 +1,7 @@
 """Norms that end residual branches: a scale of one adds a signal of unit size to a stream that may be much smaller.
 
-Such a scale sizes its branch, as the last matrix does where no norm stands behind it: it begins with the branch's share
-of the stream.
+Beside such a stream the scale sizes its branch, as the last matrix does where no norm stands behind it: it begins with
+the branch's share of the stream. Beside a stream of the size of what norms make it stays the identity.
 
 Source: Ding et al., CogView, 2021 (norms at both ends of a branch); Yin et al., Pangu Ultra, 2025 (scales by depth).
 """

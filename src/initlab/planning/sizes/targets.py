@@ -18,6 +18,7 @@ SCORE = 4e-4  # second moment of what a table adds to attention scores: they beg
 READ = 1e-3  # second moment of a table's rows that weights read: rows of 0.03, of products of k rows the k-th root
 MOVED = 0.01  # second moment of what moves or scales the data itself, or is added to the identity: a tenth of its size
 LEARNED = 1e-3  # second moment of a function that is learned beside a fixed one
+DROWNS = 0.1  # second moment of a stream below which what a norm makes drowns it; else the norm stays the identity
 POSITION = 0.25  # second moment of positions and types as a share of the tokens' that they are added to
 
 
@@ -149,3 +150,7 @@ class Targets:
         if names and (names <= self.ends or names <= self.scales.keys()):
             return 1 / max(self.branches, 1)
         return None
+
+    def below(self, names: frozenset[str]) -> float:
+        """The second moment of a stream from which on a branch is added to it as it is."""
+        return DROWNS if names and names <= self.scales.keys() else math.inf
