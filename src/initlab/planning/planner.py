@@ -26,6 +26,7 @@ from initlab.planning.policy import Policy
 from initlab.planning.reason import Reason
 from initlab.planning.selection.claims import KEEP, THE_REST, Claim, claims_of, mapping_words, read_policy
 from initlab.planning.selection.writable import unwritable
+from initlab.planning.sizes.normed import sized_by_its_use
 from initlab.planning.sizes.magnitudes import with_magnitudes
 from initlab.planning.sizes.predicted import with_predictions
 from initlab.planning.sizes.stacks import deep_stacks, with_stacks
@@ -104,6 +105,7 @@ def _measured(
     graph, found = scene.graph, scene.found
     assert graph is not None
     fixed = {entry.name for entry in entries if not _correctable(claims.get(entry.name), base)}
+    fixed |= {entry.name for entry in entries if sized_by_its_use(graph, graph.value_of(entry.name, *entry.tied_to))}
     deep = deep_stacks(graph, entries, fixed)
     targets = targets_of(graph, {entry.name: entry for entry in entries}, owners(entries))
     targets = targets.besides({name for stack, _ in deep for name in stack.weights})

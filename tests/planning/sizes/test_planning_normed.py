@@ -184,3 +184,32 @@ def test_draws_of_what_norms_read_lie_above_one_half() -> None:
             found.append(float(conv(x).detach().square().mean()))
         assert sum(second < 0.5 for second in found) <= 2
     assert sum(found) / len(found) < 0.9
+
+
+DIVIDED = {
+    "by hand": lambda w: w / w.norm(dim=-1, keepdim=True),
+    "normalize": lambda w: F.normalize(w, dim=-1),
+    "at least": lambda w: w / torch.linalg.vector_norm(w, dim=-1, keepdim=True).clamp_min(1e-6),
+    "root": lambda w: w * torch.rsqrt(w.square().sum(-1, keepdim=True) + 1e-6),
+    "whole": lambda w: w / w.norm(),
+}
+
+
+@pytest.mark.parametrize("form", DIVIDED)
+def test_a_weight_that_is_divided_by_its_own_size_is_no_larger_for_small_inputs(form: str) -> None:
+    """As in nGPT and cosine classifiers: on inputs of unit length the gain was √features, and they turned slowly."""
+
+    class Unit(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.last = nn.Linear(32, 48, bias=False), nn.Linear(48, 5, bias=False)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            for layer in (self.first, self.last):
+                x = F.linear(F.normalize(x, dim=-1), DIVIDED[form](layer.weight))
+            return 8 * x
+
+    plan = initlab.plan(Unit(), torch.randn(64, 32, generator=torch.Generator().manual_seed(0)))
+    assert plan["first.weight"].std == pytest.approx(32**-0.5)
+    assert plan["last.weight"].std == pytest.approx(48**-0.5)
+    assert "divided by its own size" in plan["first.weight"].reason

@@ -24,6 +24,7 @@ from initlab.planning.signals.neighbours import reads_neighbours
 from initlab.planning.signals.readers import is_head
 from initlab.planning.signals.recurrences import reads_itself
 from initlab.planning.signals.transforms import growth_after, inverse_after
+from initlab.planning.sizes.normed import sized_by_its_use
 from initlab.schemes import get_scheme
 
 
@@ -109,6 +110,8 @@ def _held_at_one(subject: Subject) -> tuple[str, str] | None:
         return None
     if reads_itself(graph, applied):
         return "recurrent", "it reads what it made before, which a larger one makes grow at every step"
+    if sized_by_its_use(graph, graph.value_of(subject.name)):
+        return "normed", "it is divided by its own size before it is used, and the larger it is the slower it turns"
     first = applied[0].operation
     if reads_neighbours(graph, first) and not is_head(graph, first):
         return "neighbours", "it reads sums over neighbours, which a larger one fills with what all places share"

@@ -48,6 +48,14 @@ def normed(graph: SignalGraph, uses: Iterable[Operation], shares: frozenset[int]
     return all(_reaches_norms(graph, use, shares) for use in uses)
 
 
+def sized_by_its_use(graph: SignalGraph, value: int | None) -> bool:
+    """Whether nothing but norms of it reads a parameter, which is divided by its own size before it is used."""
+    if value is None or graph.values[value].source != "parameter":
+        return False
+    readers, undoing = graph.consumers(value), _undoing(graph, value)
+    return bool(readers) and all(reader.traits.norm or reader.index in undoing for reader in readers)
+
+
 def _reaches_norms(graph: SignalGraph, use: Operation, shares: frozenset[int]) -> bool:
     """Past all that grows as its input does; past a join too where the norm sizes each feature by itself."""
     stack, seen = [(use.outputs[0], False)], {use.outputs[0]}
@@ -130,12 +138,12 @@ def _undoing(graph: SignalGraph, value: int) -> set[int]:
 
 def degree(operation: Operation) -> float:
     """The power with which an operation's output grows as its one signal does; 0 where it is not known."""
-    if operation.parameters or len(set(operation.inputs)) != 1:
+    if len(set(operation.inputs)) != 1:
         return 0.0
     numbers = [number for number in operation.attributes.values() if isinstance(number, int | float)]
     if operation.kind == "pow":
         return float(numbers[0]) if numbers else 0.0
-    if operation.kind == "add":  # ε
+    if operation.kind in ("add", "clamp_min", "clamp"):  # ε
         return 1.0 if all(abs(number) <= EPSILON for number in numbers) else 0.0
     if operation.kind == "mul":
         return 2.0 if len(operation.inputs) == 2 else 0.0
