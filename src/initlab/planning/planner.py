@@ -26,8 +26,8 @@ from initlab.planning.policy import Policy
 from initlab.planning.reason import Reason
 from initlab.planning.selection.claims import KEEP, THE_REST, Claim, claims_of, mapping_words, read_policy
 from initlab.planning.selection.writable import unwritable
-from initlab.planning.sizes.normed import sized_by_its_use
 from initlab.planning.sizes.magnitudes import with_magnitudes
+from initlab.planning.sizes.normed import sized_by_its_use
 from initlab.planning.sizes.predicted import with_predictions
 from initlab.planning.sizes.stacks import deep_stacks, with_stacks
 from initlab.planning.sizes.survey import targets_of
