@@ -143,7 +143,7 @@ def degree(operation: Operation) -> float:
     numbers = [number for number in operation.attributes.values() if isinstance(number, int | float)]
     if operation.kind == "pow":
         return float(numbers[0]) if numbers else 0.0
-    if operation.kind in ("add", "clamp_min", "clamp"):  # ε
+    if operation.kind in ("add", "clamp_min") or operation.traits.guard:  # ε
         return 1.0 if all(abs(number) <= EPSILON for number in numbers) else 0.0
     if operation.kind == "mul":
         return 2.0 if len(operation.inputs) == 2 else 0.0
