@@ -27,7 +27,6 @@ from initlab.rng import random_states_kept_once
 
 _LARGEST = 1e100  # of moments: what a rule makes of two such can still be written as a float
 _BEYOND = "it grows beyond any number"
-LEAST = 1 / 1.2  # of its size, what a pass leaves as it is
 
 
 @random_states_kept_once()
@@ -224,8 +223,8 @@ def _times(flow: Flow, feed: Feed, value: int | None) -> Feed:
 def _weighted(flow: Flow, operation: Operation, uses: list[WeightUse]) -> list[Signal]:
     """What a weight makes has second moment one, or the size that it is to have: that is what its law is chosen for.
 
-    Beside padding it is smaller by the taps that see the signal, where that is too little, or the weight not of those,
-    to be made up for. Of zeros that the model makes it is zero.
+    Beside padding it is smaller by the taps that see the signal where nothing makes up for that, its law being fixed. Of
+    zeros that the model makes it is zero.
     """
     name = next(use.view.name for use in uses if use.role in ("weight", "embedding"))
     role = next(use.role for use in uses if use.role in ("weight", "embedding"))
@@ -253,8 +252,7 @@ def _size(flow: Flow, operation: Operation, name: str, source: Signal | None) ->
     if source is not None and source.source == "data" and source.second == 0:
         return 0.0
     seen = TABLE[operation.kind].seen
-    taps = 1.0 if seen is None else seen(flow, operation)
-    return size * taps if taps >= LEAST or name in flow.graph.bounded else size
+    return size if seen is None or name not in flow.graph.bounded else size * seen(flow, operation)
 
 
 def _shifted(
