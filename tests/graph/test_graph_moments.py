@@ -326,7 +326,7 @@ def test_biases_of_other_numbers_than_zero_count(case: str, mean: float, std: fl
     [(3, False, 1.0), (3, True, 1 - 2 / 60), (15, False, 1.0), (15, True, 1 - 56 / 300)],
 )
 def test_beside_padding_a_layer_makes_less_where_it_may_not_grow(kernel: int, bounded: bool, expected: float) -> None:
-    """Of 20 places the outer ones see fewer taps; a gain is that of what feeds a layer, and a pass makes up for them."""
+    """Of 20 places the outer ones see fewer taps; a gain is that of what feeds a layer, a pass makes up for them."""
     model = nn.Sequential(nn.Conv1d(4, 4, kernel, padding=kernel // 2, bias=False), nn.Conv1d(4, 4, 1))
     graph = record(model, torch.zeros(2, 4, 20)).sized({}, {}, bounded=frozenset({"0.weight"} if bounded else ()))
     feeds = graph.uses("1.weight")[0].feeds

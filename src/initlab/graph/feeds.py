@@ -223,8 +223,8 @@ def _times(flow: Flow, feed: Feed, value: int | None) -> Feed:
 def _weighted(flow: Flow, operation: Operation, uses: list[WeightUse]) -> list[Signal]:
     """What a weight makes has second moment one, or the size that it is to have: that is what its law is chosen for.
 
-    Beside padding it is smaller by the taps that see the signal where nothing makes up for that, its law being fixed. Of
-    zeros that the model makes it is zero.
+    Beside padding it is smaller by the taps that see the signal where its law is fixed, so that nothing makes up for
+    that. Of zeros that the model makes it is zero.
     """
     name = next(use.view.name for use in uses if use.role in ("weight", "embedding"))
     role = next(use.role for use in uses if use.role in ("weight", "embedding"))
