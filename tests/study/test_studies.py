@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import shutil
-import signal
 import sqlite3
 import time
 from collections.abc import Callable
@@ -69,8 +68,7 @@ def in_child(work: Callable[[], Any], kill_after: float | None = None) -> int:
     child = spawned(work)
     if kill_after is not None:
         time.sleep(kill_after)
-        assert child.pid is not None
-        os.kill(child.pid, signal.SIGKILL)
+        child.kill()
     child.join(120)
     assert child.exitcode is not None
     return child.exitcode

@@ -117,11 +117,17 @@ def _given_to_a_layer(flow: Flow, operation: Operation) -> int | None:
         return None
     view, own = flow.views.get(given.value), f"{operation.where}."
     others = [flow.views[value].name for value in operation.inputs if value in flow.views and value != given.value]
-    fixed = flow.value(given.value).source == "constant" and operation.kind in _LAYERS
+    fixed = operation.kind in _LAYERS and _is_fixed(flow, given.value)
     if not (fixed or (view is not None and not view.name.startswith(own))) or not operation.where or not others:
         return None
     layer = all(name.startswith(own) and "." not in name.removeprefix(own) for name in others)
     return given.value if layer else None
+
+
+def _is_fixed(flow: Flow, value: int) -> bool:
+    """Whether a tensor is a constant that has no row for each sample: such may be made of the inputs unseen."""
+    known, samples = flow.value(value), {flow.value(item).shape[:1] for item in flow.graph.inputs}
+    return known.source == "constant" and known.shape[:1] not in samples
 
 
 _LAYERS = ("linear", "conv")  # kinds whose first operand is a signal, also where it is a fixed tensor

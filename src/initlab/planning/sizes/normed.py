@@ -53,7 +53,9 @@ def sized_by_its_use(graph: SignalGraph, value: int | None) -> bool:
     if value is None or graph.values[value].source != "parameter":
         return False
     readers, undoing = graph.consumers(value), _undoing(graph, value)
-    return bool(readers) and all(reader.traits.norm or reader.index in undoing for reader in readers)
+    return bool(readers) and all(
+        reader.index in undoing or (reader.traits.norm and reader.inputs[0] == value) for reader in readers
+    )
 
 
 def _reaches_norms(graph: SignalGraph, use: Operation, shares: frozenset[int]) -> bool:
