@@ -28,10 +28,12 @@ CASES: dict[str, tuple[Any, tuple[int, ...], Any, Any, str, int]] = {
 }
 
 
-SLOW = [pytest.param(case, marks=pytest.mark.nightly) for case in ("llama", "experts")]
+SLOW = ("llama", "experts")
 
 
-@pytest.mark.parametrize("case", ["mlp", "mlp by sgd", "mlp by muon", "cnn", "gpt", *SLOW])
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, marks=pytest.mark.nightly) if case in SLOW else case for case in CASES]
+)
 def test_every_layer_changes_alike_at_every_width_under_mup(case: str) -> None:
     build, widths, inputs, targets, optimizer, seeds = CASES[case]
     check = initlab.coordinate_check(

@@ -232,8 +232,7 @@ def _weighted(flow: Flow, operation: Operation, uses: list[WeightUse]) -> list[S
     Beside padding it is smaller by the taps that see the signal where its law is fixed, so that nothing makes up for
     that. Of zeros that the model makes it is zero.
     """
-    name = next(use.view.name for use in uses if use.role in ("weight", "embedding"))
-    role = next(use.role for use in uses if use.role in ("weight", "embedding"))
+    name, role = next((use.view.name, use.role) for use in uses if use.role in ("weight", "embedding"))
     applied = next((use.signal for use in uses if use.role == "weight"), None)
     source = None if applied is None else flow.signals.get(applied)
     label = "embedding" if role == "embedding" else "linear"

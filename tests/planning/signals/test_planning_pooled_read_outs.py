@@ -32,9 +32,11 @@ POOLS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 class Pooled(nn.Module):
-    def __init__(self, pool: Callable[[Tensor], Tensor]) -> None:
+    """Numbers of each place, and what is made of them."""
+
+    def __init__(self, pool: Callable[[Tensor], Tensor], numbers: int = 5) -> None:
         super().__init__()
-        self.first, self.head, self.pool = nn.Linear(16, 32), nn.Linear(32, 5), pool
+        self.first, self.head, self.pool = nn.Linear(16, 32), nn.Linear(32, numbers), pool
 
     def forward(self, x: Tensor) -> Tensor:
         return self.pool(self.head(torch.relu(self.first(x))))
@@ -59,20 +61,9 @@ ENERGIES: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-class Energy(nn.Module):
-    """One number of each atom, whose axis is gone before they are added up."""
-
-    def __init__(self, pool: Callable[[Tensor], Tensor]) -> None:
-        super().__init__()
-        self.first, self.head, self.pool = nn.Linear(16, 32), nn.Linear(32, 1), pool
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.pool(self.head(torch.relu(self.first(x))))
-
-
 @pytest.mark.parametrize("way", ENERGIES)
 def test_one_number_of_each_place_is_judged_by_what_they_add_up_to(way: str) -> None:
-    model = Energy(ENERGIES[way])
+    model = Pooled(ENERGIES[way], numbers=1)
     plan = initlab.init_(model, "auto", example_inputs=X)
     assert "read-out" in plan["head.weight"].reason
     assert float(model(X).square().mean().detach()) < 0.3  # near zero, where a sum of twelve of variance 1 is near 12

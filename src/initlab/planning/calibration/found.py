@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from initlab.planning.plan import PlanEntry
@@ -37,11 +37,23 @@ class Found:
         return root + (value - root) * self.factor(name)
 
 
-def adjustable(entry: PlanEntry | None) -> bool:
+def _adjustable(entry: PlanEntry | None) -> bool:
     """Whether a law has a std that can be multiplied."""
     if entry is None or entry.law is None or entry.recipe is None or not entry.std:
         return False
     return entry.gain is not None or "std" in entry.recipe.arguments
+
+
+def correctable(name: str, entries: Mapping[str, PlanEntry], fixed: Collection[str], scales: Collection[str]) -> bool:
+    """Whether a pass may correct what a parameter gets.
+
+    Args:
+        name: the parameter's.
+        entries: the plan's entries by name.
+        fixed: names whose laws are not to be changed.
+        scales: those of norms whose value may be changed, though they have no std.
+    """
+    return name not in fixed and (name in scales or _adjustable(entries.get(name)))
 
 
 def rounded(factor: float) -> float:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from initlab.graph import Operation, SignalGraph
 from initlab.graph.recording import Share, Value, constant_moments
-from initlab.planning.calibration.found import adjustable
+from initlab.planning.calibration.found import correctable
 from initlab.planning.plan import PlanEntry, owners
 from initlab.planning.sizes.targets import Targets
 from initlab.sampling import canonical_name
@@ -31,21 +31,17 @@ def sized(graph: SignalGraph, targets: Targets, entries: Iterable[PlanEntry], fi
     targets = replace(targets, plain=frozenset())  # gains are said for unit signals; one of ReLU is so for smaller ones
 
     def free(name: str) -> bool:
-        return name not in fixed and (name in targets.scales or adjustable(by_name.get(name)))
+        return correctable(name, by_name, fixed, targets.scales)
 
     held = {value.name: value for value in graph.values.values() if value.source == "parameter"}
-    sizes: dict[str, float] = {}
-    for name in graph.parameters:
-        entry = by_name.get(owner.get(canonical_name(name), ""))
-        if entry is not None and (size := _size(entry, held.get(name), targets, free)) != 1.0:
-            sizes[name] = size
-    shares = joins(graph, targets, owner, free)
-    scores = {made.place: made.constant for name, made in targets.queries.items() if free(name)}
     planned = {name: by_name.get(owner.get(canonical_name(name), "")) for name in graph.parameters}
     own = {name: entry for name, entry in planned.items() if entry is not None}
+    sizes = {name: _size(entry, held.get(name), targets, free) for name, entry in own.items()}
+    shares = joins(graph, targets, owner, free)
+    scores = {made.place: made.constant for name, made in targets.queries.items() if free(name)}
     bounded = frozenset(name for name, entry in own.items() if entry.name in targets.bounded or not free(entry.name))
     shifts = {name: moments for name, entry in own.items() if (moments := _of_added(entry, held.get(name)))}
-    return graph.sized(sizes, shares, scores, bounded, shifts)
+    return graph.sized({n: size for n, size in sizes.items() if size != 1.0}, shares, scores, bounded, shifts)
 
 
 def _size(entry: PlanEntry, value: Value | None, targets: Targets, free: Callable[[str], bool]) -> float:
@@ -68,7 +64,7 @@ def _of_added(entry: PlanEntry, value: Value | None) -> tuple[float, float] | No
     if entry.law is not None:
         mean = entry.law.value if isinstance(entry.law, Constant) else 0.0
         return (mean, mean**2 + (entry.std or 0.0) ** 2) if mean or entry.std else None
-    moments = None if value is None or value.tensor is None else constant_moments(value.tensor)
+    moments = _of_held(value)
     return moments if moments and moments[1] else None
 
 
@@ -76,8 +72,13 @@ def _of_scale(entry: PlanEntry, value: Value | None) -> float:
     """The second moment of a norm's scale, as it is to be drawn or as it is kept."""
     if entry.law is not None:
         return entry.law.value**2 if isinstance(entry.law, Constant) else 1.0
-    moments = None if value is None or value.tensor is None else constant_moments(value.tensor)
+    moments = _of_held(value)
     return 1.0 if moments is None else moments[1]
+
+
+def _of_held(value: Value | None) -> tuple[float, float] | None:
+    """(mean, second moment) of a parameter as it is; None where it cannot be read."""
+    return None if value is None or value.tensor is None else constant_moments(value.tensor)
 
 
 def joins(
@@ -85,7 +86,9 @@ def joins(
 ) -> dict[tuple[int, int], Share]:
     """By (sum, operand), the share that the operand is brought to: at the first sum that each is added in."""
     names, found, joined = _parameters(graph, owner), dict[tuple[int, int], Share](), set[str]()
-    weights = targets.positions | targets.ends | targets.scales.keys()
+    weights, spelled = targets.positions | targets.ends | targets.scales.keys(), dict[str, list[str]]()
+    for name in graph.parameters:
+        spelled.setdefault(owner.get(canonical_name(name), ""), []).append(name)
     for operation in graph.operations if weights else ():
         operands = list(dict.fromkeys(operation.inputs))
         if operation.traits.combines == "sum" and len(operands) == 2:
@@ -94,8 +97,7 @@ def joins(
                 share = targets.share(own, names.get(other, NONE))
                 if share is not None and not own & joined and all(map(free, own)):
                     joined |= own
-                    known = tuple(n for n in graph.parameters if owner.get(canonical_name(n)) in own)
-                    found[operation.index, part] = Share(share, own <= targets.ends, known, targets.below(own))
+                    found[operation.index, part] = replace(share, names=tuple(n for of in own for n in spelled[of]))
         made = _scaled(graph, operation, names, targets) or _carried(graph, operation, names)
         names.update(dict.fromkeys(operation.outputs, made) if made else {})
     return found

@@ -10,7 +10,7 @@ import torch
 from initlab.graph.operations.dropping import Mask
 from initlab.guest.transformed import is_transformed, like, of_whole, plain
 from initlab.guest.writes import unwatched
-from initlab.planning.calibration.found import Found, adjustable
+from initlab.planning.calibration.found import Found, correctable
 from initlab.planning.calibration.marks import Mark, Marks
 from initlab.planning.calibration.measuring import second_moment
 from initlab.planning.memory.drawing import job_of, write_one
@@ -89,7 +89,7 @@ class StandIns:
 
     def free(self, name: str) -> bool:
         """Whether a std may be corrected."""
-        return name not in self.fixed and (name in self.found.scales or adjustable(self.entries.get(name)))
+        return correctable(name, self.entries, self.fixed, self.found.scales)
 
     @of_whole
     def scale(self, names: Iterable[str], factor: float, copies: Iterable[tuple[torch.Tensor, Mark]] = ()) -> None:

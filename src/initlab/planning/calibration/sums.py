@@ -44,11 +44,11 @@ class Sums:
         if own is None or base is None or other.numel() < 2:
             return part
         self._joined |= names
-        if base >= self.targets.below(names):
+        if base >= share.below:
             return part
         most = min(self.targets.most(drawn.entries[name]) / drawn.found.factor(name) for name in names)
-        factor = rounded(min(math.sqrt(share * base / own), self._room(names, base), most))
-        if factor == 1.0 or (factor > 1 and not names <= self.targets.ends):
+        factor = rounded(min(math.sqrt(share.of * base / own), self._room(names, base), most))
+        if factor == 1.0 or (factor > 1 and not share.grows):
             return part
         drawn.scale(names, factor)
         if mark.of:

@@ -16,6 +16,7 @@ from functools import partial
 
 from initlab.graph import Operation, SignalGraph
 from initlab.graph.ancestry import grew_from, passed
+from initlab.graph.once import once
 
 EPSILON = 1e-3  # the largest number that a norm adds to what it divides by
 
@@ -48,6 +49,7 @@ def normed(graph: SignalGraph, uses: Iterable[Operation], shares: frozenset[int]
     return all(_reaches_norms(graph, use, shares) for use in uses)
 
 
+@once
 def sized_by_its_use(graph: SignalGraph, value: int | None) -> bool:
     """Whether nothing but norms of it reads a parameter, which is divided by its own size before it is used."""
     if value is None or graph.values[value].source != "parameter":

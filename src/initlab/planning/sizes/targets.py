@@ -6,6 +6,7 @@ import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from initlab.graph.recording import Share
 from initlab.planning.plan import PlanEntry
 from initlab.planning.signals.transforms import Back
 from initlab.planning.sizes.normed import ROWS, smallest
@@ -143,14 +144,12 @@ class Targets:
         """Whether an output is brought to its target however near it is: laws are derived for second moment one."""
         return name in self.normed or name in self.read
 
-    def share(self, names: frozenset[str], others: frozenset[str]) -> float | None:
-        """The second moment of a summand as a share of what it is added to; None where it is no branch."""
+    def share(self, names: frozenset[str], others: frozenset[str]) -> Share | None:
+        """What a summand is brought to, made by some parameters and added to what others made; None of others."""
         if names and names <= self.positions and not (others and others <= self.positions):
-            return POSITION
-        if names and (names <= self.ends or names <= self.scales.keys()):
-            return 1 / max(self.branches, 1)
+            return Share(POSITION, grows=False)
+        if names and names <= self.ends:
+            return Share(1 / max(self.branches, 1), grows=True)
+        if names and names <= self.scales.keys():
+            return Share(1 / max(self.branches, 1), grows=False, below=DROWNS)
         return None
-
-    def below(self, names: frozenset[str]) -> float:
-        """The second moment of a stream from which on a branch is added to it as it is."""
-        return DROWNS if names and names <= self.scales.keys() else math.inf
