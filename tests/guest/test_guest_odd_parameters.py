@@ -51,6 +51,103 @@ def test_a_float8_weight_that_trains_is_refused_in_a_line() -> None:
         initlab.init_(model, "auto", example_inputs=X)
 
 
+LAID = {
+    "sparse_coo": lambda t: t.to_sparse(),
+    "sparse_csr": lambda t: t.to_sparse_csr(),
+    "mkldnn": lambda t: t.to_mkldnn(),
+    "quantized": lambda t: torch.quantize_per_tensor(t, 0.1, 0, torch.qint8),
+}
+
+
+def _beside(held: Tensor, trains: bool = False) -> nn.Sequential:
+    model = nn.Sequential(nn.Linear(16, 32), nn.ReLU(), nn.Linear(32, 5))
+    model.register_parameter("held", nn.Parameter(held, requires_grad=trains))
+    return model
+
+
+@pytest.mark.filterwarnings("ignore")  # torch calls quantized and CSR tensors unfinished
+@pytest.mark.parametrize("layout", LAID)
+def test_what_is_frozen_and_not_strided_is_kept_and_the_rest_drawn_and_judged(layout: str) -> None:
+    model = _beside(LAID[layout](torch.eye(8)))
+    plan = initlab.init_(model, "auto", example_inputs=X)
+    assert (plan["held"].action, plan["0.weight"].action) == ("keep", "write")
+    assert initlab.inspect(model, X, Y).verdict == "healthy"
+    assert "held" in str(initlab.audit(model))
+    initlab.fit.lsuv_(model, X)
+    with pytest.raises(initlab.InputError, match=r"'held': .* can be drawn|'held': qint8 cannot be drawn"):
+        initlab.init_(model, {"held": "he_normal"})
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("layout", ["sparse_coo", "sparse_csr"])
+def test_what_is_sparse_and_trains_is_refused_by_name(layout: str) -> None:
+    model = _beside(LAID[layout](torch.eye(8)), trains=True)
+    before = model[0].weight.clone()
+    for verb in (
+        lambda: initlab.inspect(model, X, Y),
+        lambda: initlab.init_(model, example_inputs=X),
+        lambda: initlab.fit.lsuv_(model, X),
+    ):
+        with pytest.raises(initlab.InputError, match=f"'held'.* is {layout}"):
+            verb()
+    assert torch.equal(model[0].weight, before)
+
+
+class SparseAnswer(nn.Linear):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x).to_sparse()
+
+
+def test_a_sparse_answer_is_planned_and_judged_as_a_dense_one() -> None:
+    dense, sparse = nn.Linear(16, 5), SparseAnswer(16, 5)
+    sparse.load_state_dict(dense.state_dict())
+    assert initlab.plan(sparse, X)["weight"].std == initlab.plan(dense, X)["weight"].std
+    assert initlab.inspect(sparse, X, Y).loss == initlab.inspect(dense, X, Y).loss
+
+
+@pytest.mark.filterwarnings("ignore")  # torch calls them unfinished
+def test_a_nested_parameter_has_no_shape_whatever_is_asked() -> None:
+    model = _beside(torch.nested.nested_tensor([torch.zeros(2, 3), torch.zeros(4, 3)]))
+    for verb in (lambda: initlab.plan(model, X), lambda: initlab.inspect(model, X, Y)):
+        with pytest.raises(initlab.InputError, match="'held' is a nested tensor"):
+            verb()
+
+
+@pytest.mark.filterwarnings("ignore")  # and ComplexHalf too
+@pytest.mark.parametrize("dtype", [torch.complex32, torch.complex64])
+def test_complex_parameters_are_drawn_into_memory_of_numpys(dtype: torch.dtype) -> None:
+    model, like = nn.Module(), nn.Module()
+    memory = torch.zeros(64, dtype=torch.uint8)
+    memory.numpy()  # torch may then not resize it: it is written as memory that is not torch's own
+    model.weight = nn.Parameter(memory[: 4 * dtype.itemsize].view(dtype).view(2, 2))
+    like.weight = nn.Parameter(torch.zeros(2, 2, dtype=dtype))
+    for each in (model, like):
+        initlab.init_(each, {"*": "normal"})
+    assert torch.equal(torch.view_as_real(model.weight), torch.view_as_real(like.weight))
+    assert model.weight.detach().to(torch.complex64).abs().min() > 0
+
+
+def test_a_conjugated_parameter_is_kept_and_else_refused() -> None:
+    model = _beside(torch.randn(3, 3, dtype=torch.complex64).conj())
+    assert initlab.init_(model, "auto", example_inputs=X)["held"].action == "keep"
+    with pytest.raises(initlab.InputError, match="'held' is conjugated"):
+        initlab.init_(model, {"held": "normal"})
+
+
+def test_parameters_that_share_cells_are_refused_by_every_writer() -> None:
+    whole = torch.zeros(48, 16)
+    shared = nn.Sequential(nn.Linear(16, 32), nn.Linear(16, 32))
+    shared[0].weight, shared[1].weight = nn.Parameter(whole[:32]), nn.Parameter(whole[16:])
+    with pytest.raises(initlab.InputError, match=r"'0.weight' and '1.weight' overlap in memory"):
+        initlab.reinit_(shared)
+    expanded = nn.Sequential(nn.Linear(16, 32))
+    expanded[0].weight = nn.Parameter(torch.zeros(1, 16).expand(32, 16))
+    for verb in (lambda: initlab.reinit_(expanded), lambda: initlab.fit.lsuv_(expanded, X, start=None)):
+        with pytest.raises(initlab.InputError, match=r"'0.weight' is expanded or overlaps itself"):
+            verb()
+    assert not whole.any()
+
+
 class Growing(nn.Module):
     """Makes its head at the first batch."""
 
@@ -87,3 +184,24 @@ def test_observers_of_a_quantisation_are_put_back_as_small_as_they_were() -> Non
     initlab.init_(model, "auto", example_inputs=X)
     assert initlab.inspect(model, X, Y).verdict == "healthy"
     assert {name: buffer.shape for name, buffer in model.named_buffers()} == shapes
+
+
+def test_a_layer_whose_own_start_fails_is_named() -> None:
+    model = nn.Sequential(nn.Linear(16, 32), nn.Linear(32, 5))
+    del model[1].weight
+    with pytest.raises(initlab.InputError, match=r"the start of '1' by itself failed: AttributeError"):
+        initlab.reinit_(model)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_frozen_torchscript_is_refused_in_a_line() -> None:
+    frozen = torch.jit.freeze(torch.jit.script(nn.Linear(16, 5).eval()))
+    with pytest.raises(initlab.InputError, match=r"frozen TorchScript.*give the module that it was made of"):
+        initlab.inspect(frozen, X, Y)
+
+
+def test_a_module_that_holds_itself_is_refused_by_fits_too() -> None:
+    model = nn.Sequential(nn.Linear(16, 5))
+    model[0].__dict__["_modules"]["up"] = model
+    with pytest.raises(initlab.InputError, match="the model is cyclic"):
+        initlab.fit.lsuv_(model, X)

@@ -11,11 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from initlab.guest.batch import batch_of
+from initlab.guest.check import is_strided
 from initlab.guest.inputs import check_values, taken_by, tensors_in
 from initlab.guest.modules import in_mode
 from initlab.guest.run import run, with_room
 from initlab.guest.untouched import untouched
 from initlab.planning import Plan, init_
+from initlab.planning.memory.tensors import check_writable, overlaps_itself
 
 
 def batch_for(model: nn.Module, batch: Any, argument: str = "batch") -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -74,8 +76,15 @@ def measuring(model: nn.Module, *, statistics: bool = True) -> Iterator[None]:
 def kept_on_failure(model: nn.Module) -> Iterator[None]:
     """A copy of the parameters and buffers is held, and put back, with each `.grad`, if anything is raised inside
     (Ctrl-C included).
+
+    Raises:
+        InputError: a parameter that trains and cannot be written in place.
     """
-    saved = [(tensor, tensor.detach().clone()) for tensor in itertools.chain(model.parameters(), model.buffers())]
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            check_writable(name, parameter.detach())
+    own = itertools.chain(model.parameters(), model.buffers())
+    saved = [(tensor, tensor.detach().clone()) for tensor in own if is_strided(tensor) and not overlaps_itself(tensor)]
     gradients = [(parameter, parameter.grad) for parameter in model.parameters()]
     try:
         yield

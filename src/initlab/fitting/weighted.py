@@ -18,6 +18,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from initlab.fitting.running import plain_kernels
+from initlab.guest.check import is_strided
 from initlab.guest.inputs import brought, mapped, on_host, tensors_in
 
 _ATEN = torch.ops.aten
@@ -106,6 +107,8 @@ class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's mode
         self.kept = {name: reason for name, p in self._named.items() if (reason := _why_kept(name, p))}
         self._parameters: dict[int, list[tuple[str, Tensor]]] = {}
         for name, parameter in self._named.items():
+            if not is_strided(parameter):
+                continue
             self._parameters.setdefault(parameter.untyped_storage().data_ptr(), []).append((name, parameter))
         self._copied: dict[int, tuple[Tensor, Tensor]] = {}  # by the copy's memory: (what was copied, the copy)
         self._done: dict[int, list[tuple[int, int]]] = {}

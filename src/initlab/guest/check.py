@@ -90,13 +90,33 @@ def dtype_name(dtype: torch.dtype) -> str:
 
 
 def check_shaped(name: str, tensor: torch.Tensor) -> None:
-    """Refuse a parameter or buffer that has no shape yet.
+    """Refuse a parameter or buffer that has no shape, or none yet.
 
     Raises:
-        InputError: it is lazy.
+        InputError: it is lazy, or nested.
     """
     if is_lazy(tensor):
         raise InputError(f"{name!r} is lazy and has no shape yet: run one batch through the model first")
+    if tensor.is_nested:
+        raise InputError(f"{name!r} is a nested tensor, which has no one shape: hold its parts as parameters")
+
+
+def is_strided(tensor: torch.Tensor) -> bool:
+    """Whether each number of a tensor has a place of its own in memory: sparse, quantized and opaque ones have not.
+
+    >>> is_strided(torch.eye(2)), is_strided(torch.eye(2).to_sparse())
+    (True, False)
+    """
+    return tensor.layout == torch.strided and not tensor.is_quantized and not tensor.is_nested
+
+
+def layout_name(tensor: torch.Tensor) -> str:
+    """How a tensor's numbers lie.
+
+    >>> layout_name(torch.eye(2).to_sparse())
+    'sparse_coo'
+    """
+    return "quantized" if tensor.is_quantized else str(tensor.layout).removeprefix("torch.").lstrip("_")
 
 
 def check_materialised(model: Any, *, parameters: bool = False) -> nn.Module:
@@ -107,9 +127,14 @@ def check_materialised(model: Any, *, parameters: bool = False) -> nn.Module:
         parameters: whether it must have parameters.
 
     Raises:
-        InputError: no module, lazy, meta or inference tensors, or no parameters where they are needed.
+        InputError: no module, or frozen TorchScript; lazy, nested, meta or inference tensors; what trains and is sparse
+            or of 8 bits; no parameters where they are needed.
     """
     module = module_of(model)
+    if not hasattr(module, "training"):
+        raise InputError(
+            "model is frozen TorchScript, without parameters or modes: give the module that it was made of"
+        )
     if parameters and next(module.parameters(), None) is None:
         raise InputError(f"model must have parameters; {type(module).__name__} has none")
     for name, tensor in named_tensors_of(module):
@@ -126,6 +151,11 @@ def check_materialised(model: Any, *, parameters: bool = False) -> nn.Module:
             raise InputError(
                 f"{name!r} is {dtype_name(tensor.dtype)} and requires a gradient, which no optimizer can step: freeze "
                 "it, or hold it in bfloat16"
+            )
+        if tensor.requires_grad and not is_strided(tensor):
+            raise InputError(
+                f"{name!r} is {layout_name(tensor)} and requires a gradient: steps are only known of plain strided "
+                "parameters; freeze it, or hold it dense"
             )
     return module
 

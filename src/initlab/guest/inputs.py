@@ -156,6 +156,17 @@ def stored(tensor: Tensor) -> Tensor:
     return tensor if tensor.layout == torch.strided else tensor.values()
 
 
+def dense(tensor: Tensor) -> Tensor:
+    """The tensor with a place in memory for each number: a sparse, quantized or opaque one laid out, others as is.
+
+    >>> dense(torch.eye(2).to_sparse()).layout
+    torch.strided
+    """
+    if tensor.is_quantized:
+        return tensor.dequantize()
+    return tensor if tensor.layout == torch.strided or tensor.is_nested else tensor.to_dense()
+
+
 def shape_words(tensor: Tensor) -> str:
     """The shape as an error says it; a nested tensor has no one shape."""
     return "nested" if tensor.is_nested else str(tuple(tensor.shape))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-
 from torch import nn
 
 # What torch's older wrappers add to the name of a parameter from which a layer's own is computed.
@@ -33,9 +31,17 @@ def dotted(path: str, leaf: str) -> str:
 
 
 def in_mode(model: nn.Module, training: bool) -> nn.Module:
-    """The model in training or in evaluation mode, as it goes there itself; an exported one has one mode, and stays."""
-    with contextlib.suppress(NotImplementedError):
+    """The model in training or in evaluation mode, as it goes there itself; an exported one has one mode, and stays.
+
+    What is nested deeper than Python calls itself, or holds itself, is brought there module by module.
+    """
+    try:
         model.train(training)
+    except NotImplementedError:
+        pass
+    except RecursionError:
+        for _, module in modules_of(model).values():
+            module.training = training
     return model
 
 

@@ -109,7 +109,7 @@ def modes_kept(model: nn.Module) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _modes_kept(modules: Iterable[nn.Module]) -> Iterator[None]:
-    modes = [(module, module.training) for module in modules]
+    modes = [(module, module.training) for module in modules if hasattr(module, "training")]  # frozen scripts have none
     try:
         yield
     finally:

@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional as F
 
 from initlab.errors import InputError
-from initlab.guest.inputs import named_tensors
+from initlab.guest.inputs import dense, named_tensors
 from initlab.training.given_losses import given_loss
 from initlab.training.losses import (
     CLASSES,
@@ -52,7 +52,8 @@ def main_output(value: Any) -> tuple[str, Tensor]:
 
 
 def parts(tensor: Tensor) -> Tensor:
-    """A complex tensor as its real and imaginary parts, along a last axis; any other as it is."""
+    """A complex tensor as its real and imaginary parts, along a last axis; a sparse one dense; any other as it is."""
+    tensor = dense(tensor)
     return torch.view_as_real(tensor.resolve_conj()) if tensor.is_complex() else tensor
 
 

@@ -277,7 +277,5 @@ def _near(hashes: Array) -> npt.NDArray[np.bool_]:
 
 
 def _wide(tensor: Tensor) -> Tensor:
-    t = tensor.detach()
-    t = t.to_dense() if t.is_sparse else t
-    t = parts(t)
+    t = parts(tensor.detach())
     return t if t.dtype in (torch.float32, torch.float64) else t.float()

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from initlab.guest.doubles import doubled
+from initlab.guest.inputs import dense
 from initlab.guest.transformed import of_whole
 from initlab.planning.calibration.found import rounded
 from initlab.planning.calibration.measuring import feature_axis
@@ -116,7 +117,7 @@ class ReadOuts:
         return self._logits[name].shrunk
 
     def _factor(self, tensor: torch.Tensor, logits: Logits) -> float | None:
-        found = logits.of(tensor)
+        found = logits.of(dense(tensor))
         return None if found is None else self._to_first_loss(found[0], logits, found[1])
 
     def _to_first_loss(self, tensor: torch.Tensor, logits: Logits, axis: int) -> float:

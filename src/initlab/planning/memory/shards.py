@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from initlab.errors import InputError
+from initlab.guest.check import is_strided
 from initlab.guest.whole import is_sharded_type
 from initlab.planning.memory.partitions import partition_of
 from initlab.planning.memory.tensors import Block
@@ -56,8 +57,8 @@ def is_split(tensor: torch.Tensor) -> bool:
 
 
 def readable(tensor: torch.Tensor) -> bool:
-    """Whether all of its values are here: what one shard holds says nothing of the whole."""
-    return not (tensor.is_meta or is_split(tensor) or tensor.numel() == 0)
+    """Whether all of its values are here, each in its place: what one shard holds says nothing of the whole."""
+    return is_strided(tensor) and not (tensor.is_meta or is_split(tensor) or tensor.numel() == 0)
 
 
 def local_tensor(tensor: torch.Tensor) -> torch.Tensor:

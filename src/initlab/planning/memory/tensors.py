@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from initlab.errors import InputError
+from initlab.guest.check import is_strided, layout_name
 
 Block = tuple[slice, ...]
 
@@ -64,14 +65,15 @@ def check_writable(name: str, tensor: torch.Tensor) -> None:
     """Refuse what cannot be written in place, before anything is.
 
     Raises:
-        InputError: meta, inference, sparse, quantized or subclassed tensors; expanded, overlapping or read-only memory.
+        InputError: meta, inference, sparse, quantized, conjugated or subclassed tensors; expanded, overlapping or
+            read-only memory.
     """
     if tensor.is_meta or _is_fake(tensor):
         raise InputError(f"{name!r} is on the meta device and has no memory: call model.to_empty(device=...) first")
     if tensor.is_inference():
         raise InputError(f"{name!r} is an inference tensor, which cannot be written: build it outside inference_mode")
-    if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_neg():
-        kind = "quantized" if tensor.is_quantized else "negated" if tensor.is_neg() else f"of layout {tensor.layout}"
+    if not is_strided(tensor) or tensor.is_neg() or tensor.is_conj():
+        kind = "negated" if tensor.is_neg() else "conjugated" if tensor.is_conj() else layout_name(tensor)
         raise InputError(f"{name!r} is {kind}: only plain strided tensors can be written")
     if not is_plain(tensor) and getattr(type(tensor), "__torch_dispatch__", None) is not _NO_DISPATCH:
         raise InputError(
@@ -117,7 +119,7 @@ def _probe(name: str, tensor: torch.Tensor) -> None:
     """
     if tensor.numel() == 0:
         return
-    array = host_array(tensor)
+    array = _cells(tensor)
     for index in (0, -1):
         at = tuple(slice(index, None if index else 1) for _ in array.shape)
         cell = array[at].reshape(-1).view(np.uint8)
@@ -138,7 +140,7 @@ def check_apart(named: Sequence[tuple[str, torch.Tensor]]) -> None:
     """
     by_storage: dict[int, list[tuple[str, torch.Tensor]]] = {}
     for name, tensor in named:
-        if tensor.numel():
+        if tensor.numel() and is_strided(tensor):
             by_storage.setdefault(tensor.untyped_storage().data_ptr(), []).append((name, tensor))
     for group in by_storage.values():
         ordered = sorted(group, key=lambda item: item[1].data_ptr())
@@ -159,15 +161,15 @@ def _end(tensor: torch.Tensor) -> int:
 
 
 def _share_cells(one: torch.Tensor, other: torch.Tensor) -> bool:
-    try:
-        return bool(np.shares_memory(_addresses(one), _addresses(other), max_work=_MOST_WORK))
+    try:  # addresses are only compared, never read, so that they may be another device's
+        return bool(np.shares_memory(_cells(one), _cells(other), max_work=_MOST_WORK))
     except np.exceptions.TooHardError:
         return True
 
 
-def _addresses(tensor: torch.Tensor) -> np.ndarray[Any, Any]:
-    """An address range that is only compared, never read, so that it may be another device's."""
-    return np.asarray(_Cells(tensor, f"|V{tensor.element_size()}"))
+def _cells(tensor: torch.Tensor) -> np.ndarray[Any, Any]:
+    """The memory of a tensor element by element, whatever they are."""
+    return np.asarray(_Cells(tensor.detach(), f"|V{tensor.element_size()}"))
 
 
 def row_blocks(shape: Sequence[int], itemsize: int, limit: int = STAGE_BYTES) -> Iterator[Block]:

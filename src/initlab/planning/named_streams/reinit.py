@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 
 from torch import nn
 
-from initlab.errors import InputError, listed
+from initlab.errors import InputError, listed, told
 from initlab.planning.memory.shards import local_tensor
-from initlab.planning.memory.tensors import check_writable
+from initlab.planning.memory.tensors import check_apart, check_writable, overlaps_itself
 from initlab.planning.named_streams.api import streams
 from initlab.planning.named_streams.log import StreamLog
 from initlab.planning.parameters.walk import walk
@@ -38,7 +38,8 @@ def reinit_(model: nn.Module, seed: int = 0, *, prefix: str = "") -> StreamLog:
 
     Raises:
         InputError: a bad argument, layers with parameters that have no start of their own (all are named), or
-            parameters without memory or that cannot be written; nothing has been written.
+            parameters without memory, that overlap or that cannot be written; nothing has been written. A layer's own
+            start that fails: layers within and before it have theirs.
 
     >>> import torch, initlab
     >>> net = torch.nn.Sequential(torch.nn.Linear(8, 4), torch.nn.LayerNorm(4))
@@ -48,8 +49,9 @@ def reinit_(model: nn.Module, seed: int = 0, *, prefix: str = "") -> StreamLog:
     found = walk(model)
     for slot in found.parameters:
         local = local_tensor(slot.tensor)
-        if local.is_meta or local.is_inference():
+        if local.is_meta or local.is_inference() or overlaps_itself(local):
             check_writable(slot.name, local)
+    check_apart([(slot.name, local_tensor(slot.tensor)) for slot in found.parameters])
     modules = found.modules
     tops = _topmost(modules)
     bare = list(_bare(modules, tops))
@@ -60,7 +62,8 @@ def reinit_(model: nn.Module, seed: int = 0, *, prefix: str = "") -> StreamLog:
         )
     with random_states_kept(), streams(model, seed, prefix=prefix) as log:
         for name in _inner_first(modules):
-            _call(modules[name], _OWN)
+            with told(f"the start of {name or 'the model'!r} by itself"):
+                _call(modules[name], _OWN)
         own_starts(model)
     return log
 

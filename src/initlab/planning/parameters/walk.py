@@ -106,8 +106,6 @@ def _record(seen: dict[object, Slot], order: list[Slot], tensor: torch.Tensor | 
         return
     raw = f"{path}.{owner.leaf}" if path else owner.leaf
     check_shaped(raw, tensor)
-    if tensor.is_nested:
-        raise InputError(f"{raw!r} is a nested tensor, which has no one shape: hold its parts as parameters")
     name = canonical_name(raw)
     owner = Owner(name, owner.module, owner.module_name, owner.leaf)
     key = _memory(tensor)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch.nn.utils.parametrizations import _Orthogonal
 
-from initlab.guest.check import dtype_name
+from initlab.guest.check import dtype_name, is_strided, layout_name
 from initlab.planning.choice import Choice, keep
 from initlab.planning.memory.tensors import DTYPES, PARTS
 from initlab.planning.parameters.scene import Subject
@@ -30,6 +30,10 @@ def unwritable(subject: Subject, claim: Claim | None, of_loaded: bool = False) -
         if (claim is None or claim.override.selector.broad) and not tensor.requires_grad:
             return keep("dtype", f"kept: frozen, and {dtype_name(tensor.dtype)} cannot be drawn (only {able})")
         return _refuse("dtype", f"{dtype_name(tensor.dtype)} cannot be drawn (only {able}); keep it")
+    if not is_strided(tensor):
+        if (claim is None or claim.override.selector.broad) and not tensor.requires_grad:
+            return keep("layout", f"kept: frozen, and {layout_name(tensor)}: only strided tensors can be drawn")
+        return _refuse("layout", f"it is {layout_name(tensor)}, and only strided tensors can be drawn; keep it")
     if type(tensor).__name__ == "FlatParameter":
         why = "a flat parameter of FSDP1, whose layers cannot be told apart: write before wrapping, or use fully_shard"
         return _refuse("flat_parameter", why)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from initlab.errors import InputError, listed
+from initlab.guest.check import is_strided
 from initlab.planning.memory.shards import local_tensor
 from initlab.planning.memory.tensors import DTYPES, PARTS, host_array
 from initlab.planning.parameters.walk import Slot, Walk
@@ -72,10 +73,10 @@ def non_finite(slots: Iterable[Slot]) -> list[str]:
 
 
 def _finite(tensor: torch.Tensor) -> bool:
-    if tensor.is_meta or tensor.numel() == 0:
+    if tensor.is_meta or tensor.numel() == 0 or not is_strided(tensor):
         return True
     if tensor.dtype in PARTS:
-        tensor = torch.view_as_real(tensor.detach())
+        tensor = torch.view_as_real(tensor.detach().resolve_conj())
     if tensor.dtype not in DTYPES:
         return True
     low, high = torch.aminmax(tensor.detach())
