@@ -10,6 +10,7 @@ from typing import cast
 import torch
 
 from initlab.graph.arrivals import feed_of
+from initlab.graph.axes import axes_of_features
 from initlab.graph.flow import Flow
 from initlab.graph.layers import vector
 from initlab.graph.operations import TABLE
@@ -91,8 +92,9 @@ def _step(flow: Flow, operation: Operation, found: _Found) -> None:
         made = TABLE[operation.kind].viewed(
             operation, list(held.values()), [flow.value(value) for value in operation.outputs]
         )
-        scaled = _scaled(flow, operation, held)
-        flow.views.update(zip(operation.outputs, (replace(view, scaled=scaled) for view in made), strict=False))
+        scaled, grows = _scaled(flow, operation, held), _grows(flow, operation)
+        views = (replace(view, scaled=scaled, proportional=view.proportional and grows) for view in made)
+        flow.views.update(zip(operation.outputs, views, strict=False))
     else:
         _apply(flow, operation, held, found)
 
@@ -104,6 +106,16 @@ def _scaled(flow: Flow, operation: Operation, held: dict[int, ParameterView]) ->
         return before.pop() * (multiplied_by(flow, operation) or 1.0)
     kept = operation.traits.passes or operation.traits.keeps == "pieces" or operation.traits.combines == "join"
     return before.pop() if kept and len(before) == 1 else 1.0
+
+
+def _grows(flow: Flow, operation: Operation) -> bool:
+    """Whether what an operation makes of a parameter grows as the parameter does, but for what is added to it."""
+    traits, divisor = operation.traits, operation.argument(1, "other")
+    if operation.kind == "div" and isinstance(divisor, Ref) and divisor.value in flow.views:
+        return False
+    if traits.combines == "product":
+        return multiplied_by(flow, operation) != 0
+    return traits.proportional or traits.combines != "none"
 
 
 def _given_to_a_layer(flow: Flow, operation: Operation) -> int | None:
@@ -199,6 +211,8 @@ def _note(flow: Flow, operation: Operation, use: WeightUse, found: _Found) -> No
     feeds = None
     if use.role == "weight" and use.geometry is None and not use.view.exact and len(use.view.whole) < 2:
         use = replace(use, role="other")  # a vector that went into what is multiplied: a norm's scale of fixed numbers
+    if use.role == "bias" and not use.view.proportional:
+        use = replace(use, role="other")
     if use.role == "weight":
         feeds = feed_of(flow, None if use.signal is None else flow.signals.get(use.signal))
         feeds = _times(flow, feeds, use.beside)
@@ -300,7 +314,7 @@ def _equal_rows(flow: Flow, operation: Operation) -> float:
 def _with_parameter(flow: Flow, operation: Operation, held: dict[int, ParameterView], found: _Found) -> list[Signal]:
     carried = flow.carried(operation)
     signal = carried[0][1]
-    role = _role_beside(operation, held, signal, found)
+    role = _role_beside(flow, operation, held, signal, found)
     for view in held.values():
         geometry = vector(view.whole, role) if role != "other" else None
         made = Use(operation, role, None, geometry, operation.outputs[0], view.exact, places=view.places)
@@ -329,7 +343,9 @@ def _as_root(signal: Signal, value: int) -> Signal:
     return signal.but(root=value, ops=(), head=value, layout=(), region=value, trail=frozenset())
 
 
-def _role_beside(operation: Operation, held: dict[int, ParameterView], signal: Signal, found: _Found) -> str:
+def _role_beside(
+    flow: Flow, operation: Operation, held: dict[int, ParameterView], signal: Signal, found: _Found
+) -> str:
     """A vector added to a weight's output is its bias; one that scales a normalised signal is the norm's."""
     summed = operation.traits.combines == "sum"
     if len(held) > 1:
@@ -338,9 +354,12 @@ def _role_beside(operation: Operation, held: dict[int, ParameterView], signal: S
     of_norm = signal.source == "norm" and (not summed or "weight" in signal.affine)  # one of a stack of norms' vectors
     places = {axis for axis, _ in view.places} if of_norm else set()
     long_axes = sum(size != 1 for axis, size in enumerate(view.whole) if axis not in places)
+    if summed and not view.proportional:
+        return "other"
     if long_axes > 1:
         stacked = summed and signal.source == "weight" and not signal.ops
-        return "bias" if stacked and found.is_for_each(view, signal.root) else "other"
+        each = stacked and (found.is_for_each(view, signal.root) or _along_features(flow, operation, signal.root))
+        return "bias" if each else "other"
     if summed:
         if signal.source == "norm":
             return "other" if "bias" in signal.affine else "norm_bias"
@@ -349,6 +368,23 @@ def _role_beside(operation: Operation, held: dict[int, ParameterView], signal: S
     if operation.kind == "mul" and signal.source == "norm" and not (signal.ops or signal.affine or one_of_many):
         return "norm_weight"
     return "other"
+
+
+def _along_features(flow: Flow, addition: Operation, made: int) -> bool:
+    """Whether what is added to a weight's output has numbers for its features alone, which were parted, as into heads.
+
+    Args:
+        flow: the walk so far.
+        addition: the sum.
+        made: what the weight made.
+    """
+    maker, places = flow.graph.producer(made), len(flow.value(addition.outputs[0]).shape)
+    read = next(value for value in addition.inputs if value in flow.signals)
+    features = None if maker is None else axes_of_features(flow.graph, maker, read, parts=True)
+    if features is None or len(flow.value(read).shape) != places:
+        return False
+    added = next(flow.value(value).shape for value in addition.inputs if value in flow.views)
+    return all(places - len(added) + axis in features for axis, size in enumerate(added) if size != 1)
 
 
 def _parts(flow: Flow, operation: Operation, part: Part, found: _Found) -> None:

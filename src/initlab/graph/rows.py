@@ -98,6 +98,8 @@ def _after(
 ) -> list[torch.Tensor] | None:
     """The units in what an operation makes; None where it mixes them."""
     op = TABLE[reader.kind]
+    if op.skipped and len(known) == len(reader.inputs) == 1:
+        return [held[known[0]]]
     if op.keeps != "none" or op.combines == "join":
         if any(value not in held for value in reader.inputs):
             return None  # an index that is a tensor, or a join with something else

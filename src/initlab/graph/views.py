@@ -38,6 +38,8 @@ class ParameterView:
         places: (axis, place) for each of the parameter's axes of which one place was read, as of layers in a stack.
         scaled: the second moment of the fixed numbers that the parameter's elements are multiplied by in it (a mask, an
             equalised rate); 1 where they are as they were or what became of them cannot be told.
+        proportional: whether it grows as the parameter does, but for a number that was added: through no function of
+            one number, as a decay that a sigmoid makes, and not times zero, as a decay of a state's first value.
     """
 
     name: str
@@ -50,6 +52,7 @@ class ParameterView:
     stacked: bool = False
     places: tuple[tuple[int, int], ...] = ()
     scaled: float = 1.0
+    proportional: bool = True
 
     @classmethod
     def of(cls, value: Value) -> ParameterView:
