@@ -7,9 +7,7 @@ from initlab.graph.recording import Operation, Recording
 from initlab.graph.views import Axes
 
 
-def axes_of_features(
-    graph: Recording, operation: Operation, value: int, parts: bool = False
-) -> frozenset[int] | None:
+def axes_of_features(graph: Recording, operation: Operation, value: int, parts: bool = False) -> frozenset[int] | None:
     """The axes, counted from the front, that hold an operation's features and nothing else in a value.
 
     Features that were parted, as a detector's into anchors and classes, lie along several; joined with places, along

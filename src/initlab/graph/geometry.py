@@ -166,7 +166,7 @@ def _by_use(place: _Place, graph: SignalGraph, typed: Part | None) -> Part | Non
         return None
     agrees = typed is not None and any(use.role == typed.role.removeprefix("recurrent_") for use in uses)
     if any(use.role == "other" and use.operation.traits.combines == "product" for use in uses):
-        uses = [use for use in uses if use.role not in ("bias", "norm_bias")] or uses  # a factor elsewhere: no mere shift
+        uses = [use for use in uses if use.role not in ("bias", "norm_bias")]  # a factor elsewhere is no mere shift
     role = (
         typed.role if typed is not None and agrees else next((use.role for use in uses if use.role != "other"), "other")
     )

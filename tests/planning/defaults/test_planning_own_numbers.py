@@ -1,4 +1,4 @@
-"""Small parameters that are no weights: decays, thresholds, phases and places keep the numbers that their author chose."""
+"""Small parameters that are no weights: decays, thresholds, phases and places keep their author's numbers."""
 
 from __future__ import annotations
 
