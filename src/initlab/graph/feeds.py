@@ -318,6 +318,7 @@ def _with_parameter(flow: Flow, operation: Operation, held: dict[int, ParameterV
     for view in held.values():
         geometry = vector(view.whole, role) if role != "other" else None
         made = Use(operation, role, None, geometry, operation.outputs[0], view.exact, places=view.places)
+        made = replace(made, proportional=view.proportional)
         found.add(view.name, made)
         for name in view.others:
             found.add(name, Use(operation, "other", None, None, operation.outputs[0], False))

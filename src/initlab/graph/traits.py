@@ -45,6 +45,7 @@ class Traits:
         units: the axis of its weight along which output units lie; None where it has no units.
         features: the axis of its input and output along which features lie, where it is not the last.
         rows: the arguments (position, name) by which rows of a table are read by number.
+        places: the arguments (position, name) that say at which places of a signal it reads.
         random: it draws random numbers.
         drops: it sets a random part of its input to zero in training.
         regroups: its output holds the same elements in the same order under other axes, or with the last two swapped.
@@ -81,6 +82,7 @@ class Traits:
     units: int | None = None
     features: int = -1
     rows: tuple[tuple[int, str], ...] = ()
+    places: tuple[tuple[int, str], ...] = ()
     random: bool = False
     drops: bool = False
     regroups: bool = False

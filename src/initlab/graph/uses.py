@@ -53,6 +53,7 @@ class Use:
         exact: whether it is used as it is, at most rearranged.
         scaled: the second moment of the fixed numbers that its elements are multiplied by before this use.
         places: (axis, place) where one place of an axis is used, as of layers in a stack: each is a weight of its own.
+        proportional: whether what is used grows as it does, but for a number that was added.
     """
 
     operation: Operation
@@ -63,6 +64,7 @@ class Use:
     exact: bool = True
     scaled: float = 1.0
     places: tuple[tuple[int, int], ...] = ()
+    proportional: bool = True
 
 
 @dataclass(frozen=True)

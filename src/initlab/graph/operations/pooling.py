@@ -1,4 +1,4 @@
-"""Windows of neighbours into one number, and the way back: pooling, resizing."""
+"""Windows of neighbours into one number, and the way back: pooling, resizing, reading between places."""
 
 from __future__ import annotations
 
@@ -33,5 +33,6 @@ OPS = (
     Op(("local_response_norm",), reduced, norm=True, mixes=True, features=1),
     Op(("fold",), reduced, linear=True),
     Op(("interpolate",), resized, names=("upsample",), linear=True),
+    Op(("grid_sample",), names=("grid_sampler",), places=((1, "grid"),)),
     Op(("upsample_nearest", "upsample_bilinear"), resized, linear=True),
 )  # fmt: skip

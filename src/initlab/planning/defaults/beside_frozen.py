@@ -16,25 +16,17 @@ import torch
 
 from initlab.graph.once import once
 from initlab.planning.memory.shards import local_tensor, readable
-from initlab.planning.memory.values import LEAST
+from initlab.planning.memory.values import LEAST, is_next_to_nothing, is_zero
 from initlab.planning.parameters.names import ADAPTER_DOWN, ADAPTER_UP, beside_up
 from initlab.planning.parameters.residual import projections
 from initlab.planning.parameters.scene import Scene, Subject
 
-NEXT_TO_NOTHING = (
-    0.05  # rms · √fan_in of what is drawn so; torch's default is 0.58, GPT-2's 0.55, its branch ends' 0.11
-)
-
 
 def adds_next_to_nothing(subject: Subject) -> bool:
     """Whether a matrix ends such a branch: an adapter's last, drawn at std 10⁻³ or so (Houlsby et al., 2019, 2.1)."""
-    tensor = subject.slot.tensor
-    if subject.scene.graph is None or not readable(tensor) or not tensor.is_floating_point():
+    if subject.scene.graph is None or subject.name not in projections(subject.scene).names:
         return False
-    if subject.name not in projections(subject.scene).names or not _mostly_frozen(subject.scene):
-        return False
-    rms = float(local_tensor(tensor).detach().float().square().mean().sqrt())
-    return rms * math.sqrt(math.prod(subject.shape[1:])) < NEXT_TO_NOTHING
+    return _mostly_frozen(subject.scene) and (subject.slot.told(is_next_to_nothing) or subject.slot.told(is_zero))
 
 
 @once

@@ -19,19 +19,23 @@ from initlab.planning.defaults.own import (
     adds_back,
     identity_value,
     special_bias,
+    special_gates,
     special_scale,
     table_of_zeros,
     use_in_words,
     zero_table,
 )
 from initlab.planning.defaults.spread import spread
-from initlab.planning.memory.values import holds_masks, is_pattern, is_zero
+from initlab.planning.memory.values import has_even_rows, holds_masks, is_zero, made
 from initlab.planning.parameters.names import ADDED, INPUT_BIAS
 from initlab.planning.parameters.scene import Subject
 from initlab.planning.reason import Reason
+from initlab.planning.signals.readers import says_where
 from initlab.sampling import laws
 from initlab.schemes import Geometry, Scheme, get_scheme
 from initlab.schemes.scheme import Rule
+
+EVEN_ROWS = "rows of one length, as of sines beside their cosines, and no draw"
 
 
 def zero(subject: Subject, options: Options) -> Choice:
@@ -63,6 +67,12 @@ def recurrent_bias(subject: Subject, options: Options) -> Choice:
     """Zero, but for the LSTM's forget gate: PyTorch adds two biases, so one of them carries it."""
     packing = None if subject.geometry is None else subject.geometry.packing
     gates = () if packing is None else packing.labels
+    given = options.forget_bias != Options.forget_bias  # asked for, it goes before what the model was made with
+    if not given and (words := special_gates(subject)):
+        return keep("special_bias", f"kept as its author made it: {words}")
+    if not given and _beside_special(subject):
+        words = "recurrent bias: zero (the other of its layer is as its author made it)"
+        return Choice(get_scheme("zeros"), Reason("zero", words))
     if "forget" not in gates:
         return Choice(get_scheme("zeros"), Reason("zero", "recurrent bias: zero"))
     if not subject.leaf.startswith(INPUT_BIAS):
@@ -73,6 +83,14 @@ def recurrent_bias(subject: Subject, options: Options) -> Choice:
     )
 
 
+def _beside_special(subject: Subject) -> bool:
+    """Whether the other of the two biases that torch's recurrent layers add is special."""
+    beside = {"bias_ih": "bias_hh", "bias_hh": "bias_ih"}
+    start, tail = subject.leaf[: len("bias_ih")], subject.leaf[len("bias_ih") :]
+    other = f"{beside.get(start)}{tail}"
+    return any(s.leaf == other and s.module is subject.module and special_gates(s) for s in subject.scene.subjects())
+
+
 def embedding(subject: Subject, options: Options) -> Choice:
     """Normal; 1/√dim when the same matrix reads out; the padding row zero, as torch has it."""
     if table_of_zeros(subject):
@@ -81,6 +99,8 @@ def embedding(subject: Subject, options: Options) -> Choice:
         return keep(
             "zero_on_purpose", "kept at zero, as its author made it and as other weights are not: biases by number"
         )
+    if subject.slot.told(has_even_rows) or subject.slot.told(made):
+        return keep("pattern", f"kept as its author made it: {subject.slot.told(made) or EVEN_ROWS}")
     if subject.tied_to_output():
         std = 1 / math.sqrt(subject.shape[-1])
         return embedding_choice(
@@ -151,8 +171,10 @@ def other(subject: Subject, options: Options) -> Choice:
 
 def _wide(subject: Subject, options: Options) -> Choice | None:
     """What several numbers on more than one axis get: patterns are kept, shifts zero, positions and tokens small."""
-    if subject.slot.told(is_pattern):
-        return keep("pattern", "kept as its author made it: a pattern of a few numbers, as an identity is, and no draw")
+    if numbers := subject.slot.told(made):
+        return keep("pattern", f"kept as its author made it: {numbers}, and no draw")
+    if subject.slot.told(has_even_rows):
+        return keep("pattern", f"kept as its author made it: {EVEN_ROWS}")
     if subject.slot.told(holds_masks):
         return keep("pattern", "kept as its author made it: numbers among it forbid, as −10,000 does, and no draw")
     if shifts_beside_factor(subject):
@@ -183,6 +205,8 @@ def _is_added(subject: Subject) -> bool:
         return False  # its parts scale and shift: it is a function's coefficients, which are no position
     if any(use.traits.combines == "join" and _joins_data(graph, use) for use in uses):
         return False  # its rows are places of the data's own space, as inducing points are
+    if not all(use.proportional for use in subject.uses) or any(says_where(graph, use) for use in uses):
+        return False  # a decay, a logarithm, or a place at which a signal is read
     # what is subtracted is a centre: signals are told by it
     return any(use.traits.combines in ("sum", "join") and use.kind != "sub" for use in uses)
 

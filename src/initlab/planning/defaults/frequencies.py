@@ -30,7 +30,7 @@ def of_sines(subject: Subject) -> Choice | None:
         return None
     if any(use.feeds is None or use.feeds.source != "data" or use.feeds.function is not None for use in uses):
         return None
-    turns = [_turns(graph, use.operation) for use in uses]
+    turns = [turns_of(graph, use.operation) for use in uses]
     if 0.0 in turns:
         return None
     tensor, fan = subject.slot.tensor, subject.geometry.fan_in
@@ -42,7 +42,7 @@ def of_sines(subject: Subject) -> Choice | None:
     return Choice(get_scheme("uniform", low=-1 / fan, high=1 / fan), Reason("frequencies", words))
 
 
-def _turns(graph: SignalGraph, use: Operation) -> float:
+def turns_of(graph: SignalGraph, use: Operation) -> float:
     """The largest constant that an output is multiplied by before a sine reads it; 0 where anything else reads it."""
     stack, found = [(value, 1.0) for value in use.outputs], 0.0
     while stack:

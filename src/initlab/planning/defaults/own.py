@@ -12,18 +12,21 @@ from torch import nn
 
 from initlab.graph import Operation, SignalGraph
 from initlab.graph.once import once
-from initlab.planning.memory.shards import readable
+from initlab.planning.defaults.frequencies import turns_of
+from initlab.planning.memory.shards import is_split, readable
 from initlab.planning.memory.values import (
     LEAST,
     chosen,
     constant_and_largest,
     first_of,
+    is_made,
+    is_next_to_nothing,
     is_off_zero,
     is_one_number,
-    is_pattern,
     is_rotation,
     is_triangular,
     is_zero,
+    made,
 )
 from initlab.planning.memory.zeros import all_zero
 from initlab.planning.parameters.noted import noted, used
@@ -31,6 +34,7 @@ from initlab.planning.parameters.residual import last_norms, projections
 from initlab.planning.parameters.scene import Scene, Subject
 from initlab.planning.signals.alone import adds_back_what, evaluated, steps_of
 from initlab.planning.signals.readers import is_head, is_last
+from initlab.planning.sizes.couplings import couplings
 
 CANDIDATES = (1.0, 0.0, math.log(math.expm1(1.0)), -1.0)  # a scale's parameter, as `identity_value` tries them
 
@@ -129,7 +133,8 @@ def adds_back(subject: Subject) -> bool:
 def zero_on_purpose(subject: Subject) -> bool:
     """Whether a matrix of zeros is so on purpose: the other matrices of its model are not.
 
-    Of one that ends a branch or reads out, it is those that do neither: where each branch ends in zeros, half are.
+    Of one that ends a branch, reads out or moves the data, it is those that do neither: where each branch ends in
+    zeros, half are.
     """
     last = _last_of_its_way(subject) and subject.slot.told(is_zero)
     return _stands_out(subject, is_zero) or (last and _begins_without_zeros(subject.scene))
@@ -137,19 +142,22 @@ def zero_on_purpose(subject: Subject) -> bool:
 
 @once
 def _begins_without_zeros(scene: Scene) -> bool:
-    """Whether fewer than half of the matrices that neither end a branch nor read out are zero."""
+    """Whether fewer than half of the matrices that do not come last are zero."""
     within = [s.slot for s in scene.subjects() if s.role == "weight" and not _last_of_its_way(s)]
     return 2 * sum(weight.told(is_zero) for weight in within) < len(within)
 
 
 @noted
 def _last_of_its_way(scene: Scene) -> frozenset[str]:
-    return projections(scene).names | used(scene, is_head)
+    assert scene.graph is not None
+    applied = {s.name: [use.operation for use in s.uses if use.role == "weight"] for s in scene.subjects()}
+    moving = couplings(scene.graph, {name: uses for name, uses in applied.items() if uses})
+    return projections(scene).names | used(scene, is_head) | moving
 
 
-def pattern_on_purpose(subject: Subject) -> bool:
-    """Whether a matrix is a pattern on purpose: the other matrices of its model are not."""
-    return _stands_out(subject, is_pattern)
+def made_on_purpose(subject: Subject) -> str:
+    """How a weight's author made its values, where the other weights of its model are not made so; else ""."""
+    return subject.slot.told(made) if _stands_out(subject, is_made) else ""
 
 
 def rotation_on_purpose(subject: Subject) -> bool:
@@ -210,18 +218,44 @@ def special_bias(subject: Subject) -> str:
     constant, largest = subject.slot.told(constant_and_largest)
     fan = None if subject.geometry is None else subject.geometry.native_fan_in
     usual = 1.001 / math.sqrt(fan) if fan else 0.0
-    if fan is None and subject.role == "bias" and (numbers := subject.slot.told(chosen)):
+    if numbers := subject.slot.told(made) or (fan is None and subject.role == "bias" and subject.slot.told(chosen)):
         return f"{numbers} that no layer draws"
     constant = constant and tensor.numel() > 1
     if not constant and largest <= usual:
         return ""
-    scales = constant or subject.slot.told(is_pattern)
-    if any(zero_on_purpose(other) for other in _weights_by_layer(subject.scene).get(id(subject.module), ())):
+    if any(zero_on_purpose(other) for other in _by_layer(subject.scene, "weight").get(id(subject.module), ())):
         return "a special bias beside a weight of zeros, which leaves its layer nothing else to give"
-    if scales and any(is_last(graph, use.operation) for use in subject.uses) and not _is_usual(subject):
+    if constant and any(is_last(graph, use.operation) for use in subject.uses) and not _is_usual(subject):
         return "a bias of what the model answers, such as the share of each class (Lin et al., 2017, section 4.1)"
-    opened = next(filter(None, (_opens(graph, use.operation, scales) for use in subject.uses)), "")
+    if subject.uses and all(turns_of(graph, use.operation) for use in subject.uses):
+        return "the phases of sines"
+    opened = next(filter(None, (_opens(graph, use.operation, constant) for use in subject.uses)), "")
     return f"a special bias before {opened}" if opened else ""
+
+
+def special_gates(subject: Subject) -> str:
+    """Which gates of a recurrent layer's bias hold numbers that their author chose, as a forget gate's; else ""."""
+    tensor, geometry = subject.slot.tensor, subject.geometry
+    packing = None if geometry is None else geometry.packing
+    if packing is None or geometry is None or not readable(tensor) or not tensor.is_floating_point():
+        return ""
+    if is_split(tensor) or subject.slot.told(is_one_number):
+        return ""
+    usual = 1.001 / math.sqrt(geometry.native_fan_in or math.inf)
+    parts = zip(packing.labels, torch.split(tensor.detach(), list(packing.sizes), packing.axis), strict=True)
+    found = {label: chosen(part) for label, part in parts if float(part.abs().max()) > usual}
+    return ", ".join(f"the {label} gate's {numbers.rstrip(',')}" for label, numbers in found.items() if numbers)
+
+
+def adds_little_to_its_bias(subject: Subject) -> bool:
+    """Whether a weight is next to nothing beside a special bias, which says what its layer gives at first.
+
+    An identity beside which a warp begins (Jaderberg et al., Spatial transformer networks, 2015, section 3.3), ones
+    that a gate begins with (Liu et al., Pay attention to MLPs, 2021, section 2.1).
+    """
+    if not _stands_out(subject, is_next_to_nothing):
+        return False
+    return any(special_bias(bias) for bias in _by_layer(subject.scene, "bias").get(id(subject.module), ()))
 
 
 def _is_usual(subject: Subject) -> bool:
@@ -238,11 +272,11 @@ def _first_of_biases(scene: Scene) -> Counter[float]:
 
 
 @once
-def _weights_by_layer(scene: Scene) -> dict[int, list[Subject]]:
-    """The weights that each layer holds, by its id."""
+def _by_layer(scene: Scene, role: str) -> dict[int, list[Subject]]:
+    """The parameters of a role that each layer holds, by its id."""
     found: dict[int, list[Subject]] = {}
     for subject in scene.subjects():
-        if subject.role == "weight":
+        if subject.role == role:
             found.setdefault(id(subject.module), []).append(subject)
     return found
 

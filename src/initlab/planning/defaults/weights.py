@@ -9,8 +9,9 @@ from initlab.planning.defaults.beside_frozen import adds_next_to_nothing, is_hel
 from initlab.planning.defaults.feature_rows import of_features
 from initlab.planning.defaults.frequencies import of_sines
 from initlab.planning.defaults.own import (
+    adds_little_to_its_bias,
     around_a_number,
-    pattern_on_purpose,
+    made_on_purpose,
     rotation_on_purpose,
     triangular_on_purpose,
     zero_on_purpose,
@@ -63,9 +64,12 @@ def _adapter_or_deliberate(subject: Subject) -> Choice | None:
         return keep("zero_on_purpose", f"kept at zero, as its author made it and as other weights are not: {what}")
     if adds_next_to_nothing(subject):
         return keep("own", "kept as its author made it: with next to nothing, it ends a branch beside frozen weights")
-    if pattern_on_purpose(subject):
-        words = "kept as its author made it: a pattern of a few numbers, as the other weights are not"
-        return keep("pattern", words)
+    if adds_little_to_its_bias(subject):
+        return keep(
+            "own", "kept as its author made it: next to nothing beside a special bias, as other weights are not"
+        )
+    if numbers := made_on_purpose(subject):
+        return keep("pattern", f"kept as its author made it: {numbers}, as the other weights are not")
     if rotation_on_purpose(subject):
         words = "kept as its author made it: a rotation, W Wᵀ = 1, as the other weights are not"
         return keep("rotation", words)

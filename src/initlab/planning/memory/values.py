@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 
+from initlab.guest.doubles import doubled
 from initlab.planning.memory.shards import local_tensor, readable
 from initlab.planning.memory.zeros import all_zero
 
@@ -11,6 +14,9 @@ LEAST = 1e-4  # a factor below it, or above its inverse, is a branch that begins
 FORBIDS = 1e3  # added to a score, it leaves no share
 SIGNS = 16  # numbers that hardly share a sign by chance
 PATTERN = 64  # different numbers that a tensor which was made by a rule may have; draws hardly repeat themselves
+NOTHING = 0.05  # rms · √fan_in of such a matrix; torch's default is 0.58, GPT-2's 0.55, its branch ends' 0.11
+RUNGS = 8  # drawn numbers that are hardly ever in order: once in 20,160 times
+EVEN = 1e-4  # by which lengths that are equal differ, in single precision
 
 
 def is_zero(tensor: torch.Tensor) -> bool:
@@ -29,6 +35,65 @@ def is_pattern(tensor: torch.Tensor) -> bool:
         return False
     numbers = torch.unique(flat)
     return 1 < len(numbers) <= min(2 * flat.numel() // 3, PATTERN) and bool(numbers.isfinite().all())
+
+
+def is_made(tensor: torch.Tensor) -> bool:
+    """Whether an author made a tensor's values one by one or by a rule, which no draw gives."""
+    return bool(made(tensor))
+
+
+def made(tensor: torch.Tensor) -> str:
+    """How an author made values that are not all one: as a pattern, a ladder or by hand; "" of what may be drawn."""
+    if not readable(tensor) or not tensor.is_floating_point() or tensor.numel() < 2:
+        return ""
+    if is_pattern(tensor):
+        return "a pattern of a few numbers"
+    if max(tensor.shape, default=0) < tensor.numel():
+        return ""
+    values = doubled(local_tensor(tensor).detach()).flatten()
+    if len(values) < 2 or not bool(values.isfinite().all()):
+        return ""
+    if _is_ladder(values):
+        return f"numbers one after another from {float(values[0]):.4g} to {float(values[-1]):.4g}"
+    exact = torch.finfo(tensor.dtype).eps < 1e-6
+    return "numbers set by hand" if exact and len(values) <= PATTERN and _is_short(values) else ""
+
+
+def _is_ladder(values: torch.Tensor) -> bool:
+    """Whether eight numbers or more rise or fall from first to last, or fewer by one step or one factor."""
+    steps = values.diff()
+    if not bool((steps > 0).all() or (steps < 0).all()):
+        return False
+    if len(values) >= RUNGS:
+        return True
+    factors = (values[1:] / values[:-1]).log() if bool((values > 0).all() or (values < 0).all()) else steps
+    return len(values) > 2 and any(float(s.std()) < 1e-5 * abs(float(s.mean())) for s in (steps, factors))
+
+
+def _is_short(values: torch.Tensor) -> bool:
+    """Whether all are decimals of three digits or fewer, and not all of them one."""
+    sizes = values.abs()
+    if (
+        not bool((sizes[sizes > 0] > LEAST).all())
+        or not bool((sizes < 1 / LEAST).all())
+        or len(torch.unique(values)) < 2
+    ):
+        return False
+    last = 10.0 ** (sizes.clamp(min=LEAST).log10().floor() - 2)
+    return bool(((values / last).round() * last - values).abs().le(2e-7 * sizes).all())
+
+
+def has_even_rows(tensor: torch.Tensor) -> bool:
+    """Whether the rows of a table have one length, as sines beside their cosines do; rows of zeros aside."""
+    if not readable(tensor) or not tensor.is_floating_point() or tensor.dim() < 2:
+        return False
+    rows = local_tensor(tensor).detach().flatten(0, -2)
+    for part in (rows[:16], rows):  # as of most: a few say so
+        lengths = part.float().norm(dim=1)
+        lengths = lengths[lengths > 0]
+        if len(lengths) < 4 or not bool((lengths - lengths[0]).abs().max() < EVEN * lengths[0]):
+            return False
+    return True
 
 
 def is_identity(tensor: torch.Tensor) -> bool:
@@ -71,6 +136,14 @@ def holds_masks(tensor: torch.Tensor) -> bool:
     if not readable(tensor) or not tensor.is_floating_point():
         return False
     return bool((local_tensor(tensor).detach().abs() >= FORBIDS).any())
+
+
+def is_next_to_nothing(tensor: torch.Tensor) -> bool:
+    """Whether a matrix (out, in, …) makes next to nothing of numbers of unit size, and is not zero."""
+    if not readable(tensor) or not tensor.is_floating_point() or tensor.dim() < 2 or tensor.numel() == 0:
+        return False
+    rms = float(local_tensor(tensor).detach().float().square().mean().sqrt())
+    return 0 < rms * math.sqrt(math.prod(tensor.shape[1:])) < NOTHING
 
 
 def is_off_zero(tensor: torch.Tensor) -> bool:

@@ -10,8 +10,10 @@ from initlab.graph.ancestry import hangs_on
 from initlab.graph.axes import axes_of_features
 from initlab.graph.fixed import is_fixed_map
 from initlab.graph.once import once
+from initlab.graph.recording import Ref
 from initlab.planning.signals.answers import caps
 from initlab.planning.signals.recurrences import makers
+from initlab.planning.signals.ways import readings
 
 LONGEST = 4096  # readers of what came of a read-out, all steps of a state that it drives among them
 
@@ -197,6 +199,20 @@ def adds_to_scores(graph: SignalGraph, use: Operation) -> bool:
         if reader.kind == "add" and any(kind == "softmax" for kind, _ in ahead(graph, reader)):
             return True
     return False
+
+
+def says_where(graph: SignalGraph, use: Operation) -> bool:
+    """Whether a signal is read at the places that an operation's output tells, summed with others and scaled."""
+
+    def goes_on(value: int, reader: Operation) -> bool:
+        alone = reader.traits.combines == "product" and len(set(graph.signals(reader))) == 1
+        return alone or reader.traits.proportional or reader.traits.combines in ("sum", "join")
+
+    return any(
+        isinstance(place := reader.argument(*at), Ref) and place.value == value
+        for value, reader in readings(graph, use.outputs, goes_on)
+        for at in reader.traits.places
+    )
 
 
 def is_head(graph: SignalGraph, use: Operation) -> bool:
