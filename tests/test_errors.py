@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -48,6 +50,13 @@ def test_an_unknown_name_lists_the_nearest_or_all() -> None:
     assert len(str(errors.unknown("scheme", "x" * 10_000, ["a"]))) < 200
 
 
+@pytest.mark.parametrize("value", ["cosin", None, ["cosine"], {}, np.zeros(3), 1])
+def test_a_choice_is_one_of_the_names(value: object) -> None:
+    assert errors.known("schedule", "cosine", ("constant", "cosine")) == "cosine"
+    with pytest.raises(errors.InputError, match="unknown schedule"):
+        errors.known("schedule", value, ("constant", "cosine"))
+
+
 def test_kinds_of_error_can_be_caught_as_what_they_are() -> None:
     assert issubclass(errors.InputError, ValueError)
     assert issubclass(errors.UntrainableError, AssertionError)
@@ -75,3 +84,37 @@ def test_whole_numbers_of_any_library_are_taken_as_ints(value: object) -> None:
 def test_what_is_no_whole_number_is_refused(value: object, low: int, none: bool, right: str) -> None:
     with pytest.raises(errors.InputError, match=f"^steps must be a whole number of {right}$"):
         errors.whole_number("steps", value, low=low, none=none)
+
+
+class Silent:
+    def __repr__(self) -> str:
+        raise RuntimeError("not even its name")
+
+
+@pytest.mark.parametrize(
+    "value", [np.ones((40, 40)), [0.1] * 1000, "x" * 10_000, "a\nb", Silent(), {"a": np.ones((9, 9))}]
+)
+def test_whatever_was_given_is_shown_in_one_line(value: object) -> None:
+    for check in (errors.finite_number, errors.whole_number):
+        with pytest.raises(errors.InputError, match=r"^seed must be [^\n]{0,200}$"):
+            check("seed", value)
+    with pytest.raises(errors.InputError, match=r"^seed must be [^\n]{0,200}$"):
+        errors.seed_number(value)
+    with pytest.raises(errors.InputError, match=r"^race must be True or False; got [^\n]{0,100}$"):
+        errors.check_flags(race=value)
+
+
+def test_no_message_writes_out_what_the_user_gave() -> None:
+    """`shown` cuts it and keeps it in the line; what a message cuts itself may stand."""
+    wrong = [
+        f"{path.name}: {found}"
+        for path in sorted(Path(errors.__file__).parent.rglob("*.py"))
+        for found in re.findall(r"got \{\w+!r\}", path.read_text(encoding="utf-8"))
+    ]
+    assert not wrong
+
+
+def test_a_whole_number_has_a_largest_where_one_is_named() -> None:
+    assert errors.whole_number("order", 128, high=128) == 128
+    with pytest.raises(errors.InputError, match="order must be at most 128; got 129"):
+        errors.whole_number("order", 129, high=128)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -93,3 +96,43 @@ def test_torchs_default_device_is_where_a_model_makes_tensors_and_not_where_init
         initlab.fit.metainit_(model, (x, x[:, :3].argmax(1)), steps=1)
     finally:
         torch.set_default_device(None)
+
+
+NET = nn.Sequential(nn.Linear(8, 4), nn.ReLU(), nn.Linear(4, 3))
+X = torch.linspace(-1, 1, 128).reshape(16, 8).sin()
+
+
+@pytest.mark.parametrize("odd", ["False", torch.zeros(0), torch.ones(2, 2), np.ones(3), None])
+@pytest.mark.parametrize(
+    ("argument", "call"),
+    [
+        ("line_probe", lambda odd: initlab.inspect(NET, X, torch.arange(16) % 3, line_probe=odd)),
+        ("balance", lambda odd: initlab.fit.data_dependent_(NET, X, balance=odd)),
+        ("rollback", lambda odd: initlab.init_(NET, rollback=odd)),
+        ("flat", lambda odd: initlab.data.digits(flat=odd)),
+        ("normalize", lambda odd: initlab.data.mnist(normalize=odd)),
+        ("persistent", lambda odd: initlab.fit.RBM(4, persistent=odd)),
+        ("progress", lambda odd: initlab.fit.pretrain_dbn_(NET, X, progress=odd)),
+        ("progress", lambda odd: initlab.fit.finetune_(NET, (X, torch.arange(16) % 3), progress=odd)),
+        ("orthogonal", lambda odd: initlab.theory.jacobian_spread("relu", 2, orthogonal=odd)),
+    ],
+)
+def test_a_flag_is_true_or_false_and_nothing_else(argument: str, call: Callable[[Any], Any], odd: Any) -> None:
+    with pytest.raises(initlab.InputError, match=f"^{argument} must be True or False; got"):
+        call(odd)
+
+
+@pytest.mark.parametrize(
+    ("words", "call"),
+    [
+        ("keep must be selectors", lambda: initlab.init_(NET, keep=torch.tensor(0.0))),  # type: ignore[arg-type]
+        ("loaded must be a state dict", lambda: initlab.init_(NET, loaded=torch.tensor(0.0))),
+        ("unknown scaling rule", lambda: initlab.param_groups(NET, "adamw", 1e-3, rule=["mup"])),  # type: ignore[arg-type]
+        ("unknown mode", lambda: initlab.get_scheme("variance_scaling", mode=["fan_in"])),
+        ("unknown experiment", lambda: initlab.experiments.get_experiment(["lsuv"])),  # type: ignore[arg-type]
+        ("lr must be at most", lambda: initlab.inspect(NET, X, torch.arange(16) % 3, lr=1e300)),
+    ],
+)
+def test_what_no_argument_can_be_is_refused_by_its_name(words: str, call: Callable[[], Any]) -> None:
+    with pytest.raises(initlab.InputError, match=words):
+        call()

@@ -57,6 +57,18 @@ def unknown(kind: str, name: object, choices: Iterable[str], hint: str = "") -> 
     return InputError(f"unknown {kind} {shortened(name)!r}; {tail}" + (f" ({hint})" if hint else ""))
 
 
+def known(kind: str, name: object, choices: Iterable[str]) -> str:
+    """The name, if it is one of the choices; else an `InputError` as of `unknown`.
+
+    >>> known("schedule", "cosine", ("constant", "cosine"))
+    'cosine'
+    """
+    names = tuple(choices)
+    if not isinstance(name, str) or name not in names:
+        raise unknown(kind, name, names)
+    return name
+
+
 def nearest(name: object, choices: Iterable[str]) -> list[str]:
     """At most three of the choices that `name` may have been meant for, the likeliest first.
 
@@ -116,12 +128,15 @@ def told(what: str) -> Iterator[None]:
 
 
 def shown(value: object) -> str:
-    """A value in a line, cut where it is long: an array is one of many.
+    """A value in a line, cut where it is long: an array is one of many. Its kind where it cannot show itself.
 
     >>> shown([1.0] * 1000)
     '[1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, …'
     """
-    words = " ".join(repr(value).split())
+    try:
+        words = " ".join(repr(value).split())
+    except Exception:  # the user's own object
+        words = f"a {type(value).__name__}"
     return words if len(words) <= 80 else f"{words[:76].rstrip()} …"
 
 
@@ -150,13 +165,13 @@ def finite_number(argument: str, value: object, *, low: float | None = None, hig
                 raise TypeError
             value = float(value)  # type: ignore[arg-type]
         except (TypeError, ValueError, RuntimeError):
-            raise InputError(f"{argument} must be a finite number; got {value!r}") from None
+            raise InputError(f"{argument} must be a finite number; got {shown(value)}") from None
     try:
         number = float(value)
     except OverflowError:
         number = math.inf
     if not math.isfinite(number):
-        raise InputError(f"{argument} must be a finite number; got {number!r}")
+        raise InputError(f"{argument} must be a finite number; got {shown(number)}")
     if low is not None and number < low:
         raise InputError(f"{argument} must be at least {low:g}; got {number:g}")
     if high is not None and number > high:
@@ -164,8 +179,8 @@ def finite_number(argument: str, value: object, *, low: float | None = None, hig
     return number
 
 
-def whole_number(argument: str, value: object, *, low: int = 1, none: bool = False) -> int:
-    """`value` as an int if it is a whole number of at least `low`, numpy's too, or None where `none` allows it (then
+def whole_number(argument: str, value: object, *, low: int = 1, high: int | None = None, none: bool = False) -> int:
+    """`value` as an int if it is a whole number within [low, high], numpy's too, or None where `none` allows it (then
     `low`); else an `InputError`.
 
     >>> whole_number("steps", 100)
@@ -176,8 +191,10 @@ def whole_number(argument: str, value: object, *, low: int = 1, none: bool = Fal
     number = _index(value)
     if number is None or number < low:
         raise InputError(
-            f"{argument} must be a whole number of at least {low}{', or None' if none else ''}; got {value!r}"
+            f"{argument} must be a whole number of at least {low}{', or None' if none else ''}; got {shown(value)}"
         )
+    if high is not None and number > high:
+        raise InputError(f"{argument} must be at most {high:,}; got {shown(number)}")
     return number
 
 
@@ -196,7 +213,7 @@ def check_flags(**flags: object) -> None:
     """
     for argument, value in flags.items():
         if not isinstance(value, bool | np.bool_):
-            raise InputError(f"{argument} must be True or False; got {value!r}")
+            raise InputError(f"{argument} must be True or False; got {shown(value)}")
 
 
 def seed_number(value: object, argument: str = "seed") -> int:
@@ -207,5 +224,5 @@ def seed_number(value: object, argument: str = "seed") -> int:
     """
     number = _index(value)
     if number is None or not 0 <= number < 2**64:
-        raise InputError(f"{argument} must be an integer in [0, 2^64); got {value!r}")
+        raise InputError(f"{argument} must be an integer in [0, 2^64); got {shown(value)}")
     return number

@@ -147,6 +147,10 @@ def test_low_precision_is_rounded_once_and_complex_keeps_the_second_moment() -> 
         (lambda w: initlab.nn.init.xavier_normal_(w[0], name="w"), "at least 2 axes"),
         (lambda w: initlab.nn.init.kaiming_normal_(w, mode="fan", name="w"), "mode must be"),
         (lambda w: initlab.nn.init.kaiming_normal_(w, nonlinearity="gelu", name="w"), "nonlinearity"),
+        (lambda w: initlab.nn.init.kaiming_normal_(w, a=1e200, name="w"), "a must be at most"),
+        (lambda w: initlab.nn.init.kaiming_normal_(w, nonlinearity=w, name="w"), "nonlinearity must be a name"),
+        (lambda w: initlab.nn.init.constant_(w, "1"), "constant_ failed: TypeError"),
+        (lambda w: initlab.nn.init.dirac_(w), "dirac_ failed: ValueError"),
         (lambda w: initlab.nn.init.orthogonal_(w[0], name="w"), "at least 2 axes"),
         (lambda w: initlab.nn.init.sparse_(w, 1.5, name="w"), "sparsity"),
     ],
@@ -156,3 +160,9 @@ def test_bad_arguments_are_refused_with_nothing_written(call: Callable[[torch.Te
     with pytest.raises(InputError, match=message):
         call(w)
     assert not w.any()
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_what_is_no_tensor_is_refused_by_every_function(function: str) -> None:
+    with pytest.raises(InputError, match=r"tensor must be a torch.Tensor; got list"):
+        getattr(initlab.nn.init, function)([[0.0]], *[0.5] * (function in ("constant_", "sparse_")))

@@ -127,7 +127,12 @@ def test_the_spread_of_the_jacobian_is_that_of_drawn_weights() -> None:
      (lambda: propagate("relu", 3, 1.0, residual=-1.0), "residual"),
      (lambda: jacobian_spread("relu", 0), "depth"), (lambda: jacobian_spread("relu", 2, q=0.0), "q"),
      (lambda: jacobian_spread(lambda x: 0 * x + 1.0, 3), "a slope somewhere"),
-     (lambda: critical_line("relu", -1.0), "sigma_b")],
+     (lambda: critical_line("relu", -1.0), "sigma_b"),
+     (lambda: critical_line("relu", 1e200), "sigma_b must be at most"),
+     (lambda: propagate("relu", 3, 1e200), "sigma_w must be at most"),
+     (lambda: propagate("relu", 1 << 64, 1.0), "depth must be at most"),
+     (lambda: propagate("relu", 3, 1.0, width=10**400), "width must be at most"),
+     (lambda: jacobian_spread("relu", 2, orthogonal="no"), "orthogonal must be True or False")],
 )  # fmt: skip
 def test_bad_numbers_are_one_error(call: object, part: str) -> None:
     with pytest.raises(InputError, match=part):

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from initlab.errors import InputError, finite_number, repeated, seed_number, told
+from initlab.errors import InputError, finite_number, repeated, seed_number, shown, told
 from initlab.guest import check_built, check_materialised
 from initlab.planning import Plan, Policy, plan
 from initlab.rng import random_states_kept
@@ -85,7 +85,7 @@ def named_policies(schemes: Any) -> dict[str, Any]:
         InputError: no scheme, something that is none, or one twice.
     """
     if isinstance(schemes, str | Scheme | Policy) or not isinstance(schemes, Mapping | Iterable):
-        raise InputError(f"schemes must be a list such as ['he_normal', 'xavier_normal']; got {schemes!r}")
+        raise InputError(f"schemes must be a list such as ['he_normal', 'xavier_normal']; got {shown(schemes)}")
     if isinstance(schemes, Mapping):
         pairs = [(str(label), policy) for label, policy in schemes.items()]
     else:
@@ -107,7 +107,7 @@ def seed_list(seeds: Any) -> tuple[int, ...]:
         InputError: no seed, one twice, or something that is no seed.
     """
     if isinstance(seeds, bool | str | float):
-        raise InputError(f"seeds must be a count or a list of whole numbers; got {seeds!r}")
+        raise InputError(f"seeds must be a count or a list of whole numbers; got {shown(seeds)}")
     if isinstance(seeds, int):
         if not 1 <= seeds <= 1_000_000:
             raise InputError(f"seeds must be at least 1 (and at most 1,000,000); got {seeds}")
@@ -115,7 +115,7 @@ def seed_list(seeds: Any) -> tuple[int, ...]:
     try:
         listed = [seed_number(seed, "seeds") for seed in seeds]
     except TypeError:
-        raise InputError(f"seeds must be a count or a list of whole numbers; got {seeds!r}") from None
+        raise InputError(f"seeds must be a count or a list of whole numbers; got {shown(seeds)}") from None
     if not listed:
         raise InputError("seeds must hold at least one seed; got none")
     twice = repeated(listed)

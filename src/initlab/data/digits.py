@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from initlab.data.split import Split, image_split
+from initlab.errors import check_flags
 
 
 def digits(*, normalize: bool = True, flat: bool = True) -> Split:
@@ -26,6 +27,7 @@ def digits(*, normalize: bool = True, flat: bool = True) -> Split:
     >>> digits()
     Split(digits: 1,442 train, 355 test, one sample (64,))
     """
+    check_flags(normalize=normalize, flat=flat)
     # lazy: scikit-learn takes a second, and only the digits need it
     from sklearn.datasets import load_digits
 

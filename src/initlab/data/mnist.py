@@ -12,7 +12,7 @@ from initlab.data.download import Remote, fetch
 from initlab.data.idx import read_idx
 from initlab.data.split import Split, image_split
 from initlab.data.untrusted import short
-from initlab.errors import InputError
+from initlab.errors import InputError, check_flags, shown
 
 MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -66,6 +66,7 @@ def mnist(
     Source:
         LeCun, Bottou, Bengio & Haffner: Gradient-based learning applied to document recognition (1998).
     """
+    check_flags(normalize=normalize, flat=flat, progress=progress)
     folder = locate(root)
     if not _complete(folder):
         fetch(files, folder, mirrors, progress=progress)
@@ -79,7 +80,7 @@ def mnist(
 def locate(root: str | os.PathLike[str] | None = None) -> Path:
     """The folder that MNIST is read from: the first that has all four files, else the one to download into."""
     if root is not None and not isinstance(root, str | os.PathLike):
-        raise InputError(f"root must be a folder; got {root!r}")
+        raise InputError(f"root must be a folder; got {shown(root)}")
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "initlab" / "mnist"
     if root is not None:
         places = [Path(root), Path(root) / "mnist"]

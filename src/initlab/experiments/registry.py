@@ -79,7 +79,7 @@ def get_experiment(name: str) -> Experiment:
     Raises:
         InputError: there is none; the message names the nearest.
     """
-    if name not in MODULES:
+    if not isinstance(name, str) or name not in MODULES:
         raise unknown("experiment", name, MODULES, "initlab reproduce lists all")
     module = importlib.import_module(f"initlab.experiments.{MODULES[name]}")
     experiment: Experiment = module.EXPERIMENT

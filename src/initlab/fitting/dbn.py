@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from initlab.errors import InputError, seed_number, whole_number
+from initlab.errors import InputError, check_flags, seed_number, whole_number
 from initlab.fitting.checkpoint import fingerprint, load_checkpoint, save_checkpoint
 from initlab.fitting.rbm import RBM
 from initlab.fitting.rows import check_rows, inputs_of
@@ -134,6 +134,7 @@ def pretrain_dbn_(
     >>> result.names, result.untouched
     (('0', '2'), ('4',))
     """
+    check_flags(progress=progress)
     module = check_materialised(model, parameters=True)
     inputs = inputs_of(data)
     rows = check_rows(inputs, visible)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from initlab.data import Coding, as_tensors
-from initlab.errors import InputError, finite_number, seed_number, unknown, whole_number
+from initlab.errors import InputError, check_flags, finite_number, known, seed_number, whole_number
 from initlab.fitting.classifying import check_classes, evaluate, split
 from initlab.fitting.progress import progress_bar
 from initlab.fitting.running import generator, kept_on_failure, linears_used
@@ -128,6 +128,7 @@ def finetune_(
     >>> result.epochs[-1].valid_error
     0.0
     """
+    check_flags(progress=progress)
     module = check_materialised(model, parameters=True)
     if not any(parameter.requires_grad for parameter in module.parameters()):
         raise InputError("model must have a parameter to train; all of them are frozen (requires_grad is False)")
@@ -141,7 +142,7 @@ def finetune_(
     check_classes(module, x, y, held)
     settings = _Settings(
         whole_number("epochs", epochs), optimizer_of(optimizer, trained()), finite_number("lr", lr, low=0),
-        _schedule(schedule),
+        known("schedule", schedule, SCHEDULES),
         finite_number("momentum", momentum, low=0, high=0.9999), finite_number("weight_decay", weight_decay, low=0),
         finite_number("dropout", dropout, low=0, high=0.95),
         whole_number("batch_size", batch_size), whole_number("patience", patience), number, progress,
@@ -256,9 +257,3 @@ def _dropout(model: nn.Module, sample: Tensor, share: float) -> Iterator[None]:
 
 def _copy(model: nn.Module) -> dict[str, Tensor]:
     return {name: value.detach().clone() for name, value in model.state_dict().items()}
-
-
-def _schedule(name: str) -> str:
-    if name not in SCHEDULES:
-        raise unknown("schedule", name, SCHEDULES)
-    return name

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from initlab.errors import InputError, finite_number, seed_number, whole_number
+from initlab.errors import InputError, check_flags, finite_number, seed_number, whole_number
 from initlab.fitting.learned import Batches, LearnedScales, Loss, loss_for, scalar_loss, twice_differentiable
 from initlab.fitting.progress import progress_bar
 from initlab.fitting.running import kept_on_failure, measuring
@@ -72,6 +72,7 @@ def gradinit_(
     >>> sorted(gradinit_(net, (rows, (rows[:, 0] > 0).long()), steps=3).scales)[:2]
     ['0.bias', '0.weight']
     """
+    check_flags(progress=progress)
     module = check_materialised(model, parameters=True)
     signed = optimizer_of(optimizer, of_families("sgd", "sign")).family == "sign"
     rate, step_size = finite_number("lr", lr, low=1e-12), finite_number("scale_lr", scale_lr, low=0)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from initlab.errors import InputError, seed_number
+from initlab.errors import InputError, check_flags, seed_number
 from initlab.fitting.running import (
     batch_for,
     floating_in,
@@ -118,6 +118,7 @@ def data_dependent_(
     >>> bool((net[0](x).std(0, correction=0) - 1).abs().max() < 1e-4)
     True
     """
+    check_flags(balance=balance)
     module = check_materialised(model, parameters=True)
     args, kwargs = batch_for(module, batch)
     number = seed_number(seed)

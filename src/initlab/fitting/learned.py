@@ -15,7 +15,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 
 from initlab.data import as_tensors
-from initlab.errors import InputError
+from initlab.errors import InputError, shown
 from initlab.fitting.running import floating_in, generator, plain_kernels, run_model
 from initlab.reporting import Column, Shown, Table
 from initlab.training.losses import check_loss, named_loss
@@ -100,7 +100,7 @@ def scalar_loss(model: nn.Module, loss: Loss, x: Tensor, y: Tensor) -> Tensor:
     except Exception as error:
         raise InputError(f"loss raised {type(error).__name__}: {' '.join(str(error).split())[:200]}") from error
     if not isinstance(value, Tensor) or value.numel() != 1:
-        raise InputError(f"loss must give one number; got {getattr(value, 'shape', value)!r}")
+        raise InputError(f"loss must give one number; got {shown(getattr(value, 'shape', value))}")
     if not math.isfinite(float(value.detach())):
         raise InputError(f"loss must be finite at the start; got {float(value.detach())}: choose a smaller start first")
     return value.reshape(())

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from initlab.errors import InputError, finite_number, seed_number, whole_number
+from initlab.errors import InputError, check_flags, finite_number, seed_number, whole_number
 from initlab.fitting.learned import Batches, LearnedScales, Loss, loss_for, scalar_loss, twice_differentiable
 from initlab.fitting.progress import progress_bar
 from initlab.fitting.running import kept_on_failure, measuring
@@ -87,6 +87,7 @@ def metainit_(
     >>> sorted(metainit_(net, (rows, (rows[:, 0] > 0).long()), steps=3).scales)
     ['0.weight', '2.weight']
     """
+    check_flags(progress=progress)
     module = check_materialised(model, parameters=True)
     rate, inertia = finite_number("lr", lr, low=0), finite_number("momentum", momentum, low=0, high=0.9999)
     batches = Batches(data, whole_number("batch_size", batch_size), derive_seed(seed_number(seed), "metainit"))

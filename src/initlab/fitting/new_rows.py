@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from initlab.errors import InputError, finite_number, seed_number
+from initlab.errors import InputError, finite_number, seed_number, shown
 from initlab.guest.doubles import doubled
 from initlab.planning.memory.shards import is_split
 from initlab.planning.memory.tensors import DTYPES, check_writable
@@ -78,7 +78,7 @@ def _drawn(slot: Slot, rows: slice, seed: int, spread: float) -> tuple[slice, to
 
 def _place(slot: Slot, rows: slice) -> slice:
     if not isinstance(rows, slice) or rows.step not in (None, 1):
-        raise InputError(f"rows must be a slice with step 1, such as slice(32000, None); got {rows!r}")
+        raise InputError(f"rows must be a slice with step 1, such as slice(32000, None); got {shown(rows)}")
     size = int(slot.tensor.shape[0]) if slot.tensor.ndim else 0
     first, last, _ = rows.indices(size)
     if first >= last or last - first == size:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from initlab.errors import InputError, finite_number, seed_number, unknown, whole_number
+from initlab.errors import InputError, check_flags, finite_number, known, seed_number, whole_number
 from initlab.fitting.progress import progress_bar
 from initlab.fitting.rbm_epoch import RbmEpoch, as_rows, from_rows
 from initlab.fitting.rows import as_tensor, check_rows, inputs_of
@@ -65,10 +65,9 @@ class RBM:
         batch_size: int = 100,
         seed: int = 0,
     ) -> None:
-        if visible not in VISIBLE:
-            raise unknown("visible units", visible, VISIBLE)
+        check_flags(persistent=persistent)
         self.hidden = whole_number("hidden", hidden)
-        self.visible = visible
+        self.visible = known("visible units", visible, VISIBLE)
         self.k = whole_number("k", k)
         self.persistent = bool(persistent)
         usual = self._units.lr_of_chains if persistent else self._units.lr

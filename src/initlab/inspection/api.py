@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from initlab.errors import check_flags
 from initlab.guest.check import check_materialised, check_whole
 from initlab.guest.foreign import inspector_of
 from initlab.guest.tally import tallied
@@ -83,6 +84,7 @@ def inspect(
             model, inputs, targets, loss, optimizer=optimizer, lr=lr, line_probe=line_probe, probe=probe
         )
         return found
+    check_flags(line_probe=line_probe)
     model = check_whole(check_materialised(model))
     step = step_of(optimizer, lr, model)
     steps = probe_steps(probe)

@@ -239,7 +239,7 @@ def _lr(group: Mapping[str, Any]) -> float:
 
 
 def _rate(lr: float) -> float:
-    rate = finite_number("lr", lr)
+    rate = finite_number("lr", lr, high=torch.finfo(torch.float32).max)
     if rate <= 0:
         raise InputError(f"lr must be greater than 0; got {rate:g}")
     return rate

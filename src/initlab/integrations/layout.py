@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from initlab.errors import InputError
+from initlab.errors import InputError, shown
 from initlab.planning.memory.complex_laws import law_of_parts
 from initlab.sampling import fill
 from initlab.sampling.laws import Law
@@ -161,7 +161,7 @@ def chosen(scheme: str | Scheme) -> Scheme:
     if isinstance(scheme, Scheme):
         return scheme
     if not isinstance(scheme, str):
-        raise InputError(f"scheme must be a name or a Scheme; got {scheme!r}")
+        raise InputError(f"scheme must be a name or a Scheme; got {shown(scheme)}")
     return get_scheme(scheme)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from initlab.errors import InputError, unknown
+from initlab.errors import InputError, shown, unknown
 
 MapNames = Mapping[str, str] | Callable[[str], str] | None
 
@@ -36,9 +36,9 @@ def renamed(path: tuple[str, ...], leaf: str, map_names: MapNames = None) -> str
     elif isinstance(map_names, Mapping):
         name = _looked_up(path, leaf, map_names, plain)
     else:
-        raise InputError(f"map_names must be a mapping of paths to names, or a function; got {map_names!r}")
+        raise InputError(f"map_names must be a mapping of paths to names, or a function; got {shown(map_names)}")
     if not isinstance(name, str) or not name or name.startswith(".") or name.endswith(".") or ".." in name:
-        raise InputError(f"map_names must give a parameter name such as 'fc.weight' for {whole!r}; got {name!r}")
+        raise InputError(f"map_names must give a parameter name such as 'fc.weight' for {whole!r}; got {shown(name)}")
     return name
 
 

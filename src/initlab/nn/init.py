@@ -16,13 +16,14 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 from torch.nn.init import calculate_gain
 
-from initlab.errors import InputError, finite_number, seed_number
+from initlab.errors import InputError, finite_number, seed_number, shown, told
 from initlab.guest.check import dtype_name
 from initlab.planning.memory.drawing import Job, write_one
 from initlab.planning.memory.shards import part_of
@@ -32,6 +33,7 @@ from initlab.planning.named_streams.draws import Draw, truncated, write_draw
 from initlab.planning.named_streams.mode import aside
 from initlab.sampling import canonical_name, laws
 from initlab.sampling.request import check_range
+from initlab.theory.quadrature import LARGEST
 
 FanMode = Literal["fan_in", "fan_out"]
 
@@ -99,27 +101,27 @@ def trunc_normal_(
 
 def constant_(tensor: Tensor, val: float, *, name: str | None = None, seed: int | None = None) -> Tensor:
     """Every element `val`, in place, as `torch.nn.init.constant_`; nothing is drawn, so name and seed say nothing."""
-    return torch.nn.init.constant_(tensor, val)
+    return _as_torch(torch.nn.init.constant_, tensor, val)
 
 
 def ones_(tensor: Tensor, *, name: str | None = None, seed: int | None = None) -> Tensor:
     """Every element 1, in place, as `torch.nn.init.ones_`."""
-    return torch.nn.init.ones_(tensor)
+    return _as_torch(torch.nn.init.ones_, tensor)
 
 
 def zeros_(tensor: Tensor, *, name: str | None = None, seed: int | None = None) -> Tensor:
     """Every element 0, in place, as `torch.nn.init.zeros_`."""
-    return torch.nn.init.zeros_(tensor)
+    return _as_torch(torch.nn.init.zeros_, tensor)
 
 
 def eye_(tensor: Tensor, *, name: str | None = None, seed: int | None = None) -> Tensor:
     """The identity matrix, in place, as `torch.nn.init.eye_`."""
-    return torch.nn.init.eye_(tensor)
+    return _as_torch(torch.nn.init.eye_, tensor)
 
 
 def dirac_(tensor: Tensor, groups: int = 1, *, name: str | None = None, seed: int | None = None) -> Tensor:
     """The kernel that keeps its inputs, in place, as `torch.nn.init.dirac_`."""
-    return torch.nn.init.dirac_(tensor, groups)
+    return _as_torch(torch.nn.init.dirac_, tensor, groups)
 
 
 def xavier_uniform_(
@@ -164,7 +166,7 @@ def kaiming_uniform_(
     seed: int | None = None,
 ) -> Tensor:
     """U(−b, b), b = gain(nonlinearity, a) · √(3 / fan). See `torch.nn.init.kaiming_uniform_`, and `uniform_` here."""
-    if 0 in tensor.shape:
+    if 0 in _checked(tensor).shape:
         return _nothing(tensor)
     bound = math.sqrt(3.0) * _kaiming_std(tensor, a, mode, nonlinearity)
     return uniform_(tensor, -bound, bound, generator, name=name, seed=seed)
@@ -181,7 +183,7 @@ def kaiming_normal_(
     seed: int | None = None,
 ) -> Tensor:
     """N(0, gain(nonlinearity, a)² / fan). See `torch.nn.init.kaiming_normal_`, and `uniform_` here."""
-    if 0 in tensor.shape:
+    if 0 in _checked(tensor).shape:
         return _nothing(tensor)
     std = _kaiming_std(tensor, a, mode, nonlinearity)
     return normal_(tensor, 0.0, std, generator, name=name, seed=seed)
@@ -200,7 +202,7 @@ def orthogonal_(
     See `torch.nn.init.orthogonal_`; the other arguments are those of `uniform_`. Not elementwise: a shard is cut from
     the whole, which each process makes.
     """
-    if tensor.ndimension() < 2:
+    if _checked(tensor).ndimension() < 2:
         raise InputError(f"tensor must have at least 2 axes; got shape {tuple(tensor.shape)}")
     law = laws.Orthogonal(finite_number("gain", gain))
     return _drawn(tensor, law, Draw("orthogonal", (law.gain,), func=torch.nn.init.orthogonal_), generator, name, seed)
@@ -219,17 +221,28 @@ def sparse_(
 
     See `torch.nn.init.sparse_`; the other arguments are those of `uniform_`.
     """
-    if tensor.ndimension() != 2:
+    if _checked(tensor).ndimension() != 2:
         raise InputError(f"tensor must have 2 axes; got shape {tuple(tensor.shape)}")
     law = laws.Sparse(finite_number("std", std, low=0), finite_number("sparsity", sparsity, low=0, high=1))
     draw = Draw("sparse", (law.sparsity, law.std_nonzero), func=torch.nn.init.sparse_)
     return _drawn(tensor, law, draw, generator, name, seed)
 
 
-def _drawn(tensor: Tensor, law: laws.Law, draw: Draw, generator: Any, name: str | None, seed: int | None) -> Tensor:
-    """A law written into a tensor; within `streams` it counts as that block's, by the name found there."""
+def _as_torch(function: Callable[..., Tensor], tensor: Tensor, *arguments: Any) -> Tensor:
+    """One of torch's functions that draw nothing; what it raises is said in a line."""
+    with told(function.__name__):
+        return function(_checked(tensor), *arguments)
+
+
+def _checked(tensor: Tensor) -> Tensor:
     if not isinstance(tensor, Tensor):
         raise InputError(f"tensor must be a torch.Tensor; got {type(tensor).__name__}")
+    return tensor
+
+
+def _drawn(tensor: Tensor, law: laws.Law, draw: Draw, generator: Any, name: str | None, seed: int | None) -> Tensor:
+    """A law written into a tensor; within `streams` it counts as that block's, by the name found there."""
+    _checked(tensor)
     if generator is not None:
         raise InputError("generator must be None: the values come from the stream of name and seed")
     if tensor.is_meta:
@@ -267,7 +280,7 @@ def _nothing(tensor: Tensor) -> Tensor:
 
 
 def _fans(tensor: Tensor) -> tuple[int, int]:
-    if tensor.dim() < 2:
+    if _checked(tensor).dim() < 2:
         raise InputError(f"tensor must have at least 2 axes for its fans; got shape {tuple(tensor.shape)}")
     field = math.prod(tensor.shape[2:])
     return int(tensor.shape[1]) * field, int(tensor.shape[0]) * field
@@ -285,11 +298,14 @@ def _xavier_std(tensor: Tensor, gain: float) -> float:
 def _kaiming_std(tensor: Tensor, a: float, mode: str, nonlinearity: Any) -> float:
     fans = dict(zip(("fan_in", "fan_out"), _fans(tensor), strict=True))
     if not isinstance(mode, str) or mode.lower() not in fans:
-        raise InputError(f"mode must be 'fan_in' or 'fan_out'; got {mode!r}")
+        raise InputError(f"mode must be 'fan_in' or 'fan_out'; got {shown(mode)}")
+    if not isinstance(nonlinearity, str):
+        raise InputError(f"nonlinearity must be a name that calculate_gain knows; got {shown(nonlinearity)}")
+    slope = finite_number("a", a, low=-LARGEST, high=LARGEST)
     try:
-        gain = calculate_gain(nonlinearity, a)
+        gain = calculate_gain(nonlinearity, slope)  # type: ignore[arg-type]
     except ValueError as error:
-        raise InputError(f"nonlinearity: {error}") from None
+        raise InputError(f"nonlinearity: {' '.join(str(error).split())[:200]}") from None
     return float(gain) / math.sqrt(fans[mode.lower()])
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import nn
 
-from initlab.errors import InitlabError, InputError, InterruptedInitError, check_flags, seed_number
+from initlab.errors import InitlabError, InputError, InterruptedInitError, check_flags, seed_number, shown
 from initlab.planning.memory.drawing import Job, batches, job_for, write_one, write_together
 from initlab.planning.memory.partitions import seen_whole
 from initlab.planning.memory.shards import local_tensor, parts_of, refuse_gathered
@@ -140,12 +140,12 @@ def _placed(job: Job, rows: slice | None, prefix: str) -> Job:
     if rows is None:
         return replace(job, name=name)
     if not isinstance(rows, slice) or rows.step not in (None, 1):
-        raise InputError(f"rows must be a slice with step 1, such as slice(32000, None); got {rows!r}")
+        raise InputError(f"rows must be a slice with step 1, such as slice(32000, None); got {shown(rows)}")
     size = job.part.shape[0] if job.part.shape else 0
     try:
         first, last, _ = rows.indices(size)
     except TypeError:
-        raise InputError(f"rows must be a slice of whole numbers; got {rows!r}") from None
+        raise InputError(f"rows must be a slice of whole numbers; got {shown(rows)}") from None
     if first >= last:
         raise InputError(f"{job.name!r} has {size} rows, none of which is in {rows!r}: name what has them in a mapping")
     return replace(job, name=name, part=job.part.rows(first, last))
@@ -153,13 +153,14 @@ def _placed(job: Job, rows: slice | None, prefix: str) -> Job:
 
 def keep_also(plan: Plan, found: Walk, keep: str | Sequence[str]) -> tuple[Plan, frozenset[str]]:
     """The plan with what `keep` selects kept, and the names that it selects."""
-    if not isinstance(keep, Iterable):
-        raise InputError(f"keep must be selectors such as 'encoder.**'; got {keep!r}")
-    texts = (keep,) if isinstance(keep, str) else tuple(keep)
+    try:
+        texts = (keep,) if isinstance(keep, str) else tuple(keep)
+    except TypeError:
+        raise InputError(f"keep must be selectors such as 'encoder.**'; got {shown(keep)}") from None
     chosen: dict[str, str] = {}
     for text in texts:
         if not isinstance(text, str):
-            raise InputError(f"keep must be selectors such as 'encoder.**'; got {text!r}")
+            raise InputError(f"keep must be selectors such as 'encoder.**'; got {shown(text)}")
         chosen.update({slot.name: text for slot in matched(text, found, "keep")})
     if not chosen:
         return plan, frozenset()

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from initlab.errors import InputError
+from initlab.errors import InputError, shown
 from initlab.sampling import elements, orthogonal, patterns, reference, whole
 from initlab.sampling.laws import (
     Constant,
@@ -91,7 +91,7 @@ def sample(
     """
     kind, sizes = check_dtype(dtype), check_shape(shape)
     if not isinstance(law, Law):
-        raise InputError(f"law must be a law of initlab.sampling.laws; got {law!r}")
+        raise InputError(f"law must be a law of initlab.sampling.laws; got {shown(law)}")
     law.check(sizes)
     try:
         out = np.empty(sizes, dtype=DTYPES[kind])

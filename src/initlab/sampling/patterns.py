@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from initlab.errors import InputError, seed_number
+from initlab.errors import InputError, seed_number, shown
 from initlab.sampling import elements, reference
 from initlab.sampling.laws import Constant, Identity, MatrixLaw, Sparse
 from initlab.sampling.philox import GROUP, MASK, ORDER, element_words, range_words
@@ -144,5 +144,5 @@ def signs(shape: int | Shape, *, seed: int = 0, name: str = "signs") -> np.ndarr
 def _count(value: object) -> int:
     index = getattr(value, "__index__", None)
     if index is None or isinstance(value, bool) or index() < 0:
-        raise InputError(f"count must be an integer at least 0; got {value!r}")
+        raise InputError(f"count must be an integer at least 0; got {shown(value)}")
     return int(index())

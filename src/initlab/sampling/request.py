@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from initlab.errors import InputError, seed_number, unknown
+from initlab.errors import InputError, seed_number, shown, unknown
 from initlab.sampling.laws import (
     Constant,
     Law,
@@ -114,7 +114,7 @@ def make_request(
     """
     kind = _check_out(out, dtype)
     if not isinstance(law, Law):
-        raise InputError(f"law must be a law of initlab.sampling.laws; got {law!r}")
+        raise InputError(f"law must be a law of initlab.sampling.laws; got {shown(law)}")
     full = out.shape if shape is None else check_shape(shape)
     start = _check_block(out.shape, full, block)
     law.check(full)
@@ -127,7 +127,7 @@ def check_shape(shape: Sequence[int]) -> Shape:
     try:
         sizes = tuple(int(size.__index__()) for size in shape)
     except (TypeError, AttributeError):
-        raise InputError(f"shape must be a sequence of integers; got {shape!r}") from None
+        raise InputError(f"shape must be a sequence of integers; got {shown(shape)}") from None
     if any(size < 0 for size in sizes):
         raise InputError(f"shape must have no negative axis; got {sizes}")
     if math.prod(sizes) >= 2**56:
@@ -180,7 +180,7 @@ def _check_block(held: Shape, full: Shape, block: Sequence[slice] | None) -> Sha
         return (0,) * len(full)
     cuts = tuple(block) if isinstance(block, tuple | list) else (block,)
     if len(cuts) != len(full) or not all(isinstance(cut, slice) for cut in cuts):
-        raise InputError(f"block must be one slice for each of the {len(full)} axes; got {block!r}")
+        raise InputError(f"block must be one slice for each of the {len(full)} axes; got {shown(block)}")
     spans = [_span(cut, size, axis, full) for axis, (cut, size) in enumerate(zip(cuts, full, strict=True))]
     if held != tuple(last - first for first, last in spans):
         raise InputError(f"out must have the block's shape; got {held} for {block!r}")

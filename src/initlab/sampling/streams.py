@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
-from initlab.errors import InputError, seed_number
+from initlab.errors import InputError, seed_number, shown
 
 STREAM_VERSION = "1"
 
@@ -31,7 +31,7 @@ def canonical_name(name: str) -> str:
     'blocks.0.fc.weight'
     """
     if not isinstance(name, str):
-        raise InputError(f"name must be a string; got {name!r}")
+        raise InputError(f"name must be a string; got {shown(name)}")
     return _canonical(name)
 
 
@@ -97,5 +97,5 @@ def _tagged(part: object) -> bytes:
     if index is not None:
         return b"i" + str(int(index())).encode()
     raise InputError(
-        f"a part of a derived seed must be a string, number, boolean, None or tuple of these; got {part!r}"
+        f"a part of a derived seed must be a string, number, boolean, None or tuple of these; got {shown(part)}"
     )

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from initlab.errors import InputError, finite_number
+from initlab.errors import InputError, finite_number, shown
 from initlab.sampling.laws import Law, MatrixLaw, Sparse, Uniform
 from initlab.sampling.laws.base import Shape
 from initlab.sampling.reference import log, softplus_inverse_of_exp
@@ -46,7 +46,7 @@ class Curved(WholeLaw):
 
     def __post_init__(self) -> None:
         if self.function not in CURVES:
-            raise InputError(f"function must be one of {', '.join(CURVES)}; got {self.function!r}")
+            raise InputError(f"function must be one of {', '.join(CURVES)}; got {shown(self.function)}")
         inner = Uniform(self.low, self.high)
         if self.function == "log" and inner.low <= 0:
             raise InputError(f"low must be above 0 for a logarithm; got {self.low:g}")
@@ -188,7 +188,7 @@ class Factor(WholeLaw):
         for name in ("alpha", "beta"):
             finite_number(name, getattr(self, name))
         if self.side not in ("left", "right", "back"):
-            raise InputError(f"side must be 'left', 'right' or 'back'; got {self.side!r}")
+            raise InputError(f"side must be 'left', 'right' or 'back'; got {shown(self.side)}")
 
     def check(self, shape: Sequence[int]) -> None:
         good = len(shape) == 2 and self.heads >= 1 and shape[0] % self.heads == 0 and shape[0] // self.heads <= shape[1]

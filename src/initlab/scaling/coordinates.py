@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from initlab.errors import InputError, finite_number, whole_number
+from initlab.errors import InputError, finite_number, shown, whole_number
 from initlab.guest.doubles import doubled
 from initlab.reporting import Shown
 from initlab.scaling.growth import numberless
@@ -160,9 +160,9 @@ def sizes_of(name: str, sizes: Sequence[int]) -> tuple[int, ...]:
     try:
         found = tuple(sorted(int(size.__index__()) for size in sizes))
     except (TypeError, AttributeError):
-        raise InputError(f"{name} must be a sequence of whole numbers; got {sizes!r}") from None
+        raise InputError(f"{name} must be a sequence of whole numbers; got {shown(sizes)}") from None
     if len(set(found)) < 2 or found[0] < 1 or len(set(found)) != len(found):
-        raise InputError(f"{name} must be at least two different positive numbers; got {sizes!r}")
+        raise InputError(f"{name} must be at least two different positive numbers; got {shown(sizes)}")
     return found
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from initlab.errors import unknown
+from initlab.errors import known
 from initlab.scaling.growth import Growth
 from initlab.training.task import Factors
 
@@ -119,6 +119,4 @@ def get_rule(name: str) -> ScalingRule:
     Raises:
         InputError: an unknown name (with the nearest).
     """
-    if name not in RULES:
-        raise unknown("scaling rule", name, RULES)
-    return RULES[name]
+    return RULES[known("scaling rule", name, RULES)]

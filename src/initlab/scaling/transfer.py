@@ -8,7 +8,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
 
-from initlab.errors import InputError, finite_number, whole_number
+from initlab.errors import InputError, finite_number, shown, whole_number
 from initlab.reporting import Shown
 from initlab.scaling.coordinates import sizes_of
 from initlab.scaling.rules import get_rule
@@ -110,9 +110,9 @@ def _rates(lrs: Sequence[float]) -> tuple[float, ...]:
     try:
         rates = tuple(sorted({finite_number("lrs", lr, low=0) for lr in lrs}))
     except TypeError:
-        raise InputError(f"lrs must be a sequence of rates; got {lrs!r}") from None
+        raise InputError(f"lrs must be a sequence of rates; got {shown(lrs)}") from None
     if len(rates) < 3 or rates[0] == 0:
-        raise InputError(f"lrs must be at least three different rates above 0; got {lrs!r}")
+        raise InputError(f"lrs must be at least three different rates above 0; got {shown(lrs)}")
     return rates
 
 

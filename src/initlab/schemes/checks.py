@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from initlab.errors import InputError, finite_number, unknown, whole_number
+from initlab.errors import InputError, finite_number, known, whole_number
 from initlab.schemes.geometry import FAN_MODES
 
 DISTRIBUTIONS = ("normal", "truncated_normal", "uniform")
@@ -45,15 +45,11 @@ def count_or_none(name: str, value: Any) -> int | None:
 
 def fan_mode(name: str, value: Any) -> str:
     """One of the four fan modes."""
-    if value not in FAN_MODES:
-        raise unknown(name, value, FAN_MODES)
-    return str(value)
+    return known(name, value, FAN_MODES)
 
 
 def distribution(name: str, value: Any) -> str:
     """One of the distributions that variance scaling draws from; Keras' "untruncated_normal" means "normal"."""
-    if value == "untruncated_normal":
+    if isinstance(value, str) and value == "untruncated_normal":
         return "normal"
-    if value not in DISTRIBUTIONS:
-        raise unknown(name, value, DISTRIBUTIONS)
-    return str(value)
+    return known(name, value, DISTRIBUTIONS)

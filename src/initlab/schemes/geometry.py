@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from initlab.errors import InputError, finite_number, unknown
+from initlab.errors import InputError, finite_number, shown, unknown
 
 FAN_MODES = ("fan_in", "fan_out", "fan_avg", "fan_geo_avg")
 
@@ -202,7 +202,7 @@ class Geometry:
 
     def _check_blocks(self) -> None:
         if isinstance(self.groups, bool) or not isinstance(self.groups, int) or self.groups < 1:
-            raise InputError(f"groups must be a positive integer; got {self.groups!r}")
+            raise InputError(f"groups must be a positive integer; got {shown(self.groups)}")
         if self.groups > 1 and (not self.matrix_like or self.shape[self.group_axis] % self.groups):
             size = self.shape[self.group_axis] if self.matrix_like else self.shape
             raise InputError(f"groups must divide the channels; got groups={self.groups} for {size} channels")
@@ -236,7 +236,7 @@ def as_fans(fans: Fans | Geometry | Sequence[float]) -> Fans:
         fan_in, fan_out = fans
     except (TypeError, ValueError):
         raise InputError(
-            f"fans must be Fans, a Geometry or (fan_in, fan_out); got {fans!r} (for a shape: "
+            f"fans must be Fans, a Geometry or (fan_in, fan_out); got {shown(fans)} (for a shape: "
             f"Geometry.from_shape(shape))"
         ) from None
     return Fans(fan_in, fan_out)
@@ -255,7 +255,7 @@ def _shape(shape: Sequence[int]) -> tuple[int, ...]:
     try:
         dims = tuple(int(size.__index__()) for size in shape)
     except (TypeError, AttributeError):
-        raise InputError(f"shape must be a sequence of integers; got {shape!r}") from None
+        raise InputError(f"shape must be a sequence of integers; got {shown(shape)}") from None
     if any(size < 0 for size in dims):
         raise InputError(f"shape must have no negative axis; got {dims}")
     return dims

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from initlab.errors import InputError, unknown
+from initlab.errors import InputError, shown, unknown
 from initlab.schemes.catalogue import CATALOGUE
 from initlab.schemes.scheme import Scheme
 
@@ -38,7 +38,7 @@ def get_scheme(name: str, **arguments: Any) -> Scheme:
     Scheme he_normal(mode='fan_in', negative_slope=0.2): W ~ N(0, 2 / ((1 + negative_slope²) · fan))
     """
     if not isinstance(name, str):
-        raise InputError(f"scheme name must be a string; got {name!r}")
+        raise InputError(f"scheme name must be a string; got {shown(name)}")
     known = ALIASES.get(name, name)
     if known not in ENTRIES:
         hint = "initlab schemes lists all; a recipe for a whole model goes to plan or init_ by its name"
@@ -59,4 +59,4 @@ def scheme_like(value: Any) -> Scheme:
         return value
     if isinstance(value, str):
         return get_scheme(value)
-    raise InputError(f"a scheme must be a name or a Scheme; got {value!r}")
+    raise InputError(f"a scheme must be a name or a Scheme; got {shown(value)}")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
-from initlab.errors import InputError, finite_number
+from initlab.errors import InputError, finite_number, shown
 from initlab.sampling import laws, sample
 from initlab.sampling.request import check_shape
 from initlab.schemes.geometry import Fans, Geometry, as_fans, as_geometry
@@ -108,7 +108,7 @@ class Scheme:
         self._check_geometry(geometry)
         law = self._law(geometry, number)
         if not isinstance(law, laws.Law):
-            raise InputError(f"the rule of scheme {self.name!r} must return a law of sampling.laws; got {law!r:.80}")
+            raise InputError(f"the rule of scheme {self.name!r} must return a law of sampling.laws; got {shown(law)}")
         law.check(geometry.shape)
         return law
 

@@ -13,7 +13,7 @@ from torch import nn
 from initlab.comparison.arms import weight_decay_of
 from initlab.comparison.result import StudyInterrupted
 from initlab.comparison.tasks import Readied, readied
-from initlab.errors import InputError, check_flags, seed_number, unknown, whole_number
+from initlab.errors import InputError, check_flags, known, seed_number, whole_number
 from initlab.interrupts import INTERRUPTIONS, acknowledge, held
 from initlab.searching.ongoing import OngoingSearch
 from initlab.searching.proposals import PRUNERS
@@ -102,8 +102,7 @@ def search(
     check_flags(screen=screen, allow_drift=allow_drift)
     get_engine(engine)
     checked_executor(executor, engine)
-    if pruning not in PRUNERS:
-        raise unknown("pruning", pruning, PRUNERS)
+    known("pruning", pruning, PRUNERS)
     found = space_of(space, optimizer)
     decay = weight_decay_of(weight_decay, optimizer)
     if valid is None:

@@ -13,7 +13,7 @@ from optuna.trial import BaseTrial, FixedTrial
 from torch import nn
 
 from initlab.comparison.arms import label_of
-from initlab.errors import InputError, finite_number, nearest, repeated
+from initlab.errors import InputError, finite_number, nearest, repeated, shown
 from initlab.planning import get_policy, plan
 from initlab.schemes import scheme_like
 from initlab.training.optimizers import optimizer_of, trained
@@ -143,7 +143,7 @@ def space_of(space: Mapping[str, Any] | None, optimizer: str) -> Space:
         space = {WHOLE: DEFAULT_SCHEMES}
     if not isinstance(space, Mapping) or not space:
         raise InputError(
-            f'space must be a mapping such as {{"@Linear": ["he_normal"], "lr": (1e-4, 1e-1)}}; got {space!r:.80}'
+            f'space must be a mapping such as {{"@Linear": ["he_normal"], "lr": (1e-4, 1e-1)}}; got {shown(space)}'
         )
     choices = {str(key): _options(str(key), value) for key, value in space.items() if key not in NUMBERS}
     if WHOLE in choices and EVERY in choices:
@@ -161,11 +161,11 @@ def space_of(space: Mapping[str, Any] | None, optimizer: str) -> Space:
 def _range(name: str, value: Any) -> Range:
     if isinstance(value, Sequence) and not isinstance(value, str):
         if len(value) != 2:
-            raise InputError(f"space {name!r} must be a number or (low, high); got {value!r:.80}")
+            raise InputError(f"space {name!r} must be a number or (low, high); got {shown(value)}")
         low, high = (finite_number(name, v, low=0) for v in value)
         if not 0 < low <= high:
             raise InputError(
-                f"space {name!r} must be (low, high) with 0 < low <= high, for a log scale; got {value!r:.80}"
+                f"space {name!r} must be (low, high) with 0 < low <= high, for a log scale; got {shown(value)}"
             )
         return Range(low, high)
     number = finite_number(name, value, low=0)
@@ -179,8 +179,8 @@ def _options(selector: str, schemes: Any) -> tuple[Option, ...]:
         close = nearest(selector, NUMBERS)
         meant = f"; did you mean {close[0]!r}?" if close else ""
         raise InputError(
-            f"space {selector!r} must hold schemes; got {schemes!r:.80} (numbers are for {NUMBERS[0]} and {NUMBERS[1]})"
-            f"{meant}"
+            f"space {selector!r} must hold schemes; got {shown(schemes)} (numbers are for {NUMBERS[0]} and "
+            f"{NUMBERS[1]}){meant}"
         )
     options = [_option(selector, scheme) for scheme in schemes]
     labels = [option.label for option in options]
@@ -196,7 +196,7 @@ def _option(selector: str, scheme: Any) -> Option:
     if isinstance(scheme, tuple):
         if len(scheme) != 2 or not isinstance(scheme[1], Mapping):
             raise InputError(
-                f"space {selector!r}: a scheme with ranges is (name, {{argument: (low, high)}}); got {scheme!r:.80}"
+                f"space {selector!r}: a scheme with ranges is (name, {{argument: (low, high)}}); got {shown(scheme)}"
             )
         known = scheme_like(scheme[0])
         ranges = {name: _range(name, value) for name, value in scheme[1].items()}

@@ -16,7 +16,7 @@ from urllib.parse import unquote
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
-from initlab.errors import InputError
+from initlab.errors import InputError, shown
 from initlab.interrupts import shielded
 
 T = TypeVar("T")
@@ -84,11 +84,11 @@ def study_name(name: Any) -> str:
         InputError: no text, an empty one, one that is too long or has control characters.
     """
     if not isinstance(name, str) or not name.strip():
-        raise InputError(f"study must be a name of 1 to {MOST_NAME} characters; got {name!r}")
+        raise InputError(f"study must be a name of 1 to {MOST_NAME} characters; got {shown(name)}")
     if len(name) > MOST_NAME:
         raise InputError(f"study must be a name of 1 to {MOST_NAME} characters; got {len(name)}")
     if not name.isprintable():
-        raise InputError(f"study must be a name without control characters; got {name!r}")
+        raise InputError(f"study must be a name without control characters; got {shown(name)}")
     return name
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from initlab.errors import InputError
+from initlab.errors import InputError, shown
 from initlab.rng import random_states_kept_once
 from initlab.theory.activations import ALIASES, Array, activation
 
@@ -58,7 +58,7 @@ def resolve(fn: Any) -> Function:
         key = fn.lower()
         return _resolve_name(ALIASES.get(key, key))
     if not callable(fn):
-        raise InputError(f"fn must be an activation's name or a callable of one argument; got {fn!r}")
+        raise InputError(f"fn must be an activation's name or a callable of one argument; got {shown(fn)}")
     with random_states_kept_once():
         return _resolve_callable(fn, _name_of(fn))
 

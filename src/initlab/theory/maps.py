@@ -15,7 +15,7 @@ import numpy as np
 from initlab.errors import InputError, finite_number, whole_number
 from initlab.rng import random_states_kept_once
 from initlab.theory.functions import resolve
-from initlab.theory.quadrature import ORDER, line, pair_mean, variance
+from initlab.theory.quadrature import LARGEST, ORDER, line, pair_mean, variance
 
 _RARE = 4.0  # P(|z| > 4) is 6e-5
 
@@ -63,9 +63,7 @@ def moments(fn: Any, q: float = 1.0, *, order: int = ORDER) -> Moments:
     >>> round(m.second, 12), round(m.slope_second, 12)
     (0.5, 0.5)
     """
-    nodes = whole_number("order", order, low=4)
-    if nodes > 128:
-        raise InputError(f"order must be at most 128; got {nodes}")
+    nodes = whole_number("order", order, low=4, high=128)
     sampled = line(resolve(fn), q, nodes)
     values, slopes = sampled.values, sampled.slopes
     with np.errstate(over="ignore", invalid="ignore"):
@@ -196,7 +194,9 @@ def chi(fn: Any, q: float = 1.0, sigma_w: float = 1.0) -> float:
 
 def sigmas(sigma_w: float, sigma_b: float) -> tuple[float, float]:
     """Both standard deviations, checked to be finite and at least 0."""
-    return finite_number("sigma_w", sigma_w, low=0), finite_number("sigma_b", sigma_b, low=0)
+    return finite_number("sigma_w", sigma_w, low=0, high=LARGEST), finite_number(
+        "sigma_b", sigma_b, low=0, high=LARGEST
+    )
 
 
 def _at_zero(fn: Any) -> float:

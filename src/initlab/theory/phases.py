@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from initlab.errors import InputError, whole_number
+from initlab.errors import InputError, check_flags, whole_number
 from initlab.theory.critical import SLACK, Criticality, critical_at, holds_at, no_critical
 from initlab.theory.functions import Function, resolve
 from initlab.theory.maps import moments, sigmas
-from initlab.theory.quadrature import line, variance
+from initlab.theory.quadrature import DEEPEST, line, variance
 
 _FLAT = 1e-22  # a squared slope that is rounding of the values
 
@@ -95,7 +95,8 @@ def jacobian_spread(fn: Any, depth: int, q: float = 1.0, *, orthogonal: bool = F
     >>> round(jacobian_spread("relu", 10, orthogonal=True), 9)
     10.0
     """
-    depth = whole_number("depth", depth)
+    depth = whole_number("depth", depth, high=DEEPEST)
+    check_flags(orthogonal=orthogonal)
     number = variance("q", q)
     sampled = line(resolve(fn), number)
     if sampled.jumps:

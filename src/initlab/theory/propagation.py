@@ -12,8 +12,9 @@ from initlab.errors import finite_number, whole_number
 from initlab.theory.activations import Array
 from initlab.theory.functions import resolve
 from initlab.theory.maps import sigmas
-from initlab.theory.quadrature import line, pair_mean, variance
+from initlab.theory.quadrature import DEEPEST, LARGEST, line, pair_mean, variance
 
+_WIDEST = 1 << 53
 _LARGEST = 1e60  # the square of a larger second moment's values would leave the range of floats
 
 
@@ -84,8 +85,9 @@ def propagate(
     >>> propagate("relu", 3, 2 ** 0.5, q0=0.5).q.round(12).tolist()
     [1.0, 1.0, 1.0]
     """
-    depth, width = whole_number("depth", depth), None if width is None else whole_number("width", width)
-    alpha = finite_number("residual", residual, low=0)
+    depth = whole_number("depth", depth, high=DEEPEST)
+    width = None if width is None else whole_number("width", width, high=_WIDEST)
+    alpha = finite_number("residual", residual, low=0, high=LARGEST)
     weight, bias = sigmas(sigma_w, sigma_b)
     start, c = variance("q0", q0), finite_number("c0", c0, low=-1, high=1)
     q = weight**2 * start + bias**2

@@ -19,6 +19,8 @@ from initlab.theory.breakpoints import find_breaks
 from initlab.theory.functions import Function
 
 ORDER = 20
+LARGEST = 1e150  # whose square is a number
+DEEPEST = 10_000_000  # layers
 _REACH = 12.0  # P(|z| > 12) is 4e-33
 _FARTHEST = 37.0  # the Gaussian density underflows beyond
 _GOLDEN = (math.sqrt(5) - 1) / 2

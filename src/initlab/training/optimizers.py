@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from initlab.errors import InputError, finite_number, unknown
+from initlab.errors import InputError, finite_number, shown, unknown
 from initlab.training import updates
 
 _BETAS = {"betas": (0.9, 0.999), "eps": 1e-8}
@@ -130,7 +130,7 @@ def optimizer_options(optimizer: str, options: Any, names: Iterable[str] | None 
     """
     known = optimizer_of(optimizer, trained() if names is None else names).options
     if not isinstance(options, Mapping):
-        raise InputError(f"options must be a mapping such as {{'momentum': 0.9}}; got {options!r}")
+        raise InputError(f"options must be a mapping such as {{'momentum': 0.9}}; got {shown(options)}")
     for name in options:
         if name not in known:
             raise unknown(f"option of optimizer {optimizer!r}", name, known)
@@ -147,7 +147,7 @@ def _checked(name: str, value: Any) -> Any:
 def _betas(name: str, value: Any) -> tuple[float, ...]:
     betas = tuple(value) if isinstance(value, Sequence) else ()
     if len(betas) != 2 or not all(isinstance(b, int | float) and math.isfinite(b) and 0 <= b < 1 for b in betas):
-        raise InputError(f"{name} must be two numbers in [0, 1); got {value!r}")
+        raise InputError(f"{name} must be two numbers in [0, 1); got {shown(value)}")
     return betas
 
 

@@ -63,7 +63,7 @@ def _override(key: Any, value: Any, found: Walk) -> Override:
     if isinstance(key, type) and issubclass(key, nn.Module):
         key = f"@{key.__name__}"
     if not isinstance(key, str) or not key:
-        raise InputError(f"a selector must be a string such as 'conv*.weight' or '@Linear'; got {key!r}")
+        raise InputError(f"a selector must be a string such as 'conv*.weight' or '@Linear'; got {shown(key)}")
     selector = below(key, found)
     if isinstance(value, Policy):
         return Override(selector, policy=value)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from initlab.data import weight_shapes
-from initlab.errors import InputError, shortened
+from initlab.errors import InputError, shortened, shown
 from initlab.planning.parameters.walk import Slot, Walk
 from initlab.sampling import canonical_name
 
@@ -85,14 +85,17 @@ def _shapes(loaded: Any) -> dict[str, tuple[int, ...] | None]:
         return {canonical_name(name): shape for name, shape in weight_shapes(loaded).items()}
     if isinstance(loaded, Mapping):
         return {_name(key): _shape(value) for key, value in loaded.items()}
-    if isinstance(loaded, Iterable):
-        return {_name(key): None for key in loaded}
-    raise InputError(f"loaded must be a state dict, the path of a weight file or names; got {loaded!r:.80}")
+    try:
+        keys = tuple(loaded)
+    except TypeError:
+        wanted = "a state dict, the path of a weight file or names"
+        raise InputError(f"loaded must be {wanted}; got {shown(loaded)}") from None
+    return {_name(key): None for key in keys}
 
 
 def _name(key: Any) -> str:
     if not isinstance(key, str):
-        raise InputError(f"loaded must hold parameter names; got {key!r:.80}")
+        raise InputError(f"loaded must hold parameter names; got {shown(key)}")
     return canonical_name(key)
 
 

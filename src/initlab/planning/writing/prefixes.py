@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from initlab.errors import InputError
+from initlab.errors import InputError, shown
 
 
 def check_prefix(prefix: object) -> None:
@@ -12,7 +12,7 @@ def check_prefix(prefix: object) -> None:
         InputError: no string.
     """
     if not isinstance(prefix, str):
-        raise InputError(f"prefix must be a string such as 'layers.4'; got {prefix!r}")
+        raise InputError(f"prefix must be a string such as 'layers.4'; got {shown(prefix)}")
 
 
 def prefixed(prefix: str, name: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from initlab.errors import InputError, finite_number
+from initlab.errors import InputError, finite_number, shown
 from initlab.sampling.laws.base import Law, assign
 
 
@@ -39,7 +39,7 @@ def _matrix_axes(law: MatrixLaw | Sparse, shape: Sequence[int]) -> tuple[int, in
     for name in ("out_axis", "in_axis"):
         axis = getattr(law, name)
         if isinstance(axis, bool) or not isinstance(axis, int) or not -rank <= axis < rank:
-            raise InputError(f"{name} must be an axis of the shape {tuple(shape)}; got {axis!r}")
+            raise InputError(f"{name} must be an axis of the shape {tuple(shape)}; got {shown(axis)}")
     if law.out_axis % rank == law.in_axis % rank:
         raise InputError(f"out_axis and in_axis must differ; got {law.out_axis} and {law.in_axis}")
     if 0 in shape:

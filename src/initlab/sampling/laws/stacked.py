@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from initlab.errors import InputError
+from initlab.errors import InputError, shown
 from initlab.sampling.laws.base import Law, Shape
 
 
@@ -35,15 +35,15 @@ class Stacked(Law):
         for name in ("sizes", "laws", "labels"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         if isinstance(self.axis, bool) or not isinstance(self.axis, int):
-            raise InputError(f"axis must be an integer; got {self.axis!r}")
+            raise InputError(f"axis must be an integer; got {shown(self.axis)}")
         if not self.sizes or any(isinstance(s, bool) or not isinstance(s, int) or s < 1 for s in self.sizes):
-            raise InputError(f"sizes must be positive integers; got {self.sizes!r}")
+            raise InputError(f"sizes must be positive integers; got {shown(self.sizes)}")
         if len(self.laws) != len(self.sizes):
             raise InputError(f"laws must be one for each of the {len(self.sizes)} sizes; got {len(self.laws)}")
         if self.labels and len(self.labels) != len(self.sizes):
             raise InputError(f"labels must be one for each of the {len(self.sizes)} sizes; got {len(self.labels)}")
         if wrong := [law for law in self.laws if not isinstance(law, Law)]:
-            raise InputError(f"laws must be laws; got {wrong[0]!r}")
+            raise InputError(f"laws must be laws; got {shown(wrong[0])}")
 
     @property
     def needs_whole(self) -> bool:  # type: ignore[override]  # a constant for every other law, a question to its blocks here

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from initlab.errors import unknown
+from initlab.errors import known
 from initlab.sampling import laws
 from initlab.schemes import checks
 from initlab.schemes.geometry import Geometry
@@ -15,9 +15,7 @@ SIDES = ("both", "outputs", "inputs")
 
 
 def _side(name: str, value: Any) -> str:
-    if value not in SIDES:
-        raise unknown(name, value, SIDES)
-    return str(value)
+    return known(name, value, SIDES)
 
 
 def _law(geometry: Geometry, arguments: Mapping[str, Any], gain: float | None) -> laws.Law:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
-from initlab.errors import InputError
+from initlab.errors import InputError, shown
 from initlab.guest import check_built, modules
 from initlab.guest.untouched import modes_kept
 from initlab.interrupts import check
@@ -26,7 +26,7 @@ from initlab.training.task import Factors, Loss, RunSpec, Task
 def data_named(task: Task, which: str) -> Pair | Source:
     """The task's data called "test" or "valid"."""
     if which not in ("test", "valid"):
-        raise InputError(f"which must be 'test' or 'valid'; got {which!r}")
+        raise InputError(f"which must be 'test' or 'valid'; got {shown(which)}")
     data = task.test if which == "test" else task.valid
     if data is None:
         raise InputError("the task has no validation data: give valid=(X, Y)")
@@ -38,7 +38,7 @@ def unique_keys(specs: Sequence[RunSpec], taken: Sequence[str] = ()) -> None:
     seen = set(taken)
     for spec in specs:
         if spec.key in seen:
-            raise InputError(f"every run needs a key of its own; got {spec.key!r} twice")
+            raise InputError(f"every run needs a key of its own; got {shown(spec.key)} twice")
         seen.add(spec.key)
 
 
