@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import mmap
 from pathlib import Path
@@ -244,6 +245,21 @@ def test_frozen_parameters_are_kept_unless_named() -> None:
     assert any("2 frozen parameters are kept" in warning for warning in plan.warnings)
     initlab.init_(model, {"0.weight": "he_normal"})
     assert snapshot(model)["0.weight"] != before["0.weight"]
+
+
+def test_copies_of_what_is_drawn_anew_that_stay_as_they_were_are_named() -> None:
+    """A target that follows what is trained (Grill et al., BYOL, 2020), a mean of weights that a buffer holds."""
+    model = nn.ModuleDict({"online": net()})
+    model["target"] = copy.deepcopy(model["online"]).requires_grad_(False)
+    model["online"].register_buffer("mean", model["online"][2].weight.detach().clone())
+    notes = [note for note in initlab.plan(model).warnings if "copy" in note]
+    assert [note.split(":")[0] for note in notes] == [
+        "3 frozen parameters or buffers are kept that hold what others hold which are drawn anew, as target.0.weight "
+        "does of online.0.weight"
+    ]
+    initlab.init_(model["target"], {"**": "he_normal"})
+    model["online"].mean.zero_()
+    assert not [note for note in initlab.plan(model).warnings if "copy" in note]
 
 
 def test_a_kept_parameter_that_is_not_finite_is_an_error_unless_it_was_named() -> None:

@@ -12,7 +12,7 @@ from initlab.planning.memory.shards import local_tensor
 from initlab.planning.parameters.walk import Walk
 from initlab.planning.plan import PlanEntry
 from initlab.planning.reason import MADE
-from initlab.planning.writing.ledger import Held, equal_warnings
+from initlab.planning.writing.ledger import Held, equal_sets, equal_warnings
 
 
 def cautions(entries: Sequence[PlanEntry], found: Walk, *, recorded: bool) -> Iterator[str]:
@@ -27,6 +27,12 @@ def cautions(entries: Sequence[PlanEntry], found: Walk, *, recorded: bool) -> It
     for names, kind in ((frozen, "frozen"), (loaded, "loaded")):
         if names:
             yield f"{len(names)} {kind} parameters are kept, {names[0]} first; name them in the policy to draw them"
+    if copies := _copies_left(entries, found):
+        copied, of = copies[0]
+        yield (
+            f"{len(copies)} frozen parameters or buffers are kept that hold what others hold which are drawn anew, as "
+            f"{copied} does of {of}: a copy that is to be one still must be made again after init_"
+        )
     if unknown:
         more = "" if recorded else ", or pass example_inputs so that their use can be seen"
         yield (
@@ -45,6 +51,20 @@ def cautions(entries: Sequence[PlanEntry], found: Walk, *, recorded: bool) -> It
     yield from equal_warnings(
         [Held(slot.name, local_tensor(slot.tensor), None) for slot in found.parameters if slot.name in drawn]
     )
+
+
+def _copies_left(entries: Sequence[PlanEntry], found: Walk) -> list[tuple[str, str]]:
+    """(what is kept, what is written) of frozen parameters and buffers that hold the same, as a target's do."""
+    actions = {entry.name: entry.action for entry in entries}
+    kept = {s.name for s in found.parameters if not s.tensor.requires_grad and actions.get(s.name) == "keep"}
+    kept |= {slot.name for slot in found.buffers}
+    written = {name for name, action in actions.items() if action == "write" and name not in kept}
+    slots = [slot for slot in (*found.parameters, *found.buffers) if slot.name in kept | written]
+    if not kept or not written:
+        return []
+    sets = equal_sets([Held(slot.name, local_tensor(slot.tensor), None) for slot in slots])
+    pairs = ((written & set(names), [name for name in names if name in kept]) for names in sets)
+    return [(copy, min(of)) for of, copies in pairs for copy in copies if of]
 
 
 def _names(entries: Sequence[PlanEntry], code: str) -> list[str]:
