@@ -341,3 +341,38 @@ def test_that_no_rate_lowers_the_loss_is_a_fact_where_it_stays_or_bursts(name: s
     numbers, holds = RATES_THAT_DO_NOT_LOWER[name]
     known = dict.fromkeys((f"decrease {i}" for i in range(1, 7)), math.nan) | {"merged": 0.0} | numbers
     assert FACTS["no rate"].holds(known) == holds
+
+
+def stacked(depth: int, norm: bool) -> nn.Module:
+    torch.manual_seed(0)
+    parts = [[nn.Linear(64, 64), *([nn.LayerNorm(64)] if norm else []), nn.ReLU()] for _ in range(depth)]
+    return nn.Sequential(*(part for one in parts for part in one), nn.Linear(64, 10))
+
+
+def by_momentum(model: nn.Module, lr: float) -> torch.optim.Optimizer:
+    return torch.optim.SGD(model.parameters(), lr=lr, momentum=0.9)
+
+
+def test_real_steps_settle_a_start_that_the_trees_leave_open() -> None:
+    model = stacked(8, norm=True)
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    report = initlab.inspect(model, X, Y, optimizer=by_momentum(model, 0.05))
+    assert report.verdict in ("healthy", "slow")
+    assert "real steps" in report.because[0]
+    assert report.probability["untrainable"] < 0.1
+    assert sum(report.probability.values()) == pytest.approx(1.0)
+    assert report.passes["backward"] > 1
+    assert all(torch.equal(p, before[name]) and p.grad is None for name, p in model.named_parameters())
+
+
+def test_what_real_steps_do_not_get_going_stays_open() -> None:
+    model = stacked(8, norm=False)
+    report = initlab.inspect(model, X, Y, optimizer=by_momentum(model, 0.01))
+    assert report.verdict == "uncertain"
+    assert not any("real steps" in words for words in report.because)
+
+
+def test_no_real_steps_are_taken_without_the_line_probe() -> None:
+    model = stacked(8, norm=True)
+    report = initlab.inspect(model, X, Y, optimizer=by_momentum(model, 0.05), line_probe=False)
+    assert not any("real steps" in words for words in report.because)

@@ -36,8 +36,8 @@ def inspect(
     """How signals and gradients travel through `model` at step zero, what is wrong, and whether it will train.
 
     One forward and one backward pass on a batch, in training mode, and five or six forward passes along the first step
-    of the optimizer; more where causes of a bad start are tried (`report.passes` says how many). Every call that reads
-    a parameter and every activation function is a layer, wherever it stands in the model's code. Nothing of the model
+    of the optimizer; more where causes of a bad start are tried, and up to 40 real steps on a copy of the weights where
+    that leaves the verdict open (`report.passes` says how many). Every call that reads a parameter and every activation function is a layer, wherever it stands in the model's code. Nothing of the model
     is changed: parameters, `.grad`, buffers, modes, hooks and random states are as before.
 
     Args:
@@ -57,7 +57,8 @@ def inspect(
             taken by the step that its object makes of a gradient.
         lr: its learning rate; None asks about the best one.
         line_probe: take the loss along the first step, at a copy of the weights and five forward passes with Adam and
-            its kin, six with SGD. Without it the verdict is less sure and `learning_rate` is None.
+            its kin, six with SGD. Without it the verdict is less sure, no real steps settle it, and `learning_rate` is
+            None.
         probe: real steps at each of three rates on a copy of the weights, to sharpen `learning_rate`; 0 takes none.
 
     Returns:
@@ -112,8 +113,12 @@ def inspect(
         passes=asdict(passes),
     )
 
-    def again(model: nn.Module, inputs: Any, targets: Any, loss: Any, rate: float | None, whole: bool) -> Inspection:
-        held_by = step.whole().optimizer(model) if whole else optimizer
+    def again(
+        model: nn.Module, inputs: Any, targets: Any, loss: Any, rate: float | None, decay: float | None, whole: bool
+    ) -> Inspection:
+        other = step if decay is None else step.decayed(decay)
+        other = other.whole() if whole else other
+        held_by = optimizer if other is step else other.optimizer(model)
         return inspect(model, inputs, targets, loss, optimizer=held_by, lr=rate or lr)
 
     held = targets is None and evidence.seen.answer.targets is not None

@@ -1,4 +1,4 @@
-"""What happens between the layers of a forward pass: where gradients are cut, what is summed, multiplied or dropped."""
+"""What happens between the layers of a forward pass: cut gradients, sums, products, dropout, tensors nobody holds."""
 
 from __future__ import annotations
 
@@ -92,6 +92,21 @@ class Constant:
     value: float
 
 
+@dataclass(frozen=True)
+class Loose:
+    """A tensor that is to be trained and that the model does not list among its parameters.
+
+    Attributes:
+        module: name of the module that reads it.
+        key: its `id`.
+        shape: its shape.
+    """
+
+    module: str
+    key: int
+    shape: tuple[int, ...]
+
+
 @dataclass
 class Events:
     """All of them, in the order of the forward pass."""
@@ -101,6 +116,7 @@ class Events:
     factors: list[Factor] = field(default_factory=list)
     drops: list[Drop] = field(default_factory=list)
     constants: list[Constant] = field(default_factory=list)
+    loose: list[Loose] = field(default_factory=list)
     waiting: list[dict[str, Tensor]] = field(default_factory=list, repr=False)
 
     def settle(self) -> None:
@@ -125,6 +141,11 @@ class Events:
             value = factor_of(kind, args, kwargs)
             if value is not None:
                 self.factors.append(Factor(module, value, max(origins)))
+
+    def unlisted(self, tensor: Tensor, module: str) -> None:
+        """Note a tensor that is to be trained and that no module has registered, once."""
+        if all(one.key != id(tensor) for one in self.loose):
+            self.loose.append(Loose(module, id(tensor), tuple(tensor.shape)))
 
     def cut(self, name: str, module: str, origin: int) -> None:
         self.cuts.append(Cut(module, name, origin))

@@ -18,7 +18,7 @@ from initlab.inspection.answer import Answer, as_compared
 from initlab.inspection.line import Line
 from initlab.inspection.optimizers import Step
 from initlab.inspection.outlook import Outlook, outlook_of
-from initlab.inspection.passes import Pass
+from initlab.inspection.passes import Pass, Problem
 from initlab.inspection.recorder import Record
 from initlab.inspection.results import LayerStats, LearningRate, ParameterStats
 from initlab.planning import Plan, plan
@@ -35,9 +35,9 @@ class Evidence:
     """One inspection's measurements; what several findings derive from them stands here, computed once.
 
     `inputs` are the batch as `plan` takes it: positional arguments in a tuple, or keyword arguments in a dict;
-    `line` is the loss along the first step, None where it was not asked for or cannot be taken; `window` is what that
-    tells of learning rates; `read` is what was said when the batch was read; `computed` is what was computed of it
-    once (`initlab.graph.once`).
+    `problem` is what was watched; `line` is the loss along the first step, None where it was not asked for or cannot
+    be taken; `window` is what that tells of learning rates; `read` is what was said when the batch was read; `computed`
+    is what was computed of it once (`initlab.graph.once`).
     """
 
     model: nn.Module
@@ -48,6 +48,7 @@ class Evidence:
     step: Step
     batch: int | None
     alike: bool
+    problem: Problem = field(repr=False)
     line: Line | None = None
     window: LearningRate | None = None
     read: tuple[str, ...] = ()

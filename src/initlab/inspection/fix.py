@@ -68,7 +68,7 @@ def fix_of(e: Evidence, report: Inspection, again: Again, given: Any, *, held: b
     Args:
         e: what the report rests on.
         report: the inspection that is to be answered.
-        again: inspects (model, inputs, targets, loss, lr, whole) once more.
+        again: inspects (model, inputs, targets, loss, lr, decay, whole) once more.
         given: the inputs as the user handed them over.
         held: whether the targets were among them.
     """
@@ -128,6 +128,7 @@ def _remedies(e: Evidence, report: Inspection) -> Iterator[Remedy]:
 def _inspected(e: Evidence, remedies: Sequence[Remedy], again: Again) -> Inspection | None:
     """The inspection with all of them in place; None where it cannot be made."""
     inputs, targets, loss, lr = e.inputs, e.seen.answer.targets, e.seen.answer.function, None
+    decay = next((r.decay for r in remedies if r.decay is not None), None)
     for r in remedies:
         inputs = inputs if r.inputs is None else r.inputs(inputs)
         targets = targets if r.targets is None else r.targets(targets)
@@ -141,7 +142,7 @@ def _inspected(e: Evidence, remedies: Sequence[Remedy], again: Again) -> Inspect
             for r in remedies:
                 if r.prepare is not None:
                     r.prepare(e.model)
-            return again(e.model, inputs, targets, loss, lr, whole)
+            return again(e.model, inputs, targets, loss, lr, decay, whole)
     except InputError:
         return None
 

@@ -49,7 +49,7 @@ def gathered(
     parameters = _parameters(model, seen, step, 1 if alike else batch)
     layers = _layers(seen, parameters)
     read = (*given.notes, f"targets: {given.coded}") if given.coded else given.notes
-    return Evidence(model, given.inputs, seen, layers, parameters, step, batch, alike, line, window, read)
+    return Evidence(model, given.inputs, seen, layers, parameters, step, batch, alike, problem, line, window, read)
 
 
 def _parameters(model: nn.Module, seen: Pass, step: Step, batch: int | None) -> tuple[ParameterStats, ...]:

@@ -53,6 +53,7 @@ class Step:
         nesterov: of SGD: whether its first step counts the gradient once more, by its momentum.
         other: of an optimizer that no row describes: its family, and the size of its first step at a rate of 1, over
             that of Adam or of plain SGD. Its steps are taken to be like its first one.
+        beside: the `id` of each tensor that an optimizer object holds and that is none of the model's parameters.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Step:
     maker: Maker | None = field(default=None, repr=False)
     nesterov: bool = False
     other: tuple[str, float] | None = None
+    beside: frozenset[int] = frozenset()
 
     @property
     def family(self) -> str:
@@ -87,6 +89,11 @@ class Step:
     def at(self, lr: float) -> Step:
         """The same optimizer at another learning rate."""
         return replace(self, lr=lr)
+
+    def decayed(self, factor: float) -> Step:
+        """The same optimizer with every weight decay times `factor`."""
+        own = (self.groups or {}).items()
+        return replace(self, groups={name: replace(group, decay=group.decay * factor) for name, group in own})
 
     def whole(self) -> Step:
         """The same optimizer with every parameter at the rate of its fastest group."""
@@ -148,13 +155,19 @@ class Step:
         assert self.maker is not None
         return self.maker.first(name, parameter, gradient, self.lr * abs(self.share(name)))
 
+    def _options(self, name: str) -> dict[str, Any]:
+        """The options of a parameter's group, the decay as it is here."""
+        assert self.maker is not None
+        own = self.maker.options(name)
+        return {**own, "weight_decay": self._decay(name)} if "weight_decay" in own else own
+
     def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
         """The same optimizer, fresh, for a trial on a copy of the weights, at this rate."""
         moved = {name: p for name, p in model.named_parameters() if p.requires_grad and self.share(name) != 0.0}
         rates = {name: self.lr * abs(self.share(name)) for name in moved}
         if self.maker is not None:
             return self.maker.fresh(
-                [{**self.maker.options(name), "params": [p], "lr": rates[name]} for name, p in moved.items()]
+                [{**self._options(name), "params": [p], "lr": rates[name]} for name, p in moved.items()]
             )
         kind: Any = optimizer_of(self.name).made_by or torch.optim.AdamW
         groups = [
@@ -200,13 +213,16 @@ def _of_object(optimizer: torch.optim.Optimizer, lr: float | None, model: nn.Mod
         if id(p) in held
     }
     rate = own if lr is None else _rate(lr)
-    maker = maker_of(optimizer, {id(p): parameter for parameter, p in model.named_parameters()})
+    own_names = {id(p): parameter for parameter, p in model.named_parameters()}
+    maker, beside = maker_of(optimizer, own_names), frozenset(held.keys() - own_names.keys())
     if name not in of_families(*FAMILIES):
-        return Step(name, rate, True, groups=groups, maker=maker, other=_measured(optimizer, maker, rate, model))
+        other = _measured(optimizer, maker, rate, model)
+        return Step(name, rate, True, groups=groups, maker=maker, other=other, beside=beside)
     row = optimizer_of(optimizer)
     momentum, nesterov = float(first.get("momentum") or 0.0), bool(first.get("nesterov"))
     eps = float(first.get("eps", row.eps))
-    return Step(name, rate, True, momentum, eps, groups, None if name in PLAIN else maker, nesterov)
+    taken = None if name in PLAIN else maker
+    return Step(name, rate, True, momentum, eps, groups, taken, nesterov, beside=beside)
 
 
 def _measured(optimizer: torch.optim.Optimizer, maker: Maker, lr: float, model: nn.Module) -> tuple[str, float]:

@@ -1,8 +1,9 @@
-"""A few real steps on a copy of the weights at three learning rates: what the line along the first step cannot tell."""
+"""A few real steps on a copy of the weights: what the line along the first step cannot tell."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import replace
 
 from initlab.errors import InputError
@@ -15,6 +16,9 @@ from initlab.inspection.results import LearningRate
 
 USEFUL = 0.1  # share of the best rate's decrease from which a smaller rate is useful
 APART = 10.0  # ratio of the three rates
+GOING = 40  # real steps at most
+WELL_UNDER = 0.7  # of a constant answer's loss, from which down training gets going
+FAR = 5.0  # over a constant answer's loss, from which steps on one batch tell nothing
 
 
 def learning_rate_of(line: Line, step: Step) -> LearningRate:
@@ -49,23 +53,44 @@ def _widened(before: LearningRate, line: Line | None) -> bool:
     return after is not None and before.largest_stable is not None and after.lr > 3 * before.largest_stable
 
 
+def gets_going(problem: Problem, seen: Pass, step: Step, constant: float) -> tuple[int, float] | None:
+    """(how many real steps on a copy of the weights bring the loss well under `constant`, the loss then).
+
+    None where `GOING` steps do not, or the loss is far over `constant` on the way: what shoots up first may come down
+    on the one batch that it sees, and on no other.
+    """
+    if seen.loss > FAR * constant:
+        return None
+    with in_training(problem.model), swapped(problem.model, copies(problem.model)):
+        for number, loss in enumerate(_losses(problem, seen, step, GOING), 1):
+            if not loss <= FAR * constant:
+                return None
+            if loss <= WELL_UNDER * constant:
+                return number, loss
+    return None
+
+
 def _trained(problem: Problem, seen: Pass, step: Step, steps: int) -> tuple[float, ...]:
     """The loss after each step."""
+    losses = list(_losses(problem, seen, step, steps))
+    return tuple(losses + [math.inf] * (steps - len(losses)))
+
+
+def _losses(problem: Problem, seen: Pass, step: Step, steps: int) -> Iterator[float]:
+    """The loss after each step, up to one that is no number."""
     optimizer = step.optimizer(problem.model)
-    losses: list[float] = []
     for number in range(steps + 1):
         try:
             _, value = again(problem, seen)
         except InputError:  # of weights that a step of this size made
             if not number:
                 raise
-            break
+            return
         if number:
-            losses.append(float(value.detach()))
+            yield float(value.detach())
         if number == steps or not math.isfinite(float(value.detach())):
-            break
+            return
         found = gradients(value, problem.model)
         for name, parameter in problem.model.named_parameters():
             parameter.grad = found.get(name)
         optimizer.step()
-    return tuple(losses + [math.inf] * (steps - len(losses)))

@@ -127,6 +127,8 @@ class Recorder(TorchFunctionMode):
         self._parameters: dict[int, tuple[str, Tensor]] = {}
         for name, parameter in model.named_parameters():
             self._parameters.setdefault(id(parameter), (name, parameter))
+        own = (value for module in model.modules() for value in vars(module).values())
+        self._attributes = {id(value) for value in own if isinstance(value, Tensor)}
         self._matrices = {name for name, parameter in self._parameters.values() if parameter.ndim > 1}
         self._data = TensorSet()
         self._weights = TensorSet()
@@ -154,6 +156,10 @@ class Recorder(TorchFunctionMode):
             return
         data = [t for t in tensors if self._data.get(t) is not None]
         names = self._parameter_names(tensors)
+        here = self._stack[-1][0] if self._stack else ""
+        if any(result.requires_grad for result in results):
+            for tensor in filter(self._loose, tensors):
+                self.events.unlisted(tensor, here)
         if data and in_place(func):
             self._data.add(tensors[0], max(self._data.get(t) for t in data))
         if not data:
@@ -163,7 +169,6 @@ class Recorder(TorchFunctionMode):
         origins = [self._data.get(t) for t in data]
         for result in results:
             self._data.add(result, max(origins))
-        here = self._stack[-1][0] if self._stack else ""
         with outside():
             self.events.see(TABLE.kind_of(func), here, wholes(args), kwargs, origins, wholes(output))
         op = TABLE.named(name)
@@ -255,6 +260,16 @@ class Recorder(TorchFunctionMode):
                 for name in self._weights.get(tensor) or ():
                     found[name] = None
         return tuple(found)
+
+    def _loose(self, tensor: Tensor) -> bool:
+        """Whether it is to be trained, by its class or as a module's attribute, and is none of the model's parameters.
+
+        A leaf that the forward pass makes, such as a displacement that forces are derivatives by, is not meant.
+        """
+        if not (tensor.requires_grad and tensor.is_leaf) or id(tensor) in self._parameters:
+            return False
+        meant = isinstance(tensor, nn.Parameter) or id(tensor) in self._attributes
+        return meant and self._data.get(tensor) is None
 
     def _module(self, names: tuple[str, ...]) -> str:
         here = self._stack[-1][0] if self._stack else ""

@@ -34,6 +34,7 @@ class Remedy:
         targets: makes other targets.
         loss: another loss; None keeps it.
         lr: another learning rate; None keeps it.
+        decay: another weight decay, over the present one; None keeps it.
         whole: the optimizer holds every parameter.
     """
 
@@ -46,6 +47,7 @@ class Remedy:
     targets: Callable[[Any], Any] | None = None
     loss: Any = None
     lr: float | None = None
+    decay: float | None = None
     whole: bool = False
 
     @property
