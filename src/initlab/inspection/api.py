@@ -37,8 +37,9 @@ def inspect(
 
     One forward and one backward pass on a batch, in training mode, and five or six forward passes along the first step
     of the optimizer; more where causes of a bad start are tried, and up to 40 real steps on a copy of the weights where
-    that leaves the verdict open (`report.passes` says how many). Every call that reads a parameter and every activation function is a layer, wherever it stands in the model's code. Nothing of the model
-    is changed: parameters, `.grad`, buffers, modes, hooks and random states are as before.
+    that leaves the verdict open (`report.passes` says how many). Every call that reads a parameter and every activation
+    function is a layer, wherever it stands in the model's code. Nothing of the model is changed: parameters, `.grad`,
+    buffers, modes, hooks and random states are as before.
 
     Args:
         model: any module whose forward pass runs on `inputs`; a built Keras model (torch and jax backends) is read as a
