@@ -17,7 +17,8 @@ class Options:
     """The numbers that a policy lets the user set.
 
     Args:
-        forget_bias: the total bias of an LSTM's forget gate at the start (b_ih gets it, b_hh gets zero).
+        forget_bias: the total bias of an LSTM's forget gate at the start (b_ih gets it, b_hh gets zero), and of one
+            that the model writes out by hand.
         embedding_std: the std of embeddings that are not tied to an output layer.
         position_std: the std of learned positions, class tokens and the like.
         numbers: the numbers of the policy's own laws.

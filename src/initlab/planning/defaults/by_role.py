@@ -14,7 +14,7 @@ from initlab.graph.ancestry import passed
 from initlab.planning.choice import Choice, Chooser, Options, keep
 from initlab.planning.defaults.affine import shifts_beside_factor
 from initlab.planning.defaults.feature_rows import of_features
-from initlab.planning.defaults.forget_gate import forget_scheme
+from initlab.planning.defaults.forget_gate import forget_scheme, forgets
 from initlab.planning.defaults.own import (
     adds_back,
     identity_value,
@@ -41,9 +41,14 @@ EVEN_ROWS = "rows of one length, as of sines beside their cosines, and no draw"
 def zero(subject: Subject, options: Options) -> Choice:
     if any(use.operation.traits.combines == "join" for use in subject.uses):
         return other(subject, options)  # a token that stands among the others, and is added to like them
-    opened = special_bias(subject)
-    if opened:
+    units = forgets(subject)
+    asked = bool(units) and _asks_for_forgetting(options)
+    if not asked and (opened := special_bias(subject)):
         return keep("special_bias", f"kept as its author made it: {opened}")
+    if units and options.forget_bias:
+        axis = max(range(len(subject.shape)), key=subject.shape.__getitem__)
+        words = f"forget gate {options.forget_bias:g}, other gates 0 (option forget_bias)"
+        return Choice(forget_scheme(options.forget_bias, axis, units), Reason("forget_gate", words))
     return Choice(get_scheme("zeros"), Reason("zero", f"{subject.role.replace('_', ' ')}: zero"))
 
 
@@ -67,10 +72,10 @@ def recurrent_bias(subject: Subject, options: Options) -> Choice:
     """Zero, but for the LSTM's forget gate: PyTorch adds two biases, so one of them carries it."""
     packing = None if subject.geometry is None else subject.geometry.packing
     gates = () if packing is None else packing.labels
-    given = options.forget_bias != Options.forget_bias  # asked for, it goes before what the model was made with
-    if not given and (words := special_gates(subject)):
+    asked = _asks_for_forgetting(options)
+    if not asked and (words := special_gates(subject)):
         return keep("special_bias", f"kept as its author made it: {words}")
-    if not given and _beside_special(subject):
+    if not asked and _beside_special(subject):
         words = "recurrent bias: zero (the other of its layer is as its author made it)"
         return Choice(get_scheme("zeros"), Reason("zero", words))
     if "forget" not in gates:
@@ -81,6 +86,11 @@ def recurrent_bias(subject: Subject, options: Options) -> Choice:
         forget_scheme(options.forget_bias),
         Reason("forget_gate", f"forget gate {options.forget_bias:g}, other gates 0 (option forget_bias)"),
     )
+
+
+def _asks_for_forgetting(options: Options) -> bool:
+    """Whether the user set the forget gates' bias: it goes before what the model was made with."""
+    return options.forget_bias != Options.forget_bias
 
 
 def _beside_special(subject: Subject) -> bool:
