@@ -246,3 +246,49 @@ class Levels(nn.Module):
 def test_a_head_that_is_applied_to_every_level_is_a_read_out(anchors: int) -> None:
     plan = initlab.plan(Levels(anchors), torch.randn(8, 3, 16, 16))
     assert all("read-out" in plan[f"{name}.weight"].reason for name in ("scores", "sizes"))
+
+
+class Detector(nn.Module):
+    """Scores of places with the prior of the focal loss, or of classes by softmax, and the boxes of the best."""
+
+    def __init__(self, gated: bool = False):
+        super().__init__()
+        self.trunk, self.gated = nn.Conv2d(3, 16, 3, padding=1), gated
+        self.scores, self.boxes, self.centre = nn.Conv2d(16, 3, 1), nn.Conv2d(16, 4, 1), nn.Conv2d(16, 1, 1)
+        nn.init.constant_(self.scores.bias, -math.log(99))
+
+    def forward(self, pictures):
+        seen = self.trunk(pictures).relu()
+        scores = self.scores(seen).flatten(2).transpose(1, 2).sigmoid()
+        if self.gated:
+            scores = (scores * self.centre(seen).flatten(2).transpose(1, 2).sigmoid()).sqrt()
+        best, places = scores.flatten(1).topk(5)
+        boxes = self.boxes(seen).flatten(2).transpose(1, 2)
+        boxes = torch.cat([boxes[..., :2] + boxes[..., 2:].exp(), boxes[..., 2:].exp()], -1)
+        return torch.stack([rows[at // 3] for rows, at in zip(boxes, places, strict=True)]), best, places % 3
+
+
+@pytest.mark.parametrize("gated", [False, True])
+def test_scores_that_pick_answers_and_the_answers_are_read_outs(gated):
+    plan = initlab.plan(Detector(gated), torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0)))
+    read_outs = {entry.name for entry in plan if "read-out" in entry.reason}
+    assert read_outs == {f"{name}.weight" for name in ("scores", "boxes") + (("centre",) if gated else ())}
+    assert plan["scores.bias"].action == "keep"
+
+
+class Routed(nn.Module):
+    """Experts of which a router's best are taken, in the shares that it gives them."""
+
+    def __init__(self):
+        super().__init__()
+        self.router, self.experts = nn.Linear(16, 4, bias=False), nn.Parameter(torch.randn(4, 16, 16))
+
+    def forward(self, x):
+        shares, places = self.router(x).softmax(-1).topk(2)
+        made = torch.einsum("bi,eij->bej", x, self.experts)
+        return (made.gather(1, places[..., None].expand(-1, -1, 16)) * shares[..., None]).sum(1)
+
+
+def test_a_router_whose_shares_weigh_experts_is_no_read_out():
+    plan = initlab.plan(Routed(), torch.randn(32, 16, generator=torch.Generator().manual_seed(0)))
+    assert "read-out" not in plan["router.weight"].reason

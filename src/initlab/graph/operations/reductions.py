@@ -85,6 +85,7 @@ OPS = (
     Op(("logsumexp",), along, pools=True),
     Op(("normalize",), normalized, norm=True, mixes=True),
     Op(("topk",), reduced, ranks=True, pools=True),
+    Op(("nms",), ranks=True),
     Op(
         ("norm", "vector_norm", "linalg_vector_norm", "linalg_norm"), statistic, degree=1.0, even=True,
     ),

@@ -33,6 +33,7 @@ from initlab.planning.parameters.noted import noted, used
 from initlab.planning.parameters.residual import last_norms, projections
 from initlab.planning.parameters.scene import Scene, Subject
 from initlab.planning.signals.alone import adds_back_what, evaluated, steps_of
+from initlab.planning.signals.picked import is_picked
 from initlab.planning.signals.readers import is_head, is_last
 from initlab.planning.sizes.couplings import couplings
 
@@ -225,7 +226,8 @@ def special_bias(subject: Subject) -> str:
         return ""
     if any(zero_on_purpose(other) for other in _by_layer(subject.scene, "weight").get(id(subject.module), ())):
         return "a special bias beside a weight of zeros, which leaves its layer nothing else to give"
-    if constant and any(is_last(graph, use.operation) for use in subject.uses) and not _is_usual(subject):
+    answers = any(is_last(graph, use.operation) or is_picked(graph, use.operation) for use in subject.uses)
+    if constant and answers and not _is_usual(subject):
         return "a bias of what the model answers, such as the share of each class (Lin et al., 2017, section 4.1)"
     if subject.uses and all(turns_of(graph, use.operation) for use in subject.uses):
         return "the phases of sines"

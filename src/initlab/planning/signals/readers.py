@@ -12,6 +12,7 @@ from initlab.graph.fixed import is_fixed_map
 from initlab.graph.once import once
 from initlab.graph.recording import Ref
 from initlab.planning.signals.answers import caps
+from initlab.planning.signals.picked import is_picked
 from initlab.planning.signals.recurrences import makers
 from initlab.planning.signals.ways import readings
 
@@ -218,14 +219,17 @@ def says_where(graph: SignalGraph, use: Operation) -> bool:
 def is_head(graph: SignalGraph, use: Operation) -> bool:
     """Whether a weight's output is the model's, or what its own loss takes for logits, and read by nothing else.
 
-    What is made of it without another weight is not read: its probabilities, their entropy, a penalty on its size.
+    Or scores by which answers are picked, and the answers, as a detector's. What is made of it without another
+    weight is not read: its probabilities, their entropy, a penalty on its size.
     """
     found = list(ahead(graph, use))
     read = any(kind == "output" or (by is not None and by.traits.logits and not by.traits.mixes) for kind, by in found)
     if read and all(kind in ("output", "gate") or (by is not None and by.traits.logits) for kind, by in found):
         return True
     returned = any(kind == "output" for kind, _ in found)
-    return (returned or any(gives_shares(graph, by) for _, by in found)) and is_last(graph, use, returned)
+    if (returned or any(gives_shares(graph, by) for _, by in found)) and is_last(graph, use, returned):
+        return True
+    return is_picked(graph, use)
 
 
 def gives_shares(graph: SignalGraph, reader: Operation | None) -> bool:
