@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 
 import pytest
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 
 import initlab
@@ -91,6 +93,54 @@ def test_what_is_sparse_and_trains_is_refused_by_name(layout: str) -> None:
         with pytest.raises(initlab.InputError, match=f"'held'.* is {layout}"):
             verb()
     assert torch.equal(model[0].weight, before)
+
+
+@pytest.fixture
+def group() -> Iterator[None]:
+    """A process group of this process alone."""
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    yield
+    dist.destroy_process_group()
+
+
+@pytest.mark.filterwarnings("ignore")  # FSDP1 says that it is old
+@pytest.mark.usefixtures("group")
+@pytest.mark.parametrize("how", ["gathered", "sharded", "flat", "flat with its own names"])
+def test_what_fsdp_holds_is_not_read_nor_fitted(how: str) -> None:
+    """Gathered parameters are freed as a pass runs: to read them then would end the process."""
+    from torch.distributed.fsdp import FullyShardedDataParallel, fully_shard
+
+    model: nn.Module = nn.Sequential(nn.Linear(16, 32), nn.ReLU(), nn.Linear(32, 5))
+    if how.startswith("flat"):
+        kept = how != "flat"
+        model = FullyShardedDataParallel(model, device_id=torch.device("cpu"), use_orig_params=kept)
+        with pytest.raises(initlab.InputError, match="FSDP1 holds it in a flat parameter"):
+            initlab.init_(model)
+    else:
+        fully_shard(model)
+        if how == "gathered":
+            model.unshard()  # type: ignore[operator]
+    for verb in (lambda: initlab.inspect(model, X, Y), lambda: initlab.fit.lsuv_(model, X)):
+        with pytest.raises(
+            initlab.InputError, match=r"is sharded \((a DTensor|by FSDP1?)\), and whole weights are read"
+        ):
+            verb()
+
+
+class Own(nn.Parameter):
+    """A parameter that keeps its memory to itself."""
+
+    @classmethod
+    def __torch_dispatch__(cls, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        with torch._C._DisableTorchDispatch():
+            return func(*args, **(kwargs or {}))
+
+
+def test_a_tensor_of_ones_own_kind_is_refused_with_what_keeps_it() -> None:
+    model = nn.Sequential(nn.Linear(4, 4))
+    model[0]._parameters["weight"] = torch.Tensor._make_subclass(Own, torch.zeros(4, 4), True)  # type: ignore[assignment]
+    with pytest.raises(initlab.InputError, match=r"pass keep='0\.weight' to leave it alone"):
+        initlab.init_(model, "he_normal")
 
 
 class SparseAnswer(nn.Linear):

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from initlab.guest.batch import batch_of
-from initlab.guest.check import is_strided
+from initlab.guest.check import check_whole, is_strided
 from initlab.guest.inputs import check_values, taken_by, tensors_in
 from initlab.guest.modules import in_mode
 from initlab.guest.run import run, with_room
@@ -78,8 +78,9 @@ def kept_on_failure(model: nn.Module) -> Iterator[None]:
     (Ctrl-C included).
 
     Raises:
-        InputError: a parameter that trains and cannot be written in place.
+        InputError: a parameter that trains and cannot be written in place, or is sharded.
     """
+    check_whole(model)
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             check_writable(name, parameter.detach())

@@ -12,7 +12,7 @@ from torch.nn.parameter import is_lazy
 from initlab.errors import InputError
 from initlab.guest.foreign import framework_of
 from initlab.guest.modules import dotted, modules_of
-from initlab.guest.whole import is_sharded_type
+from initlab.guest.whole import is_flattened, is_sharded_type
 
 _ON_JAX = frozenset({"jax", "jaxlib", "flax", "haiku", "equinox"})  # packages, none of which is imported
 _DEEPEST = 8  # levels of a tree that are looked into
@@ -161,17 +161,22 @@ def check_materialised(model: Any, *, parameters: bool = False) -> nn.Module:
 
 
 def check_whole(model: nn.Module) -> nn.Module:
-    """The model, if no parameter of it is sharded.
+    """The model, if no parameter of it is sharded, nor gathered for a while by FSDP, which frees such copies at will.
 
     Raises:
         InputError: one is.
     """
-    sharded = next((name for name, tensor in named_tensors_of(model) if is_sharded_type(tensor)), None)
-    if sharded is not None:
-        raise InputError(
-            f"{sharded!r} is sharded (a DTensor), and whole weights are read: inspect the model before that, or "
-            "one process's copy with a full state dict (torch.distributed.checkpoint.state_dict)"
-        )
+    how = (
+        "do this before that, or on one process's copy with a full state dict (torch.distributed.checkpoint.state_dict)"
+    )
+    for name, tensor in named_tensors_of(model):
+        if is_sharded_type(tensor) or is_flattened(tensor):
+            kind = "a DTensor" if is_sharded_type(tensor) else "by FSDP1"
+            raise InputError(f"{name!r} is sharded ({kind}), and whole weights are read: {how}")
+    for path, module in modules_of(model).values():
+        if hasattr(module, "_get_fsdp_state"):
+            where = repr(path) if path else "the model"
+            raise InputError(f"{where} is sharded (by FSDP), and whole weights are read: {how}")
     return model
 
 

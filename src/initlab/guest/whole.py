@@ -17,6 +17,11 @@ def is_sharded_type(tensor: torch.Tensor) -> bool:
     return hasattr(tensor, "_local_tensor") and hasattr(tensor, "placements") and hasattr(tensor, "device_mesh")
 
 
+def is_flattened(tensor: torch.Tensor) -> bool:
+    """Whether FSDP1 holds it in a flat parameter, of which each process has a piece, as its mark on parameters says."""
+    return type(tensor).__name__ == "FlatParameter" or bool(getattr(tensor, "_fsdp_flattened", False))
+
+
 @contextlib.contextmanager
 def as_one_process(modules: Iterable[nn.Module]) -> Iterator[None]:
     """While it is entered, DTensors are plain tensors of the global shape, and no module communicates.

@@ -78,7 +78,7 @@ def check_writable(name: str, tensor: torch.Tensor) -> None:
     if not is_plain(tensor) and getattr(type(tensor), "__torch_dispatch__", None) is not _NO_DISPATCH:
         raise InputError(
             f"{name!r} is a {type(tensor).__name__}, whose memory is its own affair: "
-            "initlab writes plain tensors and DTensors; pass keep={name!r} to leave it alone"
+            f"initlab writes plain tensors and DTensors; pass keep={name!r} to leave it alone"
         )
     if overlaps_itself(tensor):
         raise InputError(

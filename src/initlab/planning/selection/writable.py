@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch.nn.utils.parametrizations import _Orthogonal
 
 from initlab.guest.check import dtype_name, is_strided, layout_name
+from initlab.guest.whole import is_flattened
 from initlab.planning.choice import Choice, keep
 from initlab.planning.memory.tensors import DTYPES, PARTS
 from initlab.planning.parameters.scene import Subject
@@ -34,8 +35,10 @@ def unwritable(subject: Subject, claim: Claim | None, of_loaded: bool = False) -
         if (claim is None or claim.override.selector.broad) and not tensor.requires_grad:
             return keep("layout", f"kept: frozen, and {layout_name(tensor)}: only strided tensors can be drawn")
         return _refuse("layout", f"it is {layout_name(tensor)}, and only strided tensors can be drawn; keep it")
-    if type(tensor).__name__ == "FlatParameter":
-        why = "a flat parameter of FSDP1, whose layers cannot be told apart: write before wrapping, or use fully_shard"
+    if is_flattened(tensor):
+        why = (
+            "FSDP1 holds it in a flat parameter, whose layers have no shapes: write before wrapping, or use fully_shard"
+        )
         return _refuse("flat_parameter", why)
     if _made_orthogonal(subject):
         why = "its orthogonal parametrization keeps signs and reflections in it, from which it makes the weight"
