@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
 import torch
 from torch import nn
 
@@ -40,6 +41,27 @@ def test_the_first_weight_before_a_fast_sine_is_a_sirens() -> None:
 
 def test_an_own_start_of_fast_sines_is_kept() -> None:
     assert _plan(_drawn(10.0), Sine(1.0))["0.weight"].action == "keep"
+
+
+class Gabor(nn.Module):
+    """cos(ω·y)·exp(−(s·y)²) (Saragadam et al., WIRE, 2023, section 3)."""
+
+    def __init__(self, omega: float, width: float) -> None:
+        super().__init__()
+        self.omega, self.width = omega, width
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.cos(self.omega * x) * torch.exp(-((self.width * x) ** 2))
+
+
+@pytest.mark.parametrize(("omega", "width"), [(20.0, 10.0), (10.0, 20.0)])
+def test_waves_in_windows_are_as_fast_and_as_narrow_as_their_author_made_them(omega: float, width: float) -> None:
+    plan = _plan(_drawn(0.4), Gabor(omega, width), nn.Linear(32, 32), Gabor(omega, width))
+    assert plan["0.weight"].code == "frequencies"
+    fed = plan["2.weight"].gain
+    assert fed is not None
+    assert plan["2.weight"].std is not None
+    assert 20 * plan["2.weight"].std * 32**0.5 / fed < 2, "the faster of the two reads numbers of unit size"
 
 
 def test_what_is_no_sine_of_the_data_is_sized() -> None:

@@ -16,14 +16,14 @@ from initlab.planning.choice import Choice, keep
 from initlab.planning.memory.shards import readable
 from initlab.planning.parameters.scene import Subject
 from initlab.planning.reason import Reason
-from initlab.planning.signals.constants import factor_beside
+from initlab.planning.signals.constants import factor_beside, is_window
 from initlab.schemes import get_scheme
 
 FAST = 2.0  # √(fan_in · E[W²]) from which an own start is faster than any usual law
 
 
 def of_sines(subject: Subject) -> Choice | None:
-    """What a weight gets that reads the data, and whose output sines alone read; None for every other."""
+    """What a weight gets that reads the data, and whose output sines and windows alone read; None for every other."""
     graph = subject.scene.graph
     uses = [use for use in subject.uses if use.role == "weight"]
     if graph is None or subject.geometry is None or not uses:
@@ -43,8 +43,8 @@ def of_sines(subject: Subject) -> Choice | None:
 
 
 def turns_of(graph: SignalGraph, use: Operation) -> float:
-    """The largest constant that an output is multiplied by before a sine reads it; 0 where anything else reads it."""
-    stack, found = [(value, 1.0) for value in use.outputs], 0.0
+    """The largest constant that an output is multiplied by before sines, or windows beside them, read it; else 0."""
+    stack, found, windows = [(value, 1.0) for value in use.outputs], 0.0, 0.0
     while stack:
         value, factor = stack.pop()
         readers = graph.consumers(value)
@@ -57,9 +57,11 @@ def turns_of(graph: SignalGraph, use: Operation) -> float:
                 stack.extend((made, factor) for made in reader.outputs)
             elif reader.traits.periodic:
                 found = max(found, factor)
+            elif is_window(graph, reader):
+                windows = max(windows, factor)
             else:
                 return 0.0
-    return found
+    return max(found, windows) if found else 0.0
 
 
 def _is_biased(graph: SignalGraph, reader: Operation, value: int) -> bool:

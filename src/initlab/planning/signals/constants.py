@@ -66,22 +66,44 @@ def _scale(graph: SignalGraph, value: int) -> float | None:
 
 
 def inner_factor(graph: SignalGraph, use: Operation) -> float:
-    """The constant in φ(c·y) where φ is a bounded or curved function of one number; 1 where there is none.
+    """The largest constant in φ(c·y) where functions φ that are bounded or curved alone read y; 1 where there is none.
 
     A constant between one half and one is part of the function's form: 1.7159·tanh(⅔·y) is made for y of unit size
-    (LeCun et al., Efficient backprop, 1998, section 4.4).
+    (LeCun et al., Efficient backprop, 1998, section 4.4). A window counts beside a wave, as in cos(ω·y)·exp(−(s·y)²).
     """
-    factor = 1.0
-    for _, reader in islice(read_alone(graph, use.outputs[0]), STEPS):
-        if len(reader.outputs) != 1:
+    stack, found, windows = [(use.outputs[0], 1.0, 0)], 0.0, 0.0
+    while stack:
+        value, factor, steps = stack.pop()
+        readers = graph.consumers(value)
+        if not readers or steps >= STEPS:
             return 1.0
-        if number := factor_beside(graph, reader):
-            factor *= number
-        elif reader.traits.curved:
-            return 1.0 if 0.5 <= abs(factor) <= 1 else factor
-        elif not reader.traits.passes and not (reader.kind == "add" and reader.parameters):
-            return 1.0
-    return 1.0
+        for reader in readers:
+            if len(reader.outputs) != 1:
+                return 1.0
+            if number := factor_beside(graph, reader):
+                stack.append((reader.outputs[0], factor * number, steps + 1))
+            elif reader.traits.curved:
+                found = max(found, abs(factor))
+            elif is_window(graph, reader):
+                windows = max(windows, abs(factor))
+            elif reader.traits.passes or (reader.kind == "add" and reader.parameters):
+                stack.append((reader.outputs[0], factor, steps + 1))
+            else:
+                return 1.0
+    found = max(found, windows) if found else 1.0
+    return 1.0 if 0.5 <= found <= 1 else found
+
+
+def is_window(graph: SignalGraph, square: Operation) -> bool:
+    """Whether an operation squares a number of which an exponential makes a window: exp(−c·y²)."""
+    if not (square.traits.degree == 2 or (square.kind == "pow" and square.argument(1, "exponent") == 2)):
+        return False
+    for _, reader in islice(read_alone(graph, square.outputs[0]), STEPS):
+        if reader.kind == "exp":
+            return True
+        if not (reader.traits.linear or reader.traits.passes or factor_beside(graph, reader)):
+            return False
+    return False
 
 
 def multiplied_by(graph: SignalGraph, use: Operation) -> float:
