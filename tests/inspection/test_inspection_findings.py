@@ -534,3 +534,11 @@ def test_what_is_found_does_not_hang_on_what_a_bias_is_called(write: Write, bias
         found.append([(f.kind, f.severity, f.where.removesuffix(word)) for f in report.findings])
     assert found[0] == found[1]
     assert name in {kind for kind, _, _ in found[0]}
+
+
+def test_a_step_that_overshoots_at_a_given_rate_alone_is_the_rate_s() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(20, 64), nn.BatchNorm1d(64), nn.ReLU(), nn.Linear(64, 4))
+    x = torch.randn(64, 20, generator=torch.Generator().manual_seed(0))
+    found = initlab.inspect(model, x, torch.arange(64) % 4, optimizer="sgd", lr=8.0).findings
+    assert [f.kind for f in found] == ["rate"]

@@ -7,7 +7,8 @@ import math
 from initlab.inspection.advice import scale_advice
 from initlab.inspection.evidence import Evidence
 from initlab.inspection.findings.kind import Kind
-from initlab.inspection.line import FLAT
+from initlab.inspection.findings.rate import WORTH
+from initlab.inspection.line import FLAT, Line
 from initlab.inspection.results import Finding, LayerStats
 from initlab.reporting.status import Severity
 
@@ -49,7 +50,12 @@ def _overshoots(e: Evidence) -> bool:
     """Whether the first step raises the loss; not told where the line was not taken, as what the step promises to first
     order grows with the number of parameters and says nothing of curvature.
     """
-    return e.line is not None and e.line.decrease(e.line.at(e.step.lr)) < -FLAT
+    return e.line is not None and e.line.decrease(e.line.at(e.step.lr)) < -FLAT and not _by_rate(e, e.line)
+
+
+def _by_rate(e: Evidence, line: Line) -> bool:
+    """Whether another rate than the given one is all that it takes: that is the rate's own finding."""
+    return e.step.given and line.decrease(line.lowest) >= WORTH
 
 
 def _overshoot(e: Evidence) -> str:
