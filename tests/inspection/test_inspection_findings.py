@@ -542,3 +542,15 @@ def test_a_step_that_overshoots_at_a_given_rate_alone_is_the_rate_s() -> None:
     x = torch.randn(64, 20, generator=torch.Generator().manual_seed(0))
     found = initlab.inspect(model, x, torch.arange(64) % 4, optimizer="sgd", lr=8.0).findings
     assert [f.kind for f in found] == ["rate"]
+
+
+def test_a_weight_that_makes_the_given_rate_too_large_is_named_and_not_the_rate() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(20, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 4))
+    with torch.no_grad():
+        model[2].weight.mul_(100)
+    x = torch.randn(64, 20, generator=torch.Generator().manual_seed(0))
+    report = initlab.inspect(model, x, torch.arange(64) % 4, optimizer="sgd", lr=0.1)
+    causes = [(f.kind, f.where) for f in report.findings if f.severity != "info"]
+    assert causes[0] == ("first loss", "2.weight")
+    assert "rate" not in [f.kind for f in report.findings]

@@ -17,6 +17,7 @@ import initlab
 from initlab.inspection.features import FEATURES, Feature, features_of
 from initlab.inspection.gathering import gathered
 from initlab.inspection.optimizers import step_of
+from initlab.inspection.probe import gets_going
 from initlab.inspection.trees import calibration, ensemble_of
 from initlab.inspection.verdict import FACTS, _sentence
 
@@ -376,3 +377,16 @@ def test_no_real_steps_are_taken_without_the_line_probe() -> None:
     model = stacked(8, norm=True)
     report = initlab.inspect(model, X, Y, optimizer=by_momentum(model, 0.05), line_probe=False)
     assert not any("real steps" in words for words in report.because)
+
+
+def test_a_given_rate_whose_real_steps_leave_no_number_is_untrainable() -> None:
+    report = initlab.inspect(stacked(4, norm=False), X, Y, optimizer="sgd", lr=3.0)
+    assert report.verdict == "untrainable"
+    assert "no number" in report.because[0]
+
+
+def test_a_loss_under_that_of_a_constant_answer_from_the_start_is_no_measure_of_real_steps() -> None:
+    model = stacked(2, norm=True)
+    e = gathered(model, X, Y, None, step_of("adamw", 1e-2, model))
+    assert gets_going(e.problem, e.seen, e.step, e.seen.loss) is not None
+    assert gets_going(e.problem, e.seen, e.step, 10 * e.seen.loss) is None

@@ -53,21 +53,29 @@ def _widened(before: LearningRate, line: Line | None) -> bool:
     return after is not None and before.largest_stable is not None and after.lr > 3 * before.largest_stable
 
 
-def gets_going(problem: Problem, seen: Pass, step: Step, constant: float) -> tuple[int, float] | None:
-    """(how many real steps on a copy of the weights bring the loss well under `constant`, the loss then).
+def gets_going(problem: Problem, seen: Pass, step: Step, constant: float | None) -> tuple[int, float] | None:
+    """(how many real steps on a copy of the weights it takes, the loss then) to settle it; None where `GOING` do not.
 
-    None where `GOING` steps do not, or the loss is far over `constant` on the way: what shoots up first may come down
-    on the one batch that it sees, and on no other.
+    They do with a loss well under that of a constant answer, if it was not far over that before: what shoots up first
+    may come down on the one batch that it sees, and on no other. They do with a loss that is no number, too. A loss
+    under that of a constant answer from the start is no measure.
     """
-    if seen.loss > FAR * constant:
-        return None
+    known = math.inf if constant is None else constant
+    low, far = seen.loss <= WELL_UNDER * known, seen.loss > FAR * known
     with in_training(problem.model), swapped(problem.model, copies(problem.model)):
         for number, loss in enumerate(_losses(problem, seen, step, GOING), 1):
-            if not loss <= FAR * constant:
-                return None
-            if loss <= WELL_UNDER * constant:
-                return number, loss
+            if not math.isfinite(loss):
+                return number, math.inf
+            far = far or loss > FAR * known
+            if not low and loss <= WELL_UNDER * known:
+                return None if far else (number, loss)
     return None
+
+
+def real_losses(problem: Problem, seen: Pass, step: Step, steps: int) -> tuple[float, ...]:
+    """The loss after each of `steps` real steps on a copy of the weights."""
+    with in_training(problem.model), swapped(problem.model, copies(problem.model)):
+        return _trained(problem, seen, step, steps)
 
 
 def _trained(problem: Problem, seen: Pass, step: Step, steps: int) -> tuple[float, ...]:

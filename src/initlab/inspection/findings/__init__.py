@@ -24,6 +24,7 @@ ORDER = (
     "mask",
     "activation_constant",
     "off",
+    "precision",
     "rate",
     "decay",
     "optimizer_misses",

@@ -30,8 +30,9 @@ def find(e: Evidence) -> Finding | None:
         return None
     of = "of the best constant answer" if e.outlook.excess is not None else "with every weight at its plan's std"
     base = f"the first loss, {e.seen.loss:.4g}, is {excess:.3g} times that {of}"
-    severity: Severity = "warning" if excess > FAR else "info"
-    found = _culprit(e)
+    found = culprit(e)
+    harms = excess > FAR or (found is not None and calms(e, found[2]))
+    severity: Severity = "warning" if harms else "info"
     if found is None and excess <= FAR:
         return None
     if found is None:
@@ -41,6 +42,15 @@ def find(e: Evidence) -> Finding | None:
     evidence = f"{base}; with {p.name} at std {entry.std:.3g} it is {trial.loss:.4g}"
     advice = f"Draw {p.name} with std {entry.std:.3g}, as plan does; now its rms is {p.rms:.2g}"
     return Finding("first loss", severity, p.name, evidence, advice)
+
+
+def calms(e: Evidence, trial: Trial) -> bool:
+    """Whether a step at the given rate raises the loss, and with the change lowers it."""
+    lines = [e.line, trial.evidence.line]
+    if not e.step.given or None in lines:
+        return False
+    now, then = (line.decrease(line.at(e.step.lr)) for line in lines if line is not None)
+    return now < 0 < then
 
 
 def excess_of(e: Evidence) -> float:
@@ -69,7 +79,7 @@ def _over_plan(e: Evidence) -> float:
 
 
 @once
-def _culprit(e: Evidence) -> tuple[ParameterStats, PlanEntry, Trial] | None:
+def culprit(e: Evidence) -> tuple[ParameterStats, PlanEntry, Trial] | None:
     """The weight whose plan's std lowers the first loss most; None where none lowers it by a fifth."""
     values = e.values
     off = []
@@ -86,7 +96,7 @@ def _culprit(e: Evidence) -> tuple[ParameterStats, PlanEntry, Trial] | None:
 
 
 def remedy(e: Evidence, finding: Finding) -> Remedy | None:
-    found = _culprit(e)
+    found = culprit(e)
     if found is None or not found[1].std:
         return None
     p, entry, _ = found

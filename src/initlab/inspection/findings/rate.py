@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from initlab.inspection.evidence import Evidence
+from initlab.inspection.findings.first_loss import SEEN, calms, culprit, excess_of
 from initlab.inspection.findings.kind import Kind
 from initlab.inspection.line import FLAT, STABLE, Line
 from initlab.inspection.remedy import Remedy
@@ -35,7 +36,16 @@ def find(e: Evidence) -> Finding | None:
     worth = line.decrease(line.lowest) >= WORTH
     if not worth and not line.at(e.step.lr).loss > BLOWN * line.start:
         return None
-    return _too_large(e, line) or (_too_small(e, line) if worth else None)
+    large = _too_large(e, line)
+    if large is not None and _because_of_a_weight(e):
+        return None
+    return large or (_too_small(e, line) if worth else None)
+
+
+def _because_of_a_weight(e: Evidence) -> bool:
+    """Whether it is right once one weight is at its plan's std: then that weight is the cause, and is named."""
+    found = culprit(e) if excess_of(e) >= SEEN else None
+    return found is not None and calms(e, found[2])
 
 
 def _first(e: Evidence) -> tuple[float, float]:
