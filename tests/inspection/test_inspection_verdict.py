@@ -390,3 +390,21 @@ def test_a_loss_under_that_of_a_constant_answer_from_the_start_is_no_measure_of_
     e = gathered(model, X, Y, None, step_of("adamw", 1e-2, model))
     assert gets_going(e.problem, e.seen, e.step, e.seen.loss) is not None
     assert gets_going(e.problem, e.seen, e.step, 10 * e.seen.loss) is None
+
+
+class Sparse(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.table, self.head = nn.Embedding(50, 16, sparse=True), nn.Linear(16, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.table(x).mean(1))
+
+
+def test_an_optimizer_that_refuses_its_real_step_is_told_in_one_line() -> None:
+    """As Adam does of sparse gradients: a verdict does without."""
+    model, tokens = Sparse(), torch.arange(320).reshape(64, 5) % 50
+    e = gathered(model, tokens, Y % 4, None, step_of("adamw", 1e-2, model))
+    with pytest.raises(initlab.InputError, match="a real step of the optimizer failed"):
+        gets_going(e.problem, e.seen, e.step, e.seen.constant_loss)
+    assert initlab.inspect(model, tokens, Y % 4, optimizer="adamw", lr=1e-2).verdict

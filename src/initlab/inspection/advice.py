@@ -115,15 +115,15 @@ def drawn(e: Evidence, p: ParameterStats) -> PlanEntry | None:
 
 def planned_stds(e: Evidence) -> list[tuple[ParameterStats, float]]:
     """The weights that multiply a signal, each with the std that its plan draws it with."""
-    return [(p, entry.std) for p in _multiplying(e) if (entry := drawn(e, p)) is not None and entry.std]
+    return [(p, entry.std) for p in multiplying(e) if (entry := drawn(e, p)) is not None and entry.std]
 
 
 def passed_on(e: Evidence) -> list[float]:
     """rms of what each of those weights makes of numbers of rms one, by its size alone."""
-    return [p.rms * math.sqrt(math.prod(p.shape) / p.units) for p in _multiplying(e) if p.units]
+    return [p.rms * math.sqrt(math.prod(p.shape) / p.units) for p in multiplying(e) if p.units]
 
 
-def _multiplying(e: Evidence) -> list[ParameterStats]:
+def multiplying(e: Evidence) -> list[ParameterStats]:
     """Of a table each row stands for itself."""
     return [p for p in e.matrices if p.layer is not None and not TABLE.named(e.layers[p.layer].kind).rows]
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 
-from initlab.errors import InputError
+from initlab.errors import InputError, told
 from initlab.guest.swapped import copies, swapped
 from initlab.inspection.backward import gradients
 from initlab.inspection.line import STABLE, Line, line_of
@@ -101,4 +101,5 @@ def _losses(problem: Problem, seen: Pass, step: Step, steps: int) -> Iterator[fl
         found = gradients(value, problem.model)
         for name, parameter in problem.model.named_parameters():
             parameter.grad = found.get(name)
-        optimizer.step()
+        with told("a real step of the optimizer"):
+            optimizer.step()

@@ -33,6 +33,7 @@ ORDER = (
     "first_loss",
     "outlier",
     "tiny_weights",
+    "offset_weights",
     "mode",
     "residuals",
     "copies",
