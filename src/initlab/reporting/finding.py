@@ -43,8 +43,8 @@ class Finding:
         kind: what is wrong, in the field's word: a cause (inputs, mask, targets, broadcast, loss sign, output
             activation, label count, cut off, mode, residuals, copies, activation constant, precision, rate, weight
             decay, optimizer, unregistered, frozen, bias, norm weight, norm bias, scale, factor, first loss, outlier,
-            tiny weights) or a symptom (vanishing, exploding, saturated, dead, symmetric, collapsed, unbalanced,
-            non-finite); of an audit, one of `planning.audit.findings.KINDS`.
+            tiny weights, offset weights) or a symptom (vanishing, exploding, saturated, dead, symmetric, collapsed,
+            unbalanced, non-finite); of an audit, one of `planning.audit.findings.KINDS`.
         severity: "error" (training is predicted to fail), "warning" (to be slow or unsteady), "info" (a symptom that
             training is predicted to get over).
         where: name of the layer or parameter where it starts.

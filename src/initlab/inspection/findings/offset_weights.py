@@ -29,7 +29,7 @@ def find(e: Evidence) -> Finding | None:
     middle = statistics.median(share for share, _, _ in found)
     if not OFFSET < middle < EQUAL:
         return None
-    share, mean, p = max(found, key=lambda item: item[0] if item[0] < EQUAL else 0.0)
+    _, mean, p = max(found, key=lambda item: item[0] if item[0] < EQUAL else 0.0)
     evidence = f"in the median matrix {middle:.0%} of the weights' second moment is their mean; that of {p.name} is "
     return Finding("offset weights", "info", p.name, f"{evidence}{mean:.2g}, its rms {p.rms:.2g}", ADVICE)
 
