@@ -9,7 +9,8 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrizations
 
-from initlab.graph import record, residual
+from initlab.graph import record
+from initlab.graph.branches import Branches
 
 X = torch.randn(4, 8, generator=torch.Generator().manual_seed(0))
 
@@ -194,9 +195,9 @@ def test_sums_of_a_scan_without_weights_are_not_walked_along(monkeypatch: pytest
             return made
 
     walks: list[int] = []
-    within, last = residual._within, residual._last
-    monkeypatch.setattr(residual, "_within", lambda *args: walks.append(1) or within(*args))
-    monkeypatch.setattr(residual, "_last", lambda *args: walks.append(1) or last(*args))
+    within, last = Branches.within, Branches._last
+    monkeypatch.setattr(Branches, "within", lambda *args: walks.append(1) or within(*args))
+    monkeypatch.setattr(Branches, "_last", lambda *args: walks.append(1) or last(*args))
     graph = record(Scan(), X)
     assert (graph.residual_ends(), graph.residual_branches(), walks) == ((), (), [])
 

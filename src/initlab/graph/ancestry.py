@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
+from typing import NamedTuple
 
+from initlab.graph.once import once
 from initlab.graph.recording import Operation, Recording, Value
 
 
@@ -43,7 +45,7 @@ def stream(graph: Recording, value: int) -> list[int]:
     return found if shifted else passed(graph, value)
 
 
-def before_factors(signals: set[int], graph: Recording, value: int) -> list[int]:
+def before_factors(signals: frozenset[int], graph: Recording, value: int) -> list[int]:
     """What a value was before single numbers multiplied it: α·x + f(x) (Wang et al., DeepNet, 2022); [] if none did."""
     found: list[int] = []
     operation = graph.producer(passed(graph, value)[-1])
@@ -56,31 +58,108 @@ def before_factors(signals: set[int], graph: Recording, value: int) -> list[int]
     return found
 
 
-def grew_from(graph: Recording, value: int, others: set[int], floor: int | None = None) -> bool:
-    """Whether one of `others` is an ancestor. Only operations after the earliest of them, `floor`, can lie between."""
-    floor = floor_of(graph, others) if floor is None else floor
-    seen: set[int] = set()
-    stack = [value]
+def grew_from(graph: Recording, value: int, others: Iterable[int]) -> bool:
+    """Whether one of `others` is an ancestor."""
+    operation = graph.producer(value)
+    return operation is not None and is_behind(graph, operation, marks(graph, others))
+
+
+class Marks(NamedTuple):
+    """Some values as bits: of those that operations made, and of what was made right from the others."""
+
+    made: int
+    first: int
+
+
+def marks(graph: Recording, values: Iterable[int]) -> Marks:
+    """Some values, to be looked for behind many operations (`is_behind`)."""
+    bits, made, first = _ancestors(graph).bits, 0, 0
+    for value in values:
+        if value in bits:
+            made |= 1 << bits[value]
+        else:
+            for reader in graph.consumers(value):
+                first |= 1 << bits[reader.outputs[0]] if reader.outputs else 0
+    return Marks(made, first)
+
+
+def is_behind(graph: Recording, operation: Operation, values: Marks) -> bool:
+    """Whether an operation reads one of some values, or what was made of it."""
+    known = _ancestors(graph)
+    before = known.before[operation.index]
+    if before & values.made:
+        return True
+    return bool(values.first and operation.outputs and (before | 1 << known.bits[operation.outputs[0]]) & values.first)
+
+
+class _Ancestors(NamedTuple):
+    """By value that an operation made, its bit; by operation, the bits of all such values behind it."""
+
+    bits: dict[int, int]
+    before: list[int]
+
+
+@once
+def _ancestors(graph: Recording) -> _Ancestors:
+    """One sweep; a bit for each pair of values, so that no question is a walk."""
+    bits, before = dict[int, int](), list[int]()
+    for operation in graph.operations:
+        found = 0
+        for value in dict.fromkeys(operation.inputs):
+            maker = graph.values[value].producer
+            if maker is not None:
+                found |= before[maker] | 1 << bits[value]
+        before.append(found)
+        for value in operation.outputs:
+            bits.setdefault(value, len(bits))
+    return _Ancestors(bits, before)
+
+
+def between(
+    graph: Recording, value: int, others: frozenset[int], known: Container[int] = frozenset()
+) -> list[Operation]:
+    """The operations on the ways from some values to another, in order; a way begins at the last of them that it meets.
+
+    Args:
+        graph: the recording.
+        value: where the ways end.
+        others: where they begin.
+        known: places of operations at which they need not be followed further back.
+    """
+    begun, found, stack = marks(graph, others), dict[int, Operation](), [value]
     while stack:
         operation = graph.producer(stack.pop())
-        if operation is None or operation.index <= floor:
+        if operation is None or operation.index in known or operation.index in found:
             continue
-        for item in operation.inputs:
-            if item in others:
-                return True
-            if item not in seen:
-                seen.add(item)
-                stack.append(item)
-    return False
+        if is_behind(graph, operation, begun):
+            found[operation.index] = operation
+            stack.extend(item for item in operation.inputs if item not in others)
+    return [found[index] for index in sorted(found)]
 
 
-def from_inputs(graph: Recording) -> set[int]:
+def from_inputs(graph: Recording) -> frozenset[int]:
     """The values that come from the model's input; a weight that is made from others does not."""
-    found = {index for index, value in graph.values.items() if value.source == "input"}
+    return _from_source(graph, "input")
+
+
+@once
+def _from_source(graph: Recording, source: str) -> frozenset[int]:
+    return _from(graph, (index for index, value in graph.values.items() if value.source == source))
+
+
+@once
+def from_trained(graph: Recording) -> frozenset[int]:
+    """The values that inputs or parameters which are not frozen have a part in."""
+    parameters = (i for i, value in graph.values.items() if value.source == "parameter" and not value.frozen)
+    return from_inputs(graph) | _from(graph, parameters)
+
+
+def _from(graph: Recording, values: Iterable[int]) -> frozenset[int]:
+    found = set(values)
     for operation in graph.operations:
         if not found.isdisjoint(operation.inputs):
             found.update(operation.outputs)
-    return found
+    return frozenset(found)
 
 
 def floor_of(graph: Recording, others: set[int]) -> int:
@@ -116,4 +195,4 @@ def behind(
 
 def hangs_on(graph: Recording, value: int, source: str) -> bool:
     """Whether a value is made of what comes from there: "input" or "parameter"."""
-    return any(known.source == source for known in behind(graph, value))
+    return value in _from_source(graph, source)

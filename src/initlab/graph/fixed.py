@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from initlab.graph.ancestry import behind
+from initlab.graph.ancestry import from_trained
 from initlab.graph.recording import Operation, Recording
 
 
@@ -20,6 +20,4 @@ def is_fixed_map(graph: Recording, operation: Operation, value: int) -> bool:
 
 def is_fixed(graph: Recording, value: int) -> bool:
     """Whether a value is made of constants and frozen parameters alone."""
-    return not any(
-        known.source == "input" or (known.source == "parameter" and not known.frozen) for known in behind(graph, value)
-    )
+    return value not in from_trained(graph)

@@ -2,130 +2,71 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import permutations
 from itertools import product as every_pair
 
-from initlab.graph.ancestry import before_factors, floor_of, from_inputs, grew_from, made_at, passed, stream
-from initlab.graph.fixed import is_fixed_map
+from initlab.graph.ancestry import before_factors, floor_of, from_inputs, grew_from, passed, stream
+from initlab.graph.branches import Branches
 from initlab.graph.once import once
 from initlab.graph.recording import Operation, Recording
-from initlab.graph.traits import Traits
-from initlab.graph.uses import Use
 
-_ENDS = ("weight", "norm_weight")
 BESIDE = 4  # branches that may be added to one stream before a further one that grew from where they did
 _ADDS = ("add", "sub")  # a branch may be taken from the stream: N-BEATS, unrolled gradient steps
 
 
-def residual_ends(graph: Recording, uses: Mapping[str, tuple[Use, ...]]) -> tuple[str, ...]:
-    """Names of the weights and norm weights that come last in a branch which is added back to what it grew from.
-
-    Args:
-        graph: the recording.
-        uses: every parameter's uses, which say the roles.
-    """
-    return _ends(graph, uses, _growing(graph, uses))
+def residual_ends(branches: Branches) -> tuple[str, ...]:
+    """Names of the weights and norm weights that come last in a branch which is added back to what it grew from."""
+    return _ends(branches, _growing(branches))
 
 
-def _growing(graph: Recording, uses: Mapping[str, tuple[Use, ...]]) -> Grown:
+def _growing(branches: Branches) -> Grown:
     """What finds the branches of a sum, those beside a stream that is weighed among them."""
-    used, weighed = _used(uses), _weighed(graph, uses)
-    once = {name for name, found in uses.items() if len({use.operation.index for use in found}) == 1}
-    unscaled = partial(before_factors, from_inputs(graph))
+    unscaled = partial(before_factors, from_inputs(branches.graph))
 
     def grown(graph: Recording, addition: Operation) -> Iterator[tuple[int, set[int]]]:
         yield from _grown(graph, addition)
         for value, others in (*_blended(graph, addition), *_grown(graph, addition, unscaled)):
-            past = weighed[value] > floor_of(graph, others)
-            if past and once.issuperset(_within(graph, value, others, used)):  # no state that a recurrence blends
+            past = branches.weighed[value] > floor_of(graph, others)
+            if past and branches.used_once.issuperset(branches.within(value, others)):  # no state of a recurrence
                 yield value, others
 
     return grown
 
 
-def projected_ends(graph: Recording, uses: Mapping[str, tuple[Use, ...]]) -> tuple[str, ...]:
+def projected_ends(branches: Branches) -> tuple[str, ...]:
     """As `residual_ends`, of branches beside a projection of what they grew from (W x + f(x), where widths change)."""
-    used, signals = _used(uses), from_inputs(graph)
-
-    def grown(graph: Recording, addition: Operation) -> Iterator[tuple[int, set[int]]]:
-        return _beside_projection(graph, addition, used, signals)
-
-    return _ends(graph, uses, grown)
+    return _ends(branches, partial(_beside_projection, branches))
 
 
-def _ends(graph: Recording, uses: Mapping[str, tuple[Use, ...]], grown: Grown) -> tuple[str, ...]:
+def _ends(branches: Branches, grown: Grown) -> tuple[str, ...]:
     """For each operand of a sum that was computed from others, the last weights or norm of the way."""
-    used, weighed, names = _used(uses), _weighed(graph, uses), dict[str, None]()
+    found = ((value, floor_of(branches.graph, others)) for value, others in _of_sums(branches.graph, grown))
+    return branches.ends((value, floor) for value, floor in found if branches.weighed[value] > floor)
+
+
+def _of_sums(graph: Recording, *ways: Grown) -> Iterator[tuple[int, set[int]]]:
     for operation in graph.operations:
         if operation.kind in _ADDS:
-            for value, others in grown(graph, operation):
-                floor = floor_of(graph, others)
-                if weighed[value] > floor:
-                    names.update(dict.fromkeys(_last(graph, value, floor, used)))
-    return tuple(names)
+            for grown in ways:
+                yield from grown(graph, operation)
 
 
-def residual_branches(graph: Recording, uses: Mapping[str, tuple[Use, ...]]) -> tuple[tuple[str, ...], ...]:
+def residual_branches(branches: Branches) -> tuple[tuple[str, ...], ...]:
     """The parameters of each branch that is added back to what it grew from, or to a projection of that.
 
     In the order of their first use.
     """
-    used, signals, weighed, grown = _used(uses), from_inputs(graph), _weighed(graph, uses), _growing(graph, uses)
     return tuple(
         found
-        for operation in graph.operations
-        if operation.kind in _ADDS
-        for value, others in (*grown(graph, operation), *_beside_projection(graph, operation, used, signals))
-        if weighed[value] > floor_of(graph, others) and (found := _within(graph, value, others, used))
+        for value, others in _of_sums(branches.graph, _growing(branches), partial(_beside_projection, branches))
+        if branches.weighed[value] > floor_of(branches.graph, others) and (found := branches.within(value, others))
     )
 
 
-# Operation -> parameter -> its role there, as it is or made into another weight (normed, pruned, scaled).
-Used = Mapping[int, Mapping[str, str]]
 Grown = Callable[[Recording, Operation], Iterator[tuple[int, set[int]]]]
 Before = Callable[[Recording, int], list[int]]
-
-
-def _used(uses: Mapping[str, tuple[Use, ...]]) -> Used:
-    found: dict[int, dict[str, str]] = {}
-    for name, of_name in uses.items():
-        for use in of_name:
-            found.setdefault(use.operation.index, {})[name] = use.role
-    return found
-
-
-def _weighed(graph: Recording, uses: Mapping[str, tuple[Use, ...]]) -> dict[int, int]:
-    """By value, the place of the last operation with a parameter that it was computed by; −1 where there is none.
-
-    A branch without any is not walked along: a scan of n steps has n sums, each of them n steps long.
-    """
-    used, found = _used(uses), dict.fromkeys(graph.values, -1)
-    for operation in graph.operations:
-        own = operation.parameters or operation.index in used
-        last = operation.index if own else max((found[value] for value in operation.inputs), default=-1)
-        found.update(dict.fromkeys(operation.outputs, last))
-    return found
-
-
-def _within(graph: Recording, value: int, others: set[int], used: Used) -> tuple[str, ...]:
-    """The parameters of the operations on the ways from those that the value grew from to it."""
-    floor = floor_of(graph, others)
-    before: dict[int, Operation] = {}
-    stack = [value]
-    while stack:
-        operation = graph.producer(stack.pop())
-        if operation is None or operation.index <= floor or operation.index in before:
-            continue
-        before[operation.index] = operation
-        stack.extend(item for item in operation.inputs if item not in others)
-    grown, names = set(others), dict[str, None]()
-    for index in sorted(before):
-        if grown & set(before[index].inputs):
-            grown.update(before[index].outputs)
-            names.update(dict.fromkeys((*before[index].parameters, *used.get(index, ()))))
-    return tuple(names)
 
 
 def _grown(
@@ -213,25 +154,23 @@ def _complementary(graph: Recording, value: int, of: int) -> bool:
     return not set(passed(graph, operation.inputs[0])).isdisjoint(passed(graph, of))
 
 
-def _beside_projection(
-    graph: Recording, addition: Operation, used: Used, signals: set[int]
-) -> Iterator[tuple[int, set[int]]]:
+def _beside_projection(branches: Branches, graph: Recording, addition: Operation) -> Iterator[tuple[int, set[int]]]:
     """The operand with a function on its way from what the other operand is a projection of."""
     operands = [value for value in dict.fromkeys(addition.inputs) if graph.values[value].source == "operation"]
     if len(operands) < 2:
         return
     for value, other in permutations(operands, 2):
-        for origin in _projected(graph, other, used, signals):
-            if grew_from(graph, value, {origin}) and _curves(graph, value, origin):
+        for origin in _projected(branches, other):
+            if grew_from(graph, value, {origin}) and branches.curves(value, origin):
                 yield value, {origin}
                 break
 
 
-def _projected(graph: Recording, value: int, used: Used, signals: set[int]) -> Iterator[int]:
+def _projected(branches: Branches, value: int) -> Iterator[int]:
     """What a value is a projection of, the nearest first: one weight, beside norms, pools and rearrangements."""
-    weights = 0
-    while (operation := graph.producer(value)) is not None:
-        roles = used.get(operation.index, {}).values()
+    weights, signals = 0, from_inputs(branches.graph)
+    while (operation := branches.graph.producer(value)) is not None:
+        roles = branches.used.get(operation.index, {}).values()
         traits = operation.traits
         weights += "weight" in roles
         if weights > 1 or not ("weight" in roles or traits.norm or traits.pools or traits.passes):
@@ -242,50 +181,3 @@ def _projected(graph: Recording, value: int, used: Used, signals: set[int]) -> I
         value = read[0]
         if weights:
             yield value
-
-
-def _curves(graph: Recording, value: int, origin: int) -> bool:
-    """Whether a function that is no straight line stands between."""
-    floor, seen, stack = made_at(graph, origin), set[int](), [value]
-    while stack:
-        operation = graph.producer(stack.pop())
-        if operation is None or operation.index <= floor or operation.index in seen:
-            continue
-        if operation.traits.curved and grew_from(graph, operation.inputs[0], {origin}):
-            return True
-        seen.add(operation.index)
-        stack.extend(operation.inputs)
-    return False
-
-
-def _last(graph: Recording, value: int, floor: int, used: Used) -> list[str]:
-    """Back to the first weights or norm after `floor`; past a product only along linear operations (a gate is no end).
-
-    None where the branch holds no weight, as in x + x³ of GELU's tanh form. A weight that is frozen is the last only
-    where no other comes before it: a fixed basis, as N-BEATS has, sets no size.
-    """
-    found: list[str] = []
-    frozen: list[str] = []
-    seen: set[int] = set()
-    stack = [(value, False)]
-    while stack:
-        item, product = stack.pop()
-        operation = graph.producer(item)
-        if operation is None or operation.index <= floor or operation.index in seen:
-            continue
-        seen.add(operation.index)
-        ends = [name for name, role in used.get(operation.index, {}).items() if role in _ENDS]
-        if any(is_fixed_map(graph, operation, source) for source in operation.inputs):
-            frozen.extend(ends)
-        elif ends:
-            found.extend(ends)
-            continue
-        sources = [source for source in operation.inputs if graph.values[source].source == "operation"]
-        if not _linear(operation.traits) and (product or len(sources) > 1):
-            continue
-        stack.extend((source, product or len(sources) > 1) for source in sources)
-    return found or frozen
-
-
-def _linear(traits: Traits) -> bool:
-    return traits.keeps != "none" or traits.linear or traits.gathers or traits.combines == "product"

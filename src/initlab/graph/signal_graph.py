@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
 
+from initlab.graph.branches import Branches
 from initlab.graph.feeds import uses_of
 from initlab.graph.recording import Recording, Share
 from initlab.graph.residual import projected_ends, residual_branches, residual_ends
@@ -88,13 +89,17 @@ class SignalGraph(Recording):
         return {canonical_name(name): name for name in self._uses}
 
     @cached_property
+    def _branches(self) -> Branches:
+        return Branches(self, self._uses)
+
+    @cached_property
     def _residual_branches(self) -> tuple[tuple[str, ...], ...]:
-        return residual_branches(self, self._uses)
+        return residual_branches(self._branches)
 
     @cached_property
     def _residual_ends(self) -> tuple[str, ...]:
-        return residual_ends(self, self._uses)
+        return residual_ends(self._branches)
 
     @cached_property
     def _projected_ends(self) -> tuple[str, ...]:
-        return projected_ends(self, self._uses)
+        return projected_ends(self._branches)

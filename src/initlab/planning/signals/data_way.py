@@ -22,7 +22,7 @@ class Way:
         scaled: whether the data is multiplied by scales that were made from it, as in a flow.
     """
 
-    live: set[int]
+    live: frozenset[int]
     made: set[int] = field(default_factory=set)
     data: set[int] = field(default_factory=set)
     last: set[int] = field(default_factory=set)

@@ -63,7 +63,7 @@ def sized_by_its_use(graph: SignalGraph, value: int | None) -> bool:
 def _reaches_norms(graph: SignalGraph, use: Operation, shares: frozenset[int]) -> bool:
     """Past all that grows as its input does; past a join too where the norm sizes each feature by itself."""
     stack, seen = [(use.outputs[0], False)], {use.outputs[0]}
-    shared = partial(_takes_shares, shares=shares, floor=use.index)
+    shared = partial(_takes_shares, shares=shares, first=use.outputs[0])
     while stack:
         value, joined = stack.pop()
         readers = graph.consumers(value)
@@ -98,7 +98,7 @@ def _grows_alike(graph: SignalGraph, reader: Operation) -> bool:
     return not shapes and (reader.traits.proportional or reader.traits.drops)
 
 
-def _takes_shares(graph: SignalGraph, reader: Operation, stream: set[int], shares: frozenset[int], floor: int) -> bool:
+def _takes_shares(graph: SignalGraph, reader: Operation, stream: set[int], shares: frozenset[int], first: int) -> bool:
     """Whether all that is added to a stream is a share of it: positions, and branches, which grew from it.
 
     Args:
@@ -106,13 +106,13 @@ def _takes_shares(graph: SignalGraph, reader: Operation, stream: set[int], share
         reader: what reads the stream.
         stream: the values that it has had so far.
         shares: the operations whose outputs are sized as shares.
-        floor: the operation that begins the stream.
+        first: the first of them, of which all others came.
     """
     if reader.traits.combines != "sum":
         return False
     added = [value for value in dict.fromkeys(reader.inputs) if value not in stream]
     return bool(added) and all(
-        _is_share(graph, reader, value, shares) or grew_from(graph, value, stream, floor) for value in added
+        _is_share(graph, reader, value, shares) or grew_from(graph, value, {first}) for value in added
     )
 
 
