@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 import initlab
+from initlab.graph import draws
 from initlab.graph import kept as graph_kept
 from initlab.graph.draws import Draws, Kept
 
@@ -23,8 +24,8 @@ def plainly(asked: list[tuple[str, tuple[int, ...]]]) -> list[torch.Tensor]:
 
 
 def by(kept: Kept, asked: list[tuple[str, tuple[int, ...]]]) -> list[torch.Tensor]:
-    draws = Draws(kept)
-    return [getattr(draws, law)(shape) for law, shape in asked]
+    drawing = Draws(kept)
+    return [getattr(drawing, law)(shape) for law, shape in asked]
 
 
 @pytest.mark.parametrize("room", [0, 35, 38, 100, 10_000])
@@ -91,3 +92,12 @@ def test_more_layers_alike_draw_no_more_numbers(
 ) -> None:
     few, many = (numbers_drawn(build, depth, monkeypatch) for depth in (4, 9))
     assert 0 < few == many
+
+
+def test_what_is_made_of_numbers_is_kept_while_it_is_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(draws, "MOST", 40)
+    kept, numbers = Kept(), torch.ones(6)
+    first = kept.made((numbers,), "twice", lambda: 2 * numbers)
+    assert kept.made((numbers,), "twice", lambda: 2 * numbers) is first
+    assert kept.made((numbers,), "thrice", lambda: 3 * numbers).tolist() == [3.0] * 6
+    assert kept.made((numbers,), "twice", lambda: 2 * numbers) is not first  # 12 numbers are more than a quarter of 40

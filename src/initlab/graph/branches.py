@@ -1,4 +1,4 @@
-"""What lies on a branch: its parameters, the weights or norm that it ends with, whether a curved function is among it."""
+"""What lies on a branch: its parameters, the weights or norm that end it, whether a curved function is on it."""
 
 from __future__ import annotations
 

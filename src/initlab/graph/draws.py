@@ -21,10 +21,27 @@ class _Drawn:
 
 @dataclass
 class Kept:
-    """What was drawn so far from the start on, by what was asked for."""
+    """What was drawn so far from the start on, by what was asked for; what was last made of it."""
 
     first: dict[object, _Drawn] = field(default_factory=dict)
     room: int = MOST
+    _made: dict[object, tuple[tuple[torch.Tensor, ...], torch.Tensor]] = field(default_factory=dict)
+
+    def made(self, drawn: tuple[torch.Tensor, ...], how: object, make: Callable[[], torch.Tensor]) -> torch.Tensor:
+        """What is made of numbers; what regions of one root make of them again and again is kept, where it is little.
+
+        Args:
+            drawn: the numbers.
+            how: all else that it hangs on.
+            make: makes it.
+        """
+        question = (*map(id, drawn), how)
+        if question not in self._made:
+            made = make()
+            if sum(numbers.numel() for _, numbers in self._made.values()) + made.numel() > MOST // 4:
+                self._made.clear()
+            self._made[question] = drawn, made  # with the numbers, so that no others take up their ids
+        return self._made[question][1]
 
 
 class Draws:
@@ -58,6 +75,10 @@ class Draws:
             ("uniform", shape, torch.get_default_dtype()),
             lambda generator: torch.rand(shape, generator=generator, device="cpu"),
         )
+
+    def made(self, drawn: tuple[torch.Tensor, ...], how: object, make: Callable[[], torch.Tensor]) -> torch.Tensor:
+        """What is made of numbers that were drawn, as `Kept.made`."""
+        return self._kept.made(drawn, how, make)
 
     def _next(self, asked: object, draw: Callable[[torch.Generator], torch.Tensor]) -> torch.Tensor:
         known = self._here.get(asked)

@@ -38,6 +38,7 @@ class Flow:
     points: dict[int, torch.Tensor] = field(default_factory=dict)  # where a law is no Gaussian's (`marginals`)
     drawn: Kept = field(default_factory=Kept)
     budget: int = 100_000  # calls that may still be spent on running regions again
+    work: int = 1 << 30  # numbers that may still be read and made in running products again
 
     def value(self, index: int) -> Value:
         return self.graph.values[index]

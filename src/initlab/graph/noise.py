@@ -56,10 +56,15 @@ class Noise:
 
     def drawn(self, draws: Draws) -> torch.Tensor:
         """The next numbers."""
-        made = draws.normal(self.shape, self.dtype)
+        drawn = [draws.normal(self.shape, self.dtype)]
         if self.alike:
             common = tuple(size if axis in self.own else 1 for axis, size in enumerate(self.shape))
-            shared = draws.normal(common, self.dtype)
+            drawn.append(draws.normal(common, self.dtype))
+        how = self.center, self.spread, self.alike, id(self.rows), id(self.points)
+        return draws.made((*drawn, *filter(torch.is_tensor, (self.rows, self.points))), how, lambda: self._made(*drawn))
+
+    def _made(self, made: torch.Tensor, shared: torch.Tensor | None = None) -> torch.Tensor:
+        if shared is not None:
             made = math.sqrt(self.alike) * shared + math.sqrt(1 - self.alike) * made
         if self.points is not None:
             places = (torch.special.ndtr(made) * len(self.points)).long()

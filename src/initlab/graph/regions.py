@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +14,7 @@ from initlab.graph.draws import Draws
 from initlab.graph.flow import Flow
 from initlab.graph.noise import Noise
 from initlab.graph.recording import Operation, Ref
-from initlab.graph.replay import filled, made_again, stand_ins
+from initlab.graph.replay import filled, prepared, stand_ins
 from initlab.graph.signals import LONGEST, Signal, trail_of
 from initlab.guest.doubles import doubled
 
@@ -127,9 +128,7 @@ def filled_rows(flow: Flow, operation: Operation, signal: Signal) -> torch.Tenso
     ones = torch.ones(flow.value(signal.region).shape, device="cpu")
     rows = flow.filled.get(signal.region)
     try:
-        values = _replayed(
-            operations, signal.region, ones if rows is None else ones * rows, stand_ins(flow, operations)
-        )
+        values = _again(flow, operations, signal.region)(ones if rows is None else ones * rows)
         found = (values[operation.inputs[0]] != 0).any(-1, keepdim=True).float()
     except Exception:  # an operation that this torch build, or a shape, does not allow to be run alone
         return None
@@ -163,7 +162,7 @@ def _renamed(item: Any, taken: dict[Any, str]) -> Any:
 
 
 def _measured(flow: Flow, operations: list[Operation], region: int, output: int, noise: Noise) -> Moments | None:
-    draws, constants = Draws(flow.drawn), stand_ins(flow, operations)
+    draws, again = Draws(flow.drawn), _again(flow, operations, region)
     repeats = min(_REPEATS, max(1, ENOUGH // max(math.prod(flow.value(output).shape), 1)))
     repeats = min(repeats, max(_FEWEST, _CALLS // len(operations)))
     repeats = min(1 if flow.graph.coarse else repeats, flow.budget // len(operations))
@@ -178,7 +177,7 @@ def _measured(flow: Flow, operations: list[Operation], region: int, output: int,
             if turn >= 8 and turn % 8 == 0 and np.std(seconds) / turn**0.5 <= _CLOSE * np.mean(seconds):
                 break
             given = noise.drawn(draws)
-            values = _replayed(operations, region, given, constants)[output]
+            values = again(given)[output]
             means.append(float(doubled(values.real).mean()))
             seconds.append(_square_mean(values))
             blocks.extend(map(_square_mean, values.flatten().chunk(1 if repeats >= _BLOCKS else _BLOCKS)))
@@ -186,7 +185,7 @@ def _measured(flow: Flow, operations: list[Operation], region: int, output: int,
                 shared.append(both)
             if not math.isfinite(means[-1] + seconds[-1]):
                 return None
-        loud = _square_mean(_replayed(operations, region, 4 * given, constants)[output])
+        loud = _square_mean(again(4 * given)[output])
     except Exception:  # an operation that this torch build, or a shape, does not allow to be run alone
         return None
     finally:
@@ -211,10 +210,16 @@ def _square_mean(values: torch.Tensor) -> float:
     return float(doubled(values.abs() if values.is_complex() else values).square().mean())
 
 
-def _replayed(
-    operations: list[Operation], region: int, noise: torch.Tensor, constants: dict[int, torch.Tensor]
-) -> dict[int, torch.Tensor]:
-    values = {region: noise}
-    for op in operations:
-        values.update(made_again(op, lambda value: constants[value] if value in constants else values[value]))
-    return values
+def _again(flow: Flow, operations: list[Operation], region: int) -> Callable[[torch.Tensor], dict[int, torch.Tensor]]:
+    """What runs operations on numbers in place of a region's root, and gives all that they make."""
+    constants = stand_ins(flow, operations)
+    steps = [prepared(op, constants) for op in operations]
+
+    def run(numbers: torch.Tensor) -> dict[int, torch.Tensor]:
+        values = {region: numbers, **constants}
+        with torch.no_grad():
+            for step in steps:
+                step(values)
+        return values
+
+    return run

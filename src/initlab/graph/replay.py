@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any
 
 import torch
 
 from initlab.graph.flow import Flow
-from initlab.graph.recording import Operation, Ref, Value, constant_moments
+from initlab.graph.recording import Operation, Ref, Value, constant_moments, refs
 from initlab.graph.spelling import in_place
 from initlab.guest.inputs import mapped, on_host
 
@@ -99,6 +99,40 @@ def made_again(op: Operation, read: Callable[[int], torch.Tensor]) -> dict[int, 
     return dict(zip(op.outputs, made, strict=False))
 
 
+def prepared(op: Operation, known: Container[int] = ()) -> Callable[[dict[int, torch.Tensor]], None]:
+    """`made_again` for an operation that is run many times: reads numbers by value, and puts what it makes beside them.
+
+    Args:
+        op: the operation.
+        known: values that stay as they are, whoever makes them.
+    """
+    asked = [(place, value) for place, value in enumerate(op.outputs) if value not in known]
+    places = [(place, arg.value) for place, arg in enumerate(op.args) if isinstance(arg, Ref)]
+    plain = len(places) == len(list(refs((op.args, op.kwargs)))) and not (_changes_its_own(op) or op.traits.skipped)
+    args, kwargs, function = list(op.args), op.kwargs, op.function
+
+    def general(numbers: dict[int, torch.Tensor]) -> None:
+        made = made_again(op, numbers.__getitem__)
+        numbers.update({value: made[value] for _, value in asked if value in made})
+
+    def simple(numbers: dict[int, torch.Tensor]) -> None:
+        for place, value in places:
+            args[place] = numbers[value]
+        assert function is not None
+        result = function(*args, **kwargs)
+        made = [result] if isinstance(result, torch.Tensor) else [x for x in result if isinstance(x, torch.Tensor)]
+        for place, value in asked:
+            if place < len(made):
+                numbers[value] = on_host(made[place])
+
+    return simple if plain else general
+
+
+def _changes_its_own(op: Operation) -> bool:
+    assert op.function is not None
+    return in_place(op.function) or bool(op.kwargs.get("inplace"))
+
+
 def call(op: Operation, read: Callable[[int], torch.Tensor]) -> Any:
     """The operation again, on the tensors that `read` gives for the values it read; casts leave real numbers alone.
 
@@ -107,7 +141,7 @@ def call(op: Operation, read: Callable[[int], torch.Tensor]) -> Any:
     assert op.function is not None
     args: tuple[Any, ...] = filled(op.args, read)
     kwargs: dict[str, Any] = filled(op.kwargs, read)
-    if in_place(op.function) or kwargs.get("inplace"):
+    if _changes_its_own(op):
         args = (mapped(args[0], lambda own: _held_apart(own, op, args[1:])), *args[1:]) if args else args
     if op.traits.skipped and (not torch.is_tensor(args[0]) or args[0].is_floating_point() or args[0].is_complex()):
         return torch.as_tensor(args[0])

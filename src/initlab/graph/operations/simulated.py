@@ -9,6 +9,7 @@ root of theirs: the outputs of the weights that made queries, keys and values, w
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -19,13 +20,14 @@ from initlab.graph.noise import Noise
 from initlab.graph.operations.dropping import mask_of
 from initlab.graph.recording import Operation, constant_moments
 from initlab.graph.regions import ENOUGH, beyond_mean, region_key, settled
-from initlab.graph.replay import held, made_again, stand_ins
+from initlab.graph.replay import held, made_again, prepared, stand_ins
 from initlab.graph.signals import Signal
 from initlab.guest.doubles import doubled
 
 _LARGEST = 1 << 24  # numbers made on the way beyond which it is not run again
 _REPEATS = 64
 _PROJECTIONS = ("linear", "matmul", "mm", "addmm")
+_SHARE = 16  # one product may take this part of what is left for all: a scan has one at every step
 _ROUNDING = 1e-3
 _LARGE = 1.5**2  # second moment of scores from which they are brought to one
 
@@ -98,7 +100,8 @@ def _seen(flow: Flow, operation: Operation, found: Origins, values: int | None, 
     roots = {root: flow.signals.get(root) for root in sorted((found.roots - applied.keys()) | set(applied.values()))}
     operations = [*filter(None, map(flow.graph.producer, applied)), *operations]
     known = {root: settled(flow, signal) for root, signal in roots.items() if signal is not None}
-    if sum(sizes) > _LARGEST or len(known) < len(roots) or any(signal.second is None for signal in known.values()):
+    size = sum(sizes)
+    if size > _LARGEST or len(known) < len(roots) or any(signal.second is None for signal in known.values()):
         return None
     numbers = {root: held(flow, root) for root, signal in known.items() if signal.source == "data"}
     fixed = {root: tensor for root, tensor in numbers.items() if tensor is not None}  # masks that inputs make
@@ -111,7 +114,7 @@ def _seen(flow: Flow, operation: Operation, found: Origins, values: int | None, 
     key = ("simulated", region_key(flow, operations, list(roots), operation.outputs[0]), tuple(weights.values()),
            *map(constant_moments, fixed.values()), *(noise.key for noise in noises.values()))  # fmt: skip
     if key not in flow.cache:
-        flow.cache[key] = _run(flow, operation, operations, fixed, noises | weights, values, sure)
+        flow.cache[key] = _run(flow, operation, operations, fixed, noises | weights, values, sure, size)
     seen = flow.cache[key]
     return seen if isinstance(seen, _Seen) else None
 
@@ -160,16 +163,21 @@ def _run(
     noises: dict[int, Noise],
     values: int | None,
     sure: bool,
+    size: int,
 ) -> _Seen | None:
     draws = Draws(flow.drawn)
     constants, output = stand_ins(flow, operations) | fixed, operation.outputs[0]
+    steps = [_dropped(op, draws) if op.traits.drops else prepared(op, constants) for op in operations]
     repeats = min(_REPEATS, max(1, ENOUGH // max(math.prod(flow.value(output).shape), 1)))
+    left = min(flow.work // size, flow.budget // len(operations))
+    repeats = min(repeats, left, max(1, left // _SHARE))
     runs: list[tuple[float, float, float | None]] = []
     try:
-        for _ in range(min(repeats, flow.budget // len(operations))):
+        for _ in range(repeats):
             numbers = {**constants, **{root: noise.drawn(draws) for root, noise in noises.items()}}
-            for op in operations:
-                _step(op, numbers, draws)
+            with torch.no_grad():
+                for step in steps:
+                    step(numbers)
             made = numbers[output]
             weights = None if values is None else _weights(operation, numbers, values)
             if weights is not None and not (sure or runs or _sum_to_one(weights)):
@@ -180,6 +188,7 @@ def _run(
         return None
     finally:
         flow.budget -= max(1, len(runs)) * len(operations)
+        flow.work -= max(1, len(runs)) * size
     means, seconds, shares = zip(*runs, strict=True) if runs else ((), (), ())
     if not runs or not 0 < sum(seconds) < math.inf:
         return None
@@ -193,15 +202,17 @@ def _sum_to_one(weights: torch.Tensor) -> bool:
     return float(weights.min()) >= 0 and bool(((doubled(weights).sum(-1) - 1).abs() < _ROUNDING).all())
 
 
-def _step(op: Operation, numbers: dict[int, torch.Tensor], draws: Draws) -> None:
-    """Run an operation on numbers, and keep what it makes beside them."""
-    if not op.traits.drops:
-        numbers.update(made_again(op, numbers.__getitem__))
-        return
-    mask, signal = mask_of(op.kind, op.args, op.kwargs), numbers[op.inputs[0]]
-    if mask is not None:
-        signal = mask.applied(signal, draws.uniform(mask.shape(tuple(signal.shape))) >= mask.rate)
-    numbers[op.outputs[0]] = signal
+def _dropped(op: Operation, draws: Draws) -> Callable[[dict[int, torch.Tensor]], None]:
+    """Dropout again, by masks that are drawn here."""
+    mask = mask_of(op.kind, op.args, op.kwargs)
+
+    def drop(numbers: dict[int, torch.Tensor]) -> None:
+        signal = numbers[op.inputs[0]]
+        if mask is not None:
+            signal = mask.applied(signal, draws.uniform(mask.shape(tuple(signal.shape))) >= mask.rate)
+        numbers[op.outputs[0]] = signal
+
+    return drop
 
 
 def _weights(operation: Operation, numbers: dict[int, torch.Tensor], values: int) -> torch.Tensor:
