@@ -168,6 +168,28 @@ class Routed(nn.Module):
         return self.read(made)
 
 
+class Mixed(nn.Module):
+    """Experts that all run, each weighed by its share."""
+
+    def __init__(self, experts: int) -> None:
+        super().__init__()
+        self.router, self.read = nn.Linear(8, experts), nn.Linear(8, 3)
+        self.experts = nn.ModuleList(nn.Linear(8, 8) for _ in range(experts))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        shares = self.router(x).softmax(-1)
+        return self.read(sum(shares[:, i, None] * expert(x).tanh() for i, expert in enumerate(self.experts)))
+
+
+def test_shares_of_many_experts_are_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran, counts = lengths_of_runs(monkeypatch), []
+    for experts in (8, 16):
+        ran.clear()
+        initlab.plan(Mixed(experts), torch.randn(64, 8, generator=torch.Generator().manual_seed(0)))
+        counts.append(len(ran))
+    assert 0 < counts[1] <= counts[0]
+
+
 def lengths_of_runs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Takes the number of operations of every run of a region from here on."""
     ran, again = list[int](), regions._again

@@ -141,7 +141,8 @@ def region_key(flow: Flow, operations: list[Operation], roots: list[int], output
     words = []
     for place, op in enumerate(operations):
         given: Any = (op.args, op.kwargs)
-        if (op.traits.pointwise or op.traits.regroups) and alike.issuperset(op.inputs):
+        softmax = op.traits.mixes and op.traits.logits  # its places are as alike as those that it reads
+        if (op.traits.pointwise or op.traits.regroups or softmax) and alike.issuperset(op.inputs):
             alike.update(op.outputs)
         elif op.kind in ("getitem", "select") and alike.issuperset(op.inputs):
             given = (op.args[:1], _renamed((op.args[1:], op.kwargs), taken), flow.value(op.outputs[0]).shape)
