@@ -1,10 +1,14 @@
-"""How long `initlab.plan` takes on chains of 10 to 10,000 operations, beside a bare pass: the process's own seconds.
+"""How long `plan`, `init_` and `inspect` take on models that grow, beside a bare pass: the process's own seconds.
 
-Goals: linear in the operations; at most three forward passes and 2 s for a model as people have them.
+`python -m benchmarks.planning_time [plan|init|inspect] [SIZE,SIZE,…] [KIND …]`: KIND is a part of a name of `KINDS`.
+
+Goals: linear in the operations, `^1` of the size before; at most three passes and 2 s for a model as people have them.
 """
 
 from __future__ import annotations
 
+import math
+import sys
 import time
 from collections.abc import Callable
 
@@ -12,65 +16,56 @@ import torch
 from torch import nn
 
 import initlab
+from benchmarks.growing import KINDS
 
-LENGTHS = (10, 100, 1_000, 10_000)
-
-
-class Chain(nn.Module):
-    """A layer, a chain of operations, a read-out."""
-
-    def __init__(self, body: Callable[[nn.Linear, torch.Tensor, int], torch.Tensor], length: int) -> None:
-        super().__init__()
-        self.first, self.shared, self.last = nn.Linear(16, 16), nn.Linear(16, 16), nn.Linear(16, 4)
-        self.body, self.length = body, length
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        made: torch.Tensor = self.last(self.body(self.shared, self.first(x), self.length))
-        return made
+SIZES = (100, 400, 1_600)
 
 
-def functions(layer: nn.Linear, x: torch.Tensor, length: int) -> torch.Tensor:
-    for place in range(length):
-        x = torch.tanh(x) if place % 2 else x * 1.01
-    return x
+def planned(model: nn.Module, x: torch.Tensor) -> Callable[[], object]:
+    return lambda: initlab.plan(model, x)
 
 
-def recurrence(layer: nn.Linear, x: torch.Tensor, length: int) -> torch.Tensor:
-    state = torch.zeros_like(x)
-    for _ in range(length // 3):
-        state = torch.tanh(layer(state) + x)
-    return state
+def written(model: nn.Module, x: torch.Tensor) -> Callable[[], object]:
+    plan = initlab.plan(model, policy="torch_default")
+    return lambda: initlab.init_(model, plan, seed=0)
 
 
-def scan(layer: nn.Linear, x: torch.Tensor, length: int) -> torch.Tensor:
-    state, gate = torch.zeros_like(x), torch.sigmoid(x)
-    for _ in range(length // 4):
-        state = state * gate + x * (1 - gate)
-    return state
+def inspected(model: nn.Module, x: torch.Tensor) -> Callable[[], object]:
+    return lambda: initlab.inspect(model, x, torch.arange(len(x)) % 4)
 
 
-def layers(length: int) -> nn.Module:
-    inner = [part for _ in range(length // 2) for part in (nn.Linear(16, 16), nn.Tanh())]
-    return nn.Sequential(*inner, nn.Linear(16, 4))
+VERBS = {"plan": planned, "init": written, "inspect": inspected}
 
 
-def main() -> None:
-    kinds: dict[str, Callable[[int], nn.Module]] = {
-        "functions of one number": lambda length: Chain(functions, length),
-        "unrolled recurrence": lambda length: Chain(recurrence, length),
-        "scan without weights": lambda length: Chain(scan, length),
-        "layers of their own": layers,
-    }
-    initlab.plan(layers(10), torch.randn(4, 16))  # imports and compiled kernels
-    for kind, build in kinds.items():
-        for length in LENGTHS:
-            model, x = build(length), torch.randn(4, 16)
-            bare, planned = _seconds(lambda: model(x)), _seconds(lambda: initlab.plan(model, x))  # noqa: B023
-            print(f"{kind:<24} {length:>6} operations: pass {bare:.3f} s, plan {planned:.2f} s", flush=True)
+def main(verb: str = "plan", sizes: str = "", *kinds: str) -> None:
+    lengths = [int(size) for size in sizes.split(",")] if sizes else SIZES
+    VERBS[verb](*KINDS["layers"](10))()  # imports and compiled kernels
+    for kind, build in KINDS.items():
+        if not kinds or any(part in kind for part in kinds):
+            print(f"{kind:<42}", *_line(VERBS[verb], build, lengths), sep=" | ", flush=True)
+
+
+def _line(
+    make: Callable[[nn.Module, torch.Tensor], Callable[[], object]],
+    build: Callable[[int], tuple[nn.Module, torch.Tensor]],
+    lengths: list[int] | tuple[int, ...],
+) -> list[str]:
+    found, before = [], None
+    for length in lengths:
+        model, x = build(length)
+        model(x)
+        bare, taken = _seconds(lambda: model(x)), _seconds(make(model, x))  # noqa: B023
+        power = "" if before is None else f" ^{math.log(taken / before[1]) / math.log(length / before[0]):.2f}"
+        found.append(f"{length}: pass {bare:.3f} s, {taken:.2f} s{power}")
+        before = length, taken
+    return found
 
 
 def _seconds(run: Callable[[], object]) -> float:
     began = time.process_time()
-    with torch.no_grad():
-        run()
+    run()
     return time.process_time() - began
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
