@@ -122,6 +122,11 @@ def test_a_flag_is_true_or_false_and_nothing_else(argument: str, call: Callable[
         call(odd)
 
 
+def compared(**changes: Any) -> Any:
+    given = {"schemes": ["zeros"], "seeds": 1, "steps": 1, "batch_size": 8, **changes}
+    return initlab.compare(lambda: nn.Linear(8, 3), (X, torch.arange(16) % 3), (X, torch.arange(16) % 3), **given)
+
+
 @pytest.mark.parametrize(
     ("words", "call"),
     [
@@ -130,9 +135,19 @@ def test_a_flag_is_true_or_false_and_nothing_else(argument: str, call: Callable[
         ("unknown scaling rule", lambda: initlab.param_groups(NET, "adamw", 1e-3, rule=["mup"])),  # type: ignore[arg-type]
         ("unknown mode", lambda: initlab.get_scheme("variance_scaling", mode=["fan_in"])),
         ("unknown experiment", lambda: initlab.experiments.get_experiment(["lsuv"])),  # type: ignore[arg-type]
+        ("schemes must be a list", lambda: compared(schemes=torch.tensor(0.0))),
+        ("options must be a mapping", lambda: compared(options=np.ones(3))),
+        ("options must be a mapping", lambda: compared(options=np.ones(0))),
+        ("loss must be 'auto'", lambda: compared(loss=np.ones((9, 9)))),
+        ("dtype must be torch.float32 or torch.float64; got array", lambda: compared(dtype=np.ones((9, 9)))),
+        ("device must be 'cpu' .*got array", lambda: compared(device=np.ones((9, 9)))),
+        ("steps must be at most", lambda: compared(steps=10**400)),
+        ("batch_size must be at most", lambda: compared(batch_size=1 << 60)),
+        ("progress must be True or False", lambda: compared(progress=np.ones(3))),
         ("lr must be at most", lambda: initlab.inspect(NET, X, torch.arange(16) % 3, lr=1e300)),
     ],
 )
 def test_what_no_argument_can_be_is_refused_by_its_name(words: str, call: Callable[[], Any]) -> None:
-    with pytest.raises(initlab.InputError, match=words):
+    with pytest.raises(initlab.InputError, match=words) as raised:
         call()
+    assert "\n" not in str(raised.value)

@@ -147,8 +147,9 @@ def compare(
         target_loss = finite_number("target_loss", target_loss)
     name = study_name(study)
     begun = readied(
-        build, train, test, None, loss=loss, optimizer=optimizer, options=options or {}, batch_size=batch_size,
-        steps=steps, root_seed=root, shared_order=shared_order, dtype=dtype, device=device, executor=executor,
+        build, train, test, None, loss=loss, optimizer=optimizer, options={} if options is None else options,
+        batch_size=batch_size, steps=steps, root_seed=root, shared_order=shared_order, dtype=dtype,
+        device=device, executor=executor,
     )  # fmt: skip
     task = begun.task
     plans, plan_notes = make_plans(begun.model, policies, _examples(task))

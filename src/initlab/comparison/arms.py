@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,12 +84,16 @@ def named_policies(schemes: Any) -> dict[str, Any]:
     Raises:
         InputError: no scheme, something that is none, or one twice.
     """
-    if isinstance(schemes, str | Scheme | Policy) or not isinstance(schemes, Mapping | Iterable):
+    try:
+        several = None if isinstance(schemes, str | Scheme | Policy) else list(schemes)
+    except TypeError:
+        several = None
+    if several is None:
         raise InputError(f"schemes must be a list such as ['he_normal', 'xavier_normal']; got {shown(schemes)}")
     if isinstance(schemes, Mapping):
         pairs = [(str(label), policy) for label, policy in schemes.items()]
     else:
-        pairs = [(label_of(policy), policy) for policy in schemes]
+        pairs = [(label_of(policy), policy) for policy in several]
     if not pairs:
         raise InputError("schemes must hold at least one scheme; got none")
     named: dict[str, Any] = {}

@@ -10,13 +10,13 @@ from torch import nn
 
 from initlab.comparison.arms import first_model
 from initlab.data import Coding, Stream, in_memory_or_streamed, remarks
-from initlab.errors import InputError
+from initlab.errors import InputError, shown
 from initlab.guest.doubles import has_doubles
 from initlab.training.engines import Source, Streamed
 from initlab.training.engines.machine import accelerator, here
 from initlab.training.rehearsal import frozen, rehearse
 from initlab.training.sources import Pair
-from initlab.training.task import Task, first_samples
+from initlab.training.task import Task, check_dtype, first_samples
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,7 @@ def make_task(build: Any, train: Any, test: Any, valid: Any, **settings: Any) ->
     dtype = settings["dtype"]
     elsewhere = settings.pop("executor") is not None
     device = settings["device"] = device_name(settings["device"], elsewhere)
+    check_dtype(dtype)
     if dtype == torch.float64 and not elsewhere and not has_doubles(torch.device(device)):
         raise InputError(f"device {device!r} has no double precision: dtype must be torch.float32")
     given = {"train": train, "test": test, **({} if valid is None else {"valid": valid})}
@@ -103,7 +104,7 @@ def device_name(device: Any, elsewhere: bool = False) -> str:
     kind, count = accelerator()
     if found is None or found.type != kind or (found.index or 0) >= count:
         here = f"or one of {count} devices of this machine, such as '{kind}:0'" if count else "(no other is here)"
-        raise InputError(f"device must be 'cpu' {here}; got {str(device)!r}")
+        raise InputError(f"device must be 'cpu' {here}; got {shown(device)}")
     return str(found)
 
 

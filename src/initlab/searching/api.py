@@ -108,8 +108,9 @@ def search(
     if valid is None:
         raise InputError("valid must be (X, Y) to choose by; got None")
     begun = readied(
-        build, train, test, valid, loss=loss, optimizer=optimizer, options=options or {}, batch_size=batch_size,
-        steps=steps, root_seed=seed_number(seed, "seed"), dtype=dtype, device=device, executor=executor,
+        build, train, test, valid, loss=loss, optimizer=optimizer, options={} if options is None else options,
+        batch_size=batch_size, steps=steps, root_seed=seed_number(seed, "seed"), dtype=dtype,
+        device=device, executor=executor,
     )  # fmt: skip
     name = study_name(study)
     found.check(begun.model)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from initlab.errors import InputError, unknown
+from initlab.errors import InputError, shown, unknown
 from initlab.guest.doubles import doubled
 
 Function = Callable[..., Any]
@@ -191,7 +191,7 @@ def check_loss(loss: Any) -> None:
     elif callable(loss) or isinstance(loss, str | Loss):
         return
     else:
-        got = f"{loss!r:.80}"
+        got = shown(loss)
     raise InputError(f"loss must be 'auto', a loss's name or a callable (output, target) -> scalar; got {got}")
 
 

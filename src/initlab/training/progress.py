@@ -7,6 +7,8 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
+from initlab.errors import check_flags
+
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
@@ -132,4 +134,5 @@ def duration(seconds: float) -> str:
 def watch_for(progress: bool | None, total_steps: int, arms: Mapping[str, int]) -> Watch:
     """A live table if asked for, or where stderr is a terminal and nothing was asked."""
     wanted: Any = sys.stderr.isatty() if progress is None else progress
+    check_flags(progress=wanted)
     return Live(total_steps, arms) if wanted else Quiet()

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from initlab.errors import InputError, finite_number, seed_number, whole_number
+from initlab.errors import InputError, finite_number, seed_number, shown, whole_number
 from initlab.training.losses import check_loss, named_loss
 from initlab.training.optimizers import in_torch, optimizer_options
 from initlab.training.sources import Pair, Source
@@ -18,6 +18,16 @@ from initlab.training.sources import Pair, Source
 Loss = Callable[[Any, torch.Tensor], torch.Tensor]
 
 DTYPES = (torch.float32, torch.float64)
+MOST = 1 << 53  # steps, or samples in a batch
+
+
+def check_dtype(dtype: Any) -> None:
+    """Refuse a dtype that no run is trained in.
+
+    >>> check_dtype(torch.float32)
+    """
+    if not isinstance(dtype, torch.dtype) or dtype not in DTYPES:
+        raise InputError(f"dtype must be torch.float32 or torch.float64; got {shown(dtype)}")
 
 
 @dataclass(frozen=True)
@@ -96,12 +106,11 @@ class Task:
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "steps", "eval_batch"):
-            object.__setattr__(self, name, whole_number(name, getattr(self, name)))
+            object.__setattr__(self, name, whole_number(name, getattr(self, name), high=MOST))
         seed_number(self.root_seed, "root_seed")
         if not callable(self.build):
             raise InputError(f"build must be a callable that returns an nn.Module; got {type(self.build).__name__}")
-        if self.dtype not in DTYPES:
-            raise InputError(f"dtype must be torch.float32 or torch.float64; got {self.dtype}")
+        check_dtype(self.dtype)
         check_loss(self.loss)
         object.__setattr__(self, "options", optimizer_options(self.optimizer, self.options, self.optimizers))
         for name in ("train", "test", "valid"):
