@@ -42,6 +42,27 @@ def test_the_step_fails_where_the_model_will_not_train_and_keeps_the_report(
     command.write_text(f'#!/bin/sh\nexec {sys.executable} -m initlab "$@"\n')
     command.chmod(0o755)
     given = {"MODEL": f"nets:{factory}", "ARGUMENTS": "--input 8 --batch '32'", "REPORT": "page.html"}
+    done = run_step(given, command, tmp_path)
+    assert done.returncode == status, done.stderr
+    assert (tmp_path / "output").read_text() == "report=page.html\n"
+    assert ("untrainable" if status else "healthy") in (tmp_path / "summary").read_text()
+    assert "<html" in (tmp_path / "page.html").read_text()
+
+
+def test_no_argument_is_run_by_the_shell(tmp_path: Path) -> None:
+    command = tmp_path / "bin" / "initlab"
+    command.parent.mkdir()
+    command.write_text('#!/bin/sh\nprintf "<%s>" "$@"\n')
+    command.chmod(0o755)
+    arguments = "--data 'my digits.csv' --target \"$(touch stolen)\" `touch stolen`); touch stolen"
+    given = {"MODEL": "nets:good", "ARGUMENTS": arguments, "REPORT": "page.html"}
+    done = run_step(given, command, tmp_path)
+    assert "<--data><my digits.csv><--target><$(touch stolen)><`touch>" in done.stdout
+    assert not (tmp_path / "stolen").exists()
+
+
+def run_step(given: dict[str, str], command: Path, tmp_path: Path) -> subprocess.CompletedProcess[str]:
+    """The step's script in a folder, where `initlab` is a command of one's own."""
     files = {"GITHUB_OUTPUT": "output", "GITHUB_STEP_SUMMARY": "summary"}
     environment = {
         **os.environ,
@@ -51,8 +72,4 @@ def test_the_step_fails_where_the_model_will_not_train_and_keeps_the_report(
     }
     assert set(given) == set(step()["env"])
     shell = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step()["run"]]  # as GitHub runs `shell: bash`
-    done = subprocess.run(shell, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
-    assert done.returncode == status, done.stderr
-    assert (tmp_path / "output").read_text() == "report=page.html\n"
-    assert ("untrainable" if status else "healthy") in (tmp_path / "summary").read_text()
-    assert "<html" in (tmp_path / "page.html").read_text()
+    return subprocess.run(shell, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
