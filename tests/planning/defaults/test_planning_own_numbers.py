@@ -231,6 +231,8 @@ def test_tables_that_were_made_by_a_rule_are_kept_and_draws_are_not() -> None:
     ids = torch.arange(20).view(4, 5)
     made = initlab.plan(Placed(sinusoids(5, 16), torch.eye(20, 16)), ids)
     assert {made[name].code for name in ("places", "table.weight", "tokens.weight")} == {"pattern"}
+    alike = initlab.plan(Placed(torch.full((5, 16), 0.5), torch.ones(20, 16)), ids)
+    assert {alike[name].action for name in ("places", "table.weight", "tokens.weight")} == {"write"}
     drawn = initlab.plan(Placed(torch.randn(5, 16, generator=DRAWN), torch.randn(20, 16, generator=DRAWN)), ids)
     assert [drawn[name].action for name in ("places", "table.weight", "tokens.weight")] == ["write"] * 3
 

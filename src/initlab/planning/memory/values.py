@@ -85,9 +85,11 @@ def _is_short(values: torch.Tensor) -> bool:
 
 def has_even_rows(tensor: torch.Tensor) -> bool:
     """Whether the rows of a table have one length, as sines beside their cosines do; rows of zeros aside."""
-    if not readable(tensor) or not tensor.is_floating_point() or tensor.dim() < 2:
+    if not readable(tensor) or not tensor.is_floating_point() or tensor.dim() < 2 or tensor.shape[-1] < 2:
         return False
     rows = local_tensor(tensor).detach().flatten(0, -2)
+    if len(rows) < 4 or bool((rows[1:16] == rows[0]).all()):
+        return False
     for part in (rows[:16], rows):  # as of most: a few say so
         lengths = part.float().norm(dim=1)
         lengths = lengths[lengths > 0]
