@@ -43,6 +43,15 @@ def test_decays_are_no_biases_though_the_first_state_is_zero(share: bool, steps:
     assert not net.into.bias.any()
 
 
+def test_banks_of_equal_decays_in_order_are_no_copies_by_chance() -> None:
+    net = nn.Sequential(*(Leaky(torch.linspace(-2, 2, 16), share=True, steps=3) for _ in range(2)))
+    net[0].out = nn.Linear(16, 80)
+    net.insert(1, nn.Unflatten(-1, (5, 16)))
+    plan = initlab.init_(net, example_inputs=X)
+    assert {plan[f"{i}.rates"].code for i in (0, 2)} == {"pattern"}
+    assert not plan.warnings
+
+
 class Biased(nn.Module):
     """What a weight makes plus a vector, or plus what is made of one."""
 
@@ -340,6 +349,26 @@ def test_a_weight_of_next_to_nothing_beside_a_special_bias_is_kept(
 ) -> None:
     plan = initlab.plan(Warp(std, rest), torch.randn(8, 3, 8, 8))
     assert (plan["last.weight"].code, plan["last.bias"].code) == codes
+
+
+class Loose(nn.Module):
+    """Weights and vectors that one module holds: of two small weights one stands beside the vector of ones."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.small, self.apart = nn.Parameter(torch.randn(16, 16) / 1000), nn.Parameter(torch.randn(16, 16) / 1000)
+        self.shift = nn.Parameter(torch.linspace(-4, -1, 16))
+        self.into, self.also, self.out = (nn.Linear(16, 16) for _ in range(3))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        gate = (self.into(x).tanh() @ self.small + self.shift).sigmoid()
+        out: torch.Tensor = self.out(gate * (self.also(x).tanh() @ self.apart).relu())
+        return out
+
+
+def test_a_small_weight_that_no_special_bias_stands_beside_is_drawn() -> None:
+    plan = initlab.plan(Loose(), X)
+    assert (plan["small"].action, plan["shift"].action, plan["apart"].action) == ("keep", "keep", "write")
 
 
 class Couplings(nn.Module):

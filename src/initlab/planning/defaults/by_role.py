@@ -171,6 +171,8 @@ def other(subject: Subject, options: Options) -> Choice:
     if math.prod(subject.shape) == 0:
         return keep("empty", "kept: it has no elements")
     used = use_in_words(subject)
+    if used and (numbers := subject.slot.told(made)):
+        return keep("pattern", f"kept as its author made it: {numbers}; {used}")
     if used:
         return keep("own", f"kept as the model made it: {used}")
     return keep(

@@ -257,7 +257,13 @@ def adds_little_to_its_bias(subject: Subject) -> bool:
     """
     if not _stands_out(subject, is_next_to_nothing):
         return False
-    return any(special_bias(bias) for bias in _by_layer(subject.scene, "bias").get(id(subject.module), ()))
+    applied = {use.operation.index for use in subject.uses}
+    made_of_it = {value for use in subject.uses for value in use.operation.outputs}
+    beside = (
+        bias for bias in _by_layer(subject.scene, "bias").get(id(subject.module), ())
+        if any(u.operation.index in applied or not made_of_it.isdisjoint(u.operation.inputs) for u in bias.uses)
+    )  # fmt: skip
+    return any(map(special_bias, beside))
 
 
 def _is_usual(subject: Subject) -> bool:
