@@ -872,6 +872,7 @@ class Parallel(nn.Module):
 def test_a_frozen_trunk_is_named_where_it_never_learned(build: Callable[[], nn.Module], kinds: list[str]) -> None:
     report = initlab.inspect(built(build), CLASSES, DIGITS)
     assert [f.kind for f in report.findings if f.kind == "frozen"] == kinds
+    assert all(f.severity == "warning" for f in report.findings if f.kind == "frozen")
 
 
 class Pooled(nn.Module):
