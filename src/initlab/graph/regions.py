@@ -139,6 +139,10 @@ def region_key(flow: Flow, operations: list[Operation], roots: list[int], output
     """Names a region by its operations; of places that are taken of noise it counts which are the same, not where."""
     places, alike, taken = {root: f"#root {i}" for i, root in enumerate(roots)}, set(roots), dict[Any, str]()
     words = []
+
+    def word(value: int) -> Any:
+        return places[value] if value in places else str(flow.value(value).moments)
+
     for place, op in enumerate(operations):
         given: Any = (op.args, op.kwargs)
         softmax = op.traits.mixes and op.traits.logits  # its places are as alike as those that it reads
@@ -146,8 +150,7 @@ def region_key(flow: Flow, operations: list[Operation], roots: list[int], output
             alike.update(op.outputs)
         elif op.kind in ("getitem", "select") and alike.issuperset(op.inputs):
             given = (op.args[:1], _renamed((op.args[1:], op.kwargs), taken), flow.value(op.outputs[0]).shape)
-        args = filled(given, lambda value: places.get(value, str(flow.value(value).moments)))  # type: ignore[arg-type,return-value]  # words, not tensors
-        words.append(f"{op.kind}/{op.name}{args!r}")
+        words.append(f"{op.kind}/{op.name}{filled(given, word)!r}")
         places.update({value: f"#{place}.{i}" for i, value in enumerate(op.outputs)})
     return (*words, places.get(output, ""))
 
