@@ -96,7 +96,9 @@ def test_more_layers_alike_draw_no_more_numbers(
 
 def test_what_is_made_of_numbers_is_kept_while_it_is_little(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(draws, "MOST", 40)
-    kept, numbers = Kept(), torch.ones(6)
+    monkeypatch.setattr(draws, "FEWEST", 5)
+    kept, numbers, few = Kept(), torch.ones(6), torch.ones(4)
+    assert kept.made((few,), "twice", lambda: 2 * few) is not kept.made((few,), "twice", lambda: 2 * few)
     first = kept.made((numbers,), "twice", lambda: 2 * numbers)
     assert kept.made((numbers,), "twice", lambda: 2 * numbers) is first
     assert kept.made((numbers,), "thrice", lambda: 3 * numbers).tolist() == [3.0] * 6

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import torch
 
 MOST = 2**24  # numbers of one walk that are kept
+FEWEST = 2**12  # numbers of which it is quicker to look up what was made than to make it
 
 
 @dataclass
@@ -26,6 +27,7 @@ class Kept:
     first: dict[object, _Drawn] = field(default_factory=dict)
     room: int = MOST
     _made: dict[object, tuple[tuple[torch.Tensor, ...], torch.Tensor]] = field(default_factory=dict)
+    _taken: int = 0
 
     def made(self, drawn: tuple[torch.Tensor, ...], how: object, make: Callable[[], torch.Tensor]) -> torch.Tensor:
         """What is made of numbers; what regions of one root make of them again and again is kept, where it is little.
@@ -36,12 +38,16 @@ class Kept:
             make: makes it.
         """
         question = (*map(id, drawn), how)
-        if question not in self._made:
-            made = make()
-            if sum(numbers.numel() for _, numbers in self._made.values()) + made.numel() > MOST // 4:
+        if question in self._made:
+            return self._made[question][1]
+        made = make()
+        if made.numel() >= FEWEST:
+            if self._taken + made.numel() > MOST // 4:
                 self._made.clear()
+                self._taken = 0
             self._made[question] = drawn, made  # with the numbers, so that no others take up their ids
-        return self._made[question][1]
+            self._taken += made.numel()
+        return made
 
 
 class Draws:
