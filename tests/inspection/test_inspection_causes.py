@@ -917,6 +917,46 @@ class Instance(nn.Module):
         return y * std + mean if self.back else y
 
 
+class Relative(nn.Module):
+    """A table of relative positions, to which a mask from the inputs is added, before a softmax: T5."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.near, self.head = nn.Embedding(200, 32), nn.Embedding(12, 1), nn.Linear(32, 4)
+
+    def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        x, place = self.embed(ids), torch.arange(6)
+        bias = self.near(place[None] - place[:, None] + 6).squeeze(-1)
+        hidden = (1 - mask[:, None, :].float()) * -1e9
+        return self.head(((x @ x.transpose(1, 2) / 32**0.5 + (bias + hidden)).softmax(-1) @ x).mean(1))
+
+
+def test_a_mask_that_is_added_to_a_table_is_no_size_of_the_inputs() -> None:
+    ids = torch.randint(1, 200, (N, 6), generator=torch.Generator().manual_seed(0))
+    mask = torch.ones(N, 6).long()
+    mask[: N // 2, 4:] = 0
+    report = initlab.inspect(built(Relative), {"ids": ids, "mask": mask}, LABELS)
+    assert [f.kind for f in report.findings if f.kind in CAUSES] == []
+
+
+def test_inputs_that_are_too_large_are_named_where_a_table_is_added_to_them() -> None:
+    model = built(lambda: Added())
+    report = initlab.inspect(model, 255 * SERIES, LABELS)
+    assert [(f.kind, "far too large" in f.evidence) for f in report.findings if f.kind in CAUSES] == [("inputs", True)]
+
+
+class Added(nn.Module):
+    """Positions added to the inputs themselves."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.at = nn.Parameter(drawn(12, 8))
+        self.rest = nn.Sequential(nn.Linear(8, 32), nn.ReLU(), nn.Linear(32, 4))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.rest(x + self.at).mean(1)
+
+
 @pytest.mark.parametrize(("back", "size", "named"), [(True, 255, True), (True, 1, False), (False, 255, False)])
 def test_the_size_of_inputs_is_named_where_it_reaches_the_answer(back: bool, size: float, named: bool) -> None:
     """Reversible instance normalization, Kim et al. 2022; TABLE is of size one, and so are the targets."""

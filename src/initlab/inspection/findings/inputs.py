@@ -26,6 +26,7 @@ LARGE, SMALL = 10.0, 0.02  # rms of the values that are not zero, beyond which t
 OFFSET = 1e-2  # variance about each feature's mean over the second moment, under which samples hardly differ
 DROWNED = 0.1  # second moment of what a norm gives over its weight's square, under which its eps drowns what it reads
 FAINT = 1e-5  # share of what a norm gives by which samples differ, under which the inputs were drowned before it
+NEAR = 10.0  # how far the rms of what is added to a matrix may lie from the inputs' own, if it is to be them
 APART = 1e3  # rms of the largest feature over that of the smallest
 ENOUGH = 16  # samples from which a table's columns are judged
 MUCH = 0.3  # decrease of the lowest loss along the first step from which other inputs are better by what they are
@@ -43,7 +44,7 @@ class _Read:
 
 
 def _size(e: Evidence) -> Finding | None:
-    off = [read for read in _reads(e) if not SMALL <= read.rms <= LARGE]
+    off = [read for read in _reads(e) if not SMALL <= read.rms <= LARGE and not _masks(e, read)]
     if not off:
         return None
     worst = max(off, key=lambda read: abs(math.log(read.rms)))
@@ -52,6 +53,13 @@ def _size(e: Evidence) -> Finding | None:
         return None  # the inputs have their usual size: the model's own code makes others of them
     evidence = f"{_name(e, worst.record)} reads values of rms {worst.rms:.3g} from them, far too {size}"
     return Finding("inputs", _severity(e, worst.record), "inputs", evidence, STANDARDIZE)
+
+
+def _masks(e: Evidence, read: _Read) -> bool:
+    """Whether what is added to a matrix is not the inputs, but what code makes of them: −10⁹ where a mask has a 0."""
+    if TABLE.named(read.record.kind).combines != "sum":
+        return False
+    return not any(read.rms / NEAR <= _rms(table) <= read.rms * NEAR for table in _given(e))
 
 
 def _drowned(e: Evidence) -> Finding | None:
@@ -95,12 +103,17 @@ def _given(e: Evidence) -> list[Tensor]:
 
 def _outside(table: Tensor) -> str:
     """Which side of the usual size values that are not zero lie on; "" for neither."""
+    rms = _rms(table)
+    return "" if SMALL <= rms <= LARGE else "large" if rms > LARGE else "small"
+
+
+def _rms(table: Tensor) -> float:
+    """The rms of what is not zero; 1 where there is nothing of the kind."""
     if not is_plain(table) or table.dtype == torch.bool or table.is_complex():
-        return ""
+        return 1.0
     filled = int(torch.count_nonzero(table))
     numbers = table.detach().to(torch.promote_types(table.dtype, torch.float32))
-    rms = math.sqrt(float(square_of(numbers)) / filled) if filled else 1.0
-    return "" if SMALL <= rms <= LARGE else "large" if rms > LARGE else "small"
+    return math.sqrt(float(square_of(numbers)) / filled) if filled else 1.0
 
 
 def _same(e: Evidence) -> Finding | None:
