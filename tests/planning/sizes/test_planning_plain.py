@@ -35,6 +35,13 @@ PLAIN = {
                                   nn.Linear(64, 1)), X),
     "pooled before a function": (nn.Sequential(nn.Conv2d(3, 32, 3), nn.MaxPool2d(2), nn.ReLU(), nn.Conv2d(32, 64, 3),
                                                nn.ReLU(), nn.Flatten(), nn.Linear(64 * 9, 10)), PICTURES),
+    "other functions": (nn.Sequential(nn.Linear(16, 64), nn.CELU(), nn.Linear(64, 64), nn.Hardswish(),
+                                      nn.Linear(64, 64), nn.PReLU(), nn.Linear(64, 64), nn.Hardtanh(),
+                                      nn.Linear(64, 64), nn.ReLU6(), nn.Linear(64, 1)), X),
+    "scaled by parameters": (Net(lambda net, x: (net.second((net.first(x) * net.norm.weight).relu()) * net.norm.weight
+                                                 + net.norm.bias).relu()), X),
+    "data made ready": (Net(lambda net, x: net.second(net.first(((x - 0.3) / 1.5).sin()).relu()).relu()), X),
+    "spectra": (Net(lambda net, x: net.second(net.first(torch.fft.fft(x).abs().log1p() - 1.4).relu()).relu()), X),
     "joined": (Net(lambda net, x: net.second(torch.cat([net.first(x)[:, :48].relu(), x], 1)).relu()), X),
 }  # fmt: skip
 SMALL_TOO = {

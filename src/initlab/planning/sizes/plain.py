@@ -57,16 +57,28 @@ def plain(
     free = _is_free if wide else bends
     on_it = {index for index in graph.inputs if graph.values[index].dtype.is_floating_point}
     read: set[int] = set()
+    learned = _learned(graph, way)
     for operation in graph.operations:
         signals = signals_of(graph, operation, way)
         if not (signals and on_it.issuperset(signals)) and not (wide and operation.index in rows):
             continue
         if operation.index in weights and len(signals) == 1 and free(graph, way, operation):
             read.add(operation.index)
-        elif _sizes(operation, way) or not (wide or _goes_on(operation, signals)):
+        elif not learned.isdisjoint(operation.inputs) and (
+            _sizes(operation, way) or not (wide or _goes_on(operation, signals))
+        ):
             continue
         on_it.update(operation.outputs)
     return frozenset(name for name, uses in applied.items() if all(use.index in read for use in uses))
+
+
+def _learned(graph: SignalGraph, way: Way) -> set[int]:
+    """The values that parameters had a part in: what is made of the data without any is data too."""
+    found = set(way.made)
+    for operation in graph.operations:
+        if operation.parameters or not found.isdisjoint(operation.inputs):
+            found.update(operation.outputs)
+    return found
 
 
 def _is_wide(graph: SignalGraph, way: Way) -> bool:
@@ -133,10 +145,11 @@ def _curved(operation: Operation) -> bool:
 
 
 def _passes(operation: Operation, signals: list[int]) -> bool:
-    """Whether one signal is rearranged, cut, pooled, thinned out, or has a bias added."""
+    """Whether one signal is rearranged, cut, pooled, thinned out, or has a bias added or a scale of its own."""
     traits = operation.traits
     moved = traits.passes or traits.keeps in ("part", "pieces") or traits.pools or traits.drops
-    return len(signals) == 1 and (moved or (traits.combines == "sum" and bool(operation.parameters)))
+    affine = traits.combines in ("sum", "product") and bool(operation.parameters)
+    return len(signals) == 1 and (moved or affine)
 
 
 def _goes_on(operation: Operation, signals: list[int]) -> bool:
