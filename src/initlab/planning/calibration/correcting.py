@@ -141,6 +141,8 @@ def _reader(name: str, targets: Targets) -> str:
         return "norms alone read it and undo its size (van Laarhoven, 2017): "
     if name in targets.codes:
         return "a codebook, as large as what it is compared with (van den Oord et al., 2017): "
+    if name in targets.quantized:
+        return "compared with codes, small as the loss that holds it near them (van den Oord et al., 2017): "
     if name in targets.plain:
         return "small, to learn features (Chizat et al., 2019): "
     if name in targets.multiplied:

@@ -26,6 +26,7 @@ from initlab.planning.sizes.identities import beside_identity
 from initlab.planning.sizes.made import makes_weights
 from initlab.planning.sizes.normed import normed
 from initlab.planning.sizes.plain import plain
+from initlab.planning.sizes.quantized import quantized
 from initlab.planning.sizes.read_rows import rows_read
 from initlab.planning.sizes.scores import queries_of
 from initlab.planning.sizes.targets import Targets
@@ -64,6 +65,7 @@ def targets_of(graph: SignalGraph, entries: Mapping[str, PlanEntry], owner: Mapp
         plain=found.small - sized - found.gates - found.moving - found.learned - found.beside_identity.keys(),
         modest=found.small & found.ends,
         codes=found.compared & found.sizable.keys(),
+        quantized=quantized(graph, found.applied) - sized - found.gates,
         multiplied=multiplied(graph, found.fed) - sized,
         read={name: power for name, power in found.read.items() if name not in found.free | found.placed},
         learned=found.learned,

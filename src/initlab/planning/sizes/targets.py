@@ -19,6 +19,7 @@ SCORE = 4e-4  # second moment of what a table adds to attention scores: they beg
 READ = 1e-3  # second moment of a table's rows that weights read: rows of 0.03, of products of k rows the k-th root
 MOVED = 0.01  # second moment of what moves or scales the data itself, or is added to the identity: a tenth of its size
 LEARNED = 1e-3  # second moment of a function that is learned beside a fixed one
+QUANTIZED = 0.05  # second moment of what codes stand for, and of the codes
 DROWNS = 0.1  # second moment of a stream below which what a norm makes drowns it; else the norm stays the identity
 POSITION = 0.25  # second moment of positions and types as a share of the tokens' that they are added to
 
@@ -49,6 +50,7 @@ class Targets:
         plain: weights of plain networks, which learn features the faster the smaller they are.
         modest: weights that end branches of such networks, and are no larger than torch's own.
         codes: tables whose rows are compared with a signal, and are as large as it is.
+        quantized: weights whose outputs codes stand for, or that make these.
         multiplied: weights whose outputs are multiplied with each other.
         couplings: weights whose outputs move or scale the data itself, or places.
         beside_identity: weights whose outputs an identity is added to -> the side of that matrix.
@@ -77,6 +79,7 @@ class Targets:
     plain: frozenset[str] = frozenset()
     modest: frozenset[str] = frozenset()
     codes: frozenset[str] = frozenset()
+    quantized: frozenset[str] = frozenset()
     multiplied: frozenset[str] = frozenset()
     couplings: frozenset[str] = frozenset()
     beside_identity: Mapping[str, int] = field(default_factory=dict)
@@ -123,6 +126,8 @@ class Targets:
             return None
         if name in self.normed:
             return smallest(spread)
+        if name in self.quantized:
+            return QUANTIZED
         second = GATE if name in self.gates else plain_second(spread) if name in self.plain | self.multiplied else 1.0
         return second / self.inner.get(name, 1.0) ** 2
 
@@ -142,7 +147,7 @@ class Targets:
 
     def sized(self, name: str) -> bool:
         """Whether an output is brought to its target however near it is: laws are derived for second moment one."""
-        return name in self.normed or name in self.read
+        return name in self.normed or name in self.read or name in self.quantized
 
     def share(self, names: frozenset[str], others: frozenset[str]) -> Share | None:
         """What a summand is brought to, made by some parameters and added to what others made; None of others."""
