@@ -99,7 +99,11 @@ UNWRITABLE = [
         "'weight' is expanded or overlaps itself",
     ),
     ("meta", lambda: nn.Linear(4, 4, device="meta"), r"'weight' is on the meta device .* call model\.to_empty"),
-    ("sparse", lambda: single(torch.eye(4).to_sparse()), "'weight' is of layout torch.sparse_coo"),
+    (
+        "sparse",
+        lambda: single(torch.eye(4).to_sparse()),
+        "'weight': it is sparse_coo, and only strided tensors can be drawn",
+    ),
     ("negated", lambda: single(torch._neg_view(torch.zeros(4, 4))), "'weight' is negated"),
     (
         "nested",
