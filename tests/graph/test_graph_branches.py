@@ -248,3 +248,32 @@ class Conditioned(nn.Module):
 
 def test_a_condition_that_every_layer_adds_is_no_stream() -> None:
     assert set(record(Conditioned(), X).residual_ends()) == {f"ends.{layer}.weight" for layer in range(3)}
+
+
+class Shifted(nn.Module):
+    """A norm written out, then a function without weights of the signal, beside the signal itself."""
+
+    def __init__(self, function: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        self.embed, self.end, self.last = nn.Linear(8, 8), nn.Linear(8, 8), nn.Linear(8, 3)
+        self.g, self.b, self.function = nn.Parameter(torch.ones(8)), nn.Parameter(torch.zeros(8)), function
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.embed(x)
+        x = (x - x.mean(1, keepdim=True)) / (x.var(1, keepdim=True) + 1e-5).sqrt() * self.g + self.b
+        return self.last(x + self.end(self.function(x).relu()))
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: x - x.mean(1, keepdim=True),
+        lambda x: x + x.mean(1, keepdim=True),
+        lambda x: x - x.softmax(1),
+        lambda x: x.view(-1, 2, 4).mean(1, keepdim=True) + x.view(-1, 2, 4),
+    ],
+    ids=["centred", "its mean added", "a softmax taken", "rearranged"],
+)
+def test_what_a_signal_is_centred_by_is_no_branch_that_its_scale_ends(function: Callable[..., torch.Tensor]) -> None:
+    model = Shifted(lambda x: function(x).reshape(x.shape))
+    assert record(model, X).residual_ends() == ("end.weight",)

@@ -74,14 +74,17 @@ def _grown(
 ) -> Iterator[tuple[int, set[int]]]:
     """The operands that were computed from another operand, each with the values that it may have grown from.
 
-    So is a branch beside another: of (x + f(x)) + g(x) both grew from x; up to `beside` sums are looked back.
+    So is a branch beside another: of (x + f(x)) + g(x) both grew from x; up to `beside` sums are looked back. One that
+    grew from the operand itself begins there, not before parameters that shift and scale it.
     """
     operands = list(dict.fromkeys(graph.signals(addition)))
     for value in operands:
-        before_it = [before(graph, other) for other in operands if other != value]
+        rest = [other for other in operands if other != value]
+        before_it = [before(graph, other) for other in rest]
         streams = {item for origin in before_it if not _injected(graph, tuple(origin)) for item in origin}
         if streams and grew_from(graph, value, streams):
-            yield value, streams
+            itself = streams.intersection(item for other in rest for item in passed(graph, other))
+            yield value, itself if grew_from(graph, value, itself) else streams
         elif beside:
             sums = {item for origin in before_it for item in origin}
             taken_up = _taken_up(graph, sums, before, beside - 1)
