@@ -149,10 +149,15 @@ def test_the_two_layers_of_bidirectional_are_numbered_anew_too() -> None:
     assert first[0] == "bidirectional.forward_lstm.weight_ih_l0"
 
 
-@pytest.mark.parametrize("given", [None, data(4, 12, 3)])
-def test_the_forget_gate_is_opened_with_a_pass_and_without(given: Any) -> None:
-    model = keras.Sequential([keras.Input((12, 3)), layers.LSTM(2), layers.Dense(2)])
-    assert "forget gate 1" in ik.plan(model, "auto", given)["lstm.bias_ih_l0"].reason
+@pytest.mark.parametrize(("opened", "reason"), [(True, "forget gate's a number, 1"), (False, "forget gate 1")])
+@pytest.mark.parametrize("given", [None, data(4, 12, 3)], ids=["without a pass", "with a pass"])
+def test_the_forget_gate_is_opened_with_a_pass_and_without(given: Any, opened: bool, reason: str) -> None:
+    """As Keras begins it, unless told otherwise."""
+    layer = layers.LSTM(2, unit_forget_bias=opened)
+    model = keras.Sequential([keras.Input((12, 3)), layer, layers.Dense(2)])
+    assert reason in ik.plan(model, "auto", given)["lstm.bias_ih_l0"].reason
+    ik.init_(model, "auto", example_inputs=given)
+    assert array(layer.cell.bias).tolist() == [0, 0, 1, 1, 0, 0, 0, 0]
 
 
 def test_what_a_pass_assigns_it_reads() -> None:

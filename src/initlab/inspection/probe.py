@@ -94,9 +94,10 @@ def _losses(problem: Problem, seen: Pass, step: Step, steps: int) -> Iterator[fl
             if not number:
                 raise
             return
+        loss = float(value.detach())  # waits for the device
         if number:
-            yield float(value.detach())
-        if number == steps or not math.isfinite(float(value.detach())):
+            yield loss
+        if number == steps or not math.isfinite(loss):
             return
         found = gradients(value, problem.model)
         for name, parameter in problem.model.named_parameters():

@@ -14,6 +14,7 @@ import initlab
 from initlab.planning.calibration import stand_ins
 from initlab.planning.calibration.measuring import misses, second_moment
 from initlab.planning.calibration.read_outs import head_factor
+from initlab.planning.sizes.plain import LEAST
 from initlab.planning.view import chain_figure
 
 F = nn.functional
@@ -162,9 +163,14 @@ class Curved(nn.Module):
         return self.last(torch.tanh(factor * self.first(x)))
 
 
-@pytest.mark.parametrize("factor", [30, torch.tensor(30.0), torch.tensor([30.0])], ids=["number", "buffer", "trained"])
-def test_a_constant_inside_a_function_counts(factor: Any) -> None:
-    assert initlab.plan(Curved(factor), batch(256, 64))["first.weight"].std == pytest.approx(1 / (30 * 8), rel=0.05)
+@pytest.mark.parametrize(
+    ("factor", "second"),
+    [(30, 1.0), (torch.tensor(30.0), 1.0), (torch.tensor([30.0]), LEAST)],
+    ids=["number", "buffer", "trained, as in a plain network"],
+)
+def test_a_constant_inside_a_function_counts(factor: Any, second: float) -> None:
+    std = initlab.plan(Curved(factor), batch(256, 64))["first.weight"].std
+    assert std == pytest.approx(math.sqrt(second) / (30 * 8), rel=0.05)
 
 
 class Scale(nn.Module):
@@ -211,7 +217,7 @@ def test_deliberate_starts_are_kept_and_said() -> None:
     model.last = nn.Linear(16, 4)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     plan = initlab.init_(model, example_inputs=x)
-    for name, code in {"step.bias": "special_bias", "router.weight": "zero_on_purpose", "decay": "own"}.items():
+    for name, code in {"step.bias": "special_bias", "router.weight": "zero_on_purpose", "decay": "pattern"}.items():
         assert torch.equal(before[name], model.state_dict()[name])
         assert plan[name].reason.code == code
     assert not any(entry.reason.code == "unknown_role" for entry in plan.entries)
