@@ -117,7 +117,7 @@ def network() -> tuple[nn.Sequential, torch.Tensor, torch.Tensor]:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(12, 20), nn.Tanh(), nn.Linear(20, 16), nn.ReLU(), nn.Linear(16, 4))
     torch.set_rng_state(torch_state)
-    return model, normal(64, 12), torch.arange(64) % 4
+    return model, torch.randn(64, 12, generator=torch.Generator().manual_seed(0)), torch.arange(64) % 4
 
 
 def test_gradients_equal_those_of_a_plain_backward_pass() -> None:
