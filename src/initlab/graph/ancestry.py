@@ -144,17 +144,18 @@ def from_inputs(graph: Recording) -> frozenset[int]:
 
 @once
 def _from_source(graph: Recording, source: str) -> frozenset[int]:
-    return _from(graph, (index for index, value in graph.values.items() if value.source == source))
+    return made_of(graph, (index for index, value in graph.values.items() if value.source == source))
 
 
 @once
 def from_trained(graph: Recording) -> frozenset[int]:
     """The values that inputs or parameters which are not frozen have a part in."""
     parameters = (i for i, value in graph.values.items() if value.source == "parameter" and not value.frozen)
-    return from_inputs(graph) | _from(graph, parameters)
+    return from_inputs(graph) | made_of(graph, parameters)
 
 
-def _from(graph: Recording, values: Iterable[int]) -> frozenset[int]:
+def made_of(graph: Recording, values: Iterable[int]) -> frozenset[int]:
+    """Some values, and all that they have a part in."""
     found = set(values)
     for operation in graph.operations:
         if not found.isdisjoint(operation.inputs):

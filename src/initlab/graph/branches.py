@@ -19,9 +19,8 @@ _NEVER = (sys.maxsize, 0)
 
 # A place on a way back: an operation, and whether one of several signals was met between it and where the way began.
 Step = tuple[int, bool]
-Named = dict[
-    str, tuple[int, int]
-]  # parameters with the place of their first use, and which of that operation's they are
+# Parameters with the place of their first use, and which of that operation's they are.
+Named = dict[str, tuple[int, int]]
 
 
 class _Holds(Flag):

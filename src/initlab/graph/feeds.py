@@ -70,7 +70,7 @@ class _Found:
 
 
 def _input(flow: Flow, value: int) -> None:
-    if flow.value(value).dtype.is_floating_point or flow.value(value).dtype.is_complex:
+    if flow.value(value).is_real:
         mean, second = flow.value(value).moments or (0.0, 1.0)  # of a fixed tensor, its own
         flow.signals[value] = Signal(second, mean, "data", None, "", value, head=value, region=value)
     else:

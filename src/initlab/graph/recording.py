@@ -52,6 +52,11 @@ class Value:
     tensor: torch.Tensor | None = field(default=None, repr=False, compare=False)
     frozen: bool = False
 
+    @property
+    def is_real(self) -> bool:
+        """Whether it holds real or complex numbers, as signals do, and no places, masks or counts."""
+        return self.dtype.is_floating_point or self.dtype.is_complex
+
 
 @dataclass(frozen=True)
 class Operation:

@@ -28,8 +28,8 @@ def _growing(branches: Branches) -> Grown:
     def grown(graph: Recording, addition: Operation) -> Iterator[tuple[int, set[int]]]:
         yield from _grown(graph, addition)
         for value, others in (*_blended(graph, addition), *_grown(graph, addition, unscaled)):
-            past = branches.weighed[value] > floor_of(graph, others)
-            if past and branches.used_once.issuperset(branches.within(value, others)):  # no state of a recurrence
+            weighed = _may_hold_weights(branches, value, others)
+            if weighed and branches.used_once.issuperset(branches.within(value, others)):  # no state of a recurrence
                 yield value, others
 
     return grown
@@ -42,15 +42,21 @@ def projected_ends(branches: Branches) -> tuple[str, ...]:
 
 def _ends(branches: Branches, grown: Grown) -> tuple[str, ...]:
     """For each operand of a sum that was computed from others, the last weights or norm of the way."""
-    found = ((value, floor_of(branches.graph, others)) for value, others in _of_sums(branches.graph, grown))
-    return branches.ends((value, floor) for value, floor in found if branches.weighed[value] > floor)
+    return branches.ends((value, floor_of(branches.graph, others)) for value, others in _of_sums(branches, grown))
 
 
-def _of_sums(graph: Recording, *ways: Grown) -> Iterator[tuple[int, set[int]]]:
-    for operation in graph.operations:
+def _of_sums(branches: Branches, *ways: Grown) -> Iterator[tuple[int, set[int]]]:
+    """The branches that are found at each sum, but for those that hold no weights."""
+    for operation in branches.graph.operations:
         if operation.kind in _ADDS:
             for grown in ways:
-                yield from grown(graph, operation)
+                found = grown(branches.graph, operation)
+                yield from (branch for branch in found if _may_hold_weights(branches, *branch))
+
+
+def _may_hold_weights(branches: Branches, value: int, others: set[int]) -> bool:
+    """Whether a parameter may lie between the earliest of some values and what grew from them."""
+    return branches.weighed[value] > floor_of(branches.graph, others)
 
 
 def residual_branches(branches: Branches) -> tuple[tuple[str, ...], ...]:
@@ -60,8 +66,8 @@ def residual_branches(branches: Branches) -> tuple[tuple[str, ...], ...]:
     """
     return tuple(
         found
-        for value, others in _of_sums(branches.graph, _growing(branches), partial(_beside_projection, branches))
-        if branches.weighed[value] > floor_of(branches.graph, others) and (found := branches.within(value, others))
+        for value, others in _of_sums(branches, _growing(branches), partial(_beside_projection, branches))
+        if (found := branches.within(value, others))
     )
 
 

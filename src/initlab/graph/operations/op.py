@@ -34,8 +34,7 @@ def unknown(flow: Flow, operation: Operation) -> Signal:
     """No rule: run it on noise if it reads one region, else say so. Masks and places are run only if something asks."""
     carried = flow.carried(operation)
     if len({signal.region for _, signal in carried}) == 1 and not operation.parameters:
-        dtype = flow.value(operation.outputs[0]).dtype
-        if not (dtype.is_floating_point or dtype.is_complex):
+        if not flow.value(operation.outputs[0]).is_real:
             return flow.later(operation, operation.kind, operation.kind, "no rule: measured on Gaussian noise")
         found = measured(flow, operation, carried[0][1], operation.kind, operation.kind)
         if found is not None:

@@ -125,8 +125,7 @@ def _places(flow: Flow, operation: Operation, given: Any) -> int | None:
 
 def _counts(flow: Flow, value: int) -> bool:
     """Whether a value holds places (of what is not zero, of the largest) rather than a signal."""
-    dtype = flow.value(value).dtype
-    return not (dtype.is_floating_point or dtype.is_complex)
+    return not flow.value(value).is_real
 
 
 def accumulated(flow: Flow, operation: Operation) -> Signal:

@@ -73,11 +73,8 @@ def _is_ladder(values: torch.Tensor) -> bool:
 def _is_short(values: torch.Tensor) -> bool:
     """Whether all are decimals of three digits or fewer, and not all of them one."""
     sizes = values.abs()
-    if (
-        not bool((sizes[sizes > 0] > LEAST).all())
-        or not bool((sizes < 1 / LEAST).all())
-        or len(torch.unique(values)) < 2
-    ):
+    usual = bool((sizes[sizes > 0] > LEAST).all()) and bool((sizes < 1 / LEAST).all())
+    if not usual or len(torch.unique(values)) < 2:
         return False
     last = 10.0 ** (sizes.clamp(min=LEAST).log10().floor() - 2)
     return bool(((values / last).round() * last - values).abs().le(2e-7 * sizes).all())

@@ -69,7 +69,7 @@ def _goes_on(graph: SignalGraph, operation: Operation, way: Way, scales: set[int
 def signals_of(graph: SignalGraph, operation: Operation, way: Way) -> list[int]:
     """The signals that an operation reads: real or complex numbers that hang on the inputs."""
     found = (graph.values[value] for value in dict.fromkeys(operation.inputs) if value in way.live)
-    return [value.index for value in found if value.dtype.is_floating_point or value.dtype.is_complex]
+    return [value.index for value in found if value.is_real]
 
 
 def applies(operation: Operation, way: Way) -> bool:

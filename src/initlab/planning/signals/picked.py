@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable
 
 from initlab.graph import Operation, SignalGraph
+from initlab.graph.ancestry import made_of
 from initlab.graph.once import once
 from initlab.planning.signals.data_way import Way, applies, way_of
 
@@ -25,7 +26,7 @@ def _picked(graph: SignalGraph) -> frozenset[int]:
     way = way_of(graph)
     ranking = [operation for operation in graph.operations if operation.traits.ranks]
     weighed = [operation for operation in graph.operations if _weighs(operation, way)] if ranking else []
-    learned = _learned(graph, weighed)
+    learned = made_of(graph, (value for use in weighed for value in use.outputs))
     scores = {use.index: ranks for use in weighed if (ranks := _ranked(graph, use, way, learned))}
     places = _places(graph, set().union(*scores.values())) if scores else set()
     answers = (use.index for use in weighed if use.index not in scores and _looked_up(graph, use, way, places))
@@ -36,23 +37,14 @@ def _weighs(operation: Operation, way: Way) -> bool:
     return bool(operation.parameters) and operation.traits.combines == "contraction" and applies(operation, way)
 
 
-def _learned(graph: SignalGraph, weighed: list[Operation]) -> set[int]:
-    """The values that weights had a part in."""
-    found = {value for use in weighed for value in use.outputs}
-    for operation in graph.operations:
-        if not found.isdisjoint(operation.inputs):
-            found.update(operation.outputs)
-    return found
-
-
-def _ranked(graph: SignalGraph, use: Operation, way: Way, learned: set[int]) -> set[int]:
+def _ranked(graph: SignalGraph, use: Operation, way: Way, learned: frozenset[int]) -> set[int]:
     """Places of the operations that rank scores, where nothing else comes of these; none where anything does."""
     found: set[int] = set()
 
     def goes_on(value: int, reader: Operation) -> bool:
         if reader.traits.ranks:
             found.add(reader.index)
-        others = [v for v in reader.inputs if v != value and v in learned and _is_real(graph, v)]
+        others = [v for v in reader.inputs if v != value and v in learned and graph.values[v].is_real]
         if reader.traits.combines not in ("sum", "product", "contraction"):
             return True
         scored = reader.traits.combines == "product" and all(map(_is_gate(graph), others))
@@ -70,7 +62,7 @@ def _places(graph: SignalGraph, ranking: set[int]) -> set[int]:
     found: set[int] = set()
     for operation in graph.operations:
         if operation.index in ranking or not found.isdisjoint(operation.inputs):
-            found.update(value for value in operation.outputs if not _is_real(graph, value))
+            found.update(value for value in operation.outputs if not graph.values[value].is_real)
     return found
 
 
@@ -112,12 +104,7 @@ def _all_along(
             if applies(reader, way) or not goes_on(value, reader):
                 return False
             if not ends(reader):
-                made = [v for v in reader.outputs if v not in seen and _is_real(graph, v)]
+                made = [v for v in reader.outputs if v not in seen and graph.values[v].is_real]
                 queue.extend(made)
                 seen.update(made)
     return True
-
-
-def _is_real(graph: SignalGraph, value: int) -> bool:
-    kind = graph.values[value].dtype
-    return kind.is_floating_point or kind.is_complex

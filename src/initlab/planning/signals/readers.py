@@ -30,7 +30,7 @@ def ahead(graph: SignalGraph, operation: Operation) -> Iterable[tuple[str, Opera
         if value in graph.outputs:
             yield "output", None
         for reader in graph.consumers(value):
-            if all(_is_whole(graph, made) for made in reader.outputs) or _is_level(graph, reader, value):
+            if not any(graph.values[made].is_real for made in reader.outputs) or _is_level(graph, reader, value):
                 continue  # a check of its values, as distributions make; or subtracted from it again
             if reader.traits.gate and not caps(graph, reader):
                 yield "gate", reader
@@ -77,7 +77,7 @@ def _signals(graph: SignalGraph, reader: Operation, value: int) -> set[int]:
     that the inputs alone make, as a mask or the weights of a graph's edges."""
     found = {
         v for v in reader.inputs
-        if graph.values[v].source in ("operation", "input") and not _is_whole(graph, v)
+        if graph.values[v].source in ("operation", "input") and graph.values[v].is_real
     } - _parameters(graph, reader)  # fmt: skip
     if reader.traits.multiplies:
         found = {v for v in found if v == value or hangs_on(graph, v, "parameter")}
@@ -147,11 +147,6 @@ def _is_level(graph: SignalGraph, operation: Operation, value: int) -> bool:
 def _adds(graph: SignalGraph, difference: Operation, value: int) -> bool:
     """Whether a signal, or a sum that it is one of, is what something is subtracted from."""
     return any(value == item or value in _summands(graph, item) for item in difference.inputs[:1])
-
-
-def _is_whole(graph: SignalGraph, value: int) -> bool:
-    kind = graph.values[value].dtype
-    return not (kind.is_floating_point or kind.is_complex)
 
 
 def _over_places(graph: SignalGraph, operation: Operation, reader: Operation, value: int) -> bool:
@@ -250,7 +245,7 @@ def is_last(graph: SignalGraph, use: Operation, sums: bool = False) -> bool:
         if made.isdisjoint(reader.inputs):
             continue
         met += 1
-        others = {v for v in reader.inputs if v not in made and not _is_whole(graph, v)} - _parameters(graph, reader)
+        others = {v for v in reader.inputs if v not in made and graph.values[v].is_real} - _parameters(graph, reader)
         applied = reader.parameters and reader.traits.combines not in ("sum", "product")
         others = set() if reader.traits.combines == "join" else others  # what stands beside it changes nothing
         if reader.traits.combines == "sum":

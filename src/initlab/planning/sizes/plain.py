@@ -17,6 +17,7 @@ import math
 from collections.abc import Collection, Iterable, Mapping
 
 from initlab.graph import Operation, SignalGraph
+from initlab.graph.ancestry import made_of
 from initlab.planning.signals.data_way import Way, applies, signals_of, way_of
 from initlab.planning.signals.recurrences import makers
 from initlab.planning.signals.ways import leads_only_to
@@ -72,13 +73,10 @@ def plain(
     return frozenset(name for name, uses in applied.items() if all(use.index in read for use in uses))
 
 
-def _learned(graph: SignalGraph, way: Way) -> set[int]:
+def _learned(graph: SignalGraph, way: Way) -> frozenset[int]:
     """The values that parameters had a part in: what is made of the data without any is data too."""
-    found = set(way.made)
-    for operation in graph.operations:
-        if operation.parameters or not found.isdisjoint(operation.inputs):
-            found.update(operation.outputs)
-    return found
+    applied = (value for operation in graph.operations if operation.parameters for value in operation.outputs)
+    return made_of(graph, (*way.made, *applied))
 
 
 def _is_wide(graph: SignalGraph, way: Way) -> bool:

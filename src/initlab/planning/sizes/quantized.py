@@ -25,8 +25,8 @@ def quantized(graph: SignalGraph, applied: Mapping[str, list[Operation]]) -> fro
     of = {use.index: name for name, uses in applied.items() for use in uses}
     found: set[str] = set()
     for lookup in graph.operations:
-        places = [value for value in lookup.inputs if graph.producer(value) and not _is_real(graph, value)]
-        codes = [value for value in lookup.inputs if _is_real(graph, value)]
+        places = [value for value in lookup.inputs if graph.producer(value) and not graph.values[value].is_real]
+        codes = [value for value in lookup.inputs if graph.values[value].is_real]
         if places and len(codes) == 1 and _are_codes(graph, passed(graph, codes[0])[-1], places):
             found.update(_makers(graph, places, of))
     return frozenset(found)
@@ -52,8 +52,3 @@ def _makers(graph: SignalGraph, values: list[int], of: Mapping[int, str]) -> Ite
             continue
         stack.extend(value for value in maker.inputs if value not in seen)
         seen.update(maker.inputs)
-
-
-def _is_real(graph: SignalGraph, value: int) -> bool:
-    kind = graph.values[value].dtype
-    return kind.is_floating_point or kind.is_complex
