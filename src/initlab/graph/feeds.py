@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import math
-import warnings
 from dataclasses import replace
 from typing import cast
 
 import torch
 
 from initlab.graph.arrivals import feed_of
-from initlab.graph.axes import axes_of_features
+from initlab.graph.beside import shifted_by, times_scale, with_parameter
 from initlab.graph.flow import Flow
+from initlab.graph.found import Found
 from initlab.graph.layers import vector
 from initlab.graph.operations import TABLE
 from initlab.graph.operations.op import Part
 from initlab.graph.packing import Packed, packed_by_pieces, packed_by_split
-from initlab.graph.recording import Operation, Recording, Ref, Share
+from initlab.graph.recording import Operation, Recording, Ref
 from initlab.graph.regions import filled_rows, settled
 from initlab.graph.replay import held, multiplied_by
+from initlab.graph.ruled import ruled
 from initlab.graph.signals import Signal
 from initlab.graph.uses import Feed, Use
 from initlab.graph.views import ParameterView
@@ -33,7 +33,7 @@ _BEYOND = "it grows beyond any number"
 @random_states_kept_once()
 def uses_of(graph: Recording) -> dict[str, tuple[Use, ...]]:
     """Every parameter's uses, in forward order."""
-    flow, found = Flow(graph, cache=graph.computed), _Found()
+    flow, found = Flow(graph, cache=graph.computed), Found()
     for value in graph.inputs:
         _input(flow, value)
     for operation in graph.operations:
@@ -49,26 +49,6 @@ def uses_of(graph: Recording) -> dict[str, tuple[Use, ...]]:
     }
 
 
-class _Found:
-    def __init__(self) -> None:
-        self.uses: dict[str, list[Use]] = {}
-        self.views: dict[str, list[ParameterView]] = {}
-
-    def add(self, name: str, use: Use, view: ParameterView | None = None) -> None:
-        self.uses.setdefault(name, []).append(use)
-        if view is not None and use.role == "weight":
-            self.views.setdefault(name, []).append(view)
-
-    def is_for_each(self, beside: ParameterView, output: int) -> bool:
-        """Whether what is added to a stack of weights' output has a vector for each of them, as experts' biases are."""
-        sizes = [size for size in beside.whole if size != 1]
-        stacks = (
-            view.whole for name, views in self.views.items() for view in views
-            if any(use.output == output for use in self.uses[name])
-        )  # fmt: skip
-        return any(len(w) > len(sizes) and [n for n in w if n in sizes][: len(sizes)] == sizes for w in stacks)
-
-
 def _input(flow: Flow, value: int) -> None:
     if flow.value(value).is_real:
         mean, second = flow.value(value).moments or (0.0, 1.0)  # of a fixed tensor, its own
@@ -77,7 +57,7 @@ def _input(flow: Flow, value: int) -> None:
         flow.numbers.add(value)
 
 
-def _step(flow: Flow, operation: Operation, found: _Found) -> None:
+def _step(flow: Flow, operation: Operation, found: Found) -> None:
     for value in operation.inputs:
         if flow.value(value).source == "parameter" and value not in flow.views:
             flow.views[value] = ParameterView.of(flow.value(value))
@@ -161,45 +141,27 @@ def _reads_rows(flow: Flow, operation: Operation) -> bool:
     return any(isinstance(item, Ref) and not flow.value(item.value).dtype.is_floating_point for item in given)
 
 
-def _apply(flow: Flow, operation: Operation, held: dict[int, ParameterView], found: _Found) -> None:
+def _apply(flow: Flow, operation: Operation, held: dict[int, ParameterView], found: Found) -> None:
     op = TABLE[operation.kind]
     shapes = {value: flow.value(value).shape for value in operation.inputs}
     uses = op.weights(operation, held, shapes) if held and op.weights is not None else None
     if op.layer is not None:
         _parts(flow, operation, op.layer, found)
-        signals = _ruled(flow, operation)
+        signals = ruled(flow, operation)
     elif uses is not None and any(use.role in ("weight", "embedding") for use in uses):
         signals = _weighted(flow, operation, uses)
     elif held and uses is None:
-        signals = _with_parameter(flow, operation, held, found)
+        signals = with_parameter(flow, operation, held, found)
     else:
-        signals = _ruled(flow, operation)
+        signals = ruled(flow, operation)
     for use in uses or ():
         _note(flow, operation, use, found)
         if use.role == "norm_weight":
-            signals = [_times_scale(flow, use.view, signal) for signal in signals]
+            signals = [times_scale(flow, use.view, signal) for signal in signals]
         if use.role == "norm_bias":
-            signals = [_shifted(flow, use.view, signal) for signal in signals]
+            signals = [shifted_by(flow, use.view, signal) for signal in signals]
     signals = [signal if _is_a_size(signal) else flow.unsure(operation, _BEYOND) for signal in signals]
     flow.signals.update(zip(operation.outputs, signals, strict=False))
-
-
-def _ruled(flow: Flow, operation: Operation) -> list[Signal]:
-    """What the rule of an operation says of its outputs. One that fails says nothing: a pass measures what follows."""
-    try:
-        return TABLE[operation.kind].signals(flow, operation)
-    except Exception as error:
-        words = f"the rule of {operation.kind} failed: {type(error).__name__} {error}".rstrip()
-        warnings.warn(f"{words}; what follows is measured. Please report it with the model.", RuntimeWarning, 2)
-        return [flow.unsure(operation, words) for _ in operation.outputs]
-
-
-def _times_scale(flow: Flow, scale: ParameterView, normalised: Signal) -> Signal:
-    """A normalised signal times the scale of its norm: one, but where it is to have another size."""
-    size = flow.graph.sizes.get(scale.name, 1.0) if scale.exact else 1.0
-    if size == 1.0 or normalised.second is None:
-        return normalised
-    return normalised.but(second=normalised.second * size, mean=normalised.center * math.sqrt(size))
 
 
 def _is_a_size(signal: Signal) -> bool:
@@ -207,7 +169,7 @@ def _is_a_size(signal: Signal) -> bool:
     return all(number is None or abs(number) < _LARGEST for number in (signal.second, signal.mean))
 
 
-def _note(flow: Flow, operation: Operation, use: WeightUse, found: _Found) -> None:
+def _note(flow: Flow, operation: Operation, use: WeightUse, found: Found) -> None:
     feeds = None
     if use.role == "weight" and use.geometry is None and not use.view.exact and len(use.view.whole) < 2:
         use = replace(use, role="other")  # a vector that went into what is multiplied: a norm's scale of fixed numbers
@@ -261,7 +223,7 @@ def _weighted(flow: Flow, operation: Operation, uses: list[WeightUse]) -> list[S
         flow.filled |= dict.fromkeys(operation.outputs, rows)
     made = made.but(alike=alike * both, fixed=fixed * both)
     for use in uses:
-        made = _shifted(flow, use.view, made) if use.role == "bias" else made
+        made = shifted_by(flow, use.view, made) if use.role == "bias" else made
     return [made.but(root=value, head=value, region=value) for value in operation.outputs]
 
 
@@ -274,33 +236,6 @@ def _size(flow: Flow, operation: Operation, name: str, source: Signal | None) ->
     return size if seen is None or name not in flow.graph.bounded else size * seen(flow, operation)
 
 
-def _shifted(
-    flow: Flow, added: ParameterView, signal: Signal, share: Share | None = None, apart: bool = False
-) -> Signal:
-    """A signal plus a parameter of other numbers than zero: E[(y + b)²] = E[y²] + E[b²] + 2·E[y]·E[b].
-
-    Positions have a bias in common: beyond their mean, what of its spread is not of one number.
-
-    Args:
-        flow: the walk so far.
-        added: the parameter.
-        signal: what it is added to.
-        share: what of the signal's second moment the parameter is brought to.
-        apart: whether each position has a row of its own, as of a table of positions.
-    """
-    mean, second = flow.graph.shifts.get(added.name, (0.0, 0.0))
-    if not second or signal.second is None:
-        return signal
-    if share is not None:
-        factor = share.factor(second, signal.second)
-        mean, second = math.sqrt(factor) * mean, factor * second
-    spread, own = second - mean**2, signal.second - signal.center**2
-    total, whole = signal.second + second + 2 * signal.center * mean, (own + spread) or 1.0
-    common = 0.0 if apart else spread
-    alike, fixed = ((number * own + common) / whole for number in (signal.alike, signal.fixed))
-    return signal.but(second=total, mean=signal.center + mean, alike=alike, fixed=fixed)
-
-
 def _equal_rows(flow: Flow, operation: Operation) -> float:
     """The share of pairs of places that read one row of a table, where the numbers of the rows are fixed."""
     given = (operation.argument(*place) for place in operation.traits.rows)
@@ -311,84 +246,7 @@ def _equal_rows(flow: Flow, operation: Operation) -> float:
     return float((counts * (counts - 1)).sum() / (counts.sum() * (counts.sum() - 1)))
 
 
-def _with_parameter(flow: Flow, operation: Operation, held: dict[int, ParameterView], found: _Found) -> list[Signal]:
-    carried = flow.carried(operation)
-    signal = carried[0][1]
-    role = _role_beside(flow, operation, held, signal, found)
-    for view in held.values():
-        geometry = vector(view.whole, role) if role != "other" else None
-        made = Use(operation, role, None, geometry, operation.outputs[0], view.exact, places=view.places)
-        made = replace(made, proportional=view.proportional)
-        found.add(view.name, made)
-        for name in view.others:
-            found.add(name, Use(operation, "other", None, None, operation.outputs[0], False))
-    if role == "other":
-        flow.kept.add(operation.index)
-    if operation.traits.combines == "join":
-        return [flow.fresh(operation, signal.second, signal.mean, "concat", signal.label).but(where=signal.where)]
-    if len(carried) > 1 or (role == "other" and operation.traits.combines != "sum"):
-        return _ruled(flow, operation)
-    applied = frozenset({"weight"} if operation.traits.combines == "product" else {"bias"})
-    signal = _times_scale(flow, next(iter(held.values())), signal) if role == "norm_weight" else signal
-    signal = signal.but(trail=signal.onward(operation.index), affine=signal.affine | applied)
-    shifted = signal
-    if operation.traits.combines == "sum" and len(held) == 1:
-        value, view = next(iter(held.items()))
-        share = flow.graph.shares.get((operation.index, value))
-        shifted = _shifted(flow, view, signal, share, apart=sum(size != 1 for size in view.whole) > 1)
-    return [signal if shifted is signal else _as_root(shifted, operation.outputs[0])]
-
-
-def _as_root(signal: Signal, value: int) -> Signal:
-    """A signal as that which functions after it are functions of."""
-    return signal.but(root=value, ops=(), head=value, layout=(), region=value, trail=frozenset())
-
-
-def _role_beside(
-    flow: Flow, operation: Operation, held: dict[int, ParameterView], signal: Signal, found: _Found
-) -> str:
-    """A vector added to a weight's output is its bias; one that scales a normalised signal is the norm's."""
-    summed = operation.traits.combines == "sum"
-    if len(held) > 1:
-        return "other"
-    view = next(iter(held.values()))
-    of_norm = signal.source == "norm" and (not summed or "weight" in signal.affine)  # one of a stack of norms' vectors
-    places = {axis for axis, _ in view.places} if of_norm else set()
-    long_axes = sum(size != 1 for axis, size in enumerate(view.whole) if axis not in places)
-    if summed and not view.proportional:
-        return "other"
-    if long_axes > 1:
-        stacked = summed and signal.source == "weight" and not signal.ops
-        each = stacked and (found.is_for_each(view, signal.root) or _along_features(flow, operation, signal.root))
-        return "bias" if each else "other"
-    if summed:
-        if signal.source == "norm":
-            return "other" if "bias" in signal.affine else "norm_bias"
-        return "bias" if signal.source in ("weight", "product", "sum") and not signal.ops else "other"
-    one_of_many = not long_axes and math.prod(view.whole) > 1  # a number picked from a row of factors
-    if operation.kind == "mul" and signal.source == "norm" and not (signal.ops or signal.affine or one_of_many):
-        return "norm_weight"
-    return "other"
-
-
-def _along_features(flow: Flow, addition: Operation, made: int) -> bool:
-    """Whether what is added to a weight's output has numbers for its features alone, which were parted, as into heads.
-
-    Args:
-        flow: the walk so far.
-        addition: the sum.
-        made: what the weight made.
-    """
-    maker, places = flow.graph.producer(made), len(flow.value(addition.outputs[0]).shape)
-    read = next(value for value in addition.inputs if value in flow.signals)
-    features = None if maker is None else axes_of_features(flow.graph, maker, read, parts=True)
-    if features is None or len(flow.value(read).shape) != places:
-        return False
-    added = next(flow.value(value).shape for value in addition.inputs if value in flow.views)
-    return all(places - len(added) + axis in features for axis, size in enumerate(added) if size != 1)
-
-
-def _parts(flow: Flow, operation: Operation, part: Part, found: _Found) -> None:
+def _parts(flow: Flow, operation: Operation, part: Part, found: Found) -> None:
     carried = flow.carried(operation)
     source = carried[0][1] if carried else None
     for name in operation.parameters:

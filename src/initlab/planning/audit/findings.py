@@ -15,7 +15,7 @@ from initlab.planning.audit.evidence import Evidence, Seen, is_number, numberles
 from initlab.planning.audit.own import own_recording, own_start
 from initlab.planning.audit.residual_findings import depth, depth_from_zero, wrong_projection
 from initlab.planning.audit.structure import repeated_blocks
-from initlab.planning.defaults.own import identity_value
+from initlab.planning.defaults.own_scales import identity_value
 from initlab.planning.memory.shards import local_tensor
 from initlab.planning.parameters.residual import last_norms
 from initlab.planning.writing.ledger import Held, equal_sets

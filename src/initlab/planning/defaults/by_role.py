@@ -15,21 +15,15 @@ from initlab.planning.choice import Choice, Chooser, Options, keep
 from initlab.planning.defaults.affine import shifts_beside_factor
 from initlab.planning.defaults.feature_rows import of_features
 from initlab.planning.defaults.forget_gate import forget_scheme, forgets
-from initlab.planning.defaults.own import (
-    adds_back,
-    identity_value,
-    special_bias,
-    special_gates,
-    special_scale,
-    table_of_zeros,
-    use_in_words,
-    zero_table,
-)
+from initlab.planning.defaults.own_biases import special_bias, special_gates
+from initlab.planning.defaults.own_scales import adds_back, identity_value, special_scale
+from initlab.planning.defaults.own_weights import table_of_zeros, zero_table
 from initlab.planning.defaults.spread import spread
 from initlab.planning.memory.values import has_even_rows, holds_masks, is_zero, made
 from initlab.planning.parameters.names import ADDED, INPUT_BIAS
 from initlab.planning.parameters.scene import Subject
 from initlab.planning.reason import Reason
+from initlab.planning.signals.alone import steps_of
 from initlab.planning.signals.readers import says_where
 from initlab.sampling import laws
 from initlab.schemes import Geometry, Scheme, get_scheme
@@ -170,7 +164,7 @@ def other(subject: Subject, options: Options) -> Choice:
         return choice
     if math.prod(subject.shape) == 0:
         return keep("empty", "kept: it has no elements")
-    used = use_in_words(subject)
+    used = _use_in_words(subject)
     if used and (numbers := subject.slot.told(made)):
         return keep("pattern", f"kept as its author made it: {numbers}; {used}")
     if used:
@@ -179,6 +173,21 @@ def other(subject: Subject, options: Options) -> Choice:
         "unknown_role",
         f"kept as the model made it: the role of a {len(subject.shape)}-d parameter of {_layer(subject)} is not known",
     )
+
+
+def _use_in_words(subject: Subject) -> str:
+    """What a parameter does in the recording; "" without one."""
+    graph = subject.scene.graph
+    if graph is None:
+        return ""
+    steps, last = steps_of(graph, subject.value)
+    if not subject.uses:
+        entered = last or (steps[-1] if steps else None)
+        return "it is not used in the recorded pass" if entered is None else f"it enters {entered.kind}"
+    through = ", ".join(step.kind for step in steps if not step.traits.passes)
+    operation = subject.uses[0].operation
+    where = f" at {operation.module}" if operation.module else ""
+    return f"it enters {operation.kind}{where}" + (f" through {through}" if through else "")
 
 
 def _wide(subject: Subject, options: Options) -> Choice | None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 
 from initlab.planning.choice import Choice
-from initlab.planning.defaults.own import own_function
+from initlab.planning.defaults.own_scales import own_function
 from initlab.planning.parameters.scene import Subject
 from initlab.planning.reason import Reason
 from initlab.schemes import get_scheme

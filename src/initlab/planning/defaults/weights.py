@@ -8,8 +8,8 @@ from initlab.planning.choice import Choice, Options, keep
 from initlab.planning.defaults.beside_frozen import adds_next_to_nothing, is_held_adapter
 from initlab.planning.defaults.feature_rows import of_features
 from initlab.planning.defaults.frequencies import of_sines
-from initlab.planning.defaults.own import (
-    adds_little_to_its_bias,
+from initlab.planning.defaults.own_biases import adds_little_to_its_bias
+from initlab.planning.defaults.own_weights import (
     around_a_number,
     made_on_purpose,
     rotation_on_purpose,
