@@ -278,3 +278,17 @@ def test_the_collector_is_as_it_was_after_a_plan() -> None:
             assert gc.get_threshold()[0] == 0
     finally:
         gc.set_threshold(*before)
+
+
+def test_a_table_whose_padding_stands_first_is_not_sorted(monkeypatch: pytest.MonkeyPatch) -> None:
+    sorted_sizes: list[int] = []
+    unique = torch.unique
+
+    def counted(values: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+        sorted_sizes.append(values.numel())
+        return unique(values, *args, **kwargs)
+
+    monkeypatch.setattr(torch, "unique", counted)
+    model = nn.Sequential(nn.Embedding(100, 512, padding_idx=0), nn.Linear(512, 4))
+    assert initlab.plan(model, torch.arange(8)).entries[0].action == "write"
+    assert max(sorted_sizes, default=0) < 100 * 512
