@@ -53,18 +53,21 @@ def first_loss(model: nn.Module, family: Family) -> float:
     return expected / math.log(rows.shape[-1]) if rows.shape[-1] > 1 else 1.0
 
 
-def moments(model: nn.Module, family: Family) -> dict[str, float]:
-    """The output second moment of every linear and convolution layer that ran, and that was not given zeros alone.
+def moments(model: nn.Module, family: Family) -> dict[str, tuple[float, float]]:
+    """The output second moment of every linear and convolution layer that ran, and that was not given zeros alone:
+    as it is, and without its bias, of which a plan says nothing.
 
     A branch that its author starts at zero (the gain of an NFNet's last convolution) gives the layers after it nothing.
     """
-    found: dict[str, float] = {}
+    found: dict[str, tuple[float, float]] = {}
 
     def watch(name: str) -> Callable[[nn.Module, Any, torch.Tensor], None]:
         def hook(module: nn.Module, given: Any, output: Any) -> None:
             read = [bool(tensor.any()) for tensor in tensors_in(given)]
             if isinstance(output, torch.Tensor) and (any(read) or not read):
-                found.setdefault(name, float(output.detach().float().square().mean()))
+                made, bias = output.detach().float(), getattr(module, "bias", None)
+                weighed = made if bias is None else made - bias.detach().view(-1, *[1] * _axes_behind(module))
+                found.setdefault(name, (float(made.square().mean()), float(weighed.square().mean())))
 
         return hook
 
@@ -78,6 +81,11 @@ def moments(model: nn.Module, family: Family) -> dict[str, float]:
     for hook in hooks:
         hook.remove()
     return found
+
+
+def _axes_behind(layer: nn.Module) -> int:
+    """How many axes follow that of the units in what a layer makes."""
+    return len(layer.kernel_size) if isinstance(layer, nn.Conv1d | nn.Conv2d) else 0
 
 
 def inspected(model: nn.Module, family: Family) -> str:
@@ -134,13 +142,13 @@ def _with_own_targets(model: nn.Module, family: Family, plan: Plan) -> tuple[set
     }
 
 
-def _planned(plan: Plan, seconds: dict[str, float]) -> dict[str, tuple[float, float]]:
+def _planned(plan: Plan, seconds: dict[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
     """By layer, the second moment that the plan as it is written says, and the one that the written model gives."""
     found: dict[str, tuple[float, float]] = {}
     for entry in plan.entries:
         layer = entry.name.rpartition(".")[0]
         if entry.measured is not None and entry.role == "weight" and layer in seconds and not entry.tied_to:
-            found[layer] = round(entry.measured[0] * entry.correction**2, 4), round(seconds[layer], 4)
+            found[layer] = round(entry.measured[0] * entry.correction**2, 4), round(seconds[layer][1], 4)
     return found
 
 
@@ -163,7 +171,7 @@ def _after(model: nn.Module, family: Family, plan: Plan) -> dict[str, Any]:
         "undecided": [entry.name for entry in plan.entries if entry.code == "unknown_role"],
         "norms": [e.name for e in plan.entries if e.role == "norm_weight" and e.reason.code not in KEPT_NORMS],
         "layers": {
-            name: round(value / plain.get(name, 1.0), 4) for name, value in seconds.items() if name not in others
+            name: round(whole / plain.get(name, 1.0), 4) for name, (whole, _) in seconds.items() if name not in others
         },
         "reasons": {e.name: str(e.reason) for e in plan.entries if e.role == "weight"},
         "kept": {e.name: e.code for e in plan.entries if e.action == "keep"},

@@ -31,7 +31,10 @@ def is_pattern(tensor: torch.Tensor) -> bool:
     if not readable(tensor) or tensor.numel() < 4 or not tensor.is_floating_point():
         return False
     flat = local_tensor(tensor).detach().flatten()  # all of it: DTensors know no unique
-    for few in (flat[: 4 * PATTERN], flat[:: len(flat) // (4 * PATTERN) or 1]):  # a padding row of zeros may stand first
+    for few in (
+        flat[: 4 * PATTERN],
+        flat[:: len(flat) // (4 * PATTERN) or 1],
+    ):  # a padding row of zeros may stand first
         if len(set(few.tolist())) > PATTERN:
             return False
     numbers = torch.unique(flat)
