@@ -111,6 +111,7 @@ def shifted_by(
         return signal
     if share is not None:
         factor = share.factor(second, signal.second)
+        flow.lessened |= dict.fromkeys(share.names, factor)
         mean, second = math.sqrt(factor) * mean, factor * second
     spread, own = second - mean**2, signal.second - signal.center**2
     total, whole = signal.second + second + 2 * signal.center * mean, (own + spread) or 1.0

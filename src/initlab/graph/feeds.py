@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import cast
 
 import torch
@@ -30,9 +31,25 @@ _LARGEST = 1e100  # of moments: what a rule makes of two such can still be writt
 _BEYOND = "it grows beyond any number"
 
 
+@dataclass(frozen=True)
+class Walked:
+    """What a walk through a recording found.
+
+    Args:
+        uses: every parameter's uses, in forward order.
+        lessened: by parameter, what the second moment of what it makes is multiplied by where that joins a stream, so
+            that it is its share of it.
+        scored: by product of queries and keys, what brings its second moment to one.
+    """
+
+    uses: Mapping[str, tuple[Use, ...]]
+    lessened: Mapping[str, float]
+    scored: Mapping[int, float]
+
+
 @random_states_kept_once()
-def uses_of(graph: Recording) -> dict[str, tuple[Use, ...]]:
-    """Every parameter's uses, in forward order."""
+def walked(graph: Recording) -> Walked:
+    """The uses of every parameter, and the sizes that targets of the recording ask of what some make."""
     flow, found = Flow(graph, cache=graph.computed), Found()
     for value in graph.inputs:
         _input(flow, value)
@@ -41,12 +58,13 @@ def uses_of(graph: Recording) -> dict[str, tuple[Use, ...]]:
     if "packed" not in graph.computed:  # of the first walk: other sizes do not change it
         graph.computed["packed"] = {**packed_by_split(graph, found.uses), **packed_by_pieces(found.uses, found.views)}
     packed = cast(Packed, graph.computed["packed"])
-    return {
+    uses = {
         name: tuple(
             replace(use, geometry=packed[name]) if use.geometry is not None and name in packed else use for use in uses
         )
         for name, uses in found.uses.items()
     }
+    return Walked(uses, flow.lessened, flow.scored)
 
 
 def _input(flow: Flow, value: int) -> None:

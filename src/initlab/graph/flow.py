@@ -34,6 +34,7 @@ class Flow:
     kept: set[int] = field(default_factory=set)  # operations whose parameter stays as it is (layer scales, decays)
     origins: dict[int, Origins] = field(default_factory=dict)  # of products, which are roots of regions of their own
     lessened: dict[str, float] = field(default_factory=dict)  # by parameter, its output's second moment for a share
+    scored: dict[int, float] = field(default_factory=dict)  # by product of queries and keys, what brings it to one
     filled: dict[int, torch.Tensor] = field(default_factory=dict)  # 1 at places that hold something, 0 at padding
     points: dict[int, torch.Tensor] = field(default_factory=dict)  # where a law is no Gaussian's (`marginals`)
     drawn: Kept = field(default_factory=Kept)

@@ -21,6 +21,7 @@ from initlab.guest.check import check_module, check_shaped
 from initlab.guest.inputs import mapped, tensors_in
 from initlab.guest.modules import dotted, modules_of
 from initlab.guest.run import Follower, hosted, run
+from initlab.guest.stand_ins import stood_in
 from initlab.guest.whole import as_one_process
 
 
@@ -133,11 +134,19 @@ class _Place:
 
 @dataclass(frozen=True)
 class _Given:
-    """The arguments of the forward pass, or the shape of its one input."""
+    """The arguments of the forward pass, or the shape of its one input.
+
+    Args:
+        args: by position.
+        kwargs: by name.
+        shape: of the one input.
+        valued: the same with their values, for a model without.
+    """
 
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     shape: tuple[int, ...] | None = None
+    valued: _Given | None = None
 
     def drawn(self, place: _Place) -> _Given:
         """With standard normal numbers where only a shape was given."""
@@ -155,7 +164,8 @@ def _example(example_inputs: Any, place: _Place) -> _Given:
     batch = batch_of(place.model, example_inputs, argument="example_inputs", others=", or a shape")
     if not place.meta:
         return _Given(batch.args, batch.kwargs)
-    return _Given(mapped(batch.args, _without_values), mapped(batch.kwargs, _without_values))
+    valued = _Given(batch.args, batch.kwargs)
+    return _Given(mapped(batch.args, _without_values), mapped(batch.kwargs, _without_values), valued=valued)
 
 
 def is_shape(item: Any) -> bool:
@@ -184,6 +194,9 @@ def _run(place: _Place, given: _Given, training: bool) -> SignalGraph:
     try:
         return _pass(place, given, training)
     except InputError as error:
+        if given.valued is not None:  # a forward that looks at numbers
+            with contextlib.suppress(InputError):
+                return _pass(place, given.valued, training, valued=True)
         if isinstance(error.__cause__, RuntimeError):  # as of a forward that asks autograd for gradients
             with contextlib.suppress(InputError):
                 return _pass(place, given, training, gradients=True)
@@ -198,7 +211,15 @@ def _drawn(place: _Place, given: _Given) -> _Given:
         raise InputError(f"example_inputs of shape {given.shape} do not fit in memory: {why}") from error
 
 
-def _pass(place: _Place, given: _Given, training: bool, *, fake: bool = False, gradients: bool = False) -> SignalGraph:
+def _pass(
+    place: _Place,
+    given: _Given,
+    training: bool,
+    *,
+    fake: bool = False,
+    gradients: bool = False,
+    valued: bool = False,
+) -> SignalGraph:
     tracer = Tracer(place.parameters, read_constants=not place.meta)
     follower = Follower(place.model)
     tracer.stack = follower.stack
@@ -211,7 +232,7 @@ def _pass(place: _Place, given: _Given, training: bool, *, fake: bool = False, g
         if fake:
             given = replace(given, args=_faked(stack, given, place))
         elif place.meta:
-            stack.enter_context(torch.device("meta"))
+            stack.enter_context(stood_in() if valued else torch.device("meta"))
         inputs = tuple(tracer.add_input(tensor) for tensor in tensors_in((given.args, given.kwargs)))
         stack.enter_context(follower)
         stack.enter_context(tracer)

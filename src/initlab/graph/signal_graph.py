@@ -8,7 +8,7 @@ from functools import cached_property
 from types import MappingProxyType
 
 from initlab.graph.branches import Branches
-from initlab.graph.feeds import uses_of
+from initlab.graph.feeds import Walked, walked
 from initlab.graph.recording import Recording, Share
 from initlab.graph.residual import projected_ends, residual_branches, residual_ends
 from initlab.graph.uses import LayerCall, Use
@@ -72,9 +72,23 @@ class SignalGraph(Recording):
         """The parameters that this pass used, in order of first use."""
         return tuple(self._uses)
 
+    @property
+    def lessened(self) -> Mapping[str, float]:
+        """By parameter, what brings the second moment of what it makes to its share of a stream."""
+        return self._walked.lessened
+
+    @property
+    def scored(self) -> Mapping[int, float]:
+        """By product of queries and keys, what brings its second moment to one where it is larger."""
+        return self._walked.scored
+
     @cached_property
-    def _uses(self) -> dict[str, tuple[Use, ...]]:
-        return uses_of(self)
+    def _walked(self) -> Walked:
+        return walked(self)
+
+    @property
+    def _uses(self) -> Mapping[str, tuple[Use, ...]]:
+        return self._walked.uses
 
     @cached_property
     def _read(self) -> dict[str, int]:

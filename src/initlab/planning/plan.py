@@ -41,7 +41,8 @@ class PlanEntry(Changeable):
         recipe: the scheme itself, with formula and source.
         gain: the gain that was handed to the scheme; None for the scheme's own.
         asked: whether the policy names this parameter (a kept one may then hold anything).
-        correction: what a pass on the example inputs multiplied the derived std by.
+        correction: what brought its output to its target, of the std: found by a pass on the example inputs, or by
+            rules where none could run.
         predicted: the second moment that rules say its output has with the derived std; None where none says.
         measured: (the second moment of what it makes with the derived std, on average over draws where that can be
             told, what that is to be), from that pass.
@@ -79,7 +80,7 @@ class PlanEntry(Changeable):
     @property
     def known(self) -> str:
         """How its std is known: "derived" by rules, "measured" where a pass corrected it, "both" where they agree."""
-        if self.measured is None and self.correction == 1:
+        if self.measured is None:
             return "derived" if self.std is not None else ""
         return "both" if self.correction == 1 else "measured"
 

@@ -14,6 +14,7 @@ from initlab.graph.record import is_shape
 from initlab.guest.batch import batch_of
 from initlab.guest.check import dtype_name
 from initlab.planning.calibration import calibrated
+from initlab.planning.calibration.derived import derived
 from initlab.planning.calibration.joins import sized
 from initlab.planning.choice import Choice, keep
 from initlab.planning.garbage import seldom_collected
@@ -43,7 +44,8 @@ def plan(model: nn.Module, example_inputs: Any = None, policy: Any = "auto") -> 
     from one forward pass on `example_inputs`; else from the order of a Sequential where that is certain; else 1.
 
     Args:
-        model: any module; it may be on the meta device.
+        model: any module; it may be on the meta device, where rules alone bring outputs to their targets, as they do
+            for a model of more than 2³² elements.
         example_inputs: for one forward pass: a tensor, array or data frame; a tuple of positional or a mapping of
             keyword arguments; (X, Y); a DataLoader or Dataset, of which one batch is read; or the shape of the one
             input.
@@ -118,6 +120,8 @@ def _measured(
     entries, unmeasured = calibrated(
         scene.model, entries, targets, example_inputs, {*fixed, *held}, spectral_norms(found)
     )
+    if unmeasured:
+        entries = derived(entries, graph, targets, {*fixed, *held})
     return scene, entries, unmeasured
 
 

@@ -59,6 +59,7 @@ def to_unit(flow: Flow, operation: Operation, queries: Signal, scores: float) ->
         return 1.0
     factor = 1 / (scores * constant**2)
     flow.signals[queries.region] = replace(root, second=root.second * factor, mean=root.center * math.sqrt(factor))
+    flow.scored[operation.index] = factor
     return factor
 
 

@@ -63,7 +63,7 @@ def calibrated(
         except InputError as error:
             return entries, f"not measured: {error}"
         found = calibrator.found
-        entries = with_magnitudes(tuple(_corrected(entry, found, targets) for entry in by_name.values()))
+        entries = with_magnitudes(tuple(corrected(entry, found, targets) for entry in by_name.values()))
         by_name = {entry.name: entry for entry in entries}
         held = (found.scores.keys() | found.products.keys()) - targets.tables
         reached = {
@@ -77,9 +77,9 @@ def calibrated(
 
 def _impossible(parameters: Mapping[str, torch.Tensor]) -> str:
     if any(tensor.is_meta for tensor in parameters.values()):
-        return "not measured: the model has no values (meta device)"
+        return "not measured: on the meta device there are no values: rules set sizes, and starts by hand are not seen"
     if sum(tensor.numel() for tensor in parameters.values()) > LARGEST:
-        return "not measured: the model is too large for a pass on the side"
+        return "not measured: the model is too large for a pass on the side, so rules set sizes"
     return ""
 
 
@@ -94,7 +94,8 @@ def _scripted(model: nn.Module, entries: Iterable[PlanEntry]) -> str:
     return ""
 
 
-def _corrected(entry: PlanEntry, found: Found, targets: Targets) -> PlanEntry:
+def corrected(entry: PlanEntry, found: Found, targets: Targets) -> PlanEntry:
+    """An entry whose std is multiplied by what was found for it, and says so."""
     factor, seen = found.factor(entry.name), entry.measured or found.measured.get(entry.name)
     entry = entry if seen is entry.measured else entry.but(measured=seen)
     if factor == 1.0 or entry.recipe is None or entry.std is None:
@@ -129,9 +130,10 @@ def _words(name: str, found: Found, targets: Targets, factor: float) -> str:
         return f"scores that are products: second moment {sizes}, shared out among factors, {change}"
     if name in found.scores:
         return f"attention scores: second moment {format_number(found.scores[name])} for 1, {change}"
-    if name in found.measured:
-        second, target = found.measured[name]
-        return f"{_reader(name, targets)}measured {format_number(second)} for {format_number(target)}, {change}"
+    for told, how in ((found.measured, "measured"), (found.derived, "derived")):
+        if name in told:
+            second, target = told[name]
+            return f"{_reader(name, targets)}{how} {format_number(second)} for {format_number(target)}, {change}"
     return change
 
 

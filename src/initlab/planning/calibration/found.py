@@ -10,11 +10,12 @@ from initlab.planning.plan import PlanEntry
 
 @dataclass
 class Found:
-    """What one pass found.
+    """What one pass found, or rules where none can run.
 
     Args:
         factors: by parameter, what its std is to be multiplied by.
         measured: by parameter, the second moment of what it makes as planned, and the target.
+        derived: the same where no pass ran, as rules say it.
         scores: by weight of queries whose scores were too large, their second moment.
         products: by factor of scores that were too large, their second moment, and the target.
         grown: read-outs that a constant shrinks, brought to logits of unit variance.
@@ -23,6 +24,7 @@ class Found:
 
     factors: dict[str, float] = field(default_factory=dict)
     measured: dict[str, tuple[float, float]] = field(default_factory=dict)
+    derived: dict[str, tuple[float, float]] = field(default_factory=dict)
     scores: dict[str, float] = field(default_factory=dict)
     products: dict[str, tuple[float, float]] = field(default_factory=dict)
     grown: set[str] = field(default_factory=set)

@@ -68,12 +68,7 @@ class ReadOuts:
         """What a read-out makes, at its first use."""
         if second is None:
             return
-        both = entry.name in self.targets.sizing_themselves  # a larger table would make what it reads larger, too
-        most = 1.0 if second == 0 or second > FAINT or both else 1 / math.sqrt(second)
-        tied = entry.name in self.targets.ties and not both
-        if entry.std and tied:
-            most = max(1.0, 1 / entry.std)
-        shrunk = tied and _is_shrunk(second, entry)
+        most, shrunk = _room(entry, self.targets, second)
         logits = Logits(made.shape, feature_axis(made, entry), second, most, shrunk)
         self._logits[entry.name] = logits
         self.factors[entry.name] = self._to_first_loss(made, logits, logits.axis)
@@ -129,6 +124,32 @@ class ReadOuts:
         if self._last is None or self._last[0] is not tensor or self._last[1] != asked:
             self._last = tensor, asked, head_factor(tensor, axis, excess, logits.most)
         return self._last[2]  # what a read-out makes is read by a loss too, and returned
+
+
+def factor_by_rule(entry: PlanEntry, targets: Targets, second: float) -> float:
+    """What brings a read-out to its first loss where rules alone say how large its logits are: as Gaussian ones.
+
+    Args:
+        entry: the read-out's.
+        targets: what outputs are to be like.
+        second: the second moment of its logits by its law.
+    """
+    most, shrunk = _room(entry, targets, second)
+    if shrunk:
+        return rounded(min(most, 1 / math.sqrt(second)))
+    classes = entry.shape[0] if entry.geometry is None else entry.geometry.shape[entry.geometry.out_axis]
+    rows = torch.randn(max(16, 4096 // classes), classes, generator=torch.Generator().manual_seed(0))
+    return head_factor(rows * math.sqrt(second), -1, targets.excess_of(classes), most)
+
+
+def _room(entry: PlanEntry, targets: Targets, second: float) -> tuple[float, bool]:
+    """What the std of a read-out may grow by, and whether a constant before a tied one shrinks its logits."""
+    both = entry.name in targets.sizing_themselves  # a larger table would make what it reads larger, too
+    most = 1.0 if second == 0 or second > FAINT or both else 1 / math.sqrt(second)
+    tied = entry.name in targets.ties and not both
+    if entry.std and tied:
+        most = max(1.0, 1 / entry.std)
+    return most, tied and _is_shrunk(second, entry)
 
 
 @of_whole

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Iterator
 
 import torch
 
@@ -30,7 +31,11 @@ from initlab.planning.signals.readers import is_last
 def special_bias(subject: Subject) -> str:
     """Why a bias is special whose values are not what a layer draws by default and whose use says why; else ""."""
     graph, tensor = subject.scene.graph, subject.slot.tensor
-    if graph is None or not readable(tensor) or not tensor.is_floating_point() or subject.slot.told(all_zero):
+    if graph is None or not tensor.is_floating_point():
+        return ""
+    if not readable(tensor):
+        return "what steps begin at, which cannot be read here" if _makes_steps(subject, graph) else ""
+    if subject.slot.told(all_zero):
         return ""
     constant, largest = subject.slot.told(constant_and_largest)
     fan = None if subject.geometry is None else subject.geometry.native_fan_in
@@ -49,6 +54,18 @@ def special_bias(subject: Subject) -> str:
         return "the phases of sines"
     opened = next(filter(None, (_opens(graph, use.operation, constant) for use in subject.uses)), "")
     return f"a special bias before {opened}" if opened else ""
+
+
+def _makes_steps(subject: Subject, graph: SignalGraph) -> bool:
+    """Whether softplus makes steps of what a bias is added to, which multiply signals and begin small on purpose.
+
+    Mamba's begin in [0.001, 0.1] (Gu & Dao, 2023, section 3.6).
+    """
+    gates = [next((r for r in _readers(graph, use.operation) if r.traits.opens), None) for use in subject.uses]
+    return bool(gates) and all(
+        gate is not None and gate.kind == "softplus" and any(_scales(graph, reader) for reader in _readers(graph, gate))
+        for gate in gates
+    )
 
 
 def special_gates(subject: Subject) -> str:
@@ -113,18 +130,25 @@ def _opens(graph: SignalGraph, operation: Operation, scales: bool) -> str:
         operation: what makes the gate's input.
         scales: whether the factor of another signal is a gate too.
     """
-    queue, seen = list(operation.outputs), set(operation.outputs)
-    while queue and len(seen) < 64:
-        for reader in graph.consumers(queue.pop()):  # along one way to its end: each step of a loop is a way
-            if reader.traits.opens:
-                return reader.kind
-            if scales and reader.kind == "mul" and _two_signals(graph, reader):
-                return "a product, a factor of another signal"
-            if reader.traits.passes or reader.traits.keeps == "pieces" or reader.traits.combines == "sum":
-                queue.extend(value for value in reader.outputs if value not in seen)
-                seen.update(reader.outputs)
+    for reader in _readers(graph, operation):
+        if reader.traits.opens:
+            return reader.kind
+        if scales and _scales(graph, reader):
+            return "a product, a factor of another signal"
     return ""
 
 
-def _two_signals(graph: SignalGraph, product: Operation) -> bool:
-    return len(set(graph.signals(product))) > 1
+def _readers(graph: SignalGraph, operation: Operation) -> Iterator[Operation]:
+    """What reads an operation's output past sums and rearrangements, along one way to its end."""
+    queue, seen = list(operation.outputs), set(operation.outputs)
+    while queue and len(seen) < 64:
+        for reader in graph.consumers(queue.pop()):  # each step of a loop is a way
+            yield reader
+            if reader.traits.passes or reader.traits.keeps == "pieces" or reader.traits.combines == "sum":
+                queue.extend(value for value in reader.outputs if value not in seen)
+                seen.update(reader.outputs)
+
+
+def _scales(graph: SignalGraph, operation: Operation) -> bool:
+    """Whether it is a product of several signals."""
+    return operation.kind == "mul" and len(set(graph.signals(operation))) > 1

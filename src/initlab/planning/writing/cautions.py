@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from initlab.errors import listed
-from initlab.planning.memory.shards import local_tensor
+from initlab.planning.memory.shards import is_split, local_tensor
 from initlab.planning.parameters.walk import Walk
 from initlab.planning.plan import PlanEntry
 from initlab.planning.reason import MADE
@@ -33,6 +33,16 @@ def cautions(entries: Sequence[PlanEntry], found: Walk, *, recorded: bool) -> It
             f"{len(copies)} frozen parameters or buffers are kept that hold what others hold which are drawn anew, as "
             f"{copied} does of {of}: a copy that is to be one still must be made again after init_"
         )
+    if empty := _kept_without_values(entries, found):
+        yield (
+            f"{len(empty)} parameters and buffers are kept that have no values on the meta device, {empty[0]} first: "
+            "once they have memory, let the model make them, by its own start, before init_"
+        )
+    if recorded and (parts := [slot.name for slot in found.parameters if is_split(slot.tensor)]):
+        yield (
+            f"{len(parts)} parameters are in shards, {parts[0]} first: what their author set by hand cannot be seen in "
+            "a part; plan the model before it is sharded, and give init_ that plan, where that matters"
+        )
     if unknown:
         more = "" if recorded else ", or pass example_inputs so that their use can be seen"
         yield (
@@ -51,6 +61,12 @@ def cautions(entries: Sequence[PlanEntry], found: Walk, *, recorded: bool) -> It
     yield from equal_warnings(
         [Held(slot.name, local_tensor(slot.tensor), None) for slot in found.parameters if slot.name in drawn]
     )
+
+
+def _kept_without_values(entries: Sequence[PlanEntry], found: Walk) -> list[str]:
+    kept = {entry.name for entry in entries if entry.action == "keep"}
+    slots = [*(slot for slot in found.parameters if slot.name in kept), *found.buffers]
+    return [slot.name for slot in slots if local_tensor(slot.tensor).is_meta]
 
 
 def _copies_left(entries: Sequence[PlanEntry], found: Walk) -> list[tuple[str, str]]:

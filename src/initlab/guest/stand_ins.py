@@ -1,0 +1,56 @@
+"""A model on the meta device, run on inputs that have values: what its weights make is noise of the right shape."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from initlab.guest.inputs import mapped, tensors_in
+
+
+class _StandIns(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves it unannotated
+    def __torch_dispatch__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        given = args, kwargs
+        without = [tensor.is_meta for tensor in tensors_in(given)]
+        moved = kwargs.get("device") is not None and kwargs["device"].type != "meta"
+        if not any(without) or (all(without) and not moved):
+            return func(*args, **kwargs)
+        own: dict[int, torch.Tensor] = {}
+
+        def without_values(tensor: torch.Tensor) -> torch.Tensor:
+            bare = tensor if tensor.is_meta else torch.empty_like(tensor, device="meta")
+            own[id(bare)] = tensor
+            return bare
+
+        bare = mapped(given, without_values)
+        try:
+            made = func(*bare[0], **(bare[1] | {"device": torch.device("meta")} if moved else bare[1]))
+        except Exception:  # no kernel of shapes alone: zeros, of which a system gives memory as it is touched
+            return func(*(full := mapped(given, _zeros))[0], **full[1])
+        return mapped(made, lambda tensor: own[id(tensor)] if id(tensor) in own else _noise(tensor))
+
+
+def stood_in() -> contextlib.AbstractContextManager[Any]:
+    """While it is entered, what is made of tensors with and without values has values: standard normal numbers.
+
+    So a forward may look at numbers that it is given, as at a mask's, or that it makes, as a router's. What is made of
+    tensors without values alone stays without, unless it is moved; nothing as large as a weight is held.
+    """
+    mode: contextlib.AbstractContextManager[Any] = _StandIns()  # type: ignore[no-untyped-call]
+    return mode
+
+
+def _zeros(tensor: torch.Tensor) -> torch.Tensor:
+    return torch.zeros(tensor.shape, dtype=tensor.dtype) if tensor.is_meta else tensor
+
+
+def _noise(tensor: torch.Tensor) -> torch.Tensor:
+    made = torch.zeros(tensor.shape, dtype=tensor.dtype)
+    return made.normal_() if tensor.is_floating_point() else made

@@ -1,0 +1,129 @@
+"""A plan where no pass can run: rules alone bring outputs to their targets, on the meta device as a pass does."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from tokens import IDS, Tokens, batch
+from torch import nn
+
+import initlab
+from initlab.planning.calibration import correcting
+
+F = nn.functional
+
+
+class Untied(Tokens):
+    """The same with a head of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(32, 100, bias=False)
+
+
+class Undivided(nn.Module):
+    """Attention whose scores nothing divides by √d, in a gated unit, before a read-out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm, self.queries, self.keys, self.values = nn.LayerNorm(32), *(nn.Linear(32, 32) for _ in range(3))
+        self.gate, self.out, self.head = nn.Linear(32, 32), nn.Linear(32, 32), nn.Linear(32, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.norm(x)
+        scores = (self.queries(y) @ self.keys(y).transpose(1, 2)).softmax(-1)
+        return self.head((x + self.out(torch.sigmoid(self.gate(y)) * (scores @ self.values(y)))).mean(1))
+
+
+class Masked(Untied):
+    """Its forward looks at the mask that it is given, and routes by what its layers make."""
+
+    def forward(self, ids: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+        if mask is not None and bool(mask.all()):
+            mask = None
+        y = self.stream(ids)
+        first = y.topk(1).indices.bool()
+        for block, own in zip(self.blocks, (first, ~first), strict=True):
+            if own.any():
+                y = torch.where(own, block(y), y)
+        return self.head(self.norm(y))
+
+
+CASES: dict[str, tuple[Callable[[], nn.Module], object]] = {
+    "tied": (Tokens, IDS),
+    "untied": (Untied, IDS),
+    "undivided": (Undivided, batch(16, 12, 32)),
+    "plain": (lambda: nn.Sequential(nn.Linear(32, 64), nn.ReLU(), nn.Linear(64, 10)), batch(256, 32)),
+    "numbers read": (Masked, {"ids": IDS, "mask": torch.ones_like(IDS)}),
+}
+
+
+def on_meta(build: Callable[[], nn.Module]) -> nn.Module:
+    with torch.device("meta"):
+        return build()
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_sizes_are_near_those_that_a_pass_measures(case: str) -> None:
+    build, given = CASES[case]
+    without, measured = initlab.plan(on_meta(build), given), initlab.plan(build(), given)
+    for entry in measured.entries:
+        other = without[entry.name]
+        assert other.action == entry.action
+        assert (other.std or 0.0) == pytest.approx(entry.std or 0.0, rel=0.3), (entry, other)
+        assert other.measured is None
+
+
+def test_the_plan_says_that_rules_corrected_it() -> None:
+    plan = initlab.plan(on_meta(Tokens), IDS)
+    assert plan["positions.weight"].known == "derived"
+    assert plan["positions.weight"].correction < 0.2
+    assert "a share of what it is added to" in plan["positions.weight"].reason
+    assert "derived 1 for 0.1" in initlab.plan(on_meta(Undivided), batch(16, 12, 32))["gate.weight"].reason
+    assert any("rules set sizes" in warning for warning in plan.warnings)
+
+
+def test_what_is_written_after_a_plan_on_meta_begins_at_a_uniform_guess() -> None:
+    plan, model = initlab.plan(on_meta(Tokens), IDS), Tokens()
+    initlab.init_(model, plan, seed=1)
+    loss = F.cross_entropy(model(IDS).flatten(0, 1), IDS.roll(1, 1).flatten())
+    assert loss.item() == pytest.approx(math.log(100), rel=0.05)
+
+
+def test_a_model_that_is_too_large_for_a_pass_is_sized_by_rules(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(correcting, "LARGEST", 10)
+    plan, without = initlab.plan(Tokens(), IDS), initlab.plan(on_meta(Tokens), IDS)
+    for entry in plan.entries:
+        assert entry.std == pytest.approx(without[entry.name].std, rel=0.05)
+
+
+def test_what_is_kept_without_values_is_said() -> None:
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer, self.decay = nn.Linear(8, 8), nn.Parameter(torch.zeros(8))
+            self.register_buffer("steps", torch.arange(8.0))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.layer(x) * torch.exp(-self.decay.exp() * self.steps)
+
+    said = " ".join(initlab.plan(on_meta(Scaled), batch(4, 8)).warnings)
+    assert "2 parameters and buffers are kept that have no values on the meta device, decay first" in said
+    assert "meta" not in " ".join(initlab.plan(Scaled(), batch(4, 8)).warnings)
+
+
+def test_what_steps_begin_at_is_kept_where_it_cannot_be_read() -> None:
+    class Steps(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.steps, self.inner, self.out = nn.Linear(8, 8), nn.Linear(8, 8), nn.Linear(8, 4)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.out(F.softplus(self.inner(F.softplus(self.steps(x)) * x)))
+
+    plan = initlab.plan(on_meta(Steps), batch(16, 8))
+    assert plan["steps.bias"].code == "special_bias"
+    assert {plan["inner.bias"].action, plan["out.bias"].action} == {"write"}
