@@ -110,13 +110,15 @@ class Share:
 
     Args:
         of: its second moment as a share of the other's.
-        grows: whether it may be made larger: where it is a branch, and then no more than its weight's output may.
+        grows: whether it may be made larger.
+        made: whether weights made it, whose output is then no larger than the other operand.
         names: the parameters that are made so much smaller for it, wherever else they are used.
         below: the other's second moment from which on it is added as it is.
     """
 
     of: float
     grows: bool
+    made: bool = False
     names: tuple[str, ...] = ()
     below: float = math.inf
 
@@ -129,7 +131,8 @@ class Share:
         """
         if own <= 0 or base >= self.below:
             return 1.0
-        return min(self.of * base / own, max(1.0, base) if self.grows else 1.0)
+        most = 1.0 if not self.grows else max(1.0, base) if self.made else math.inf
+        return min(self.of * base / own, most)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,8 @@ class Options:
         forget_bias: the total bias of an LSTM's forget gate at the start (b_ih gets it, b_hh gets zero), and of one
             that the model writes out by hand.
         embedding_std: the std of embeddings that are not tied to an output layer.
-        position_std: the std of learned positions, class tokens and the like.
+        position_std: the std of learned positions, class tokens and the like; a pass brings positions to a share
+            of what they are added to.
         numbers: the numbers of the policy's own laws.
     """
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 
 from initlab.graph import Operation, SignalGraph
+from initlab.graph.ancestry import made_of
 from initlab.graph.recording import Share, Value, constant_moments
 from initlab.planning.calibration.found import correctable
 from initlab.planning.plan import PlanEntry, owners
@@ -87,6 +88,7 @@ def joins(
     """By (sum, operand), the share that the operand is brought to: at the first sum that each is added in."""
     names, found, joined = _parameters(graph, owner), dict[tuple[int, int], Share](), set[str]()
     weights, spelled = targets.positions | targets.ends | targets.scales.keys(), dict[str, list[str]]()
+    learned = made_of(graph, (value for made in graph.operations if made.parameters for value in made.outputs))
     for name in graph.parameters:
         spelled.setdefault(owner.get(canonical_name(name), ""), []).append(name)
     for operation in graph.operations if weights else ():
@@ -94,7 +96,7 @@ def joins(
         if operation.traits.combines == "sum" and len(operands) == 2:
             for part, other in (operands, operands[::-1]):
                 own = names.get(part, NONE) if _made(graph, part) else names.get(part, NONE) & targets.positions
-                share = targets.share(own, names.get(other, NONE))
+                share = targets.share(own, names.get(other, NONE), other in learned)
                 if share is not None and not own & joined and all(map(free, own)):
                     joined |= own
                     found[operation.index, part] = replace(share, names=tuple(n for of in own for n in spelled[of]))

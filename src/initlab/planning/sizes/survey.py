@@ -56,6 +56,7 @@ def targets_of(graph: SignalGraph, entries: Mapping[str, PlanEntry], owner: Mapp
         branches=found.branches,
         tables=found.tables,
         positions=found.positions,
+        asked=found.asked,
         ties=found.tables & found.heads,
         shares=found.mixers - found.tables,
         tables_of_scores=found.scored,
@@ -207,6 +208,16 @@ class _Survey:
         return ((self.tables - tokens_of(self.graph, self.looked, self.entries)) | added) - self.scored
 
     @cached_property
+    def asked(self) -> Names:
+        """The positions whose std is none of the defaults."""
+        usual = Options()
+        return frozenset(
+            name
+            for name in self.positions
+            if _std_given(self.entries[name]) != (usual.embedding_std if name in self.tables else usual.position_std)
+        )
+
+    @cached_property
     def placed(self) -> Names:
         """What gets its size as a head, beside tokens or among scores."""
         return self.heads | self.positions | self.scored
@@ -271,7 +282,11 @@ def _is_added(entry: PlanEntry, uses: list[Use]) -> bool:
 
 def _has_usual_std(entry: PlanEntry) -> bool:
     """Whether a table's std is the default, which nobody asked for."""
-    return entry.recipe is not None and entry.recipe.arguments.get("std") == Options().embedding_std
+    return _std_given(entry) == Options().embedding_std
+
+
+def _std_given(entry: PlanEntry) -> float | None:
+    return None if entry.recipe is None else entry.recipe.arguments.get("std")
 
 
 def _may_end(entry: PlanEntry) -> bool:

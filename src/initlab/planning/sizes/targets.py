@@ -22,6 +22,7 @@ LEARNED = 1e-3  # second moment of a function that is learned beside a fixed one
 QUANTIZED = 0.05  # second moment of what codes stand for, and of the codes
 DROWNS = 0.1  # second moment of a stream below which what a norm makes drowns it; else the norm stays the identity
 POSITION = 0.25  # second moment of positions and types as a share of the tokens' that they are added to
+PLACE = 1.0  # and where no rows of tokens are: patches say little without their place
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Targets:
         branches: how many branches these end: a weight that is used again, and adds to the same stream, ends another.
         tables: embeddings that are read by what the model is given.
         positions: tables and parameters that are added to the tokens.
+        asked: those of them whose std was asked for, which are made no larger.
         ties: tables that are also heads.
         sizing_themselves: those of them that read what is as small as their rows are.
         shares: weights that mix what a softmax gives, which stays of its size.
@@ -73,6 +75,7 @@ class Targets:
     tables_of_scores: frozenset[str] = frozenset()
     inner: Mapping[str, float] = field(default_factory=dict)
     branches: int = 0
+    asked: frozenset[str] = frozenset()
     scales: Mapping[str, float] = field(default_factory=dict)
     queries: Mapping[str, Queries] = field(default_factory=dict)
     normed: frozenset[str] = frozenset()
@@ -149,12 +152,20 @@ class Targets:
         """Whether an output is brought to its target however near it is: laws are derived for second moment one."""
         return name in self.normed or name in self.read or name in self.quantized
 
-    def share(self, names: frozenset[str], others: frozenset[str]) -> Share | None:
-        """What a summand is brought to, made by some parameters and added to what others made; None of others."""
+    def share(self, names: frozenset[str], others: frozenset[str], learned: bool) -> Share | None:
+        """What a summand is brought to, made by some parameters and added to what others made; None of others.
+
+        Args:
+            names: the parameters.
+            others: the others.
+            learned: whether weights had a part in what it is added to, in whatever way.
+        """
         if names and names <= self.positions and not (others and others <= self.positions):
-            return Share(POSITION, grows=False)
+            if not learned or self.tables - self.positions - self.tables_of_scores:
+                return Share(POSITION, grows=False)
+            return Share(PLACE, grows=self.asked.isdisjoint(names))
         if names and names <= self.ends:
-            return Share(1 / max(self.branches, 1), grows=True)
+            return Share(1 / max(self.branches, 1), grows=True, made=True)
         if names and names <= self.scales.keys():
             return Share(1 / max(self.branches, 1), grows=False, below=DROWNS)
         return None
