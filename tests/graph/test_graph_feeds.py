@@ -483,3 +483,25 @@ class Summed(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.last(self.first(x).cumsum(-1).relu())
+
+
+@pytest.mark.parametrize("learned", [False, True])
+def test_rows_that_a_signal_chose_are_the_tables_numbers_and_not_the_places(learned: bool) -> None:
+    class Codes(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            drawn = 0.1 * torch.randn(1, 64, 16, generator=torch.Generator().manual_seed(0))
+            if learned:
+                self.codes = nn.Parameter(drawn)
+            else:
+                self.register_buffer("codes", drawn)
+            self.first, self.read = nn.Linear(16, 16), nn.Linear(16, 4)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            near = torch.cdist(self.first(x)[None], self.codes).argmin(-1)
+            return self.read(self.codes.gather(1, near[..., None].expand(-1, -1, 16))[0])
+
+    graph = record(Codes(), torch.randn(32, 16))
+    found = feed(graph, "read.weight")
+    assert found.second_moment == pytest.approx(1.0 if learned else 0.01, rel=0.1)
+    assert not learned or "embedding" in [use.role for use in graph.uses("codes")]

@@ -14,6 +14,7 @@ from initlab.graph.operations.op import Op
 from initlab.graph.recording import Operation, Ref
 from initlab.graph.signals import Signal
 from initlab.graph.weights import Shapes, Views, WeightUse, view_of
+from initlab.schemes.geometry import Geometry
 
 
 def _embedded(operation: Operation, views: Views, shapes: Shapes) -> list[WeightUse]:
@@ -32,6 +33,31 @@ def looked_up(operation: Operation, views: Views, shapes: Shapes) -> list[Weight
     if view is None or len(view.shape) != 2 or not isinstance(index, Ref):
         return []
     return [WeightUse(view, "embedding", None, embedding_geometry(view.shape))]
+
+
+def rows_read(flow: Flow, operation: Operation) -> list[Signal]:
+    """Numbers of what is read, whatever the places were found by; of a fixed table, as of codes, they are its own."""
+    given = operation.argument(0, "input")
+    known = flow.value(given.value) if isinstance(given, Ref) and given.value not in flow.signals else None
+    if known is None or known.source != "constant" or not known.is_real or known.moments is None:
+        return moved(flow, operation)
+    mean, second = known.moments
+    return [flow.fresh(operation, second, mean, "data", operation.kind) for _ in operation.outputs]
+
+
+def gathered(operation: Operation, views: Views, shapes: Shapes) -> list[WeightUse]:
+    """table.gather(dim, ids) with ids repeated along the features: rows of a table, or of a stack of them."""
+    view, index = view_of(operation.argument(0, "input"), views), operation.argument(2, "index")
+    if view is None or view.axes is None or not isinstance(index, Ref) or len(view.shape) < 2:
+        return []
+    axis = operation.argument(1, "dim") % len(view.shape)
+    rows, features = view.axes[axis], view.axes[-1]
+    whole = shapes[index.value][-1] == view.shape[-1] and axis < len(view.shape) - 1
+    if not whole or len(rows) != 1 or len(features) != 1:
+        return []
+    reach = max(view.shape[-1], 1)
+    found = Geometry(view.whole, 1, reach, out_axis=features[0], in_axis=rows[0], kind="embedding")
+    return [WeightUse(view, "embedding", None, found)]
 
 
 def _bagged(flow: Flow, operation: Operation, rows: Signal) -> Signal:
@@ -57,5 +83,6 @@ _DRAWN, _MOST = 4096, 256  # bags that are drawn, and rows of each
 OPS = (
     Op(("embedding",), weights=_embedded, rows=((0, "input"), (1, "indices"))),
     Op(("embedding_bag",), weights=_embedded, then=_bagged, rows=((0, "input"), (1, "indices"))),
-    Op(("index_select",), moved, keeps="part", weights=looked_up, rows=((2, "index"),)),
+    Op(("index_select",), rows_read, keeps="part", weights=looked_up, rows=((2, "index"),)),
+    Op(("gather",), rows_read, keeps="part", weights=gathered, rows=((2, "index"),)),
 )

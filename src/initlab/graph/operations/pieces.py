@@ -129,7 +129,7 @@ OPS = (
     Op(("getitem",), pieces, keeps="part", cut=_indexed, weights=looked_up, rows=((1, "index"),)),
     Op(("select",), moved, keeps="part", cut=_selected),
     Op(("narrow",), moved, keeps="part", cut=_narrowed),
-    Op(("slice", "diagonal", "gather", "masked_select", "take", "take_along_dim"), moved, keeps="part"),
+    Op(("slice", "diagonal", "masked_select", "take", "take_along_dim"), moved, keeps="part"),
     Op(("cat",), joined, names=("concat", "concatenate"), combines="join", view=_blocks),
     Op(("stack",), joined, combines="join", view=_stacked),
     Op(("hstack", "vstack", "dstack", "column_stack", "meshgrid", "block_diag"), joined, combines="join"),
