@@ -84,9 +84,10 @@ def _step(flow: Flow, operation: Operation, found: Found) -> None:
         _input(flow, given)
     held = {value: flow.views[value] for value in operation.inputs if value in flow.views and value != given}
     carried = any(value in flow.signals for value in operation.inputs) or operation.traits.random_like
+    picked = bool(held) and carried and _picks_weights(flow, operation, held)
     if not held and not carried:
         _integers(flow, operation)
-    elif held and not carried and not _reads_rows(flow, operation):
+    elif picked or (held and not carried and not _reads_rows(flow, operation)):
         made = TABLE[operation.kind].viewed(
             operation, list(held.values()), [flow.value(value) for value in operation.outputs]
         )
@@ -157,6 +158,14 @@ def _reads_rows(flow: Flow, operation: Operation) -> bool:
     """Whether a table's rows are read by numbers."""
     given = (operation.argument(*place) for place in operation.traits.rows)
     return any(isinstance(item, Ref) and not flow.value(item.value).dtype.is_floating_point for item in given)
+
+
+def _picks_weights(flow: Flow, operation: Operation, held: dict[int, ParameterView]) -> bool:
+    """Whether numbers that the model makes, as a router's, pick matrices of a stack, as experts are held in."""
+    signals = [value for value in operation.inputs if value in flow.signals]
+    made = all(not flow.value(value).dtype.is_floating_point and value not in flow.numbers for value in signals)
+    stacks = all(sum(size != 1 for size in view.shape) > 2 for view in held.values())
+    return made and stacks and len(held) == 1 and _reads_rows(flow, operation)
 
 
 def _apply(flow: Flow, operation: Operation, held: dict[int, ParameterView], found: Found) -> None:

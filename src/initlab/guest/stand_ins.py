@@ -29,12 +29,23 @@ class _StandIns(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch le
             own[id(bare)] = tensor
             return bare
 
-        bare = mapped(given, without_values)
+        args, kwargs = mapped(given, without_values)
         try:
-            made = func(*bare[0], **(bare[1] | {"device": torch.device("meta")} if moved else bare[1]))
-        except Exception:  # no kernel of shapes alone: zeros, of which a system gives memory as it is touched
-            return func(*(full := mapped(given, _zeros))[0], **full[1])
+            made = func(*args, **(kwargs | {"device": torch.device("meta")} if moved else kwargs))
+        except Exception:  # no kernel of shapes alone, or one of fewer dtypes
+            made = _made_otherwise(func, (args, kwargs), given)
         return mapped(made, lambda tensor: own[id(tensor)] if id(tensor) in own else _noise(tensor))
+
+
+def _made_otherwise(func: Callable[..., Any], bare: Any, given: Any) -> Any:
+    """What a call makes of shapes in the dtype that all kernels have; else of zeros."""
+    dtype = next((tensor.dtype for tensor in tensors_in(bare) if tensor.is_floating_point()), torch.bfloat16)
+    try:
+        args, kwargs = mapped(bare, lambda tensor: tensor.bfloat16() if tensor.is_floating_point() else tensor)
+        return mapped(func(*args, **kwargs), lambda made: made.to(dtype) if made.is_floating_point() else made)
+    except Exception:
+        args, kwargs = mapped(given, _zeros)
+        return func(*args, **kwargs)
 
 
 def stood_in() -> contextlib.AbstractContextManager[Any]:

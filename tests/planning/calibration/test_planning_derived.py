@@ -127,3 +127,52 @@ def test_what_steps_begin_at_is_kept_where_it_cannot_be_read() -> None:
     plan = initlab.plan(on_meta(Steps), batch(16, 8))
     assert plan["steps.bias"].code == "special_bias"
     assert {plan["inner.bias"].action, plan["out.bias"].action} == {"write"}
+
+
+class Experts(nn.Module):
+    """Routed experts in stacks, each with a bias of its own, beside one that all positions share."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm, self.router, self.shared = nn.LayerNorm(16), nn.Linear(16, 4, bias=False), nn.Linear(16, 16)
+        self.up, self.down = (nn.Parameter(torch.randn(4, 16, 16)) for _ in range(2))
+        self.bias, self.last_bias = (nn.Parameter(torch.zeros(4, 16)) for _ in range(2))
+
+    def branch(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.norm(x)
+        shares, chosen = self.router(y).softmax(-1).max(-1)
+        inner = F.silu(torch.einsum("ni,nij->nj", y, self.up[chosen]) + self.bias[chosen])
+        routed = torch.einsum("ni,nij->nj", inner, self.down[chosen]) + self.last_bias[chosen]
+        return shares[:, None] * routed + self.shared(y)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.branch(x)
+
+
+class Routed(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocks, self.norm = nn.Sequential(Experts(), Experts(), Experts()), nn.LayerNorm(16)
+        self.head = nn.Linear(16, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.norm(self.blocks(x)))
+
+
+def test_experts_that_numbers_pick_are_weights_and_their_biases_zero() -> None:
+    for model in (Routed(), on_meta(Routed)):
+        plan = initlab.plan(model, batch(64, 16))
+        for block in range(3):
+            assert plan[f"blocks.{block}.up"].code == plan[f"blocks.{block}.down"].code == "fed"
+            assert plan[f"blocks.{block}.up"].std == pytest.approx(0.25, rel=0.01)
+            assert plan[f"blocks.{block}.last_bias"].code == "table_of_zeros"
+
+
+def test_routed_and_shared_experts_join_the_stream_together() -> None:
+    model, x = Routed(), batch(256, 16)
+    plan = initlab.init_(model, example_inputs=x, seed=0)
+    for block in range(3):
+        assert "end residual branches" in plan[f"blocks.{block}.shared.weight"].reason
+        made = model.blocks[block].branch(x).detach()
+        assert made.square().mean() / x.square().mean() == pytest.approx(1 / 6, rel=0.3)
+        x = x + made

@@ -63,14 +63,18 @@ def _factors(operation: Operation) -> tuple[float, float]:
 
 
 def _shared(flow: Flow, operation: Operation, signals: list[Signal]) -> list[Signal]:
-    """The operands as they are added, of which branches and positions are brought to a share of the other."""
+    """The operands as they are added, of which branches and positions are brought to a share of the other.
+
+    One whose size is not known is taken to be of second moment one, and is that share afterwards all the same.
+    """
     found, values = list(signals), [value for value, _ in flow.carried(operation)]
     for place, other in ((0, 1), (1, 0)):
         share, own, base = flow.graph.shares.get((operation.index, values[place])), found[place], found[other].second
-        if share is not None and own.second and base:
-            factor = share.factor(own.second, base)
+        if share is not None and base and own.second != 0:
+            second = 1.0 if own.second is None else own.second
+            factor = share.factor(second, base)
             flow.lessened |= dict.fromkeys(share.names, factor)
-            found[place] = own.but(second=factor * own.second, mean=math.sqrt(factor) * own.center)
+            found[place] = own.but(second=factor * second, mean=math.sqrt(factor) * (own.mean or 0.0))
     return found
 
 

@@ -11,8 +11,9 @@ from initlab.graph.flow import Flow
 from initlab.graph.layers import embedding_geometry
 from initlab.graph.operations.arrange import moved
 from initlab.graph.operations.op import Op
-from initlab.graph.recording import Operation, Ref
+from initlab.graph.recording import Operation, Ref, Value
 from initlab.graph.signals import Signal
+from initlab.graph.views import ParameterView
 from initlab.graph.weights import Shapes, Views, WeightUse, view_of
 from initlab.schemes.geometry import Geometry
 
@@ -60,6 +61,17 @@ def gathered(operation: Operation, views: Views, shapes: Shapes) -> list[WeightU
     return [WeightUse(view, "embedding", None, found)]
 
 
+def picked(operation: Operation, views: list[ParameterView], outputs: list[Value]) -> list[ParameterView] | None:
+    """Matrices of a stack picked by numbers, as of the experts that a router chose: each is one of its first axis."""
+    index = next(operation.argument(*place) for place in operation.traits.rows)
+    (view,), (output,) = views[:1], outputs[:1]
+    axis = operation.argument(1, "dim", 0) if operation.kind == "index_select" else 0
+    if not isinstance(index, Ref) or view.axes is None or axis != 0 or len(views) > 1 or len(output.shape) < 3:
+        return None
+    numbers = len(output.shape) - len(view.shape) + 1
+    return [replace(view, shape=output.shape, axes=view.axes[:1] * numbers + view.axes[1:])]
+
+
 def _bagged(flow: Flow, operation: Operation, rows: Signal) -> Signal:
     """Of k independent rows a bag: E[y²] is k times a row's of their sum, 1/k of it of their mean.
 
@@ -83,6 +95,6 @@ _DRAWN, _MOST = 4096, 256  # bags that are drawn, and rows of each
 OPS = (
     Op(("embedding",), weights=_embedded, rows=((0, "input"), (1, "indices"))),
     Op(("embedding_bag",), weights=_embedded, then=_bagged, rows=((0, "input"), (1, "indices"))),
-    Op(("index_select",), rows_read, keeps="part", weights=looked_up, rows=((2, "index"),)),
+    Op(("index_select",), rows_read, keeps="part", weights=looked_up, view=picked, rows=((2, "index"),)),
     Op(("gather",), rows_read, keeps="part", weights=gathered, rows=((2, "index"),)),
 )

@@ -8,7 +8,7 @@ from typing import Any
 
 from initlab.graph.flow import Flow
 from initlab.graph.operations.arrange import moved, same
-from initlab.graph.operations.lookups import looked_up
+from initlab.graph.operations.lookups import looked_up, picked
 from initlab.graph.operations.op import Op
 from initlab.graph.recording import Operation, Value
 from initlab.graph.regions import settled
@@ -126,7 +126,7 @@ OPS = (
     Op(("chunk", "split", "split_with_sizes", "tensor_split"), pieces, keeps="pieces", cut=_split),
     Op(("hsplit", "vsplit"), pieces, keeps="pieces"),
     Op(("unbind",), pieces, keeps="pieces", cut=_unbound),
-    Op(("getitem",), pieces, keeps="part", cut=_indexed, weights=looked_up, rows=((1, "index"),)),
+    Op(("getitem",), pieces, keeps="part", cut=_indexed, weights=looked_up, view=picked, rows=((1, "index"),)),
     Op(("select",), moved, keeps="part", cut=_selected),
     Op(("narrow",), moved, keeps="part", cut=_narrowed),
     Op(("slice", "diagonal", "masked_select", "take", "take_along_dim"), moved, keeps="part"),

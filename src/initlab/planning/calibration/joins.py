@@ -38,7 +38,7 @@ def sized(graph: SignalGraph, targets: Targets, entries: Iterable[PlanEntry], fi
     planned = {name: by_name.get(owner.get(canonical_name(name), "")) for name in graph.parameters}
     own = {name: entry for name, entry in planned.items() if entry is not None}
     sizes = {name: _size(entry, held.get(name), targets, free) for name, entry in own.items()}
-    shares = joins(graph, targets, owner, free)
+    shares = joins(graph, targets, owner, free, _zeros(graph, own))
     scores = {made.place: made.constant for name, made in targets.queries.items() if free(name)}
     bounded = frozenset(name for name, entry in own.items() if entry.name in targets.bounded or not free(entry.name))
     shifts = {name: moments for name, entry in own.items() if (moments := _of_added(entry, held.get(name)))}
@@ -83,9 +83,21 @@ def _of_held(value: Value | None) -> tuple[float, float] | None:
 
 
 def joins(
-    graph: SignalGraph, targets: Targets, owner: Mapping[str, str], free: Callable[[str], bool]
+    graph: SignalGraph,
+    targets: Targets,
+    owner: Mapping[str, str],
+    free: Callable[[str], bool],
+    nothing: Collection[int] = (),
 ) -> dict[tuple[int, int], Share]:
-    """By (sum, operand), the share that the operand is brought to: at the first sum that each is added in."""
+    """By (sum, operand), the share that the operand is brought to: at the first sum that each is added in.
+
+    Args:
+        graph: the recording.
+        targets: what each weight's output is to be like.
+        owner: every canonical name -> the name of its entry.
+        free: whether a std may be corrected.
+        nothing: values that are to be zeros.
+    """
     names, found, joined = _parameters(graph, owner), dict[tuple[int, int], Share](), set[str]()
     weights, spelled = targets.positions | targets.ends | targets.scales.keys(), dict[str, list[str]]()
     learned = made_of(graph, (value for made in graph.operations if made.parameters for value in made.outputs))
@@ -93,14 +105,14 @@ def joins(
         spelled.setdefault(owner.get(canonical_name(name), ""), []).append(name)
     for operation in graph.operations if weights else ():
         operands = list(dict.fromkeys(operation.inputs))
-        if operation.traits.combines == "sum" and len(operands) == 2:
+        if operation.traits.combines == "sum" and len(operands) == 2 and not any(v in nothing for v in operands):
             for part, other in (operands, operands[::-1]):
                 own = names.get(part, NONE) if _made(graph, part) else names.get(part, NONE) & targets.positions
-                share = targets.share(own, names.get(other, NONE), other in learned)
+                share = targets.share(own, names.get(other, NONE), other in learned, joined)
                 if share is not None and not own & joined and all(map(free, own)):
                     joined |= own
                     found[operation.index, part] = replace(share, names=tuple(n for of in own for n in spelled[of]))
-        made = _scaled(graph, operation, names, targets) or _carried(graph, operation, names)
+        made = _scaled(graph, operation, names, targets) or _carried(graph, operation, names, nothing)
         names.update(dict.fromkeys(operation.outputs, made) if made else {})
     return found
 
@@ -109,6 +121,14 @@ def _parameters(graph: SignalGraph, owner: Mapping[str, str]) -> Names:
     """What a parameter itself is in proportion to."""
     values = (value for value in graph.values.values() if value.source == "parameter")
     return {v.index: frozenset({owner[canonical_name(v.name)]}) for v in values if canonical_name(v.name) in owner}
+
+
+def _zeros(graph: SignalGraph, entries: Mapping[str, PlanEntry]) -> frozenset[int]:
+    """Tables that are to be zeros, and their rows: what is added to them, as to a layer's output, joins nothing."""
+    tables = {name for name, entry in entries.items() if entry.role == "embedding" and entry.std == 0}
+    own = {value.index for value in graph.values.values() if value.source == "parameter" and value.name in tables}
+    rows = {v for op in graph.operations if op.traits.rows and not own.isdisjoint(op.inputs) for v in op.outputs}
+    return frozenset(own | rows)
 
 
 def _made(graph: SignalGraph, value: int) -> bool:
@@ -124,10 +144,10 @@ def _scaled(graph: SignalGraph, operation: Operation, names: Names, targets: Tar
     return next((names[v] for v in own if names.get(v, NONE) and names[v] <= targets.scales.keys()), NONE)
 
 
-def _carried(graph: SignalGraph, operation: Operation, names: Names) -> frozenset[str]:
+def _carried(graph: SignalGraph, operation: Operation, names: Names, nothing: Collection[int]) -> frozenset[str]:
     """The weights that an operation's output is proportional to, as a calibrating pass follows them."""
     traits = operation.traits
-    signals = [names.get(v, NONE) for v in graph.signals(operation)]
+    signals = [names.get(v, NONE) for v in graph.signals(operation) if v not in nothing]
     own = next((names[v] for v in operation.inputs if graph.values[v].source == "parameter" and v in names), NONE)
     if own and (traits.rows or traits.combines == "contraction"):
         weights = (v for v in operation.inputs if graph.values[v].source == "parameter" and v in names)

@@ -37,7 +37,8 @@ class Sums:
         marks, drawn = self.drawn.marks, self.drawn
         mark = marks.get(part)
         names = mark.names or (frozenset({mark.of}) & self.targets.positions)
-        share = self.targets.share(names, marks.get(other).names, marks.get(other).learned)
+        rest = marks.get(other)
+        share = self.targets.share(names, rest.names, rest.learned, self._joined)
         if share is None or names & self._joined or not all(map(drawn.free, names)):
             return part
         own, base = second_moment(part), second_moment(other)

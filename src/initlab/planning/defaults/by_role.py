@@ -98,7 +98,7 @@ def _beside_special(subject: Subject) -> bool:
 def embedding(subject: Subject, options: Options) -> Choice:
     """Normal; 1/√dim when the same matrix reads out; the padding row zero, as torch has it."""
     if table_of_zeros(subject):
-        return Choice(get_scheme("zeros"), Reason("table_of_zeros", "a table of biases read by number: zero, as made"))
+        return Choice(get_scheme("zeros"), Reason("table_of_zeros", "a table of biases read by number: zero"))
     if zero_table(subject):
         return keep(
             "zero_on_purpose", "kept at zero, as its author made it and as other weights are not: biases by number"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
+from initlab.graph.ancestry import from_trained
 from initlab.graph.once import once
 from initlab.planning.defaults.counted import counted, stands_out
 from initlab.planning.memory.shards import readable
@@ -92,4 +93,19 @@ def zero_table(subject: Subject) -> bool:
 
 def table_of_zeros(subject: Subject) -> bool:
     """Whether a table of zeros is read by number outside an embedding layer, as biases of experts and positions are."""
-    return not isinstance(subject.module, nn.Embedding | nn.EmbeddingBag) and subject.slot.told(is_zero)
+    if isinstance(subject.module, nn.Embedding | nn.EmbeddingBag):
+        return False
+    return subject.slot.told(is_zero) or (not readable(subject.slot.tensor) and _shifts_experts(subject))
+
+
+def _shifts_experts(subject: Subject) -> bool:
+    """Whether rows are read by numbers that weights make, as a router's, and are added: a bias for each expert."""
+    graph = subject.scene.graph
+    if graph is None or not subject.uses:
+        return False
+    trained = from_trained(graph)
+    return all(
+        any(v in trained and graph.producer(v) is not None for v in use.operation.inputs)
+        and all(reader.traits.combines == "sum" for v in use.operation.outputs for reader in graph.consumers(v))
+        for use in subject.uses
+    )

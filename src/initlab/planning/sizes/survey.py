@@ -108,7 +108,8 @@ class _Survey:
 
     @cached_property
     def looked(self) -> Uses:
-        return _by_role(self.uses, "embedding")
+        """The tables; one of zeros, as of biases by number, adds nothing to what it is added to."""
+        return {n: found for n, found in _by_role(self.uses, "embedding").items() if self.entries[n].std != 0}
 
     def _first(self, uses: Uses, question: Callable[[SignalGraph, Operation], object]) -> Names:
         """Those of which the first use in a role is as asked."""

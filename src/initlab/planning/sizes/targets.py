@@ -152,19 +152,24 @@ class Targets:
         """Whether an output is brought to its target however near it is: laws are derived for second moment one."""
         return name in self.normed or name in self.read or name in self.quantized
 
-    def share(self, names: frozenset[str], others: frozenset[str], learned: bool) -> Share | None:
+    def share(
+        self, names: frozenset[str], others: frozenset[str], learned: bool, joined: Collection[str]
+    ) -> Share | None:
         """What a summand is brought to, made by some parameters and added to what others made; None of others.
+
+        Ends that are added to one another first, as of routed experts and one that all share, join a stream together.
 
         Args:
             names: the parameters.
             others: the others.
             learned: whether weights had a part in what it is added to, in whatever way.
+            joined: the parameters that have joined a stream before.
         """
         if names and names <= self.positions and not (others and others <= self.positions):
             if not learned or self.tables - self.positions - self.tables_of_scores:
                 return Share(POSITION, grows=False)
             return Share(PLACE, grows=self.asked.isdisjoint(names))
-        if names and names <= self.ends:
+        if names and names <= self.ends and not (others and others <= self.ends.difference(joined)):
             return Share(1 / max(self.branches, 1), grows=True, made=True)
         if names and names <= self.scales.keys():
             return Share(1 / max(self.branches, 1), grows=False, below=DROWNS)
