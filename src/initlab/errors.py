@@ -6,13 +6,17 @@ import contextlib
 import difflib
 import math
 import operator
+import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
 T = TypeVar("T")
+
+MOST = 1 << 53  # of anything that is counted: floats hold each number up to here
 
 
 class InitlabError(Exception):
@@ -76,8 +80,8 @@ def nearest(name: object, choices: Iterable[str]) -> list[str]:
     ['he_normal']
     """
     known = sorted(set(choices))
-    texts = (str(name), str(name).strip().lower())
-    close = next(filter(None, (difflib.get_close_matches(text, known, n=3, cutoff=0.6) for text in texts)), [])
+    texts = (text(name), text(name).strip().lower())
+    close = next(filter(None, (difflib.get_close_matches(each, known, n=3, cutoff=0.6) for each in texts)), [])
     start = texts[1].replace("_", "-")
     return close or [each for each in known if len(start) > 2 and each.replace("_", "-").startswith(start)][:3]
 
@@ -103,13 +107,25 @@ def listed(names: Sequence[object], limit: int = 8) -> str:
     'a, b and 1 more'
     """
     more = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return ", ".join(map(str, names[:limit])) + more
+    return ", ".join(map(text, names[:limit])) + more
 
 
 def shortened(name: object) -> str:
     """A name as messages show it: at most 80 characters of it."""
-    text = str(name)
-    return text if len(text) <= 80 else text[:77] + "…"
+    words = text(name)
+    return words if len(words) <= 80 else words[:77] + "…"
+
+
+def text(value: object) -> str:
+    """`str(value)`; its kind where it cannot say itself.
+
+    >>> text(0.5)
+    '0.5'
+    """
+    try:
+        return str(value)
+    except Exception:  # the user's own object
+        return f"a {type(value).__name__}"
 
 
 @contextlib.contextmanager
@@ -179,7 +195,7 @@ def finite_number(argument: str, value: object, *, low: float | None = None, hig
     return number
 
 
-def whole_number(argument: str, value: object, *, low: int = 1, high: int | None = None, none: bool = False) -> int:
+def whole_number(argument: str, value: object, *, low: int = 1, high: int = MOST, none: bool = False) -> int:
     """`value` as an int if it is a whole number within [low, high], numpy's too, or None where `none` allows it (then
     `low`); else an `InputError`.
 
@@ -193,7 +209,7 @@ def whole_number(argument: str, value: object, *, low: int = 1, high: int | None
         raise InputError(
             f"{argument} must be a whole number of at least {low}{', or None' if none else ''}; got {shown(value)}"
         )
-    if high is not None and number > high:
+    if number > high:
         raise InputError(f"{argument} must be at most {high:,}; got {shown(number)}")
     return number
 
@@ -214,6 +230,17 @@ def check_flags(**flags: object) -> None:
     for argument, value in flags.items():
         if not isinstance(value, bool | np.bool_):
             raise InputError(f"{argument} must be True or False; got {shown(value)}")
+
+
+def path_of(argument: str, value: object) -> Path:
+    """`value` as a path; else an `InputError`.
+
+    >>> path_of("folder", "runs").name
+    'runs'
+    """
+    if not isinstance(value, str | os.PathLike):
+        raise InputError(f"{argument} must be a path; got {shown(value)}")
+    return Path(value)
 
 
 def seed_number(value: object, argument: str = "seed") -> int:

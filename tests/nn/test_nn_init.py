@@ -95,6 +95,13 @@ def test_values_follow_from_seed_and_name_and_torchs_generator_stays() -> None:
     assert torch.equal(torch.get_rng_state(), state)
 
 
+@pytest.mark.parametrize("std", [2.0**31, 2.0**64])
+def test_a_normal_that_is_flat_over_its_interval_is_uniform_there(std: float) -> None:
+    drawn = initlab.nn.init.trunc_normal_(torch.empty(100, 100), std=std, name="w", seed=1)
+    assert bool((drawn.abs() <= 2).all())
+    assert float(drawn.std()) == pytest.approx(4 / math.sqrt(12), rel=0.02)  # 10,000 draws: 0.0045 is one sigma
+
+
 @pytest.mark.parametrize("shape", [(0, 4), (4, 0), (0, 0)])
 @pytest.mark.parametrize("function", ["uniform_", "trunc_normal_", "xavier_normal_", "orthogonal_", "sparse_"])
 def test_a_tensor_without_elements_is_left_as_it_is(function: str, shape: tuple[int, int]) -> None:

@@ -147,6 +147,11 @@ def test_dense_and_plain_convolution_agree_with_torch(name: str, reference: Any,
     assert get_scheme(name).std(Geometry.from_shape(shape)) == pytest.approx(float(tensor.std()), rel=0.02)
 
 
+def test_arguments_beyond_the_range_of_numbers_are_refused_in_one_line() -> None:
+    with pytest.raises(InputError, match=r"negative_slope=1e\+308.* is beyond the range of numbers"):
+        get_scheme("he_normal", negative_slope=1e308).std((10, 10))
+
+
 @pytest.mark.parametrize("gain", [0.0, 0.5, 2.0])
 @pytest.mark.parametrize("name", ["lecun_normal", "he_normal", "he_uniform", "variance_scaling", "lecun_uniform"])
 def test_a_given_gain_replaces_the_schemes_own(name: str, gain: float) -> None:

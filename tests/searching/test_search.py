@@ -23,6 +23,7 @@ from initlab.comparison import StudyInterrupted
 from initlab.errors import InputError
 from initlab.reporting import Code
 from initlab.schemes import get_scheme
+from initlab.searching import space as spaces
 from initlab.searching.space import space_of
 from initlab.searching.view import page
 from initlab.study.location import location_of
@@ -159,6 +160,20 @@ def test_a_changed_search_is_refused(tmp_path: Path, change: dict[str, Any], nam
     with pytest.raises(InputError, match="was begun differently") as refused:
         searched(storage=tmp_path / "search.db", **change)
     assert named in str(refused.value)
+
+
+def test_a_search_of_a_version_that_planned_differently_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: dict[str, Any] = {"storage": tmp_path / "search.db", "space": {"scheme": ["he_normal", "zeros"]}}
+    searched(**given, trials=1)
+    ordinary = spaces.plan
+    monkeypatch.setattr(
+        spaces, "plan", lambda model, policy: ordinary(model, policy="ones" if policy == "zeros" else policy)
+    )
+    with pytest.raises(InputError, match=r"was begun differently \(plan scheme zeros: \w+ → \w+\)"):
+        searched(**given, trials=2)
+    assert len(searched(**given, trials=2, allow_drift=True).trials) == 2
 
 
 def test_killed_and_resumed(tmp_path: Path) -> None:

@@ -136,11 +136,6 @@ def numbers(name: str, text: str, form: str = "numbers such as 0.001 or 0.001,0.
     return [finite_number(name, number) for number in found]
 
 
-def at_least_one(name: str, value: int) -> int:
-    """`value`, refused below 1."""
-    return int(finite_number(name, value, low=1))
-
-
 def _parts(text: str, option: str = "--schemes") -> list[str]:
     """`text` at its commas outside parentheses."""
     edges = [-1, *_ends(text, ","), len(text)]

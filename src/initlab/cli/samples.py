@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from initlab.cli import completing
-from initlab.cli.options import at_least_one
 from initlab.cli.output import beside, stdout_kept
-from initlab.errors import InputError
+from initlab.errors import InputError, whole_number
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -41,7 +40,8 @@ Images = Annotated[
     typer.Option("--images/--flat", help="Images as (channels, height, width) or flat; else as the model takes them."),
 ]
 
-_SHAPE = re.compile(r"(\d+(?:[x,]\d+)*)?(?::(\d+))?")
+_SIZE = r"\d{1,18}"  # all that fit 64 bits
+_SHAPE = re.compile(rf"({_SIZE}(?:[x,]{_SIZE})*)?(?::({_SIZE}))?")
 
 
 def batch_from(
@@ -54,7 +54,7 @@ def batch_from(
     seed: int,
 ) -> tuple[Any, Any]:
     """(inputs, targets) of `count` samples: random ones of `shapes`, without targets, or the first of the data."""
-    at_least_one("--batch", count)
+    whole_number("--batch", count)
     if data is None:
         if target is not None:
             raise InputError("--target names what to predict in --data; give --data too")
@@ -68,11 +68,13 @@ def example_inputs(shapes: list[str] | None, batch: int, seed: int) -> Any:
 
     >>> tuple(example_inputs(["3x8x8"], 2, 0).shape), example_inputs(["4:10"], 2, 0).dtype
     ((2, 3, 8, 8), torch.int64)
+    >>> len(example_inputs(["4", "4"], 2, 2**64 - 1))
+    2
     """
     if not shapes:
         return None
-    count = at_least_one("--batch", batch)
-    tensors = tuple(_random(text, count, seed + place) for place, text in enumerate(shapes))
+    count = whole_number("--batch", batch)
+    tensors = tuple(_random(text, count, (seed + place) % 2**64) for place, text in enumerate(shapes))
     return tensors[0] if len(tensors) == 1 else tensors
 
 

@@ -17,7 +17,7 @@ from initlab.comparison.racing import drive_race
 from initlab.comparison.result import Comparison, StudyInterrupted
 from initlab.comparison.study import study_store
 from initlab.comparison.tasks import readied
-from initlab.errors import InputError, check_flags, finite_number, seed_number, whole_number
+from initlab.errors import InputError, check_flags, finite_number, seed_number, shown, whole_number
 from initlab.interrupts import held
 from initlab.study.location import study_name
 from initlab.training.engines import checked_executor, get_engine
@@ -142,7 +142,7 @@ def compare(
     )  # fmt: skip
     check_flags(race=race, shared_order=shared_order, allow_drift=allow_drift)
     if budget is not None and not race:
-        raise InputError(f"budget is a race's: give race=True with it; got budget={budget}")
+        raise InputError(f"budget is a race's: give race=True with it; got budget={shown(budget)}")
     if target_loss is not None:
         target_loss = finite_number("target_loss", target_loss)
     name = study_name(study)

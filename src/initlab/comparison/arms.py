@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from initlab.errors import InputError, finite_number, repeated, seed_number, shown, told
+from initlab.errors import InputError, finite_number, repeated, seed_number, shown, text, told
 from initlab.guest import check_built, check_materialised
 from initlab.planning import Plan, Policy, plan
 from initlab.rng import random_states_kept
@@ -75,7 +75,7 @@ def label_of(policy: Any) -> str:
 
 
 def _selector(key: Any) -> str:
-    return f"@{key.__name__}" if isinstance(key, type) else str(key)
+    return f"@{key.__name__}" if isinstance(key, type) else text(key)
 
 
 def named_policies(schemes: Any) -> dict[str, Any]:
@@ -91,7 +91,7 @@ def named_policies(schemes: Any) -> dict[str, Any]:
     if several is None:
         raise InputError(f"schemes must be a list such as ['he_normal', 'xavier_normal']; got {shown(schemes)}")
     if isinstance(schemes, Mapping):
-        pairs = [(str(label), policy) for label, policy in schemes.items()]
+        pairs = [(text(label), policy) for label, policy in schemes.items()]
     else:
         pairs = [(label_of(policy), policy) for policy in several]
     if not pairs:
@@ -114,7 +114,7 @@ def seed_list(seeds: Any) -> tuple[int, ...]:
         raise InputError(f"seeds must be a count or a list of whole numbers; got {shown(seeds)}")
     if isinstance(seeds, int):
         if not 1 <= seeds <= 1_000_000:
-            raise InputError(f"seeds must be at least 1 (and at most 1,000,000); got {seeds}")
+            raise InputError(f"seeds must be at least 1 (and at most 1,000,000); got {shown(seeds)}")
         return tuple(range(seeds))
     try:
         listed = [seed_number(seed, "seeds") for seed in seeds]

@@ -9,7 +9,7 @@ from pathlib import Path
 from initlab.data.safetensors import tensor_shapes
 from initlab.data.untrusted import open_ordinary, short
 from initlab.data.weights import load_weights
-from initlab.errors import InputError
+from initlab.errors import InputError, path_of
 
 _MOST_INDEX_BYTES = 200_000_000
 
@@ -28,7 +28,7 @@ def weight_shapes(path: str | os.PathLike[str]) -> Shapes:
     Raises:
         InputError: what `load_weights` refuses; an index without names, or one that names a file that is not there.
     """
-    place = Path(path)
+    place = path_of("path", path)
     if place.suffix == ".json":
         return _in_index(place)
     if place.suffix == ".safetensors":

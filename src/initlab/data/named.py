@@ -20,7 +20,7 @@ from initlab.data.mnist import mnist
 from initlab.data.split import Split, image_split
 from initlab.data.tensors import as_tensors
 from initlab.data.untrusted import near_names, short
-from initlab.errors import InputError, unknown
+from initlab.errors import InputError, path_of, unknown
 
 Pair = tuple[Tensor, Tensor]
 
@@ -57,7 +57,7 @@ def named(text: str, *, target: str | None = None, shape: Sequence[int] | None =
     Split(digits: 1,442 train, 355 test, one sample (1, 8, 8))
     """
     sizes = None if shape is None else tuple(int(size) for size in shape)
-    place = Path(text)
+    place = path_of("data", text)
     if text in _EMBEDDED:
         _no_target(text, target)
         return _shaped(_EMBEDDED[text](flat=False), sizes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from initlab.errors import InputError
+from initlab.errors import InputError, text
 
 # What targets are called in samples that are mappings, as Hugging Face's collators know them.
 TARGET_KEYS = ("labels", "label", "label_ids", "targets", "target", "y")
@@ -13,7 +13,7 @@ TARGET_KEYS = ("labels", "label", "label_ids", "targets", "target", "y")
 
 def target_key(item: Mapping[Any, Any]) -> Any | None:
     """The key of a mapping under which its targets stand; None for none."""
-    lower = {str(key).lower(): key for key in item}
+    lower = {text(key).lower(): key for key in item}
     return next((lower[name] for name in TARGET_KEYS if name in lower), None)
 
 
@@ -30,7 +30,7 @@ def pair_of(item: Any, name: str) -> tuple[Any, Any]:
         target = target_key(item)
         inputs = [key for key in item if key != target]
         if target is None or len(inputs) != 1:
-            held = ", ".join(str(key) for key in item)[:200]
+            held = ", ".join(text(key) for key in item)[:200]
             raise InputError(
                 f"{name} must be (x, y), or a mapping of one input and its target ({', '.join(TARGET_KEYS[:4])}, …); "
                 f"got a mapping of {held}"

@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 from typing import BinaryIO
 
-from initlab.errors import InputError, nearest
+from initlab.errors import InputError, nearest, text
 
 _GIB = 2**30
 
@@ -55,10 +55,10 @@ def near_names(path: Path) -> list[str]:
 def short(path: object) -> str:
     """A path for a message: printable, and its last 120 characters if it is longer."""
     try:
-        text = os.fspath(path) if isinstance(path, str | os.PathLike) else str(path)
+        words = os.fspath(path) if isinstance(path, str | os.PathLike) else path
     except TypeError:
-        text = str(path)
-    shown = "".join(c if c.isprintable() else "?" for c in str(text))
+        words = path
+    shown = "".join(c if c.isprintable() else "?" for c in text(words))
     return shown if len(shown) <= 120 else "…" + shown[-119:]
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from initlab.data.arrays import load_arrays
 from initlab.data.safetensors import read_safetensors
 from initlab.data.untrusted import gigabytes, memory_limit, open_ordinary, short
-from initlab.errors import InputError
+from initlab.errors import InputError, text
 
 _ADVICE = "save a state_dict with torch.save(model.state_dict(), path), or safetensors"
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "module")
@@ -89,7 +89,7 @@ def _state_dict(loaded: Any, shown: str) -> dict[str, Tensor]:
             return {name: _bounded(value, name, shown) for name, value in candidate.items()}
     held = f"a {type(loaded).__name__}"
     if isinstance(loaded, Mapping) and loaded:
-        held += " with the keys " + ", ".join(repr(str(key)[:40]) for key in list(loaded)[:8])
+        held += " with the keys " + ", ".join(repr(text(key)[:40]) for key in list(loaded)[:8])
     raise InputError(f"weight file {shown!r} holds {held}, no name -> tensor mapping; {_ADVICE}")
 
 

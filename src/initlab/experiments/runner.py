@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from initlab.errors import seed_number
+from initlab.errors import check_flags, seed_number
 from initlab.experiments.claims import Claim, Judgement
 from initlab.experiments.lab import Lab
 from initlab.experiments.registry import Experiment, get_experiment, list_experiments
-from initlab.reporting import Shown
+from initlab.reporting import Shown, made_folder
 from initlab.training.engines import checked_executor
 from initlab.training.engines.executors import called
 
@@ -85,7 +85,8 @@ def run(
         InputError: unknown name, bad seed, a folder that cannot be written into, or data that cannot be had.
     """
     experiment = get_experiment(name)
-    kept = None if folder is None else Path(folder) / name
+    check_flags(small=small)
+    kept = None if folder is None else made_folder(folder) / name
     lab = Lab(small=small, seed=seed_number(seed), folder=kept, note=note)
     start = time.perf_counter()
     results = experiment.measure(lab)

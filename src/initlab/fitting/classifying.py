@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from initlab.errors import InputError
+from initlab.data.pairs import pair_of
+from initlab.errors import InputError, whole_number
 from initlab.fitting.running import generator, measuring, run_model
 from initlab.guest.inputs import taken_by
 from initlab.guest.modules import in_mode
@@ -57,16 +58,17 @@ def evaluate(model: nn.Module, data: tuple[Tensor, Tensor], batch_size: int = 10
     >>> evaluate(nn.Identity(), (torch.tensor([[9.0, 0.0], [9.0, 0.0]]), torch.tensor([0, 1])))[1]
     0.5
     """
-    x, y = data
+    x, y = pair_of(data, "data")
+    size = whole_number("batch_size", batch_size)
     if not len(x):
         raise InputError("data must have rows to evaluate on; got none")
     loss, wrong = 0.0, 0
     with modes_kept(model), torch.no_grad():
         in_mode(model, False)
-        for start in range(0, len(x), batch_size):
-            (rows,), _ = taken_by(model, (x[start : start + batch_size],), {})
+        for start in range(0, len(x), size):
+            (rows,), _ = taken_by(model, (x[start : start + size],), {})
             logits = model(rows)
-            classes = y[start : start + batch_size].to(logits.device)
+            classes = y[start : start + size].to(logits.device)
             loss += float(nn.functional.cross_entropy(logits, classes, reduction="sum"))
             wrong += int((logits.argmax(1) != classes).sum())
     return loss / len(x), wrong / len(x)

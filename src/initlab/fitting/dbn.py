@@ -5,18 +5,19 @@ from __future__ import annotations
 import itertools
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from initlab.errors import InputError, check_flags, seed_number, whole_number
+from initlab.errors import InputError, check_flags, known, seed_number, whole_number
 from initlab.fitting.checkpoint import fingerprint, load_checkpoint, save_checkpoint
 from initlab.fitting.rbm import RBM
 from initlab.fitting.rows import check_rows, inputs_of
 from initlab.fitting.running import kept_on_failure, linears_used
+from initlab.fitting.units import VISIBLE
 from initlab.graph import record
 from initlab.guest.check import check_materialised
 from initlab.guest.run import own_precision
@@ -137,7 +138,7 @@ def pretrain_dbn_(
     check_flags(progress=progress)
     module = check_materialised(model, parameters=True)
     inputs = inputs_of(data)
-    rows = check_rows(inputs, visible)
+    rows = check_rows(inputs, known("visible units", visible, VISIBLE))
     held_out = None if valid is None else check_rows(inputs_of(valid, "valid"), visible, "valid")
     sample = torch.as_tensor(inputs[:2]).float()
     chain = linear_chain(module, sample)
@@ -198,7 +199,7 @@ def _chosen(chain: list[tuple[str, nn.Linear]], layers: int | None, features: in
 
 
 def _counts(epochs: int | Sequence[int], layers: int) -> list[int]:
-    counts = [epochs] * layers if isinstance(epochs, int) else list(epochs)
+    counts = list(epochs) if isinstance(epochs, Iterable) else [epochs] * layers
     if len(counts) != layers:
         raise InputError(f"epochs must be one number, or one for each of the {layers} layers; got {len(counts)}")
     return [whole_number("epochs", count) for count in counts]

@@ -75,7 +75,7 @@ def loss_for(loss: str | Loss | None, y: Tensor) -> Loss:
     >>> loss_for("l1", torch.zeros(2)) is nn.functional.l1_loss
     True
     """
-    if loss is None or loss == "auto":
+    if loss is None or (isinstance(loss, str) and loss == "auto"):
         loss = "mse" if y.is_floating_point() else "cross_entropy"
     if isinstance(loss, str):
         return named_loss(loss).call

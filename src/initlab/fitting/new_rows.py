@@ -14,7 +14,7 @@ from initlab.guest.doubles import doubled
 from initlab.planning.memory.shards import is_split
 from initlab.planning.memory.tensors import DTYPES, check_writable
 from initlab.planning.parameters.walk import Slot, walk
-from initlab.planning.selection.selectors import matched
+from initlab.planning.selection.selectors import matched, texts_of
 from initlab.sampling import laws, sample
 
 
@@ -49,8 +49,7 @@ def new_rows_(
     """
     number, width = seed_number(seed), finite_number("spread", spread, low=0)
     found = walk(model)
-    texts = (names,) if isinstance(names, str) else tuple(names)
-    slots = {slot.name: slot for text in texts for slot in matched(text, found, "names")}
+    slots = {slot.name: slot for text in texts_of(names, "names") for slot in matched(text, found, "names")}
     made = [(slot, *_drawn(slot, rows, number, width)) for slot in slots.values()]
     with torch.no_grad():
         for slot, place, values in made:

@@ -18,6 +18,8 @@ from initlab.fitting.units import VISIBLE, Units, drawn
 from initlab.guest.run import own_precision
 from initlab.schemes import get_scheme
 
+LARGEST = 1e18  # of two factors whose product torch takes as a float32
+
 _WEIGHTS = ("weight", "visible_bias", "hidden_bias")
 _WATCHED = 2_000  # rows over which the free-energy gap is measured
 
@@ -71,9 +73,9 @@ class RBM:
         self.k = whole_number("k", k)
         self.persistent = bool(persistent)
         usual = self._units.lr_of_chains if persistent else self._units.lr
-        self.lr = usual if lr is None else finite_number("lr", lr, low=0)
+        self.lr = usual if lr is None else finite_number("lr", lr, low=0, high=LARGEST)
         self.momentum = finite_number("momentum", momentum, low=0, high=0.999)
-        self.weight_decay = finite_number("weight_decay", weight_decay, low=0)
+        self.weight_decay = finite_number("weight_decay", weight_decay, low=0, high=LARGEST)
         self.batch_size = whole_number("batch_size", batch_size)
         self.seed = seed_number(seed)
         self.history: list[RbmEpoch] = []

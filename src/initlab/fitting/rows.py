@@ -67,5 +67,5 @@ def as_tensor(data: Any, argument: str) -> Tensor:
     """`data` as a tensor of float32, or an `InputError`."""
     try:
         return torch.as_tensor(data, dtype=torch.float32)
-    except (TypeError, ValueError, RuntimeError):
+    except (TypeError, ValueError, RuntimeError, OverflowError):
         raise InputError(f"{argument} must be a tensor or an array of numbers; got {type(data).__name__}") from None

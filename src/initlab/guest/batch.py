@@ -16,7 +16,7 @@ from initlab.data.frames import array_of, check_holds_values, has_columns, holds
 from initlab.data.labels import Coding, is_text
 from initlab.data.pairs import target_key
 from initlab.data.reading import is_dataset, is_loader, one_batch
-from initlab.errors import InputError
+from initlab.errors import InputError, text
 from initlab.guest.check import wrapped
 from initlab.guest.inputs import brought, call_arguments, home_of, tensors_in, with_tensors
 
@@ -135,7 +135,7 @@ class _Takes:
 
     def keyword(self, name: Any, value: Any) -> bool:
         """Whether the model takes an argument of that name: any, where it says so, but no text."""
-        return str(name) in self.named or (self.any_keyword and not _is_words(value))
+        return text(name) in self.named or (self.any_keyword and not _is_words(value))
 
 
 def _is_words(value: Any) -> bool:
@@ -178,7 +178,7 @@ def _accepted(inputs: Mapping[Any, Any], takes: _Takes, notes: list[str], argume
     if not taken and len(numbers) > 1 and takes.least <= 1 <= takes.most:
         return (dict(inputs),), found  # its one argument is the batch, whatever that is called
     alone = not taken and len(numbers) == 1  # whatever it is called, it is the input
-    left = [repr(str(key)) for key in rest if not (alone and key in numbers)]
+    left = [repr(text(key)) for key in rest if not (alone and key in numbers)]
     if left:
         verb = "is" if len(left) == 1 else "are"
         notes.append(f"{argument}: {', '.join(left)} {verb} left out, which the model does not take")

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from initlab.data.frames import plain_array
-from initlab.errors import InputError
+from initlab.errors import InputError, shown, text
 
 Tensor = torch.Tensor
 
@@ -105,7 +105,7 @@ def call_arguments(
     args: tuple[Any, ...] = ()
     kwargs: dict[str, Any] = {}
     if isinstance(ready, Mapping):
-        kwargs = {str(key): value for key, value in ready.items()}
+        kwargs = {text(key): value for key, value in ready.items()}
     elif isinstance(ready, list | tuple) and not hasattr(ready, "_fields"):
         args = tuple(ready)
     else:
@@ -114,7 +114,7 @@ def call_arguments(
         got = f"{type(inputs).__name__} with no tensor in it"
         if isinstance(inputs, str):
             where = "; a policy is named by policy=" if argument == "example_inputs" else ""
-            got = f"the str {inputs!r:.60}{where}"
+            got = f"the str {shown(inputs)}{where}"
         raise InputError(
             f"{argument} must be a tensor or array, a tuple of positional arguments or a dict of keyword arguments, "
             f"or a DataLoader or Dataset of these{others}; got {got}"

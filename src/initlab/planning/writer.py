@@ -20,7 +20,7 @@ from initlab.planning.plan import Plan, PlanEntry
 from initlab.planning.planner import make_plan
 from initlab.planning.reason import MADE, Reason
 from initlab.planning.selection.loaded import Loaded, loaded_words, read_loaded
-from initlab.planning.selection.selectors import matched
+from initlab.planning.selection.selectors import matched, texts_of
 from initlab.planning.writing.applying import applied_to, left_to, part_of
 from initlab.planning.writing.interrupts import HeldInterrupts
 from initlab.planning.writing.ledger import Held, check_account, check_kept, equal_warnings, non_finite
@@ -153,14 +153,8 @@ def _placed(job: Job, rows: slice | None, prefix: str) -> Job:
 
 def keep_also(plan: Plan, found: Walk, keep: str | Sequence[str]) -> tuple[Plan, frozenset[str]]:
     """The plan with what `keep` selects kept, and the names that it selects."""
-    try:
-        texts = (keep,) if isinstance(keep, str) else tuple(keep)
-    except TypeError:
-        raise InputError(f"keep must be selectors such as 'encoder.**'; got {shown(keep)}") from None
     chosen: dict[str, str] = {}
-    for text in texts:
-        if not isinstance(text, str):
-            raise InputError(f"keep must be selectors such as 'encoder.**'; got {shown(text)}")
+    for text in texts_of(keep, "keep"):
         chosen.update({slot.name: text for slot in matched(text, found, "keep")})
     if not chosen:
         return plan, frozenset()

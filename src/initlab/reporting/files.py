@@ -13,7 +13,7 @@ from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any
 
-from initlab.errors import InputError
+from initlab.errors import InputError, path_of
 from initlab.reporting.words import clean
 
 
@@ -26,9 +26,9 @@ def check_output(path: str | os.PathLike[str], argument: str = "path") -> Path:
     Raises:
         InputError: names the path and what would be right.
     """
-    shown = clean(os.fspath(path))
+    target = path_of(argument, path)
+    shown = clean(os.fspath(target))
     try:
-        target = Path(path)
         mode = target.lstat().st_mode
     except FileNotFoundError:
         return _check_folder(target, shown, argument)
@@ -51,7 +51,7 @@ def made_folder(path: str | os.PathLike[str], argument: str = "folder") -> Path:
     Raises:
         InputError: it is a file, or cannot be made or written into.
     """
-    folder = Path(path)
+    folder = path_of(argument, path)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()

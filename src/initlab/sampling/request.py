@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from initlab.errors import InputError, seed_number, shown, unknown
+from initlab.errors import InputError, seed_number, shown, text, unknown
 from initlab.sampling.laws import (
     Constant,
     Law,
@@ -137,7 +137,7 @@ def check_shape(shape: Sequence[int]) -> Shape:
 
 def check_dtype(dtype: object) -> str:
     """The name of a dtype that can be drawn, or an `InputError`."""
-    name = dtype if isinstance(dtype, str) else getattr(dtype, "name", getattr(dtype, "__name__", str(dtype)))
+    name = dtype if isinstance(dtype, str) else getattr(dtype, "name", getattr(dtype, "__name__", text(dtype)))
     if name not in DTYPES:
         raise unknown("dtype", name, DTYPES)
     return str(name)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from initlab.errors import InputError, shortened
+from initlab.errors import InputError, shortened, shown, text
 from initlab.graph import record
 from initlab.planning.parameters.names import BLOCK_NUMBER
 from initlab.planning.parameters.roles import ROLES
@@ -111,7 +111,7 @@ def base_of(base: Any, example_inputs: Any) -> Base:
         parts = {subject.name: Part(subject.shape, _fans(subject)) for subject in scene.subjects()}
         return Base(parts, _branches(scene))
     if isinstance(base, Mapping) and base:
-        return Base({canonical_name(str(name)): Part(_shape(str(name), shape)) for name, shape in base.items()})
+        return Base({canonical_name(text(name)): Part(_shape(text(name), shape)) for name, shape in base.items()})
     raise InputError(
         "base must be a smaller build of the same model, or a mapping of parameter names to shapes; got "
         f"{type(base).__name__}"
@@ -123,7 +123,7 @@ def _shape(name: str, shape: Any) -> Shape:
     try:
         return tuple(int(size.__index__()) for size in sizes)
     except (TypeError, AttributeError):
-        raise InputError(f"base must hold shapes; {shortened(name)!r} has {shape!r}") from None
+        raise InputError(f"base must hold shapes; {shortened(name)!r} has {shown(shape)}") from None
 
 
 def _scene(model: nn.Module, example_inputs: Any) -> Scene:

@@ -180,7 +180,7 @@ def still(model: nn.Module) -> nn.Module:
 
 def _policy(shared: Setup, base: nn.Module, inputs: Any) -> Any:
     """The start; one that counts the base's branches is told how many they are."""
-    counts = base_of(base, inputs).branches if shared.policy == "completep" else None
+    counts = base_of(base, inputs).branches if isinstance(shared.policy, str) and shared.policy == "completep" else None
     return shared.policy if not counts else get_policy("completep", base_branches=counts)
 
 

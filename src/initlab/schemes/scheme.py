@@ -106,7 +106,10 @@ class Scheme:
         """
         number = None if gain is None else finite_number("gain", gain, low=0)
         self._check_geometry(geometry)
-        law = self._law(geometry, number)
+        try:
+            law = self._law(geometry, number)
+        except OverflowError:
+            raise InputError(f"{self!r} is beyond the range of numbers; give smaller arguments") from None
         if not isinstance(law, laws.Law):
             raise InputError(f"the rule of scheme {self.name!r} must return a law of sampling.laws; got {shown(law)}")
         law.check(geometry.shape)

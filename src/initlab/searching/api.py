@@ -31,6 +31,7 @@ from initlab.training.task import Loss
 
 PATIENCE = 3  # checks without a better score after which a run ends by itself
 AT_ONCE = 8
+MOST_TRIALS = 1_000_000
 
 
 @grouped
@@ -97,7 +98,7 @@ def search(
         StudyInterrupted: Ctrl-C; `.result` holds what was done.
     """
     started = time.perf_counter()
-    trials, at_once = whole_number("trials", trials), whole_number("at_once", at_once)
+    trials, at_once = whole_number("trials", trials, high=MOST_TRIALS), whole_number("at_once", at_once)
     patience = None if patience is None else whole_number("patience", patience, none=True)
     check_flags(screen=screen, allow_drift=allow_drift)
     get_engine(engine)
@@ -148,4 +149,5 @@ def _store(begun: Readied, space: Space, storage: Any, name: str, allow_drift: b
     if storage is None:
         return MemoryStore()
     known_by = {"kind": "search", **task_fingerprint(begun.task, begun.model), "space": space.describe()}
+    known_by["plan"] = space.plans(begun.model)
     return SqlStore(storage, name, known_by, begun.maximize, trial_record, allow_drift)

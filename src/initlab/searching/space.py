@@ -13,9 +13,10 @@ from optuna.trial import BaseTrial, FixedTrial
 from torch import nn
 
 from initlab.comparison.arms import label_of
-from initlab.errors import InputError, finite_number, nearest, repeated, shown
+from initlab.errors import InputError, finite_number, nearest, repeated, shown, text
 from initlab.planning import get_policy, plan
 from initlab.schemes import scheme_like
+from initlab.study.fingerprint import plan_fingerprint
 from initlab.training.optimizers import optimizer_of, trained
 
 WHOLE = "scheme"
@@ -102,6 +103,13 @@ class Space:
             if selector != WHOLE:
                 plan(model, policy={selector: options[0].scheme})
 
+    def plans(self, model: nn.Module) -> dict[str, dict[str, str]]:
+        """{selector: {scheme: a hash of its plan}}, at the low ends of its ranges: versions may plan differently."""
+        return {
+            selector: {option.label: _plan_of(model, selector, option) for option in options}
+            for selector, options in self.choices.items()
+        }
+
     def describe(self) -> dict[str, Any]:
         """The space as plain values: what a stored study is compared by."""
         found: dict[str, Any] = {
@@ -111,6 +119,17 @@ class Space:
         found["lr"] = [self.lr.low, self.lr.high]
         found["weight_decay"] = None if self.weight_decay is None else [self.weight_decay.low, self.weight_decay.high]
         return found
+
+
+def _plan_of(model: nn.Module, selector: str, option: Option) -> str:
+    lows = {name: ends.low for name, ends in option.ranges.items()}
+    scheme = option.scheme.with_(**lows) if lows else option.scheme
+    if scheme is None:
+        return plan_fingerprint(None)
+    try:
+        return plan_fingerprint(plan(model, policy=scheme if selector == WHOLE else {selector: scheme}))
+    except InputError:  # a trial that chooses it says why
+        return "does not fit"
 
 
 def _scheme(trial: BaseTrial, selector: str, options: Sequence[Option]) -> Any:
@@ -145,7 +164,7 @@ def space_of(space: Mapping[str, Any] | None, optimizer: str) -> Space:
         raise InputError(
             f'space must be a mapping such as {{"@Linear": ["he_normal"], "lr": (1e-4, 1e-1)}}; got {shown(space)}'
         )
-    choices = {str(key): _options(str(key), value) for key, value in space.items() if key not in NUMBERS}
+    choices = {text(key): _options(text(key), value) for key, value in space.items() if key not in NUMBERS}
     if WHOLE in choices and EVERY in choices:
         raise InputError(f"space holds {WHOLE!r} and {EVERY!r}, which both stand for the whole model; give one of them")
     if not choices:

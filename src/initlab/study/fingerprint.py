@@ -148,7 +148,7 @@ def refuse_drift(kept: Mapping[str, Any], now: Mapping[str, Any], name: str, sho
 
 
 def _word(value: Any) -> str:
-    return "absent" if value is None else str(value)[:80]
+    return "absent" if value is None else "noted" if isinstance(value, Mapping) else str(value)[:80]
 
 
 def _plain(value: Any) -> Any:

@@ -97,7 +97,7 @@ def _is_optunas(storage: Any) -> bool:
 
 
 def _no_secret(storage: Any) -> str:
-    return type(storage).__name__ if _is_optunas(storage) else f"{storage!r:.100}"
+    return type(storage).__name__ if _is_optunas(storage) else shown(storage)
 
 
 def shown_url(url: str) -> str:

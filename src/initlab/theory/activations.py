@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import erf, ndtr
 
-from initlab.errors import InputError, finite_number, unknown
+from initlab.errors import InputError, finite_number, text, unknown
 
 Array = NDArray[np.float64]
 ScalarFunction = Callable[..., Any]
@@ -195,7 +195,7 @@ def activation(name: str, **parameters: float) -> ScalarFunction:
     >>> float(activation("leaky_relu", negative_slope=0.2)(-1.0))
     -0.2
     """
-    key = str(name).lower()
+    key = text(name).lower()
     key = ALIASES.get(key, key)
     if key not in ACTIVATIONS:
         raise unknown("activation", name, [*ACTIVATIONS, *ALIASES])

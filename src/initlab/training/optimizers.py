@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from initlab.errors import InputError, finite_number, shown, unknown
+from initlab.errors import InputError, finite_number, shown, text, unknown
 from initlab.training import updates
 
 _BETAS = {"betas": (0.9, 0.999), "eps": 1e-8}
@@ -106,7 +106,7 @@ def optimizer_of(optimizer: Any, names: Iterable[str] | None = None) -> Optimize
     0.01
     """
     kind: Any = type(optimizer) if isinstance(optimizer, torch.optim.Optimizer) else optimizer
-    name: str = kind.__name__ if inspect.isclass(kind) else str(kind)
+    name: str = kind.__name__ if inspect.isclass(kind) else text(kind)
     taken = [row.name for row in OPTIMIZERS] if names is None else list(names)
     found = next((row for row in OPTIMIZERS if row.name == name.lower() and row.name in taken), None)
     if found is None:

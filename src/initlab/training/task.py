@@ -18,7 +18,6 @@ from initlab.training.sources import Pair, Source
 Loss = Callable[[Any, torch.Tensor], torch.Tensor]
 
 DTYPES = (torch.float32, torch.float64)
-MOST = 1 << 53  # steps, or samples in a batch
 
 
 def check_dtype(dtype: Any) -> None:
@@ -106,7 +105,7 @@ class Task:
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "steps", "eval_batch"):
-            object.__setattr__(self, name, whole_number(name, getattr(self, name), high=MOST))
+            object.__setattr__(self, name, whole_number(name, getattr(self, name)))
         seed_number(self.root_seed, "root_seed")
         if not callable(self.build):
             raise InputError(f"build must be a callable that returns an nn.Module; got {type(self.build).__name__}")

@@ -276,6 +276,8 @@ def test_what_is_no_log_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "log.json").write_text(text)
     with pytest.raises(InputError, match="holds no log"):
         read_log(tmp_path / "log.json")
+    with pytest.raises(InputError, match="path must be a path; got 5"):
+        read_log(5)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

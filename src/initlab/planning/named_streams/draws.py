@@ -21,6 +21,7 @@ from initlab.sampling.truncation import cut_moments
 Then = Callable[[torch.Tensor], torch.Tensor]
 UNIT = laws.Uniform(0.0, 1.0)
 _FAR = 8.0  # beyond so many sigma a cut takes nothing that float32 draws
+_FLAT = 1e-6  # over an interval of so few sigma the density is one number to float32
 
 
 @dataclass(frozen=True)
@@ -154,6 +155,8 @@ def truncated(mean: float, std: float, low: float, high: float) -> laws.Law:
     below, above = (low - mean) / std, (high - mean) / std
     if below < -_FAR and above > _FAR:
         return laws.Normal(mean, std)
+    if (above - below) * max(1.0, abs(below), abs(above)) < _FLAT:
+        return laws.Uniform(low, high)
     shift, variance = cut_moments(max(below, -_FAR), min(above, _FAR))
     return laws.TruncatedNormal(mean + std * shift, std * math.sqrt(variance), low, high)
 

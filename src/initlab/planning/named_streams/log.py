@@ -6,10 +6,9 @@ import json
 import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Literal
 
-from initlab.errors import InputError
+from initlab.errors import InputError, path_of
 from initlab.planning.by_name import ByName
 from initlab.reporting import Shown
 
@@ -139,13 +138,14 @@ def read_log(path: str | os.PathLike[str]) -> StreamLog:
     Raises:
         InputError: a file that is not there, or holds no log.
     """
+    place = path_of("path", path)
     try:
-        data = json.loads(Path(path).read_text(encoding="utf-8"))
+        data = json.loads(place.read_text(encoding="utf-8"))
         log = StreamLog(int(data["seed"]), str(data["model"]))
         log.fill([_record(row) for row in data["parameters"]], int(data["elsewhere"]), map(str, data["notes"]))
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         why = type(error).__name__
-        raise InputError(f"{os.fspath(path)!r:.200} holds no log of initlab.streams ({why})") from None
+        raise InputError(f"{os.fspath(place)!r:.200} holds no log of initlab.streams ({why})") from None
     return log
 
 

@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from torch import nn
 
-from initlab.errors import InputError, shortened
+from initlab.errors import InputError, shortened, shown
 from initlab.planning.parameters.walk import Slot, Walk
 
 # Matching may try every way to share a name among the stars.
@@ -165,6 +165,22 @@ def _is_below(slot: Slot, heads: set[str], tail: re.Pattern[str]) -> bool:
             if ".".join(parts[:cut]) in heads and tail.fullmatch(".".join(parts[cut:])):
                 return True
     return False
+
+
+def texts_of(value: object, argument: str) -> tuple[str, ...]:
+    """The selectors of an argument that takes one or several.
+
+    Raises:
+        InputError: something else.
+
+    >>> texts_of("encoder.**", "keep")
+    ('encoder.**',)
+    """
+    texts = (value,) if isinstance(value, str) or not isinstance(value, Iterable) else tuple(value)
+    for text in texts:
+        if not isinstance(text, str):
+            raise InputError(f"{argument} must be selectors such as 'encoder.**'; got {shown(text)}")
+    return texts
 
 
 def _no_match(text: str, found: Walk, argument: str) -> InputError:

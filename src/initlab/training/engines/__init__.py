@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from concurrent.futures import Executor
 
-from initlab.errors import unknown
+from initlab.errors import text, unknown
 from initlab.training.engines.auto import AutoEngine, WorkersEngine
 from initlab.training.engines.base import Engine, Score, Session
 from initlab.training.engines.executors import ExecutorEngine, checked_executor
@@ -32,7 +32,7 @@ def get_engine(name: str = "auto") -> Engine:
     Raises:
         InputError: no engine has this name.
     """
-    kind, _, detail = str(name).partition(":")
+    kind, _, detail = text(name).partition(":")
     if kind not in ENGINES or (kind == "auto" and detail):
         raise unknown("engine", name, ENGINES)
     if not detail:
