@@ -21,6 +21,7 @@ from torch.nn.utils import parametrizations
 import initlab
 from initlab.comparison import Comparison
 from initlab.errors import InputError
+from initlab.experiments import run_all
 from initlab.training.engines import WorkerDied, engine_of, worker
 from initlab.training.engines.executors import called, workers_of
 from initlab.training.task import RunSpec, Task
@@ -224,7 +225,10 @@ def submitit_jobs(tmp_path: Path) -> Executor:
     return SubmititExecutor(local, workers=2)
 
 
-@pytest.mark.parametrize("name", ["loky_pool", "dask_cluster", "ray_cluster", "submitit_jobs"])
+REAL = ("loky_pool", "dask_cluster", "ray_cluster", "submitit_jobs")
+
+
+@pytest.mark.parametrize("name", REAL)
 def test_real_workers(name: str, request: pytest.FixtureRequest) -> None:
     executor = request.getfixturevalue(name)
     wide = 8
@@ -233,8 +237,36 @@ def test_real_workers(name: str, request: pytest.FixtureRequest) -> None:
     assert same(compared(executor, build), compared(None, build))
 
 
+CELLS = """
+import torch
+from torch import nn
+wide = 8
+def build():
+    return nn.Sequential(nn.Linear(6, wide), nn.ReLU(), nn.Linear(wide, 3))
+def loss(outputs, targets):
+    return nn.functional.cross_entropy(outputs, targets, label_smoothing=0.1)
+"""
+
+
 @pytest.mark.nightly
-@pytest.mark.parametrize("name", ["loky_pool", "dask_cluster", "ray_cluster", "submitit_jobs"])
+@pytest.mark.parametrize("name", REAL)
+def test_real_workers_search_and_reproduce(name: str, request: pytest.FixtureRequest) -> None:
+    """With functions of a notebook, whose module no worker can import."""
+    executor = request.getfixturevalue(name)
+    cells: dict[str, Any] = {"__name__": "__main__"}
+    exec(CELLS, cells)
+    data = tiny_data(), tiny_data(48, 1), tiny_data(48, 2)
+    given: dict[str, Any] = {"trials": 3, "steps": 9, "batch_size": 16, "engine": "sequential", "at_once": 3}
+    given |= {"loss": cells["loss"], "screen": False}
+    here, there = (initlab.search(cells["build"], *data, executor=e, **given) for e in (None, executor))
+    assert here.best_params == there.best_params
+    assert [t.value for t in there.trials] == pytest.approx([t.value for t in here.trials], rel=1e-5, nan_ok=True)
+    (made,), (mine,) = (run_all(["lecun-std"], small=True, executor=e) for e in (executor, None))
+    assert made.to_dict() | {"seconds": 0} == mine.to_dict() | {"seconds": 0}
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("name", REAL)
 def test_real_workers_that_die(name: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     executor = request.getfixturevalue(name)
     flag = str(tmp_path / "died")

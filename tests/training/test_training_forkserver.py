@@ -26,7 +26,8 @@ from initlab.training.task import RunSpec, Task
 if sys.platform != "linux":
     pytest.skip("a fork server is asked on Linux alone", allow_module_level=True)
 
-HEAVY = {"torch._dynamo", "sympy", "numba", "scipy.optimize", "initlab.planning", "torch._functorch.apis"}
+HEAVY = {"torch._dynamo", "sympy", "numba", "initlab.planning", "torch._functorch.apis"}
+NEEDLESS = {"scipy.optimize", "sqlalchemy", "optuna", "pandas", "sklearn", "plotly", "jinja2", "rich"}
 
 
 @pytest.fixture
@@ -37,14 +38,15 @@ def worker() -> Iterator[LocalWorker]:
 
 
 def test_a_worker_finds_everything_imported_and_nothing_begun(worker: LocalWorker) -> None:
-    def look() -> tuple[int, set[str], bool, int, bool]:
+    def look() -> tuple[int, set[str], set[str], bool, int, bool]:
         mine = len(os.listdir(f"/proc/{os.getppid()}/task"))
         x = torch.ones(64, 64, requires_grad=True)
         (x @ x).sum().backward()
         right = x.grad is not None and bool((x.grad == 128).all())
-        return mine, HEAVY - set(sys.modules), right, torch.get_num_threads(), torch.cuda._is_in_bad_fork()
+        held = set(sys.modules)
+        return mine, HEAVY - held, NEEDLESS & held, right, torch.get_num_threads(), torch.cuda._is_in_bad_fork()
 
-    assert worker.submit(look).result(60) == (1, set(), True, 1, False)
+    assert worker.submit(look).result(60) == (1, set(), set(), True, 1, False)
 
 
 def test_the_server_loads_no_library_before_it_is_told_of_one_thread() -> None:

@@ -19,7 +19,7 @@ from initlab.comparison.study import study_store
 from initlab.comparison.tasks import readied
 from initlab.errors import InputError, check_flags, finite_number, seed_number, shown, whole_number
 from initlab.interrupts import held
-from initlab.study.location import study_name
+from initlab.study.name import study_name
 from initlab.training.engines import checked_executor, get_engine
 from initlab.training.group import measuring_steps
 from initlab.training.progress import watch_for

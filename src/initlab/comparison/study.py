@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from initlab.comparison.arms import Arm
 from initlab.comparison.tasks import Readied
 from initlab.study.fingerprint import plan_fingerprint, task_fingerprint
-from initlab.study.sql import SqlStore
 from initlab.study.store import MemoryStore, Store
 from initlab.training.records import RunRecord, record_from
 
@@ -31,6 +30,9 @@ def study_store(
     """
     if storage is None:
         return MemoryStore()
+    # lazy: SQLAlchemy takes 10 MB, which studies in memory do without
+    from initlab.study.sql import SqlStore
+
     known_by = {"kind": "compare", **task_fingerprint(begun.task, begun.model), **_arms_fingerprint(arms, plans)}
     return SqlStore(storage, name, known_by, begun.maximize, record_from, allow_drift)
 

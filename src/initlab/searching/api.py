@@ -20,7 +20,7 @@ from initlab.searching.proposals import PRUNERS
 from initlab.searching.result import Search, TrialRecord, trial_record
 from initlab.searching.space import Space, space_of
 from initlab.study.fingerprint import task_fingerprint
-from initlab.study.location import study_name
+from initlab.study.name import study_name
 from initlab.study.sql import SqlStore
 from initlab.study.store import MemoryStore, Store
 from initlab.study.to_optuna import quiet_optuna

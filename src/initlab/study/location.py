@@ -22,7 +22,6 @@ from initlab.interrupts import shielded
 T = TypeVar("T")
 
 BUSY_SECONDS = 30.0  # how long another process may hold a SQLite file before that is an error
-MOST_NAME = 200
 # What a database says when the same transaction may go through a moment later.
 _PASSES = re.compile(
     r"(?i)deadlock|serializ|connection|terminat|starting up|recovery|duplicate key|UNIQUE constraint|already exists"
@@ -75,21 +74,6 @@ def location_of(storage: Any) -> Location:
         raise InputError(f"storage {shown} names no file; storage=None keeps runs in memory")
     check_sqlite(path, shown)
     return Location(url, shown)
-
-
-def study_name(name: Any) -> str:
-    """`name`, if it can be a study's.
-
-    Raises:
-        InputError: no text, an empty one, one that is too long or has control characters.
-    """
-    if not isinstance(name, str) or not name.strip():
-        raise InputError(f"study must be a name of 1 to {MOST_NAME} characters; got {shown(name)}")
-    if len(name) > MOST_NAME:
-        raise InputError(f"study must be a name of 1 to {MOST_NAME} characters; got {len(name)}")
-    if not name.isprintable():
-        raise InputError(f"study must be a name without control characters; got {shown(name)}")
-    return name
 
 
 def _is_optunas(storage: Any) -> bool:

@@ -14,7 +14,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from initlab.errors import InputError
 from initlab.study.fingerprint import refuse_drift
 from initlab.study.lease import BEAT_SECONDS, alive, this_worker
-from initlab.study.location import Location, connect, guarded, location_of, sqlite_path, study_name
+from initlab.study.location import Location, connect, guarded, location_of, sqlite_path
+from initlab.study.name import study_name
 from initlab.study.store import R
 
 T = TypeVar("T")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import optimize, special
+from scipy import special
 
 from initlab.reporting import format_number
 from initlab.sampling.laws import Law
@@ -142,6 +142,9 @@ def _cut_score(z: Values) -> tuple[float, float]:
     reach = float(np.abs(z).max()) * (1 + 1 / z.size)
     if reach >= 5.0 or reach <= math.sqrt(3.0) * 1.01:
         return math.inf, -math.inf
+    # lazy: it takes 13 MB, which planning and training do without
+    from scipy import optimize
+
     # reach / after-cut std = sigmas / √variance(sigmas); it grows with sigmas
     sigmas = float(optimize.brentq(lambda s: s / math.sqrt(cut_moments(-s, s)[1]) - reach, 0.05, 8.0))
     parent = reach / sigmas
