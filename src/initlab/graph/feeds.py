@@ -23,7 +23,7 @@ from initlab.graph.ruled import ruled
 from initlab.graph.signals import Signal
 from initlab.graph.uses import Feed, Use
 from initlab.graph.views import ParameterView
-from initlab.graph.weights import WeightUse
+from initlab.graph.weights import WeightUse, geometry_beside
 from initlab.guest.doubles import doubled
 from initlab.rng import random_states_kept_once
 
@@ -213,9 +213,12 @@ def _note(flow: Flow, operation: Operation, use: WeightUse, found: Found) -> Non
     output = operation.outputs[0] if operation.outputs else None
     made = Use(operation, use.role, feeds, geometry, output, use.view.exact, use.view.scaled, use.view.places)
     found.add(use.view.name, made, use.view)
+    parts = {part.name: part for part in use.view.beside}
     for name in use.view.others:
         if use.view.stacked:
             found.add(name, made)
+        elif name in parts:
+            found.add(name, replace(made, geometry=geometry_beside(use.view, parts[name], geometry)))
         else:
             found.add(name, replace(made, role="other", geometry=None, exact=False))
 

@@ -35,6 +35,7 @@ class ParameterView:
         exact: whether its elements are the parameter's own.
         whole: the parameter's own shape.
         stacked: whether it is a stack of parameters of one shape, `name` and `others`.
+        beside: the other parts of a tensor that holds parameters of several shapes side by side, with their own axes.
         places: (axis, place) for each of the parameter's axes of which one place was read, as of layers in a stack.
         scaled: the second moment of the fixed numbers that the parameter's elements are multiplied by in it (a mask, an
             equalised rate); 1 where they are as they were or what became of them cannot be told.
@@ -50,6 +51,7 @@ class ParameterView:
     exact: bool = True
     whole: tuple[int, ...] = ()
     stacked: bool = False
+    beside: tuple[ParameterView, ...] = ()
     places: tuple[tuple[int, int], ...] = ()
     scaled: float = 1.0
     proportional: bool = True
@@ -78,9 +80,12 @@ def computed(operation: Operation, views: list[ParameterView], output: Value, mo
     )
     names = dict.fromkeys(name for view in views for name in (view.name, *view.others) if name != main.name)
     exact = moves is not None or (len(views) == 1 and operation.traits.keeps == "order")
-    step = replace(main, shape=output.shape, others=tuple(names), exact=main.exact and exact)
+    beside = main.beside if len(views) == 1 else ()
+    step = replace(main, shape=output.shape, others=tuple(names), exact=main.exact and exact, beside=beside)
     if moves is not None and len(views) == 1:
-        return replace(step, axes=_followed(main.axes, moves(operation, main.shape, output.shape)))
+        moved = moves(operation, main.shape, output.shape)
+        beside = tuple(replace(part, axes=_followed(part.axes, moved)) for part in main.beside)
+        return replace(step, axes=_followed(main.axes, moved), beside=beside)
     if main.shape == output.shape and operation.traits.combines != "contraction":
         return step
     return replace(step, axes=None, exact=False)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from initlab.graph.recording import Operation, Ref
-from initlab.graph.views import ParameterView
+from initlab.graph.views import ParameterView, Shape
 from initlab.schemes.geometry import Geometry
 
 
@@ -68,10 +68,28 @@ def from_axes(view: ParameterView, summed: list[int], made: list[int], batch: li
         outs = original_axes(view, batch)
     if len(whole) < 2 or not ins or not outs or ins[0] == outs[0]:
         return Geometry(whole, fan_in, fan_out) if len(whole) < 2 and whole else None
-    kind = "linear" if (outs[0], ins[0]) == (0, 1) and len(whole) == 2 else "other"
-    if (outs[0], ins[0], len(whole)) == (1, 0, 2):
-        return Geometry(whole, fan_in, fan_out, out_axis=1, in_axis=0, kind="transformers_conv1d")
-    return Geometry(whole, fan_in, fan_out, out_axis=outs[0], in_axis=ins[0], kind=kind)
+    return _map(whole, fan_in, fan_out, outs[0], ins[0])
+
+
+def _map(whole: Shape, fan_in: float, fan_out: float, out_axis: int, in_axis: int) -> Geometry:
+    kinds = {(0, 1, 2): "linear", (1, 0, 2): "transformers_conv1d"}
+    kind = kinds.get((out_axis, in_axis, len(whole)), "other")
+    return Geometry(whole, fan_in, fan_out, out_axis=out_axis, in_axis=in_axis, kind=kind)
+
+
+def geometry_beside(view: ParameterView, part: ParameterView, geometry: Geometry | None) -> Geometry | None:
+    """The geometry of a part of a map that stands beside another, whose geometry is known: with the fans of the whole.
+
+    Args:
+        view: the map, by its first part.
+        part: the part.
+        geometry: of the first part.
+    """
+    if geometry is None or view.axes is None or part.axes is None:
+        return None
+    axes = {own: other for (own,), (other,) in zip(view.axes, part.axes, strict=True)}
+    places = axes[geometry.out_axis], axes[geometry.in_axis]
+    return _map(part.whole, geometry.fan_in, geometry.fan_out, *places)
 
 
 def original_axes(view: ParameterView, dims: list[int]) -> list[int]:

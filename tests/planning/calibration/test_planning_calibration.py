@@ -12,6 +12,7 @@ from tokens import IDS, Branch, Tokens, batch
 from torch import nn
 
 import initlab
+from initlab.graph import record
 from initlab.planning.calibration import stand_ins
 from initlab.planning.calibration.measuring import misses, second_moment
 from initlab.planning.calibration.read_outs import head_factor
@@ -613,3 +614,30 @@ def test_a_read_out_is_brought_to_its_first_loss_once(monkeypatch: pytest.Monkey
     monkeypatch.setattr("initlab.planning.calibration.read_outs.head_factor", counted)
     initlab.plan(nn.Sequential(nn.Linear(16, 64), nn.ReLU(), nn.Linear(64, 500)), torch.randn(8, 16))
     assert len(asked) == len(set(asked)) > 0  # what it makes is what is returned
+
+
+class ReadBesideATable(nn.Module):
+    """A read-out of which one part is the table that is looked up, and one a matrix (Sun et al., MobileBERT, 2020)."""
+
+    def __init__(self, extra: int) -> None:
+        super().__init__()
+        self.table, self.up = nn.Embedding(256, 64), nn.Linear(64, 64 + extra)
+        self.norm, self.more = nn.LayerNorm(64 + extra), nn.Linear(256, extra, bias=False)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        read: torch.Tensor = self.norm(self.up(self.table(tokens)).relu())
+        return read @ torch.cat([self.table.weight.t(), self.more.weight])
+
+
+@pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")
+@pytest.mark.parametrize("extra", [0, 32])
+def test_a_read_out_of_two_parts_is_one_matrix(extra: int) -> None:
+    model, tokens = ReadBesideATable(extra), torch.arange(256).view(8, 32)
+    plan = initlab.init_(model, example_inputs=tokens)
+    loss = nn.functional.cross_entropy(model(tokens).flatten(0, 1), tokens.flatten().roll(1))
+    assert loss.item() < 1.05 * math.log(256)
+    if extra:
+        fans = record(model, tokens).uses("more.weight")[0].geometry
+        assert fans is not None
+        assert fans.fan_in == 96
+        assert plan["more.weight"].std == pytest.approx(plan["table.weight"].std, rel=0.05)

@@ -113,13 +113,31 @@ def _stacked(operation: Operation, views: list[ParameterView], outputs: list[Val
     return [replace(views[0], shape=outputs[0].shape, axes=axes, others=names, stacked=True)]
 
 
-def _blocks(operation: Operation, views: list[ParameterView], outputs: list[Value]) -> list[ParameterView] | None:
-    """Matrices of one shape as the blocks of a larger one, negative or not, as quaternions have them: one map."""
-    first = views[0]
-    if len({view.whole for view in views}) != 1 or len(first.whole) < 2 or any(v.axes != first.axes for v in views):
+def _side_by_side(operation: Operation, views: list[ParameterView], outputs: list[Value]) -> list[ParameterView] | None:
+    """Matrices side by side as one map: of one shape as blocks, negative or not, as quaternions have them, or of any.
+
+    A matrix without elements, as of an embedding that is as wide as what reads it, is no part of it.
+    """
+    parts = [view for view in views if math.prod(view.shape)] or views
+    first = parts[0]
+    if len(parts) < len(views) and first.shape == outputs[0].shape:
+        return [first]
+    if len(first.whole) < 2 or first.axes is None:
         return None
-    names = dict.fromkeys(name for view in views for name in (view.name, *view.others) if name != first.name)
-    return [replace(first, shape=outputs[0].shape, others=tuple(names), stacked=True)]
+    names = dict.fromkeys(name for view in parts for name in (view.name, *view.others) if name != first.name)
+    if all(view.whole == first.whole and view.axes == first.axes for view in parts):
+        return [replace(first, shape=outputs[0].shape, others=tuple(names), stacked=True)]
+    axis = operation.argument(1, "dim", 0)
+    whole = isinstance(axis, int) and sum(view.shape[axis] for view in parts) == outputs[0].shape[axis]
+    if not whole or not all(_is_whole(view, len(first.axes)) for view in parts):
+        return None
+    return [replace(first, shape=outputs[0].shape, others=tuple(names), exact=False, beside=tuple(parts[1:]))]
+
+
+def _is_whole(view: ParameterView, rank: int) -> bool:
+    """Whether a view of so many axes is one parameter, its axes in whatever order."""
+    alone = view.exact and view.piece is None and not view.others and view.axes is not None
+    return alone and len(view.whole) == rank and all(len(axes) == 1 for axes in view.axes or ())
 
 
 OPS = (
@@ -130,7 +148,7 @@ OPS = (
     Op(("select",), moved, keeps="part", cut=_selected),
     Op(("narrow",), moved, keeps="part", cut=_narrowed),
     Op(("slice", "diagonal", "masked_select", "take", "take_along_dim"), moved, keeps="part"),
-    Op(("cat",), joined, names=("concat", "concatenate"), combines="join", view=_blocks),
+    Op(("cat",), joined, names=("concat", "concatenate"), combines="join", view=_side_by_side),
     Op(("stack",), joined, combines="join", view=_stacked),
     Op(("hstack", "vstack", "dstack", "column_stack", "meshgrid", "block_diag"), joined, combines="join"),
 )

@@ -61,6 +61,7 @@ class Calibrator(TorchFunctionMode):
         self.products = Products(targets, self.drawn)
         self._inverses = 0  # transforms brought back so far
         self._met: set[tuple[str, bool]] = set()
+        self._beside: dict[str, frozenset[str]] = {}  # by read-out, the others of which one matrix is joined with it
 
     def know(self, owner: Mapping[str, str], names: Mapping[int, str]) -> None:
         """Takes the parameters of the running model: id -> the name of their entry."""
@@ -78,6 +79,9 @@ class Calibrator(TorchFunctionMode):
             self.found.grown |= {name} if self.read_outs.shrunk(name) else set()
             if factor != 1.0 and self.drawn.free(name):
                 self.drawn.scale({name}, factor)
+                for part in filter(self.drawn.free, self._beside.get(name, ())):  # one matrix has one std
+                    ratio = (self.entries[name].std or 1.0) / (self.entries[part].std or 1.0)
+                    self.drawn.scale({part}, rounded(factor * ratio))
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -173,7 +177,12 @@ class Calibrator(TorchFunctionMode):
         return made
 
     def _from_parameters(self, call: Call, weights: Marked, read: int) -> Any:
+        weights = [(tensor, mark) for tensor, mark in weights if tensor.numel()] or weights
         op, name = call.op, weights[0][1].of
+        if op.combines == "join" and self.targets.heads.issuperset(names := {mark.of for _, mark in weights}):
+            self._beside[name] = frozenset(names - {name})
+            self.marks.set_all(call.result, of=name)
+            return call.result
         if op.rows and read > len(weights) and name in self.targets.tables:
             return self._applied(call, name, weights[:1])
         if op.combines == "product" and len(weights) == 1:
