@@ -78,12 +78,18 @@ def _computed(flow: Flow, op: Operation, output: int) -> torch.Tensor | None:
 
 
 def stand_ins(flow: Flow, operations: list[Operation]) -> dict[int, torch.Tensor]:
-    """The tensors that operations read besides signals; a parameter whose numbers do not matter is a constant one."""
+    """The tensors that operations read besides signals; a parameter whose numbers do not matter is a constant one.
+
+    So is a single number that nobody has, as a fixed factor on the meta device.
+    """
     found: dict[int, torch.Tensor] = {}
     for op in operations:
         for value in op.inputs:
             any_numbers = value in flow.views and op.index not in flow.kept
             tensor = None if value in flow.signals or any_numbers else held(flow, value)
+            single = flow.value(value).source == "constant" and math.prod(flow.value(value).shape) == 1
+            if tensor is None and single and flow.value(value).dtype.is_floating_point:
+                tensor = torch.ones(flow.value(value).shape)
             if value in flow.views and tensor is None:
                 tensor = torch.full(flow.value(value).shape, op.traits.start)
             if tensor is not None:

@@ -176,3 +176,25 @@ def test_routed_and_shared_experts_join_the_stream_together() -> None:
         made = model.blocks[block].branch(x).detach()
         assert made.square().mean() / x.square().mean() == pytest.approx(1 / 6, rel=0.3)
         x = x + made
+
+
+class RMSNorm(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(32))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + 1e-6) * (1 + self.weight)
+
+
+def test_a_norm_behind_a_factor_without_a_value_is_one() -> None:
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.tokens, self.norm, self.head = nn.Embedding(100, 32), RMSNorm(), nn.Linear(32, 100)
+            self.register_buffer("scale", torch.tensor(32**0.5))
+
+        def forward(self, ids: torch.Tensor) -> torch.Tensor:
+            return self.head(self.norm(self.tokens(ids) * self.scale))
+
+    assert initlab.plan(on_meta(Scaled), IDS)["norm.weight"].role == "norm_weight"

@@ -44,6 +44,10 @@ ALONE: dict[str, tuple[Callable[[Net, Any], Any], nn.Module | None, str, torch.T
                                   nn.BatchNorm2d(72), "conv.weight", PICTURES),
     "a bias that begins at zero": (lambda net, x: net.more[0](F.linear(x, net.linear.weight) + net.linear.bias), LAYER,
                                    "linear.weight", INPUTS),
+    "times a number": (lambda net, x: net.more[0](3 * net.linear(x)), LAYER, "linear.weight", INPUTS),
+    "times a fixed tensor": (lambda net, x: net.more[0](net.linear(x) * torch.tensor(0.5)), LAYER, "linear.weight",
+                             INPUTS),
+    "over a number": (lambda net, x: net.more[0](net.linear(x) / 4), LAYER, "linear.weight", INPUTS),
 }  # fmt: skip
 NOT_ALONE: dict[str, tuple[Callable[[Net, Any], Any], nn.Module | None, str, torch.Tensor]] = {
     "added to a stream": (lambda net, x: net.more[0](x + net.linear(x)), LAYER, "linear.weight", INPUTS),
@@ -51,6 +55,7 @@ NOT_ALONE: dict[str, tuple[Callable[[Net, Any], Any], nn.Module | None, str, tor
                                    INPUTS),
     "joined, normed together": (lambda net, x: net.more[0](torch.cat([net.linear(x), x], 1)), nn.LayerNorm(128),
                                 "linear.weight", INPUTS),
+    "a number over it": (lambda net, x: net.more[0](1 / net.linear(x)), LAYER, "linear.weight", INPUTS),
     "used again": (lambda net, x: net.linear(net.more[0](net.linear(x))), LAYER, "linear.weight", INPUTS),
 }  # fmt: skip
 

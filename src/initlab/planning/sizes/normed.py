@@ -95,7 +95,8 @@ def _grows_alike(graph: SignalGraph, reader: Operation) -> bool:
         return False
     if reader.traits.combines == "sum":
         return bool(shapes) and all(sum(side > 1 for side in shape) <= 1 for shape in shapes)
-    return not shapes and (reader.traits.proportional or reader.traits.drops)
+    scaled = reader.kind == "mul" or (reader.kind == "div" and reader.inputs[0] in signals)
+    return not shapes and (scaled or reader.traits.proportional or reader.traits.drops)
 
 
 def _takes_shares(graph: SignalGraph, reader: Operation, stream: set[int], shares: frozenset[int], first: int) -> bool:
