@@ -29,7 +29,7 @@ def steps_of(graph: SignalGraph, value: int | None) -> tuple[list[Operation], Op
 
 
 def evaluated(graph: SignalGraph, steps: list[Operation], value: float) -> float | None:
-    """What the steps make of a number; None where they cannot be run on it."""
+    """What the steps make of a number; None where they cannot be run on it or make complex ones."""
     made: Any = torch.full((2,), value, dtype=torch.float64, device="cpu")
 
     def read(index: int) -> torch.Tensor:
@@ -44,7 +44,7 @@ def evaluated(graph: SignalGraph, steps: list[Operation], value: float) -> float
             made = call(step, read)
         except (RuntimeError, TypeError, ValueError):
             return None
-        if not isinstance(made, torch.Tensor):
+        if not isinstance(made, torch.Tensor) or made.is_complex():
             return None
     return float(made.flatten()[0])
 
