@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -104,6 +105,17 @@ def test_experiments_run_in_the_workers_of_an_executor() -> None:
         there = list(run_all(["lecun-std", "why-two-why-six"], small=True, executor=executor))
     assert [outcome.experiment.name for outcome in there] == ["lecun-std", "why-two-why-six"]
     assert there[0].to_dict()["results"] == run("lecun-std", small=True).to_dict()["results"]
+
+
+def test_a_folder_is_the_callers_wherever_workers_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.mkdir()
+    there.mkdir()
+    monkeypatch.chdir(here)
+    with ThreadPoolExecutor(1, initializer=os.chdir, initargs=(there,)) as executor:
+        assert len(list(run_all(["lecun-std"], small=True, folder="parts", executor=executor))) == 1
+    assert (here / "parts" / "lecun-std").is_dir()
+    assert not list(there.iterdir())
 
 
 def test_a_small_form_does_not_replace_a_kept_full_one(tmp_path: Path) -> None:

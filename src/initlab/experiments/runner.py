@@ -111,7 +111,8 @@ def run_all(
     """
     workers = checked_executor(executor, "auto")
     if workers is not None:
-        rows = [(get_experiment(name).name, small, seed_number(seed), folder) for name in names or list_experiments()]
+        kept = None if folder is None else made_folder(folder).absolute()  # workers may stand elsewhere
+        rows = [(get_experiment(name).name, small, seed_number(seed), kept) for name in names or list_experiments()]
         yield from called(workers, _run_there, rows)
         return
     for name in names or list_experiments():
