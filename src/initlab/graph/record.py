@@ -21,7 +21,7 @@ from initlab.guest.check import check_module, check_shaped
 from initlab.guest.inputs import mapped, tensors_in
 from initlab.guest.modules import dotted, modules_of
 from initlab.guest.run import Follower, hosted, run
-from initlab.guest.stand_ins import stood_in
+from initlab.guest.stand_ins import StandIns
 from initlab.guest.whole import as_one_process
 
 
@@ -220,7 +220,9 @@ def _pass(
     gradients: bool = False,
     valued: bool = False,
 ) -> SignalGraph:
-    tracer = Tracer(place.parameters, read_constants=not place.meta)
+    stood_in: StandIns | None = StandIns() if valued else None
+    readable = stood_in.is_real if stood_in else (lambda _: not place.meta)
+    tracer = Tracer(place.parameters, readable)
     follower = Follower(place.model)
     tracer.stack = follower.stack
     with contextlib.ExitStack() as stack:
@@ -232,7 +234,7 @@ def _pass(
         if fake:
             given = replace(given, args=_faked(stack, given, place))
         elif place.meta:
-            stack.enter_context(stood_in() if valued else torch.device("meta"))
+            stack.enter_context(stood_in or torch.device("meta"))
         inputs = tuple(tracer.add_input(tensor) for tensor in tensors_in((given.args, given.kwargs)))
         stack.enter_context(follower)
         stack.enter_context(tracer)

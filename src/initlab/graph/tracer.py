@@ -22,12 +22,17 @@ _HELD = 65_536  # elements of a constant that are kept, so that what was compute
 
 
 class Tracer(TorchFunctionMode):
-    """Records while it is entered. `values` and `operations` are the recording."""
+    """Records while it is entered. `values` and `operations` are the recording.
 
-    def __init__(self, parameters: dict[int, str], read_constants: bool = True) -> None:
+    Args:
+        parameters: id -> name.
+        readable: whether a tensor's numbers are those that the model would have.
+    """
+
+    def __init__(self, parameters: dict[int, str], readable: Callable[[torch.Tensor], bool] = lambda _: True) -> None:
         super().__init__()
         self.parameters = parameters
-        self.read_constants = read_constants
+        self.readable = readable
         self.values: dict[int, Value] = {}
         self.operations: list[Operation] = []
         self._rearranged: dict[int, str] = {}  # values that are parameters in another arrangement
@@ -219,10 +224,10 @@ class Tracer(TorchFunctionMode):
     ) -> int:
         index, shape = len(self.values), tuple(tensor.shape) if shape is None else shape
         moments, held = (None, None)
-        if source == "constant" and self.read_constants:
+        if source == "constant" and self.readable(tensor):
             moments = constant_moments(tensor)
             held = on_host(tensor.detach()) if _may_hold(tensor) else _one_number(tensor, moments)
-        elif source == "input" and self.read_constants and not tensor.is_floating_point() and _may_hold(tensor):
+        elif source == "input" and not tensor.is_floating_point() and self.readable(tensor) and _may_hold(tensor):
             held = on_host(tensor.detach())  # token ids and masks, which say what attention reads
         elif source == "parameter" and not tensor.is_meta:
             held = tensor.detach()

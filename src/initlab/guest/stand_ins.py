@@ -2,27 +2,46 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.weak import WeakIdKeyDictionary
 
 from initlab.guest.inputs import mapped, tensors_in
 
 
-class _StandIns(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves it unannotated
+class StandIns(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves it unannotated
+    """While it is entered, what is made of tensors with and without values has values: standard normal numbers.
+
+    So a forward may look at numbers that it is given, as at a mask's, or that it makes, as a router's. What is made of
+    tensors without values alone stays without, unless it is moved; nothing as large as a weight is held.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._made_up = WeakIdKeyDictionary()
+
+    def is_real(self, tensor: torch.Tensor) -> bool:
+        """Whether a tensor has values, and nothing without had a part in them."""
+        return not tensor.is_meta and tensor not in self._made_up
+
     def __torch_dispatch__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        given = args, kwargs
-        without = [tensor.is_meta for tensor in tensors_in(given)]
+        given = list(tensors_in((args, kwargs)))
+        made = self._made(func, args, kwargs, [tensor.is_meta for tensor in given])
+        if not all(map(self.is_real, given)):
+            self._made_up.update((tensor, True) for tensor in tensors_in(made))
+        return made
+
+    def _made(self, func: Callable[..., Any], args: Any, kwargs: Any, without: list[bool]) -> Any:
         moved = kwargs.get("device") is not None and kwargs["device"].type != "meta"
         if not any(without) or (all(without) and not moved):
             return func(*args, **kwargs)
-        own: dict[int, torch.Tensor] = {}
+        given, own = (args, kwargs), dict[int, torch.Tensor]()
 
         def without_values(tensor: torch.Tensor) -> torch.Tensor:
             bare = tensor if tensor.is_meta else torch.empty_like(tensor, device="meta")
@@ -46,16 +65,6 @@ def _made_otherwise(func: Callable[..., Any], bare: Any, given: Any) -> Any:
     except Exception:
         args, kwargs = mapped(given, _zeros)
         return func(*args, **kwargs)
-
-
-def stood_in() -> contextlib.AbstractContextManager[Any]:
-    """While it is entered, what is made of tensors with and without values has values: standard normal numbers.
-
-    So a forward may look at numbers that it is given, as at a mask's, or that it makes, as a router's. What is made of
-    tensors without values alone stays without, unless it is moved; nothing as large as a weight is held.
-    """
-    mode: contextlib.AbstractContextManager[Any] = _StandIns()  # type: ignore[no-untyped-call]
-    return mode
 
 
 def _zeros(tensor: torch.Tensor) -> torch.Tensor:

@@ -52,11 +52,31 @@ class Masked(Untied):
         return self.head(self.norm(y))
 
 
+class Padded(nn.Module):
+    """Attention that a causal mask and a mask of padding close, both of which say what is read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tokens, self.head = nn.Embedding(100, 32), nn.Linear(32, 100)
+        self.mixer, self.norm = nn.Linear(32, 96), nn.LayerNorm(32)
+        self.out = nn.Linear(32, 32)
+
+    def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        x = self.tokens(ids)
+        open_ = (
+            torch.ones(ids.shape[1], ids.shape[1], dtype=torch.bool, device=ids.device).tril() & mask[:, None].bool()
+        )
+        read = open_ if not bool(mask.all()) else open_.all(0)
+        q, k, v = self.mixer(self.norm(x)).chunk(3, -1)
+        return self.head(x + self.out(F.scaled_dot_product_attention(q, k, v, attn_mask=read)))
+
+
 CASES: dict[str, tuple[Callable[[], nn.Module], object]] = {
     "tied": (Tokens, IDS),
     "untied": (Untied, IDS),
     "undivided": (Undivided, batch(16, 12, 32)),
     "plain": (lambda: nn.Sequential(nn.Linear(32, 64), nn.ReLU(), nn.Linear(64, 10)), batch(256, 32)),
+    "causal and padded": (Padded, {"ids": IDS, "mask": torch.arange(16) < torch.randint(8, 17, (8, 1))}),
     "numbers read": (Masked, {"ids": IDS, "mask": torch.ones_like(IDS)}),
 }
 
