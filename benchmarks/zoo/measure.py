@@ -148,7 +148,8 @@ def _planned(plan: Plan, seconds: dict[str, tuple[float, float]]) -> dict[str, t
     for entry in plan.entries:
         layer = entry.name.rpartition(".")[0]
         if entry.measured is not None and entry.role == "weight" and layer in seconds and not entry.tied_to:
-            found[layer] = round(entry.measured[0] * entry.correction**2, 4), round(seconds[layer][1], 4)
+            said = entry.measured[0] * entry.correction**2
+            found[layer] = float(f"{said:.4g}"), float(f"{seconds[layer][1]:.4g}")
     return found
 
 
