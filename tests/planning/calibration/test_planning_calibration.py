@@ -228,6 +228,16 @@ def test_a_read_out_is_only_made_smaller() -> None:
     assert found.item() == pytest.approx(1.025 * math.log(10), rel=1e-3)
 
 
+def test_answers_of_pixels_are_judged_by_the_whole_picture() -> None:
+    """Their borders say little, and every 32nd of them is one."""
+    drawn = torch.Generator().manual_seed(0)
+    logits = torch.zeros(16, 4, 32, 32)
+    logits[..., 8:24] = 3 * torch.randn(16, 4, 32, 16, generator=drawn)
+    labels = torch.randint(4, (16, 32, 32), generator=drawn)
+    loss = F.cross_entropy(head_factor(logits, 1, 0.025) * logits, labels)
+    assert loss.item() == pytest.approx(math.log(4), rel=0.05)
+
+
 def test_what_one_draw_explains_is_no_miss() -> None:
     assert not misses(1.5, drawn=16)
     assert misses(1.5, drawn=4096)

@@ -19,7 +19,8 @@ from initlab.planning.sizes.targets import Targets
 
 SHRUNK = 0.25  # second moment of what a tied head reads, below which a constant shrinks it
 FAINT = 1e-4  # second moment of logits below which the rule is wrong about what feeds them, and they may grow
-LOGITS = 2**19  # numbers from which the loss of a read-out is measured
+ROWS = 512  # answers from which the loss of a read-out is measured
+LOGITS = 2**19  # and numbers, of which these are made
 
 
 @dataclass(frozen=True)
@@ -181,7 +182,7 @@ def head_factor(logits: torch.Tensor, axis: int, excess: float, most: float = 1.
         most: the largest factor; a table that is also the head may grow, where a constant before the head shrinks it.
     """
     rows = logits.detach().movedim(axis, -1).reshape(-1, logits.shape[axis])
-    rows = rows[:: max(1, len(rows) // min(512, max(16, LOGITS // logits.shape[axis])))]
+    rows = _some(rows, min(ROWS, max(16, LOGITS // logits.shape[axis])))
     rows = doubled(rows[rows.isfinite().all(-1)])
     if rows.shape[-1] == 1:
         rows = torch.nn.functional.pad(rows, (0, 1))
@@ -204,3 +205,11 @@ def head_factor(logits: torch.Tensor, axis: int, excess: float, most: float = 1.
         middle = (low + high) / 2
         low, high = (middle, high) if loss(middle) <= bound else (low, middle)
     return rounded(low)
+
+
+def _some(rows: torch.Tensor, count: int) -> torch.Tensor:
+    """Rows drawn by chance where there are many: every n-th would be one column of pictures that are n wide."""
+    if len(rows) < 2 * count:
+        return rows
+    drawn = torch.randint(len(rows), (count,), generator=torch.Generator().manual_seed(0))
+    return rows[drawn.to(rows.device)]
