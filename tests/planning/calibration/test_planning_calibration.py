@@ -358,8 +358,17 @@ class Scaled(Tokens):
         return self.head(self.norm(self.blocks(self.tokens(ids))) * 32**-0.5)
 
 
-def test_a_constant_before_a_tied_head_counts() -> None:
+class WrittenOut(nn.Module):
+    """T5's norm, in arithmetic."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + 1e-6)
+
+
+@pytest.mark.parametrize("norm", [nn.LayerNorm(32), WrittenOut()])
+def test_a_constant_before_a_tied_head_counts(norm: nn.Module) -> None:
     model = Scaled()
+    model.norm = norm
     plan = initlab.init_(model, example_inputs=IDS)
     assert 0.4 < plan["tokens.weight"].std <= 1.0  # type: ignore[operator]
     assert float(model(IDS).detach().var(-1).mean()) == pytest.approx(1.0, rel=0.2)

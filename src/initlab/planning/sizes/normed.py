@@ -17,8 +17,7 @@ from functools import partial
 from initlab.graph import Operation, SignalGraph
 from initlab.graph.ancestry import grew_from, passed
 from initlab.graph.once import once
-
-EPSILON = 1e-3  # the largest number that a norm adds to what it divides by
+from initlab.planning.signals.norms import undoing
 
 LOW = 0.5  # the second moment above which draws are to lie
 SPREADS = 3.0  # by how many of their standard deviations
@@ -54,9 +53,9 @@ def sized_by_its_use(graph: SignalGraph, value: int | None) -> bool:
     """Whether nothing but norms of it reads a parameter, which is divided by its own size before it is used."""
     if value is None or graph.values[value].source != "parameter":
         return False
-    readers, undoing = graph.consumers(value), _undoing(graph, value)
+    readers, undone = graph.consumers(value), undoing(graph, value)
     return bool(readers) and all(
-        reader.index in undoing or (reader.traits.norm and reader.inputs[0] == value) for reader in readers
+        reader.index in undone or (reader.traits.norm and reader.inputs[0] == value) for reader in readers
     )
 
 
@@ -69,14 +68,14 @@ def _reaches_norms(graph: SignalGraph, use: Operation, shares: frozenset[int]) -
         readers = graph.consumers(value)
         if value in graph.outputs or not readers:
             return False
-        undoing = set() if joined else _undoing(graph, value)
+        undone = set() if joined else undoing(graph, value)
         for reader in readers:
             traits = reader.traits
             joins = joined or traits.combines == "join"
             if traits.norm:
                 if joined and not traits.by_feature:
                     return False
-            elif reader.index in undoing:
+            elif reader.index in undone:
                 continue
             elif joins is not joined or _grows_alike(graph, reader) or shared(graph, reader, seen):
                 stack.extend((made, joins) for made in reader.outputs if made not in seen)
@@ -124,32 +123,3 @@ def _is_share(graph: SignalGraph, reader: Operation, value: int, shares: frozens
     if makers[-1] is None and graph.values[way[-1]].source == "parameter":
         return reader.index in shares
     return any(maker is not None and maker.index in shares for maker in makers)
-
-
-def _undoing(graph: SignalGraph, value: int) -> set[int]:
-    """The readers of a value x that make a norm of it in arithmetic, x · (mean(x²) + ε)^−½, of degree zero in x."""
-    found: set[int] = set()
-    for reader in graph.consumers(value):
-        at, power, own = reader, degree(reader), set(passed(graph, value))
-        while power and len(after := graph.consumers(at.outputs[0])) == 1:
-            at = after[0]
-            if own & {root for item in at.inputs for root in passed(graph, item)}:
-                if (at.kind, power) in (("mul", -1), ("div", 1)):
-                    found |= {reader.index, at.index}
-                break
-            power *= degree(at)
-    return found
-
-
-def degree(operation: Operation) -> float:
-    """The power with which an operation's output grows as its one signal does; 0 where it is not known."""
-    if len(set(operation.inputs)) != 1:
-        return 0.0
-    numbers = [number for number in operation.attributes.values() if isinstance(number, int | float)]
-    if operation.kind == "pow":
-        return float(numbers[0]) if numbers else 0.0
-    if operation.kind in ("add", "clamp_min") or operation.traits.guard:  # ε
-        return 1.0 if all(abs(number) <= EPSILON for number in numbers) else 0.0
-    if operation.kind == "mul":
-        return 2.0 if len(operation.inputs) == 2 else 0.0
-    return 1.0 if operation.traits.proportional else operation.traits.degree

@@ -19,9 +19,10 @@ from collections.abc import Collection, Iterable, Mapping
 from initlab.graph import Operation, SignalGraph
 from initlab.graph.ancestry import made_of
 from initlab.planning.signals.data_way import Way, applies, signals_of, way_of
+from initlab.planning.signals.norms import degree
 from initlab.planning.signals.recurrences import makers
 from initlab.planning.signals.ways import leads_only_to
-from initlab.planning.sizes.normed import degree, smallest
+from initlab.planning.sizes.normed import smallest
 
 LEAST = 1 / 3  # the second moment that torch's own layers make of data, with std 1/√(3 fan_in)
 LOW = 0.25  # and above which draws are to lie

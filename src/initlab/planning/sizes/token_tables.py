@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from initlab.graph import Operation, SignalGraph
 from initlab.graph.ancestry import behind, grew_from, hangs_on
 from initlab.planning.plan import PlanEntry
+from initlab.planning.signals.norms import is_norm
 
 
 def tokens_of(
@@ -35,7 +36,7 @@ def sizing_themselves(
 
 def _reaches(graph: SignalGraph, heads: list[Operation], looked: list[Operation]) -> bool:
     def keeps_size(operation: Operation) -> bool:
-        return not (operation.traits.norm or operation.traits.recurrent)
+        return not (is_norm(graph, operation) or operation.traits.recurrent)
 
     rows = {value for use in looked for value in use.outputs}
     read = (value for use in heads for value in use.inputs)
