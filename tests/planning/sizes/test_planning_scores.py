@@ -256,3 +256,31 @@ def test_rows_that_numbers_weigh_and_places_sum_are_no_scores() -> None:
     assert "scores that are products" not in plan["rows.weight"].reason
     read = torch.cat([model.rows(history), model.rows(ITEMS[:64])[:, None].expand(-1, 8, -1)], -1)
     assert 0.25 < float(model.unit[0](read).square().mean().detach()) < 4
+
+
+UNIT: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "in one call": lambda x: F.normalize(x, dim=-1),
+    "over a length": lambda x: x / x.norm(dim=-1, keepdim=True),
+    "over a length in arithmetic": lambda x: x / torch.pow(torch.sum(torch.pow(x, 2), -1, keepdim=True), 0.5),
+    "times one over a length": lambda x: x * torch.rsqrt((x * x).sum(-1, keepdim=True)),
+}
+
+
+@pytest.mark.parametrize("unit", UNIT)
+def test_projections_that_are_brought_to_unit_length_keep_their_size(unit: str) -> None:
+    """As in CLIP (Radford et al., 2021): no size of theirs changes a cosine, and small ones would turn too fast."""
+
+    class Pairs(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.left, self.right = nn.Linear(64, 32, bias=False), nn.Linear(64, 32, bias=False)
+            self.temperature = nn.Parameter(torch.tensor(2.66))
+
+        def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+            return UNIT[unit](self.left(x)) @ UNIT[unit](self.right(y)).T * self.temperature.exp()
+
+    generator = torch.Generator().manual_seed(0)
+    plan = initlab.plan(Pairs(), tuple(torch.randn(24, 64, generator=generator) for _ in range(2)))
+    for side in ("left", "right"):
+        made = plan[f"{side}.weight"].std ** 2 * 64
+        assert 0.5 < made < 2

@@ -83,7 +83,7 @@ class Products:
         return self._passed(named, output) if op.proportional and len(signals) == 1 else ()
 
     def _product(self, op: Op, named: list[tuple[torch.Tensor, Terms]], others: int, output: torch.Tensor) -> Terms:
-        weighed = _weighed(named) if op.combines == "product" else None
+        weighed = _weighed(named, _power(op)) if op.combines == "product" else None
         if weighed is not None:
             return self._passed([weighed], output)
         wholes = [whole for whole in (as_one(terms) for _, terms in named) if whole is not None]
@@ -186,15 +186,22 @@ def _others(op: Op, signals: Marked) -> int:
     return sum(mark.learned and not mark.terms for _, mark in signals) if whole else 0
 
 
-def _weighed(named: list[tuple[torch.Tensor, Terms]]) -> tuple[torch.Tensor, Terms] | None:
+def _weighed(named: list[tuple[torch.Tensor, Terms]], power: float) -> tuple[torch.Tensor, Terms] | None:
     """Of two factors the one with features, where the other is one number for all of them: a sum is no match then.
 
-    Rows of a history that an attention unit weighs (Zhou et al., DIN, 2018), summed over places.
+    Rows of a history that an attention unit weighs (Zhou et al., DIN, 2018), summed over places. A length that a vector
+    is divided by weighs nothing: it undoes the size that the vector has.
+
+    Args:
+        named: the factors and their terms.
+        power: that of the second: of a quotient −1.
     """
     if len(named) != 2 or not all(tensor.dim() for tensor, _ in named):
         return None
     widths = [tensor.shape[-1] for tensor, _ in named]
-    return named[widths.index(max(widths))] if min(widths) == 1 < max(widths) else None
+    wide = widths.index(max(widths))
+    narrow = sum(term.degree for term in named[1 - wide][1]) * (power if wide == 0 else 1.0)
+    return named[wide] if min(widths) == 1 < max(widths) and narrow >= 0 else None
 
 
 def _written_distance(read: Marked) -> bool:
