@@ -26,7 +26,7 @@ def with_parameter(flow: Flow, operation: Operation, held: dict[int, ParameterVi
         made = Use(operation, role, None, geometry, operation.outputs[0], view.exact, places=view.places)
         made = replace(made, proportional=view.proportional)
         found.add(view.name, made)
-        for name in view.others:
+        for name in view.names[1:]:
             found.add(name, Use(operation, "other", None, None, operation.outputs[0], False))
     if role == "other":
         flow.kept.add(operation.index)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import cast
@@ -23,7 +24,7 @@ from initlab.graph.ruled import ruled
 from initlab.graph.signals import Signal
 from initlab.graph.uses import Feed, Use
 from initlab.graph.views import ParameterView
-from initlab.graph.weights import WeightUse, geometry_beside
+from initlab.graph.weights import WeightUse, geometry_of_part
 from initlab.guest.doubles import doubled
 from initlab.rng import random_states_kept_once
 
@@ -100,9 +101,12 @@ def _step(flow: Flow, operation: Operation, found: Found) -> None:
 
 def _scaled(flow: Flow, operation: Operation, held: dict[int, ParameterView]) -> float:
     """The second moment of the fixed numbers that parameters come multiplied by; 1 where that cannot be told."""
+    if operation.traits.combines == "sum" and flow.value(operation.outputs[0]).dtype.is_complex:
+        return sum(view.scaled for view in held.values())  # of a real and an imaginary part
+    if operation.traits.combines == "product":
+        number = multiplied_by(flow, operation) if len(held) == 1 else None
+        return math.prod(view.scaled for view in held.values()) * (number or 1.0)
     before = {view.scaled for view in held.values()}
-    if operation.traits.combines == "product" and len(held) == 1:
-        return before.pop() * (multiplied_by(flow, operation) or 1.0)
     kept = operation.traits.passes or operation.traits.keeps == "pieces" or operation.traits.combines == "join"
     return before.pop() if kept and len(before) == 1 else 1.0
 
@@ -213,14 +217,10 @@ def _note(flow: Flow, operation: Operation, use: WeightUse, found: Found) -> Non
     output = operation.outputs[0] if operation.outputs else None
     made = Use(operation, use.role, feeds, geometry, output, use.view.exact, use.view.scaled, use.view.places)
     found.add(use.view.name, made, use.view)
-    parts = {part.name: part for part in use.view.beside}
+    for part in use.view.parts:
+        found.add(part.name, replace(made, geometry=geometry_of_part(part, use.view.whole, geometry)))
     for name in use.view.others:
-        if use.view.stacked:
-            found.add(name, made)
-        elif name in parts:
-            found.add(name, replace(made, geometry=geometry_beside(use.view, parts[name], geometry)))
-        else:
-            found.add(name, replace(made, role="other", geometry=None, exact=False))
+        found.add(name, replace(made, role="other", geometry=None, exact=False))
 
 
 def _times(flow: Flow, feed: Feed, value: int | None) -> Feed:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import permutations
 from itertools import product as every_pair
@@ -17,8 +17,15 @@ _ADDS = ("add", "sub")  # a branch may be taken from the stream: N-BEATS, unroll
 
 
 def residual_ends(branches: Branches) -> tuple[str, ...]:
-    """Names of the weights and norm weights that come last in a branch which is added back to what it grew from."""
-    return _ends(branches, _growing(branches))
+    """Names of the weights and norm weights that come last in a branch which is added back to what it grew from.
+
+    But for those that bring the inputs to a stream which none reached before, as cross-attention does to latents that
+    are parameters: such a stream has no size of which data may be a share.
+    """
+    given, found = from_inputs(branches.graph), tuple(_of_sums(branches, _growing(branches)))
+    first = [branch for branch in found if branch[0] in given and given.isdisjoint(branch[1])]
+    opening = _last_of(branches, first) if first else ()
+    return tuple(name for name in _last_of(branches, found) if name not in opening)
 
 
 def _growing(branches: Branches) -> Grown:
@@ -42,7 +49,11 @@ def projected_ends(branches: Branches) -> tuple[str, ...]:
 
 def _ends(branches: Branches, grown: Grown) -> tuple[str, ...]:
     """For each operand of a sum that was computed from others, the last weights or norm of the way."""
-    return branches.ends((value, floor_of(branches.graph, others)) for value, others in _of_sums(branches, grown))
+    return _last_of(branches, _of_sums(branches, grown))
+
+
+def _last_of(branches: Branches, found: Iterable[tuple[int, set[int]]]) -> tuple[str, ...]:
+    return branches.ends((value, floor_of(branches.graph, others)) for value, others in found)
 
 
 def _of_sums(branches: Branches, *ways: Grown) -> Iterator[tuple[int, set[int]]]:

@@ -23,6 +23,21 @@ class Piece:
 
 
 @dataclass(frozen=True)
+class Part:
+    """A further parameter that a view holds.
+
+    Attributes:
+        name: its name.
+        whole: its shape.
+        axes: for each axis of the view's first parameter, its own axis that stands there.
+    """
+
+    name: str
+    whole: Shape
+    axes: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class ParameterView:
     """A tensor computed from parameters (and constants) alone.
 
@@ -34,8 +49,7 @@ class ParameterView:
         piece: the part of the parameter that it covers, or None for all of it.
         exact: whether its elements are the parameter's own.
         whole: the parameter's own shape.
-        stacked: whether it is a stack of parameters of one shape, `name` and `others`.
-        beside: the other parts of a tensor that holds parameters of several shapes side by side, with their own axes.
+        parts: further parameters that it holds as it holds `name`: stacked, side by side, of complex numbers.
         places: (axis, place) for each of the parameter's axes of which one place was read, as of layers in a stack.
         scaled: the second moment of the fixed numbers that the parameter's elements are multiplied by in it (a mask, an
             equalised rate); 1 where they are as they were or what became of them cannot be told.
@@ -50,11 +64,20 @@ class ParameterView:
     piece: Piece | None = None
     exact: bool = True
     whole: tuple[int, ...] = ()
-    stacked: bool = False
-    beside: tuple[ParameterView, ...] = ()
+    parts: tuple[Part, ...] = ()
     places: tuple[tuple[int, int], ...] = ()
     scaled: float = 1.0
     proportional: bool = True
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All parameters that went into it."""
+        return (*self.held, *self.others)
+
+    @property
+    def held(self) -> tuple[str, ...]:
+        """The parameters of which it holds the elements."""
+        return (self.name, *(part.name for part in self.parts))
 
     @classmethod
     def of(cls, value: Value) -> ParameterView:
@@ -78,17 +101,45 @@ def computed(operation: Operation, views: list[ParameterView], output: Value, mo
     main = next(
         (view for view in views if view.shape == output.shape), max(views, key=lambda view: math.prod(view.shape))
     )
-    names = dict.fromkeys(name for view in views for name in (view.name, *view.others) if name != main.name)
+    names = dict.fromkeys(name for view in views for name in view.names if name not in main.held)
     exact = moves is not None or (len(views) == 1 and operation.traits.keeps == "order")
-    beside = main.beside if len(views) == 1 else ()
-    step = replace(main, shape=output.shape, others=tuple(names), exact=main.exact and exact, beside=beside)
+    step = replace(main, shape=output.shape, others=tuple(names), exact=main.exact and exact)
     if moves is not None and len(views) == 1:
-        moved = moves(operation, main.shape, output.shape)
-        beside = tuple(replace(part, axes=_followed(part.axes, moved)) for part in main.beside)
-        return replace(step, axes=_followed(main.axes, moved), beside=beside)
+        return replace(step, axes=_followed(main.axes, moves(operation, main.shape, output.shape)))
     if main.shape == output.shape and operation.traits.combines != "contraction":
         return step
     return replace(step, axes=None, exact=False)
+
+
+def as_one(views: list[ParameterView]) -> ParameterView:
+    """The first of some views, which holds the parameters of the others as further parts."""
+    found: dict[str, Part] = {}
+    for view in views:
+        own = _axes_beside(views[0], view)
+        held = (Part(view.name, view.whole, tuple(range(len(view.whole)))), *view.parts)
+        found |= {part.name: replace(part, axes=tuple(part.axes[axis] for axis in own)) for part in held}
+    found.pop(views[0].name)
+    others = dict.fromkeys(name for view in views for name in view.others if name not in (views[0].name, *found))
+    return replace(views[0], parts=tuple(found.values()), others=tuple(others))
+
+
+def _axes_beside(first: ParameterView, view: ParameterView) -> tuple[int, ...]:
+    """For each axis of the first view's parameter, the other's in its place; in order where that is unknown."""
+    places = list(zip(first.axes or (), view.axes or (), strict=False))
+    if first.axes == view.axes or not all(len(one) == len(other) == 1 for one, other in places):
+        return tuple(range(len(view.whole)))
+    found = {one[0]: other[0] for one, other in places}
+    return tuple(found.get(axis, axis) for axis in range(len(view.whole)))
+
+
+def complex_parts(operation: Operation, views: list[ParameterView], outputs: list[Value]) -> list[ParameterView] | None:
+    """What two parameters of one shape are the real and the imaginary part of: one map."""
+    made, first = outputs[0], views[0]
+    if len(views) != 2 or not made.dtype.is_complex or first.axes is None:
+        return None
+    if any(view.shape != made.shape or view.whole != first.whole or view.axes != first.axes for view in views):
+        return None
+    return [replace(as_one(views), shape=made.shape, exact=False)]
 
 
 def _followed(axes: Axes | None, moved: Axes | None) -> Axes | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from initlab.graph.recording import Operation, Ref
-from initlab.graph.views import ParameterView, Shape
+from initlab.graph.views import ParameterView, Part, Shape
 from initlab.schemes.geometry import Geometry
 
 
@@ -59,7 +59,7 @@ def from_axes(view: ParameterView, summed: list[int], made: list[int], batch: li
     if view.axes is None:
         return None
     fan_in = math.prod(view.shape[i] for i in summed)
-    fan_out = math.prod(view.shape[i] for i in made if view.axes[i] or not view.stacked)
+    fan_out = math.prod(view.shape[i] for i in made if view.axes[i] or not view.parts)
     if not fan_in or not fan_out:
         return None
     whole = view.whole
@@ -77,18 +77,17 @@ def _map(whole: Shape, fan_in: float, fan_out: float, out_axis: int, in_axis: in
     return Geometry(whole, fan_in, fan_out, out_axis=out_axis, in_axis=in_axis, kind=kind)
 
 
-def geometry_beside(view: ParameterView, part: ParameterView, geometry: Geometry | None) -> Geometry | None:
-    """The geometry of a part of a map that stands beside another, whose geometry is known: with the fans of the whole.
+def geometry_of_part(part: Part, whole: Shape, geometry: Geometry | None) -> Geometry | None:
+    """The geometry of a further part of a map: that of the first, or with its fans where it lies otherwise.
 
     Args:
-        view: the map, by its first part.
         part: the part.
+        whole: the shape of the first part.
         geometry: of the first part.
     """
-    if geometry is None or view.axes is None or part.axes is None:
-        return None
-    axes = {own: other for (own,), (other,) in zip(view.axes, part.axes, strict=True)}
-    places = axes[geometry.out_axis], axes[geometry.in_axis]
+    if geometry is None or (part.whole == whole and part.axes == tuple(range(len(whole)))):
+        return geometry
+    places = part.axes[geometry.out_axis], part.axes[geometry.in_axis]
     return _map(part.whole, geometry.fan_in, geometry.fan_out, *places)
 
 

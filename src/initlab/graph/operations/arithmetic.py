@@ -15,6 +15,7 @@ from initlab.graph.recording import Operation, constant_moments
 from initlab.graph.regions import beyond_mean, measured, settled
 from initlab.graph.replay import constants, held
 from initlab.graph.signals import Signal
+from initlab.graph.views import complex_parts
 from initlab.guest.doubles import doubled
 
 
@@ -179,8 +180,9 @@ def _reciprocal(flow: Flow, operation: Operation) -> tuple[float, float] | None:
 
 
 _OPS = (
-    Op(("add",), added, names=("radd",), combines="sum", start=0.0),
+    Op(("add",), added, names=("radd",), combines="sum", start=0.0, view=complex_parts),
     Op(("sub",), added, names=("subtract",), combines="sum", start=0.0),
+    Op(("complex",), added, combines="sum", view=complex_parts),
     Op(("mul",), multiplied, names=("multiply", "rmul"), combines="product", by_value=True),
     Op(("div",), multiplied, names=("truediv", "true_divide", "divide"), combines="product"),
 )

@@ -13,7 +13,7 @@ from initlab.graph.operations.op import Op
 from initlab.graph.recording import Operation, Value
 from initlab.graph.regions import settled
 from initlab.graph.signals import Signal, trail_of
-from initlab.graph.views import Index, ParameterView, Shape
+from initlab.graph.views import Index, ParameterView, Shape, as_one
 
 
 def pieces(flow: Flow, operation: Operation) -> list[Signal]:
@@ -109,8 +109,7 @@ def _stacked(operation: Operation, views: list[ParameterView], outputs: list[Val
         return None
     axis = operation.argument(1, "dim", 0) % len(outputs[0].shape)
     axes = (*views[0].axes[:axis], (), *views[0].axes[axis:])
-    names = tuple(view.name for view in views[1:])
-    return [replace(views[0], shape=outputs[0].shape, axes=axes, others=names, stacked=True)]
+    return [replace(as_one(views), shape=outputs[0].shape, axes=axes)]
 
 
 def _side_by_side(operation: Operation, views: list[ParameterView], outputs: list[Value]) -> list[ParameterView] | None:
@@ -124,19 +123,18 @@ def _side_by_side(operation: Operation, views: list[ParameterView], outputs: lis
         return [first]
     if len(first.whole) < 2 or first.axes is None:
         return None
-    names = dict.fromkeys(name for view in parts for name in (view.name, *view.others) if name != first.name)
     if all(view.whole == first.whole and view.axes == first.axes for view in parts):
-        return [replace(first, shape=outputs[0].shape, others=tuple(names), stacked=True)]
+        return [replace(as_one(parts), shape=outputs[0].shape)]
     axis = operation.argument(1, "dim", 0)
     whole = isinstance(axis, int) and sum(view.shape[axis] for view in parts) == outputs[0].shape[axis]
     if not whole or not all(_is_whole(view, len(first.axes)) for view in parts):
         return None
-    return [replace(first, shape=outputs[0].shape, others=tuple(names), exact=False, beside=tuple(parts[1:]))]
+    return [replace(as_one(parts), shape=outputs[0].shape, exact=False)]
 
 
 def _is_whole(view: ParameterView, rank: int) -> bool:
     """Whether a view of so many axes is one parameter, its axes in whatever order."""
-    alone = view.exact and view.piece is None and not view.others and view.axes is not None
+    alone = view.exact and view.piece is None and len(view.names) == 1 and view.axes is not None
     return alone and len(view.whole) == rank and all(len(axes) == 1 for axes in view.axes or ())
 
 

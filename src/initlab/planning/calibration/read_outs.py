@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,9 +16,11 @@ from initlab.planning.calibration.found import rounded
 from initlab.planning.calibration.measuring import feature_axis
 from initlab.planning.plan import PlanEntry
 from initlab.planning.sizes.targets import Targets
+from initlab.reporting import format_number
 
 SHRUNK = 0.25  # second moment of what a tied head reads, below which a constant shrinks it
 FAINT = 1e-4  # second moment of logits below which the rule is wrong about what feeds them, and they may grow
+MOST = 10.0  # by how much: a far larger read-out makes the steps of all below it as much larger
 ROWS = 512  # answers from which the loss of a read-out is measured
 LOGITS = 2**19  # and numbers, of which these are made
 
@@ -127,6 +129,17 @@ class ReadOuts:
         return self._last[2]  # what a read-out makes is read by a loss too, and returned
 
 
+def faint(entries: Iterable[PlanEntry]) -> Iterator[str]:
+    """What to say of read-outs that give next to nothing though they were made as much larger as they may be."""
+    for entry in entries:
+        before, after = entry.measured or (0.0, 0.0)
+        if 0 < after < FAINT and after >= 0.99 * MOST**2 * before:
+            yield (
+                f"{entry.name} gives next to nothing, rms {format_number(math.sqrt(after))}: what reaches it "
+                "is as faint, as behind scales that are kept and far too small"
+            )
+
+
 def factor_by_rule(entry: PlanEntry, targets: Targets, second: float) -> float:
     """What brings a read-out to its first loss where rules alone say how large its logits are: as Gaussian ones.
 
@@ -146,7 +159,7 @@ def factor_by_rule(entry: PlanEntry, targets: Targets, second: float) -> float:
 def _room(entry: PlanEntry, targets: Targets, second: float) -> tuple[float, bool]:
     """What the std of a read-out may grow by, and whether a constant before a tied one shrinks its logits."""
     both = entry.name in targets.sizing_themselves  # a larger table would make what it reads larger, too
-    most = 1.0 if second == 0 or second > FAINT or both else 1 / math.sqrt(second)
+    most = 1.0 if second == 0 or second > FAINT or both else min(MOST, 1 / math.sqrt(second))
     tied = entry.name in targets.ties and not both
     if entry.std and tied:
         most = max(1.0, 1 / entry.std)

@@ -12,6 +12,7 @@ from initlab.graph.fixed import is_fixed_map
 from initlab.graph.once import once
 from initlab.graph.recording import Ref
 from initlab.planning.signals.answers import caps
+from initlab.planning.signals.data_way import way_of
 from initlab.planning.signals.picked import is_picked
 from initlab.planning.signals.recurrences import makers
 from initlab.planning.signals.ways import readings
@@ -215,7 +216,8 @@ def is_head(graph: SignalGraph, use: Operation) -> bool:
     """Whether a weight's output is the model's, or what its own loss takes for logits, and read by nothing else.
 
     Or scores by which answers are picked, and the answers, as a detector's. What is made of it without another
-    weight is not read: its probabilities, their entropy, a penalty on its size.
+    weight is not read: its probabilities, their entropy, a penalty on its size. So are shares that no weight meets
+    again, bins of a density (Müller et al., Neural importance sampling, 2019), whatever else that is made of.
     """
     found = list(ahead(graph, use))
     read = any(kind == "output" or (by is not None and by.traits.logits and not by.traits.mixes) for kind, by in found)
@@ -224,7 +226,7 @@ def is_head(graph: SignalGraph, use: Operation) -> bool:
     returned = any(kind == "output" for kind, _ in found)
     if (returned or any(gives_shares(graph, by) for _, by in found)) and is_last(graph, use, returned):
         return True
-    return is_picked(graph, use)
+    return is_picked(graph, use) or (any(kind == "softmax" for kind, _ in found) and _meets_nothing(graph, use))
 
 
 def gives_shares(graph: SignalGraph, reader: Operation | None) -> bool:
@@ -251,6 +253,21 @@ def is_last(graph: SignalGraph, use: Operation, sums: bool = False) -> bool:
         if reader.traits.combines == "sum":
             others = set() if sums else {v for v in others if makers(graph, v) != {use.parameters}}
         if applied or met > LONGEST or any(hangs_on(graph, v, "parameter") for v in others):
+            return False
+        made.update(reader.outputs)
+    return True
+
+
+def _meets_nothing(graph: SignalGraph, use: Operation) -> bool:
+    """Whether no weight is applied to what comes of an operation's output, nor anything averaged or moved by it."""
+    made, data = set(use.outputs), way_of(graph).data
+    for reader in graph.operations[use.index + 1 :]:
+        if made.isdisjoint(reader.inputs):
+            continue
+        sums = reader.traits.combines in ("sum", "product")
+        if reader.traits.combines == "contraction" or (reader.parameters and not sums):
+            return False
+        if sums and not data.isdisjoint(set(reader.inputs) - made):
             return False
         made.update(reader.outputs)
     return True

@@ -170,7 +170,7 @@ class Targets:
                 return Share(POSITION, grows=False)
             return Share(PLACE, grows=self.asked.isdisjoint(names))
         if names and names <= self.ends and not (others and others <= self.ends.difference(joined)):
-            return Share(1 / max(self.branches, 1), grows=True, made=True)
+            return Share(1 / max(self.branches, 1), grows=names.isdisjoint(self.shares), made=True)
         if names and names <= self.scales.keys():
             return Share(1 / max(self.branches, 1), grows=False, below=DROWNS)
         return None
