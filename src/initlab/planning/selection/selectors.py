@@ -176,7 +176,10 @@ def texts_of(value: object, argument: str) -> tuple[str, ...]:
     >>> texts_of("encoder.**", "keep")
     ('encoder.**',)
     """
-    texts = (value,) if isinstance(value, str) or not isinstance(value, Iterable) else tuple(value)
+    try:
+        texts = (value,) if isinstance(value, str) or not isinstance(value, Iterable) else tuple(value)
+    except TypeError:  # a tensor of no axes says that it can be iterated over
+        texts = (value,)
     for text in texts:
         if not isinstance(text, str):
             raise InputError(f"{argument} must be selectors such as 'encoder.**'; got {shown(text)}")

@@ -6,7 +6,7 @@ from collections import Counter, deque
 from collections.abc import Iterable
 
 from initlab.graph import Operation, SignalGraph
-from initlab.graph.ancestry import hangs_on
+from initlab.graph.ancestry import hangs_on, made_of
 from initlab.graph.axes import axes_of_features
 from initlab.graph.fixed import is_fixed_map
 from initlab.graph.once import once
@@ -258,16 +258,28 @@ def is_last(graph: SignalGraph, use: Operation, sums: bool = False) -> bool:
     return True
 
 
+@once
+def _made_without_shares(graph: SignalGraph) -> frozenset[int]:
+    """What weights made, but for shares and what came of them."""
+    weights = (value for operation in graph.operations if operation.parameters for value in operation.outputs)
+    shares = (value for operation in graph.operations if operation.kind == "softmax" for value in operation.outputs)
+    return made_of(graph, weights) - made_of(graph, shares)
+
+
 def _meets_nothing(graph: SignalGraph, use: Operation) -> bool:
-    """Whether no weight is applied to what comes of an operation's output, nor anything averaged or moved by it."""
-    made, data = set(use.outputs), way_of(graph).data
+    """Whether no weight is applied to what comes of an operation's output, nor anything picked or moved by it.
+
+    Experts' outputs are picked; other shares, as of the other side of a bin, are not.
+    """
+    made, data, weighed = set(use.outputs), way_of(graph).data, _made_without_shares(graph)
     for reader in graph.operations[use.index + 1 :]:
         if made.isdisjoint(reader.inputs):
             continue
         sums = reader.traits.combines in ("sum", "product")
         if reader.traits.combines == "contraction" or (reader.parameters and not sums):
             return False
-        if sums and not data.isdisjoint(set(reader.inputs) - made):
+        others = set(reader.inputs) - made
+        if not weighed.isdisjoint(others) or (sums and not data.isdisjoint(others)):
             return False
         made.update(reader.outputs)
     return True
