@@ -154,6 +154,14 @@ def from_trained(graph: Recording) -> frozenset[int]:
     return from_inputs(graph) | made_of(graph, parameters)
 
 
+@once
+def from_weights(graph: Recording) -> frozenset[int]:
+    """The values that operations which parameters enter have made, and all that they have a part in."""
+    return made_of(
+        graph, (value for operation in graph.operations if operation.parameters for value in operation.outputs)
+    )
+
+
 def made_of(graph: Recording, values: Iterable[int]) -> frozenset[int]:
     """Some values, and all that they have a part in."""
     found = set(values)

@@ -75,7 +75,7 @@ def _shared(flow: Flow, operation: Operation, signals: list[Signal]) -> list[Sig
             second = 1.0 if own.second is None else own.second
             factor = share.factor(second, base)
             flow.lessened |= dict.fromkeys(share.names, factor)
-            found[place] = own.but(second=factor * second, mean=math.sqrt(factor) * (own.mean or 0.0))
+            found[place] = own.but(second=factor * second, mean=math.sqrt(factor) * own.center)
     return found
 
 

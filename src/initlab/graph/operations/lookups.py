@@ -64,7 +64,7 @@ def gathered(operation: Operation, views: Views, shapes: Shapes) -> list[WeightU
 def picked(operation: Operation, views: list[ParameterView], outputs: list[Value]) -> list[ParameterView] | None:
     """Matrices of a stack picked by numbers, as of the experts that a router chose: each is one of its first axis."""
     index = next(operation.argument(*place) for place in operation.traits.rows)
-    (view,), (output,) = views[:1], outputs[:1]
+    view, output = views[0], outputs[0]
     axis = operation.argument(1, "dim", 0) if operation.kind == "index_select" else 0
     if not isinstance(index, Ref) or view.axes is None or axis != 0 or len(views) > 1 or len(output.shape) < 3:
         return None

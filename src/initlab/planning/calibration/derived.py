@@ -6,7 +6,7 @@ So it is on the meta device, for models too large for a pass on the side, and fo
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from initlab.graph import SignalGraph, Use
@@ -16,6 +16,7 @@ from initlab.planning.calibration.measuring import misses
 from initlab.planning.calibration.read_outs import factor_by_rule
 from initlab.planning.parameters.fed import second_moments
 from initlab.planning.plan import PlanEntry, owners
+from initlab.planning.sizes.predicted import spread_of
 from initlab.planning.sizes.targets import Targets
 from initlab.sampling import canonical_name
 
@@ -32,17 +33,18 @@ def derived(
         fixed: names whose laws are not to be changed.
     """
     owner, by_name = owners(entries), {entry.name: entry for entry in entries}
-    uses = {name: graph.uses(name) for name in graph.parameters if canonical_name(name) in owner}
-    named = {owner[canonical_name(name)]: found for name, found in reversed(uses.items())}
+    spelled: dict[str, str] = {}
+    for name in graph.parameters:
+        spelled.setdefault(owner.get(canonical_name(name), ""), name)
     found = Found(scales=targets.scales)
     free = [entry for entry in entries if correctable(entry.name, by_name, fixed, targets.scales)]
     for entry in free:
-        found.factors[entry.name] = _to_target(entry, named.get(entry.name, ()), targets, found)
-    graph = _with_ties(graph, {owner[canonical_name(n)]: n for n in uses}, by_name, targets, found)
-    lessened = {owner[canonical_name(n)]: factor for n, factor in graph.lessened.items() if canonical_name(n) in owner}
+        uses = graph.uses(spelled[entry.name]) if entry.name in spelled else ()
+        found.factors[entry.name] = _to_target(entry, uses, targets, found)
+    graph = _with_ties(graph, spelled, by_name, targets, found)
     for entry in free:
-        factor = found.factors[entry.name]
-        factor *= min(math.sqrt(lessened.get(entry.name, 1.0)), targets.most(entry) / factor)
+        factor, lessened = found.factors[entry.name], graph.lessened.get(spelled.get(entry.name, ""), 1.0)
+        factor *= min(math.sqrt(lessened), targets.most(entry) / factor)
         found.factors[entry.name] = rounded(factor * _to_unit_scores(entry.name, graph, targets, found))
     return tuple(corrected(entry, found, targets) for entry in entries)
 
@@ -62,7 +64,7 @@ def _to_target(entry: PlanEntry, uses: tuple[Use, ...], targets: Targets, found:
         return 1.0
     if entry.name in targets.heads:
         return factor_by_rule(entry, targets, second)
-    target = targets.of(entry.name, _spread(uses))
+    target = targets.of(entry.name, spread_of(uses))
     if target is None or (second < target and entry.name in targets.bounded):
         return 1.0
     if not targets.sized(entry.name) and not misses(second / target):
@@ -79,24 +81,11 @@ def _made(entry: PlanEntry, uses: tuple[Use, ...]) -> float | None:
         return None
     if entry.predicted is not None:
         return entry.predicted or None
-    return next(_by_law(entry, uses), 1.0 if entry.role == "weight" else None)
-
-
-def _by_law(entry: PlanEntry, uses: tuple[Use, ...]) -> Iterator[float]:
-    """σ² · fan_in · E[x²] of a use whose input is known, as of a table that is a head too."""
-    for use in uses:
-        if use.role == "weight" and use.geometry is not None:
-            moments = second_moments((use,))
-            if moments and entry.std:
-                yield entry.std**2 * use.geometry.fan_in * moments[0]
-
-
-def _spread(uses: tuple[Use, ...]) -> float:
-    """The standard deviation of that moment over draws: √(2/m) for m units, as far as what they read agrees."""
-    applied = next((use for use in uses if use.feeds is not None and use.geometry is not None), None)
-    if applied is None or applied.feeds is None or applied.geometry is None:
-        return 0.0
-    return applied.feeds.common * math.sqrt(2 / max(applied.geometry.shape[applied.geometry.out_axis], 1))
+    for use in uses:  # of a table that is a head too: σ² · fan_in · E[x²]
+        moments = second_moments((use,)) if use.role == "weight" and use.geometry is not None else []
+        if moments and use.geometry is not None and entry.std:
+            return entry.std**2 * use.geometry.fan_in * moments[0]
+    return 1.0 if entry.role == "weight" else None
 
 
 def _to_unit_scores(name: str, graph: SignalGraph, targets: Targets, found: Found) -> float:

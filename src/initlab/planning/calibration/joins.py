@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 
 from initlab.graph import Operation, SignalGraph
-from initlab.graph.ancestry import made_of
+from initlab.graph.ancestry import from_weights
 from initlab.graph.recording import Share, Value, constant_moments
 from initlab.planning.calibration.found import correctable
 from initlab.planning.plan import PlanEntry, owners
@@ -87,7 +87,7 @@ def joins(
     targets: Targets,
     owner: Mapping[str, str],
     free: Callable[[str], bool],
-    nothing: Collection[int] = (),
+    nothing: Collection[int],
 ) -> dict[tuple[int, int], Share]:
     """By (sum, operand), the share that the operand is brought to: at the first sum that each is added in.
 
@@ -100,7 +100,7 @@ def joins(
     """
     names, found, joined = _parameters(graph, owner), dict[tuple[int, int], Share](), set[str]()
     weights, spelled = targets.positions | targets.ends | targets.scales.keys(), dict[str, list[str]]()
-    learned = made_of(graph, (value for made in graph.operations if made.parameters for value in made.outputs))
+    learned = from_weights(graph)
     for name in graph.parameters:
         spelled.setdefault(owner.get(canonical_name(name), ""), []).append(name)
     for operation in graph.operations if weights else ():

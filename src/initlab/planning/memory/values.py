@@ -31,12 +31,9 @@ def is_pattern(tensor: torch.Tensor) -> bool:
     if not readable(tensor) or tensor.numel() < 4 or not tensor.is_floating_point():
         return False
     flat = local_tensor(tensor).detach().flatten()  # all of it: DTensors know no unique
-    for few in (
-        flat[: 4 * PATTERN],
-        flat[:: len(flat) // (4 * PATTERN) or 1],
-    ):  # a padding row of zeros may stand first
-        if len(set(few.tolist())) > PATTERN:
-            return False
+    some = flat[: 4 * PATTERN], flat[:: len(flat) // (4 * PATTERN) or 1]  # a padding row of zeros may stand first
+    if any(len(set(few.tolist())) > PATTERN for few in some):
+        return False
     numbers = torch.unique(flat)
     return 1 < len(numbers) <= min(2 * flat.numel() // 3, PATTERN) and bool(numbers.isfinite().all())
 

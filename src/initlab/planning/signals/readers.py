@@ -6,7 +6,7 @@ from collections import Counter, deque
 from collections.abc import Iterable
 
 from initlab.graph import Operation, SignalGraph
-from initlab.graph.ancestry import hangs_on, made_of
+from initlab.graph.ancestry import from_weights, hangs_on, made_of
 from initlab.graph.axes import axes_of_features
 from initlab.graph.fixed import is_fixed_map
 from initlab.graph.once import once
@@ -261,9 +261,8 @@ def is_last(graph: SignalGraph, use: Operation, sums: bool = False) -> bool:
 @once
 def _made_without_shares(graph: SignalGraph) -> frozenset[int]:
     """What weights made, but for shares and what came of them."""
-    weights = (value for operation in graph.operations if operation.parameters for value in operation.outputs)
     shares = (value for operation in graph.operations if operation.kind == "softmax" for value in operation.outputs)
-    return made_of(graph, weights) - made_of(graph, shares)
+    return from_weights(graph) - made_of(graph, shares)
 
 
 def _meets_nothing(graph: SignalGraph, use: Operation) -> bool:

@@ -17,7 +17,7 @@ import math
 from collections.abc import Collection, Iterable, Mapping
 
 from initlab.graph import Operation, SignalGraph
-from initlab.graph.ancestry import made_of
+from initlab.graph.ancestry import from_weights, made_of
 from initlab.planning.signals.data_way import Way, applies, signals_of, way_of
 from initlab.planning.signals.norms import degree
 from initlab.planning.signals.recurrences import makers
@@ -76,8 +76,7 @@ def plain(
 
 def _learned(graph: SignalGraph, way: Way) -> frozenset[int]:
     """The values that parameters had a part in: what is made of the data without any is data too."""
-    applied = (value for operation in graph.operations if operation.parameters for value in operation.outputs)
-    return made_of(graph, (*way.made, *applied))
+    return made_of(graph, way.made) | from_weights(graph)
 
 
 def _is_wide(graph: SignalGraph, way: Way) -> bool:

@@ -35,7 +35,7 @@ def with_predictions(
     for name in graph.parameters:
         uses.setdefault(owner.get(canonical_name(name), ""), graph.uses(name))
     if small:
-        sizes = {name: _plain_size(uses[owner[canonical_name(name)]]) for name in graph.parameters
+        sizes = {name: plain_second(spread_of(uses[owner[canonical_name(name)]])) for name in graph.parameters
                  if owner.get(canonical_name(name)) in small}  # fmt: skip
         graph = replace(graph, sizes={**graph.sizes, **sizes})
         for name in graph.parameters:
@@ -43,13 +43,13 @@ def with_predictions(
     return tuple(replace(entry, predicted=_predicted(entry, uses.get(entry.name, ()))) for entry in entries)
 
 
-def _plain_size(uses: Iterable[Use]) -> float:
-    """The second moment of a plain layer's output, by how far draws of its units spread: as far as inputs agree."""
+def spread_of(uses: Iterable[Use]) -> float:
+    """The standard deviation of E[y²] over draws, as a share of it: √(2/m) of m units, as far as inputs agree."""
     applied = next((use for use in uses if use.feeds is not None), None)
     if applied is None or applied.feeds is None or applied.geometry is None:
-        return plain_second(0.0)
+        return 0.0
     units = applied.geometry.shape[applied.geometry.out_axis]
-    return plain_second(applied.feeds.common * math.sqrt(2 / max(units, 1)))
+    return applied.feeds.common * math.sqrt(2 / max(units, 1))
 
 
 def _predicted(entry: PlanEntry, uses: tuple[Use, ...]) -> float | None:

@@ -165,12 +165,14 @@ class Targets:
             learned: whether weights had a part in what it is added to, in whatever way.
             joined: the parameters that have joined a stream before.
         """
-        if names and names <= self.positions and not (others and others <= self.positions):
+        if not names:
+            return None
+        if names <= self.positions and not (others and others <= self.positions):
             if not learned or self.tables - self.positions - self.tables_of_scores:
                 return Share(POSITION, grows=False)
             return Share(PLACE, grows=self.asked.isdisjoint(names))
-        if names and names <= self.ends and not (others and others <= self.ends.difference(joined)):
+        if names <= self.ends and not (others and others <= self.ends.difference(joined)):
             return Share(1 / max(self.branches, 1), grows=names.isdisjoint(self.shares), made=True)
-        if names and names <= self.scales.keys():
+        if names <= self.scales.keys():
             return Share(1 / max(self.branches, 1), grows=False, below=DROWNS)
         return None
