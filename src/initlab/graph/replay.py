@@ -89,9 +89,9 @@ def stand_ins(flow: Flow, operations: list[Operation]) -> dict[int, torch.Tensor
             tensor = None if value in flow.signals or any_numbers else held(flow, value)
             single = flow.value(value).source == "constant" and math.prod(flow.value(value).shape) == 1
             if tensor is None and single and flow.value(value).dtype.is_floating_point:
-                tensor = torch.ones(flow.value(value).shape)
+                tensor = torch.ones(flow.value(value).shape, device="cpu")
             if value in flow.views and tensor is None:
-                tensor = torch.full(flow.value(value).shape, op.traits.start)
+                tensor = torch.full(flow.value(value).shape, op.traits.start, device="cpu")
             if tensor is not None:
                 found[value] = tensor
     return found

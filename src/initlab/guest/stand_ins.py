@@ -68,9 +68,9 @@ def _made_otherwise(func: Callable[..., Any], bare: Any, given: Any) -> Any:
 
 
 def _zeros(tensor: torch.Tensor) -> torch.Tensor:
-    return torch.zeros(tensor.shape, dtype=tensor.dtype) if tensor.is_meta else tensor
+    return torch.zeros(tensor.shape, dtype=tensor.dtype, device="cpu") if tensor.is_meta else tensor
 
 
 def _noise(tensor: torch.Tensor) -> torch.Tensor:
-    made = torch.zeros(tensor.shape, dtype=tensor.dtype)
+    made = torch.zeros(tensor.shape, dtype=tensor.dtype, device="cpu")
     return made.normal_() if tensor.is_floating_point() else made

@@ -218,3 +218,13 @@ def test_a_norm_behind_a_factor_without_a_value_is_one() -> None:
             return self.head(self.norm(self.tokens(ids) * self.scale))
 
     assert initlab.plan(on_meta(Scaled), IDS)["norm.weight"].role == "norm_weight"
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_device_that_is_entered_outside_changes_no_plan(case: str) -> None:
+    build, given = CASES[case]
+    model = on_meta(build)
+    plan = initlab.plan(model, given)
+    with torch.device("meta"):
+        inside = initlab.plan(model, given)
+    assert [(entry.std, entry.reason) for entry in inside.entries] == [(e.std, e.reason) for e in plan.entries]

@@ -152,7 +152,8 @@ def factor_by_rule(entry: PlanEntry, targets: Targets, second: float) -> float:
     if shrunk:
         return rounded(min(most, 1 / math.sqrt(second)))
     classes = entry.shape[0] if entry.geometry is None else entry.geometry.shape[entry.geometry.out_axis]
-    rows = torch.randn(max(16, 4096 // classes), classes, generator=torch.Generator().manual_seed(0))
+    generator = torch.Generator(device="cpu").manual_seed(0)
+    rows = torch.randn(max(16, 4096 // classes), classes, generator=generator, device="cpu")
     return head_factor(rows * math.sqrt(second), -1, targets.excess_of(classes), most)
 
 
@@ -224,5 +225,6 @@ def _some(rows: torch.Tensor, count: int) -> torch.Tensor:
     """Rows drawn by chance where there are many: every n-th would be one column of pictures that are n wide."""
     if len(rows) < 2 * count:
         return rows
-    drawn = torch.randint(len(rows), (count,), generator=torch.Generator().manual_seed(0))
+    generator = torch.Generator(device="cpu").manual_seed(0)
+    drawn = torch.randint(len(rows), (count,), generator=generator, device="cpu")
     return rows[drawn.to(rows.device)]
