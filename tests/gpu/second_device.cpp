@@ -13,7 +13,8 @@
 #include <ATen/native/DispatchStub.h>
 #include <c10/core/impl/DeviceGuardImplInterface.h>
 #include <c10/core/impl/alloc_cpu.h>
-#include <torch/extension.h>
+#include <torch/csrc/utils/pybind.h>
+#include <torch/library.h>
 
 using at::Tensor;
 constexpr auto HERE = c10::DeviceType::PrivateUse1;

@@ -20,7 +20,7 @@ LABELS, NEXT = torch.arange(32) % 4, TOKENS.roll(-1, 1)
 CASES: dict[str, tuple[Any, tuple[int, ...], Any, Any, str, int]] = {
     "mlp": (mlp, (128, 256, 512), ROWS, LABELS, "adamw", 6),
     "mlp by sgd": (mlp, (128, 256, 512), ROWS, LABELS, "sgd", 6),
-    "mlp by muon": (mlp, (128, 256, 512), ROWS, LABELS, "muon", 6),
+    "mlp by muon": (mlp, (64, 128, 256), ROWS, LABELS, "muon", 6),
     "cnn": (CNN, (64, 128, 256), IMAGES, torch.arange(8) % 4, "adamw", 6),
     "gpt": (GPT, (128, 256), TOKENS, NEXT, "adamw", 4),
     "llama": (Llama, (256, 512), TOKENS, NEXT, "adamw", 3),
