@@ -124,7 +124,7 @@ def _words(name: str, found: Found, targets: Targets, factor: float) -> str:
     if name in targets.scales:
         change = f"scale ×{format_number(factor)}"
     if name in targets.ends or name in targets.scales:
-        return f"one of {targets.branches} that end residual branches, each a share of the stream, {change}"
+        return f"one of {targets.branches[name]} that end residual branches, each a share of the stream, {change}"
     if name in found.products:
         sizes = " for ".join(format_number(number) for number in found.products[name])
         return f"scores that are products: second moment {sizes}, shared out among factors, {change}"

@@ -29,6 +29,7 @@ from initlab.planning.sizes.plain import plain
 from initlab.planning.sizes.quantized import quantized
 from initlab.planning.sizes.read_rows import rows_read
 from initlab.planning.sizes.scores import queries_of
+from initlab.planning.sizes.streams import meeting
 from initlab.planning.sizes.targets import Targets
 from initlab.planning.sizes.token_tables import codebooks, sizing_themselves, tokens_of
 from initlab.planning.sizes.votes import voting
@@ -189,10 +190,12 @@ class _Survey:
         return ending_scales(self.graph, self.entries, self.owner)
 
     @cached_property
-    def branches(self) -> int:
-        """How many branches those end."""
+    def branches(self) -> dict[str, int]:
+        """Of each of those, how many branches its stream has, with the streams that it meets."""
         uses = {**self.applied, **_by_role(self.uses, "norm_weight")}
-        return sum(adds_up(self.graph, uses.get(name, ())) for name in self.ends | self.scales.keys())
+        ends = {name: uses.get(name, []) for name in self.ends | self.scales.keys()}
+        added = {name: adds_up(self.graph, found) for name, found in ends.items()}
+        return {name: sum(added[one] for one in group) for group in meeting(self.graph, ends) for name in group}
 
     @cached_property
     def tables(self) -> Names:

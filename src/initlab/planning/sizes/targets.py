@@ -35,7 +35,8 @@ class Targets:
         gates: weights whose output opens a gate through a sigmoid.
         ends: weights that end residual branches.
         scales: scales of norms that end such branches -> the value with which they would be zero.
-        branches: how many branches these end: a weight that is used again, and adds to the same stream, ends another.
+        branches: of each of these, how many branches are added to its stream and to those that it meets: a weight that is
+            used again, and adds to the same stream, ends another.
         tables: embeddings that are read by what the model is given.
         positions: tables and parameters that are added to the tokens.
         asked: those of them whose std was asked for, which are made no larger.
@@ -74,7 +75,7 @@ class Targets:
     shares: frozenset[str] = frozenset()
     tables_of_scores: frozenset[str] = frozenset()
     inner: Mapping[str, float] = field(default_factory=dict)
-    branches: int = 0
+    branches: Mapping[str, int] = field(default_factory=dict)
     asked: frozenset[str] = frozenset()
     scales: Mapping[str, float] = field(default_factory=dict)
     queries: Mapping[str, Queries] = field(default_factory=dict)
@@ -172,7 +173,11 @@ class Targets:
                 return Share(POSITION, grows=False)
             return Share(PLACE, grows=self.asked.isdisjoint(names))
         if names <= self.ends and not (others and others <= self.ends.difference(joined)):
-            return Share(1 / max(self.branches, 1), grows=names.isdisjoint(self.shares), made=True)
+            return Share(self._part(names), grows=names.isdisjoint(self.shares), made=True)
         if names <= self.scales.keys():
-            return Share(1 / max(self.branches, 1), grows=False, below=DROWNS)
+            return Share(self._part(names), grows=False, below=DROWNS)
         return None
+
+    def _part(self, names: frozenset[str]) -> float:
+        """One branch's share of its stream."""
+        return 1 / max(self.branches[name] for name in names)
