@@ -14,6 +14,7 @@ from torch.overrides import TorchFunctionMode
 
 from initlab.errors import InputError
 from initlab.graph.dropping import Still, told
+from initlab.graph.living import living
 from initlab.graph.signal_graph import SignalGraph
 from initlab.graph.tracer import Tracer
 from initlab.guest.batch import batch_of
@@ -242,12 +243,14 @@ def _pass(
             stack.enter_context(Still(place.still, follower.stack))
         output = run(place.model, given.args, given.kwargs, "example_inputs", follower)
         outputs = tuple(tracer.value_of(tensor) for tensor in tensors_in(output))
+        held = tracer.held
     if not outputs:
         raise InputError(
             f"forward of {type(place.model).__name__} returned {_kind_words(output)}; it must return a tensor, or "
             "tensors in a tuple, list, dict or dataclass"
         )
-    return SignalGraph(tuple(tracer.operations), tracer.values, inputs, outputs, training)
+    operations, values = living(tracer.operations, tracer.values, held.union(outputs), tracer.made_of_parameters)
+    return SignalGraph(operations, values, inputs, outputs, training, held=frozenset(held))
 
 
 def _faked(stack: contextlib.ExitStack, given: _Given, place: _Place) -> tuple[Any, ...]:

@@ -145,6 +145,7 @@ class Recording:
         inputs: numbers of the example inputs' values.
         outputs: numbers of the values in the model's output.
         training: whether the recorded pass ran in training mode.
+        held: numbers of the values that the caller or the model held when the pass had ended.
         sizes: by parameter, the second moment that its output is to have, where that is not one.
         shares: by (sum, operand), what the operand is of the other's second moment once a pass has made it so.
         scores: by product of queries and keys, what it is multiplied by before a softmax reads it, where a pass makes
@@ -161,6 +162,7 @@ class Recording:
     inputs: tuple[int, ...] = ()
     outputs: tuple[int, ...] = ()
     training: bool = False
+    held: frozenset[int] = frozenset()
     sizes: Mapping[str, float] = field(default_factory=dict, repr=False)
     shares: Mapping[tuple[int, int], Share] = field(default_factory=dict, repr=False)
     scores: Mapping[int, float] = field(default_factory=dict, repr=False)
@@ -172,6 +174,10 @@ class Recording:
     def consumers(self, value: int) -> tuple[Operation, ...]:
         """The operations that read a value."""
         return self._readers.get(value, ())
+
+    def leaves(self, value: int) -> bool:
+        """Whether a value is returned, or kept by the model and read by no operation, as a loss of a layer's own."""
+        return value in self.outputs or (value in self.held and not self.consumers(value))
 
     def producer(self, value: int) -> Operation | None:
         """The operation that made a value; None for inputs, parameters and constants."""

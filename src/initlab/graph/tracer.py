@@ -36,7 +36,7 @@ class Tracer(TorchFunctionMode):
         self.values: dict[int, Value] = {}
         self.operations: list[Operation] = []
         self._rearranged: dict[int, str] = {}  # values that are parameters in another arrangement
-        self._made_of_parameters: set[int] = set()
+        self.made_of_parameters: set[int] = set()
         self.stack: list[tuple[str, str]] = []
         self._live: dict[int, tuple[weakref.ref[torch.Tensor], int, int]] = {}
         self._written: dict[int, tuple[weakref.ref[torch.Tensor], int, int]] = {}
@@ -77,6 +77,11 @@ class Tracer(TorchFunctionMode):
         """The value that a tensor holds now."""
         return self._lookup(tensor)
 
+    @property
+    def held(self) -> set[int]:
+        """The values of tensors that something holds still."""
+        return {value for tensor, value, _ in self._live.values() if tensor() is not None}
+
     def _record(
         self, func: Callable[..., Any], kind: str, given: tuple[Any, Any], made: list[torch.Tensor], writes: bool
     ) -> None:
@@ -92,7 +97,7 @@ class Tracer(TorchFunctionMode):
         if constant:
             return
         if all(self._is_constant(value, True) for value in inputs) and not TABLE[kind].random_like:
-            self._made_of_parameters.update(outputs)
+            self.made_of_parameters.update(outputs)
         module, module_type = self.stack[-1] if self.stack else ("", "")
         names = dict.fromkeys(name for value in inputs if (name := self._parameter(value)))
         if len(names) == 1 and TABLE[kind].rearranges and all(self._parameter(value) for value in inputs):
@@ -116,7 +121,7 @@ class Tracer(TorchFunctionMode):
         """Whether neither inputs nor parameters make a value; or, where that counts as well, parameters alone."""
         source = self.values[value].source
         return source == "constant" or (
-            or_of_parameters and (source == "parameter" or value in self._made_of_parameters)
+            or_of_parameters and (source == "parameter" or value in self.made_of_parameters)
         )
 
     def _empty(self, arg: Any) -> Any:
@@ -180,7 +185,7 @@ class Tracer(TorchFunctionMode):
         module, module_type = self.stack[-1] if self.stack else ("", "")
         name = self._parameter(given)
         if self._is_constant(given, True):
-            self._made_of_parameters.add(value)
+            self.made_of_parameters.add(value)
         self.operations.append(
             Operation(
                 index, kind, kind, module, (given,), (value,), (name,) if name else (), _attributes(args, {}),

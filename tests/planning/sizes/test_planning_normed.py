@@ -48,6 +48,10 @@ ALONE: dict[str, tuple[Callable[[Net, Any], Any], nn.Module | None, str, torch.T
     "times a fixed tensor": (lambda net, x: net.more[0](net.linear(x) * torch.tensor(0.5)), LAYER, "linear.weight",
                              INPUTS),
     "over a number": (lambda net, x: net.more[0](net.linear(x) / 4), LAYER, "linear.weight", INPUTS),
+    "asked for a shape": (lambda net, x: net.more[0](y := net.linear(x)) + torch.zeros_like(y[:, :1]), LAYER,
+                          "linear.weight", INPUTS),
+    "asked for its size": (lambda net, x: net.more[0](y := net.linear(x)) * (y.norm().item() > 0), LAYER,
+                           "linear.weight", INPUTS),
 }  # fmt: skip
 NOT_ALONE: dict[str, tuple[Callable[[Net, Any], Any], nn.Module | None, str, torch.Tensor]] = {
     "added to a stream": (lambda net, x: net.more[0](x + net.linear(x)), LAYER, "linear.weight", INPUTS),

@@ -47,10 +47,9 @@ def turns_of(graph: SignalGraph, use: Operation) -> float:
     stack, found, windows = [(value, 1.0) for value in use.outputs], 0.0, 0.0
     while stack:
         value, factor = stack.pop()
-        readers = graph.consumers(value)
-        if value in graph.outputs or not readers:
+        if graph.leaves(value):
             return 0.0
-        for reader in readers:
+        for reader in graph.consumers(value):
             if number := factor_beside(graph, reader):
                 stack.extend((made, factor * abs(number)) for made in reader.outputs)
             elif reader.traits.passes or reader.traits.keeps == "pieces" or _is_biased(graph, reader, value):

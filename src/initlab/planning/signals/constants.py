@@ -74,10 +74,9 @@ def inner_factor(graph: SignalGraph, use: Operation) -> float:
     stack, found, windows = [(use.outputs[0], 1.0, 0)], 0.0, 0.0
     while stack:
         value, factor, steps = stack.pop()
-        readers = graph.consumers(value)
-        if not readers or steps >= STEPS:
+        if graph.leaves(value) or steps >= STEPS:
             return 1.0
-        for reader in readers:
+        for reader in graph.consumers(value):
             if len(reader.outputs) != 1:
                 return 1.0
             if number := factor_beside(graph, reader):

@@ -57,23 +57,23 @@ def leads_only_to(
         graph: the recording.
         operation: where the ways begin.
         ends: reader -> True where a way may end, False where it may not come, None where it goes on.
-        given: whether a way may end with the caller too, or unread.
+        given: whether a way may end with the caller or the model too, or nowhere.
         farthest: how many values may be gone through.
     """
-    stack, seen = list(operation.outputs), set(operation.outputs)
+    stack, seen, met = list(operation.outputs), set(operation.outputs), given
     while stack:
         value = stack.pop()
-        readers = graph.consumers(value)
-        if not given and (value in graph.outputs or not readers):
+        if not given and graph.leaves(value):
             return False
-        for reader in readers:
+        for reader in graph.consumers(value):
             ended = ends(reader)
             if ended is None and len(seen) <= farthest:
                 stack.extend(made for made in reader.outputs if made not in seen)
                 seen.update(reader.outputs)
             elif not ended:
                 return False
-    return True
+            met = met or bool(ended)
+    return met
 
 
 def rearranges(operation: Operation) -> bool:

@@ -61,20 +61,21 @@ def sized_by_its_use(graph: SignalGraph, value: int | None) -> bool:
 
 def _reaches_norms(graph: SignalGraph, use: Operation, shares: frozenset[int]) -> bool:
     """Past all that grows as its input does; past a join too where the norm sizes each feature by itself."""
-    stack, seen = [(use.outputs[0], False)], {use.outputs[0]}
+    stack, seen, met = [(use.outputs[0], False)], {use.outputs[0]}, False
     shared = partial(_takes_shares, shares=shares, first=use.outputs[0])
     while stack:
         value, joined = stack.pop()
-        readers = graph.consumers(value)
-        if value in graph.outputs or not readers:
+        if graph.leaves(value):
             return False
         undone = set() if joined else undoing(graph, value)
-        for reader in readers:
+        met = met or bool(undone)
+        for reader in graph.consumers(value):
             traits = reader.traits
             joins = joined or traits.combines == "join"
             if traits.norm:
                 if joined and not traits.by_feature:
                     return False
+                met = True
             elif reader.index in undone:
                 continue
             elif joins is not joined or _grows_alike(graph, reader) or shared(graph, reader, seen):
@@ -82,7 +83,7 @@ def _reaches_norms(graph: SignalGraph, use: Operation, shares: frozenset[int]) -
                 seen.update(reader.outputs)
             else:
                 return False
-    return True
+    return met
 
 
 def _grows_alike(graph: SignalGraph, reader: Operation) -> bool:
