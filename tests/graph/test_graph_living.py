@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 import pytest
@@ -29,11 +30,18 @@ class Watched(nn.Module):
             self.kept = (made * 2).norm().item()
         elif self.does == "keep":
             self.kept = made.square().mean()
+        elif self.does == "circle":
+            self.circle(made)
         elif self.does == "weigh":
             _ = made * self.scale
         elif self.does == "return":
             return {"made": torch.relu(made), "size": made.square().mean()}
         return torch.relu(made)
+
+    @staticmethod
+    def circle(made: torch.Tensor) -> None:
+        held: list[Any] = [made * 2]
+        held.append(held)
 
 
 def kinds(graph: SignalGraph) -> list[str]:
@@ -59,6 +67,19 @@ def test_only_operations_of_which_something_comes_are_recorded(does: str, expect
         assert operation.index == place
         assert all(graph.producer(value) is operation for value in operation.outputs)
         assert all(value in graph.values for value in operation.inputs)
+
+
+def test_a_recording_hangs_on_no_moment_of_collection() -> None:
+    def recorded(collected_after: int) -> list[str]:
+        before = gc.get_threshold()
+        gc.set_threshold(collected_after)
+        try:
+            return kinds(record(Watched("circle"), torch.ones(2, 4)))
+        finally:
+            gc.set_threshold(*before)
+
+    assert recorded(1) == recorded(1_000_000)
+    assert gc.isenabled()
 
 
 def test_what_the_model_keeps_leaves_and_a_state_that_nobody_reads_does_not() -> None:

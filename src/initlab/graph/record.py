@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -24,6 +25,7 @@ from initlab.guest.modules import dotted, modules_of
 from initlab.guest.run import Follower, hosted, run
 from initlab.guest.stand_ins import StandIns
 from initlab.guest.whole import as_one_process
+from initlab.shared import Shared
 
 
 def record(model: nn.Module, example_inputs: Any) -> SignalGraph:
@@ -241,6 +243,7 @@ def _pass(
         stack.enter_context(tracer)
         if place.still and not training:
             stack.enter_context(Still(place.still, follower.stack))
+        stack.enter_context(_nothing_collected())
         output = run(place.model, given.args, given.kwargs, "example_inputs", follower)
         outputs = tuple(tracer.value_of(tensor) for tensor in tensors_in(output))
         held = tracer.held
@@ -251,6 +254,16 @@ def _pass(
         )
     operations, values = living(tracer.operations, tracer.values, held.union(outputs), tracer.made_of_parameters)
     return SignalGraph(operations, values, inputs, outputs, training, held=frozenset(held))
+
+
+def _uncollecting() -> Callable[[], object]:
+    collects = gc.isenabled()
+    gc.disable()
+    return gc.enable if collects else lambda: None
+
+
+# Which values are held at the end of a pass hangs then on the model alone, and on no moment of collection.
+_nothing_collected = Shared(_uncollecting).held
 
 
 def _faked(stack: contextlib.ExitStack, given: _Given, place: _Place) -> tuple[Any, ...]:
