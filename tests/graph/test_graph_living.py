@@ -92,7 +92,7 @@ def test_what_the_model_keeps_leaves_and_a_state_that_nobody_reads_does_not() ->
             self.lstm = nn.LSTM(3, 4, batch_first=True)
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
-            states, (hidden, cell) = self.lstm(x)
+            _, (hidden, _) = self.lstm(x)
             return hidden[-1]
 
     last = record(Last(), torch.ones(2, 5, 3))
