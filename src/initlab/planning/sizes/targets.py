@@ -35,8 +35,8 @@ class Targets:
         gates: weights whose output opens a gate through a sigmoid.
         ends: weights that end residual branches.
         scales: scales of norms that end such branches -> the value with which they would be zero.
-        branches: of each of these, how many branches are added to its stream and to those that it meets: a weight that is
-            used again, and adds to the same stream, ends another.
+        branches: of each of these, how many branches are added to its stream and to those that it meets: a weight that
+            is used again, and adds to the same stream, ends another.
         tables: embeddings that are read by what the model is given.
         positions: tables and parameters that are added to the tokens.
         asked: those of them whose std was asked for, which are made no larger.
