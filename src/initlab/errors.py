@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import functools
+import inspect
 import math
 import operator
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
+from types import FrameType
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
 T = TypeVar("T")
+P = ParamSpec("P")
 
 MOST = 1 << 53  # of anything that is counted: floats hold each number up to here
 
@@ -141,6 +147,56 @@ def told(what: str) -> Iterator[None]:
         raise
     except (Exception, SystemExit) as error:
         raise InputError(f"{what} failed: {said(error)}") from error
+
+
+def argued(function: Callable[P, T]) -> Callable[P, T]:
+    """A public function; what an argument raises when it is looked at (its `__iter__`, `__eq__`, …) becomes one line.
+
+    Raises:
+        InputError: an argument, or what a list or dict holds, cannot be read; the error itself is its cause.
+    """
+    names = tuple(inspect.signature(function).parameters)
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return function(*args, **kwargs)
+        except InitlabError:
+            raise
+        except Exception as error:
+            if _is_ours(sys._getframe(1)):
+                raise  # the outer function knows what the user calls it
+            given = {**dict(zip(names, args, strict=False)), **kwargs}
+            asked = _asked(error, {id(part): name for name, value in given.items() for part in _parts(value)})
+            if asked is None:
+                raise
+            raise InputError(f"{asked[0]} cannot be read: {asked[1]} failed: {said(error)}") from error
+
+    return call
+
+
+def _asked(error: Exception, owners: dict[int, str]) -> tuple[str, str] | None:
+    """The argument whose own method raised outside the package, and the method."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    while frames and not _is_ours(frames[-1]):
+        frame = frames.pop()
+        code = frame.f_code
+        argument = owners.get(id(frame.f_locals.get(code.co_varnames[0]))) if code.co_argcount else None
+        if argument is not None:
+            return argument, code.co_qualname
+    return None
+
+
+def _is_ours(frame: FrameType) -> bool:
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0] == __package__
+
+
+def _parts(value: Any, depth: int = 3) -> Iterator[object]:
+    """A value and what Python's own lists and dicts hold of it."""
+    yield value
+    if depth and type(value) in (list, tuple, set, dict):
+        for part in (*value, *value.values()) if type(value) is dict else value:
+            yield from _parts(part, depth - 1)
 
 
 def shown(value: object) -> str:

@@ -6,6 +6,7 @@ import inspect
 import math
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 import torch
@@ -21,6 +22,15 @@ class Silent:
         raise RuntimeError("not even its name")
 
 
+def raising(*methods: str, base: type = object) -> Any:
+    """An object whose methods raise."""
+
+    def fails(self: object, *_: object) -> Any:
+        raise RuntimeError("not to be asked")
+
+    return type("Raising", (base,), dict.fromkeys(methods, fails))()
+
+
 VALUES: dict[str, Any] = {
     "an object that cannot be shown": Silent(),
     "a list of one": [Silent()],
@@ -33,6 +43,12 @@ VALUES: dict[str, Any] = {
     "inf": math.inf,
     "a bool": True,
     "an array": torch.zeros(2).numpy(),
+    "one that cannot be iterated": raising("__iter__"),
+    "a list that cannot be iterated": raising("__iter__", "__len__", "__getitem__", base=list),
+    "one that cannot be compared": raising("__eq__", "__hash__", base=str),
+    "one that has no answer": raising("__getattr__", "__bool__"),
+    "a list of one that has no answer": [raising("__getattr__", "__array__", "__float__", "__fspath__")],
+    "one that answers all": MagicMock(),
 }
 
 DRAWS = torch.Generator().manual_seed(0)
@@ -111,3 +127,20 @@ def test_a_bad_argument_is_one_line_and_nothing_is_written(verb: str) -> None:
             except Exception as error:
                 wrong.append(f"{name} = {word}: {type(error).__name__}")
     assert not wrong
+
+
+def test_what_an_argument_raises_is_told_under_the_name_that_the_user_gave_it() -> None:
+    with pytest.raises(
+        InputError, match=r"^seeds cannot be read: \S*fails failed: RuntimeError: not to be asked$"
+    ) as told:
+        initlab.compare(**{**STUDY, "schemes": ["he_normal"], "seeds": raising("__iter__"), "lr": 0.1})
+    assert isinstance(told.value.__cause__, RuntimeError)
+
+
+def test_an_error_that_is_no_arguments_own_stays_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise RuntimeError("a fault of ours")
+
+    monkeypatch.setattr("initlab.planning.planner.walk", fails)
+    with pytest.raises(RuntimeError, match="a fault of ours"):
+        initlab.plan(net(), X)

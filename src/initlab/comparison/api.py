@@ -17,7 +17,7 @@ from initlab.comparison.racing import drive_race
 from initlab.comparison.result import Comparison, StudyInterrupted
 from initlab.comparison.study import study_store
 from initlab.comparison.tasks import readied
-from initlab.errors import InputError, check_flags, finite_number, seed_number, shown, whole_number
+from initlab.errors import InputError, argued, check_flags, finite_number, seed_number, shown, whole_number
 from initlab.interrupts import held
 from initlab.study.name import study_name
 from initlab.training.engines import checked_executor, get_engine
@@ -29,6 +29,7 @@ from initlab.training.task import Loss, Task, first_samples
 EXAMPLES = 8  # samples that the model is recorded on when a plan is made
 
 
+@argued
 @grouped
 def compare(
     build: Callable[[], nn.Module],

@@ -15,6 +15,7 @@ from initlab.errors import InputError, told
 from initlab.rng import random_states_kept, seed_random_states
 
 SAMPLES = 64  # of a Dataset, where nothing says how many make a batch
+_DEEPEST = 6  # samplers within samplers; an object that answers to every name has no last one
 
 
 def items(data: Any) -> Iterator[Any]:
@@ -142,13 +143,12 @@ def _with_arrays(sample: Any) -> Any:
 @contextlib.contextmanager
 def _generators_kept(data: Any) -> Iterator[None]:
     """The generators of a loader and of its samplers stand afterwards where they stood."""
-    waiting, own = [data], dict[int, torch.Generator]()
-    for holder in waiting:  # samplers hold samplers
-        parts = [getattr(holder, name, None) for name in ("sampler", "batch_sampler")]
-        waiting += [part for part in parts if part is not None and not any(part is known for known in waiting)]
-        generator = getattr(holder, "generator", None)
-        if isinstance(generator, torch.Generator):
-            own[id(generator)] = generator
+    holders, own = [data], dict[int, torch.Generator]()
+    for _ in range(_DEEPEST):  # samplers hold samplers
+        generators = (getattr(holder, "generator", None) for holder in holders)
+        own |= {id(generator): generator for generator in generators if isinstance(generator, torch.Generator)}
+        parts = (getattr(holder, name, None) for holder in holders for name in ("sampler", "batch_sampler"))
+        holders = list({id(part): part for part in parts if part is not None}.values())
     states = [(generator, generator.get_state()) for generator in own.values()]
     try:
         yield

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from initlab.errors import check_flags, seed_number
+from initlab.errors import argued, check_flags, seed_number
 from initlab.experiments.claims import Claim, Judgement
 from initlab.experiments.lab import Lab
 from initlab.experiments.registry import Experiment, get_experiment, list_experiments
@@ -61,6 +61,7 @@ class Outcome(Shown):
         }
 
 
+@argued
 def run(
     name: str,
     *,

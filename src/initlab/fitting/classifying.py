@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from initlab.data.pairs import pair_of
-from initlab.errors import InputError, whole_number
+from initlab.errors import InputError, argued, whole_number
 from initlab.fitting.running import generator, measuring, run_model
 from initlab.guest.inputs import taken_by
 from initlab.guest.modules import in_mode
@@ -49,6 +49,7 @@ def check_classes(model: nn.Module, x: Tensor, y: Tensor, valid: tuple[Tensor, T
         check_class_numbers(classes, output.shape[1], "Y", ignore=None)
 
 
+@argued
 def evaluate(model: nn.Module, data: tuple[Tensor, Tensor], batch_size: int = 1000) -> tuple[float, float]:
     """(mean cross-entropy, error rate) of a classifier in evaluation mode over (X, Y); its mode is put back.
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from initlab.errors import InputError, check_flags, known, seed_number, whole_number
+from initlab.errors import InputError, argued, check_flags, known, seed_number, whole_number
 from initlab.fitting.checkpoint import fingerprint, load_checkpoint, save_checkpoint
 from initlab.fitting.rbm import RBM
 from initlab.fitting.rows import check_rows, inputs_of
@@ -83,6 +83,7 @@ def _known(value: float) -> float | None:
     return None if math.isnan(value) else value
 
 
+@argued
 @own_precision()
 def pretrain_dbn_(
     model: nn.Module,

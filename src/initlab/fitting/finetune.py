@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from initlab.data import Coding, as_tensors
-from initlab.errors import InputError, check_flags, finite_number, known, seed_number, whole_number
+from initlab.errors import InputError, argued, check_flags, finite_number, known, seed_number, whole_number
 from initlab.fitting.classifying import check_classes, evaluate, split
 from initlab.fitting.progress import progress_bar
 from initlab.fitting.running import generator, kept_on_failure, linears_used
@@ -74,6 +74,7 @@ class FineTuneResult(Shown):
         return f"FineTuneResult({len(self.epochs)} epochs, {self.stopped}; best epoch {self.best_epoch}{found}{notes})"
 
 
+@argued
 @autograd_modes(gradients=True)
 def finetune_(
     model: nn.Module,

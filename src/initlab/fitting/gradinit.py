@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from initlab.errors import InputError, check_flags, finite_number, seed_number, whole_number
+from initlab.errors import InputError, argued, check_flags, finite_number, seed_number, whole_number
 from initlab.fitting.learned import Batches, LearnedScales, Loss, loss_for, scalar_loss, twice_differentiable
 from initlab.fitting.progress import progress_bar
 from initlab.fitting.running import kept_on_failure, measuring
@@ -22,6 +22,7 @@ _FALL = 0.1  # first-order fall of the loss in the first step that the bound on 
 _SMALLEST = 0.01
 
 
+@argued
 @autograd_modes(gradients=True)
 def gradinit_(
     model: nn.Module,

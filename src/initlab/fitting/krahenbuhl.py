@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from initlab.errors import InputError, check_flags, seed_number
+from initlab.errors import InputError, argued, check_flags, seed_number
 from initlab.fitting.running import (
     batch_for,
     floating_in,
@@ -87,6 +87,7 @@ class DataDependentResult(Shown):
         return Table("Data-dependent start", columns, rows, note="; ".join(note for note in notes if note))
 
 
+@argued
 def data_dependent_(
     model: nn.Module, batch: Any, *, start: Any = "lecun_normal", balance: bool = True, seed: int = 0
 ) -> DataDependentResult:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from initlab.errors import InputError, finite_number, seed_number, whole_number
+from initlab.errors import InputError, argued, finite_number, seed_number, whole_number
 from initlab.fitting.running import batch_for, kept_on_failure, measuring, run_model, started
 from initlab.fitting.weighted import Call, Watch, watched
 from initlab.graph import ParameterInfo, geometry_of
@@ -71,6 +71,7 @@ class LsuvResult(Shown):
         return Table("LSUV", columns, rows, note="; ".join(notes))
 
 
+@argued
 def lsuv_(
     model: nn.Module,
     batch: Any,

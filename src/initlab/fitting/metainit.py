@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from initlab.errors import InputError, check_flags, finite_number, seed_number, whole_number
+from initlab.errors import InputError, argued, check_flags, finite_number, seed_number, whole_number
 from initlab.fitting.learned import Batches, LearnedScales, Loss, loss_for, scalar_loss, twice_differentiable
 from initlab.fitting.progress import progress_bar
 from initlab.fitting.running import kept_on_failure, measuring
@@ -42,6 +42,7 @@ def gradient_quotient(loss: Tensor, parameters: list[Tensor], eps: float = 1e-5)
     return total / sum(p.numel() for p, _ in pairs)
 
 
+@argued
 @autograd_modes(gradients=True)
 def metainit_(
     model: nn.Module,

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from initlab.errors import InputError, finite_number, seed_number, shown
+from initlab.errors import InputError, argued, finite_number, seed_number, shown
 from initlab.guest.doubles import doubled
 from initlab.planning.memory.shards import is_split
 from initlab.planning.memory.tensors import DTYPES, check_writable
@@ -18,6 +18,7 @@ from initlab.planning.selection.selectors import matched, texts_of
 from initlab.sampling import laws, sample
 
 
+@argued
 def new_rows_(
     model: nn.Module, names: str | Sequence[str], rows: slice, *, seed: int = 0, spread: float = 1.0
 ) -> tuple[str, ...]:

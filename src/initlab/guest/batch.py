@@ -146,7 +146,7 @@ def _is_words(value: Any) -> bool:
 
 def _parted(given: Any, takes: _Takes, read: bool) -> tuple[Any, Any]:
     """(inputs, targets) where a sequence ends with targets; else (given, None)."""
-    if not isinstance(given, tuple | list) or hasattr(given, "_fields") or len(given) < 2:
+    if not isinstance(given, tuple | list) or hasattr(type(given), "_fields") or len(given) < 2:
         return given, None
     count = len(given)
     ends = takes.least < count if read else count == takes.most + 1 and _holds_numbers(given[0])
@@ -187,7 +187,7 @@ def _accepted(inputs: Mapping[Any, Any], takes: _Takes, notes: list[str], argume
 
 def _numbers(value: Any, argument: str) -> Any:
     """`value` with data frames and series as arrays, in sequences and mappings too."""
-    if isinstance(value, torch.Tensor | np.ndarray) or hasattr(value, "_fields"):
+    if isinstance(value, torch.Tensor | np.ndarray) or hasattr(type(value), "_fields"):
         return value
     if holds_arrays(value):
         return array_of(value, argument)

@@ -74,7 +74,7 @@ def mapped(value: Any, give: Callable[[Tensor], Any]) -> Any:
         return value
     if isinstance(value, tuple):
         parts = [mapped(part, give) for part in value]
-        return value._make(parts) if hasattr(value, "_fields") else tuple(parts)  # type: ignore[attr-defined]
+        return value._make(parts) if hasattr(type(value), "_fields") else tuple(parts)  # type: ignore[attr-defined]
     if isinstance(value, list):
         return [mapped(part, give) for part in value]
     if type(value) is dict or isinstance(value, Mapping):  # a dict is soon told
@@ -106,7 +106,7 @@ def call_arguments(
     kwargs: dict[str, Any] = {}
     if isinstance(ready, Mapping):
         kwargs = {text(key): value for key, value in ready.items()}
-    elif isinstance(ready, list | tuple) and not hasattr(ready, "_fields"):
+    elif isinstance(ready, list | tuple) and not hasattr(type(ready), "_fields"):
         args = tuple(ready)
     else:
         args = (ready,)
@@ -219,7 +219,7 @@ def with_tensors(value: Any, argument: str = "inputs") -> Any:
         return _from_array(plain_array(value, argument), argument)
     if isinstance(value, Mapping):
         return {key: with_tensors(item, argument) for key, item in value.items()}
-    if isinstance(value, list | tuple) and not hasattr(value, "_fields"):
+    if isinstance(value, list | tuple) and not hasattr(type(value), "_fields"):
         return tuple(with_tensors(item, argument) for item in value)
     return value
 
@@ -234,8 +234,8 @@ def _from_array(array: Any, argument: str) -> Tensor:
 def _members(value: Any) -> list[tuple[str, Any]]:
     if isinstance(value, Mapping):
         return [(f"[{key!r}]", item) for key, item in value.items()]
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return [(f".{key}", getattr(value, key)) for key in value._fields]
+    if isinstance(value, tuple) and hasattr(type(value), "_fields"):
+        return [(f".{key}", getattr(value, key)) for key in type(value)._fields]  # type: ignore[attr-defined]
     if isinstance(value, list | tuple):
         return [(f"[{i}]", item) for i, item in enumerate(value)]
     if isinstance(value, slice):

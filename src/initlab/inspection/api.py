@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from initlab.errors import check_flags
+from initlab.errors import argued, check_flags
 from initlab.guest.check import check_materialised, check_whole
 from initlab.guest.foreign import inspector_of
 from initlab.guest.tally import tallied
@@ -22,6 +22,7 @@ from initlab.inspection.results import Inspection
 from initlab.inspection.verdict import aligned, judged
 
 
+@argued
 def inspect(
     model: nn.Module,
     inputs: Any,

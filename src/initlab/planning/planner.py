@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from initlab.errors import InputError
+from initlab.errors import InputError, argued
 from initlab.graph import record
 from initlab.graph.record import is_shape
 from initlab.guest.batch import batch_of
@@ -38,6 +38,7 @@ from initlab.planning.writing.spectral import spectral_norms
 from initlab.schemes import Geometry
 
 
+@argued
 def plan(model: nn.Module, example_inputs: Any = None, policy: Any = "auto") -> Plan:
     """The law of every parameter of `model`, with the reason for each. Nothing is written.
 

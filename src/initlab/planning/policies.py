@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any
 
-from initlab.errors import InputError, unknown
+from initlab.errors import InputError, argued, unknown
 from initlab.planning.choice import Choice, Options
 from initlab.planning.parameters.scene import Subject
 from initlab.planning.policy import Policy, RoleLaw
@@ -43,6 +43,7 @@ def list_policies() -> list[str]:
     return [recipe.name for recipe in recipes()]
 
 
+@argued
 def get_policy(name: str, **options: float) -> Policy:
     """A policy by name, with its options set.
 

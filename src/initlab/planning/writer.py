@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from initlab.errors import InitlabError, InputError, InterruptedInitError, check_flags, seed_number, shown
+from initlab.errors import InitlabError, InputError, InterruptedInitError, argued, check_flags, seed_number, shown
 from initlab.planning.memory.drawing import Job, batches, job_for, write_one, write_together
 from initlab.planning.memory.partitions import seen_whole
 from initlab.planning.memory.shards import local_tensor, parts_of, refuse_gathered
@@ -31,6 +31,7 @@ from initlab.sampling.laws import Law
 from initlab.sampling.whole_laws import Given
 
 
+@argued
 def init_(
     model: nn.Module,
     policy_or_plan: Any = "auto",

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from initlab.errors import InputError, finite_number, shown, whole_number
+from initlab.errors import InputError, argued, finite_number, shown, whole_number
 from initlab.guest.doubles import doubled
 from initlab.reporting import Shown
 from initlab.scaling.growth import numberless
@@ -80,6 +80,7 @@ class CoordinateCheck(Shown):
         return tuple(layer for layer in (*self.widths, *self.depths) if not layer.flat)
 
 
+@argued
 def coordinate_check(
     build: Callable[..., Any],
     widths: Sequence[int] = (64, 128, 256),

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from initlab.errors import InputError, finite_number
+from initlab.errors import InputError, argued, finite_number
 from initlab.planning.parameters.walk import walk
 from initlab.scaling.growth import Growth, base_of, growths
 from initlab.scaling.rules import ScalingRule, get_rule
@@ -17,6 +17,7 @@ from initlab.training.optimizers import Optimizer, optimizer_of
 from initlab.training.task import Factors
 
 
+@argued
 def param_groups(
     model: nn.Module,
     optimizer: Any,
@@ -125,5 +126,5 @@ def _say_ties(rule: ScalingRule, found: Mapping[str, Growth]) -> None:
         warnings.warn(
             f"{tied[0]!r} is the table and the read-out: it is trained as a table, and the model must multiply its "
             "logits by base width / width (Yang et al. 2022, table 8), or untie the two",
-            stacklevel=3,
+            stacklevel=4,
         )

@@ -8,7 +8,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
 
-from initlab.errors import InputError, finite_number, shown, whole_number
+from initlab.errors import InputError, argued, finite_number, shown, whole_number
 from initlab.reporting import Shown
 from initlab.scaling.coordinates import sizes_of
 from initlab.scaling.rules import get_rule
@@ -51,6 +51,7 @@ class TransferCheck(Shown):
         return self.factor <= self.within
 
 
+@argued
 def transfer_check(
     build: Callable[..., Any],
     widths: Sequence[int],

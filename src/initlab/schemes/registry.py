@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from initlab.errors import InputError, shown, unknown
+from initlab.errors import InputError, argued, shown, unknown
 from initlab.schemes.catalogue import CATALOGUE
 from initlab.schemes.scheme import Scheme
 
@@ -22,6 +22,7 @@ def list_schemes() -> list[str]:
     return list(ENTRIES)
 
 
+@argued
 def get_scheme(name: str, **arguments: Any) -> Scheme:
     """A scheme from the catalogue, with its arguments set.
 

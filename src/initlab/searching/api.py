@@ -13,7 +13,7 @@ from torch import nn
 from initlab.comparison.arms import weight_decay_of
 from initlab.comparison.result import StudyInterrupted
 from initlab.comparison.tasks import Readied, readied
-from initlab.errors import InputError, check_flags, known, seed_number, whole_number
+from initlab.errors import InputError, argued, check_flags, known, seed_number, whole_number
 from initlab.interrupts import INTERRUPTIONS, acknowledge, held
 from initlab.searching.ongoing import OngoingSearch
 from initlab.searching.proposals import PRUNERS
@@ -34,6 +34,7 @@ AT_ONCE = 8
 MOST_TRIALS = 1_000_000
 
 
+@argued
 @grouped
 def search(
     build: Callable[[], nn.Module],

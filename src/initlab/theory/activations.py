@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import erf, ndtr
 
-from initlab.errors import InputError, finite_number, text, unknown
+from initlab.errors import InputError, argued, finite_number, text, unknown
 
 Array = NDArray[np.float64]
 ScalarFunction = Callable[..., Any]
@@ -182,6 +182,7 @@ ALIASES: dict[str, str] = {
 }
 
 
+@argued
 def activation(name: str, **parameters: float) -> ScalarFunction:
     """The numpy function of an activation's name, with its parameters set.
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from initlab.errors import InputError
+from initlab.errors import InputError, argued
 from initlab.theory.functions import Function, resolve
 from initlab.theory.maps import Moments, correlation_map, moments, sigmas, variance_map
 from initlab.theory.quadrature import variance
@@ -76,6 +76,7 @@ class FixedPoint:
     phase: str
 
 
+@argued
 def criticality(fn: Any, q_star: float = 1.0) -> Criticality:
     """The critical point of an activation whose second moment lies nearest to `q_star`.
 
@@ -114,6 +115,7 @@ def criticality(fn: Any, q_star: float = 1.0) -> Criticality:
     return critical_at(function, nearest, moments(function, nearest), note)
 
 
+@argued
 def fixed_point(fn: Any, sigma_w: float, sigma_b: float = 0.0, q0: float = 1.0) -> FixedPoint:
     """Where the second moment and the correlation end in a deep stack, and how many layers it takes.
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from initlab.errors import InputError, finite_number, whole_number
+from initlab.errors import InputError, argued, finite_number, whole_number
 from initlab.rng import random_states_kept_once
 from initlab.theory.functions import resolve
 from initlab.theory.quadrature import LARGEST, ORDER, line, pair_mean, variance
@@ -47,6 +47,7 @@ class Moments:
         return self.second - self.mean**2
 
 
+@argued
 @random_states_kept_once()
 def moments(fn: Any, q: float = 1.0, *, order: int = ORDER) -> Moments:
     """The Gaussian moments of a scalar function and of its slope, φ(z) and φ'(z) for z ~ N(0, q).
@@ -86,6 +87,7 @@ def _growth(weighted: float, q: float) -> float:
     return weighted / (2 * q)
 
 
+@argued
 def gain(fn: Any) -> float:
     """The gain of a scalar function: the factor by which the weights that follow it must be larger than 1/√fan_in.
 
@@ -113,6 +115,7 @@ def gain(fn: Any) -> float:
     return 1 / math.sqrt(second)
 
 
+@argued
 def variance_map(fn: Any, q: float, sigma_w: float = 1.0, sigma_b: float = 0.0) -> float:
     """The second moment of the next layer's pre-activations, V(q) = σ_w² E[φ(√q z)²] + σ_b².
 
@@ -136,6 +139,7 @@ def variance_map(fn: Any, q: float, sigma_w: float = 1.0, sigma_b: float = 0.0) 
     return weight**2 * second + bias**2
 
 
+@argued
 @random_states_kept_once()
 def correlation_map(fn: Any, c: float, q: float = 1.0, sigma_w: float = 1.0, sigma_b: float = 0.0) -> float:
     """The correlation of two inputs after the next layer, C(c) = (σ_w² E[φ(u₁) φ(u₂)] + σ_b²) / V(q).
@@ -167,6 +171,7 @@ def correlation_map(fn: Any, c: float, q: float = 1.0, sigma_w: float = 1.0, sig
     return (weight**2 * pair_mean(function, number, sampled, math.sqrt(q)) + bias**2) / after
 
 
+@argued
 def chi(fn: Any, q: float = 1.0, sigma_w: float = 1.0) -> float:
     """The mean squared singular value of the layer's Jacobian, χ = σ_w² E[φ'(√q z)²].
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from initlab.errors import finite_number, whole_number
+from initlab.errors import argued, finite_number, whole_number
 from initlab.theory.activations import Array
 from initlab.theory.functions import resolve
 from initlab.theory.maps import sigmas
@@ -46,6 +46,7 @@ class Propagation:
         )
 
 
+@argued
 def propagate(
     fn: Any,
     depth: int,

@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import nn
 
+from initlab.errors import argued
 from initlab.planning.audit.evidence import Evidence, gathered
 from initlab.planning.audit.findings import findings_of
 from initlab.planning.audit.reference import compared
@@ -14,6 +15,7 @@ from initlab.reporting.finding import Finding
 from initlab.reporting.status import rank
 
 
+@argued
 def audit(model: nn.Module, reference: Any = None, example_inputs: Any = None) -> Audit:
     """What start does this model have, and what is wrong with it? The model is left as it is.
 

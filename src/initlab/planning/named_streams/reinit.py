@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 from torch import nn
 
-from initlab.errors import InputError, listed, told
+from initlab.errors import InputError, argued, listed, told
 from initlab.planning.memory.shards import local_tensor
 from initlab.planning.memory.tensors import check_apart, check_writable, overlaps_itself
 from initlab.planning.named_streams.api import streams
@@ -21,6 +21,7 @@ _WHOLE = ("init_weights", "initialize_weights")
 _BY_LAYER = ("_init_weights",)
 
 
+@argued
 def reinit_(model: nn.Module, seed: int = 0, *, prefix: str = "") -> StreamLog:
     """Give `model` its own library's start anew, in place, each parameter from its named stream.
 

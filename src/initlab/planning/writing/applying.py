@@ -45,8 +45,8 @@ class Applied:
         return found
 
 
-def applied_to(layer: Any, depth: int = 2) -> Applied | None:
-    """The `apply` that is at work above the caller's caller; None where there is none, or the layer is its root.
+def applied_to(layer: Any, depth: int = 3) -> Applied | None:
+    """The `apply` that is at work above the caller of `init_`; None where there is none, or the layer is its root.
 
     Args:
         layer: what `init_` was called on.

@@ -45,7 +45,7 @@ def warn_of_equals(model: nn.Module, jobs: Sequence[Job], seed: int) -> None:
     for twin, name in twins.values():
         held = next((held for held in _callers(sys._getframe(1)) if _holds(held, model, twin)), None)
         if held is not None:
-            warnings.warn(_words(held, model, twin, name), UserWarning, stacklevel=4)
+            warnings.warn(_words(held, model, twin, name), UserWarning, stacklevel=5)
             return
 
 
