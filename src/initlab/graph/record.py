@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,6 +21,7 @@ from initlab.graph.tracer import Tracer
 from initlab.guest.batch import batch_of
 from initlab.guest.check import check_module, check_shaped
 from initlab.guest.inputs import mapped, tensors_in
+from initlab.guest.known import Known
 from initlab.guest.modules import dotted, modules_of
 from initlab.guest.run import Follower, hosted, run
 from initlab.guest.stand_ins import StandIns
@@ -160,6 +161,12 @@ class _Given:
         numbers = torch.randn(self.shape, generator=torch.Generator(device="cpu").manual_seed(0))
         return _Given((numbers.to(place.device),), {})
 
+    def pairs(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Each tensor without values with the one that it was made of."""
+        if self.valued is not None:
+            own, valued = (tensors_in((given.args, given.kwargs)) for given in (self, self.valued))
+            yield from zip(own, valued, strict=True)
+
 
 def _example(example_inputs: Any, place: _Place) -> _Given:
     if is_shape(example_inputs):
@@ -223,9 +230,8 @@ def _pass(
     gradients: bool = False,
     valued: bool = False,
 ) -> SignalGraph:
-    stood_in: StandIns | None = StandIns() if valued else None
-    readable = stood_in.is_real if stood_in else (lambda _: not place.meta)
-    tracer = Tracer(place.parameters, readable)
+    known = (StandIns() if valued else Known(given.pairs())) if place.meta else None
+    tracer = Tracer(place.parameters, known.of) if known else Tracer(place.parameters)
     follower = Follower(place.model)
     tracer.stack = follower.stack
     with contextlib.ExitStack() as stack:
@@ -236,8 +242,10 @@ def _pass(
             stack.enter_context(told(place.modules, place.still))
         if fake:
             given = replace(given, args=_faked(stack, given, place))
-        elif place.meta:
-            stack.enter_context(stood_in or torch.device("meta"))
+        elif known:
+            if not valued:
+                stack.enter_context(torch.device("meta"))
+            stack.enter_context(known)
         inputs = tuple(tracer.add_input(tensor) for tensor in tensors_in((given.args, given.kwargs)))
         stack.enter_context(follower)
         stack.enter_context(tracer)

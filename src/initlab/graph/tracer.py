@@ -26,13 +26,17 @@ class Tracer(TorchFunctionMode):
 
     Args:
         parameters: id -> name.
-        readable: whether a tensor's numbers are those that the model would have.
+        numbers: a tensor with the numbers that the model would have; None where these are not known.
     """
 
-    def __init__(self, parameters: dict[int, str], readable: Callable[[torch.Tensor], bool] = lambda _: True) -> None:
+    def __init__(
+        self,
+        parameters: dict[int, str],
+        numbers: Callable[[torch.Tensor], torch.Tensor | None] = lambda tensor: tensor,
+    ) -> None:
         super().__init__()
         self.parameters = parameters
-        self.readable = readable
+        self.numbers = numbers
         self.values: dict[int, Value] = {}
         self.operations: list[Operation] = []
         self._rearranged: dict[int, str] = {}  # values that are parameters in another arrangement
@@ -229,11 +233,14 @@ class Tracer(TorchFunctionMode):
     ) -> int:
         index, shape = len(self.values), tuple(tensor.shape) if shape is None else shape
         moments, held = (None, None)
-        if source == "constant" and self.readable(tensor):
-            moments = constant_moments(tensor)
-            held = on_host(tensor.detach()) if _may_hold(tensor) else _one_number(tensor, moments)
-        elif source == "input" and not tensor.is_floating_point() and self.readable(tensor) and _may_hold(tensor):
-            held = on_host(tensor.detach())  # token ids and masks, which say what attention reads
+        known = self.numbers(tensor) if source in ("constant", "input") else None
+        if source == "constant" and known is not None:
+            moments = constant_moments(known)
+            held = on_host(known.detach()) if _may_hold(known) else _one_number(known, moments)
+        elif source == "input" and known is not None and not known.is_floating_point() and _may_hold(known):
+            held = on_host(known.detach())  # token ids and masks, which say what attention reads
+        elif source == "input" and known is not None and tensor.is_meta:
+            moments = constant_moments(known)  # which no pass will measure
         elif source == "parameter" and not tensor.is_meta:
             held = tensor.detach()
         frozen = source == "parameter" and not tensor.requires_grad

@@ -23,8 +23,11 @@ class StandIns(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch lea
         super().__init__()  # type: ignore[no-untyped-call]
         self._made_up = WeakIdKeyDictionary()
 
-    def is_real(self, tensor: torch.Tensor) -> bool:
-        """Whether a tensor has values, and nothing without had a part in them."""
+    def of(self, tensor: torch.Tensor) -> torch.Tensor | None:
+        """A tensor that has values; None where something without had a part in them."""
+        return tensor if self._is_real(tensor) else None
+
+    def _is_real(self, tensor: torch.Tensor) -> bool:
         return not tensor.is_meta and tensor not in self._made_up
 
     def __torch_dispatch__(
@@ -33,7 +36,7 @@ class StandIns(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch lea
         kwargs = kwargs or {}
         given = list(tensors_in((args, kwargs)))
         made = self._made(func, args, kwargs, [tensor.is_meta for tensor in given])
-        if not all(map(self.is_real, given)):
+        if not all(map(self._is_real, given)):
             self._made_up.update((tensor, True) for tensor in tensors_in(made))
         return made
 

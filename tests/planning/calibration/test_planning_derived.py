@@ -71,11 +71,41 @@ class Padded(nn.Module):
         return self.head(x + self.out(F.scaled_dot_product_attention(q, k, v, attn_mask=read)))
 
 
+class Causal(nn.Module):
+    """Heads that share their keys and values, behind a mask that is made where the stream lies."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tokens, self.norm, self.head = nn.Embedding(100, 32), nn.LayerNorm(32), nn.Linear(32, 100)
+        self.queries, self.both, self.out = nn.Linear(32, 32), nn.Linear(32, 16), nn.Linear(32, 32)
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        x = self.tokens(ids)
+        y = self.norm(x)
+        queries, (keys, values) = self.queries(y).unflatten(-1, (4, 8)).transpose(1, 2), self.both(y).chunk(2, -1)
+        closed = torch.ones(ids.shape[1], ids.shape[1], dtype=torch.bool, device=x.device).triu(1)
+        scores = (torch.einsum("bhid,bjd->bhij", queries, keys) / math.sqrt(8)).masked_fill(closed, -math.inf)
+        read = torch.einsum("bhij,bjd->bhid", scores.softmax(-1), values)
+        return self.head(x + self.out(read.transpose(1, 2).flatten(2)))
+
+
+def layers() -> nn.Module:
+    """Attention in one call, the end of a branch."""
+    layer = nn.TransformerEncoderLayer(32, 4, 64, 0.0, batch_first=True, norm_first=True)
+    return nn.Sequential(nn.Linear(32, 32), layer, nn.LayerNorm(32), nn.Linear(32, 10))
+
+
 CASES: dict[str, tuple[Callable[[], nn.Module], object]] = {
     "tied": (Tokens, IDS),
     "untied": (Untied, IDS),
     "undivided": (Undivided, batch(16, 12, 32)),
     "plain": (lambda: nn.Sequential(nn.Linear(32, 64), nn.ReLU(), nn.Linear(64, 10)), batch(256, 32)),
+    "data of another size": (
+        lambda: nn.Sequential(nn.Linear(32, 64), nn.ReLU(), nn.Linear(64, 10)),
+        3 * batch(256, 32),
+    ),
+    "heads that share keys": (Causal, IDS),
+    "attention in one call": (layers, batch(64, 12, 32)),
     "causal and padded": (Padded, {"ids": IDS, "mask": torch.arange(16) < torch.randint(8, 17, (8, 1))}),
     "numbers read": (Masked, {"ids": IDS, "mask": torch.ones_like(IDS)}),
 }

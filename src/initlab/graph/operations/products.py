@@ -51,14 +51,18 @@ def matrix_product(flow: Flow, operation: Operation) -> Signal:
 
 
 def _averaged_values(flow: Flow, operation: Operation) -> int | None:
-    """The second operand of (…, queries, keys) times (…, keys, features); None of other products of two signals."""
+    """The second operand of (…, queries, keys) times (…, keys, features); None of other products of two signals.
+
+    Heads may share their values, as in multi-query attention.
+    """
     left, right = operation.inputs[-2:] if len(operation.inputs) > 1 else (-1, -1)
     if left not in flow.signals or right not in flow.signals or len(flow.value(right).shape) < 2:
         return None
     if operation.kind == "einsum":
         parsed = _einsum_terms(operation, {value: flow.value(value).shape for value in operation.inputs})
         (a, b), made = (parsed[0], parsed[1]) if parsed is not None and len(parsed[0]) == 2 else (("", ""), "")
-        return right if len(a) > 1 and b[:-1] == a[:-2] + a[-1] and made == a[:-1] + b[-1:] else None
+        shared = len(a) > 1 and len(b) > 1 and b[-2] == a[-1] and set(b[:-2]) <= set(a[:-2])
+        return right if shared and made == a[:-1] + b[-1:] else None
     return right if operation.kind in ("matmul", "bmm") else None
 
 

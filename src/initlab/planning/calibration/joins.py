@@ -112,7 +112,7 @@ def joins(
                 if share is not None and not own & joined and all(map(free, own)):
                     joined |= own
                     found[operation.index, part] = replace(share, names=tuple(n for of in own for n in spelled[of]))
-        made = _scaled(graph, operation, names, targets) or _carried(graph, operation, names, nothing)
+        made = _scaled(graph, operation, names, targets) or _carried(graph, operation, names, targets, nothing)
         names.update(dict.fromkeys(operation.outputs, made) if made else {})
     return found
 
@@ -144,9 +144,14 @@ def _scaled(graph: SignalGraph, operation: Operation, names: Names, targets: Tar
     return next((names[v] for v in own if names.get(v, NONE) and names[v] <= targets.scales.keys()), NONE)
 
 
-def _carried(graph: SignalGraph, operation: Operation, names: Names, nothing: Collection[int]) -> frozenset[str]:
+def _carried(
+    graph: SignalGraph, operation: Operation, names: Names, targets: Targets, nothing: Collection[int]
+) -> frozenset[str]:
     """The weights that an operation's output is proportional to, as a calibrating pass follows them."""
     traits = operation.traits
+    if operation.kind == "multi_head_attention_forward":  # in one call, of which its last weight may end a branch
+        ending = (names[v] for v in operation.inputs if names.get(v, NONE) & targets.ends and not _made(graph, v))
+        return next(ending, NONE)
     signals = [names.get(v, NONE) for v in graph.signals(operation) if v not in nothing]
     own = next((names[v] for v in operation.inputs if graph.values[v].source == "parameter" and v in names), NONE)
     if own and (traits.rows or traits.combines == "contraction"):

@@ -263,7 +263,8 @@ class _Survey:
         """The weights and tables that norms alone read."""
         beside = frozenset(use.operation.index for name in self.positions for use in self.uses[name])
         given = (*self.applied.items(), *self._rows.items())
-        return frozenset(name for name, found in given if normed(self.graph, found, beside))
+        asked = ((name, found) for name, found in given if not _is_in_projection(self.entries[name]))
+        return frozenset(name for name, found in asked if normed(self.graph, found, beside))
 
     @cached_property
     def fed(self) -> Uses:
@@ -294,8 +295,12 @@ def _std_given(entry: PlanEntry) -> float | None:
 
 
 def _may_end(entry: PlanEntry) -> bool:
-    """Whether a weight may end a branch: in-projections open the one that their attention's out-projection ends."""
-    return entry.role == "weight" and (entry.geometry is None or entry.geometry.kind != "attention")
+    return entry.role == "weight" and not _is_in_projection(entry)
+
+
+def _is_in_projection(entry: PlanEntry) -> bool:
+    """Whether a weight makes what attention in one call reads: what comes out is made by the out-projection."""
+    return entry.geometry is not None and entry.geometry.kind == "attention"
 
 
 def _by_role(uses: Mapping[str, list[Use]], role: str) -> dict[str, list[Operation]]:
