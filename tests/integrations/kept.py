@@ -21,7 +21,7 @@ def second_moments(twin: torch.nn.Module, plan: Plan, inputs: Any) -> dict[str, 
     entries = {entry.name: entry for entry in plan.entries}
     owner = {name: entry.name for entry in plan.entries for name in (entry.name, *entry.tied_to)}
     targets = targets_of(record(twin, inputs), entries, owner)
-    left = targets.heads | targets.gates | targets.ends | targets.positions | targets.shares | targets.tables_of_scores
+    left = targets.heads | targets.gates | targets.ends | targets.positions | targets.shares | targets.on_scores
     left |= {entry.name for entry in plan.entries if "scores that are products" in entry.reason}
     found: dict[str, float] = {}
     for layer in initlab.inspect(twin, inputs).layers:

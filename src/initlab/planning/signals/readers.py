@@ -6,7 +6,7 @@ from collections import Counter, deque
 from collections.abc import Iterable
 
 from initlab.graph import Operation, SignalGraph
-from initlab.graph.ancestry import from_weights, hangs_on, made_of
+from initlab.graph.ancestry import from_inputs, from_weights, grew_from, hangs_on, made_of
 from initlab.graph.axes import axes_of_features
 from initlab.graph.fixed import is_fixed_map
 from initlab.graph.once import once
@@ -187,15 +187,32 @@ def _parameters(graph: SignalGraph, operation: Operation) -> frozenset[int]:
 
 
 def adds_to_scores(graph: SignalGraph, use: Operation) -> bool:
-    """Whether a table's rows are added to what a softmax or a fused attention reads as scores."""
-    for _, reader in ahead(graph, use):
+    """Whether what an operation makes is added to what a softmax or a fused attention reads as scores, as a table's
+    rows are; functions of one number may come between."""
+    for kind, reader in ahead(graph, use):
         if reader is None:
             continue
-        if reader.traits.attends:
+        if reader.traits.attends and _is_mask(graph, reader, use):
             return True
-        if reader.kind == "add" and any(kind == "softmax" for kind, _ in ahead(graph, reader)):
+        if reader.kind == "add" and any(after == "softmax" for after, _ in ahead(graph, reader)):
+            return True
+        if kind == "gate" and adds_to_scores(graph, reader):
             return True
     return False
+
+
+def _is_mask(graph: SignalGraph, attention: Operation, use: Operation) -> bool:
+    """Whether what an operation makes is what a fused attention adds to its scores."""
+    mask = attention.argument(3, "attn_mask")
+    return isinstance(mask, Ref) and (mask.value in use.outputs or grew_from(graph, mask.value, use.outputs))
+
+
+def shifts_scores_by_place(graph: SignalGraph, use: Operation) -> bool:
+    """Whether a weight ends a function of places that is added to scores: no input has a part in it.
+
+    Source: Liu et al., Swin Transformer V2, 2022, section 3.3.
+    """
+    return from_inputs(graph).isdisjoint(use.outputs) and adds_to_scores(graph, use)
 
 
 def says_where(graph: SignalGraph, use: Operation) -> bool:

@@ -14,7 +14,7 @@ from initlab.planning.signals.answers import answering
 from initlab.planning.signals.constants import inner_factor, multiplied_by
 from initlab.planning.signals.data_way import way_of
 from initlab.planning.signals.neighbours import reads_neighbours
-from initlab.planning.signals.readers import adds_to_scores, is_head, opens_gate
+from initlab.planning.signals.readers import adds_to_scores, is_head, opens_gate, shifts_scores_by_place
 from initlab.planning.signals.recurrences import adds_up, makers, reads_itself
 from initlab.planning.signals.transforms import transformed
 from initlab.planning.sizes.bases import learned_beside
@@ -60,7 +60,7 @@ def targets_of(graph: SignalGraph, entries: Mapping[str, PlanEntry], owner: Mapp
         asked=found.asked,
         ties=found.tables & found.heads,
         shares=found.mixers - found.tables,
-        tables_of_scores=found.scored,
+        on_scores=found.scored,
         inner=found.inner,
         queries=queries_of(graph, owner),
         normed=found.free - found.placed - found.ends,
@@ -203,8 +203,8 @@ class _Survey:
 
     @cached_property
     def scored(self) -> Names:
-        """The tables that are added to scores."""
-        return self._first(self.looked, adds_to_scores)
+        """The tables, and the weights that end functions of places, that are added to scores."""
+        return self._first(self.looked, adds_to_scores) | self._first(self.applied, shifts_scores_by_place)
 
     @cached_property
     def positions(self) -> Names:

@@ -43,7 +43,7 @@ class Targets:
         ties: tables that are also heads.
         sizing_themselves: those of them that read what is as small as their rows are.
         shares: weights that mix what a softmax gives, which stays of its size.
-        tables_of_scores: tables that are added to attention scores.
+        on_scores: tables, and weights that end functions of places, that are added to attention scores.
         inner: by weight, the constant that its output is multiplied by within the function that reads it; by table,
             the constant that its rows are multiplied by before anything else reads them.
         queries: weights that make queries -> what becomes of them.
@@ -73,7 +73,7 @@ class Targets:
     positions: frozenset[str]
     ties: frozenset[str]
     shares: frozenset[str] = frozenset()
-    tables_of_scores: frozenset[str] = frozenset()
+    on_scores: frozenset[str] = frozenset()
     inner: Mapping[str, float] = field(default_factory=dict)
     branches: Mapping[str, int] = field(default_factory=dict)
     asked: frozenset[str] = frozenset()
@@ -112,7 +112,7 @@ class Targets:
             name: the weight's.
             spread: the standard deviation of that moment over draws, as a share of it.
         """
-        if name in self.tables_of_scores:
+        if name in self.on_scores:
             return SCORE
         if name in self.feature_rows:
             return self.feature_rows[name]
@@ -169,7 +169,7 @@ class Targets:
         if not names:
             return None
         if names <= self.positions and not (others and others <= self.positions):
-            if not learned or self.tables - self.positions - self.tables_of_scores:
+            if not learned or self.tables - self.positions - self.on_scores:
                 return Share(POSITION, grows=False)
             return Share(PLACE, grows=self.asked.isdisjoint(names))
         if names <= self.ends and not (others and others <= self.ends.difference(joined)):
