@@ -121,6 +121,19 @@ def _by_hand(x: torch.Tensor) -> torch.Tensor:
     return x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + 1e-6)
 
 
+def _centred(x: torch.Tensor) -> torch.Tensor:
+    return (x - x.mean(-1, keepdim=True)) * (x.var(-1, unbiased=False, keepdim=True) + 1e-5).rsqrt()
+
+
+def _centred_once(x: torch.Tensor) -> torch.Tensor:
+    centred = x - x.mean(-1, keepdim=True)
+    return centred / (centred.square().mean(-1, keepdim=True) + 1e-5).sqrt()
+
+
+def _undone_again(x: torch.Tensor) -> torch.Tensor:
+    return _centred(x).tanh() * x.std(-1, keepdim=True)
+
+
 class Stream(nn.Module):
     """Rows of a table and their places, or a matrix's output; branches that begin with a norm; a last norm."""
 
@@ -146,12 +159,19 @@ def _layer(x: torch.Tensor) -> torch.Tensor:
 TOKENS = torch.randint(32, (8, 6), generator=torch.Generator().manual_seed(0))
 
 
-@pytest.mark.parametrize("norm", [_layer, _by_hand], ids=["layer norm", "in arithmetic"])
+NORMS = {"layer norm": _layer, "in arithmetic": _by_hand, "centred": _centred, "centred once": _centred_once}
+
+
+@pytest.mark.parametrize("norm", NORMS.values(), ids=NORMS)
 def test_rows_that_begin_a_stream_which_norms_alone_read_are_small(norm: Any) -> None:
     plan = initlab.plan(Stream(norm), TOKENS)
     assert plan["first.weight"].std == pytest.approx(ROWS**0.5, rel=0.05)
     assert "norms alone read it" in plan["first.weight"].reason
     assert plan["up.0.weight"].measured[0] == pytest.approx(1, rel=0.25)  # as large as before: a function reads it
+
+
+def test_a_spread_that_comes_back_is_not_undone() -> None:
+    assert initlab.plan(Stream(_undone_again), TOKENS)["first.weight"].std == pytest.approx(1, rel=0.05)
 
 
 def test_positions_keep_their_share_of_small_rows() -> None:

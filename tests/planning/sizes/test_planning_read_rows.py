@@ -63,6 +63,12 @@ def stepped(net: Net, rows: torch.Tensor) -> torch.Tensor:
     return state
 
 
+def centred(net: Net, rows: torch.Tensor) -> torch.Tensor:
+    x = torch.cat([torch.ones(len(rows), 1, 8), rows], 1)
+    x = (x - x.mean(-1, keepdim=True)) * (x.var(-1, unbiased=False, keepdim=True) + 1e-5).rsqrt()
+    return net.more[0](x.flatten(1))
+
+
 def linear(inputs: int = 32, outputs: int = 32) -> nn.Linear:
     return nn.Linear(inputs, outputs)
 
@@ -97,6 +103,7 @@ READERS: dict[str, tuple[Callable[[Net, Any], Any], tuple[nn.Module, ...], int]]
 }  # fmt: skip
 OTHERS: dict[str, tuple[Callable[[Net, Any], Any], tuple[nn.Module, ...]]] = {
     "a function": (lambda net, rows: net.more[0](F.tanh(rows.flatten(1))), (linear(),)),
+    "a norm in arithmetic, with a token beside": (centred, (linear(40),)),
     "a stream without norms": (stream, (linear(), linear())),
     "a recurrence by hand, beside its state": (stepped, (linear(40),)),
     "bases of two layers in one tensor, of which the second reads signals": (based, (Bases(),)),

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from initlab.graph import Operation, SignalGraph
 from initlab.graph.ancestry import grew_from, hangs_on
 from initlab.planning.signals.data_way import way_of
+from initlab.planning.signals.norms import is_norm
 
 ATTENTION = "multi_head_attention_forward"  # queries and keys of one input in one call
 
@@ -115,7 +116,7 @@ class _Rows:
         traits, grown = reader.traits, _Grown.of(own, multiplied=reader.traits.combines == "product")
         made = way_of(self.graph).made
         others = {value for value in reader.inputs if value not in self.rows and value not in made}
-        shaped = traits.norm or traits.attends or (traits.curved and not traits.degree)
+        shaped = is_norm(self.graph, reader) or traits.attends or (traits.curved and not traits.degree)
         if shaped or (grown.power == 1 and traits.combines == "sum" and self._is_stream(grown, others, images)):
             self.otherwise |= grown.names
         elif others or not (traits.combines == "contraction" or (grown.power > 1 and self._sums_features(reader))):
