@@ -134,3 +134,82 @@ def test_what_first_brings_data_to_latents_is_no_share_of_them() -> None:
     model.bring.register_forward_hook(lambda *given: made.append(given[-1]))
     model(x)
     assert 0.1 < float(made[0].detach().square().mean()) < 3  # a share of latents of 0.02 would be 2e-4
+
+
+class World(nn.Module):
+    """A state that begins at zero, and at each step the divergence of what is seen from what was expected."""
+
+    def __init__(self, width: int = 48, code: int = 16) -> None:
+        super().__init__()
+        self.width, self.code = width, code
+        self.see, self.cell = nn.Sequential(nn.Linear(12, width), nn.ELU()), nn.GRUCell(code, width)
+        self.expect = nn.Sequential(nn.Linear(width, width), nn.ELU(), nn.Linear(width, 2 * code))
+        self.know, self.show = nn.Linear(2 * width, 2 * code), nn.Linear(width + code, 12)
+        self.expected: list[torch.Tensor] = []
+
+    def forward(self, seen: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        state, code = seen.new_zeros(len(seen), self.width), seen.new_zeros(len(seen), self.code)
+        shown, divergence, self.expected = [], torch.zeros(()), []
+        for now in seen.unbind(1):
+            state = self.cell(code, state)
+            self.expected.append(self.expect[0](state).detach())
+            before, after = self.given(self.expect(state)), self.given(self.know(torch.cat([state, self.see(now)], 1)))
+            code = after.rsample()
+            divergence = divergence + torch.distributions.kl_divergence(after, before).sum(1).mean()
+            shown.append(self.show(torch.cat([state, code], 1)))
+        return torch.stack(shown, 1), divergence / seen.shape[1]
+
+    def given(self, made: torch.Tensor) -> torch.distributions.Normal:
+        mean, scale = made.chunk(2, 1)
+        return torch.distributions.Normal(mean, F.softplus(scale) + 0.1)
+
+
+def test_an_expectation_begins_near_all_that_may_come() -> None:
+    """KL(N(μ, σ²) ‖ N(0, σ₀²)) of 16 numbers with σ near σ₀ is about Σ μ²/(2σ₀²): 16/(2·0.8²) of a μ of unit size."""
+    seen = torch.randn(32, 8, 12, generator=torch.Generator().manual_seed(0))
+    torch.manual_seed(0)
+    model = World()
+    plan = initlab.init_(model, example_inputs=seen)
+    assert "read-out" in plan["expect.2.weight"].reason
+    assert "read-out" not in plan["know.weight"].reason
+    _, divergence = model(seen)
+    assert float(divergence.detach()) < 12.5
+
+
+def test_what_reads_a_state_that_grows_is_sized_by_all_steps() -> None:
+    seen = torch.randn(32, 8, 12, generator=torch.Generator().manual_seed(0))
+    torch.manual_seed(0)
+    model = World()
+    _, target = initlab.init_(model, example_inputs=seen)["expect.0.weight"].measured
+    model(seen)
+    sizes = [float(made.square().mean()) for made in model.expected]
+    assert sizes[0] < 0.6 * sizes[-1]
+    assert sum(sizes) / len(sizes) == pytest.approx(target, rel=0.35)  # the slack of a measurement, and one draw's luck
+
+
+def test_what_divides_the_answer_is_no_smaller_for_it() -> None:
+    class Ratio(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.above, self.below = nn.Linear(8, 32), nn.Linear(8, 32)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return (torch.tanh(self.above(x)) / self.below(x)).abs().clamp(max=9.0).mean(1)
+
+    entry = initlab.plan(Ratio(), batch(64, 8))["below.weight"]
+    assert "read-out" not in entry.reason
+
+
+def test_towers_that_a_difference_compares_after_a_weight_are_no_read_outs() -> None:
+    class Distance(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.left, self.right, self.last = nn.Linear(8, 32), nn.Linear(8, 32), nn.Linear(32, 1)
+
+        def forward(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+            return self.last((self.left(a) - self.right(b)).abs())
+
+    a, b = torch.randn(2, 64, 8, generator=torch.Generator().manual_seed(0)).unbind()
+    plan = initlab.plan(Distance(), (a, b))
+    assert [name for name in ("left.weight", "right.weight") if "read-out" in plan[name].reason] == []
+    assert "read-out" in plan["last.weight"].reason

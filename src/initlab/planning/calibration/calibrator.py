@@ -73,6 +73,7 @@ class Calibrator(TorchFunctionMode):
             mark = self.marks.get(tensor)
             self.read_outs.end(tensor, mark.names)
             self.products.finish(mark.terms or mark.due)
+        self.found.uses = {name: uses for name, uses in self.found.uses.items() if name not in self.read_outs.judged}
         for name, factor in self.read_outs.factors.items():
             second = self.read_outs.second(name)
             self.found.measured[name] = (second, second * factor * factor)
@@ -252,14 +253,17 @@ class Calibrator(TorchFunctionMode):
         if fortune is not None:
             result = made = made * fortune
         head = call.op.combines == "contraction" and name in self.targets.heads
-        if entry is not None and (name, head) not in self._met:
-            self._met.add((name, head))
-            if head:
-                self.read_outs.meet(entry, made, second_moment(made))
-            factor = 1.0 if head else self._factor(entry, made, 0 if fortune else units(made, entry))
+        second = second_moment(made)
+        if entry is not None and second is not None:  # zeros, as of a state before its first step, tell nothing
+            factor = 1.0
+            if (name, head) not in self._met:
+                self._met.add((name, head))
+                factor = self._at_first(entry, made, second, head, 0 if fortune else units(made, entry))
             if factor != 1.0 and self.drawn.free(name):
                 self.drawn.scale({name}, factor, weights)
                 result = made = made * factor
+                second *= factor * factor
+            self.found.uses.setdefault(name, []).append(second)
         if isinstance(shift, torch.Tensor):
             result = made = made + shift
         if entry is None or entry.code != "frozen" or not self._mapped(call, made):
@@ -311,11 +315,17 @@ class Calibrator(TorchFunctionMode):
         term = Term.of(frozenset({name}), sampled_second(made) if column else None)
         self.marks.set(made, frozenset({name}), terms=(term,))
 
-    def _factor(self, entry: PlanEntry, made: torch.Tensor, drawn: int) -> float:
-        """What a std is to be multiplied by; `drawn` as for `misses`."""
-        second, sized = second_moment(made), self.targets.sized(entry.name)
-        if second is None:
+    def _at_first(self, entry: PlanEntry, made: torch.Tensor, second: float, head: bool, drawn: int) -> float:
+        """What a std is to be multiplied by at a weight's first use, for what all of them make; read-outs wait."""
+        growth = self.targets.growth.get(entry.name, 1.0)
+        if head:
+            self.read_outs.meet(entry, made if growth == 1.0 else made * math.sqrt(growth), second * growth)
             return 1.0
+        return self._factor(entry, made, second * growth, drawn)
+
+    def _factor(self, entry: PlanEntry, made: torch.Tensor, second: float, drawn: int) -> float:
+        """What a std is to be multiplied by; `drawn` as for `misses`."""
+        sized = self.targets.sized(entry.name)
         target = self.targets.of(entry.name, spread(made, entry) if sized or entry.name in self.targets.plain else 0.0)
         if target is None:
             return 1.0

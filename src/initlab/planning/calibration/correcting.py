@@ -39,7 +39,8 @@ def calibrated(
 ) -> tuple[tuple[PlanEntry, ...], str]:
     """The entries with each std corrected where one pass shows that it misses, and a note where no pass was possible.
 
-    A table that is also the head is corrected first, and what is added to its rows is then measured once more.
+    A table that is also the head is corrected first, and what is added to its rows is then measured once more. So is
+    all, where a loop applies a weight to what grows from step to step, as a state that begins at zero.
 
     Args:
         model: the model; it is left as it was.
@@ -69,8 +70,9 @@ def calibrated(
         reached = {
             name: 1 / (math.sqrt(found.measured.get(name, (1.0, 1.0))[0]) * found.factors[name]) for name in held
         }
-        targets = replace(targets, inner={**targets.inner, **reached}, plain=targets.plain - held)
-        if not found.products and all(found.factor(name) == 1.0 for name in targets.ties):
+        growth = {name: ratio for name in found.uses.keys() - targets.bounded if (ratio := found.growth(name)) != 1.0}
+        targets = replace(targets, inner={**targets.inner, **reached}, plain=targets.plain - held, growth=growth)
+        if not found.products and not growth and all(found.factor(name) == 1.0 for name in targets.ties):
             break
     return entries, ""
 

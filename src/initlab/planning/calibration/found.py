@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
+from initlab.planning.calibration.measuring import SLACK
 from initlab.planning.plan import PlanEntry
 
 
@@ -18,6 +19,7 @@ class Found:
         derived: the same where no pass ran, as rules say it.
         scores: by weight of queries whose scores were too large, their second moment.
         products: by factor of scores that were too large, their second moment, and the target.
+        uses: by weight that is applied again, the second moments of what each use made, as corrected at the first.
         grown: read-outs that a constant shrinks, brought to logits of unit variance.
         scales: see `Targets`.
     """
@@ -27,11 +29,21 @@ class Found:
     derived: dict[str, tuple[float, float]] = field(default_factory=dict)
     scores: dict[str, float] = field(default_factory=dict)
     products: dict[str, tuple[float, float]] = field(default_factory=dict)
+    uses: dict[str, list[float]] = field(default_factory=dict)
     grown: set[str] = field(default_factory=set)
     scales: Mapping[str, float] = field(default_factory=dict)
 
     def factor(self, name: str) -> float:
         return self.factors.get(name, 1.0)
+
+    def growth(self, name: str) -> float:
+        """By how much the second moment of what all uses of a weight make lies above that of the first; 1 of near ones.
+
+        A state that begins at zero is small at the first step of a loop, and what reads it makes up for that once.
+        """
+        found = self.uses.get(name, [])
+        ratio = sum(found) / len(found) / found[0] if found else 1.0
+        return ratio if ratio > SLACK else 1.0
 
     def scale(self, name: str, value: float) -> float:
         """The value of a constant parameter with which the scale that is made of it is as large as was found."""

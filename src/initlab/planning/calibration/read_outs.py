@@ -64,13 +64,12 @@ class ReadOuts:
     def __init__(self, targets: Targets) -> None:
         self.targets = targets
         self.factors: dict[str, float] = {}
+        self.judged: set[str] = set()  # those that a loss or the caller reads as they are
         self._logits: dict[str, Logits] = {}
         self._last: tuple[torch.Tensor, tuple[object, ...], float] | None = None
 
-    def meet(self, entry: PlanEntry, made: torch.Tensor, second: float | None) -> None:
+    def meet(self, entry: PlanEntry, made: torch.Tensor, second: float) -> None:
         """What a read-out makes, at its first use."""
-        if second is None:
-            return
         most, shrunk = _room(entry, self.targets, second)
         logits = Logits(made.shape, feature_axis(made, entry), second, most, shrunk)
         self._logits[entry.name] = logits
@@ -82,6 +81,7 @@ class ReadOuts:
             factor = self._factor(tensor, self._logits[name])
             if factor is not None:
                 self.factors[name] = factor
+                self.judged.add(name)
 
     def end(self, output: torch.Tensor, names: Iterable[str]) -> None:
         """What the model returns; what one read-out alone made in steps, as of a spiking state, is judged as that.

@@ -234,7 +234,8 @@ def is_head(graph: SignalGraph, use: Operation) -> bool:
 
     Or scores by which answers are picked, and the answers, as a detector's. What is made of it without another
     weight is not read: its probabilities, their entropy, a penalty on its size. So are shares that no weight meets
-    again, bins of a density (Müller et al., Neural importance sampling, 2019), whatever else that is made of.
+    again, bins of a density (Müller et al., Neural importance sampling, 2019), whatever else that is made of, and what
+    the answer compares with what other weights make, as a divergence does a prior's mean and scale with a posterior's.
     """
     found = list(ahead(graph, use))
     read = any(kind == "output" or (by is not None and by.traits.logits and not by.traits.mixes) for kind, by in found)
@@ -243,7 +244,9 @@ def is_head(graph: SignalGraph, use: Operation) -> bool:
     returned = any(kind == "output" for kind, _ in found)
     if (returned or any(gives_shares(graph, by) for _, by in found)) and is_last(graph, use, returned):
         return True
-    return is_picked(graph, use) or (any(kind == "softmax" for kind, _ in found) and _meets_nothing(graph, use))
+    if is_picked(graph, use) or (any(kind == "softmax" for kind, _ in found) and _meets_nothing(graph, use)):
+        return True
+    return _is_compared(graph, use)
 
 
 def gives_shares(graph: SignalGraph, reader: Operation | None) -> bool:
@@ -275,6 +278,35 @@ def is_last(graph: SignalGraph, use: Operation, sums: bool = False) -> bool:
     return True
 
 
+def _is_compared(graph: SignalGraph, use: Operation) -> bool:
+    """Whether all that comes of a weight's output meets what other weights make in a difference or a ratio first, no
+    weight is applied after that, and the caller gets what is made of it.
+
+    A divisor is a function of it, as a scale is: the smaller what is divided by itself, the larger the answer.
+    """
+    made, compared, proportional = set(use.outputs), set[int](), set(use.outputs)
+    for reader in graph.operations[use.index + 1 :]:
+        if made.isdisjoint(reader.inputs):
+            continue
+        others = [v for v in reader.inputs if v not in made and hangs_on(graph, v, "parameter")]
+        others = [v for v in others if hangs_on(graph, v, "input")]  # no scale that is learned alone
+        past = not compared.isdisjoint(reader.inputs)
+        applied = reader.parameters and reader.traits.combines not in ("sum", "product")
+        if applied or reader.traits.combines == "contraction" or reader.traits.attends:
+            return False
+        if reader.kind == "div" and reader.inputs[-1] in proportional:
+            return False
+        if reader.traits.proportional and proportional.issuperset(reader.inputs):
+            proportional.update(reader.outputs)
+        if others and not past:
+            if reader.kind not in ("sub", "div") or any(makers(graph, v) <= {use.parameters} for v in others):
+                return False
+            past = True
+        made.update(reader.outputs)
+        compared.update(reader.outputs if past else ())
+    return not compared.isdisjoint(graph.outputs)
+
+
 @once
 def _made_without_shares(graph: SignalGraph) -> frozenset[int]:
     """What weights made, but for shares and what came of them."""
@@ -303,9 +335,10 @@ def _meets_nothing(graph: SignalGraph, use: Operation) -> bool:
 
 def opens_gate(graph: SignalGraph, use: Operation) -> bool:
     """Whether gates alone read a weight's output, and each multiplies a signal that is not that output itself."""
-    return all(
+    found = list(ahead(graph, use))
+    return bool(found) and all(
         kind == "gate" and reader is not None and _weighs(graph, reader.outputs[0], use.outputs[0])
-        for kind, reader in ahead(graph, use)
+        for kind, reader in found
     )
 
 

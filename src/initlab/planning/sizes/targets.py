@@ -62,6 +62,7 @@ class Targets:
         composed: factors by which composed weights are sized -> the other factors.
         feature_rows: weights whose rows numbers are multiplied by -> the second moment of their elements.
         bounded: weights that are not made larger: they read what they made before, or sums over neighbours.
+        growth: by weight that a loop applies, how much larger what its uses make is than what the first one does.
         several: weights that are read more than once: a layer may be asked for its matrix, on the identity.
         excess: see `EXCESS`.
     """
@@ -95,6 +96,7 @@ class Targets:
     bounded: frozenset[str] = frozenset()
     alone: frozenset[str] = frozenset()
     sizing_themselves: frozenset[str] = frozenset()
+    growth: Mapping[str, float] = field(default_factory=dict)
     several: frozenset[str] = frozenset()
     excess: float = EXCESS
 
