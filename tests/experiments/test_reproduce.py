@@ -80,12 +80,31 @@ def test_stored_parts_are_not_run_again(tmp_path: Path) -> None:
     first = run("zero-constant-symmetry", small=True, folder=tmp_path, note=notes.append)
     assert len(notes) == len(first.results)
     again = run("zero-constant-symmetry", small=True, folder=tmp_path, note=notes.append)
-    assert len(notes) == len(first.results)
+    assert all(note.endswith(": kept from an earlier run") for note in notes[len(first.results) :])
+    assert len(notes) == 2 * len(first.results)
     assert again.results == first.results
+    assert not again.reused
     stored = next((tmp_path / "zero-constant-symmetry").glob("*.json"))
     stored.write_text("{")
     with pytest.raises(initlab.InputError, match="delete it"):
         run("zero-constant-symmetry", small=True, folder=tmp_path)
+
+
+def test_parts_that_other_code_made_are_said(tmp_path: Path) -> None:
+    first = run("zero-constant-symmetry", small=True, folder=tmp_path)
+    stored = sorted((tmp_path / "zero-constant-symmetry").glob("*.json"))
+    for path in stored:
+        part = json.loads(path.read_text())
+        path.write_text(json.dumps({**part, "made by": {**part["made by"], "code": "0123456789ab"}}))
+    notes: list[str] = []
+    again = run("zero-constant-symmetry", small=True, folder=tmp_path, note=notes.append)
+    assert again.results == first.results
+    assert "code 0123456789ab" in again.reused
+    assert len(notes) == len(stored)
+    for shown in (notes[0], again.text(400), again.save(tmp_path / "one.html").read_text(), again.to_dict()["reused"]):
+        assert "code 0123456789ab" in shown
+    stored[0].write_text(json.dumps(part["value"]))  # as before parts said it
+    assert "did not say" in run("zero-constant-symmetry", small=True, folder=tmp_path).reused
 
 
 def test_the_index_and_the_literature_page_hold_every_claim(tmp_path: Path) -> None:

@@ -306,3 +306,33 @@ def test_doubles_are_refused_where_there_are_none() -> None:
 def test_a_device_that_is_not_here_is_refused() -> None:
     with pytest.raises(initlab.InputError, match="one of 1 devices of this machine, such as 'second:0'; got 'cuda'"):
         initlab.compare(mlp, data(), data(), ["zeros"], device="cuda")
+
+
+DEFAULTED: dict[str, Callable[[nn.Module, Any, Any], Any]] = {
+    "plan of a shape": lambda model, x, y: initlab.plan(model, tuple(x.shape)),
+    "init_": lambda model, x, y: initlab.init_(model, "auto", example_inputs=x),
+    "inspect": lambda model, x, y: initlab.inspect(model, x, y, probe=2),
+    "audit": lambda model, x, y: initlab.audit(model, example_inputs=x),
+    **{f"fit {name}": lambda model, x, y, fit=fit: fit(model) for name, fit in FITS.items() if name != "finetune"},
+    "compare": lambda model, x, y: initlab.compare(mlp, (x, y), (x, y), ["he_normal"], 1, steps=2, device="second:0"),
+    "compare on the CPU": lambda model, x, y: initlab.compare(mlp, (x, y), (x, y), ["zeros"], 1, steps=2, device="cpu"),
+    "search": lambda model, x, y: initlab.search(mlp, (x, y), (x, y), (x, y), trials=1, steps=2, device="second:0"),
+    "reproduce": lambda model, x, y: initlab.experiments.run("zero-constant-symmetry", small=True),
+}
+
+
+@pytest.mark.parametrize("call", DEFAULTED.values(), ids=DEFAULTED)
+def test_what_is_made_beside_the_model_does_not_follow_the_default_device(call: Callable[..., Any]) -> None:
+    x, y = data(128)
+    _, other = pair(mlp)
+    with torch.device("second"):
+        call(other, x, y)
+
+
+def test_machines_are_trained_on_the_cpu_wherever_the_data_lie() -> None:
+    x = data(64)[0].sigmoid()
+    for given in (x, x.to("second")):
+        model = nn.Sequential(nn.Linear(64, 8), nn.Sigmoid(), nn.Linear(8, 4)).to("second")
+        with torch.device("second"):
+            found = initlab.fit.pretrain_dbn_(model, given, epochs=1)
+            assert found.rbms[0].sample(2, steps=2).shape == (2, 64)

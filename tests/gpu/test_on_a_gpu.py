@@ -56,7 +56,7 @@ MODELS: dict[str, Build] = {"mlp": mlp, "cnn": cnn, "encoder": Encoder, "lstm": 
 
 def data(samples: int = 512) -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
-    x = torch.randn(samples, 64, generator=generator)
+    x = torch.randn(samples, 64, generator=generator, device="cpu")
     return x, x[:, :10].argmax(1)
 
 

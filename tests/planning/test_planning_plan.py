@@ -395,8 +395,13 @@ def test_names_are_text_everywhere() -> None:
 
 
 def test_a_plan_is_data() -> None:
-    plan = initlab.plan(nn.LSTM(3, 4), policy="auto")
-    assert pickle.loads(pickle.dumps(plan)) == plan
+    one, other = nn.LSTM(3, 4), nn.LSTM(3, 4)
+    plan = initlab.plan(one, policy="auto")
+    kept = pickle.loads(pickle.dumps(plan))
+    assert kept == plan
+    initlab.init_(one, plan, seed=1)
+    initlab.init_(other, kept, seed=1)
+    assert all(map(torch.equal, one.parameters(), other.parameters()))
     with pytest.raises(AttributeError):
         plan.policy = "x"  # type: ignore[misc]
 

@@ -134,8 +134,8 @@ def _random(text: str, batch: int, seed: int) -> Tensor:
         raise InputError(f"--input {text[:100]} has more than 2^31 values in a batch of {batch}; give a smaller shape")
     generator = torch.Generator().manual_seed(seed)
     if tokens is not None:
-        return torch.randint(0, tokens, (batch, *sizes), generator=generator)
-    return torch.randn((batch, *sizes), generator=generator)
+        return torch.randint(0, tokens, (batch, *sizes), generator=generator, device="cpu")
+    return torch.randn((batch, *sizes), generator=generator, device="cpu")
 
 
 def _sizes(text: str) -> tuple[list[int], int | None]:

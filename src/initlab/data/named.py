@@ -80,7 +80,7 @@ def flattened(split: Split) -> Split:
 
 def held_out(x: Tensor, y: Tensor) -> tuple[Pair, Pair]:
     """(X, Y) without every fifth row, and those rows."""
-    fifth = torch.arange(len(x)) % 5 == 4
+    fifth = torch.arange(len(x), device="cpu") % 5 == 4
     return (x[~fifth], y[~fifth]), (x[fifth], y[fifth])
 
 

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from initlab.errors import argued, check_flags, seed_number
+import torch
+
+from initlab.errors import argued, check_flags, listed, seed_number
 from initlab.experiments.claims import Claim, Judgement
 from initlab.experiments.lab import Lab
 from initlab.experiments.registry import Experiment, get_experiment, list_experiments
@@ -29,6 +31,7 @@ class Outcome(Shown):
         seconds: time that this call took (parts that were already stored cost nothing).
         results: what was measured, as JSON holds it.
         judged: (claim, judgement) pairs in the experiment's order.
+        reused: what to know of parts that an earlier run of other code left in the folder; empty where none is.
     """
 
     experiment: Experiment
@@ -37,6 +40,7 @@ class Outcome(Shown):
     seconds: float
     results: Mapping[str, Any]
     judged: tuple[tuple[Claim, Judgement], ...]
+    reused: str = ""
 
     def count(self, verdict: str) -> int:
         """How many claims got this verdict."""
@@ -56,6 +60,7 @@ class Outcome(Shown):
             "seed": self.seed,
             "seconds": round(self.seconds, 2),
             "errata": list(self.experiment.errata),
+            "reused": self.reused,
             "claims": claims,
             "results": dict(self.results),
         }
@@ -76,7 +81,8 @@ def run(
         name: one of `list_experiments()`.
         small: the form on the embedded digits that takes seconds.
         seed: root seed in [0, 2^64); every run inside derives its own from it.
-        folder: keep finished parts here, so that a stopped run goes on from them; None keeps nothing.
+        folder: keep finished parts here, so that a stopped run goes on from them; None keeps nothing. A part that
+            other code or another torch has made is taken too, and the outcome says so.
         note: called with one line as each part starts.
 
     Returns:
@@ -90,9 +96,18 @@ def run(
     kept = None if folder is None else made_folder(folder) / name
     lab = Lab(small=small, seed=seed_number(seed), folder=kept, note=note)
     start = time.perf_counter()
-    results = experiment.measure(lab)
+    with torch.device("cpu"):  # where an experiment makes its own models and samples
+        results = experiment.measure(lab)
     seconds = time.perf_counter() - start
-    return Outcome(experiment, small, seed, seconds, results, tuple(experiment.judge(results)))
+    reused = _reused(lab.others, kept)
+    return Outcome(experiment, small, seed, seconds, results, tuple(experiment.judge(results)), reused)
+
+
+def _reused(makers: Sequence[str], folder: Path | None) -> str:
+    if not makers:
+        return ""
+    count = "One part was" if len(makers) == 1 else f"{len(makers)} parts were"
+    return f"{count} made by {listed(list(dict.fromkeys(makers)), 2)}. Without {folder} everything is measured anew."
 
 
 def run_all(

@@ -54,6 +54,8 @@ def text(outcome: Outcome, width: int = 80) -> str:
         lines += wrapped(judgement.numbers, width, "    ", "    ")
     for erratum in experiment.errata:
         lines += ["", *wrapped(f"In the source: {erratum}", width)]
+    if outcome.reused:
+        lines += ["", *wrapped(outcome.reused, width)]
     form = "small form, " if outcome.small else ""
     lines += ["", *wrapped(f"{tally(outcome)} ({form}seed {outcome.seed}, {outcome.seconds:.0f} s)", width)]
     return "\n".join(lines)
@@ -62,7 +64,7 @@ def text(outcome: Outcome, width: int = 80) -> str:
 def page(outcome: Outcome) -> Page:
     """The whole report of one experiment."""
     experiment = outcome.experiment
-    sections = [Section("Claims", [claims_table(outcome)])]
+    sections = [Section("Claims", [*_reused(outcome), claims_table(outcome)])]
     if experiment.errata:
         sections.append(Section("Errors in the source", [Callout("warning", line) for line in experiment.errata]))
     sections.append(Section("What was measured", list(experiment.show(outcome.results))))
@@ -76,6 +78,10 @@ def page(outcome: Outcome) -> Page:
         ("source", experiment.source),
     )
     return Page(experiment.title, f"{experiment.asks} {tally(outcome).capitalize()}.", sections, facts)
+
+
+def _reused(outcome: Outcome) -> list[Callout]:
+    return [Callout("warning", "From an earlier run", outcome.reused)] if outcome.reused else []
 
 
 def _again(names: Sequence[str], outcome: Outcome) -> str:
@@ -102,7 +108,7 @@ def index_page(outcomes: Sequence[Outcome]) -> Page:
     )
     sections = [Section("Overview", [index_table(outcomes)])]
     for outcome in outcomes:
-        blocks: list[Any] = [Text(outcome.experiment.asks), claims_table(outcome)]
+        blocks: list[Any] = [Text(outcome.experiment.asks), *_reused(outcome), claims_table(outcome)]
         blocks += [Callout("warning", "In the source", line) for line in outcome.experiment.errata]
         sections.append(Section(outcome.experiment.title, blocks))
     if outcomes:

@@ -79,9 +79,9 @@ class RBM:
         self.batch_size = whole_number("batch_size", batch_size)
         self.seed = seed_number(seed)
         self.history: list[RbmEpoch] = []
-        self.weight = torch.empty(0, self.hidden)
-        self.visible_bias = torch.empty(0)
-        self.hidden_bias = torch.zeros(self.hidden)
+        self.weight = torch.empty(0, self.hidden, device="cpu")
+        self.visible_bias = torch.empty(0, device="cpu")
+        self.hidden_bias = torch.zeros(self.hidden, device="cpu")
         self._velocity: tuple[Tensor, Tensor, Tensor] | None = None
         self._chain: Tensor | None = None
         self._generator = generator(self.seed)
@@ -146,7 +146,7 @@ class RBM:
     def _epoch(self, rows: Tensor, valid: Tensor | None) -> RbmEpoch:
         number = len(self.history) + 1
         momentum = min(self.momentum, 0.5) if number <= 5 else self.momentum
-        order = torch.randperm(len(rows), generator=self._generator)
+        order = torch.randperm(len(rows), generator=self._generator, device="cpu")
         error = 0.0
         for start in range(0, len(rows), self.batch_size):
             batch = rows[order[start : start + self.batch_size]]
@@ -237,7 +237,7 @@ class RBM:
         own = generator(seed_number(seed))
         chains = whole_number("count", count)
         self._check_trained()
-        hidden = drawn(torch.full((chains, self.hidden), 0.5), own)
+        hidden = drawn(torch.full((chains, self.hidden), 0.5, device="cpu"), own)
         if start is not None:
             given = self.encode(start[:chains])
             if len(given) not in (1, chains):

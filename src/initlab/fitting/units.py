@@ -32,11 +32,11 @@ class Units:
 
 def drawn(probability: Tensor, own: torch.Generator) -> Tensor:
     """1 with that probability, else 0."""
-    return torch.rand(probability.shape, generator=own).lt_(probability)
+    return torch.rand(probability.shape, generator=own, device="cpu").lt_(probability)
 
 
 def _noisy(mean: Tensor, own: torch.Generator) -> Tensor:
-    return mean + torch.randn(mean.shape, generator=own)
+    return mean + torch.randn(mean.shape, generator=own, device="cpu")
 
 
 VISIBLE: dict[str, Units] = {

@@ -158,7 +158,7 @@ class _Given:
             return self
         if place.meta:
             return _Given((torch.empty(self.shape, device="meta"),), {})
-        numbers = torch.randn(self.shape, generator=torch.Generator(device="cpu").manual_seed(0))
+        numbers = torch.randn(self.shape, generator=torch.Generator(device="cpu").manual_seed(0), device="cpu")
         return _Given((numbers.to(place.device),), {})
 
     def pairs(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:

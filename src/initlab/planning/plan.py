@@ -110,6 +110,10 @@ class BufferEntry:
 class Plan(Shown, ByName[PlanEntry]):
     """The law of every parameter of a model. `print(plan)` is a table; nothing is written until `init_(model, plan)`.
 
+    `plan.save("plan.json")` and "plan.html" are reports, which nothing reads back. A plan that is to be written another
+    day is pickled: with one seed it writes the same bits wherever it is loaded (torch and initlab must be there, and a
+    pickle is to be trusted like code).
+
     Args:
         entries: one for each parameter, in `named_parameters()` order; tied weights once.
         buffers: one for each buffer.

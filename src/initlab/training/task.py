@@ -173,7 +173,7 @@ def first_samples(data: Pair | Source, count: int) -> Pair:
     """(X, Y) of the first `count` samples, or of all where there are fewer."""
     if isinstance(data, tuple):
         return data[0][:count], data[1][:count]
-    return data.gather(torch.arange(min(count, len(data))))
+    return data.gather(torch.arange(min(count, len(data)), device="cpu"))
 
 
 def _by_name(name: str, targets: torch.Tensor) -> str | Loss:

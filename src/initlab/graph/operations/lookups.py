@@ -85,7 +85,8 @@ def _bagged(flow: Flow, operation: Operation, rows: Signal) -> Signal:
     each, mode = max(1, round(count / max(math.prod(bags), 1))), operation.argument(5, "mode", "mean")
     if mode != "max":
         return replace(rows, second=rows.second * (each if mode == "sum" else 1 / each))
-    drawn = torch.randn(_DRAWN, min(each, _MOST), generator=torch.Generator(device="cpu").manual_seed(0)).amax(1)
+    own = torch.Generator(device="cpu").manual_seed(0)
+    drawn = torch.randn(_DRAWN, min(each, _MOST), generator=own, device="cpu").amax(1)
     mean, second = float(drawn.mean()), float(drawn.square().mean())
     return replace(rows, second=rows.second * second, mean=math.sqrt(rows.second) * mean)
 
