@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn.utils.rnn import PackedSequence, pack_sequence
 
 from initlab.errors import InputError
+from initlab.guest.batch import batch_of
 from initlab.guest.inputs import call_arguments, check_values, mapped, named_tensors, taken_by, tensors_in
 
 A, B = torch.zeros(2), torch.ones(3)
@@ -106,6 +107,21 @@ def test_a_batch_becomes_arguments(given: Any, args: tuple[Any, ...], kwargs: di
     positional, named = call_arguments(given)
     assert tuple(map(kind, positional)) == args
     assert {key: kind(value) for key, value in named.items()} == kwargs
+
+
+def test_a_list_stays_a_list() -> None:
+    args, _ = call_arguments((A, [B.numpy(), [B]], [], (B,)))
+    assert [type(arg) for arg in args[1:]] == [list, list, tuple]
+    assert args[2] == []
+    assert isinstance(args[1][1], list)
+
+
+def test_lists_reach_a_model_as_lists() -> None:
+    class Tables(nn.Module):
+        def forward(self, numbers: list[torch.Tensor], none: list[torch.Tensor]) -> torch.Tensor:
+            return torch.cat(numbers + none)
+
+    assert batch_of(Tables(), ([A, B], [])).args[1] == []
 
 
 def test_the_users_arrays_are_not_shared() -> None:

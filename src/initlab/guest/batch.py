@@ -195,5 +195,6 @@ def _numbers(value: Any, argument: str) -> Any:
     if isinstance(value, Mapping):
         return {key: _numbers(part, argument) for key, part in value.items()}
     if isinstance(value, list | tuple):
-        return tuple(_numbers(part, argument) for part in value)
+        parts = [_numbers(part, argument) for part in value]
+        return parts if isinstance(value, list) else tuple(parts)
     return value

@@ -220,7 +220,8 @@ def with_tensors(value: Any, argument: str = "inputs") -> Any:
     if isinstance(value, Mapping):
         return {key: with_tensors(item, argument) for key, item in value.items()}
     if isinstance(value, list | tuple) and not hasattr(type(value), "_fields"):
-        return tuple(with_tensors(item, argument) for item in value)
+        items = [with_tensors(item, argument) for item in value]
+        return items if isinstance(value, list) else tuple(items)
     return value
 
 
