@@ -213,3 +213,22 @@ def test_towers_that_a_difference_compares_after_a_weight_are_no_read_outs() -> 
     plan = initlab.plan(Distance(), (a, b))
     assert [name for name in ("left.weight", "right.weight") if "read-out" in plan[name].reason] == []
     assert "read-out" in plan["last.weight"].reason
+
+
+class Edges(nn.Module):
+    """Means of neighbours by a sparse matrix that is made of the places that the model is given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.own, self.near = nn.Linear(8, 4), nn.Linear(8, 4, bias=False)
+
+    def forward(self, x: torch.Tensor, edges: torch.Tensor) -> torch.Tensor:
+        near = torch.sparse_coo_tensor(edges, torch.ones(edges.shape[1]), (len(x), len(x))).coalesce()
+        degrees = torch.sparse.sum(near, 1).to_dense().clamp(min=1)
+        return self.own(x) + self.near(torch.sparse.mm(near, x) / degrees[:, None])
+
+
+def test_a_sparse_matrix_that_inputs_make_is_planned() -> None:
+    edges = torch.randint(0, 40, (2, 160), generator=torch.Generator().manual_seed(0))
+    plan = initlab.plan(Edges(), (batch(40, 8), edges))
+    assert all("read-out" in plan[name].reason for name in ("own.weight", "near.weight"))

@@ -74,7 +74,8 @@ def _computed(flow: Flow, op: Operation, output: int) -> torch.Tensor | None:
         tensor = made_again(op, lambda value: read[value])[output]  # type: ignore[arg-type,return-value]  # none is None
     except Exception:  # an operation that cannot be run alone: of a signal's shape, or of a type that casts made
         return None
-    return tensor if bool(torch.isfinite(tensor).all()) else None
+    plain = tensor.layout == torch.strided  # a sparse one may have more places than there is memory for
+    return tensor if plain and bool(torch.isfinite(tensor).all()) else None
 
 
 def stand_ins(flow: Flow, operations: list[Operation]) -> dict[int, torch.Tensor]:
