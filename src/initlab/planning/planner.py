@@ -13,7 +13,7 @@ from initlab.graph import record
 from initlab.graph.record import is_shape
 from initlab.guest.batch import batch_of
 from initlab.guest.check import dtype_name
-from initlab.planning.calibration import calibrated
+from initlab.planning.calibration import calibrated, unreached
 from initlab.planning.calibration.derived import derived
 from initlab.planning.calibration.joins import sized
 from initlab.planning.calibration.read_outs import faint
@@ -98,7 +98,7 @@ def make_plan(model: nn.Module, found: Walk, example_inputs: Any, policy: Any) -
         notes.append(f"nothing is to be written; {THE_REST!r} in a mapping names all that its selectors do not")
     notes.extend([*read, unmeasured] if unmeasured else read)
     notes.extend(cautions(entries, found, recorded=graph is not None))
-    notes.extend(faint(entries))
+    notes.extend([*unreached(entries), *faint(entries)])
     words = base.name if not overrides else mapping_words(overrides, base)
     return Plan(entries, _buffers(found), words, type(model).__name__, tuple(notes))
 

@@ -660,3 +660,31 @@ def test_a_read_out_of_two_parts_is_one_matrix(extra: int) -> None:
         assert fans is not None
         assert fans.fan_in == 96
         assert plan["more.weight"].std == pytest.approx(plan["table.weight"].std, rel=0.05)
+
+
+class Corner(nn.Module):
+    """A convolution that sees one pixel alone, which is the same in every picture, and a norm that leaves nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen, self.norm = nn.Conv2d(1, 8, 1, stride=8), nn.BatchNorm2d(8)
+        self.inner, self.head = nn.Conv2d(8, 8, 1), nn.Linear(8, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.inner(self.norm(self.seen(x)).relu()).relu().mean((2, 3)))
+
+
+def test_a_weight_that_nothing_reaches_keeps_the_std_of_its_rules() -> None:
+    x = torch.randn(16, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    x[:, :, 0, 0] = 0.5
+    plan = initlab.plan(Corner(), x)
+    assert plan["inner.weight"].measured[0] < 1e-8
+    assert plan["inner.weight"].std == pytest.approx(0.5)  # gain √2 behind relu, of eight channels
+    assert "next to nothing reaches inner.weight" in repr(plan).replace("\n  ", " ")
+
+
+def test_a_weight_that_reads_small_data_is_as_much_larger() -> None:
+    x = torch.randn(32, 8, generator=torch.Generator().manual_seed(0))
+    build = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 4))
+    usual, small = (initlab.plan(build, x * size)["0.weight"].std for size in (1.0, 1e-5))
+    assert small == pytest.approx(1e5 * usual, rel=0.01)

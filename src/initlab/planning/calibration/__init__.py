@@ -9,6 +9,6 @@ law) alone.
 
 from __future__ import annotations
 
-from initlab.planning.calibration.correcting import calibrated
+from initlab.planning.calibration.correcting import calibrated, unreached
 
-__all__ = ["calibrated"]
+__all__ = ["calibrated", "unreached"]

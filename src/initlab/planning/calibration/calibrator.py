@@ -17,7 +17,7 @@ from initlab.guest.writes import unwatched
 from initlab.planning.calibration.calls import Call, shift_of
 from initlab.planning.calibration.found import Found, rounded
 from initlab.planning.calibration.marks import Mark, Marked, Marks, carried
-from initlab.planning.calibration.measuring import luck, misses, near, second_moment, spread, units
+from initlab.planning.calibration.measuring import NOTHING, luck, misses, near, second_moment, spread, units
 from initlab.planning.calibration.products import Products
 from initlab.planning.calibration.read_outs import ReadOuts
 from initlab.planning.calibration.scores import Scores
@@ -331,6 +331,8 @@ class Calibrator(TorchFunctionMode):
             return 1.0
         self.found.measured[entry.name] = (second, target)
         if second < target and entry.name in self.targets.bounded:
+            return 1.0
+        if second < NOTHING * target and entry.name in self.targets.behind:
             return 1.0
         if misses(second if sized else second / target, drawn):
             return rounded(math.sqrt(target / second))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -16,6 +16,7 @@ from initlab.graph import run_under
 from initlab.guest.modules import modules_of
 from initlab.planning.calibration.calibrator import Calibrator
 from initlab.planning.calibration.found import Found
+from initlab.planning.calibration.measuring import NOTHING
 from initlab.planning.plan import PlanEntry, owners
 from initlab.planning.reason import Reason
 from initlab.planning.sizes.magnitudes import with_magnitudes
@@ -111,6 +112,20 @@ def corrected(entry: PlanEntry, found: Found, targets: Targets) -> PlanEntry:
     law = recipe.law(entry.geometry or Geometry.bare(entry.shape), None if gain is None else gain * correction)
     std = law.std_of(entry.shape)
     return entry.but(law=law, std=std, recipe=recipe, scheme=recipe.label, reason=reason, correction=correction)
+
+
+def unreached(entries: Iterable[PlanEntry]) -> Iterator[str]:
+    """What to say of weights whose std a pass could not tell, since next to nothing reached them."""
+    names = []
+    for entry in entries:
+        second, target = entry.measured or (0.0, 0.0)
+        if entry.role == "weight" and 0 < second * entry.correction**2 < NOTHING * target:
+            names.append(entry.name)
+    if names:
+        yield (
+            f"next to nothing reaches {listed(names)}, as behind a norm of what does not vary on these inputs: rules "
+            "set the std"
+        )
 
 
 def _words(name: str, found: Found, targets: Targets, factor: float) -> str:

@@ -17,6 +17,7 @@ _BLOCK = 1 << 16  # numbers whose squares are added in float32
 SLACK = 1.2  # what a second moment may miss its target by before anything is corrected
 NEAR = 0.75  # correlation with a weight from which a tensor is that weight, rounded
 SPREADS = 3.0  # and by how many standard deviations of one draw of the weight, where the mean over draws is not known
+NOTHING = 1e-8  # share of its target below which an output tells that its input is missing, and not how large it is
 CENTRED = 0.1  # the square of a weight's mean, as a share of its second moment, from which it is not drawn around zero
 ALIKE = frozenset({"normal", "truncated_normal", "uniform", "orthogonal"})  # laws with E[WᵀW] = σ²·fan_out·1
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from initlab.planning.calibration.found import rounded
-from initlab.planning.calibration.measuring import second_moment
+from initlab.planning.calibration.measuring import NOTHING, second_moment
 from initlab.planning.calibration.stand_ins import StandIns
 from initlab.planning.sizes.targets import Targets
 
@@ -61,8 +61,10 @@ class Sums:
     def _room(self, names: frozenset[str], base: float) -> float:
         """What a branch may grow by: its weight's own output not beyond what it is added to, whatever scales it after.
 
-        A step of an integrator, y + h·f(y), is small on purpose.
+        A step of an integrator, y + h·f(y), is small on purpose. A weight that nothing reached makes nothing.
         """
         found = self.drawn.found
         made = [found.measured[name][0] * found.factor(name) ** 2 for name in names if name in found.measured]
+        if made and max(made) < NOTHING and names <= self.targets.behind:
+            return 1.0
         return max([1.0, math.sqrt(max(1.0, base) / max(made))] if made and max(made) > 0 else [math.inf])

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from initlab.graph import Operation, SignalGraph, Use
+from initlab.graph.ancestry import from_weights
 from initlab.planning.choice import Options
 from initlab.planning.plan import PlanEntry
 from initlab.planning.signals.answers import answering
@@ -77,6 +78,7 @@ def targets_of(graph: SignalGraph, entries: Mapping[str, PlanEntry], owner: Mapp
         composed=composed_of(graph, found.uses, owner),
         feature_rows=found.feature_rows,
         bounded=found.bounded,
+        behind=found.behind,
         alone=found.alone,
         sizing_themselves=sizing_themselves(graph, found.looked, found.applied),
         several=found.several,
@@ -257,6 +259,11 @@ class _Survey:
     @cached_property
     def bounded(self) -> Names:
         return self.looped | self._first(self.applied, reads_neighbours)
+
+    @cached_property
+    def behind(self) -> Names:
+        made = from_weights(self.graph)
+        return self._first(self.applied, lambda graph, use: not made.isdisjoint(graph.signals(use)))
 
     @cached_property
     def free(self) -> Names:
