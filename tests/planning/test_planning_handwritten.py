@@ -62,9 +62,12 @@ class Standardised(nn.Module):
 
 
 def test_a_read_out_behind_gains_that_fade_its_signal_grows_tenfold_at_most_and_the_plan_says_why() -> None:
-    plan = initlab.plan(Standardised(0.1), batch(32, 1, 8, 8))
+    plan = initlab.plan(Standardised(0.3), batch(32, 1, 8, 8))
     assert plan["head.weight"].correction == 10.0
     assert any("head.weight gives next to nothing" in words for words in plan.warnings)
+    fainter = initlab.plan(Standardised(0.1), batch(32, 1, 8, 8))
+    assert fainter["head.weight"].correction < 1
+    assert any("next to nothing reaches head.weight" in words for words in fainter.warnings)
     assert not initlab.plan(Standardised(1.7), batch(32, 1, 8, 8)).warnings
 
 

@@ -75,8 +75,7 @@ class Calibrator(TorchFunctionMode):
             self.products.finish(mark.terms or mark.due)
         self.found.uses = {name: uses for name, uses in self.found.uses.items() if name not in self.read_outs.judged}
         for name, factor in self.read_outs.factors.items():
-            second = self.read_outs.second(name)
-            self.found.measured[name] = (second, second * factor * factor)
+            self.found.measured[name] = self.read_outs.seconds(name)
             self.found.grown |= {name} if self.read_outs.shrunk(name) else set()
             if factor != 1.0 and self.drawn.free(name):
                 self.drawn.scale({name}, factor)

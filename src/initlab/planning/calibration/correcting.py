@@ -123,8 +123,8 @@ def unreached(entries: Iterable[PlanEntry]) -> Iterator[str]:
             names.append(entry.name)
     if names:
         yield (
-            f"next to nothing reaches {listed(names)}, as behind a norm of what does not vary on these inputs: rules "
-            "set the std"
+            f"next to nothing reaches {listed(names)}, as behind a norm of what does not vary on these inputs, or "
+            "behind scales that are kept and far too small: rules set the std"
         )
 
 

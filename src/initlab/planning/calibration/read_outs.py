@@ -13,7 +13,7 @@ from initlab.guest.doubles import doubled
 from initlab.guest.inputs import dense
 from initlab.guest.transformed import of_whole
 from initlab.planning.calibration.found import rounded
-from initlab.planning.calibration.measuring import feature_axis
+from initlab.planning.calibration.measuring import NOTHING, feature_axis
 from initlab.planning.plan import PlanEntry
 from initlab.planning.sizes.targets import Targets
 from initlab.reporting import format_number
@@ -66,10 +66,16 @@ class ReadOuts:
         self.factors: dict[str, float] = {}
         self.judged: set[str] = set()  # those that a loss or the caller reads as they are
         self._logits: dict[str, Logits] = {}
+        self._unreached: dict[str, tuple[float, float]] = {}
         self._last: tuple[torch.Tensor, tuple[object, ...], float] | None = None
 
     def meet(self, entry: PlanEntry, made: torch.Tensor, second: float) -> None:
-        """What a read-out makes, at its first use."""
+        """What a read-out makes, at its first use; where next to nothing reaches it, rules say what that is to be."""
+        if second < NOTHING and entry.name in self.targets.behind:
+            meant = (entry.predicted or 1.0) * entry.correction**2
+            self.factors[entry.name] = factor = factor_by_rule(entry, self.targets, meant)
+            self._unreached[entry.name] = second, meant * factor**2
+            return
         most, shrunk = _room(entry, self.targets, second)
         logits = Logits(made.shape, feature_axis(made, entry), second, most, shrunk)
         self._logits[entry.name] = logits
@@ -108,11 +114,15 @@ class ReadOuts:
             self._logits[name] = replace(before, shape=made.shape, axis=before.axis if kept else axis)
             self.factors[name] = self._to_first_loss(made, self._logits[name], self._logits[name].axis)
 
-    def second(self, name: str) -> float:
-        return self._logits[name].second
+    def seconds(self, name: str) -> tuple[float, float]:
+        """The second moment of a read-out's logits, and what it is to be."""
+        if name in self._unreached:
+            return self._unreached[name]
+        second = self._logits[name].second
+        return second, second * self.factors[name] ** 2
 
     def shrunk(self, name: str) -> bool:
-        return self._logits[name].shrunk
+        return name in self._logits and self._logits[name].shrunk
 
     def _factor(self, tensor: torch.Tensor, logits: Logits) -> float | None:
         found = logits.of(dense(tensor))
