@@ -689,3 +689,22 @@ def test_a_weight_that_reads_small_data_is_as_much_larger() -> None:
     build = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 4))
     usual, small = (initlab.plan(build, x * size)["0.weight"].std for size in (1.0, 1e-5))
     assert small == pytest.approx(1e5 * usual, rel=0.01)
+
+
+class Shared(nn.Module):
+    """A layer that reads what another made, and the data as well: it is shared, and no loop applies it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner, self.shared, self.head = nn.Linear(32, 32), nn.Linear(32, 32), nn.Linear(32, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.shared(torch.relu(self.inner(x))) + self.shared(x))
+
+
+def test_a_shared_layer_is_sized_by_its_first_use() -> None:
+    x = torch.randn(64, 32, generator=torch.Generator().manual_seed(0))
+    entry = initlab.plan(Shared(), x)["shared.weight"]
+    second, target = entry.measured
+    assert second * entry.correction**2 == pytest.approx(target, rel=0.2)
+    assert second < 0.5  # what the first use makes, and not the mean with that of the data

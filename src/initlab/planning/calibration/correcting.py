@@ -71,7 +71,8 @@ def calibrated(
         reached = {
             name: 1 / (math.sqrt(found.measured.get(name, (1.0, 1.0))[0]) * found.factors[name]) for name in held
         }
-        growth = {name: ratio for name in found.uses.keys() - targets.bounded if (ratio := found.growth(name)) != 1.0}
+        looping = found.uses.keys() & targets.looping - targets.bounded
+        growth = {name: ratio for name in looping if (ratio := found.growth(name)) != 1.0}
         targets = replace(targets, inner={**targets.inner, **reached}, plain=targets.plain - held, growth=growth)
         if not found.products and not growth and all(found.factor(name) == 1.0 for name in targets.ties):
             break

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from initlab.graph import Operation, SignalGraph, Use
-from initlab.graph.ancestry import from_weights
+from initlab.graph.ancestry import from_weights, is_behind, marks
 from initlab.planning.choice import Options
 from initlab.planning.plan import PlanEntry
 from initlab.planning.signals.answers import answering
@@ -79,6 +79,7 @@ def targets_of(graph: SignalGraph, entries: Mapping[str, PlanEntry], owner: Mapp
         feature_rows=found.feature_rows,
         bounded=found.bounded,
         behind=found.behind,
+        looping=found.looping,
         alone=found.alone,
         sizing_themselves=sizing_themselves(graph, found.looked, found.applied),
         several=found.several,
@@ -259,6 +260,12 @@ class _Survey:
     @cached_property
     def bounded(self) -> Names:
         return self.looped | self._first(self.applied, reads_neighbours)
+
+    @cached_property
+    def looping(self) -> Names:
+        """The weights that steps apply: to what came of the first use of one that reads itself."""
+        first = marks(self.graph, (value for name in self.looped for value in self.applied[name][0].outputs))
+        return frozenset(name for name, found in self.applied.items() if is_behind(self.graph, found[-1], first))
 
     @cached_property
     def behind(self) -> Names:

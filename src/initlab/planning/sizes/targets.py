@@ -63,6 +63,7 @@ class Targets:
         feature_rows: weights whose rows numbers are multiplied by -> the second moment of their elements.
         bounded: weights that are not made larger: they read what they made before, or sums over neighbours.
         behind: weights that read what weights made, whose size is planned; data may be as small as it is.
+        looping: weights that steps apply, to what came of earlier ones; a layer that is shared is none.
         growth: by weight that a loop applies, how much larger what its uses make is than what the first one does.
         several: weights that are read more than once: a layer may be asked for its matrix, on the identity.
         excess: see `EXCESS`.
@@ -96,6 +97,7 @@ class Targets:
     feature_rows: Mapping[str, float] = field(default_factory=dict)
     bounded: frozenset[str] = frozenset()
     behind: frozenset[str] = frozenset()
+    looping: frozenset[str] = frozenset()
     alone: frozenset[str] = frozenset()
     sizing_themselves: frozenset[str] = frozenset()
     growth: Mapping[str, float] = field(default_factory=dict)
