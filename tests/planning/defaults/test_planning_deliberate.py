@@ -28,6 +28,14 @@ class Contrast(nn.Module):
         return self.temperature.exp() * left @ right.T
 
 
+class Warm(Contrast):
+    """The same at e, which torch.tensor(1.0) begins at (x-clip)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        nn.init.ones_(self.temperature)
+
+
 class Branch(nn.Module):
     """A residual branch whose last norm begins at zero."""
 
@@ -116,6 +124,7 @@ class Inducing(nn.Module):
         (Explores, ["weight_sigma"]),
         (Inducing, ["points"]),
         (Contrast, ["temperature"]),
+        (Warm, ["temperature"]),
         (Residual, ["1.norm_two.weight", "2.norm_two.weight"]),
         (Closed, ["0.norm.weight", "1.norm.weight", "2.norm.weight"]),
         (Centres, ["centre"]),

@@ -81,7 +81,7 @@ def special_scale(subject: Subject, identity: float) -> str:
     if subject.slot.told(all_zero):
         return _closed(subject) if identity else ""
     value = subject.slot.told(first_of)
-    if tensor.numel() > 1 or not LEAST < abs(value) < 1 / LEAST or value in (1.0, identity):
+    if tensor.numel() > 1 or not LEAST < abs(value) < 1 / LEAST or value == identity:
         return ""
     return f"one factor, {value:.4g}"
 
