@@ -163,6 +163,12 @@ def test_a_meta_model_is_recorded_without_memory() -> None:
         assert geometry_of(model, graph)["0.weight"].geometry.fan_in == 1 << 20
 
 
+def test_a_model_and_its_tokens_may_both_be_on_meta() -> None:
+    model = nn.Sequential(nn.Embedding(8, 4), nn.Linear(4, 3)).to("meta")
+    graph = record(model, torch.empty(2, 5, dtype=torch.long, device="meta"))
+    assert graph.uses("1.weight")[0].feeds.second_moment == pytest.approx(1.0)
+
+
 def test_shapes_alone_run_without_arithmetic() -> None:
     graph = record(nn.Linear(4, 3), (1 << 40, 4))
     assert graph.values[graph.outputs[0]].shape == (1 << 40, 3)

@@ -162,10 +162,10 @@ class _Given:
         return _Given((numbers.to(place.device),), {})
 
     def pairs(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Each tensor without values with the one that it was made of."""
+        """Each tensor without values with the one that it was made of, where that has any."""
         if self.valued is not None:
             own, valued = (tensors_in((given.args, given.kwargs)) for given in (self, self.valued))
-            yield from zip(own, valued, strict=True)
+            yield from (pair for pair in zip(own, valued, strict=True) if not pair[1].is_meta)
 
 
 def _example(example_inputs: Any, place: _Place) -> _Given:
