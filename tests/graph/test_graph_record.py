@@ -169,6 +169,25 @@ def test_a_model_and_its_tokens_may_both_be_on_meta() -> None:
     assert graph.uses("1.weight")[0].feeds.second_moment == pytest.approx(1.0)
 
 
+class Counted(nn.Module):
+    """Places that are counted from the tokens, past padding, as in RoBERTa."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words, self.places, self.out = nn.Embedding(8, 4), nn.Embedding(12, 4), nn.Linear(4, 3)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        there = tokens.ne(0).int()
+        places = (there.cumsum(1).type_as(there) * there).long() + torch.arange(1, device=tokens.device)
+        return self.out(self.words(tokens) + self.places(places))
+
+
+def test_what_a_model_on_meta_counts_of_its_inputs_is_known() -> None:
+    tokens = torch.randint(1, 8, (2, 5), generator=torch.Generator().manual_seed(0))
+    usual, meta = (record(model, tokens).uses("out.weight")[0].feeds for model in (Counted(), Counted().to("meta")))
+    assert meta == usual
+
+
 def test_shapes_alone_run_without_arithmetic() -> None:
     graph = record(nn.Linear(4, 3), (1 << 40, 4))
     assert graph.values[graph.outputs[0]].shape == (1 << 40, 3)

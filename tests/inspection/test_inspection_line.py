@@ -201,6 +201,24 @@ def test_a_loss_that_refuses_large_outputs_is_infinite_there(steps: int) -> None
     assert tried[10.0] == math.inf
 
 
+class Detector(nn.Module):
+    """Returns as many rows as it finds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.score, self.about = nn.Linear(16, 1), nn.Linear(16, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        found = self.score(x).squeeze(-1)
+        return self.about(x)[found > found.median().clamp(max=0.5)] * found.sigmoid().mean()
+
+
+def test_a_model_that_returns_what_it_finds_has_a_line() -> None:
+    torch.manual_seed(0)
+    report = initlab.inspect(Detector(), X, loss=lambda found: (found - 1).square().mean())
+    assert all(math.isfinite(loss) for rate, loss in report.learning_rate.tried if rate <= 1e-2)
+
+
 class Force(nn.Module):
     """Minus the gradient of an energy that the network gives: its forward pass differentiates."""
 

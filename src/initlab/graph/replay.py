@@ -143,17 +143,23 @@ def _changes_its_own(op: Operation) -> bool:
 def call(op: Operation, read: Callable[[int], torch.Tensor]) -> Any:
     """The operation again, on the tensors that `read` gives for the values it read; casts leave real numbers alone.
 
-    What it makes on the device that its arguments name comes back to the CPU.
+    What it makes on the device that its arguments name comes back to the CPU, or is made there if that is meta.
     """
     assert op.function is not None
-    args: tuple[Any, ...] = filled(op.args, read)
-    kwargs: dict[str, Any] = filled(op.kwargs, read)
+    args: tuple[Any, ...] = tuple(map(_with_values, filled(op.args, read)))
+    kwargs: dict[str, Any] = {name: _with_values(item) for name, item in filled(op.kwargs, read).items()}
     if _changes_its_own(op):
         args = (mapped(args[0], lambda own: _held_apart(own, op, args[1:])), *args[1:]) if args else args
     if op.traits.skipped and (not torch.is_tensor(args[0]) or args[0].is_floating_point() or args[0].is_complex()):
         return torch.as_tensor(args[0])
     result = op.function(*args, **kwargs)
     return args[0] if result is None else mapped(result, on_host)
+
+
+def _with_values(item: Any) -> Any:
+    """An argument, with the CPU in place of the meta device, where nothing has numbers."""
+    is_meta = item == "meta" if isinstance(item, str) else isinstance(item, torch.device) and item.type == "meta"
+    return torch.device("cpu") if is_meta else item
 
 
 def _held_apart(own: torch.Tensor, op: Operation, others: tuple[Any, ...]) -> torch.Tensor:

@@ -132,7 +132,7 @@ class Tracer(TorchFunctionMode):
         if not isinstance(arg, Ref):
             return arg
         value = self.values[arg.value]
-        return torch.zeros((), dtype=value.dtype).expand(value.shape)
+        return torch.zeros((), dtype=value.dtype, device="cpu").expand(value.shape)
 
     def _ref(self, tensor: torch.Tensor) -> Ref:
         return Ref(self._lookup(tensor))

@@ -136,7 +136,8 @@ def line_of(problem: Problem, seen: Pass, step: Step) -> Line | None:
 
     def point(lr: float, output: Any, value: float) -> Point:
         at, start = None if output is None else main_output(output)[1].detach(), seen.output
-        change = None if at is None or start is None else _clean(at - start)
+        alike = at is not None and start is not None and at.shape == start.shape  # else it returns what it finds
+        change = _clean(at - start) if alike else None  # type: ignore[operator]
         return replace(_point(lr, value, change, pull, axis, seen.loss), parted=parted(output, value))
 
     with in_training(model), torch.no_grad():
