@@ -84,21 +84,3 @@ def test_queries_that_no_input_makes_are_no_shift() -> None:
 
     plan = initlab.plan(Latents(), X)
     assert plan["query.weight"].std > 0.1  # 1/√32 of latents of unit size, and more of small ones
-
-
-class Offsets(Attention):
-    """The same with a number for each head and offset, picked by place along the last axis, as in LeViT."""
-
-    def __init__(self, of: str) -> None:
-        super().__init__(of)
-        self.places = None
-        self.biases = nn.Parameter(torch.zeros(HEADS, 2 * LENGTH - 1))
-
-    def shift(self, x: Tensor) -> Tensor:
-        return self.biases[:, self.index]
-
-
-def test_numbers_by_head_and_offset_are_no_positions_of_the_scores_size() -> None:
-    model = Offsets("plain")
-    initlab.init_(model, example_inputs=X)
-    assert 0.01 < model.biases.std() < 0.03  # the default; of the scores' size it was 1

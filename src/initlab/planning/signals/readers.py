@@ -194,16 +194,11 @@ def adds_to_scores(graph: SignalGraph, use: Operation) -> bool:
             continue
         if reader.traits.attends and _is_mask(graph, reader, use):
             return True
-        if sums_scores(graph, reader):
+        if reader.kind == "add" and any(after == "softmax" for after, _ in ahead(graph, reader)):
             return True
         if kind == "gate" and adds_to_scores(graph, reader):
             return True
     return False
-
-
-def sums_scores(graph: SignalGraph, use: Operation) -> bool:
-    """Whether an operation is a sum that a softmax reads as scores."""
-    return use.kind == "add" and any(after == "softmax" for after, _ in ahead(graph, use))
 
 
 def _is_mask(graph: SignalGraph, attention: Operation, use: Operation) -> bool:

@@ -15,7 +15,7 @@ from initlab.planning.signals.answers import answering
 from initlab.planning.signals.constants import inner_factor, multiplied_by
 from initlab.planning.signals.data_way import way_of
 from initlab.planning.signals.neighbours import reads_neighbours
-from initlab.planning.signals.readers import adds_to_scores, is_head, opens_gate, shifts_scores_by_place, sums_scores
+from initlab.planning.signals.readers import adds_to_scores, is_head, opens_gate, shifts_scores_by_place
 from initlab.planning.signals.recurrences import adds_up, makers, reads_itself
 from initlab.planning.signals.transforms import transformed
 from initlab.planning.sizes.bases import learned_beside
@@ -211,11 +211,7 @@ class _Survey:
 
     @cached_property
     def positions(self) -> Names:
-        added = frozenset(
-            name
-            for name, found in self.uses.items()
-            if _is_added(self.entries[name], found) and not sums_scores(self.graph, found[0].operation)
-        )
+        added = frozenset(name for name, found in self.uses.items() if _is_added(self.entries[name], found))
         return ((self.tables - tokens_of(self.graph, self.looked, self.entries)) | added) - self.scored
 
     @cached_property
