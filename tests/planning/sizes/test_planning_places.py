@@ -44,6 +44,21 @@ class Words(nn.Module):
         return made
 
 
+class Sliced(nn.Module):
+    """Rows and positions of two tables, of which the positions' is looked up or a slice of its weight."""
+
+    def __init__(self, called: bool) -> None:
+        super().__init__()
+        self.rows, self.place, self.called = nn.Embedding(100, 64), nn.Embedding(20, 64), called
+        self.layer = nn.TransformerEncoderLayer(64, 2, 64, dropout=0.0, batch_first=True, norm_first=True)
+        self.norm, self.head = nn.LayerNorm(64), nn.Linear(64, 100)
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        place = self.place(torch.arange(ids.shape[1])) if self.called else self.place.weight[None, : ids.shape[1]]
+        made: torch.Tensor = self.head(self.norm(self.layer(self.rows(ids) + place)))
+        return made
+
+
 class Bare(nn.Module):
     """Positions that are added to the data itself."""
 
@@ -74,6 +89,12 @@ def test_positions_beside_patches_are_as_large_as_they_are(table: bool, norm: bo
 def test_beside_rows_and_the_data_itself_they_stay_small() -> None:
     assert initlab.plan(Words(), IDS)["place"].std == 0.02
     assert initlab.plan(Bare(), PICTURES)["place"].std == 0.02
+
+
+def test_a_slice_of_a_table_holds_positions_as_its_rows_do() -> None:
+    called, sliced = (initlab.plan(Sliced(called), IDS) for called in (True, False))
+    assert {e.name: e.std for e in sliced.entries} == {e.name: e.std for e in called.entries}
+    assert "a share of what it is added to" in sliced["place.weight"].reason
 
 
 def test_a_std_that_was_asked_for_is_made_no_larger() -> None:

@@ -32,7 +32,7 @@ from initlab.planning.sizes.read_rows import rows_read
 from initlab.planning.sizes.scores import queries_of
 from initlab.planning.sizes.streams import meeting
 from initlab.planning.sizes.targets import Targets
-from initlab.planning.sizes.token_tables import codebooks, sizing_themselves, tokens_of
+from initlab.planning.sizes.token_tables import codebooks, holds_places, sizing_themselves, tokens_of
 from initlab.planning.sizes.votes import voting
 from initlab.sampling import canonical_name
 
@@ -212,7 +212,9 @@ class _Survey:
     @cached_property
     def positions(self) -> Names:
         added = frozenset(name for name, found in self.uses.items() if _is_added(self.entries[name], found))
-        return ((self.tables - tokens_of(self.graph, self.looked, self.entries)) | added) - self.scored
+        tables = {name: found for name, found in self.uses.items() if self.entries[name].role == "embedding"}
+        sliced = frozenset(name for name, found in tables.items() if holds_places(self.graph, found))
+        return ((self.tables - tokens_of(self.graph, self.looked, self.entries)) | added | sliced) - self.scored
 
     @cached_property
     def asked(self) -> Names:
@@ -221,7 +223,8 @@ class _Survey:
         return frozenset(
             name
             for name in self.positions
-            if _std_given(self.entries[name]) != (usual.embedding_std if name in self.tables else usual.position_std)
+            if _std_given(entry := self.entries[name])
+            != (usual.embedding_std if entry.role == "embedding" else usual.position_std)
         )
 
     @cached_property

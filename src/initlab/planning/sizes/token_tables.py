@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from initlab.graph import Operation, SignalGraph
+from initlab.graph import Operation, SignalGraph, Use
 from initlab.graph.ancestry import behind, grew_from, hangs_on
 from initlab.planning.plan import PlanEntry
 from initlab.planning.signals.norms import is_norm
@@ -65,6 +65,24 @@ def _of_places(graph: SignalGraph, use: Operation) -> bool:
         value = readers[0].outputs[0]
     others = [item for reader in readers if reader.kind == "add" for item in reader.inputs if item != value]
     return any(hangs_on(graph, item, "input") and not grew_from(graph, item, {value}) for item in others)
+
+
+def holds_places(graph: SignalGraph, uses: Iterable[Use]) -> bool:
+    """Whether a table is added as it is (table.weight[:n]) to data that has rows of its own there, and to nothing else.
+
+    Queries and latents are no places: what they are added to is alike for all of them, or was made of them.
+    """
+    return all(use.role != "embedding" and _has_rows(graph, use.operation) for use in uses)
+
+
+def _has_rows(graph: SignalGraph, operation: Operation) -> bool:
+    """Whether a sum adds what no input has a part in to data of as many rows, in whose making that has no part."""
+    data = [value for value in operation.inputs if hangs_on(graph, value, "input")]
+    table = [value for value in operation.inputs if value not in data]
+    if operation.kind != "add" or len(data) != 1 or len(table) != 1:
+        return False
+    rows = {graph.values[value].shape[-2:] for value in operation.inputs}
+    return len(rows) == 1 and not grew_from(graph, data[0], set(table))
 
 
 def _by_input(graph: SignalGraph, use: Operation) -> bool:
