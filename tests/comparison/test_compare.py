@@ -306,7 +306,7 @@ def test_curves_are_summaries() -> None:
     few = compared(steps=400, seeds=1).runs[0]
     assert len(few.curve) == 100
     assert few.curve[-1, 0] == 400
-    many = compared(steps=400, seeds=1001, schemes=["zeros"], build=lambda: nn.Linear(6, 3), engine="auto").runs
+    many = compared(steps=50, seeds=1001, schemes=["zeros"], build=lambda: nn.Linear(6, 3), engine="auto").runs
     assert len(many) == 1001
     assert {run.curve.nbytes for run in many} == {25 * 8}
 
