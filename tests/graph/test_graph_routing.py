@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 import initlab
 from initlab import theory
@@ -137,3 +137,20 @@ def test_a_quotient_without_a_second_moment_is_not_known() -> None:
     feeds = record(Call(shares), X).uses("last.weight")[0].feeds
     assert feeds is not None
     assert feeds.second_moment is None
+
+
+class Relations(nn.Module):
+    """A matrix for each kind of edge, picked by kinds that are given, as in relational graph convolutions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.matrices = nn.Parameter(torch.randn(3, 16, 8))
+
+    def forward(self, x: Tensor, kinds: Tensor) -> Tensor:
+        return torch.bmm(x[:, None], self.matrices.index_select(0, kinds))[:, 0]
+
+
+def test_no_rule_fails_on_matrices_that_given_kinds_pick(recwarn: pytest.WarningsRecorder) -> None:
+    graph = record(Relations(), (torch.randn(64, 16), torch.arange(64) % 3))
+    graph.uses("matrices")
+    assert not recwarn.list

@@ -41,7 +41,8 @@ def rows_read(flow: Flow, operation: Operation) -> list[Signal]:
     given = operation.argument(0, "input")
     known = flow.value(given.value) if isinstance(given, Ref) and given.value not in flow.signals else None
     if known is None or known.source != "constant" or not known.is_real or known.moments is None:
-        return moved(flow, operation)
+        unknown = flow.fresh(operation, None, None, "unknown", operation.kind)
+        return moved(flow, operation) if flow.carried(operation) else [unknown]
     mean, second = known.moments
     return [flow.fresh(operation, second, mean, "data", operation.kind) for _ in operation.outputs]
 
