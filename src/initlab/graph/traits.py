@@ -30,7 +30,7 @@ class Traits:
         norm: it sets the size of its output, whatever came in.
         by_feature: a norm that sets the size of each feature by itself.
         curved: a function of one number that is curved or bounded: its input's size matters.
-        periodic: a sine or cosine: how large its input is sets how often it turns.
+        periodic: a sine, cosine or sinc: how large its input is sets how often it turns.
         positive: a function that makes a scale of any number.
         gate: a function by whose output a signal is let through.
         opens: a function whose input is biased on purpose, so that a gate begins open or a decay slow.

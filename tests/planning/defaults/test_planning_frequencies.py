@@ -64,6 +64,41 @@ def test_waves_in_windows_are_as_fast_and_as_narrow_as_their_author_made_them(om
     assert 20 * plan["2.weight"].std * 32**0.5 / fed < 2, "the faster of the two reads numbers of unit size"
 
 
+WINDOWS: dict[str, tuple[Callable[[torch.Tensor], torch.Tensor], float]] = {
+    "gaussian": (lambda y: torch.exp(-((8 * y) ** 2)), 8.0),
+    "by its width": (lambda y: torch.exp(-(y**2) / (2 * 0.1**2)), 50**0.5),
+    "laplacian": (lambda y: torch.exp(-(8 * y).abs()), 8.0),
+    "quadratic": (lambda y: 1 / (1 + (8 * y).square()), 8.0),
+    "a product with itself": (lambda y: (lambda u: 1 / (1 + u * u))(8 * y), 8.0),
+    "sinc": (lambda y: torch.sinc(8 * y), 8.0),
+    "complex": (lambda y: torch.exp(8j * y - (4 * y).abs().square()).real, 8.0),
+}
+
+
+class Written(nn.Module):
+    def __init__(self, function: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.function(x)
+
+
+@pytest.mark.parametrize(("function", "constant"), WINDOWS.values(), ids=WINDOWS)
+def test_windows_and_waves_that_are_written_out_keep_their_constant(
+    function: Callable[[torch.Tensor], torch.Tensor], constant: float
+) -> None:
+    plan = _plan(_drawn(0.4), Written(function), nn.Linear(32, 32), Written(function))
+    assert (plan["0.weight"].code, plan["0.weight"].scheme) == ("frequencies", "uniform(low=-0.5, high=0.5)")
+    assert plan["2.weight"].measured is not None
+    assert plan["2.weight"].measured[1] == pytest.approx(constant**-2)
+
+
+def test_a_distance_between_rows_is_no_window_of_one_number() -> None:
+    plan = _plan(_drawn(0.4), Written(lambda y: torch.exp(-(8 * y).square().sum(1, keepdim=True)).expand_as(y)))
+    assert plan["0.weight"].code != "frequencies"
+
+
 def test_what_is_no_sine_of_the_data_is_sized() -> None:
     slow = _plan(_drawn(0.4), Sine(1.0))
     curved = _plan(_drawn(0.4), Sine(30.0, torch.tanh))

@@ -1,4 +1,4 @@
-"""Sines of the data: how fast they turn is chosen by whoever wrote the model, and no rule of size is to undo it.
+"""Waves and windows of the data: how fast or narrow they are is their author's choice, and no rule of size undoes it.
 
 In sin(ω·(W x + b)) with x in [−1, 1] and W ~ U(±1/fan_in), the sines go through up to ω radians from the middle of the
 data to its edge. A factor that brought ω·W x to second moment one would leave a network of sines no fast ones.
@@ -16,7 +16,7 @@ from initlab.planning.choice import Choice, keep
 from initlab.planning.memory.shards import readable
 from initlab.planning.parameters.scene import Subject
 from initlab.planning.reason import Reason
-from initlab.planning.signals.constants import factor_beside, is_window
+from initlab.planning.signals.constants import factor_beside, wave_or_window
 from initlab.schemes import get_scheme
 
 FAST = 2.0  # √(fan_in · E[W²]) from which an own start is faster than any usual law
@@ -38,29 +38,29 @@ def of_sines(subject: Subject) -> Choice | None:
         return keep("frequencies", "kept as its author made it: the frequencies of sines of the data")
     if max(turns) <= 1.0:
         return None
-    words = f"sines of {max(turns):.4g} times what it makes of the data: U(±1/fan_in), so that they are as fast"
+    words = f"waves or windows of {max(turns):.4g} times what it makes of the data: U(±1/fan_in), as fast as they are"
     return Choice(get_scheme("uniform", low=-1 / fan, high=1 / fan), Reason("frequencies", words))
 
 
 def turns_of(graph: SignalGraph, use: Operation) -> float:
-    """The largest constant that an output is multiplied by before sines, or windows beside them, read it; else 0."""
-    stack, found, windows = [(value, 1.0) for value in use.outputs], 0.0, 0.0
+    """The largest constant that an output is multiplied by before waves and windows, which alone read it; else 0."""
+    stack, found = [(value, 1.0) for value in use.outputs], 0.0
     while stack:
         value, factor = stack.pop()
         if graph.leaves(value):
             return 0.0
         for reader in graph.consumers(value):
-            if number := factor_beside(graph, reader):
+            if written := wave_or_window(graph, reader):
+                found = max(found, factor * written)
+            elif number := factor_beside(graph, reader):
                 stack.extend((made, factor * abs(number)) for made in reader.outputs)
             elif reader.traits.passes or reader.traits.keeps == "pieces" or _is_biased(graph, reader, value):
                 stack.extend((made, factor) for made in reader.outputs)
             elif reader.traits.periodic:
                 found = max(found, factor)
-            elif is_window(graph, reader):
-                windows = max(windows, factor)
             else:
                 return 0.0
-    return max(found, windows) if found else 0.0
+    return found
 
 
 def _is_biased(graph: SignalGraph, reader: Operation, value: int) -> bool:

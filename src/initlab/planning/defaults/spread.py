@@ -15,6 +15,7 @@ import math
 from initlab.graph import Operation, SignalGraph
 from initlab.graph.once import once
 from initlab.planning.choice import Choice
+from initlab.planning.defaults.frequencies import turns_of
 from initlab.planning.parameters.scene import Scene, Subject
 from initlab.planning.reason import Reason
 from initlab.planning.signals.data_way import signals_of, way_of
@@ -25,16 +26,25 @@ FEW = 7  # features: of 8 the squared length spreads by half its mean
 
 
 def spread(subject: Subject) -> Choice | None:
-    """What a bias gets beside a weight that reads data of few features and is read by a function of one number."""
+    """What a bias gets beside a weight that reads data of few features and is read by a function of one number.
+
+    Waves and windows of the data too: without phases sines are odd and windows even, as is a network of them.
+    """
     graph = subject.scene.graph
     if graph is None or not subject.uses:
         return None
     fans, way = [_features(subject.scene, graph, use.operation) for use in subject.uses], way_of(graph)
-    if not all(0 < fan <= FEW for fan in fans) or not all(bends(graph, way, use.operation) for use in subject.uses):
+    if not all(0 < fan <= FEW for fan in fans):
+        return None
+    if not all(bends(graph, way, use.operation) or _turns(graph, use.operation) for use in subject.uses):
         return None
     bound = 1 / math.sqrt(max(fans))
     words = f"reads data of {max(fans)} features: U(±1/√{max(fans)}), so that units bend where the data is"
     return Choice(get_scheme("uniform", low=-bound, high=bound), Reason("spread", f"bias: {words}"))
+
+
+def _turns(graph: SignalGraph, operation: Operation | None) -> bool:
+    return operation is not None and turns_of(graph, operation) > 0
 
 
 def _features(scene: Scene, graph: SignalGraph, operation: Operation | None) -> int:

@@ -36,6 +36,8 @@ def _number(graph: SignalGraph, item: Any, scales: bool) -> float | None:
         if known.source != "constant":
             return _scale(graph, item.value) if scales else None
         return float(known.tensor) if known.tensor is not None and known.tensor.numel() == 1 else None
+    if isinstance(item, complex):
+        return abs(item)
     return float(item) if isinstance(item, int | float) and not isinstance(item, bool) else None
 
 
@@ -69,9 +71,9 @@ def inner_factor(graph: SignalGraph, use: Operation) -> float:
     """The largest constant in φ(c·y) where functions φ that are bounded or curved alone read y; 1 where there is none.
 
     A constant between one half and one is part of the function's form: 1.7159·tanh(⅔·y) is made for y of unit size
-    (LeCun et al., Efficient backprop, 1998, section 4.4). A window counts beside a wave, as in cos(ω·y)·exp(−(s·y)²).
+    (LeCun et al., Efficient backprop, 1998, section 4.4). A wave or a window may be written out: exp(iω·y − (s·y)²).
     """
-    stack, found, windows = [(use.outputs[0], 1.0, 0)], 0.0, 0.0
+    stack, found = [(use.outputs[0], 1.0, 0)], 0.0
     while stack:
         value, factor, steps = stack.pop()
         if graph.leaves(value) or steps >= STEPS:
@@ -79,30 +81,47 @@ def inner_factor(graph: SignalGraph, use: Operation) -> float:
         for reader in graph.consumers(value):
             if len(reader.outputs) != 1:
                 return 1.0
-            if number := factor_beside(graph, reader):
+            if written := wave_or_window(graph, reader):
+                found = max(found, abs(factor) * written)
+            elif number := factor_beside(graph, reader):
                 stack.append((reader.outputs[0], factor * number, steps + 1))
             elif reader.traits.curved:
                 found = max(found, abs(factor))
-            elif is_window(graph, reader):
-                windows = max(windows, abs(factor))
             elif reader.traits.passes or (reader.kind == "add" and reader.parameters):
                 stack.append((reader.outputs[0], factor, steps + 1))
             else:
                 return 1.0
-    found = max(found, windows) if found else 1.0
-    return 1.0 if 0.5 <= found <= 1 else found
+    return 1.0 if not found or 0.5 <= found <= 1 else found
 
 
-def is_window(graph: SignalGraph, square: Operation) -> bool:
-    """Whether an operation squares a number of which an exponential makes a window: exp(−c·y²)."""
-    if not (square.traits.degree == 2 or (square.kind == "pow" and square.argument(1, "exponent") == 2)):
-        return False
-    for _, reader in islice(read_alone(graph, square.outputs[0]), STEPS):
-        if reader.kind == "exp":
-            return True
-        if not (reader.traits.linear or reader.traits.passes or factor_beside(graph, reader)):
-            return False
-    return False
+def wave_or_window(graph: SignalGraph, operation: Operation) -> float:
+    """The constant in what begins a written-out function of one number: ω of exp(iωy), s of a window; 0 of all else.
+
+    Windows are functions of |y| or y² that fall: exp(−(sy)²), exp(−|sy|), 1/(1 + (sy)²).
+
+    Source: Ramasinghe & Lucey, Beyond periodicity, 2022, table 1; Saragadam et al., WIRE, 2023, equation 4.
+    """
+    power, within = _even_power(operation), 1.0
+    if any(isinstance(operand, complex) and operand.imag for operand in operation.args):
+        power, within = 1.0, factor_beside(graph, operation) or 0.0
+    for _, reader in islice(read_alone(graph, operation.outputs[0]), STEPS if power and within else 0):
+        if reader.kind == "exp" or reader.traits.degree < 0:
+            return float(within ** (1 / power))
+        if number := factor_beside(graph, reader):
+            within *= abs(number)
+        elif even := _even_power(reader):
+            power, within = power * even, within**even
+        elif not (reader.traits.pointwise and (reader.traits.linear or reader.traits.combines == "sum")):
+            return 0.0
+    return 0.0
+
+
+def _even_power(operation: Operation) -> float:
+    """p of an operation that gives |y|^p, one number for each; 0 of all else."""
+    alike = operation.traits.combines == "product" and len(operation.inputs) == 2 and len(set(operation.inputs)) == 1
+    if alike or (operation.kind == "pow" and operation.argument(1, "exponent") == 2):
+        return 2.0
+    return operation.traits.degree if operation.traits.even and operation.traits.pointwise else 0.0
 
 
 def multiplied_by(graph: SignalGraph, use: Operation) -> float:
