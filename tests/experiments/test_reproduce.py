@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from torch import nn
 
 import initlab
 from initlab import data
-from initlab.experiments import get_experiment, list_experiments, run, run_all
+from initlab.experiments import Outcome, get_experiment, list_experiments, run, run_all
 from initlab.experiments.lab import Lab
 from initlab.experiments.literature import from_folder, keep
 from initlab.experiments.training import train
@@ -75,10 +76,18 @@ def test_runs_that_cannot_be_stacked_train_one_after_another() -> None:
     assert notes == ["unlike"], "a person is told the part's name, not all that its result depends on"
 
 
-def test_stored_parts_are_not_run_again(tmp_path: Path) -> None:
-    notes: list[str] = []
-    first = run("zero-constant-symmetry", small=True, folder=tmp_path, note=notes.append)
+@pytest.fixture(scope="module")
+def stored_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Outcome, list[str]]:
+    """A run whose parts are in a folder, and what it said."""
+    folder, notes = tmp_path_factory.mktemp("stored"), []
+    return folder, run("zero-constant-symmetry", small=True, folder=folder, note=notes.append), notes
+
+
+def test_stored_parts_are_not_run_again(stored_run: tuple[Path, Outcome, list[str]], tmp_path: Path) -> None:
+    folder, first, told = stored_run
+    notes = list(told)
     assert len(notes) == len(first.results)
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
     again = run("zero-constant-symmetry", small=True, folder=tmp_path, note=notes.append)
     assert all(note.endswith(": kept from an earlier run") for note in notes[len(first.results) :])
     assert len(notes) == 2 * len(first.results)
@@ -90,8 +99,9 @@ def test_stored_parts_are_not_run_again(tmp_path: Path) -> None:
         run("zero-constant-symmetry", small=True, folder=tmp_path)
 
 
-def test_parts_that_other_code_made_are_said(tmp_path: Path) -> None:
-    first = run("zero-constant-symmetry", small=True, folder=tmp_path)
+def test_parts_that_other_code_made_are_said(stored_run: tuple[Path, Outcome, list[str]], tmp_path: Path) -> None:
+    folder, first, _ = stored_run
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
     stored = sorted((tmp_path / "zero-constant-symmetry").glob("*.json"))
     for path in stored:
         part = json.loads(path.read_text())
@@ -163,6 +173,6 @@ def test_the_page_is_what_the_kept_outcomes_say_of_the_claims_as_they_stand() ->
         assert [claim["text"] for claim in outcome["claims"]] == [claim.text for claim in get_experiment(name).claims]
 
 
-def test_an_experiment_repeats_itself_bit_for_bit() -> None:
-    once, again = (json.dumps(run("zero-constant-symmetry", small=True).to_dict()["results"]) for _ in range(2))
-    assert once == again
+def test_an_experiment_repeats_itself_bit_for_bit(stored_run: tuple[Path, Outcome, list[str]]) -> None:
+    again = run("zero-constant-symmetry", small=True)
+    assert json.dumps(stored_run[1].to_dict()["results"]) == json.dumps(again.to_dict()["results"])
