@@ -225,6 +225,27 @@ def test_what_runs_within_a_vmap_is_no_failure() -> None:
     assert initlab.inspect(Experts(), TABLE, Y).verdict == "healthy"
 
 
+class Flow(Through):
+    """As a continuous flow: reads the diagonal of its own Jacobian, of which all rows are taken at once."""
+
+    def __init__(self) -> None:
+        super().__init__(torch.tanh, 32)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        with torch.enable_grad():
+            x = x.clone().requires_grad_()
+            out = super().forward(x)
+            ones = torch.eye(10).unsqueeze(1).expand(10, len(x), 10)
+            (jacobian,) = torch.autograd.grad(out, x, ones, create_graph=True, is_grads_batched=True)
+        return out + jacobian.diagonal(dim1=0, dim2=2)
+
+
+def test_derivatives_that_a_forward_pass_takes_many_at_once_are_no_failure() -> None:
+    report = initlab.inspect(Flow(), TABLE, Y)
+    assert report.verdict == "healthy"
+    assert all(layer.grad_rms > 0 for layer in report.layers)
+
+
 def test_an_autocast_that_is_entered_outside_keeps_no_old_weights() -> None:
     model = Through(torch.relu)
     with torch.autocast("cpu", torch.bfloat16):

@@ -27,6 +27,11 @@ def is_transformed(tensor: Tensor) -> bool:
     return bool(_functorch.is_functorch_wrapped_tensor(tensor))
 
 
+def is_batched_gradient(tensor: Tensor) -> bool:
+    """Whether it is many gradients at once, as `torch.autograd.grad(..., is_grads_batched=True)` hands them to hooks."""
+    return bool(_functorch.is_legacy_batchedtensor(tensor))
+
+
 def batch_axis(tensor: Tensor) -> int | None:
     """The axis of samples in what a tensor within `vmap` stands for; None where it stands for one of its own shape."""
     return int(_functorch.maybe_get_bdim(tensor)) if _functorch.is_batchedtensor(tensor) else None

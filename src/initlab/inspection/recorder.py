@@ -15,7 +15,7 @@ from initlab.graph.operations import TABLE
 from initlab.graph.spelling import in_place, name_of
 from initlab.guest.inputs import tensors_in
 from initlab.guest.run import Follower
-from initlab.guest.transformed import Outside, behind, is_transformed, outside, plain, whole, wholes
+from initlab.guest.transformed import Outside, behind, is_batched_gradient, is_transformed, outside, plain, whole, wholes
 from initlab.guest.writes import unwatched
 from initlab.inspection.activations import activation_of
 from initlab.inspection.events import Events
@@ -284,6 +284,8 @@ def _gradient_hook(record: Record, *, by_unit: bool) -> Callable[[Tensor], None]
 
     def hook(gradient: Tensor | None) -> None:
         if gradient is None:  # an autograd function of the model's own that gives none back
+            return
+        if is_batched_gradient(gradient):  # of a derivative that the forward pass takes, and not of the loss
             return
         g = gradient.detach()
         if g.dtype not in (torch.float32, torch.float64):
