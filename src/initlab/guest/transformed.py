@@ -28,7 +28,7 @@ def is_transformed(tensor: Tensor) -> bool:
 
 
 def is_batched_gradient(tensor: Tensor) -> bool:
-    """Whether it is many gradients at once, as `torch.autograd.grad(..., is_grads_batched=True)` hands them to hooks."""
+    """Whether it is many gradients at once, as hooks get from `torch.autograd.grad(..., is_grads_batched=True)`."""
     return bool(_functorch.is_legacy_batchedtensor(tensor))
 
 

@@ -15,7 +15,16 @@ from initlab.graph.operations import TABLE
 from initlab.graph.spelling import in_place, name_of
 from initlab.guest.inputs import tensors_in
 from initlab.guest.run import Follower
-from initlab.guest.transformed import Outside, behind, is_batched_gradient, is_transformed, outside, plain, whole, wholes
+from initlab.guest.transformed import (
+    Outside,
+    behind,
+    is_batched_gradient,
+    is_transformed,
+    outside,
+    plain,
+    whole,
+    wholes,
+)
 from initlab.guest.writes import unwatched
 from initlab.inspection.activations import activation_of
 from initlab.inspection.events import Events
