@@ -37,6 +37,7 @@ def test_an_unknown_name_is_refused_with_the_nearest() -> None:
         run("lecun-stdd")
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", list_experiments())
 def test_a_small_run_judges_every_claim(name: str, tmp_path: Path) -> None:
     """Against the verdicts kept: another processor's rounding may leave half open, and must not turn one round."""
