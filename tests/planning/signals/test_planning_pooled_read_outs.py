@@ -89,3 +89,71 @@ def test_parts_of_a_read_out_that_stand_side_by_side_again_are_one(way: str) -> 
 
     plan = initlab.init_(Parts(), "auto", example_inputs=X[:, 0])
     assert "read-out" in plan["layers.2.weight"].reason
+
+
+NODES = torch.randn(60, 16, generator=torch.Generator().manual_seed(2))
+EDGES = (torch.rand(60, 60, generator=torch.Generator().manual_seed(3)) < 0.05) | torch.eye(60, dtype=torch.bool)
+
+
+class GraphAttention(nn.Module):
+    """Scores of pairs by one row each for both (Veličković et al., 2018, equation 3), their shares, and averages."""
+
+    def __init__(self, way: str) -> None:
+        super().__init__()
+        self.first, self.head, self.way = nn.Linear(16, 32), nn.Linear(32, 12, bias=False), way
+        self.own, self.other = nn.Linear(4, 1, bias=False), nn.Linear(4, 1, bias=False)
+        self.rows = nn.Parameter(torch.randn(3, 4, generator=torch.Generator().manual_seed(4)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        made = self.head(torch.relu(self.first(x))).view(60, 3, 4)
+        if self.way == "rows":
+            own = other = (made * self.rows).sum(-1)
+        else:
+            own, other = self.own(made)[..., 0], self.other(made)[..., 0]
+        scores = nn.functional.leaky_relu(own[:, None] + other, 0.2)
+        if self.way == "by edge":
+            shares = scores.masked_fill(~EDGES[..., None], -1e9).exp()
+            shares = shares / shares.sum(1, keepdim=True)
+        else:
+            shares = scores.masked_fill(~EDGES[..., None], -1e9).softmax(1)
+        logits = torch.einsum("ijh,jhc->ihc", shares, made)
+        logits = logits[:, 0] if self.way == "one head" else logits.mean(1)
+        return logits.log_softmax(-1) if self.way == "log-softmax" else logits
+
+
+class Attending(nn.Module):
+    """Logits of places, averaged by shares that other weights give; with `beside`, added to what they are of."""
+
+    def __init__(self, fused: bool, beside: bool = False) -> None:
+        super().__init__()
+        self.query, self.key, self.head = nn.Linear(16, 8), nn.Linear(16, 8), nn.Linear(16, 16)
+        self.fused, self.beside = fused, beside
+
+    def forward(self, x: Tensor) -> Tensor:
+        query, key, value = self.query(x), self.key(x), self.head(x)
+        if self.fused:
+            made = nn.functional.scaled_dot_product_attention(query, key, value)
+        else:
+            made = (query @ key.mT / math.sqrt(8)).softmax(-1) @ value
+        return x + made if self.beside else made
+
+
+@pytest.mark.parametrize("way", ["rows", "maps", "one head", "log-softmax", "by edge"])
+def test_what_shares_average_is_the_answer_though_they_are_made_of_it(way: str) -> None:
+    model = GraphAttention(way)
+    plan = initlab.plan(model, NODES)
+    guess = []
+    for seed in range(4):
+        initlab.init_(model, plan, seed=seed)
+        logits = model(NODES)
+        guess.append(float((logits.logsumexp(1) - logits.mean(1)).mean().detach()))
+    before, target = plan["head.weight"].measured or (0.0, 0.0)
+    assert target <= before  # it is judged as logits, not brought to unit size
+    assert sum(guess) / 4 < 1.05 * math.log(4)
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_what_attention_averages_last_is_a_read_out_unless_added_to_the_data(fused: bool) -> None:
+    plan = initlab.plan(Attending(fused), X)
+    assert [entry.name for entry in plan.entries if "read-out" in str(entry.reason)] == ["head.weight"]
+    assert "read-out" not in str(initlab.plan(Attending(fused, beside=True), X)["head.weight"].reason)
