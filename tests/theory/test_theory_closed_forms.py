@@ -73,6 +73,20 @@ def test_relu_and_erf_correlations_have_their_closed_forms(c: float) -> None:
     assert theory.correlation_map("erf", c) == pytest.approx(erf, abs=1e-12)
 
 
+@pytest.mark.parametrize("c", [-0.8, 0.3, 0.9])
+def test_a_function_of_many_panels_is_not_summed_over_the_plane(c: float) -> None:
+    """erf(60x) takes 768 panels; E[erf(a u) erf(a v)] = 2/π · asin(2a²c/(1 + 2a²)) (Williams 1997)."""
+    taken: list[int] = []
+
+    def steep(x: Any) -> Any:
+        taken.append(x.size)
+        return special.erf(60 * x)
+
+    first, second = (math.asin(2 * 60**2 * r / (1 + 2 * 60**2)) for r in (c, 1.0))
+    assert theory.correlation_map(steep, c) == pytest.approx(first / second, abs=1e-13)  # of a sum's rounding
+    assert sum(taken) < 100_000  # numbers of the line; 192 panels of 14 nodes along each axis would be 14 million
+
+
 def test_bias_raises_the_correlation_as_poole_has_it() -> None:
     expected = (2.0 * 0.5 * relu_correlation(0.2) + 0.09) / (2.0 * 0.5 + 0.09)
     assert theory.correlation_map("relu", 0.2, sigma_w=math.sqrt(2), sigma_b=0.3) == pytest.approx(expected, rel=1e-12)

@@ -25,6 +25,9 @@ _REACH = 12.0  # P(|z| > 12) is 4e-33
 _FARTHEST = 37.0  # the Gaussian density underflows beyond
 _GOLDEN = (math.sqrt(5) - 1) / 2
 _MOST_BREAKS = 16  # beyond, the plane is summed on a fine lattice
+_FEW_PANELS = 48  # for which the plane takes some hundredths of a second
+_MOST_TERMS = 600  # of a series: a wave of √600 a sigma is resolved by every panel
+_ROUNDING = 1e-15  # of E[φ²]
 _MOST_PANELS = 192  # along an axis of the plane: a feature that needs more is far narrower than σ and hardly weighs
 
 
@@ -182,18 +185,50 @@ def _jumps(fn: Function, breaks: Array) -> bool:
 def pair_mean(fn: Function, c: float, sampled: Line, root: float) -> float:
     """E[φ(u₁) φ(u₂)] for u₁, u₂ ~ N(0, q) with correlation c, where `sampled` is the function along N(0, q).
 
+    A function that needs many panels would need their square over the plane, so that it goes by the series of what is
+    sampled already, where that ends: of a kink it does not for c near ±1.
+    """
+    if sampled.breaks is None or sampled.breaks.size > _MOST_BREAKS:
+        return _pair_mean_on_lattice(fn, c, root)
+    found = _pair_mean_by_series(c, sampled) if sampled.panels > _FEW_PANELS else None
+    return _pair_mean_on_plane(fn, c, sampled.breaks, sampled.panels, root) if found is None else found
+
+
+def _pair_mean_by_series(c: float, sampled: Line) -> float | None:
+    """Σₙ aₙ² cⁿ with aₙ = E[φ(√q z) hₙ(z)], hₙ the normalised Hermite polynomials (Mehler); None where it is too long.
+
+    Since Σ aₙ² = E[φ²], what is left after n terms is at most |c|ⁿ⁺¹ (E[φ²] − a₀² − … − aₙ²).
+    """
+    if sampled.breaks is not None and sampled.breaks.size and abs(c) ** _MOST_TERMS > 1e3 * _ROUNDING:
+        return None  # of a kink aₙ² falls no faster than a power of n
+    left = whole = sampled.mean(sampled.values**2)
+    weighted = sampled.weights * sampled.values
+    if not math.isfinite(whole) or not np.isfinite(weighted).all():
+        return None
+    before, now = np.zeros_like(sampled.z), np.ones_like(sampled.z)
+    total, power = 0.0, 1.0
+    for n in range(_MOST_TERMS):
+        square = float(weighted @ now) ** 2
+        total, left, power = total + square * power, left - square, power * c
+        if abs(power) * max(left, _ROUNDING * whole) <= _ROUNDING * whole:
+            return total
+        before, now = now, (sampled.z * now - math.sqrt(n) * before) / math.sqrt(n + 1)
+    return None
+
+
+def _pair_mean_on_plane(fn: Function, c: float, breaks: Array, panels: int, root: float) -> float:
+    """The expectation by panels of the plane.
+
     In the rotated coordinates u = √q (α s ± β t), α² = (1 + c)/2, β² = (1 − c)/2, each break is a straight line in the
     plane of (s, t): the inner integral is cut where the lines cross it, the outer where they meet each other, so every
     panel is smooth for every c, also close to ±1.
     """
-    if sampled.breaks is None or sampled.breaks.size > _MOST_BREAKS:
-        return _pair_mean_on_lattice(fn, c, root)
     alpha, beta = math.sqrt((1 + c) / 2), math.sqrt((1 - c) / 2)
     if c >= 0:
         inner, outer = (alpha, alpha), (beta, -beta)
     else:
         inner, outer = (beta, -beta), (alpha, alpha)
-    breaks, panels = sampled.breaks, min(sampled.panels, _MOST_PANELS)
+    panels = min(panels, _MOST_PANELS)
     meeting = _meeting_points(breaks, inner, outer)
     t, mass = _panels(np.concatenate([np.linspace(-_REACH, _REACH, panels + 1), meeting]))
     total = 0.0
