@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from functions import Of
 from torch import nn
 
 import initlab
@@ -13,17 +14,6 @@ from initlab.graph import record
 from initlab.graph.replay import made_again, prepared
 
 X = torch.randn(4, 6, generator=torch.Generator().manual_seed(0))
-
-
-class Of(nn.Module):
-    """One function of the input."""
-
-    def __init__(self, function: Callable[[torch.Tensor], torch.Tensor]) -> None:
-        super().__init__()
-        self.function = function
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.function(x)
 
 
 @pytest.mark.parametrize(

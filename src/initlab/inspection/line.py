@@ -136,8 +136,8 @@ def line_of(problem: Problem, seen: Pass, step: Step) -> Line | None:
 
     def point(lr: float, output: Any, value: float) -> Point:
         at, start = None if output is None else main_output(output)[1].detach(), seen.output
-        alike = at is not None and start is not None and at.shape == start.shape  # else it returns what it finds
-        change = _clean(at - start) if alike else None  # type: ignore[operator]
+        # None too where a model returns what it finds, which differs from rate to rate
+        change = None if at is None or start is None or at.shape != start.shape else _clean(at - start)
         return replace(_point(lr, value, change, pull, axis, seen.loss), parted=parted(output, value))
 
     with in_training(model), torch.no_grad():

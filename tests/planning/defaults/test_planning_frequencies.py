@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from functions import Of
 from torch import nn
 
 import initlab
@@ -75,27 +76,18 @@ WINDOWS: dict[str, tuple[Callable[[torch.Tensor], torch.Tensor], float]] = {
 }
 
 
-class Written(nn.Module):
-    def __init__(self, function: Callable[[torch.Tensor], torch.Tensor]) -> None:
-        super().__init__()
-        self.function = function
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.function(x)
-
-
 @pytest.mark.parametrize(("function", "constant"), WINDOWS.values(), ids=WINDOWS)
 def test_windows_and_waves_that_are_written_out_keep_their_constant(
     function: Callable[[torch.Tensor], torch.Tensor], constant: float
 ) -> None:
-    plan = _plan(_drawn(0.4), Written(function), nn.Linear(32, 32), Written(function))
+    plan = _plan(_drawn(0.4), Of(function), nn.Linear(32, 32), Of(function))
     assert (plan["0.weight"].code, plan["0.weight"].scheme) == ("frequencies", "uniform(low=-0.5, high=0.5)")
     assert plan["2.weight"].measured is not None
     assert plan["2.weight"].measured[1] == pytest.approx(constant**-2)
 
 
 def test_a_distance_between_rows_is_no_window_of_one_number() -> None:
-    plan = _plan(_drawn(0.4), Written(lambda y: torch.exp(-(8 * y).square().sum(1, keepdim=True)).expand_as(y)))
+    plan = _plan(_drawn(0.4), Of(lambda y: torch.exp(-(8 * y).square().sum(1, keepdim=True)).expand_as(y)))
     assert plan["0.weight"].code != "frequencies"
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from functions import Of
 from torch import nn
 
 import initlab
@@ -13,15 +14,6 @@ import initlab
 
 def _data(features: int) -> torch.Tensor:
     return torch.randn(64, features, generator=torch.Generator().manual_seed(0))
-
-
-class Of(nn.Module):
-    def __init__(self, function: Callable[[torch.Tensor], torch.Tensor]) -> None:
-        super().__init__()
-        self.function = function
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.function(x)
 
 
 SPREAD = {

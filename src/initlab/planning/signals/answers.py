@@ -57,7 +57,7 @@ def _answer(graph: SignalGraph, value: int) -> _Answer:
         graph: the recording.
         value: the output.
     """
-    last = graph.producer(passed(graph, value)[-1])
+    last = _made_by(graph, value)
     stack = list(last.inputs if last is not None and last.traits.logits else (value,))
     reaching, shares = set(stack), set[int]()
     while stack:
@@ -129,8 +129,13 @@ def _way(graph: SignalGraph, use: Operation, answer: _Answer) -> str:
     return ("" if moved else "weighed") if weighed else "linear"
 
 
+def _made_by(graph: SignalGraph, value: int) -> Operation | None:
+    """The operation that a value comes of, past those that only pass it on."""
+    return graph.producer(passed(graph, value)[-1])
+
+
 def _is_shares(graph: SignalGraph, value: int) -> bool:
-    maker = graph.producer(passed(graph, value)[-1])
+    maker = _made_by(graph, value)
     return maker is not None and _gives_shares(graph, maker)
 
 
@@ -142,7 +147,7 @@ def _is_data(graph: SignalGraph, value: int) -> bool:
 def _by_signal(graph: SignalGraph, product: Operation, value: int) -> bool:
     """Whether a product's other factor is made by weights and is no gate, and no shares."""
     others = [item for item in product.inputs if item != value and makers(graph, item)]
-    ends = [graph.producer(passed(graph, item)[-1]) for item in others]
+    ends = [_made_by(graph, item) for item in others]
     return any(end is not None and not (end.traits.gate or _gives_shares(graph, end)) for end in ends)
 
 
