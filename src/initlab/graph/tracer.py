@@ -15,7 +15,7 @@ from initlab.graph.operations.dropping import drops_in_place, mask_of
 from initlab.graph.operations.products import permutation
 from initlab.graph.recording import Operation, Ref, Value, constant_moments, refs
 from initlab.graph.spelling import in_place, name_of
-from initlab.guest.inputs import mapped, on_host, tensors_in
+from initlab.guest.inputs import mapped, on_host, plain_shape, tensors_in
 from initlab.guest.transformed import Outside, batch_axis, behind, is_transformed, of_whole
 
 _HELD = 65_536  # elements of a constant that are kept, so that what was computed with it can be computed again
@@ -231,7 +231,7 @@ class Tracer(TorchFunctionMode):
         producer: int | None = None,
         shape: tuple[int, ...] | None = None,
     ) -> int:
-        index, shape = len(self.values), tuple(tensor.shape) if shape is None else shape
+        index, shape = len(self.values), plain_shape(tensor) if shape is None else shape
         moments, held = (None, None)
         known = self.numbers(tensor) if source in ("constant", "input") else None
         if source == "constant" and known is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -170,6 +171,18 @@ def dense(tensor: Tensor) -> Tensor:
 def shape_words(tensor: Tensor) -> str:
     """The shape as an error says it; a nested tensor has no one shape."""
     return "nested" if tensor.is_nested else str(tuple(tensor.shape))
+
+
+def plain_shape(tensor: Tensor) -> tuple[int, ...]:
+    """A shape in whole numbers; of a nested tensor, whose parts differ in length, with a length amid theirs."""
+    if not tensor.is_nested:
+        return tuple(tensor.shape)
+    if tensor.layout == torch.strided:
+        return (tensor.size(0), *(tensor.unbind()[0].shape if tensor.size(0) else ()))
+    lengths = tensor.shape
+    known = math.prod(length for length in lengths if isinstance(length, int))
+    mean = max(1, tensor.values().numel() // max(1, known))
+    return tuple(length if isinstance(length, int) else mean for length in lengths)
 
 
 def on_host(tensor: Tensor) -> Tensor:

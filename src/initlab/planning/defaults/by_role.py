@@ -18,6 +18,7 @@ from initlab.planning.defaults.forget_gate import forget_scheme, forgets
 from initlab.planning.defaults.own_biases import special_bias, special_gates
 from initlab.planning.defaults.own_scales import adds_back, identity_value, special_scale
 from initlab.planning.defaults.own_weights import table_of_zeros, zero_table
+from initlab.planning.defaults.renormed import longest_std
 from initlab.planning.defaults.spread import spread
 from initlab.planning.memory.values import has_even_rows, holds_masks, is_zero, made
 from initlab.planning.parameters.names import ADDED, INPUT_BIAS
@@ -118,6 +119,9 @@ def embedding(subject: Subject, options: Options) -> Choice:
 
 
 def embedding_choice(subject: Subject, std: float, reason: Reason) -> Choice:
+    longest = longest_std(subject)
+    if longest is not None and longest < std:
+        std, reason = longest, reason.but(f"{reason}; no larger than the look-up leaves its rows: std {longest:.4g}")
     scheme, note = padded(subject, get_scheme("normal", std=std))
     return Choice(scheme, reason.but(reason + note))
 
