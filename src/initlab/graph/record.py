@@ -144,7 +144,7 @@ class _Given:
         args: by position.
         kwargs: by name.
         shape: of the one input.
-        valued: the same with their values, for a model without.
+        valued: the same with the values that were given, for a model without.
     """
 
     args: tuple[Any, ...]
@@ -160,6 +160,18 @@ class _Given:
             return _Given((torch.empty(self.shape, device="meta"),), {})
         numbers = torch.randn(self.shape, generator=torch.Generator(device="cpu").manual_seed(0), device="cpu")
         return _Given((numbers.to(place.device),), {})
+
+    def with_values(self) -> tuple[_Given, list[torch.Tensor]]:
+        """The same with the values that were given, made up where none were; and which tensors are made up."""
+        given, invented = self.valued or self, list[torch.Tensor]()
+
+        def valued(tensor: torch.Tensor) -> torch.Tensor:
+            if not tensor.is_meta:
+                return tensor
+            invented.append(_made_up(tensor))
+            return invented[-1]
+
+        return _Given(mapped(given.args, valued), mapped(given.kwargs, valued)), invented
 
     def pairs(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Each tensor without values with the one that it was made of, where that has any."""
@@ -191,6 +203,13 @@ def _without_values(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.to("meta")
 
 
+def _made_up(tensor: torch.Tensor) -> torch.Tensor:
+    """Standard normal numbers, and zeros of what is counted, in the shape of a tensor without values."""
+    made = torch.zeros(tensor.shape, dtype=tensor.dtype, device="cpu")
+    numbers = tensor.is_floating_point() or tensor.is_complex()
+    return made.normal_(generator=torch.Generator(device="cpu").manual_seed(0)) if numbers else made
+
+
 def _unused(place: _Place, graph: SignalGraph) -> set[str]:
     used = {name for operation in graph.operations for name in operation.parameters}
     return set(place.parameters.values()) - used
@@ -204,9 +223,9 @@ def _run(place: _Place, given: _Given, training: bool) -> SignalGraph:
     try:
         return _pass(place, given, training)
     except InputError as error:
-        if given.valued is not None:  # a forward that looks at numbers
+        if place.meta:  # a forward that looks at numbers
             with contextlib.suppress(InputError):
-                return _pass(place, given.valued, training, valued=True)
+                return _pass(place, given, training, valued=True)
         if isinstance(error.__cause__, RuntimeError):  # as of a forward that asks autograd for gradients
             with contextlib.suppress(InputError):
                 return _pass(place, given, training, gradients=True)
@@ -230,7 +249,12 @@ def _pass(
     gradients: bool = False,
     valued: bool = False,
 ) -> SignalGraph:
-    known = (StandIns() if valued else Known(given.pairs())) if place.meta else None
+    known: StandIns | Known | None = None
+    if valued:
+        given, invented = given.with_values()
+        known = StandIns(invented)
+    elif place.meta:
+        known = Known(given.pairs())
     tracer = Tracer(place.parameters, known.of) if known else Tracer(place.parameters)
     follower = Follower(place.model)
     tracer.stack = follower.stack

@@ -9,6 +9,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakIdKeyDictionary
 
+from initlab.guest.bare import of_shapes
 from initlab.guest.inputs import mapped, tensors_in
 
 _MOST = 65_536  # elements of a tensor that is made twice
@@ -37,7 +38,7 @@ class Known(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves
         kwargs = kwargs or {}
         given = list(tensors_in((args, kwargs)))
         before = [self.of(tensor) for tensor in given]
-        made = func(*args, **kwargs)
+        made = of_shapes(func, args, kwargs)
         outputs = list(tensors_in(made))
         if any(tensor.is_meta for tensor in outputs):
             sizes = (tensor.numel() for tensor in (*given, *outputs))

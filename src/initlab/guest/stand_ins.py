@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakIdKeyDictionary
 
+from initlab.guest.bare import of_shapes
 from initlab.guest.inputs import mapped, tensors_in
 
 
@@ -17,11 +18,15 @@ class StandIns(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch lea
 
     So a forward may look at numbers that it is given, as at a mask's, or that it makes, as a router's. What is made of
     tensors without values alone stays without, unless it is moved; nothing as large as a weight is held.
+
+    Args:
+        made_up: tensors whose values nobody gave.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, made_up: Iterable[torch.Tensor] = ()) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._made_up = WeakIdKeyDictionary()
+        self._made_up.update((tensor, True) for tensor in made_up)
 
     def of(self, tensor: torch.Tensor) -> torch.Tensor | None:
         """A tensor that has values; None where something without had a part in them."""
@@ -53,21 +58,11 @@ class StandIns(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch lea
 
         args, kwargs = mapped(given, without_values)
         try:
-            made = func(*args, **(kwargs | {"device": torch.device("meta")} if moved else kwargs))
-        except Exception:  # no kernel of shapes alone, or one of fewer dtypes
-            made = _made_otherwise(func, (args, kwargs), given)
+            made = of_shapes(func, args, kwargs | {"device": torch.device("meta")} if moved else kwargs)
+        except Exception:  # no kernel of shapes alone
+            args, kwargs = mapped(given, _zeros)
+            made = func(*args, **kwargs)
         return mapped(made, lambda tensor: own[id(tensor)] if id(tensor) in own else _noise(tensor))
-
-
-def _made_otherwise(func: Callable[..., Any], bare: Any, given: Any) -> Any:
-    """What a call makes of shapes in the dtype that all kernels have; else of zeros."""
-    dtype = next((tensor.dtype for tensor in tensors_in(bare) if tensor.is_floating_point()), torch.bfloat16)
-    try:
-        args, kwargs = mapped(bare, lambda tensor: tensor.bfloat16() if tensor.is_floating_point() else tensor)
-        return mapped(func(*args, **kwargs), lambda made: made.to(dtype) if made.is_floating_point() else made)
-    except Exception:
-        args, kwargs = mapped(given, _zeros)
-        return func(*args, **kwargs)
 
 
 def _zeros(tensor: torch.Tensor) -> torch.Tensor:
