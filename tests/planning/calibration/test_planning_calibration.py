@@ -708,3 +708,28 @@ def test_a_shared_layer_is_sized_by_its_first_use() -> None:
     second, target = entry.measured
     assert second * entry.correction**2 == pytest.approx(target, rel=0.2)
     assert second < 0.5  # what the first use makes, and not the mean with that of the data
+
+
+class Weighed(nn.Module):
+    """Channels weighed by a gate of three numbers, which reads means of neighbours (Wang et al., ECA-Net, 2020)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(32, 32, 3, padding=1, bias=False), nn.BatchNorm2d(32)
+        self.gate = nn.Conv1d(1, 1, 3, padding=1, bias=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        made = F.silu(self.norm(self.conv(x)))
+        self.means = made.mean((2, 3))[:, None]
+        return made * torch.sigmoid(self.gate(self.means)).movedim(1, 2)[..., None]
+
+
+def test_a_weight_of_three_numbers_is_sized_for_all_its_draws() -> None:
+    blocks = [Weighed() for _ in range(4)]
+    model = nn.Sequential(nn.Conv2d(3, 32, 1), *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(32, 5))
+    x = torch.randn(8, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    plan = initlab.init_(model, example_inputs=x)
+    model(x)
+    for block, at in zip(blocks, range(1, 5), strict=True):
+        read = F.conv1d(block.means.square(), torch.ones(1, 1, 3), padding=1).mean().item()
+        assert plan[f"{at}.gate.weight"].std ** 2 * read == pytest.approx(0.1, rel=0.2)

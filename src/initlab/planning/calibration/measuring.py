@@ -86,10 +86,16 @@ def luck(
         return None
     read = _read(func, signal.detach().float().square(), weight, args, kwargs, entry.geometry)
     sigma = second_moment(weight)
-    if read is None or sigma is None or float(weight.detach().float().mean()) ** 2 > CENTRED * sigma:
+    if read is None or sigma is None or not _centred(weight, sigma):
         return None
     expected = own * sigma * read
     return math.sqrt(expected / second) if expected > 0 and math.isfinite(expected) else None
+
+
+def _centred(weight: torch.Tensor, sigma: float) -> bool:
+    """Whether elements are drawn around zero: the mean of n of them squared is σ²/n, which three spread far around."""
+    chance = SPREADS**2 / max(weight.numel(), 1)
+    return float(weight.detach().float().mean()) ** 2 <= (CENTRED + chance) * sigma
 
 
 def _read(
