@@ -15,7 +15,7 @@ FEWEST = 2**12  # numbers of which it is quicker to look up what was made than t
 class _Drawn:
     """Numbers, where the generator then stood, and what was drawn after them."""
 
-    numbers: torch.Tensor
+    numbers: tuple[torch.Tensor, ...]
     state: torch.Tensor
     following: dict[object, _Drawn] = field(default_factory=dict)
 
@@ -72,21 +72,37 @@ class Draws:
         """The next standard normal numbers."""
         return self._next(
             ("normal", shape, dtype),
-            lambda generator: torch.randn(shape, generator=generator, device="cpu", dtype=dtype),
-        )
+            lambda generator: (torch.randn(shape, generator=generator, device="cpu", dtype=dtype),),
+        )[0]
+
+    def turns(
+        self, count: int, shapes: tuple[tuple[int, ...], ...], dtype: torch.dtype = torch.float32
+    ) -> tuple[torch.Tensor, ...]:
+        """What `normal` gives of these shapes in order, many times over: by shape, with the turns along axis 0."""
+
+        def draw(generator: torch.Generator) -> tuple[torch.Tensor, ...]:
+            made = tuple(torch.empty((count, *shape), dtype=dtype, device="cpu") for shape in shapes)
+            for turn in range(count):
+                for numbers, shape in zip(made, shapes, strict=True):
+                    torch.randn(shape, generator=generator, out=numbers[turn])
+            return made
+
+        return self._next(("normal", count, shapes, dtype), draw)
 
     def uniform(self, shape: tuple[int, ...]) -> torch.Tensor:
         """The next numbers in [0, 1), in torch's default precision."""
         return self._next(
             ("uniform", shape, torch.get_default_dtype()),
-            lambda generator: torch.rand(shape, generator=generator, device="cpu"),
-        )
+            lambda generator: (torch.rand(shape, generator=generator, device="cpu"),),
+        )[0]
 
     def made(self, drawn: tuple[torch.Tensor, ...], how: object, make: Callable[[], torch.Tensor]) -> torch.Tensor:
         """What is made of numbers that were drawn, as `Kept.made`."""
         return self._kept.made(drawn, how, make)
 
-    def _next(self, asked: object, draw: Callable[[torch.Generator], torch.Tensor]) -> torch.Tensor:
+    def _next(
+        self, asked: object, draw: Callable[[torch.Generator], tuple[torch.Tensor, ...]]
+    ) -> tuple[torch.Tensor, ...]:
         known = self._here.get(asked)
         if known is not None:
             self._here, self._state, self._generator = known.following, known.state, None
@@ -96,8 +112,9 @@ class Draws:
             if self._state is not None:
                 self._generator.set_state(self._state)
         made, following = draw(self._generator), dict[object, _Drawn]()
-        if made.numel() <= self._kept.room:
-            self._kept.room -= made.numel()
+        count = sum(numbers.numel() for numbers in made)
+        if count <= self._kept.room:
+            self._kept.room -= count
             self._here[asked] = _Drawn(made, self._generator.get_state(), following)
         self._here = following
         return made

@@ -14,7 +14,7 @@ from initlab.errors import InputError
 from initlab.graph.flow import Flow
 from initlab.graph.kept import KEPT, exactly
 from initlab.graph.recording import Operation, Ref
-from initlab.graph.replay import call, stand_ins
+from initlab.graph.replay import prepared, stand_ins
 from initlab.graph.signals import Signal
 from initlab.theory import ACTIVATIONS, activation, correlation_map, moments
 
@@ -35,23 +35,45 @@ class ScalarFunction:
         read = (value for op in self._operations for value in op.inputs if value in flow.signals)
         self._heads = {value: flow.signals[value].head for value in read}
         self._constants = stand_ins(flow, self._operations)
+        self._firsts: dict[torch.dtype, dict[int, torch.Tensor]] = {}
         self.__name__ = name_of(self._operations)
 
     def __call__(self, x: Any) -> Any:
         given = isinstance(x, np.ndarray | float | int)
         tensor = torch.as_tensor(x, dtype=torch.float64) if given else x
-        values = {self._root: tensor}
+        values = {
+            **self._numbers(tensor.dtype),
+            **dict.fromkeys((self._root, *self._views.get(self._root, ())), tensor),
+        }
         with torch.no_grad():
-            for op in self._operations:
-                values[op.outputs[0]] = call(op, lambda value: self._scalar(values, value, tensor.dtype))
+            for op, step in self._steps:
+                step(values)
+                for view in self._views.get(op.outputs[0], ()):
+                    values[view] = values[op.outputs[0]]
         result = values[self._head]
         return result.numpy() if isinstance(x, np.ndarray) else result
 
-    def _scalar(self, values: dict[int, torch.Tensor], value: int, dtype: torch.dtype) -> torch.Tensor:
-        if value in self._constants:
-            constant = self._constants[value].reshape(-1)[0]
-            return constant.to(dtype) if constant.is_floating_point() else constant
-        return values[self._heads.get(value, value)]
+    @cached_property
+    def _steps(self) -> list[tuple[Operation, Callable[[dict[int, torch.Tensor]], None]]]:
+        return [(op, prepared(op)) for op in self._operations]
+
+    @cached_property
+    def _views(self) -> dict[int, list[int]]:
+        """By the value in which a function was computed, what reads it in another arrangement."""
+        found: dict[int, list[int]] = {}
+        for value, head in self._heads.items():
+            if value != head and value not in self._constants:
+                found.setdefault(head, []).append(value)
+        return found
+
+    def _numbers(self, dtype: torch.dtype) -> dict[int, torch.Tensor]:
+        """The first number of each constant, in the precision of what the function is given."""
+        if dtype not in self._firsts:
+            firsts = {value: constant.reshape(-1)[0] for value, constant in self._constants.items()}
+            self._firsts[dtype] = {
+                value: first.to(dtype) if first.is_floating_point() else first for value, first in firsts.items()
+            }
+        return self._firsts[dtype]
 
     @cached_property
     def key(self) -> tuple[Hashable, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -56,10 +57,19 @@ class Noise:
 
     def drawn(self, draws: Draws) -> torch.Tensor:
         """The next numbers."""
-        drawn = [draws.normal(self.shape, self.dtype)]
-        if self.alike:
-            common = tuple(size if axis in self.own else 1 for axis, size in enumerate(self.shape))
-            drawn.append(draws.normal(common, self.dtype))
+        return self._of(draws, [draws.normal(shape, self.dtype) for shape in self._shapes])
+
+    def turns(self, draws: Draws, count: int) -> torch.Tensor:
+        """The next numbers so many times over, along an axis before its own."""
+        return self._of(draws, draws.turns(count, self._shapes, self.dtype))
+
+    @property
+    def _shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Of z, and of c where there is any."""
+        common = tuple(size if axis in self.own else 1 for axis, size in enumerate(self.shape))
+        return (self.shape, common) if self.alike else (self.shape,)
+
+    def _of(self, draws: Draws, drawn: Sequence[torch.Tensor]) -> torch.Tensor:
         how = self.center, self.spread, self.alike, id(self.rows), id(self.points)
         return draws.made((*drawn, *filter(torch.is_tensor, (self.rows, self.points))), how, lambda: self._made(*drawn))
 
@@ -72,12 +82,13 @@ class Noise:
         made = self.center + self.spread * made
         return made if self.rows is None else made * (self.rows / self.rows.mean().sqrt())
 
-    def shared(self, made: torch.Tensor) -> float | None:
-        """E[yᵢyⱼ] over pairs of positions of what was made of it in its own shape; None of another shape."""
+    def shared(self, made: torch.Tensor) -> list[float]:
+        """By turn, E[yᵢyⱼ] over pairs of positions of what was made of it in its own shape; none of another shape."""
         axes = [axis for axis in range(len(self.shape)) if axis not in self.own]
-        count = math.prod(self.shape[axis] for axis in axes)
-        if tuple(made.shape) != self.shape or made.is_complex() or count < 2:
-            return None
+        count, axes = math.prod(self.shape[axis] for axis in axes), [1 + axis for axis in axes]
+        if tuple(made.shape[1:]) != self.shape or made.is_complex() or count < 2:
+            return []
         numbers = doubled(made)
-        pairs = numbers.sum(axes).square().mean() - numbers.square().sum(axes).mean()
-        return float(pairs) / (count * (count - 1))
+        pairs = (numbers.sum(axes).square() - numbers.square().sum(axes)).reshape(len(made), -1).mean(1)
+        found: list[float] = (pairs / (count * (count - 1))).tolist()
+        return found

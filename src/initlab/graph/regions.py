@@ -16,13 +16,12 @@ from initlab.graph.noise import Noise
 from initlab.graph.recording import Operation, Ref
 from initlab.graph.replay import filled, prepared, stand_ins
 from initlab.graph.signals import LONGEST, Signal, trail_of
-from initlab.guest.doubles import doubled
+from initlab.graph.turns import AtOnce, Seen, squared
 
 _LARGEST = 1 << 22  # elements of a region's root beyond which it is not run again
 ENOUGH = 1 << 17  # numbers behind a measured moment: its error is then below 1%
 _REPEATS = 1024
 _CALLS, _FEWEST = 2048, 16  # calls that one region may spend, and runs that it has of them at least
-_CLOSE = 0.003  # relative standard error at which a measurement stops early
 _BLOCKS = 16  # parts of what was measured, of which none has a fifth of all squares where there is a second moment
 _MANY = 4096  # numbers from which that is asked: 1/x of noise has none, however many one draws
 _STEP = 1.05  # ratio of the input sizes at which regions are measured; those between follow from the nearest
@@ -172,34 +171,42 @@ def _measured(flow: Flow, operations: list[Operation], region: int, output: int,
     repeats = min(1 if flow.graph.coarse else repeats, flow.budget // len(operations))
     if repeats == 0:
         return None
-    means: list[float] = []
-    seconds: list[float] = []
-    blocks: list[float] = []
-    shared: list[float] = []
+    largest = max(
+        math.prod(flow.value(value).shape) for value in (region, *(x for op in operations for x in op.outputs))
+    )
+    seen, run = Seen(1 if repeats >= _BLOCKS else _BLOCKS), AtOnce(lambda numbers: again(numbers)[output])
+    begun, enough = 0, False
     try:
-        for turn in range(repeats):
-            if turn >= 8 and turn % 8 == 0 and np.std(seconds) / turn**0.5 <= _CLOSE * np.mean(seconds):
-                break
-            given = noise.drawn(draws)
-            values = again(given)[output]
-            means.append(float(doubled(values.real).mean()))
-            seconds.append(_square_mean(values))
-            blocks.extend(map(_square_mean, values.flatten().chunk(1 if repeats >= _BLOCKS else _BLOCKS)))
-            if noise.alike and (both := noise.shared(values)) is not None:
-                shared.append(both)
-            if not math.isfinite(means[-1] + seconds[-1]):
-                return None
-        loud = _square_mean(again(4 * given)[output])
+        while not enough and seen.finite and len(seen.means) < repeats:
+            begun = len(seen.means)
+            given = noise.turns(draws, seen.following(repeats, largest))
+            for made in run(given):
+                seen.add(made, noise)
+            enough = seen.enough(begun, repeats)
+        if not seen.finite:
+            return None
+        loud = float(squared(again(4 * given[len(seen.means) - begun - 1])[output]).mean())
     except Exception:  # an operation that this torch build, or a shape, does not allow to be run alone
         return None
     finally:
-        flow.budget -= len(means) * len(operations)
-    if len(seconds) * values.numel() >= _MANY and len(blocks) >= _BLOCKS and max(blocks) > 0.2 * sum(blocks):
+        flow.budget -= len(seen.means) * len(operations)
+    return _moments(seen, loud)
+
+
+def _moments(seen: Seen, loud: float) -> Moments | None:
+    """What turns say of a region; None where there is no second moment.
+
+    Args:
+        seen: the turns.
+        loud: E[y²] of the last one with four times its noise.
+    """
+    many = len(seen.seconds) * seen.numbers >= _MANY and len(seen.blocks) >= _BLOCKS
+    if many and max(seen.blocks) > 0.2 * sum(seen.blocks):
         return None
-    mean, second = float(np.mean(means)), float(np.mean(seconds))
-    degree = math.log(loud / seconds[-1], 16) if loud > 0 and seconds[-1] > 0 and math.isfinite(loud) else 0.0
-    scale_free = second > 0 and abs(loud - seconds[-1]) < 0.02 * second
-    alike = beyond_mean(float(np.mean(shared)), mean, second) if shared else None
+    mean, second, last = float(np.mean(seen.means)), float(np.mean(seen.seconds)), seen.seconds[-1]
+    degree = math.log(loud / last, 16) if loud > 0 and last > 0 and math.isfinite(loud) else 0.0
+    scale_free = second > 0 and abs(loud - last) < 0.02 * second
+    alike = beyond_mean(float(np.mean(seen.shared)), mean, second) if seen.shared else None
     return Moments(mean, second, scale_free, min(max(degree, 0.0), 2.0), alike)
 
 
@@ -207,11 +214,6 @@ def beyond_mean(both: float, mean: float, second: float) -> float:
     """The correlation of two positions beyond their common mean, (E[yᵢyⱼ] − m²)/(E[y²] − m²)."""
     spread = second - mean**2
     return min(max((both - mean**2) / spread, 0.0), 1.0) if spread > 1e-9 * second else 0.0
-
-
-def _square_mean(values: torch.Tensor) -> float:
-    """E|x|², of complex numbers too."""
-    return float(doubled(values.abs() if values.is_complex() else values).square().mean())
 
 
 def _again(flow: Flow, operations: list[Operation], region: int) -> Callable[[torch.Tensor], dict[int, torch.Tensor]]:

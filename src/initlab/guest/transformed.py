@@ -113,6 +113,17 @@ def outside() -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def quietly() -> Iterator[None]:
+    """Within it, vmap does not warn of operations that it takes one after another: whether it pays was measured."""
+    warn = getattr(_functorch, "_set_vmap_fallback_warning_enabled", lambda _: None)
+    warn(False)
+    try:
+        yield
+    finally:
+        warn(True)
+
+
 def wholes(value: Any) -> Any:
     """`whole` of every tensor in nested tuples, lists and dicts."""
     if isinstance(value, Tensor):

@@ -19,6 +19,7 @@ _OVERLAP = (
 _DEEP = 2e-4  # narrower panels that still are not smooth hold a kink or a jump (or a bend, as elu's)
 _NARROWEST = 4e-15
 _MOST_PANELS = 6000
+_AT_ONCE = 128  # panels of which a call takes little longer than of one
 
 
 def _chebyshev() -> tuple[Array, Array]:
@@ -52,17 +53,40 @@ def find_breaks(fn: Function, limit: float) -> Array | None:
     while low.size:
         if low.size > _MOST_PANELS:
             return None
-        tail, size = _tail(fn, low, high)
-        scale = size if scale is None else scale
-        rough = tail > np.maximum(tolerance * scale, floor)
-        low, high, scale = low[rough], high[rough], scale[rough]
-        middle, width = (low + high) / 2, high - low
-        found += [(float(m), float(w)) for m, w in zip(middle, width, strict=True) if w < _DEEP]
-        ended = width < _NARROWEST * np.maximum(1.0, np.abs(middle))
-        low, middle, high, scale = low[~ended], middle[~ended], high[~ended], scale[~ended]
-        low, high = np.concatenate([low, middle]), np.concatenate([middle, high])
-        scale = np.concatenate([scale, scale])
+        levels = _halved(low, high)
+        here = np.arange(low.size)
+        for (low, high), (tail, size) in zip(levels, _tails(fn, levels), strict=True):
+            scale = size if scale is None else scale
+            rough = tail[here] > np.maximum(tolerance * scale, floor)
+            here, scale = here[rough], scale[rough]
+            middle, width = (low[here] + high[here]) / 2, high[here] - low[here]
+            found += [(float(m), float(w)) for m, w in zip(middle, width, strict=True) if w < _DEEP]
+            ended = width < _NARROWEST * np.maximum(1.0, np.abs(middle))
+            here, scale = here[~ended], scale[~ended]
+            here, scale = np.concatenate([here, here + low.size]), np.concatenate([scale, scale])
+        low, high = (edge[here] for edge in _halves(low, high))
     return _clusters(found, limit)
+
+
+def _halves(low: Array, high: Array) -> tuple[Array, Array]:
+    """The left halves of panels, then the right ones."""
+    middle = (low + high) / 2
+    return np.concatenate([low, middle]), np.concatenate([middle, high])
+
+
+def _halved(low: Array, high: Array) -> list[tuple[Array, Array]]:
+    """Panels, their halves, the halves of these, …, as many levels as are quickly computed in one call."""
+    levels = [(low, high)]
+    while low.size * (2 ** (len(levels) + 1) - 1) <= _AT_ONCE:
+        levels.append(_halves(*levels[-1]))
+    return levels
+
+
+def _tails(fn: Function, levels: list[tuple[Array, Array]]) -> list[tuple[Array, Array]]:
+    """By level, `_tail` of its panels."""
+    tail, size = _tail(fn, *(np.concatenate(edges) for edges in zip(*levels, strict=True)))
+    ends = np.cumsum([low.size for low, _ in levels])[:-1]
+    return list(zip(np.split(tail, ends), np.split(size, ends), strict=True))
 
 
 def _coarse_edges(limit: float) -> Array:

@@ -25,7 +25,6 @@ _REACH = 12.0  # P(|z| > 12) is 4e-33
 _FARTHEST = 37.0  # the Gaussian density underflows beyond
 _GOLDEN = (math.sqrt(5) - 1) / 2
 _MOST_BREAKS = 16  # beyond, the plane is summed on a fine lattice
-_FEW_PANELS = 48  # for which the plane takes some hundredths of a second
 _MOST_TERMS = 600  # of a series: a wave of √600 a sigma is resolved by every panel
 _ROUNDING = 1e-15  # of E[φ²]
 _MOST_PANELS = 192  # along an axis of the plane: a feature that needs more is far narrower than σ and hardly weighs
@@ -174,8 +173,8 @@ def _jumps(fn: Function, breaks: Array) -> bool:
     if not breaks.size:
         return False
     step = 1e-7 * np.maximum(1.0, np.abs(breaks))
-    left, right = fn(breaks - step), fn(breaks + step)
-    far_left, far_right = fn(breaks - 1e3 * step), fn(breaks + 1e3 * step)
+    places = np.stack([breaks - step, breaks + step, breaks - 1e3 * step, breaks + 1e3 * step])
+    left, right, far_left, far_right = fn(places.reshape(-1)).reshape(places.shape)
     rise, far_rise = np.abs(right - left), np.abs(far_right - far_left)
     # Across a kink the difference shrinks with the step; across a jump it stays.
     return bool(np.any(rise > 0.5 * far_rise + 1e-12))
@@ -185,12 +184,12 @@ def _jumps(fn: Function, breaks: Array) -> bool:
 def pair_mean(fn: Function, c: float, sampled: Line, root: float) -> float:
     """E[φ(u₁) φ(u₂)] for u₁, u₂ ~ N(0, q) with correlation c, where `sampled` is the function along N(0, q).
 
-    A function that needs many panels would need their square over the plane, so that it goes by the series of what is
-    sampled already, where that ends: of a kink it does not for c near ±1.
+    It is the series of what is sampled already where that ends; of a kink it does not for c near ±1, and the plane is
+    summed, on the square of as many panels.
     """
     if sampled.breaks is None or sampled.breaks.size > _MOST_BREAKS:
         return _pair_mean_on_lattice(fn, c, root)
-    found = _pair_mean_by_series(c, sampled) if sampled.panels > _FEW_PANELS else None
+    found = _pair_mean_by_series(c, sampled)
     return _pair_mean_on_plane(fn, c, sampled.breaks, sampled.panels, root) if found is None else found
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.func import functional_call, vmap
 
+from initlab.guest.transformed import quietly
 from initlab.rng import random_states, random_states_kept
 from initlab.training.engines.bundle import Bundle, Stacked
 from initlab.training.engines.dropouts import Dropout, Recording, Replaying, masks
@@ -120,17 +121,6 @@ class VmapTrainer(Trainer):
         loss, hits = batch_score(self.task, functional_call(self.model, dict(held), (x,)), y)
         self._counted = hits is not None
         return loss, loss.new_zeros(()) if hits is None else hits
-
-
-@contextlib.contextmanager
-def quietly() -> Iterator[None]:
-    """Within it, vmap does not warn of operations that it takes run by run: whether stacking pays was measured."""
-    warn = getattr(torch._C._functorch, "_set_vmap_fallback_warning_enabled", lambda _: None)
-    warn(False)
-    try:
-        yield
-    finally:
-        warn(True)
 
 
 def dropout_calls(model: nn.Module, held: Stacked, x: torch.Tensor) -> list[Dropout]:
