@@ -7,6 +7,8 @@ TORCH ?=
 CONSTRAINTS := $(if $(TORCH),$(VENV)/constraints.txt,constraints.txt)
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c $(CONSTRAINTS)
 WORKERS ?= 2
+# Where a machine's Python is told to write no bytecode, every process would compile the package's 670 files anew.
+export PYTHONDONTWRITEBYTECODE :=
 # Files or folders of tests, for test-suite and test-matrix; all where none is named.
 TESTS ?=
 

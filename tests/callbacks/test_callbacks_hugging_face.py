@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,16 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import initlab
+from initlab import callbacks
 from initlab.errors import UntrainableError
 
 transformers = pytest.importorskip("transformers", reason="transformers is not installed")
-accelerate = pytest.importorskip("accelerate", reason="accelerate is not installed")
-from initlab.callbacks import InitWarning, TrainerInitCheck  # noqa: E402  # after the libraries that it is for
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _imported() -> None:
+    """It takes seconds, which a process that only collects these tests need not spend."""
+    pytest.importorskip("accelerate", reason="accelerate is not installed")
 
 
 class Texts(torch.utils.data.Dataset[Any]):
@@ -61,7 +67,7 @@ def test_training_is_the_same_bit_for_bit(tmp_path: Path) -> None:
         def add_scalar(self, name: str, value: float, step: int) -> None:
             kept.append((step, name, value))
 
-    callback = TrainerInitCheck(steps=2, writer=Writer())
+    callback = callbacks.TrainerInitCheck(steps=2, writer=Writer())
     plain, watched = trained(tmp_path, []), trained(tmp_path, [callback])
     assert plain[0] == watched[0]
     assert len(plain[0]) == 3
@@ -81,7 +87,7 @@ def test_what_the_trainer_reports_to_gets_the_inspection_and_the_statistics(tmp_
         "tensorboard.backend.event_processing.event_accumulator", reason="tensorboard is not installed"
     )
     plain = trained(tmp_path / "plain", [], report_to=["tensorboard"])
-    watched = trained(tmp_path / "watched", [TrainerInitCheck(steps=2)], report_to=["tensorboard"])
+    watched = trained(tmp_path / "watched", [callbacks.TrainerInitCheck(steps=2)], report_to=["tensorboard"])
     assert plain[0] == watched[0]
     (folder,) = {path.parent for path in (tmp_path / "watched").rglob("events.out.*")}
     log = events.EventAccumulator(str(folder)).Reload()
@@ -102,7 +108,7 @@ def test_weights_and_biases_gets_them_where_the_trainer_reports_to_it(
     for name, value in {"WANDB_MODE": "offline", "WANDB_DIR": str(tmp_path), "WANDB_SILENT": "true"}.items():
         monkeypatch.setenv(name, value)
     try:
-        trained(tmp_path, [TrainerInitCheck(steps=1)], steps=1, report_to=["wandb"])
+        trained(tmp_path, [callbacks.TrainerInitCheck(steps=1)], steps=1, report_to=["wandb"])
         assert wandb.run.summary["initlab/verdict"]
         assert "train/initlab/probability/healthy" in dict(wandb.run.summary)
     finally:
@@ -111,27 +117,27 @@ def test_weights_and_biases_gets_them_where_the_trainer_reports_to_it(
 
 @pytest.mark.filterwarnings("ignore:.*:DeprecationWarning", "ignore:.*pin_memory.*")
 def test_a_hopeless_start_is_warned_of_or_raised(tmp_path: Path) -> None:
-    with pytest.warns(InitWarning, match="BertForSequenceClassification is predicted not to train"):
-        trained(tmp_path, [TrainerInitCheck()], hopeless=True, steps=1)
+    with pytest.warns(callbacks.InitWarning, match="BertForSequenceClassification is predicted not to train"):
+        trained(tmp_path, [callbacks.TrainerInitCheck()], hopeless=True, steps=1)
     with pytest.raises(UntrainableError):
-        trained(tmp_path, [TrainerInitCheck("raise")], hopeless=True, steps=1)
+        trained(tmp_path, [callbacks.TrainerInitCheck("raise")], hopeless=True, steps=1)
 
 
 @pytest.fixture
 def fresh_accelerate() -> Any:
     """accelerate holds its precision for the whole process: this test chooses it anew."""
+    accelerate = importlib.import_module("accelerate")
     accelerate.state.AcceleratorState._reset_state(True)
-    yield
+    yield accelerate
     accelerate.state.AcceleratorState._reset_state(True)
 
 
-@pytest.mark.usefixtures("fresh_accelerate")
 @pytest.mark.parametrize("precision", ["no", "bf16"])
-def test_what_accelerate_prepared_is_inspected_and_left_as_it_was(precision: str) -> None:
+def test_what_accelerate_prepared_is_inspected_and_left_as_it_was(precision: str, fresh_accelerate: Any) -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 3))
     loader = DataLoader(TensorDataset(torch.randn(64, 4), torch.arange(64) % 3), batch_size=16, shuffle=True)
-    accelerator = accelerate.Accelerator(cpu=True, mixed_precision=precision)
+    accelerator = fresh_accelerate.Accelerator(cpu=True, mixed_precision=precision)
     prepared, optimizer, batches = accelerator.prepare(model, torch.optim.SGD(model.parameters(), lr=0.1), loader)
     forward, state = prepared.forward, torch.get_rng_state()
     report = initlab.inspect(prepared, batches, optimizer=optimizer)

@@ -11,13 +11,17 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from initlab import callbacks
 from initlab.errors import InputError, UntrainableError
 
 NAMESPACES = ["lightning.pytorch", "pytorch_lightning"]
-for _name in NAMESPACES:
-    pytest.importorskip(_name, reason=f"{_name} is not installed")
-from initlab.callbacks import InitCheck, InitWarning  # noqa: E402  # after the libraries that it is for
-from initlab.callbacks.lightning import _takes_index  # noqa: E402  # as above
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _imported() -> None:
+    """Both take seconds, which a process that only collects these tests need not spend; InitCheck comes after them."""
+    for name in NAMESPACES:
+        pytest.importorskip(name, reason=f"{name} is not installed")
 
 
 class Logged:
@@ -79,7 +83,7 @@ def fitted(namespace: str, callbacks: list[Any], *, steps: int = 5, trainer: Any
 @pytest.mark.parametrize("namespace", NAMESPACES)
 @pytest.mark.filterwarnings("ignore")
 def test_training_is_the_same_bit_for_bit(namespace: str) -> None:
-    callback = InitCheck(steps=2)
+    callback = callbacks.InitCheck(steps=2)
     plain, watched = fitted(namespace, []), fitted(namespace, [callback])
     assert plain[0].losses == watched[0].losses
     assert torch.equal(plain[1], watched[1])
@@ -93,7 +97,7 @@ def test_training_is_the_same_bit_for_bit(namespace: str) -> None:
 @pytest.mark.filterwarnings("ignore")
 def test_statistics_of_the_first_steps_go_to_the_logger_and_no_hook_is_left() -> None:
     logged = Logged(importlib.import_module("lightning.pytorch"))
-    callback = InitCheck(steps=2)
+    callback = callbacks.InitCheck(steps=2)
     module, _, _ = fitted("lightning.pytorch", [callback], trainer={"logger": logged.logger})
     found = [(step, m) for step, m in logged.kept if "initlab/std/head" in m]
     assert [step for step, _ in found] == [step for step, _ in callback.history] == [1, 2]
@@ -103,20 +107,20 @@ def test_statistics_of_the_first_steps_go_to_the_logger_and_no_hook_is_left() ->
 
 @pytest.mark.filterwarnings("ignore:.*:DeprecationWarning")
 def test_a_hopeless_start_is_warned_of_raised_or_logged() -> None:
-    with pytest.warns(InitWarning, match=r"Net is predicted not to train"):
-        fitted("lightning.pytorch", [InitCheck()], hopeless=True, steps=1)
+    with pytest.warns(callbacks.InitWarning, match=r"Net is predicted not to train"):
+        fitted("lightning.pytorch", [callbacks.InitCheck()], hopeless=True, steps=1)
     with pytest.raises(UntrainableError, match="Net is untrainable"):
-        fitted("lightning.pytorch", [InitCheck("raise")], hopeless=True, steps=1)
-    callback = InitCheck("log")
+        fitted("lightning.pytorch", [callbacks.InitCheck("raise")], hopeless=True, steps=1)
+    callback = callbacks.InitCheck("log")
     with warnings.catch_warnings():
-        warnings.simplefilter("error", category=InitWarning)
+        warnings.simplefilter("error", category=callbacks.InitWarning)
         fitted("lightning.pytorch", [callback], hopeless=True, steps=1, dictionary=True)
     assert callback.report.verdict == "untrainable"
 
 
 @pytest.mark.filterwarnings("ignore")
 def test_what_is_advised_and_mended_runs_the_training_step_too() -> None:
-    check = InitCheck("log")
+    check = callbacks.InitCheck("log")
     fitted(NAMESPACES[0], [check], steps=1, hopeless=True)
     assert check.report is not None
     assert not [finding for finding in check.report.findings if "cannot be planned" in finding.advice]
@@ -125,7 +129,7 @@ def test_what_is_advised_and_mended_runs_the_training_step_too() -> None:
 
 
 def test_mixed_precision_is_inspected_under_it() -> None:
-    callback = InitCheck()
+    callback = callbacks.InitCheck()
     plain = fitted("lightning.pytorch", [], trainer={"precision": "bf16-mixed"})
     watched = fitted("lightning.pytorch", [callback], trainer={"precision": "bf16-mixed"})
     assert plain[0].losses == watched[0].losses
@@ -144,11 +148,12 @@ class Steps:
 def test_a_step_gets_the_index_where_lightning_gives_it(name: str) -> None:
     asked = importlib.import_module("lightning.pytorch.utilities.signature_utils").is_param_in_hook_signature
     step = getattr(Steps(), name)
-    assert _takes_index(step) == asked(step, "batch_idx", min_args=2)
+    taken = importlib.import_module("initlab.callbacks.lightning")._takes_index
+    assert taken(step) == asked(step, "batch_idx", min_args=2)
 
 
 def test_arguments_that_cannot_be_meant() -> None:
     with pytest.raises(InputError, match="unknown action 'wrn'; did you mean 'warn'"):
-        InitCheck("wrn")
+        callbacks.InitCheck("wrn")
     with pytest.raises(InputError, match="steps must be a whole number"):
-        InitCheck(steps=-1)
+        callbacks.InitCheck(steps=-1)

@@ -89,8 +89,15 @@ def test_without_a_terminal_there_is_no_colour_and_no_long_line(
 def test_the_live_table_is_for_people(tmp_path: Path, words: tuple[str, ...], quiet: bool) -> None:
     (tmp_path / "nets.py").write_text(NETS, encoding="utf-8")
     ours, theirs = os.openpty()
-    command = [*COMMAND, "compare", "nets:mlp", "--schemes", "he_normal", "--seeds", "2", "--steps", "20", *words]
-    subprocess.run(command, stdout=subprocess.PIPE, stderr=theirs, cwd=tmp_path, env=environment(), check=True)
+    words = ("--schemes", "he_normal", "--seeds", "2", "--steps", "20", "--engine", "sequential", *words)
+    subprocess.run(
+        [*COMMAND, "compare", "nets:mlp", *words],
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        cwd=tmp_path,
+        env=environment(),
+        check=True,
+    )
     os.close(theirs)
     shown = b""
     with contextlib.suppress(OSError):  # what a closed terminal gives at its end

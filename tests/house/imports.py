@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[2] / "src" / "initlab"
@@ -31,9 +32,14 @@ class Import:
     reason: bool
 
 
-def imports(root: Path = PACKAGE) -> list[Import]:
-    """Every import statement of the package in `root`."""
-    return [found for path in sorted(root.rglob("*.py")) for found in _of(path, root)]
+def imports(root: Path = PACKAGE) -> tuple[Import, ...]:
+    """Every import statement of the package in `root`, read once a process."""
+    return _read(root)
+
+
+@cache
+def _read(root: Path) -> tuple[Import, ...]:
+    return tuple(found for path in sorted(root.rglob("*.py")) for found in _of(path, root))
 
 
 def module_name(path: Path, root: Path) -> str:

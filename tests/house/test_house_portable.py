@@ -318,11 +318,9 @@ def test_every_verb_runs_where_posix_is_not_there(tmp_path: Path) -> None:
 def test_what_is_drawn_by_a_generator_says_on_which_device() -> None:
     """A generator is of one device; without a word torch draws on the default one, which may be another."""
     silent = []
-    for path in sorted(PACKAGE.rglob("*.py")):
-        if path.parent.name == "experiments":  # within torch.device("cpu"): experiments.runner
-            continue
-        for call in (node for node in ast.walk(ast.parse(path.read_bytes())) if isinstance(node, ast.Call)):
+    for file, call in nodes(PACKAGE, {"torch.rand"}):
+        if isinstance(call, ast.Call) and not file.startswith("experiments/"):  # torch.device("cpu") in runner
             named = {keyword.arg for keyword in call.keywords}
-            if ast.unparse(call.func).startswith("torch.rand") and "generator" in named and "device" not in named:
-                silent.append(f"{path.relative_to(PACKAGE)}:{call.lineno}")
+            if "generator" in named and "device" not in named and ast.unparse(call.func).startswith("torch.rand"):
+                silent.append(f"{file}:{call.lineno}")
     assert not silent

@@ -13,13 +13,13 @@ from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_mod
 
 import initlab
 from initlab.inspection.histogram import _counted, counts_of
-from initlab.inspection.probe import GOING
 from initlab.inspection.squares import square_of
 
 # Operations that give the host a number, or a tensor whose shape depends on values.
 WAITING = ("_local_scalar_dense", "item", "is_nonzero", "nonzero", "equal", "masked_select", "_unique2", "unique_dim",
            "unique_consecutive", "histc", "bincount", "repeat_interleave")  # fmt: skip
 METHODS = ("cpu", "tolist", "numpy")
+STEPS = 10  # each is counted operation by operation
 
 
 class Waits(TorchDispatchMode):
@@ -89,6 +89,7 @@ def waits(build: Callable[[int], nn.Module], depth: int, line_probe: bool) -> in
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("initlab.inspection.evidence.plan", lambda *given: None)  # what advice asks for
         patch.setattr("initlab.inspection.fetching.HOST", frozenset())  # as on a device that has to be waited for
+        patch.setattr("initlab.inspection.probe.GOING", STEPS)
         patch.setattr(sys.modules[torch.optim.Adam.__module__], "_get_value", on_the_host)
         with Waits(patch) as seen:
             initlab.inspect(model, x, y, line_probe=line_probe)
@@ -101,7 +102,7 @@ def test_the_device_is_waited_for_as_often_with_24_layers_as_with_4(
     build: Callable[[int], nn.Module], line_probe: bool
 ) -> None:
     few, many = waits(build, 4, line_probe), waits(build, 24, line_probe)
-    real = 3 * (GOING + 1) if line_probe else 0  # where one leaves the verdict open, by the loss after each real step
+    real = 3 * (STEPS + 1) if line_probe else 0  # where one leaves the verdict open, by the loss after each real step
     assert 0 < many <= few + 5 + real  # what the findings of one and the other look at may differ
 
 

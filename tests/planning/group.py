@@ -68,7 +68,7 @@ def loaded(workers: Sequence[Path]) -> list[str]:
     """The workers' modules and all that they use later, imported; their names."""
     for worker in workers:
         sys.path.insert(0, str(worker.parent))
-    for lazy in ("torch._dynamo", "initlab.planning"):
+    for lazy in ("torch._dynamo.backends.common", "scipy.optimize", "initlab.planning"):
         importlib.import_module(lazy)
     return [importlib.import_module(worker.stem).__name__ for worker in workers]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import torch
@@ -53,9 +54,11 @@ class Net(nn.Module):
 IDS = torch.arange(10).view(2, 5)
 
 
-def whole(build: Callable[[], nn.Module], policy: Policy, inputs: Any) -> dict[str, torch.Tensor]:
-    model = build()
-    initlab.init_(model, policy, seed=17, example_inputs=inputs)
+@cache
+def whole(policy: Policy, recorded: bool, dtype: torch.dtype) -> dict[str, torch.Tensor]:
+    """What one process writes."""
+    model = Net() if recorded else Model(dtype)
+    initlab.init_(model, policy, seed=17, example_inputs=IDS if recorded else None)
     return {name: p.detach() for name, p in model.named_parameters()}
 
 
@@ -174,20 +177,20 @@ def cases(world: int) -> list[tuple[str, Build, torch.dtype, Policy]]:
 
 def main(rank: int, world: int) -> None:
     for name, build, dtype, policy in cases(world):
-        report(rank, name, trouble_with(build, lambda dtype=dtype: Model(dtype), policy, None))
+        report(rank, name, trouble_with(build, policy, dtype))
     for name, build, policy in recorded_cases(world):
-        report(rank, name, trouble_with(build, Net, policy, IDS))
+        report(rank, name, trouble_with(build, policy, torch.float32, recorded=True))
     report(rank, "gathered parameters", gathered_is_refused(init_device_mesh("cpu", (world,))))
 
 
-def trouble_with(build: Build, plain: Build, policy: Policy, inputs: Any) -> str:
+def trouble_with(build: Build, policy: Policy, dtype: torch.dtype, *, recorded: bool = False) -> str:
     model = build()
-    plan = initlab.init_(model, policy, seed=17, example_inputs=inputs)
+    plan = initlab.init_(model, policy, seed=17, example_inputs=IDS if recorded else None)
     split = [e for e in plan.entries if e.law is not None and e.law.needs_whole]
     said = all("made whole" in e.reason for e in split if _is_split(model, e.name))
     if not said:
         return "the plan does not say that a sharded tensor is made whole"
-    return compare(model, whole(plain, policy, inputs))
+    return compare(model, whole(policy, recorded, dtype))
 
 
 def report(rank: int, name: str, trouble: str) -> None:

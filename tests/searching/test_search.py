@@ -178,7 +178,7 @@ def test_a_search_of_a_version_that_planned_differently_is_refused(
 
 def test_killed_and_resumed(tmp_path: Path) -> None:
     path = tmp_path / "search.db"
-    child = spawned(lambda: searched(storage=path, steps=3000))
+    child = spawned(lambda: searched(storage=path, steps=1000))
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and not _rows(path):
         time.sleep(0.1)
@@ -186,7 +186,7 @@ def test_killed_and_resumed(tmp_path: Path) -> None:
     child.kill()
     child.join()
     lost = {row.key: json.loads(row.proposal) for row in _rows(path) if row.state == "running" and row.proposal}
-    result = searched(storage=path, steps=3000)
+    result = searched(storage=path, steps=1000)
     assert [trial.number for trial in result.trials] == list(range(14))
     assert {trial.key: trial.params for trial in result.trials if trial.key in lost} == lost
     assert [(row.state, row.claims) for row in _rows(path) if row.key in lost] == [("ended", 2)] * len(lost)

@@ -35,7 +35,7 @@ def _schemes() -> dict[str, str | Scheme]:
 
 
 def _measure(lab: Lab) -> dict[str, Any]:
-    runs = 5 if lab.small else 10
+    runs = 3 if lab.small else 10
     seeds = [derive_seed(lab.seed, "activation-histograms", run) for run in range(runs)]
     results: dict[str, Any] = {}
     for activation in ("sigmoid", "tanh", "relu"):

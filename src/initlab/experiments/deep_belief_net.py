@@ -63,7 +63,7 @@ def _run(lab: Lab, split: Any, sizes: Sequence[int], scheme: Any, seed: int, nam
         kept = lab.scratch(f"pretraining {name}")
         belief = pretrain_dbn_(model, split.train[0], epochs=15, checkpoint=kept, seed=seed)
         run |= _pictures(belief, split.test[0]) | {"pretraining": time.process_time() - began}
-    epochs = 25 if lab.small else 32
+    epochs = 12 if lab.small else 32
     tried = [_tune(copy.deepcopy(model), split, epochs, dropout, seed) for dropout in DROPOUTS]
     chosen, best = min(tried, key=lambda item: min(error for _, error in item[1]["valid"]))
     loss, error = evaluate(chosen, split.test)

@@ -50,7 +50,7 @@ def _batch(samples: int, wait: int, generator: torch.Generator) -> tuple[Tensor,
 
 
 def _measure(lab: Lab) -> dict[str, Any]:
-    waits, seeds, steps = ((40,), 5, 120) if lab.small else ((50, 100, 200), 10, 400)
+    waits, seeds, steps = ((40,), 5, 60) if lab.small else ((50, 100, 200), 10, 400)
     results: dict[str, Any] = {"waits": list(waits), "steps": steps}
     for wait in waits:
         for label, policy in STARTS.items():

@@ -50,7 +50,7 @@ class Deep(nn.Module):
 
 def _measure(lab: Lab) -> dict[str, Any]:
     split = lab.data(normalize=True)
-    depth, seeds, steps = (200, 3, 80) if lab.small else (1000, 3, 800)
+    depth, seeds, steps = (200, 3, 40) if lab.small else (1000, 3, 800)
     results: dict[str, Any] = {"depth": depth, "steps": steps}
     for label, scheme in STARTS.items():
         results[label] = [

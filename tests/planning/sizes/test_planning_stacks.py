@@ -153,7 +153,7 @@ def test_a_hundred_plain_layers_train(function: Function) -> None:
     x = (x - x.mean()) / x.std()
     net = Plain(100, function, 64, 64)
     initlab.init_(net, "auto", example_inputs=x[:256])
-    optimizer, rows = torch.optim.Adam(net.parameters(), 3e-4), torch.Generator().manual_seed(0)
+    optimizer, rows = torch.optim.Adam(net.parameters(), 3e-4, fused=True), torch.Generator().manual_seed(0)
     for _ in range(150):
         batch = torch.randint(0, len(x), (128,), generator=rows)
         optimizer.zero_grad()
