@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import equinox as eqx
@@ -24,8 +25,17 @@ def tokens(batch: int, length: int, vocabulary: int) -> Any:
     return jnp.asarray(np.random.default_rng(0).integers(0, vocabulary, (batch, length)), jnp.int32)
 
 
+def drawn(path: Any, leaf: Any) -> Any:
+    """As flax starts, without anything to compile: zeros and ones, else normal by what is summed over."""
+    if path[-1].key in ("scale", "var", "bias", "mean"):
+        return jnp.full(leaf.shape, float(path[-1].key in ("scale", "var")), leaf.dtype)
+    rng = np.random.default_rng(len(jax.tree_util.keystr(path)))
+    return jnp.asarray(rng.normal(size=leaf.shape) / np.prod(leaf.shape[:-1]) ** 0.5, leaf.dtype)
+
+
 def linen(net: Any, inputs: Any, **kwargs: Any) -> Case:
-    variables = jax.jit(lambda key: net.init(key, inputs, **kwargs))(KEY)
+    shapes = jax.eval_shape(lambda key: net.init(key, inputs, **kwargs), KEY)
+    variables = jax.tree_util.tree_map_with_path(drawn, shapes)
     if "batch_stats" not in variables:
         return variables, lambda v, x: net.apply(v, x, **kwargs), inputs
     kwargs = {**kwargs, "train": True}
@@ -187,7 +197,7 @@ def over_batch(model: Any, x: Any) -> Any:
     return jax.vmap(model)(x)
 
 
-ZOO: dict[str, Callable[[], Case]] = {
+_CASES: dict[str, Callable[[], Case]] = {
     "Linen MLP, relu": lambda: linen(MLP(), data(64, 32)),
     "Linen MLP, tanh": lambda: linen(MLP(function=jnp.tanh), data(64, 32)),
     "Linen CNN": lambda: linen(CNN(), data(16, 16, 16, 3)),
@@ -201,3 +211,5 @@ ZOO: dict[str, Callable[[], Case]] = {
     "Equinox convolutions": lambda: (EqxConv(), over_batch, data(8, 3, 16, 16)),
     "Equinox attention": lambda: (EqxAttention(), over_batch, tokens(8, 16, 50)),
 }
+# Made once a process: arrays of jax cannot be written to.
+ZOO: dict[str, Callable[[], Case]] = {name: cache(make) for name, make in _CASES.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import flax.linen as fnn
@@ -11,7 +12,8 @@ import keras
 import numpy as np
 import pytest
 import torch
-from jax_zoo import KEY, data, tokens
+from jax.tree_util import tree_map_with_path
+from jax_zoo import KEY, data, drawn, tokens
 from keras import layers
 from torch import nn
 from torch.nn import functional as F
@@ -169,19 +171,25 @@ CASES: dict[str, Any] = {
 }
 
 
+@cache
+def in_flax(case: str) -> tuple[Any, Any, Any, Any]:
+    """Inputs, the model's function, the function compiled, variables to start."""
+    _, make_flax, _, make_inputs = CASES[case]
+    net, x = make_flax(), make_inputs()
+    return x, net.apply, jax.jit(net.apply), tree_map_with_path(drawn, jax.eval_shape(net.init, KEY, x))
+
+
 @pytest.mark.parametrize(
     ("case", "policy"),
     [("ResNet", "he_normal"), ("ResNet", "xavier_uniform"), ("GPT", "he_normal"), ("GPT", "gpt2")],
 )
 def test_equal_bits_and_equal_outputs(case: str, policy: str) -> None:
-    make_torch, make_flax, make_keras, make_inputs = CASES[case]
-    x = make_inputs()
+    make_torch, _, make_keras, _ = CASES[case]
+    x, apply, compiled, variables = in_flax(case)
     inputs = torch.from_numpy(np.array(x))
     inputs = inputs.permute(0, 3, 1, 2) if case == "ResNet" else inputs
-    net, flax_net, model = make_torch().eval(), make_flax(), make_keras()
+    net, model = make_torch().eval(), make_keras()
     plan = initlab.init_(net, policy, seed=7, example_inputs=inputs)
-    apply = flax_net.apply
-    variables = jax.jit(flax_net.init)(KEY, x)
     variables = ij.init(variables, policy, seed=7, apply=apply, example_inputs=x, map_names=names)
     ik.init_(model, policy, seed=7, example_inputs=np.array(x), map_names=names)
     if policy == "gpt2":  # the same rules saw the same branch ends in all three
@@ -192,6 +200,6 @@ def test_equal_bits_and_equal_outputs(case: str, policy: str) -> None:
         for name, parameter in net.named_parameters():
             assert torch.equal(found.get_parameter(name), parameter), f"{what}: {name}"
     wanted = net(inputs).detach().numpy()
-    for got in (apply(variables, x), model(np.array(x), training=False)):
+    for got in (compiled(variables, x), model(np.array(x), training=False)):
         made = np.asarray(keras.ops.convert_to_numpy(got))
         assert np.abs(made - wanted).max() <= 1e-4 * np.abs(wanted).max()  # float32 sums in another order
