@@ -83,8 +83,8 @@ class Draws:
         def draw(generator: torch.Generator) -> tuple[torch.Tensor, ...]:
             made = tuple(torch.empty((count, *shape), dtype=dtype, device="cpu") for shape in shapes)
             for turn in range(count):
-                for numbers, shape in zip(made, shapes, strict=True):
-                    torch.randn(shape, generator=generator, out=numbers[turn])
+                for numbers in made:
+                    numbers[turn].normal_(generator=generator)
             return made
 
         return self._next(("normal", count, shapes, dtype), draw)
