@@ -277,3 +277,22 @@ def test_a_loaded_weight_whose_values_are_not_here_is_not_split() -> None:
         model = LowRank()
     with pytest.raises(InputError, match=r"policy 'pissa' needs loaded weights whose values are here"):
         initlab.plan(model, WIDE.to("meta"), "pissa")
+
+
+class Placed(nn.Module):
+    """Attention by hand, whose scores are shifted by numbers that a projection makes, before or after the products."""
+
+    def __init__(self, first: bool) -> None:
+        super().__init__()
+        self.query, self.key, self.value, self.shift = (nn.Linear(32, n) for n in (32, 32, 32, 12))
+        self.first = first
+
+    def forward(self, x: torch.Tensor) -> Any:
+        shift, scores = self.shift(x), self.query(x) @ self.key(x).mT
+        return ((shift + scores if self.first else scores + shift) / 32**0.5).softmax(-1) @ self.value(x)
+
+
+@pytest.mark.parametrize("first", [False, True])
+def test_queries_are_found_whatever_is_added_to_their_scores_first(first: bool) -> None:
+    plan = initlab.plan(Placed(first), torch.zeros(2, 12, 32), "t5")
+    assert plan["query.weight"].std == pytest.approx(1 / 32)

@@ -11,6 +11,7 @@ from initlab.graph import Operation, SignalGraph
 from initlab.graph.once import once
 from initlab.graph.rows import units_at
 from initlab.planning.parameters.scene import Scene
+from initlab.planning.signals.constants import factor_beside
 from initlab.sampling import canonical_name
 
 FARTHEST = 64  # operations between a projection and the attention that reads it
@@ -153,7 +154,7 @@ def _read(graph: SignalGraph, operation: Operation) -> Iterator[tuple[str, int]]
     if operation.kind == "scaled_dot_product_attention":
         yield from zip(("query", "key", "value"), _signals(graph, operation), strict=False)
     elif operation.kind == "softmax":
-        product = _product_before(graph, operation)
+        product, _ = product_before(graph, operation)
         if product is not None:
             yield from zip(("query", "key"), _signals(graph, product), strict=False)
             for value in operation.outputs:
@@ -164,19 +165,30 @@ def _signals(graph: SignalGraph, operation: Operation) -> list[int]:
     return [value for value in operation.inputs if graph.values[value].source == "operation"]
 
 
-def _product_before(graph: SignalGraph, softmax: Operation) -> Operation | None:
-    """The product of two signals whose scores, scaled, masked and shifted, a softmax reads."""
-    stack = list(softmax.inputs[:1])
+def product_before(graph: SignalGraph, softmax: Operation) -> tuple[Operation | None, float | None]:
+    """The product of two signals whose scores, masked and shifted, a softmax reads, and the number that scales them.
+
+    The number is None where more than numbers scales them.
+    """
+    stack: list[tuple[int, float | None]] = [(value, 1.0) for value in softmax.inputs[:1]]
     for _ in range(FARTHEST):
-        maker = graph.producer(stack.pop()) if stack else None
+        if not stack:
+            break
+        value, constant = stack.pop()
+        maker = graph.producer(value)
         if maker is None:
-            if not stack:
-                return None
             continue
-        if maker.traits.combines == "contraction":
-            return maker if len(_signals(graph, maker)) == 2 and not maker.parameters else None
-        stack.extend(reversed(_signals(graph, maker)))
-    return None
+        signals, traits = _signals(graph, maker), maker.traits
+        if traits.combines == "contraction":
+            if len(signals) == 2 and not maker.parameters:
+                return maker, constant
+            continue
+        if number := factor_beside(graph, maker):
+            constant = None if constant is None else constant * number
+        elif not (traits.passes or traits.drops or traits.combines in ("sum", "choice")):
+            constant = None
+        stack.extend((item, constant) for item in reversed(signals))
+    return None, None
 
 
 def _mixed(graph: SignalGraph, value: int) -> Iterator[int]:
