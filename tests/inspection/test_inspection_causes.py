@@ -490,6 +490,25 @@ def test_the_parameter_at_fault_is_named_first_and_leads_the_advice(name: str) -
         assert symptom.advice.startswith(f"Its cause is the {kind} at {where}")
 
 
+class Capped(nn.Module):
+    """Logits capped at ±30, as Gemma 2 has them, of pixels divided by 255."""
+
+    def __init__(self, pixels: float) -> None:
+        super().__init__()
+        self.net, self.pixels = grown(stack(3), 6, 60), pixels
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        logits = self.net(x / self.pixels)
+        return logits if self.pixels > 1 else 30 * torch.tanh(logits / 30)
+
+
+@pytest.mark.parametrize("pixels", [1.0, 255.0])
+def test_a_weight_far_larger_than_all_others_is_named_before_what_its_author_wrote(pixels: float) -> None:
+    """A cap, or inputs of large numbers that the code divides, scaled down would hide the weight and cure nothing."""
+    report = initlab.inspect(built(lambda: Capped(pixels)), pixels * CLASSES, DIGITS)
+    assert [(f.kind, f.where) for f in report.findings if f.kind in CAUSES] == [("first loss", "net.6.weight")]
+
+
 class OwnLoss(nn.Module):
     """Takes its targets among its inputs, and returns its loss."""
 

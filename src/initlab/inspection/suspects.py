@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ import torch
 from initlab.graph.once import once
 from initlab.graph.operations import TABLE
 from initlab.guest.doubles import doubled
+from initlab.inspection.advice import multiplying, passed_on
 from initlab.inspection.evidence import Evidence
 from initlab.inspection.line import STILL
 from initlab.inspection.results import ParameterStats
@@ -26,6 +28,8 @@ VARIED = 0.1  # standard deviation of a norm weight over its mean, from which it
 MOST = 4  # different numbers in the code that are tried
 SCALAR = 5.0  # the same for a single number, learned or in the code
 MUCH = 0.1  # decrease of the lowest loss from which a number that its author chose is the cause
+ALONE = 10.0  # what a weight passes on over what the median weight does, from which it stands alone
+AS_MUCH = 0.05  # by how much less a change may lower the loss and do as much
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,7 @@ def _clearly(e: Evidence, trial: Trial) -> bool:
 
     A gate that begins nearly closed and a prior of rare classes cost a little in a network that trains.
     """
-    return trial.helps and (trial.opens or trial.relieves or (trial.gain > MUCH and _ill(e)))
+    return trial.helps and (trial.opens or trial.relieves or (trial.gain > MUCH and _ill(e) and not _outdone(e, trial)))
 
 
 def _meant(e: Evidence, p: ParameterStats) -> bool:
@@ -165,9 +169,30 @@ def _factors(e: Evidence) -> Iterator[Suspect]:
         return
     for value, factor in values.items():
         trial = tried(e, Change(f"the factor {value:g} taken as 1", factor=value))
-        if trial is not None and (trial.gain > MUCH or (trial.helps and (trial.opens or _still(e)))):
+        if trial is None or _outdone(e, trial):
+            continue
+        if trial.gain > MUCH or (trial.helps and (trial.opens or _still(e))):
             where = factor.module or e.layers[factor.origin].name
             yield Suspect("factor", where, 1, abs(value), 1.0, trial)
+
+
+def _outdone(e: Evidence, trial: Trial) -> bool:
+    """Whether a weight that is far larger than all others does the harm: with it at their size as much is won."""
+    larger = _as_large_as_the_others(e)
+    return larger is not None and larger.gain > trial.gain - AS_MUCH
+
+
+@once
+def _as_large_as_the_others(e: Evidence) -> Trial | None:
+    """The weight that passes on far more than the median one, by its size alone, made as large; None without one."""
+    weights = [p for p in multiplying(e) if p.units]
+    sizes = passed_on(e)
+    usual = statistics.median(sizes) if sizes else 0.0
+    if not 0 < ALONE * usual < max(sizes, default=0.0):
+        return None
+    p = weights[sizes.index(max(sizes))]
+    value = e.values[p.name].detach() * (usual / max(sizes))
+    return tried(e, Change(f"{p.name} as large as the others", {p.name: value}))
 
 
 def _still(e: Evidence) -> bool:

@@ -284,3 +284,17 @@ def test_projections_that_are_brought_to_unit_length_keep_their_size(unit: str) 
     for side in ("left", "right"):
         made = plan[f"{side}.weight"].std ** 2 * 64
         assert 0.5 < made < 2
+
+
+def test_shares_of_scaled_parameters_alone_are_planned() -> None:
+    """Soft trees choose features by a softmax of numbers that no signal made (Popov et al., NODE, 2020)."""
+
+    class Trees(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.choice, self.leaf = nn.Parameter(torch.rand(12, 6)), nn.Linear(6, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.leaf((x @ (3 * self.choice).softmax(0)).sigmoid())
+
+    assert initlab.plan(Trees(), torch.randn(16, 12))["leaf.weight"].action == "write"

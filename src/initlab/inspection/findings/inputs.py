@@ -90,8 +90,8 @@ def _carried(e: Evidence) -> Finding | None:
     if not off:
         return None
     trial = tried(e, Change("the inputs standardized", inputs=standardized))
-    if trial is None or trial.gain < MUCH:
-        return None
+    if trial is None or trial.gain < MUCH or any(read.rms < SMALL for read in _reads(trial.evidence)):
+        return None  # code that divides by their size, as by 255, would leave nothing of them
     evidence = f"they are far too {off[0]}; with {trial.change.words} the lowest loss along the first step is "
     return Finding("inputs", "warning", "inputs", f"{evidence}{trial.lowest:.4g}, now {trial.before:.4g}", STANDARDIZE)
 
