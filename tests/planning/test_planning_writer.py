@@ -278,6 +278,26 @@ def test_a_kept_parameter_that_is_not_finite_is_an_error_unless_it_was_named() -
     assert any("nan or inf: 0.weight" in warning for warning in plan.warnings)
 
 
+class Spare(nn.Module):
+    """A token made of memory that nobody wrote, which some inputs alone read."""
+
+    def __init__(self, number: float) -> None:
+        super().__init__()
+        self.token, self.body = nn.Parameter(torch.full((8,), number)), net()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.body(x if len(x) else x + self.token)
+        return out
+
+
+@pytest.mark.parametrize(("number", "kept"), [(float("nan"), 0.0), (float("inf"), 0.0), (0.3, 0.3)])
+def test_what_no_pass_reads_is_zero_where_it_is_not_finite(number: float, kept: float) -> None:
+    model = Spare(number)
+    plan = initlab.init_(model, example_inputs=torch.zeros(2, model.body[0].in_features))
+    assert model.token.tolist() == pytest.approx([kept] * 8)
+    assert ("nan or inf" in plan["token"].reason) == (not kept)
+
+
 def test_integer_parameters_can_be_kept() -> None:
     model = single(torch.arange(4, dtype=torch.int32))
     model.inner = nn.Linear(3, 3)

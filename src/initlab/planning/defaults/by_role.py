@@ -20,7 +20,7 @@ from initlab.planning.defaults.own_scales import adds_back, identity_value, spec
 from initlab.planning.defaults.own_weights import table_of_zeros, zero_table
 from initlab.planning.defaults.renormed import longest_std
 from initlab.planning.defaults.spread import spread
-from initlab.planning.memory.values import has_even_rows, holds_masks, is_zero, made
+from initlab.planning.memory.values import has_even_rows, holds_masks, is_finite, is_zero, made
 from initlab.planning.parameters.names import ADDED, INPUT_BIAS
 from initlab.planning.parameters.scene import Subject
 from initlab.planning.reason import Reason
@@ -30,6 +30,7 @@ from initlab.sampling import laws
 from initlab.schemes import Geometry, Scheme, get_scheme
 from initlab.schemes.scheme import Rule
 
+UNUSED = "it is not used in the recorded pass"
 EVEN_ROWS = "rows of one length, as of sines beside their cosines, and no draw"
 
 
@@ -169,6 +170,8 @@ def other(subject: Subject, options: Options) -> Choice:
     if math.prod(subject.shape) == 0:
         return keep("empty", "kept: it has no elements")
     used = _use_in_words(subject)
+    if used == UNUSED and not subject.slot.told(is_finite):
+        return Choice(get_scheme("zeros"), Reason("empty_memory", f"{used}, and holds nan or inf: zero"))
     if used and (numbers := subject.slot.told(made)):
         return keep("pattern", f"kept as its author made it: {numbers}; {used}")
     if used:
@@ -187,7 +190,7 @@ def _use_in_words(subject: Subject) -> str:
     steps, last = steps_of(graph, subject.value)
     if not subject.uses:
         entered = last or (steps[-1] if steps else None)
-        return "it is not used in the recorded pass" if entered is None else f"it enters {entered.kind}"
+        return UNUSED if entered is None else f"it enters {entered.kind}"
     through = ", ".join(step.kind for step in steps if not step.traits.passes)
     operation = subject.uses[0].operation
     where = f" at {operation.module}" if operation.module else ""

@@ -6,8 +6,10 @@ import math
 
 import torch
 
+from initlab.guest.check import is_strided
 from initlab.guest.doubles import doubled
 from initlab.planning.memory.shards import local_tensor, readable
+from initlab.planning.memory.tensors import DTYPES, PARTS
 from initlab.planning.memory.zeros import all_zero
 
 LEAST = 1e-4  # a factor below it, or above its inverse, is a branch that begins closed, or memory that nobody wrote
@@ -21,6 +23,19 @@ EVEN = 1e-4  # by which lengths that are equal differ, in single precision
 
 def is_zero(tensor: torch.Tensor) -> bool:
     return readable(tensor) and all_zero(tensor)
+
+
+def is_finite(tensor: torch.Tensor) -> bool:
+    """Whether no value is nan or inf, as far as they can be read."""
+    tensor = local_tensor(tensor).detach()
+    if tensor.is_meta or tensor.numel() == 0 or not is_strided(tensor):
+        return True
+    if tensor.dtype in PARTS:
+        tensor = torch.view_as_real(tensor.resolve_conj())
+    if tensor.dtype not in DTYPES:
+        return True
+    low, high = torch.aminmax(tensor)
+    return bool(torch.isfinite(low) & torch.isfinite(high))
 
 
 def is_pattern(tensor: torch.Tensor) -> bool:

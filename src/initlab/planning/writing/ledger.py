@@ -10,9 +10,8 @@ import numpy as np
 import torch
 
 from initlab.errors import InputError, listed
-from initlab.guest.check import is_strided
-from initlab.planning.memory.shards import local_tensor
-from initlab.planning.memory.tensors import DTYPES, PARTS, host_array
+from initlab.planning.memory.tensors import DTYPES, host_array
+from initlab.planning.memory.values import is_finite
 from initlab.planning.parameters.walk import Slot, Walk
 from initlab.planning.plan import Plan
 from initlab.sampling.laws import Law
@@ -59,7 +58,7 @@ def check_kept(kept: Iterable[Slot]) -> None:
     Raises:
         InputError: naming the parameters.
     """
-    bad = [slot.name for slot in kept if not _finite(local_tensor(slot.tensor))]
+    bad = [slot.name for slot in kept if not is_finite(slot.tensor)]
     if bad:
         raise InputError(
             f"kept parameters hold nan or inf: {listed(bad)}; name each in the policy with the scheme it should get, "
@@ -69,18 +68,7 @@ def check_kept(kept: Iterable[Slot]) -> None:
 
 def non_finite(slots: Iterable[Slot]) -> list[str]:
     """The names of the parameters that hold nan or inf."""
-    return [slot.name for slot in slots if not _finite(local_tensor(slot.tensor))]
-
-
-def _finite(tensor: torch.Tensor) -> bool:
-    if tensor.is_meta or tensor.numel() == 0 or not is_strided(tensor):
-        return True
-    if tensor.dtype in PARTS:
-        tensor = torch.view_as_real(tensor.detach().resolve_conj())
-    if tensor.dtype not in DTYPES:
-        return True
-    low, high = torch.aminmax(tensor.detach())
-    return bool(torch.isfinite(low) & torch.isfinite(high))
+    return [slot.name for slot in slots if not is_finite(slot.tensor)]
 
 
 def equal_sets(held: Sequence[Held]) -> list[tuple[str, ...]]:
