@@ -161,8 +161,8 @@ def test_what_is_not_understood_is_kept_with_the_reason() -> None:
 )
 @pytest.mark.parametrize("recorded", [False, True])
 def test_auto_takes_the_gain_of_what_feeds_the_layer(activation: nn.Module, gain: float, recorded: bool) -> None:
-    model = nn.Sequential(nn.Linear(8, 8), activation, nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, 8))
-    x = torch.randn(4096, 8, generator=torch.Generator().manual_seed(0))
+    model = nn.Sequential(nn.Linear(64, 8), activation, nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, 8))
+    x = torch.randn(4096, 64, generator=torch.Generator().manual_seed(0))
     plan = initlab.plan(model, x if recorded else None)
     assert plan["0.weight"].gain == 1.0
     assert plan["2.weight"].gain == pytest.approx(gain, rel=1e-3)

@@ -210,11 +210,11 @@ class Experts(nn.Module):
         return self.out(x * self.gate(x)) + self.mean
 
 
-def test_biases_of_experts_are_zero_and_numbers_that_no_layer_draws_are_kept() -> None:
+def test_biases_of_experts_are_drawn_and_numbers_that_no_layer_draws_are_kept() -> None:
     plan = initlab.plan(Experts(), X)
     roles = {name: (plan[name].role, plan[name].code) for name in ("up_bias", "gate.bias", "mean")}
     assert roles == {
-        "up_bias": ("bias", "zero"),
+        "up_bias": ("bias", "spread"),
         "gate.bias": ("bias", "special_bias"),
         "mean": ("bias", "special_bias"),
     }
@@ -302,7 +302,7 @@ def test_the_shares_of_classes_that_a_bias_holds_are_kept() -> None:
     assert {name: plan[name].code for name in ("scores.bias", "sizes.bias", "body.0.bias")} == {
         "scores.bias": "special_bias",
         "sizes.bias": "zero",
-        "body.0.bias": "zero",
+        "body.0.bias": "spread",
     }
     assert initlab.plan(Detector(rest=-4.6), x)["scores.bias"].code == "zero", "a number that all biases begin with"
 
@@ -603,3 +603,27 @@ def test_a_scale_behind_a_number_of_the_code_starts_where_its_author_made_it_one
     torch.testing.assert_close(net.scale.detach(), torch.full((32,), value))
     named = [finding for finding in initlab.audit(net, example_inputs=x).findings if finding.where == "scale"]
     assert not named
+
+
+@pytest.mark.parametrize(("policy", "hidden", "kept"), [(0.01, 1.4, True), (1.0, 1.4, False), (0.01, 0.01, False)])
+def test_a_policy_of_next_to_nothing_is_kept_where_other_weights_are_more(
+    policy: float, hidden: float, kept: bool
+) -> None:
+    """As PPO draws its actor; a model that is small in every part was made so by mistake."""
+
+    class Agent(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.trunk = nn.Sequential(nn.Linear(16, 64), nn.Tanh(), nn.Linear(64, 64), nn.Tanh())
+            self.actor, self.critic = nn.Linear(64, 4), nn.Linear(64, 1)
+            for layer, gain in ((self.trunk[0], hidden), (self.trunk[2], hidden), (self.critic, hidden)):
+                nn.init.orthogonal_(layer.weight, gain)
+            nn.init.orthogonal_(self.actor.weight, policy)
+
+        def forward(self, x: torch.Tensor) -> tuple[torch.distributions.Categorical, torch.Tensor]:
+            seen = self.trunk(x)
+            return torch.distributions.Categorical(logits=self.actor(seen)), self.critic(seen)
+
+    plan = initlab.plan(Agent(), X)
+    assert (plan["actor.weight"].action == "keep") == kept
+    assert plan["critic.weight"].action == "write"

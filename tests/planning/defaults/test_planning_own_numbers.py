@@ -83,7 +83,7 @@ def test_a_shift_is_what_grows_with_the_parameter_and_does_nothing_else(
     made: Callable[[torch.Tensor], torch.Tensor], used: bool, role: str
 ) -> None:
     plan = initlab.plan(Biased(made, used), X)
-    assert (plan["vector"].role, plan["vector"].code) == (role, "zero" if role == "bias" else "own")
+    assert (plan["vector"].role, plan["vector"].code) == (role, "spread" if role == "bias" else "own")
 
 
 class Heads(nn.Module):
@@ -174,11 +174,11 @@ def test_shifts_that_an_author_made_by_a_rule_or_by_hand_are_kept(name: str, own
 
 @pytest.mark.parametrize("name", NO_PURPOSE)
 @pytest.mark.parametrize("own", [True, False], ids=["own bias", "parameter"])
-def test_shifts_that_may_be_drawn_are_zero(name: str, own: bool) -> None:
+def test_shifts_that_may_be_drawn_are_drawn_anew(name: str, own: bool) -> None:
     numbers = NO_PURPOSE[name]
     dtype = torch.bfloat16 if name == "in half precision" else torch.float32
     net = Shifted(numbers.to(dtype), torch.relu, own)
-    assert initlab.plan(net.to(dtype), X.to(dtype))["one.bias" if own else "shift"].code == "zero"
+    assert initlab.plan(net.to(dtype), X.to(dtype))["one.bias" if own else "shift"].code == "spread"
 
 
 @pytest.mark.parametrize("own", [True, False], ids=["own bias", "parameter"])
@@ -190,7 +190,7 @@ def test_phases_of_sines_are_kept(shape: tuple[int, ...], own: bool) -> None:
     plan = initlab.init_(net, example_inputs=X)
     assert plan["one.bias" if own else "shift"].code == "special_bias"
     usual = initlab.plan(Shifted(phases.flatten() / 24, torch.cos, own=True), X)
-    assert usual["one.bias"].code == "zero", "as small as a layer draws it, a bias before a sine is none"
+    assert usual["one.bias"].code == "spread", "as small as a layer draws it, a bias before a sine is none"
 
 
 class Reads(nn.Module):

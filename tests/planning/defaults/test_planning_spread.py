@@ -19,12 +19,14 @@ def _data(features: int) -> torch.Tensor:
 SPREAD = {
     "one feature": (nn.Sequential(nn.Linear(1, 32), nn.ReLU(), nn.Linear(32, 1)), _data(1), 1.0),
     "four": (nn.Sequential(nn.Linear(4, 32), nn.GELU(), nn.Linear(32, 1)), _data(4), 0.5),
+    "sixteen": (nn.Sequential(nn.Linear(16, 32), nn.ReLU(), nn.Linear(32, 1)), _data(16), 0.25),
+    "a norm of samples reads it": (nn.Sequential(nn.Linear(4, 32), nn.LayerNorm(32), nn.Linear(32, 1)), _data(4), 0.5),
     "channels": (nn.Sequential(nn.Conv1d(4, 32, 1), nn.Tanh(), nn.Conv1d(32, 1, 1)), _data(4)[:, :, None], 0.5),
 }
 PHASES = {"sines": lambda y: torch.sin(5 * y), "windows": lambda y: torch.exp(-(y**2))}
 ZERO = {
-    "many features": (nn.Sequential(nn.Linear(16, 32), nn.ReLU(), nn.Linear(32, 1)), _data(16)),
-    "a norm reads it": (nn.Sequential(nn.Linear(2, 32), nn.LayerNorm(32), nn.Linear(32, 1)), _data(2)),
+    "many features": (nn.Sequential(nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 1)), _data(64)),
+    "a norm of features reads it": (nn.Sequential(nn.Linear(2, 32), nn.BatchNorm1d(32), nn.Linear(32, 1)), _data(2)),
     "nothing bends": (nn.Sequential(nn.Linear(2, 4), nn.Linear(4, 1)), _data(2)),
     "the read-out": (nn.Sequential(nn.Linear(2, 3)), _data(2)),
 }

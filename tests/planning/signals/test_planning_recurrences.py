@@ -61,7 +61,7 @@ def test_a_state_of_zeros_at_the_first_step_is_no_reason_for_larger_weights() ->
 class Towers(nn.Module):
     def __init__(self) -> None:
         super().__init__()
-        self.shared, self.out = nn.Linear(8, 32), nn.Linear(32, 16)
+        self.shared, self.out = nn.Linear(64, 32), nn.Linear(32, 16)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         left, right = (self.out(F.relu(self.shared(side))) for side in (x, -x))
@@ -69,7 +69,7 @@ class Towers(nn.Module):
 
 
 def test_two_uses_side_by_side_are_no_recurrence() -> None:
-    assert initlab.plan(Towers(), batch(64, 8))["out.weight"].gain == pytest.approx(math.sqrt(2), rel=1e-3)
+    assert initlab.plan(Towers(), batch(64, 64))["out.weight"].gain == pytest.approx(math.sqrt(2), rel=1e-3)
 
 
 class Block(nn.Module):

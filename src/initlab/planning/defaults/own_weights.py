@@ -10,6 +10,7 @@ from initlab.planning.defaults.counted import counted, stands_out
 from initlab.planning.memory.shards import readable
 from initlab.planning.memory.values import (
     is_made,
+    is_next_to_nothing,
     is_off_zero,
     is_rotation,
     is_triangular,
@@ -47,6 +48,20 @@ def _last_of_its_way(scene: Scene) -> frozenset[str]:
     applied = {s.name: [use.operation for use in s.uses if use.role == "weight"] for s in scene.subjects()}
     moving = couplings(scene.graph, {name: uses for name, uses in applied.items() if uses})
     return projections(scene).names | used(scene, is_head) | moving
+
+
+def reads_out_next_to_nothing(subject: Subject) -> bool:
+    """Whether a read-out is so on purpose: the other matrices of its model are not.
+
+    A policy's, whose first actions hang on nothing that it sees (Andrychowicz et al., What matters in on-policy
+    reinforcement learning?, 2021, section 3.2; Lillicrap et al., DDPG, 2016, section 7, which draws U(±3·10⁻³)).
+    """
+    return stands_out(subject, is_next_to_nothing) and _reads_out(subject)
+
+
+@noted
+def _reads_out(scene: Scene) -> frozenset[str]:
+    return used(scene, is_head)
 
 
 def made_on_purpose(subject: Subject) -> str:

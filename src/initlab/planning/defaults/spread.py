@@ -2,7 +2,9 @@
 
 Without biases every unit of φ(W x) has its kink or its steepest place at zero, and a network of them is homogeneous,
 f(c·x) = c·f(x) for ReLU: of few features it sees the direction and hardly the length. The squared length of n features
-spreads by √(2/n) of its mean: from n = 8 on that is less than one half.
+spreads by √(2/n) of its mean: from n = 32 on that is less than one quarter. Trained so and with zeros beside, by five
+functions of 8, 16 and 32 features: 0.89, 0.83 and 0.94 times the loss; of 100 features: 1.00 times. A norm of each
+sample that reads W x, f(c·x) = f(x), sees nothing of the length: 0.44, 0.60 and 0.96 times, of 2, 8 and 24 features.
 
 Source: Holzmüller & Steinwart, Training two-layer ReLU networks with gradient descent is inconsistent, 2022, section 1
 (with zero biases, kinks that never leave the middle of the data).
@@ -19,32 +21,36 @@ from initlab.planning.defaults.frequencies import turns_of
 from initlab.planning.parameters.scene import Scene, Subject
 from initlab.planning.reason import Reason
 from initlab.planning.signals.data_way import signals_of, way_of
+from initlab.planning.sizes.normed import normed
 from initlab.planning.sizes.plain import bends
 from initlab.schemes import get_scheme
 
-FEW = 7  # features: of 8 the squared length spreads by half its mean
+FEW = 32  # features: of these the squared length spreads by a quarter of its mean
 
 
 def spread(subject: Subject) -> Choice | None:
-    """What a bias gets beside a weight that reads data of few features and is read by a function of one number.
+    """What a bias gets beside a weight that reads data of few features, read by norms or a function of one number.
 
     Waves and windows of the data too: without phases sines are odd and windows even, as is a network of them.
     """
     graph = subject.scene.graph
     if graph is None or not subject.uses:
         return None
-    fans, way = [_features(subject.scene, graph, use.operation) for use in subject.uses], way_of(graph)
+    read, way = [use.operation for use in subject.uses], way_of(graph)
+    fans = [_features(subject.scene, graph, operation) for operation in read]
     if not all(0 < fan <= FEW for fan in fans):
         return None
-    if not all(bends(graph, way, use.operation) or _turns(graph, use.operation) for use in subject.uses):
+    if not all(bends(graph, way, o) or turns_of(graph, o) > 0 or _loses_length(graph, o) for o in read):
         return None
     bound = 1 / math.sqrt(max(fans))
     words = f"reads data of {max(fans)} features: U(±1/√{max(fans)}), so that units bend where the data is"
     return Choice(get_scheme("uniform", low=-bound, high=bound), Reason("spread", f"bias: {words}"))
 
 
-def _turns(graph: SignalGraph, operation: Operation | None) -> bool:
-    return operation is not None and turns_of(graph, operation) > 0
+def _loses_length(graph: SignalGraph, operation: Operation) -> bool:
+    """Whether norms of each sample, and nothing else, read an output; a norm of features takes a bias off."""
+    by_feature = (reader.traits.by_feature for value in operation.outputs for reader in graph.consumers(value))
+    return normed(graph, [operation], frozenset()) and not any(by_feature)
 
 
 def _features(scene: Scene, graph: SignalGraph, operation: Operation | None) -> int:

@@ -12,6 +12,7 @@ from initlab.planning.defaults.own_biases import adds_little_to_its_bias
 from initlab.planning.defaults.own_weights import (
     around_a_number,
     made_on_purpose,
+    reads_out_next_to_nothing,
     rotation_on_purpose,
     triangular_on_purpose,
     zero_on_purpose,
@@ -68,6 +69,8 @@ def _adapter_or_deliberate(subject: Subject) -> Choice | None:
         return keep(
             "own", "kept as its author made it: next to nothing beside a special bias, as other weights are not"
         )
+    if reads_out_next_to_nothing(subject):
+        return keep("own", "kept as its author made it: a read-out of next to nothing, as other weights are not")
     if numbers := made_on_purpose(subject):
         return keep("pattern", f"kept as its author made it: {numbers}, as the other weights are not")
     if rotation_on_purpose(subject):
