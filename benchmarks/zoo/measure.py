@@ -15,8 +15,9 @@ import initlab
 from benchmarks.zoo.families import Family, uniform
 from initlab.graph import record
 from initlab.guest.inputs import tensors_in
-from initlab.planning.plan import Plan
+from initlab.planning.plan import Plan, PlanEntry
 from initlab.planning.sizes.survey import targets_of
+from initlab.sampling.laws import Constant
 
 UNDIVIDED = 1.5  # std of scores of unit queries and keys from which they count as not divided by √d
 KEPT_NORMS = ("one", "frozen", "special_scale")  # the last: zeros or a factor that the author chose, left as it was
@@ -128,12 +129,17 @@ def measured(family: Family, verdicts: bool = False) -> dict[str, Any]:
     return {**line, **_after(model, family, plan)}
 
 
+def _is_zero(entry: PlanEntry) -> bool:
+    """Whether a weight is to be zero, as modulations and the second factors of adapters are."""
+    return entry.role == "weight" and isinstance(entry.law, Constant) and not entry.law.value
+
+
 def _with_own_targets(model: nn.Module, family: Family, plan: Plan) -> tuple[set[str], dict[str, float]]:
     """The layers whose output is not meant to have second moment one: heads, gates, branch ends, tables, mixers; and
     those of plain networks, with what it is meant to be."""
     owner = {name: entry.name for entry in plan.entries for name in (entry.name, *entry.tied_to)}
     targets = targets_of(record(model, family.inputs()), {entry.name: entry for entry in plan.entries}, owner)
-    kept = {entry.name for entry in plan.entries if entry.action != "write"}
+    kept = {entry.name for entry in plan.entries if entry.action != "write" or _is_zero(entry)}
     own = targets.heads | targets.gates | targets.ends | targets.tables | targets.shares | set(targets.inner) | kept
     own |= {name for name, made in targets.queries.items() if abs(made.constant) * math.sqrt(made.size) > UNDIVIDED}
     plain = {name: plan[name].measured for name in targets.plain - own}

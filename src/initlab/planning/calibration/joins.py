@@ -47,7 +47,7 @@ def sized(graph: SignalGraph, targets: Targets, entries: Iterable[PlanEntry], fi
 
 def _size(entry: PlanEntry, value: Value | None, targets: Targets, free: Callable[[str], bool]) -> float:
     """The second moment of what a parameter makes: its target, a table's rows', a norm's scale's, or none of zeros."""
-    if entry.code == "zero_on_purpose":
+    if entry.code == "zero_on_purpose" or (entry.role == "weight" and _is_zero(entry)):
         return 0.0
     if entry.role == "norm_weight":
         return _of_scale(entry, value)
@@ -56,6 +56,10 @@ def _size(entry: PlanEntry, value: Value | None, targets: Targets, free: Callabl
     target = targets.of(entry.name) if free(entry.name) and entry.name not in targets.heads else None
     rows = (entry.std or 1.0) ** 2 if entry.role == "embedding" else 1.0
     return rows if target is None else target
+
+
+def _is_zero(entry: PlanEntry) -> bool:
+    return isinstance(entry.law, Constant) and not entry.law.value
 
 
 def _of_added(entry: PlanEntry, value: Value | None) -> tuple[float, float] | None:

@@ -15,6 +15,7 @@ from initlab.planning.choice import Choice, Chooser, Options, keep
 from initlab.planning.defaults.affine import shifts_beside_factor
 from initlab.planning.defaults.feature_rows import of_features
 from initlab.planning.defaults.forget_gate import forget_scheme, forgets
+from initlab.planning.defaults.modulations import of_modulations
 from initlab.planning.defaults.own_biases import special_bias, special_gates
 from initlab.planning.defaults.own_scales import adds_back, identity_value, special_scale
 from initlab.planning.defaults.own_weights import table_of_zeros, zero_table
@@ -163,7 +164,7 @@ def other(subject: Subject, options: Options) -> Choice:
     if _gates_itself(subject):
         words = "scales a signal that is added to itself, h + h·w: zero"
         return Choice(get_scheme("zeros"), Reason("gates_itself", words))
-    if (choice := of_features(subject)) is not None:
+    if (choice := of_modulations(subject) or of_features(subject)) is not None:
         return choice
     if len(subject.shape) >= 2 and max(subject.shape) > 1 and (choice := _wide(subject, options)) is not None:
         return choice

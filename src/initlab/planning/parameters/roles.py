@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from initlab.graph import Operation, SignalGraph
-from initlab.graph.ancestry import passed
 from initlab.graph.once import once
 from initlab.planning.parameters import residual
 from initlab.planning.parameters.attended import attended
@@ -40,6 +39,7 @@ from initlab.planning.parameters.structures import (
     scales_stream,
     widens,
 )
+from initlab.planning.signals.norms import is_normed
 from initlab.planning.signals.readers import is_head
 from initlab.planning.signals.ways import read_by, readings
 from initlab.sampling import canonical_name
@@ -185,12 +185,7 @@ def _scales_norm(graph: SignalGraph, use: Operation) -> bool:
         return reader.traits.keeps != "none" or (reader.kind == "add" and not others(value, reader))
 
     products = (pair for pair in readings(graph, use.outputs, moves) if pair[1].kind == "mul")
-    return any(_is_normed(graph, other) for pair in products for other in others(*pair))
-
-
-def _is_normed(graph: SignalGraph, value: int) -> bool:
-    makers = [graph.producer(item) for item in passed(graph, value)]
-    return any(maker is not None and maker.traits.norm for maker in makers)
+    return any(is_normed(graph, other) for pair in products for other in others(*pair))
 
 
 def _operand(letter: str) -> Callable[[Subject], bool]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 
 from initlab.graph import Operation, SignalGraph
-from initlab.graph.ancestry import passed
+from initlab.graph.ancestry import hangs_on, passed
 from initlab.graph.once import once
 
 EPSILON = 1e-3  # the largest number that a norm adds to what it divides by
@@ -19,6 +19,18 @@ def is_norm(graph: SignalGraph, operation: Operation) -> bool:
         return True
     last = operation.kind in ("mul", "div") and len(operation.inputs) == 2
     return last and any(operation.index in undoing(graph, value) for value in _before(graph, operation))
+
+
+def is_normed(graph: SignalGraph, value: int) -> bool:
+    """Whether a value is what a norm gives, past its own scale and shift."""
+    while (maker := graph.producer(passed(graph, value)[-1])) is not None:
+        if is_norm(graph, maker):
+            return True
+        signals = [item for item in maker.inputs if hangs_on(graph, item, "input")]
+        if maker.traits.combines not in ("product", "sum") or len(signals) != 1:
+            return False
+        value = signals[0]
+    return False
 
 
 def _before(graph: SignalGraph, operation: Operation) -> list[int]:
