@@ -47,11 +47,19 @@ def mute(model: Any, x: Any) -> None:
     raise Mute
 
 
+def spoilt(model: nn.Module) -> nn.Module:
+    nn.init.constant_(model[0].weight, float("nan"))
+    return model
+
+
 FAILS = {
     "with an error that cannot be shown": (Call(mute), "on inputs (2, 4) cpu: Mute: it cannot be shown"),
     "in a layer": (nn.Sequential(nn.Linear(4, 8), nn.Linear(5, 2)), "module '1' (Linear(in_features=5, out_features=2, "
         "bias=True)), which got (2, 8) cpu, on inputs (2, 4) cpu: RuntimeError: mat1"),
     "in the model": (Call(fail), "the model itself (Call()), which got (2, 4) cpu, on inputs (2, 4) cpu: KeyError"),
+    "of a weight that is no number": (
+        spoilt(nn.Sequential(nn.Linear(4, 3), Call(lambda m, x: torch.distributions.Categorical(logits=x)))),
+        "; 0.weight holds nan or inf"),
     "on leaving": (Call(lambda m, x: sys.exit(3)), "SystemExit: 3"),
     "in a layer with no words": (nn.Sequential(Wordless()), "module '0' (Wordless()), which got (2, 4) cpu"),
 }  # fmt: skip

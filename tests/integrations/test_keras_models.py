@@ -149,6 +149,14 @@ def test_the_two_layers_of_bidirectional_are_numbered_anew_too() -> None:
     assert first[0] == "bidirectional.forward_lstm.weight_ih_l0"
 
 
+def test_cells_of_one_layer_have_names_of_their_own() -> None:
+    """One cell is named as torch's layer; of several, each as itself."""
+    model = keras.Sequential([keras.Input((4, 3)), layers.RNN([layers.GRUCell(2), layers.LSTMCell(2)])])
+    names = [entry.name for entry in ik.plan(model, "he_normal").entries]
+    assert len(set(names)) == len(model.trainable_variables)
+    assert {f"rnn.stacked_rnn_cells.{cell}.weight_hh" for cell in ("gru_cell", "lstm_cell")} <= set(names)
+
+
 @pytest.mark.parametrize(("opened", "reason"), [(True, "forget gate's a number, 1"), (False, "forget gate 1")])
 @pytest.mark.parametrize("given", [None, data(4, 12, 3)], ids=["without a pass", "with a pass"])
 def test_the_forget_gate_is_opened_with_a_pass_and_without(given: Any, opened: bool, reason: str) -> None:

@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
 from initlab.errors import InitlabError, InputError, said
+from initlab.guest.check import is_strided
 from initlab.guest.eager import as_written
 from initlab.guest.inputs import shape_words, tensors_in
 from initlab.guest.modules import modules_of
@@ -104,7 +105,20 @@ class Follower:
         arrived = _shapes(args)
         got = f", which got {arrived}," if arrived else ""
         line = f"the forward pass failed in {where}{own}{got} on inputs {_shapes(inputs)}: {said(error)}"
-        return f"{line}{_right(module, args, error)}"
+        return f"{line}{_right(module, args, error)}{self._spoilt()}"
+
+    def _spoilt(self) -> str:
+        """The first parameter that holds nan or inf: what checks its own numbers, as distributions do, fails of it."""
+        for path, module in self._modules.values():
+            for name, value in module._parameters.items():
+                if type(value) is nn.Parameter and _is_spoilt(value):
+                    return f"; {canonical_name(f'{path}.{name}' if path else name)} holds nan or inf"
+        return ""
+
+
+def _is_spoilt(value: nn.Parameter) -> bool:
+    readable = value.is_floating_point() and not value.is_meta and is_strided(value)
+    return readable and not bool(value.detach().isfinite().all())
 
 
 def run(

@@ -94,6 +94,7 @@ def leaves_of(
         watched: whether a pass is to show what the rest are.
     """
     leaves, paths = [], []
+    cells = Counter(path[:-1] for path in {item.path[:-1] for item in held})
     for item in held:
         variable, shape = item.variable, tuple(int(size) for size in item.variable.shape)
         known = weight_of(item.layer, variable.name, shape)
@@ -104,7 +105,7 @@ def leaves_of(
             named = by_convention(variable.name, shape)
             weight = left_to_the_pass(named, values) if watched else named
         path, leaf = item.path, weight.leaf
-        if len(path) > 2 and known is not None and leaf.endswith(("_ih", "_hh")):
+        if len(path) > 2 and known is not None and leaf.endswith(("_ih", "_hh")) and cells[path[:-2]] == 1:
             path, leaf = (*path[:-2], path[-1]), f"{leaf}_l0"  # the one cell of a recurrent layer, as torch names it
         dtype = next(kind for kind, name in DTYPES.items() if name == keras.backend.standardize_dtype(variable.dtype))
         name = renamed(path, leaf, map_names)
