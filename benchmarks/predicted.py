@@ -20,11 +20,11 @@ from unittest import mock
 import torch
 
 import initlab
+from benchmarks.zoo.diffusion import diffusion_models
 from benchmarks.zoo.families import Family
 from benchmarks.zoo.hugging_face import classifiers, language_models, perceivers
 from benchmarks.zoo.measure import call, training
 from benchmarks.zoo.running import share
-from benchmarks.zoo.small_libraries import diffusion_models
 from benchmarks.zoo.vision import timm_models, torchvision_models
 from initlab.planning import planner
 from initlab.planning.calibration import stand_ins

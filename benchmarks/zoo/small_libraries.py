@@ -1,98 +1,14 @@
-"""Models of libraries beyond transformers, timm and torchvision: diffusers, x-transformers, vit-pytorch, smp."""
+"""Models of libraries beyond transformers, timm and torchvision: x-transformers, vit-pytorch, smp; and diffusers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
-import torch
 from torch import nn
 
-from benchmarks.zoo.families import BATCH, CLASSES, LENGTH, VOCABULARY, Family, pictures, tokens
-
-HEADS = {"attention_head_dim": 8, "num_attention_heads": 4, "num_layers": 2}
-
-
-class Sample(nn.Module):
-    """A diffusers model whose output is its sample alone."""
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, **kwargs: Any) -> torch.Tensor:
-        made: torch.Tensor = self.model(**kwargs, return_dict=False)[0]
-        return made
-
-
-def noise(*shape: int) -> torch.Tensor:
-    return torch.randn(BATCH, *shape, generator=torch.Generator().manual_seed(0))
-
-
-def steps() -> torch.Tensor:
-    return torch.arange(BATCH) * 100
-
-
-def diffusion_models() -> Iterator[Family]:
-    """What predicts noise, and what makes codes of pictures, of diffusers."""
-    import diffusers as library
-
-    sides = {"sample_size": 16, "patch_size": 2, "in_channels": 4}
-    unet = {"sample_size": 16, "block_out_channels": (16, 32), "layers_per_block": 1, "norm_num_groups": 8}
-    made: dict[str, tuple[str, dict[str, Any], Callable[[], Any]]] = {
-        "unet": (
-            "UNet2DModel", {**unet, "down_block_types": ("DownBlock2D", "AttnDownBlock2D"),
-            "up_block_types": ("AttnUpBlock2D", "UpBlock2D")},
-            lambda: {"sample": noise(3, 16, 16), "timestep": steps()},
-        ),
-        "unet-of-text": (
-            "UNet2DConditionModel", {**unet, "cross_attention_dim": 32, "attention_head_dim": 8,
-            "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D"),
-            "up_block_types": ("CrossAttnUpBlock2D", "UpBlock2D")},
-            lambda: {"sample": noise(4, 16, 16), "timestep": steps(), "encoder_hidden_states": noise(6, 32)},
-        ),
-        "dit": (
-            "DiTTransformer2DModel", {**HEADS, **sides, "norm_num_groups": 8},
-            lambda: {"hidden_states": noise(4, 16, 16), "timestep": steps(), "class_labels": torch.arange(BATCH)},
-        ),
-        "pixart": (
-            "PixArtTransformer2DModel", {**HEADS, **sides, "cross_attention_dim": 32, "caption_channels": 32,
-            "norm_num_groups": 8, "use_additional_conditions": False},
-            lambda: {"hidden_states": noise(4, 16, 16), "timestep": steps(), "encoder_hidden_states": noise(6, 32)},
-        ),
-        "sd3": (
-            "SD3Transformer2DModel", {**HEADS, **sides, "joint_attention_dim": 32, "caption_projection_dim": 32,
-            "pooled_projection_dim": 32, "out_channels": 4},
-            lambda: {"hidden_states": noise(4, 16, 16), "timestep": steps(), "encoder_hidden_states": noise(6, 32),
-                     "pooled_projections": noise(32)},
-        ),
-        "flux": (
-            "FluxTransformer2DModel", {"in_channels": 8, "num_layers": 1, "num_single_layers": 1,
-            "attention_head_dim": 16, "num_attention_heads": 2, "joint_attention_dim": 32,
-            "pooled_projection_dim": 32, "axes_dims_rope": (4, 4, 8)},
-            lambda: {"hidden_states": noise(16, 8), "timestep": steps() / 1000, "encoder_hidden_states": noise(6, 32),
-                     "pooled_projections": noise(32), "img_ids": torch.zeros(16, 3), "txt_ids": torch.zeros(6, 3)},
-        ),
-        "autoencoder": (
-            "AutoencoderKL", {"block_out_channels": (16, 32), "norm_num_groups": 8,
-            "down_block_types": ("DownEncoderBlock2D",) * 2, "up_block_types": ("UpDecoderBlock2D",) * 2},
-            lambda: {"sample": noise(3, 32, 32)},
-        ),
-        "vq": ("VQModel", {"block_out_channels": (16,), "norm_num_groups": 8}, lambda: {"sample": noise(3, 16, 16)}),
-        "unet-of-sound": (
-            "UNet1DModel", {"sample_size": 64, "in_channels": 2, "out_channels": 2, "extra_in_channels": 0,
-            "block_out_channels": (16, 16, 32)}, lambda: {"sample": noise(2, 64), "timestep": steps()},
-        ),
-        "prior": (
-            "PriorTransformer", {**HEADS, "embedding_dim": 32, "num_embeddings": 6},
-            lambda: {"hidden_states": noise(32), "timestep": steps(), "proj_embedding": noise(32),
-                     "encoder_hidden_states": noise(6, 32)},
-        ),
-    }  # fmt: skip
-    for name, (kind, sizes, inputs) in made.items():
-        build = lambda kind=kind, sizes=sizes: Sample(getattr(library, kind)(**sizes))  # noqa: E731
-        yield Family(f"diffusers/{name}", build, inputs, 0)
-
+from benchmarks.zoo.diffusion import diffusion_models
+from benchmarks.zoo.families import CLASSES, LENGTH, VOCABULARY, Family, pictures, tokens
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "plain": {}, "rms": {"use_rmsnorm": True, "ff_glu": True, "rotary_pos_emb": True},
