@@ -185,7 +185,7 @@ MADE: dict[str, tuple[str, dict[str, Any], Callable[[], Any]]] = {
     ),
     "vq": ("VQModel", {"block_out_channels": (16,), "norm_num_groups": 8}, lambda: {"sample": noise(3, 16, 16)}),
     "unet-of-sound": (
-        "UNet1DModel", {"sample_size": 64, "in_channels": 2, "out_channels": 2, "extra_in_channels": 32,
+        "UNet1DModel", {"sample_size": 64, "in_channels": 2, "out_channels": 2, "extra_in_channels": 0,
         "block_out_channels": (16, 16, 32)}, lambda: {"sample": noise(2, 64), "timestep": steps()},
     ),
     "prior": (
