@@ -14,6 +14,7 @@ from initlab.graph.ancestry import passed
 from initlab.planning.choice import Choice, Chooser, Options, keep
 from initlab.planning.defaults.affine import shifts_beside_factor
 from initlab.planning.defaults.feature_rows import of_features
+from initlab.planning.defaults.films import of_films
 from initlab.planning.defaults.forget_gate import forget_scheme, forgets
 from initlab.planning.defaults.modulations import of_modulations
 from initlab.planning.defaults.own_biases import special_bias, special_gates
@@ -46,7 +47,7 @@ def zero(subject: Subject, options: Options) -> Choice:
         axis = max(range(len(subject.shape)), key=subject.shape.__getitem__)
         words = f"forget gate {options.forget_bias:g}, other gates 0 (option forget_bias)"
         return Choice(forget_scheme(options.forget_bias, axis, units), Reason("forget_gate", words))
-    return Choice(get_scheme("zeros"), Reason("zero", f"{subject.role.replace('_', ' ')}: zero"))
+    return of_films(subject) or Choice(get_scheme("zeros"), Reason("zero", f"{subject.role.replace('_', ' ')}: zero"))
 
 
 def spread_bias(subject: Subject, options: Options) -> Choice:

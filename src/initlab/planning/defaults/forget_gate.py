@@ -10,8 +10,7 @@ of recurrent network architectures, 2015, section 2.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from itertools import groupby
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -21,12 +20,12 @@ from initlab.graph import Operation, SignalGraph
 from initlab.graph.ancestry import grew_from, passed
 from initlab.graph.once import once
 from initlab.graph.rows import units_at
+from initlab.planning.defaults.of_units import OfUnits, Units
 from initlab.planning.parameters.scene import Scene, Subject
 from initlab.planning.signals.ways import readings
 from initlab.sampling import laws
 from initlab.schemes import Geometry, Scheme
 
-Units = frozenset[int]
 STEPS = 3  # of a loop that are looked at: a bias that is added to what reads a state of zeros comes in at the second
 
 
@@ -36,21 +35,6 @@ def _forget_law(geometry: Geometry, arguments: Mapping[str, Any], gain: float | 
         raise InputError(f"forget_gate needs packed LSTM gates; got a tensor of shape {geometry.shape}")
     values = [arguments["forget"] if label == "forget" else 0.0 for label in packing.labels]
     return laws.Stacked(packing.axis, packing.sizes, tuple(laws.Constant(value) for value in values), packing.labels)
-
-
-@dataclass(frozen=True)
-class _OfUnits:
-    """`forget` for some units along an axis, zero for the others."""
-
-    axis: int
-    units: Units
-
-    def __call__(self, geometry: Geometry, arguments: Mapping[str, Any], gain: float | None) -> laws.Law:
-        held = groupby(range(geometry.shape[self.axis]), key=self.units.__contains__)
-        runs = [(forgets, len(list(run))) for forgets, run in held]
-        values = tuple(laws.Constant(arguments["forget"] if forgets else 0.0) for forgets, _ in runs)
-        names = tuple("forget" if forgets else "other" for forgets, _ in runs)
-        return laws.Stacked(self.axis, tuple(size for _, size in runs), values, names)
 
 
 def forget_scheme(forget: float, axis: int = 0, units: Units = frozenset()) -> Scheme:
@@ -76,7 +60,7 @@ def forget_scheme(forget: float, axis: int = 0, units: Units = frozenset()) -> S
         checks={"forget": finite_number},
         uses="values",
     )
-    return replace(scheme, rule=_OfUnits(axis, units)) if units else scheme
+    return replace(scheme, rule=OfUnits(axis, units, "forget")) if units else scheme
 
 
 def forgets(subject: Subject) -> Units:

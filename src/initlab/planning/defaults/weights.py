@@ -7,6 +7,7 @@ import math
 from initlab.planning.choice import Choice, Options, keep
 from initlab.planning.defaults.beside_frozen import adds_next_to_nothing, is_held_adapter
 from initlab.planning.defaults.feature_rows import of_features
+from initlab.planning.defaults.films import of_films
 from initlab.planning.defaults.frequencies import of_sines
 from initlab.planning.defaults.modulations import of_modulations
 from initlab.planning.defaults.own_biases import adds_little_to_its_bias
@@ -40,7 +41,9 @@ def fed_weight(subject: Subject, options: Options) -> Choice:
         )
     if (choice := _adapter_or_deliberate(subject)) is not None:
         return choice
-    if (choice := of_modulations(subject) or of_sines(subject) or of_features(subject)) is not None:
+    if (
+        choice := of_modulations(subject) or of_films(subject) or of_sines(subject) or of_features(subject)
+    ) is not None:
         return choice
     fed = subject.fed()
     if (choice := of_positive(subject, fed.gain)) is not None:
