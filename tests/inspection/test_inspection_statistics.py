@@ -17,7 +17,7 @@ from initlab.inspection.histogram import BINS
 from initlab.inspection.moments import Moments, batch_axis, measure, settled
 from initlab.inspection.optimizers import step_of
 from initlab.inspection.recorder import Record
-from initlab.inspection.updates import Use, _any_equal, parameter_stats, useful_square
+from initlab.inspection.updates import Use, _any_equal, parameter_stats, sizes_of, useful_square
 
 GENERATOR = torch.Generator().manual_seed(5)
 
@@ -290,7 +290,8 @@ def test_the_useful_part_of_a_gradient_is_what_the_mean_of_its_inputs_does_not_m
     kept = size * normal(*shape)
     record = Record(0, "", "conv2d", False, ("w",), shape, 1, measure(normal(4, 4), "linear", 4, 1))
     record.input_mean, record.grad_unit_sum = mean, delta
-    found = useful_square((along + kept).contiguous(), record, 16, plain=True)
+    gradient = (along + kept).contiguous()
+    found = useful_square(gradient, record, 16, *sizes_of([gradient]))
     assert found is not None
     assert float(found) == pytest.approx(float(kept.double().square().sum()), rel=1e-4)  # of single precision
 

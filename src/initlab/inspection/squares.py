@@ -76,21 +76,21 @@ def _host_about(rows: Tensor, middle: Tensor) -> float:
     return sum(host_square(torch.sub(piece, middle, out=made).view(-1)) for piece, made in _row_pieces(rows))
 
 
-def square_without(rows: Tensor, left_factor: Tensor, right_factor: Tensor) -> float:
+def square_without(rows: Tensor, left_factor: Tensor, right_factor: Tensor, square: float) -> float:
     """Σ (g - δ mᵀ)² of a matrix g that is at hand, in one pass over it where a difference of sums tells.
 
     Args:
         rows: g, of shape (units, inputs).
         left_factor: δ, one number a unit.
         right_factor: m, one number an input.
+        square: Σ g².
 
-    >>> square_without(torch.tensor([[3.0, 2.0], [1.0, 1.0]]), torch.tensor([1.0, 0.0]), torch.tensor([1.0, 2.0]))
+    >>> square_without(torch.tensor([[3.0, 2.0], [1.0, 1.0]]), torch.tensor([1.0, 0.0]), torch.tensor([1.0, 2.0]), 15.0)
     6.0
     """
     along = torch.dot((left_factor @ rows).double(), right_factor.double())
     both = host_square(left_factor) * host_square(right_factor)
-    whole = host_square(rows.reshape(-1))
-    known = left(whole, 2 * float(along) - both)
+    known = left(square, 2 * float(along) - both)
     if known is not None:
         return known
     every = zip(_row_pieces(rows), torch.split(left_factor, _height(rows)), strict=True)

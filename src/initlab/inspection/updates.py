@@ -50,18 +50,17 @@ def parameter_stats(uses: Sequence[Use], step: Step, loss: float, batch: int) ->
     sizes = iter(sizes_of(tensors))
     found = [(use, next(sizes), next(sizes) if use.gradient is not None else None) for use in uses]
     probes = _Probes()
-    waiting = [
-        {} if g is None or use.gradient is None else _waiting(use, g.rms, step, batch, probes) for use, _, g in found
-    ]
+    waiting = [{} if g is None else _waiting(use, g, step, batch, probes) for use, _, g in found]
     numbers = fetched(waiting)
     # A model of vectors alone holds its matrices in them, flat, as e3nn's layers do; beside matrices they are biases.
     axes = min(2, max((use.parameter.ndim for use in uses if use.gradient is not None), default=2))
     return tuple(_stats(use, w, g, n, step, loss, batch, axes) for (use, w, g), n in zip(found, numbers, strict=True))
 
 
-def _waiting(use: Use, grad_rms: float, step: Step, batch: int, probes: _Probes) -> dict[str, Tensor]:
+def _waiting(use: Use, size: Size, step: Step, batch: int, probes: _Probes) -> dict[str, Tensor]:
     """What is still to be computed of a parameter with a gradient of that size."""
     assert use.gradient is not None
+    grad_rms = size.rms
     w, g = _wide(use.parameter), _wide(use.gradient)
     found: dict[str, Tensor] = {}
     if not step.plain(use.name):
@@ -73,7 +72,7 @@ def _waiting(use: Use, grad_rms: float, step: Step, batch: int, probes: _Probes)
         found["step"] = square_of(g, lambda piece, room: _step_of(piece, step.eps, room))
     if w.ndim < 2 or w.numel() == 0 or not math.isfinite(grad_rms):
         return found
-    useful = useful_square(g, use.record, batch, plain=1e-8 < grad_rms < 1e15)
+    useful = useful_square(g, use.record, batch, size if 1e-8 < grad_rms < 1e15 else None)
     if useful is not None:
         found["useful"] = useful
     kind = use.record.kind if use.record is not None else ""
@@ -146,14 +145,15 @@ def _stats(
 
 @dataclass(frozen=True)
 class Size:
-    """Root mean square of a tensor and what it was taken over; `nonfinite` elements are counted where that is not
-    finite.
+    """Root mean square of a tensor, the sum of squares, and what it was taken over; `nonfinite` elements are counted
+    where that is not finite.
     """
 
     shape: tuple[int, ...]
     count: int
     rms: float
     nonfinite: int = 0
+    square: float = 0.0
 
 
 def sizes_of(tensors: Sequence[Tensor]) -> list[Size]:
@@ -168,7 +168,7 @@ def sizes_of(tensors: Sequence[Tensor]) -> list[Size]:
         square = found[i]["square"] if i in found else squares[i]
         rms = math.sqrt(square / max(1, t.numel())) if square >= 0 else math.nan
         bad = 0 if math.isfinite(rms) else int(found[i]["bad"])
-        sizes.append(Size(tuple(t.shape), t.numel(), rms, bad))
+        sizes.append(Size(tuple(t.shape), t.numel(), rms, bad, square))
     return sizes
 
 
@@ -185,7 +185,7 @@ def first_step(g: Size, numbers: Mapping[str, float], step: Step, name: str) -> 
     return rate * math.sqrt(numbers["moving" if "moving" in numbers else "step"] / count)
 
 
-def useful_square(g: Tensor, record: Record | None, batch: int, *, plain: bool = False) -> Tensor | None:
+def useful_square(g: Tensor, record: Record | None, batch: int, size: Size | None = None) -> Tensor | None:
     """The sum of squares of the part of the gradient that tells samples apart; None where that is all of it.
 
     The gradient of a weight is a sum of delta x^T over samples. Its mean part, (sum of delta)(mean of x)^T, moves all
@@ -195,7 +195,7 @@ def useful_square(g: Tensor, record: Record | None, batch: int, *, plain: bool =
         g: the gradient.
         record: the call that reads the weight.
         batch: number of samples.
-        plain: whether the squares stay in the range of single precision.
+        size: of the gradient, where the squares stay in the range of single precision.
     """
     if batch < 2 or record is None or record.input_mean is None or record.grad_unit_sum is None:
         return None
@@ -204,10 +204,10 @@ def useful_square(g: Tensor, record: Record | None, batch: int, *, plain: bool =
     if delta.numel() != g.shape[0] or g.ndim < 2 or mean.numel() != g.shape[1]:
         return None
     rows, means = g.flatten(1), mean.reshape(-1).repeat_interleave(math.prod(g.shape[2:]))
-    if plain and at_hand(rows):
-        return on_host(square_without(rows, delta.reshape(-1), means))
+    if size is not None and at_hand(rows):
+        return on_host(square_without(rows, delta.reshape(-1), means, size.square))
     useful = torch.addr(rows, delta.reshape(-1), means, alpha=-1).reshape(-1)
-    return plain_square(useful) if plain else square_of(useful)
+    return square_of(useful) if size is None else plain_square(useful)
 
 
 def units_first(weight: Tensor, kind: str) -> Tensor:
