@@ -19,6 +19,9 @@ if sys.platform == "linux":
         ["initlab.training.forkserver.__main__", "initlab.comparison.api", "initlab.searching.api"]
     )
 Work = Callable[..., Any]
+# Seconds that a test waits for what must come, on however busy a machine: pytest's own limit is hardly more. At load 9
+# on two cores a test of four processes took 126 s.
+PATIENCE = 280
 
 
 def spawned(work: Work, *args: Any) -> BaseProcess:
@@ -35,7 +38,7 @@ def at_once(works: list[Work], args: list[tuple[Any, ...]] | None = None) -> lis
     ]
     for child in children:
         child.start()
-    gate.wait(120)
+    gate.wait(PATIENCE)
     return children
 
 
@@ -48,5 +51,5 @@ def _by_value(work: Work) -> bytes:
 
 def _run(pickled: bytes, gate: Any, *args: Any) -> None:
     work = cloudpickle.loads(pickled)
-    gate.wait(120)
+    gate.wait(PATIENCE)
     work(*args)

@@ -17,7 +17,7 @@ import pytest
 import sqlalchemy as sa
 import torch
 from conftest_comparison import tiny_build, tiny_data
-from spawned import fresh, spawned
+from spawned import PATIENCE, fresh, spawned
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -390,14 +390,14 @@ def _interrupted(path: str | None, ready: Any, answer: Any) -> None:
 def test_ctrl_c_ends_soon_and_says_how_to_go_on(tmp_path: Path, stored: bool) -> None:
     ready, (here, there) = fresh.Event(), fresh.Pipe()
     child = spawned(_interrupted, str(tmp_path / "s.db") if stored else None, ready, there)
-    assert ready.wait(60)
+    assert ready.wait(PATIENCE)
     time.sleep(1.0)
     assert child.pid is not None
     asked = time.monotonic()
     os.kill(child.pid, signal.SIGINT)
-    assert here.poll(30), "it did not stop"
+    assert here.poll(PATIENCE), "it did not stop"
     stopped, message, runs, shown = here.recv()
-    child.join(10)
+    child.join(PATIENCE)
     assert "\n" not in message
     assert f"{runs} of 16 runs are done" in message
     assert ("goes on from there" if stored else "storage=") in message

@@ -16,7 +16,7 @@ import pytest
 import sqlalchemy as sa
 import torch
 from conftest_comparison import tiny_build, tiny_data
-from spawned import at_once, fresh, spawned
+from spawned import PATIENCE, at_once, fresh, spawned
 
 import initlab
 from initlab.comparison import StudyInterrupted
@@ -179,7 +179,7 @@ def test_a_search_of_a_version_that_planned_differently_is_refused(
 def test_killed_and_resumed(tmp_path: Path) -> None:
     path = tmp_path / "search.db"
     child = spawned(lambda: searched(storage=path, steps=1000))
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline and not _rows(path):
         time.sleep(0.1)
     time.sleep(0.5)
@@ -206,7 +206,7 @@ def test_two_workers_share_a_search(tmp_path: Path) -> None:
     path = tmp_path / "search.db"
     workers = at_once([lambda: searched(storage=path, at_once=2)] * 2)
     for worker in workers:
-        worker.join(120)
+        worker.join(PATIENCE)
     assert [worker.exitcode for worker in workers] == [0, 0]
     assert [(row.state, row.claims) for row in _rows(path)] == [("ended", 1)] * 14
     assert searched(storage=path).run_steps == 0
@@ -243,13 +243,13 @@ def _interrupted(ready: Any, answer: Any) -> None:
 def test_ctrl_c() -> None:
     ready, (here, there) = fresh.Event(), fresh.Pipe()
     child = spawned(_interrupted, ready, there)
-    assert ready.wait(60)
+    assert ready.wait(PATIENCE)
     time.sleep(0.5)
     assert child.pid is not None
     os.kill(child.pid, signal.SIGINT)
-    assert here.poll(30), "it did not stop"
+    assert here.poll(PATIENCE), "it did not stop"
     message, done = here.recv()
-    child.join(10)
+    child.join(PATIENCE)
     assert message.startswith(f"{done} of 14 trials are done")
     assert "storage=" in message
 

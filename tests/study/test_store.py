@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
-from spawned import at_once, fresh, spawned
+from spawned import PATIENCE, at_once, fresh, spawned
 
 from initlab.comparison.arms import Arm
 from initlab.errors import InputError
@@ -129,7 +129,7 @@ def _race_for_claims(shared: Open, done: Any, answer: Any) -> None:
     while claimed := store.claim([f"run {i}" for i in range(60)], 3):
         mine += claimed
     answer.send(mine)
-    done.wait(60)
+    done.wait(PATIENCE)
     os._exit(0)
 
 
@@ -139,7 +139,7 @@ def test_workers_that_claim_at_once_share_without_overlap(shared: Open) -> None:
     workers = at_once([lambda *ends: _race_for_claims(shared, *ends)] * 4, [(done, there) for _, there in pipes])
     got = [here.recv() for here, _ in pipes]
     for worker in workers:
-        worker.join(60)
+        worker.join(PATIENCE)
     assert sorted(key for keys in got for key in keys) == sorted(f"run {i}" for i in range(60))
 
 
@@ -152,7 +152,7 @@ def test_runs_of_a_dead_worker_are_taken_up_again(shared: Open) -> None:
     living = shared()
     assert living.claim(KEYS[3:], 1) == KEYS[3:4]
     child = spawned(lambda: _claim_and_die(shared))
-    child.join(60)
+    child.join(PATIENCE)
     assert child.exitcode == 9
     assert shared().claim(KEYS, 9) == [*KEYS[:3], *KEYS[4:]]
     assert living.claim(KEYS, 9) == []
@@ -226,11 +226,11 @@ def test_two_threads_leave_the_level_of_optunas_remarks_as_it_was() -> None:
     def first() -> None:
         with quiet_optuna():
             within.set()
-            left.wait(10)
+            left.wait(PATIENCE)
 
     thread = threading.Thread(target=first)
     thread.start()
-    within.wait(10)
+    within.wait(PATIENCE)
     with quiet_optuna():
         left.set()
         thread.join()

@@ -16,7 +16,7 @@ import pytest
 import sqlalchemy as sa
 import torch
 from conftest_comparison import tiny_build, tiny_data
-from spawned import at_once, fresh, spawned
+from spawned import PATIENCE, at_once, fresh, spawned
 from torch import nn
 
 import initlab
@@ -69,7 +69,7 @@ def in_child(work: Callable[[], Any], kill_after: float | None = None) -> int:
     if kill_after is not None:
         time.sleep(kill_after)
         child.kill()
-    child.join(120)
+    child.join(PATIENCE)
     assert child.exitcode is not None
     return child.exitcode
 
@@ -137,14 +137,14 @@ def test_a_living_workers_runs_are_left_alone(tmp_path: Path) -> None:
     def hold(started: Any) -> None:
         from initlab.comparison import driver
 
-        driver.train_through = lambda *args: (started.set(), time.sleep(60))
+        driver.train_through = lambda *args: (started.set(), time.sleep(PATIENCE))
         study(path, at_once=4)
 
     child = spawned(hold, started)
     try:
-        assert started.wait(60)
+        assert started.wait(PATIENCE)
         waits = spawned(lambda: study(path))
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE
         while states(path).count("ended") < 8 and time.monotonic() < deadline:
             time.sleep(0.2)
         time.sleep(1.5)
@@ -153,7 +153,7 @@ def test_a_living_workers_runs_are_left_alone(tmp_path: Path) -> None:
     finally:
         child.kill()
         child.join()
-    waits.join(60)
+    waits.join(PATIENCE)
     assert waits.exitcode == 0, "it takes over the runs of the worker that died"
     assert states(path) == ["ended"] * 12
 
@@ -166,7 +166,7 @@ def _two_workers(url: str, name: str) -> list[Any]:
 
         def first(*args: Any) -> Any:
             driver.train_through = own
-            gate.wait(60)  # until the other has runs as well, which one that is quick enough would leave it none of
+            gate.wait(PATIENCE)  # until the other has runs too, which one that is quick enough would leave it none of
             return own(*args)
 
         driver.train_through = first
@@ -174,7 +174,7 @@ def _two_workers(url: str, name: str) -> list[Any]:
 
     workers = at_once([met] * 2, [(fresh.Barrier(2),)] * 2)
     for worker in workers:
-        worker.join(120)
+        worker.join(PATIENCE)
     assert [worker.exitcode for worker in workers] == [0, 0]
     return rows(url, name)
 
