@@ -28,7 +28,7 @@ def store(lines: Iterable[dict[str, Any]], note: str = "") -> None:
     rows = ",\n".join(f"  {json.dumps(name)}: {json.dumps(row, separators=(',', ':'))}"
                       for name, row in sorted(kept["models"].items()))  # fmt: skip
     STORED.write_text(
-        f'{{"versions": {json.dumps(kept["versions"])},\n "note": {json.dumps(note)},\n "models": {{\n{rows}\n}}}}\n'
+        f'{{"versions": {json.dumps(kept["versions"])},\n "note": {json.dumps(note or kept.get("note", ""))},\n "models": {{\n{rows}\n}}}}\n'
     )
 
 
