@@ -20,15 +20,16 @@ def store(lines: Iterable[dict[str, Any]], note: str = "") -> None:
 
     Args:
         lines: what was measured.
-        note: what the page says of how it was measured, beyond the usual.
+        note: what the page says of how it was measured, beyond the usual; default what it said before.
     """
     kept = json.loads(STORED.read_text()) if STORED.exists() else {"models": {}}
+    kept["note"] = note or kept.get("note", "")
     kept["versions"] = {name: found for name in LIBRARIES if (found := _version(name))}
     kept["models"] |= {line["name"]: shortened(line) for line in lines}
     rows = ",\n".join(f"  {json.dumps(name)}: {json.dumps(row, separators=(',', ':'))}"
                       for name, row in sorted(kept["models"].items()))  # fmt: skip
     STORED.write_text(
-        f'{{"versions": {json.dumps(kept["versions"])},\n "note": {json.dumps(note or kept.get("note", ""))},\n "models": {{\n{rows}\n}}}}\n'
+        f'{{"versions": {json.dumps(kept["versions"])},\n "note": {json.dumps(kept["note"])},\n "models": {{\n{rows}\n}}}}\n'
     )
 
 
