@@ -28,9 +28,8 @@ def store(lines: Iterable[dict[str, Any]], note: str = "") -> None:
     kept["models"] |= {line["name"]: shortened(line) for line in lines}
     rows = ",\n".join(f"  {json.dumps(name)}: {json.dumps(row, separators=(',', ':'))}"
                       for name, row in sorted(kept["models"].items()))  # fmt: skip
-    STORED.write_text(
-        f'{{"versions": {json.dumps(kept["versions"])},\n "note": {json.dumps(kept["note"])},\n "models": {{\n{rows}\n}}}}\n'
-    )
+    head = f'"versions": {json.dumps(kept["versions"])},\n "note": {json.dumps(kept["note"])}'
+    STORED.write_text(f'{{{head},\n "models": {{\n{rows}\n}}}}\n')
 
 
 def _version(name: str) -> str:
