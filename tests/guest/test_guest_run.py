@@ -58,7 +58,7 @@ FAILS = {
         "bias=True)), which got (2, 8) cpu, on inputs (2, 4) cpu: RuntimeError: mat1"),
     "in the model": (Call(fail), "the model itself (Call()), which got (2, 4) cpu, on inputs (2, 4) cpu: KeyError"),
     "of a weight that is no number": (
-        spoilt(nn.Sequential(nn.Linear(4, 3), Call(lambda m, x: torch.distributions.Categorical(logits=x)))),
+        spoilt(nn.Sequential(nn.Linear(4, 3), Call(lambda m, x: torch.distributions.Categorical(logits=x, validate_args=True)))),
         "; 0.weight holds nan or inf"),
     "on leaving": (Call(lambda m, x: sys.exit(3)), "SystemExit: 3"),
     "in a layer with no words": (nn.Sequential(Wordless()), "module '0' (Wordless()), which got (2, 4) cpu"),

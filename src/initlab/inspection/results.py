@@ -194,7 +194,7 @@ class Inspection(Shown):
         >>> print(fix.code)
         import initlab
         initlab.init_(model, {
-            '0.bias': 'zeros',
+            '0.bias': 'auto',
         }, example_inputs=inputs, seed=0)
         """
         found = self.__dict__.get("_fix")

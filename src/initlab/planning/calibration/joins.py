@@ -16,6 +16,7 @@ from initlab.sampling.laws import Constant
 
 Names = dict[int, frozenset[str]]
 NONE: frozenset[str] = frozenset()
+SPREAD = 0.045  # second moment below which spread biases are left out of gains: they change one of √2 by 2% at most
 
 
 def sized(graph: SignalGraph, targets: Targets, entries: Iterable[PlanEntry], fixed: Collection[str]) -> SignalGraph:
@@ -68,6 +69,8 @@ def _of_added(entry: PlanEntry, value: Value | None) -> tuple[float, float] | No
         return None
     if entry.law is not None:
         mean = entry.law.value if isinstance(entry.law, Constant) else 0.0
+        if entry.role == "bias" and not mean and (entry.std or 0.0) ** 2 < SPREAD:
+            return None
         return (mean, mean**2 + (entry.std or 0.0) ** 2) if mean or entry.std else None
     moments = _of_held(value)
     return moments if moments and moments[1] else None
