@@ -47,6 +47,10 @@ def mute(model: Any, x: Any) -> None:
     raise Mute
 
 
+def chosen(model: nn.Module, x: torch.Tensor) -> Any:
+    return torch.distributions.Categorical(logits=x, validate_args=True)
+
+
 def spoilt(model: nn.Module) -> nn.Module:
     nn.init.constant_(model[0].weight, float("nan"))
     return model
@@ -58,7 +62,7 @@ FAILS = {
         "bias=True)), which got (2, 8) cpu, on inputs (2, 4) cpu: RuntimeError: mat1"),
     "in the model": (Call(fail), "the model itself (Call()), which got (2, 4) cpu, on inputs (2, 4) cpu: KeyError"),
     "of a weight that is no number": (
-        spoilt(nn.Sequential(nn.Linear(4, 3), Call(lambda m, x: torch.distributions.Categorical(logits=x, validate_args=True)))),
+        spoilt(nn.Sequential(nn.Linear(4, 3), Call(chosen))),
         "; 0.weight holds nan or inf"),
     "on leaving": (Call(lambda m, x: sys.exit(3)), "SystemExit: 3"),
     "in a layer with no words": (nn.Sequential(Wordless()), "module '0' (Wordless()), which got (2, 4) cpu"),
